@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// Writes JSON into a buffer: commas and escapes are its business, shape is the caller's.
+// Text must be valid UTF-8 (checked where it came in); controls, quotes, backslashes, U+2028/9 and `</` are escaped, so
+// a value may also stand in a <script>. Failure is the buffer's.
+#pragma once
+#include "base/buffer.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+// State: whether the next value needs a comma before it.
+struct json_out {
+    struct buffer *buffer;
+    bool comma;
+};
+
+struct json_out json_out_to(struct buffer *buffer);
+void json_open(struct json_out *json, char bracket);  // '{' or '['
+void json_close(struct json_out *json, char bracket); // '}' or ']'
+void json_key(struct json_out *json, struct bytes key);
+void json_text(struct json_out *json, struct bytes text);
+void json_int(struct json_out *json, int64_t value);
+// Shortest form that reads back as the same double; a value that is not finite is written as null.
+void json_number(struct json_out *json, double value);
+void json_bool(struct json_out *json, bool value);
+void json_null(struct json_out *json);
+// ISO 8601 UTC with milliseconds and Z.
+void json_time(struct json_out *json, int64_t unix_ms);
+// A value, or the members of an object, that is JSON already. Nothing for an empty one.
+void json_raw(struct json_out *json, struct bytes json_text);

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// Times as text: RFC 3339 and Unix seconds in, ISO 8601 UTC out, durations of the settings (250ms, 3s, 30m, 3h, 7d).
+// Times are int64 milliseconds since 1970-01-01 UTC without leap seconds; years 1970 to 9999.
+#pragma once
+#include "base/bytes.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { TIME_TEXT_SIZE = 25 }; // "2026-11-23T18:00:00.123Z" and a NUL
+
+// RFC 3339 with any offset and fraction (cut to milliseconds), a leap second read as the next one; false for anything
+// else.
+bool time_parse(struct bytes text, int64_t *ret_unix_ms);
+// Unix seconds with an optional fraction; false when not finite or outside the years above.
+bool time_from_seconds(double seconds, int64_t *ret_unix_ms);
+void time_format(int64_t unix_ms, char text[static TIME_TEXT_SIZE]);
+// "Sun, 06 Nov 1994 08:49:37 GMT" (29 bytes and a NUL), for HTTP's Date.
+void time_format_http(int64_t unix_ms, char text[static 30]);
+// A whole number and a unit (ms s m h d); a bare 0 is zero.
+bool duration_parse(struct bytes text, int64_t *ret_ms);

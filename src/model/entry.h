@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// A log entry: what one batch of writes changed. lua/vote.lua, lua/view.lua and lua/item.lua append them, src/project
+// reads them; this file and the scripts' head blocks spell the format. Pure.
+//
+// One stream entry has the field "1" (the format's version) with the value: f64 accept time in ms, then records
+// (little-endian):
+//   'V' vote      u64 item, u8 new kind (255: none), i32 new time, u8 old kind (255: none), i32 old time      times in
+//   s since 2024-01-01 'W' view      u64 item, u64 visitor, f64 event time in ms, u8 site length, site, u16 id length,
+//   id, u8 n,
+//                 n × (u64 item, u32 age in ms): the visitor's last items before it, latest first
+//   'D' deletion  u64 item
+//   'C' card      u64 item      (categories, publication or eligibility changed: its rankings are to be done anew)
+//   'F' flush                    (somebody waits: project at once)
+#pragma once
+#include "model/neighbours.h"
+
+enum { ENTRY_NO_KIND = 255 };
+
+struct entry_record {
+    char type;
+    ref_t item;
+    uint8_t kind, old_kind;
+    int64_t time_ms, old_time_ms; // of a vote, or of a view
+    ref_t visitor;
+    struct bytes site, id; // views into the entry
+    int recent_count;
+    struct {
+        ref_t item;
+        int64_t age_ms;
+    } recent[COVIEW_ITEMS];
+};
+
+// Begins reading an entry's value: false when it is torn from the start.
+bool entry_open(struct bytes value, double *ret_accept_ms, struct bytes *ret_rest);
+// Takes the next record off `rest`: 1, 0 at the end, -1 when it is torn or of an unknown type.
+int entry_next(struct bytes *rest, struct entry_record *ret_record);

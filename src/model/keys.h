@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// The one place where a Redis key is spelled. Pure.
+//
+// Every key of a partition carries its hash tag, {e0} … {eN}, chosen so that the partitions lie evenly over the 16,384
+// slots.
+//   {e7}i<ref>            hash    item: id, site, n (voter buckets), v0…v7 (votes by kind), card, cats, published, base
+//   {e7}v<ref>:<bucket>   hash    voters: 63-bit visitor reference → time and kind (model/voters.h)
+//   {e7}s<ref>            string  sums (model/sums.h)
+//   {e7}n<ref>            string  neighbours (model/neighbours.h)
+//   {e7}u<ref>            HyperLogLog of visitors
+//   {e7}h<ref>            zset    a visitor's last views by event time (8 bytes item reference, 8 bytes time)
+//   {e7}r<site>:<name>    zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9 is the
+//   top ten {e7}r<site>:<name>:<category> {e7}t<site>           string  sums over the site's items of this partition
+//   {e7}dead              zset    tombstones: item reference → accept time of the deletion
+//   {e7}log               stream  what was accepted (model/entry.h)
+//   {e7}sums, {e7}near    hash    version and marks of the projections (store/projection.h)
+//   {e7}pos               hash    position of both projections in this partition's log
+//   {e7}floor             hash    floors of the rankings that were cut
+//   engaged:meta          hash    format, partitions, fingerprint of the hash key, kinds
+// References are 16 hex digits.
+#pragma once
+#include "model/names.h"
+
+enum { KEY_TEXT_MAX = 160, TAG_SIZE = 12 };
+
+// A key spelled into memory of its own; pass by pointer, use key.at/key.len.
+struct key {
+    uint16_t len;
+    char at[KEY_TEXT_MAX];
+};
+
+// Once, before any key is spelled (makes the table of tags).
+void keys_init(uint32_t partitions);
+uint32_t keys_partitions(void);
+struct bytes key_bytes(const struct key *key); // a view into *key
+
+void key_item(struct key *key, ref_t item);
+void key_voters(struct key *key, ref_t item, uint32_t bucket);
+void key_sums(struct key *key, ref_t item);
+void key_neighbours(struct key *key, ref_t item);
+void key_uniques(struct key *key, ref_t item);
+void key_history(struct key *key, ref_t visitor,
+                 bool anonymous); // anonymous: 'a' for 'h', kept for one view window only
+void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes name,
+                 const ref_t *category); // category NULL: whole site
+void key_site_total(struct key *key, uint32_t partition, ref_t site);
+void key_dead(struct key *key, uint32_t partition);
+void key_log(struct key *key, uint32_t partition);
+enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
+void key_marks(struct key *key, uint32_t partition, enum projection projection);
+void key_position(struct key *key, uint32_t partition);
+void key_floors(struct key *key, uint32_t partition);
+void key_meta(struct key *key);
+// The hash slot of a key, as Redis Cluster computes it (CRC16 of the tag, mod 16384).
+uint16_t key_slot(struct bytes key);
+// The reference in a key that SCAN found, if the key is of the kind `letter` ('i', 's' …).
+bool key_parse(struct bytes key, char letter, ref_t *ret_ref);

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// What a site name, an item id and a reference are, and in which partition each lives. Pure.
+//
+// A reference is a 64-bit keyed hash of site and item (or of site and visitor): it names the keys and picks the
+// partition, so no byte of a client's ever reaches a Redis key. Visitors' references have 63 bits, so that they are
+// positive decimal integers, which Redis packs into 9 bytes.
+#pragma once
+#include "base/bytes.h"
+#include "base/keyed.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SITE_NAME_MAX = 63, ITEM_ID_MAX = 512, OPAQUE_VISITOR_MAX = 128, VISITOR_ID_SIZE = 16 };
+
+typedef uint64_t ref_t;
+
+bool site_name_valid(struct bytes name); // API.md section 0
+bool item_id_valid(struct bytes id);     // 1..512 bytes, UTF-8, no controls, not "-", "." or ".."
+ref_t site_ref(const struct secret_key *hash_key, struct bytes site);
+ref_t item_ref(const struct secret_key *hash_key, struct bytes site, struct bytes id);
+ref_t visitor_ref(const struct secret_key *hash_key, struct bytes site,
+                  const uint8_t id[static VISITOR_ID_SIZE]); // 63 bits
+ref_t category_ref(const struct secret_key *hash_key, struct bytes category);
+// The 16-byte id that stands for a publisher's own opaque visitor id (1..128 bytes).
+void visitor_id_of_opaque(const struct secret_key *hash_key, struct bytes site, struct bytes opaque,
+                          uint8_t ret_id[static VISITOR_ID_SIZE]);
+static inline uint32_t partition_of(ref_t ref, uint32_t partitions) {
+    return (uint32_t)(ref % partitions);
+}

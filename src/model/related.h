@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Related and recommended: scores from neighbours and popularity. Pure.
+// Related(i): c[i][j]/(C_i+5) + 0.2·pop_j/Σpop over i's neighbours and the site's most popular, i left out.
+// Recommendation(v): Σ_d 0.5^(d−1)·c[a_d][j]/(C_{a_d}+5) over the visitor's last items, plus the same prior, those
+// items left out. Two steps (page bundle): Σ_j c[i][j]/(C_i+5)·c[j][k]/(C_j+5) over i's ten strongest neighbours, plus
+// the prior.
+#pragma once
+#include "model/neighbours.h"
+
+enum { POPULAR_MOST = 100 };
+#define PRIOR_WEIGHT 0.2
+
+struct popular {
+    ref_t item;
+    double share; // pop_j / Σ pop
+};
+
+struct suggestion {
+    ref_t item;
+    double score;
+    bool from_neighbours; // else only popular
+};
+
+// Each returns the number written to ret_list (at most `most`), best first; ties by reference (the caller settles equal
+// scores by id).
+size_t related_rank(ref_t item, const struct neighbours *table, const struct popular *popular, size_t popular_count,
+                    struct suggestion *ret_list, size_t most);
+size_t recommend_rank(const ref_t *recent, const struct neighbours *const *tables, size_t count,
+                      const struct popular *popular, size_t popular_count, struct suggestion *ret_list, size_t most);
+size_t two_step_rank(ref_t item, const struct neighbours *table, const struct neighbours *const *next,
+                     size_t next_count, const struct popular *popular, size_t popular_count,
+                     struct suggestion *ret_list, size_t most);

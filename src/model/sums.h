@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// The packed state of an item that the sums projection keeps: per signal (each kind of vote, and views) an event count,
+// and one decayed sum per half-life. Pure.
+//
+// Packed (little-endian): u8 format (1), u8 half-lives, u8 signals present, f64 epoch (accept time in ms of the
+// deletion it was last cleared for, 0), u64 half-life in ms each, then per signal present: u8 signal, u64 count, f64
+// latest event time, f64 sum per half-life. A signal without events is left out. A half-life that the state lacks
+// starts from the nearest one (as if all its events lay at their mean instant), never from empty.
+#pragma once
+#include "base/buffer.h"
+#include "model/decay.h"
+
+enum { SIGNAL_VIEWS = 8, SIGNAL_COUNT = 9, HALF_LIVES_MAX = 16 }; // 0…7: kinds of vote
+
+struct half_lives {
+    uint32_t count;
+    int64_t ms[HALF_LIVES_MAX]; // ascending
+};
+
+struct signal_sums {
+    uint64_t count;
+    double sum[HALF_LIVES_MAX]; // DECAY_EMPTY when count == 0
+};
+
+struct sums {
+    double epoch_ms;
+    struct signal_sums signals[SIGNAL_COUNT];
+};
+
+void sums_clear(struct sums *sums);
+void sums_add(struct sums *sums, const struct half_lives *lives, int signal, int64_t event_ms);
+// Takes an event of that time back; the last one leaves the signal empty, exactly.
+void sums_take(struct sums *sums, const struct half_lives *lives, int signal, int64_t event_ms);
+void sums_pack(const struct sums *sums, const struct half_lives *lives, struct buffer *packed);
+// False for an unknown format or a torn state (nothing is written to *ret_sums then). Empty bytes are an empty state.
+bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sums *ret_sums);

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// An item's voters: exact, with kind and time of each vote, in hashes small enough for Redis's compact encoding. Pure.
+// Linear hashing (W. Litwin, 1980): `buckets` grows by one at a time; a split of bucket b - 2^k moves about half of it
+// into the new bucket b.
+#pragma once
+#include "model/names.h"
+
+enum {
+    VOTERS_PER_BUCKET = 128
+}; // mean at which the next split is due; a bucket not yet split holds about twice as many (the encoding's limit is
+   // 512)
+
+// The bucket of a visitor among `buckets` (1 or more).
+uint32_t voters_bucket(ref_t visitor, uint32_t buckets);
+// The bucket that is split to make bucket number `buckets`, and the modulus by which its voters are told apart (h mod
+// modulus == new bucket moves).
+uint32_t voters_split_source(uint32_t buckets, uint32_t *ret_modulus);
+bool voters_split_due(uint64_t voters, uint32_t buckets);
+// Time (s since 2024-01-01, may be negative) and kind in one integer: time·8 + kind.
+int64_t vote_pack(int64_t time_ms, int kind);

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// Counters and gauges in memory shared by all processes of one service: one row of cells per process, summed on
+// reading. metrics.def lists each once, with kind, Prometheus name, label and help; /metrics and docs come from it. To
+// add one, add its line.
+#pragma once
+#include "base/buffer.h"
+#include <stdint.h>
+
+enum metric {
+#define METRIC(id, kind, name, label, help) METRIC_##id,
+#include "ops/metrics.def"
+#undef METRIC
+    METRIC_COUNT
+};
+
+// Maps the shared rows (fd of a memfd made by metrics_create, or -1 for private memory), uses row `row`. Rows outlive a
+// process: a restarted worker goes on counting in its row.
+int metrics_create(void);                  // an fd, or -1
+int metrics_attach(int fd, unsigned row);  // 0, or -1
+int64_t *metrics_clock_offset(void);       // the shared cell for clock_share
+uint64_t *metric_cell(enum metric metric); // this process's cell
+static inline void metric_add(enum metric metric, uint64_t by) {
+    *metric_cell(metric) += by;
+}
+static inline void metric_set(enum metric metric, uint64_t to) {
+    *metric_cell(metric) = to;
+}
+// The whole of /metrics, all rows summed.
+void metrics_render(struct buffer *text);
