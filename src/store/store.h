@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// What the service asks of Redis, in typed verbs. No reply of Redis is seen outside this room, and nothing here knows
+// HTTP.
+//
+// Every verb takes a call struct of the caller's memory (often a request's arena) that must stay where it is until its
+// completion has run. A completion fires exactly once, never before the verb has returned, also on shutdown
+// (UNAVAILABLE). Views (struct bytes) in a result live until the completion returns. Outcomes: OK; UNAVAILABLE (away,
+// too slow: a write's fate is then unknown, and it is safe to repeat); OVERLOADED (queue full: nothing was sent);
+// INTERNAL (a foreign type under one of our keys); others as each verb says.
+#pragma once
+#include "base/outcome.h"
+#include "model/merge.h"
+#include "model/names.h"
+#include "model/neighbours.h"
+#include "ops/settings.h"
+
+struct store;
+
+// Connects in the background and goes on trying. `loop` is a uv_loop_t *; settings and key must outlive the store.
+// When what Redis has recorded contradicts the settings (partitions, hash key, kinds), `on_refused` gets one line,
+// once; nothing works then.
+struct store *store_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
+                          void (*on_refused)(void *context, const char *line), void *context);
+// `on_stopped` fires when no handle is open any more; the store is freed after it returned.
+void store_stop(struct store *store, void (*on_stopped)(void *context), void *context);
+// Connected, scripts loaded, settings agreed. If not, *ret_why (may be NULL) is one word or two for /readyz.
+bool store_ready(const struct store *store, const char **ret_why);
+
+// The place of a log entry: what must be projected before a write is visible in lists.
+struct log_id {
+    uint64_t ms, seq;
+};
+
+// ---- Writes that are committed in groups: one script call for all that a worker read in one turn of its loop.
+
+struct vote_call {
+    ref_t item, visitor;
+    struct bytes site, id;
+    int kind;        // index into settings' kinds, or -1 to retract
+    int64_t time_ms; // kept to the second
+    bool needs_card; // unknown_items = reject
+    void (*on_done)(struct vote_call *call);
+    void *context;
+    // Results. Outcomes besides the common ones: ID_CLASH, UNKNOWN_ITEM, CLOSED.
+    enum outcome outcome;
+    bool changed;
+    int kind_now;              // -1: none
+    uint64_t votes[MAX_KINDS]; // this moment's, without base
+    struct log_id entry;       // {0,0} when nothing changed
+    // The batch's own.
+    struct vote_call *next;
+    uint32_t buckets;
+    unsigned tries;
+};
+void store_vote(struct store *store, struct vote_call *call);
+
+struct view_call {
+    ref_t item, visitor;
+    struct bytes site, id;
+    int64_t time_ms;
+    bool anonymous; // no history is kept beyond one view window, no co-views are learnt
+    void (*on_done)(struct view_call *call);
+    void *context;
+    enum outcome outcome;
+    bool counted; // false: a repeat
+    struct log_id entry;
+    struct view_call *next;
+};
+void store_view(struct store *store, struct view_call *call);
+
+// ---- Cards and deletion
+
+struct card {
+    struct bytes
+        json; // the card's members as JSON, without braces: "title":"…","url":"…" (may be empty), ready to be sent out
+    struct bytes categories; // joined by 0x1f, at most 8
+    int64_t published_ms;    // 0: unknown
+    bool has_base;           // false: a base set earlier stays
+    uint64_t base_views;
+    uint64_t base_votes[MAX_KINDS];
+};
+
+struct item_call {
+    ref_t item;
+    struct bytes site, id;
+    struct card card; // for put
+    void (*on_done)(struct item_call *call);
+    void *context;
+    enum outcome outcome; // besides the common ones: ID_CLASH
+    bool existed;         // before
+    struct log_id entry;
+};
+void store_put_item(struct store *store, struct item_call *call);
+// Leaves a tombstone: log entries accepted earlier don't touch the item again. Deleting what isn't there is fine
+// (existed = false).
+void store_delete_item(struct store *store, struct item_call *call);
+
+// ---- Reads: one pipeline each
+
+struct read_call {
+    void (*on_done)(struct read_call *call, enum outcome outcome);
+    void *context;
+    // The gatherer's own.
+    uint32_t waiting;
+    enum outcome worst;
+    void *private;
+};
+
+struct item_state {
+    bool known; // it has been voted on, viewed (and projected), or has a card
+    enum outcome
+        outcome; // OK, or INTERNAL for an item whose data is not usable: leave it out, or answer 500 for it alone
+    struct bytes id, site;   // as stored
+    struct bytes card;       // struct card.json
+    struct bytes categories; // joined by 0x1f
+    int64_t published_ms;
+    bool has_card;
+    uint64_t votes[MAX_KINDS]; // with base
+    uint64_t views;            // with base
+    uint64_t visitors;
+};
+// `on_item` once per reference, in order, before on_done.
+void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                      void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
+
+// Only the votes of this moment and the visitor's own: for `me`. own: kind or -1.
+void store_read_votes(struct store *store, struct read_call *call, ref_t visitor, const ref_t *items, size_t count,
+                      void (*on_votes)(struct read_call *call, size_t index, const uint64_t votes[MAX_KINDS], int own));
+
+// The best `most` of a ranking over all partitions, merged: called once before on_done when the outcome is OK.
+void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
+                    const ref_t *category, size_t most,
+                    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count));
+
+// The neighbours of items; an item without any has an empty table. `usable` false: its data can't be read.
+void store_read_neighbours(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                           void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table,
+                                            bool usable));
+
+// The site's total popularity: log2 of the decayed sum of its views (model/decay.h, half-life POPULAR_HALF_LIFE_MS).
+void store_read_site_total(struct store *store, struct read_call *call, ref_t site,
+                           void (*on_total)(struct read_call *call, double total));
+
+// A visitor's last items, latest first (each once), with the time of the last view counted.
+void store_read_history(struct store *store, struct read_call *call, ref_t visitor,
+                        void (*on_history)(struct read_call *call, const ref_t *items, const int64_t *times_ms,
+                                           size_t count));
+
+// Completes OK when both projections have passed these entries (per partition; {0,0}: none), UNAVAILABLE after
+// `timeout_ms`. store_flush asks the projector not to gather any longer: append it before waiting.
+void store_wait_projected(struct store *store, struct read_call *call, const struct log_id *entries,
+                          uint32_t timeout_ms);
