@@ -45,7 +45,7 @@ struct vote_call {
     enum outcome outcome;
     bool changed;
     int kind_now;              // -1: none
-    uint64_t votes[MAX_KINDS]; // this moment's, without base
+    uint64_t votes[MAX_KINDS]; // this moment's, base included
     struct log_id entry;       // {0,0} when nothing changed
     // The batch's own.
     struct vote_call *next;
@@ -147,6 +147,7 @@ void store_read_history(struct store *store, struct read_call *call, ref_t visit
                                            size_t count));
 
 // Completes OK when both projections have passed these entries (per partition; {0,0}: none), UNAVAILABLE after
-// `timeout_ms`. store_flush asks the projector not to gather any longer: append it before waiting.
+// `timeout_ms`. store_flush asks the projector not to gather any longer: call it before waiting.
+void store_flush(struct store *store, struct read_call *call);
 void store_wait_projected(struct store *store, struct read_call *call, const struct log_id *entries,
                           uint32_t timeout_ms);

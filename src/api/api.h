@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// The HTTP contract: routes, who may call, arguments, answers. One file per endpoint, one table of routes (routes.def).
+#pragma once
+#include "http/http.h"
+#include "model/token.h"
+#include "serve/serve.h"
+#include "store/store.h"
+
+struct api {
+    const struct settings *settings;
+    const struct token_keys *tokens;
+    const struct secret_key *hash_key;
+    struct store *store;
+    struct serve *serve;
+    bool draining; // set on SIGTERM: /readyz says so
+};
+
+// For http_server_start, with the struct api * as `app`: the public listener, and the operators' one (which has
+// /metrics besides health; no site's calls).
+extern const struct http_callbacks api_public_callbacks;
+extern const struct http_callbacks api_ops_callbacks;
+// The problem+json of an outcome, with Retry-After, Allow and CORS where due. `detail` may be NULL.
+void api_answer_error(struct http_request *request, enum outcome outcome, const char *detail);

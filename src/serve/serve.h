@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Shared reads: finished bodies in memory, refreshed from Redis at most once per refresh_interval, one refresh in
+// flight per body. A read that hits costs no Redis call and no allocation. While Redis is away the old bodies go on,
+// dated.
+//
+// A body is found by the raw target first (so a repeated request is one lookup), then by its canonical query: two
+// spellings of one query share a body. A body that was not read for over 10 s waits for its refresh, up to
+// redis_timeout, then goes out old, or UNAVAILABLE when there is none.
+#pragma once
+#include "base/json_out.h"
+#include "http/body.h"
+#include "store/plan.h"
+#include "store/store.h"
+
+struct serve;
+
+enum { LIST_LIMIT_MAX = 100, EXCLUDE_MAX = 100, IDS_MAX = 100 };
+
+// `answer_error` renders and sends the problem+json of an outcome (the errors' table is the api room's).
+struct serve *serve_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
+                          const struct plan *plan, struct store *store,
+                          void (*answer_error)(struct http_request *request, enum outcome outcome));
+// After the last request was answered, before store_stop; refreshes in flight are waited for.
+void serve_stop(struct serve *serve, void (*on_stopped)(void *context), void *context);
+
+// First thing for every GET and HEAD: answered from memory if this exact target is there and fresh enough.
+bool serve_from_memory(struct serve *serve, struct http_request *request);
+
+// The reads. Arguments are decoded and checked; their bytes need not outlive the call. Each answers the request, now or
+// later. `target_is_plain`: the query held nothing unknown, so the raw target may be remembered for serve_from_memory.
+struct list_query {
+    struct bytes site;
+    struct bytes name;     // of a ranking
+    struct bytes item;     // of related
+    struct bytes category; // at == NULL: all
+    uint32_t limit;
+    const struct bytes *exclude;
+    uint32_t exclude_count;
+    bool target_is_plain;
+};
+void serve_ranking(struct serve *serve, struct http_request *request, const struct list_query *query);
+void serve_related(struct serve *serve, struct http_request *request, const struct list_query *query);
+void serve_item(struct serve *serve, struct http_request *request, struct bytes site, struct bytes id,
+                bool target_is_plain);
+void serve_items(struct serve *serve, struct http_request *request, struct bytes site, const struct bytes *ids,
+                 size_t count, bool target_is_plain);
+// The rankings that the configuration defines.
+void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site);
+// An item as API.md section 3 shows it, from the store, for answers of writes (PUT).
+void item_render(struct json_out *json, const struct settings *settings, struct bytes id,
+                 const struct item_state *state);

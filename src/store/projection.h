@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// The projector's verbs: logs and states out of Redis, one guarded write per partition back. Laws as in store.h.
+//
+// Per partition and projection Redis keeps a version (raised by every script that changes what is projected) and per
+// source log a mark, the id of the last entry applied. `commit_send` writes only where the version still is the one
+// that was read with (or before) the states, and raises it; else nothing is written. That makes projecting exactly once
+// (DESIGN section 2).
+#pragma once
+#include "model/keys.h"
+#include "store/store.h"
+
+// ---- The logs
+
+// The position of a projection in each log (0-0: from the start), and the plan whose rankings are complete in that
+// partition (empty: none, they must be refilled).
+void store_read_positions(struct store *store, struct read_call *call, enum projection projection,
+                          void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position,
+                                              struct bytes plan));
+
+struct log_entry {
+    uint32_t partition;
+    struct log_id id;
+    struct bytes value; // model/entry.h; NO_BYTES when the entry is not one of ours
+};
+// Up to `most` entries of each log after `after[partition]`, each log's in order. Does not block.
+void store_read_logs(struct store *store, struct read_call *call, const struct log_id *after, uint32_t most,
+                     void (*on_entry)(struct read_call *call, const struct log_entry *entry));
+// positions[partition]; {0,0} leaves that one as it is. Only after every target has acknowledged.
+void store_write_positions(struct store *store, struct read_call *call, enum projection projection,
+                           const struct log_id *positions);
+// Drops what lies at or below `below[partition]` ({0,0}: nothing): the least of both projections' positions.
+void store_trim(struct store *store, struct read_call *call, const struct log_id *below);
+
+// ---- A target partition
+
+struct target_item {
+    struct bytes state; // packed; empty: none
+    double deleted_ms;  // accept time of the last deletion; 0: none
+    // Sums only:
+    bool known; // it has an item hash; if not, the rest is empty
+    bool torn;  // foreign type under one of its keys: leave it alone
+    struct bytes id, site, categories;
+    int64_t published_ms;
+};
+
+struct target_call {
+    enum projection projection;
+    uint32_t partition;
+    const ref_t *items;
+    size_t item_count;
+    const ref_t *sites; // whose totals are wanted (sums only)
+    size_t site_count;
+    void (*on_item)(struct target_call *call, size_t index, const struct target_item *item);
+    void (*on_total)(struct target_call *call, size_t index, struct bytes packed);
+    // Where a ranking was cut: all items of a higher value than `value` stand in it. `name` is what ranking_name wrote.
+    void (*on_floor)(struct target_call *call, struct bytes name, double value);
+    void (*on_done)(struct target_call *call, enum outcome outcome);
+    void *context;
+    // Set before the first on_… runs.
+    uint64_t version;
+    struct log_id *marks; // the caller's array, one per source partition: filled here ({0,0}: none)
+    void *private;
+};
+void store_read_target(struct store *store, struct target_call *call);
+
+// A ranking of a site (and of one of its categories).
+struct ranking_at {
+    ref_t site;
+    struct bytes name;
+    const ref_t *category; // NULL: the whole site
+};
+enum { RANKING_NAME_MAX = 120 };
+// The key's text without its hash tag: the name of its floor. Returns the length.
+size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_NAME_MAX]);
+
+// A write of one partition, built piece by piece, then sent. The pieces are copied.
+struct commit;
+struct commit *commit_new(struct store *store, enum projection projection, uint32_t partition, uint64_t version);
+void commit_mark(struct commit *commit, uint32_t source, struct log_id id);
+void commit_state(struct commit *commit, ref_t item, struct bytes packed);               // empty: it goes
+void commit_item(struct commit *commit, ref_t item, struct bytes site, struct bytes id); // it exists from now on
+void commit_visitor(struct commit *commit, ref_t item, ref_t visitor);                   // into the unique visitors
+void commit_visitors_clear(struct commit *commit, ref_t item); // before any commit_visitor of it
+void commit_total(struct commit *commit, ref_t site, struct bytes packed);
+// The item stands in the ranking by this value; or it leaves. `bound`: kept at least; over twice that it is cut to it.
+void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
+                  double value);
+void commit_leave(struct commit *commit, const struct ranking_at *ranking, struct bytes id);
+
+struct commit_result {
+    enum outcome outcome;
+    bool moved;       // version mismatch: nothing was written
+    uint64_t version; // the new one; when moved, the present one
+    bool cut;         // some ranking was cut: its floor is new, read the target again
+    bool refill;      // a cut ranking fell below half its bound: begin a refill
+};
+// Frees the commit; `on_done` once, later. The sent bytes of one commit must stay under a few MB (about 500 items).
+void commit_send(struct commit *commit, void (*on_done)(void *context, const struct commit_result *result),
+                 void *context);
+void commit_free(struct commit *commit); // one that is not to be sent
+
+// ---- Refilling the rankings of a partition from its states
+
+// Begin: forgets the partition's plan and floors (and raises the version). End: the rankings are complete for `plan`.
+void store_refill_begin(struct store *store, struct read_call *call, uint32_t partition);
+void store_refill_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan);
+// One step of a scan over all states of all partitions: cursor 0 begins; *cursor is 0 again when all were seen (some
+// maybe twice). `cursor` must live until on_done.
+void store_scan_states(struct store *store, struct read_call *call, uint64_t *cursor,
+                       void (*on_state)(struct read_call *call, ref_t item));
