@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Entries of the logs to touches of items.
+#include "project/batch.h"
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { ENTRY_MOST = 1 << 20, FIRST_ROOM = 64 };
+
+bool batch_init(struct batch *batch, uint32_t partitions, size_t most_bytes) {
+    *batch = (struct batch){.partitions = partitions, .share = most_bytes / partitions};
+    // A log's first entry is taken whatever its size, and each take is rounded up.
+    arena_init(&batch->texts, 2 * most_bytes + (size_t)partitions * ENTRY_MOST);
+    batch->targets = calloc(partitions, sizeof(*batch->targets));
+    batch->last = calloc(partitions, sizeof(*batch->last));
+    batch->taken = calloc(partitions, sizeof(*batch->taken));
+    batch->read = calloc(partitions, sizeof(*batch->read));
+    batch->closed = calloc(partitions, sizeof(*batch->closed));
+    if (batch->targets && batch->last && batch->taken && batch->read && batch->closed)
+        return true;
+    batch_release(batch);
+    return false;
+}
+
+void batch_release(struct batch *batch) {
+    for (uint32_t i = 0; batch->targets && i < batch->partitions; i++)
+        free(batch->targets[i].at);
+    free(batch->targets);
+    free(batch->last);
+    free(batch->taken);
+    free(batch->read);
+    free(batch->closed);
+    free(batch->entries);
+    arena_release(&batch->texts);
+}
+
+void batch_clear(struct batch *batch) {
+    arena_reset(&batch->texts);
+    for (uint32_t i = 0; i < batch->partitions; i++) {
+        batch->targets[i].count = 0;
+        batch->last[i] = (struct log_id){0, 0};
+        batch->taken[i] = 0;
+        batch->read[i] = 0;
+        batch->closed[i] = false;
+    }
+    batch->entry_count = 0;
+    batch->left = batch->flush = batch->failed = false;
+    batch->oldest_ms = 0;
+}
+
+// Room for one more element behind `count`; the array's new place, or NULL without memory.
+static void *room_for_one(void *at, uint32_t count, uint32_t *room, size_t size) {
+    if (count < *room)
+        return at;
+    uint32_t more = *room ? *room * 2 : FIRST_ROOM;
+    void *grown = realloc(at, more * size);
+    if (grown)
+        *room = more;
+    return grown;
+}
+
+struct touch *batch_touch(struct batch *batch, uint32_t entry, enum touch_type type, ref_t item) {
+    struct touch_list *list = &batch->targets[partition_of(item, batch->partitions)];
+    struct touch *grown = room_for_one(list->at, list->count, &list->room, sizeof(*grown));
+    if (!grown) {
+        batch->failed = true;
+        return NULL;
+    }
+    list->at = grown;
+    struct touch *touch = &grown[list->count++];
+    *touch = (struct touch){.item = item, .entry = entry, .type = (uint8_t)type};
+    return touch;
+}
+
+static uint32_t add_entry(struct batch *batch, const struct log_entry *entry) {
+    struct batch_entry *grown = room_for_one(batch->entries, batch->entry_count, &batch->entry_room, sizeof(*grown));
+    if (!grown)
+        return NO_ENTRY;
+    batch->entries = grown;
+    grown[batch->entry_count] = (struct batch_entry){entry->partition, entry->id, 0};
+    return batch->entry_count++;
+}
+
+static void set_aside(const struct log_entry *entry, const char *what) {
+    metric_add(METRIC_BAD_ENTRIES, 1);
+    log_warn("log %u, entry %" PRIu64 "-%" PRIu64 ": %s; set aside", entry->partition, entry->id.ms, entry->id.seq,
+             what);
+}
+
+static void read_records(struct batch *batch, const struct log_entry *entry, uint32_t number, struct bytes value,
+                         touch_maker *make_touches) {
+    double accept_ms;
+    struct bytes rest;
+    if (!entry_open(value, &accept_ms, &rest)) {
+        set_aside(entry, "not readable");
+        return;
+    }
+    batch->entries[number].accept_ms = accept_ms;
+    if (batch->oldest_ms == 0 || accept_ms < batch->oldest_ms)
+        batch->oldest_ms = accept_ms;
+    struct entry_record record;
+    int found;
+    while ((found = entry_next(&rest, &record)) == 1) {
+        if (record.type == 'F')
+            batch->flush = true;
+        make_touches(batch, number, &record);
+    }
+    if (found < 0)
+        set_aside(entry, "torn in the middle");
+}
+
+void batch_take(struct batch *batch, const struct log_entry *entry, touch_maker *make_touches) {
+    uint32_t source = entry->partition;
+    batch->read[source]++;
+    bool first = batch->last[source].ms == 0 && batch->last[source].seq == 0;
+    if (batch->closed[source] || batch->failed)
+        return;
+    if (!first && batch->taken[source] + entry->value.len > batch->share) {
+        batch->closed[source] = batch->left = true;
+        return;
+    }
+    bool huge = entry->value.len > ENTRY_MOST;
+    struct bytes copy = huge || entry->value.len == 0 ? NO_BYTES : arena_copy(&batch->texts, entry->value);
+    uint32_t number = add_entry(batch, entry);
+    if (number == NO_ENTRY || (!huge && entry->value.len != 0 && !copy.at)) {
+        batch->failed = true;
+        return;
+    }
+    batch->taken[source] += copy.len;
+    batch->last[source] = entry->id;
+    read_records(batch, entry, number, copy, make_touches);
+}

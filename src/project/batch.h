@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// One batch of a projection: the entries read from all logs, and what each does to which item ("touches"), sorted by
+// the partition that the item lives in.
+//
+// Touches of a target keep the order in which the entries came; those of one entry lie together, so that a chunk of a
+// target can be cut between entries. Memory is bounded by a share of bytes per log: what does not fit is read again
+// with the next batch. How an entry's records become touches is the projection's (projection_type.h).
+#pragma once
+#include "base/arena.h"
+#include "model/entry.h"
+#include "store/projection.h"
+
+enum { NO_ENTRY = 0xffffffff };
+
+enum touch_type { TOUCH_VOTE, TOUCH_VIEW, TOUCH_COVIEW, TOUCH_DELETE, TOUCH_CARD, TOUCH_REWRITE };
+
+struct touch {
+    ref_t item;
+    uint32_t entry; // into batch.entries; NO_ENTRY: of a refill, without source and mark
+    uint8_t type;
+    uint8_t kind, old_kind; // of a vote
+    union {
+        struct {
+            int64_t time_ms, old_time_ms;
+        } vote;
+        struct {
+            ref_t visitor;
+            int64_t time_ms;
+            struct bytes site, id;
+        } view;
+        struct {
+            ref_t item;
+            double weight;
+        } coview;
+        struct {
+            struct bytes site, id, categories; // site and id of a deletion only
+        } card;
+    };
+};
+
+struct batch_entry {
+    uint32_t source;
+    struct log_id id;
+    double accept_ms;
+};
+
+struct touch_list {
+    struct touch *at;
+    uint32_t count, room;
+};
+
+struct batch {
+    uint32_t partitions;
+    size_t share; // bytes that each log may bring in
+    struct arena texts;
+    struct batch_entry *entries;
+    uint32_t entry_count, entry_room;
+    struct touch_list *targets; // per partition
+    struct log_id *last;        // per log: its last entry taken; {0,0}: none
+    size_t *taken;              // per log: bytes taken
+    uint32_t *read;             // per log: entries read
+    bool *closed;               // per log: an entry did not fit, so no later one may be taken
+    bool left;                  // of some log
+    bool flush;                 // somebody waits for these entries
+    bool failed;                // no memory: the batch must not be projected
+    double oldest_ms;           // accept time of the oldest entry; 0: none
+};
+
+bool batch_init(struct batch *batch, uint32_t partitions, size_t most_bytes);
+void batch_release(struct batch *batch);
+void batch_clear(struct batch *batch);
+
+typedef void touch_maker(struct batch *batch, uint32_t entry, const struct entry_record *record);
+// Takes an entry, or closes its log. An entry that cannot be read, or its unreadable rest, is set aside and logged.
+void batch_take(struct batch *batch, const struct log_entry *entry, touch_maker *make_touches);
+// Adds a touch of the item, of this type, to its partition's list, for the caller to fill; NULL without memory.
+struct touch *batch_touch(struct batch *batch, uint32_t entry, enum touch_type type, ref_t item);
+
+static inline int log_id_cmp(struct log_id a, struct log_id b) {
+    if (a.ms != b.ms)
+        return a.ms < b.ms ? -1 : 1;
+    return (a.seq > b.seq) - (a.seq < b.seq);
+}
