@@ -59,7 +59,8 @@ struct target_call {
     // Set before the first on_… runs.
     uint64_t version;
     struct log_id *marks; // the caller's array, one per source partition: filled here ({0,0}: none)
-    void *private;
+    // The store's own.
+    struct deferred deferred;
 };
 void store_read_target(struct store *store, struct target_call *call);
 

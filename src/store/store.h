@@ -31,7 +31,19 @@ struct log_id {
     uint64_t ms, seq;
 };
 
+// The store's own part of a call: for one that failed before anything was sent.
+struct deferred {
+    struct deferred *next;
+    void (*tell)(struct deferred *deferred);
+};
+
 // ---- Writes that are committed in groups: one script call for all that a worker read in one turn of its loop.
+
+struct queued { // the batch's own part of a call
+    struct queued *next;
+    uint64_t since_ms;
+    uint32_t partition, tries;
+};
 
 struct vote_call {
     ref_t item, visitor;
@@ -48,9 +60,8 @@ struct vote_call {
     uint64_t votes[MAX_KINDS]; // this moment's, base included
     struct log_id entry;       // {0,0} when nothing changed
     // The batch's own.
-    struct vote_call *next;
+    struct queued queued;
     uint32_t buckets;
-    unsigned tries;
 };
 void store_vote(struct store *store, struct vote_call *call);
 
@@ -64,7 +75,7 @@ struct view_call {
     enum outcome outcome;
     bool counted; // false: a repeat
     struct log_id entry;
-    struct view_call *next;
+    struct queued queued; // the batch's own
 };
 void store_view(struct store *store, struct view_call *call);
 
@@ -89,6 +100,9 @@ struct item_call {
     enum outcome outcome; // besides the common ones: ID_CLASH
     bool existed;         // before
     struct log_id entry;
+    // The store's own.
+    uint32_t buckets, tries;
+    struct deferred deferred;
 };
 void store_put_item(struct store *store, struct item_call *call);
 // Leaves a tombstone: log entries accepted earlier don't touch the item again. Deleting what isn't there is fine
@@ -100,9 +114,8 @@ void store_delete_item(struct store *store, struct item_call *call);
 struct read_call {
     void (*on_done)(struct read_call *call, enum outcome outcome);
     void *context;
-    // The gatherer's own.
-    uint32_t waiting;
-    enum outcome worst;
+    // The store's own.
+    struct deferred deferred;
     void *private;
 };
 

@@ -1,0 +1,47 @@
+-- Writes what a projection computed for one partition, if nothing has changed there since it was read (store/commit.c).
+--
+-- KEYS   marks (with the version), floors, position; then the keys that the commands name
+-- ARGV   1 version that was read, 2 number of marks, then per mark: source, id;
+--        then the number of commands, then per command: name, key (index), number of arguments, arguments
+--        then the number of rankings, then per ranking: key (index), bound, its name among the floors
+-- Reply  array: 1 written / 0 the version has moved, version now, 1 if a ranking was cut, 1 if one needs a refill
+
+local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
+if version ~= tonumber(ARGV[1]) then return {0, version, 0, 0} end
+local arg = 2
+
+local marks = tonumber(ARGV[arg])
+local set = {'version', version + 1}
+for i = 1, marks do
+    set[#set + 1], set[#set + 2] = ARGV[arg + 2 * i - 1], ARGV[arg + 2 * i]
+end
+redis.call('HSET', KEYS[1], unpack(set))
+arg = arg + 1 + 2 * marks
+
+-- A foreign type under one key spoils that key alone.
+local commands = tonumber(ARGV[arg])
+arg = arg + 1
+for _ = 1, commands do
+    local count = tonumber(ARGV[arg + 2])
+    redis.pcall(ARGV[arg], KEYS[tonumber(ARGV[arg + 1])], unpack(ARGV, arg + 3, arg + 2 + count))
+    arg = arg + 3 + count
+end
+
+local cut, refill = 0, 0
+for _ = 1, tonumber(ARGV[arg]) do
+    local key, bound, name = KEYS[tonumber(ARGV[arg + 1])], tonumber(ARGV[arg + 2]), ARGV[arg + 3]
+    local size = redis.pcall('ZCARD', key)
+    if type(size) == 'number' then
+        if size > 2 * bound then
+            redis.call('ZREMRANGEBYRANK', key, bound, -1)
+            local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
+            redis.call('HSET', KEYS[2], name, last[2])
+            cut = 1
+        elseif size * 2 < bound and redis.call('HEXISTS', KEYS[2], name) == 1 then
+            refill = 1
+        end
+    end
+    arg = arg + 3
+end
+if refill == 1 then redis.call('HDEL', KEYS[3], 'plan') end
+return {1, version + 1, cut, refill}

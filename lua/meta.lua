@@ -1,0 +1,18 @@
+-- What this data is: recorded at the first start, compared at every later one (store/greeting.c).
+--
+-- KEYS   engaged:meta
+-- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end)
+-- Reply  "" when all agrees, else one line that says what does not
+
+local held = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'hash-key', 'kinds')
+if held[1] then
+    local known = held[4] .. ' '
+    if held[1] ~= ARGV[1] then return 'the data has format ' .. held[1] .. ', this program reads ' .. ARGV[1] end
+    if held[2] ~= ARGV[2] then return 'partitions: the data has ' .. held[2] .. ', the setting says ' .. ARGV[2] end
+    if held[3] ~= ARGV[3] then return 'hash_key: not the key that the data was made with' end
+    if string.sub(ARGV[4] .. ' ', 1, #known) ~= known then
+        return 'kinds: the data has "' .. held[4] .. '", new ones may only be added behind these'
+    end
+end
+redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4])
+return ''

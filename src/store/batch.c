@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// Lanes: queue, cut into batches, send them pipelined, hand out the results, put back what must be tried again.
+#include "store/batch.h"
+#include "base/clock.h"
+#include "ops/metrics.h"
+#include "store/gather.h"
+#include "store/store_inside.h"
+#include <stdlib.h>
+
+enum { TRIES_MOST = 16 };
+
+// One script call: its writes in the order of their groups.
+struct batch {
+    struct link_call call; // first: the link's view of it
+    struct lane *lane;
+    uint32_t count, groups;
+    struct queued *writes[BATCH_MOST];
+};
+
+void lane_init(struct lane *lane, struct store *store, const struct lane_kind *kind) {
+    *lane = (struct lane){.kind = kind, .store = store};
+    lane->end = &lane->first;
+    lane->retried_end = &lane->retried;
+}
+
+void lane_add(struct lane *lane, struct queued *write, uint32_t partition) {
+    write->partition = partition;
+    write->tries = 0;
+    write->since_ms = uv_now(lane->store->loop);
+    write->next = NULL;
+    if (lane->waiting >= (uint32_t)lane->store->settings->redis_queue) {
+        write->next = lane->refused;
+        lane->refused = write;
+        metric_add(METRIC_REDIS_SHED, 1);
+        return;
+    }
+    *lane->end = write;
+    lane->end = &write->next;
+    lane->waiting++;
+}
+
+// ---- Results
+
+static void finish_all(struct lane *lane, struct queued *list, enum outcome outcome) {
+    while (list) {
+        struct queued *next = list->next; // the call may be gone once it is finished
+        lane->kind->finish(lane->store, list, outcome);
+        list = next;
+    }
+}
+
+static void try_again(struct lane *lane, struct queued *write) {
+    metric_add(METRIC_WRITE_RETRIES, 1);
+    write->next = NULL;
+    *lane->retried_end = write;
+    lane->retried_end = &write->next;
+    lane->waiting++;
+}
+
+// Entries are one per group, results one per write. Everything is read before the first completion runs.
+static bool take_results(struct batch *batch, const redisReply *reply) {
+    struct lane *lane = batch->lane;
+    struct reader results = reader_of(reply_text_at(reply, 0));
+    struct queued *done = NULL, **end = &done;
+    uint32_t group = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct queued *write = batch->writes[i];
+        group += i == 0 || write->partition != batch->writes[i - 1]->partition;
+        lane->kind->set_entry(write, log_id_parse(reply_text_at(reply, group)));
+        bool again = !lane->kind->take(lane->store, write, &results);
+        if (results.failed)
+            return false;
+        write->next = NULL;
+        if (again && ++write->tries < TRIES_MOST)
+            try_again(lane, write);
+        else {
+            *end = write;
+            end = &write->next;
+        }
+    }
+    finish_all(lane, done, OK);
+    return true;
+}
+
+static void on_batch(struct link_call *call) {
+    struct batch *batch = (struct batch *)call;
+    struct lane *lane = batch->lane;
+    enum outcome outcome = call->outcome;
+    redisReply *reply = call->reply;
+    lane->in_flight--;
+    if (outcome == OK && !take_results(batch, reply))
+        outcome = INTERNAL;
+    if (outcome != OK)
+        for (uint32_t i = 0; i < batch->count; i++)
+            lane->kind->finish(lane->store, batch->writes[i], outcome);
+    freeReplyObject(reply);
+    free(batch);
+}
+
+// ---- Sending
+
+// Stable, so writes of one partition keep their order.
+static void sort_by_partition(struct batch *batch) {
+    for (uint32_t i = 1; i < batch->count; i++) {
+        struct queued *write = batch->writes[i];
+        uint32_t at = i;
+        for (; at > 0 && batch->writes[at - 1]->partition > write->partition; at--)
+            batch->writes[at] = batch->writes[at - 1];
+        batch->writes[at] = write;
+    }
+}
+
+static uint32_t group_end(const struct batch *batch, uint32_t begin) {
+    uint32_t end = begin + 1;
+    while (end < batch->count && batch->writes[end]->partition == batch->writes[begin]->partition)
+        end++;
+    return end;
+}
+
+static void compose(struct batch *batch) {
+    struct store *store = batch->lane->store;
+    const struct lane_kind *kind = batch->lane->kind;
+    uint32_t groups = 0, end;
+    for (uint32_t i = 0; i < batch->count; i = group_end(batch, i))
+        groups++;
+    script_begin(&store->command, kind->script, groups + batch->count * kind->keys_each);
+    for (uint32_t i = 0; i < batch->count; i = end) {
+        struct key log;
+        end = group_end(batch, i);
+        key_log(&log, batch->writes[i]->partition);
+        add_key(store, &log);
+        for (uint32_t j = i; j < end; j++)
+            kind->add_keys(store, batch->writes[j]);
+    }
+    kind->add_head(store);
+    for (uint32_t i = 0; i < batch->count; i = end) {
+        end = group_end(batch, i);
+        command_add_int(&store->command, end - i);
+        for (uint32_t j = i; j < end; j++)
+            kind->add_arguments(store, batch->writes[j]);
+    }
+}
+
+static struct queued *take_first(struct lane *lane) {
+    struct queued *write = lane->first;
+    lane->first = write->next;
+    if (!lane->first)
+        lane->end = &lane->first;
+    lane->waiting--;
+    return write;
+}
+
+// False without memory: what is left waits for the next turn.
+static bool send_batch(struct lane *lane) {
+    struct batch *batch = malloc(sizeof *batch);
+    if (!batch)
+        return false;
+    batch->lane = lane;
+    batch->call.on_reply = on_batch;
+    batch->count = 0;
+    while (lane->first && batch->count < BATCH_MOST)
+        batch->writes[batch->count++] = take_first(lane);
+    sort_by_partition(batch);
+    compose(batch);
+    lane->in_flight++;
+    metric_add(METRIC_BATCHES, 1);
+    metric_add(METRIC_BATCHED_WRITES, batch->count);
+    send_script(lane->store, &batch->call, lane->kind->script);
+    return true;
+}
+
+static void put_retried_first(struct lane *lane) {
+    if (!lane->retried)
+        return;
+    *lane->retried_end = lane->first;
+    if (!lane->first)
+        lane->end = lane->retried_end;
+    lane->first = lane->retried;
+    lane->retried = NULL;
+    lane->retried_end = &lane->retried;
+}
+
+static void fail_overdue(struct lane *lane, uint64_t before_ms) {
+    struct queued *overdue = NULL, **end = &overdue;
+    while (lane->first && lane->first->since_ms < before_ms) {
+        struct queued *write = take_first(lane);
+        write->next = NULL;
+        *end = write;
+        end = &write->next;
+    }
+    finish_all(lane, overdue, UNAVAILABLE);
+}
+
+void lane_turn(struct lane *lane) {
+    struct queued *refused = lane->refused;
+    uint64_t now = uv_now(lane->store->loop), timeout = (uint64_t)lane->store->settings->redis_timeout_ms;
+    lane->refused = NULL;
+    finish_all(lane, refused, OVERLOADED);
+    if (lane->in_flight == 0) {
+        put_retried_first(lane);
+        while (lane->first && send_batch(lane))
+            ;
+    } else if (now > timeout)
+        fail_overdue(lane, now - timeout);
+}
+
+void lane_fail(struct lane *lane) {
+    put_retried_first(lane);
+    fail_overdue(lane, UINT64_MAX);
+    struct queued *refused = lane->refused;
+    lane->refused = NULL;
+    finish_all(lane, refused, OVERLOADED);
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Group commit: all writes of one kind that came in one turn of the loop, or while the batches before were under way,
+// go to Redis together. A lane holds the order: what was queued first is decided first.
+//
+// Against one Redis a script call may hold several partitions: a group of writes for each, at most BATCH_MOST together.
+// No timer delays a lone write. A kind of write is a struct lane_kind; votes.c and views.c have one each.
+#pragma once
+#include "base/reader.h"
+#include "store/command.h"
+#include "store/scripts.h"
+#include "store/store.h"
+
+enum { BATCH_MOST = 64 };
+
+struct lane_kind {
+    enum script script;
+    uint32_t keys_each; // keys per write
+    void (*add_keys)(struct store *store, struct queued *write);
+    void (*add_head)(struct store *store);
+    void (*add_arguments)(struct store *store, struct queued *write);
+    // Reads the write's result; false: it is to be tried again.
+    bool (*take)(struct store *store, struct queued *write, struct reader *results);
+    void (*set_entry)(struct queued *write, struct log_id entry);
+    void (*finish)(struct store *store, struct queued *write, enum outcome outcome);
+};
+
+struct lane {
+    const struct lane_kind *kind;
+    struct store *store;
+    struct queued *first, **end;           // waiting, in order
+    struct queued *retried, **retried_end; // to go before them
+    struct queued *refused;                // the queue was full: told at the end of the turn
+    uint32_t waiting, in_flight;
+};
+
+void lane_init(struct lane *lane, struct store *store, const struct lane_kind *kind);
+void lane_add(struct lane *lane, struct queued *write, uint32_t partition);
+// The end of a turn: tells the refused and the overdue, sends what waits when nothing is under way.
+void lane_turn(struct lane *lane);
+// On shutdown: what waits is UNAVAILABLE.
+void lane_fail(struct lane *lane);

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// What is said on a new connection, all in one write: log in, is this a master, what time is it, here are the scripts,
+// is this the data that our settings mean. Only when every answer is right the link is ready. Then TIME once a second:
+// it sets the service's clock, and a Redis that has fallen silent is noticed while nobody else asks.
+// To ask one thing more, write its check and its line in greet().
+#include "base/clock.h"
+#include "ops/log.h"
+#include "store/gather.h"
+#include "store/store_inside.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { FORMAT = 1 };
+
+// ---- The answers
+
+static const char *check_nothing(struct store *store, const redisReply *reply) {
+    (void)store;
+    (void)reply;
+    return NULL;
+}
+
+static const char *check_role(struct store *store, const redisReply *reply) {
+    (void)store;
+    return bytes_eq(reply_text_at(reply, 0), BYTES("master")) ? NULL : "this Redis is not a master";
+}
+
+static const char *check_time(struct store *store, const redisReply *reply) {
+    (void)store;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+        return "TIME has no answer";
+    clock_set(reply_int(reply->element[0]) * 1000 + reply_int(reply->element[1]) / 1000);
+    return NULL;
+}
+
+static const char *check_eviction(struct store *store, const redisReply *reply) {
+    (void)store;
+    struct bytes policy = reply_text_at(reply, 1);
+    if (policy.len && !bytes_eq(policy, BYTES("noeviction")))
+        log_warn("redis: maxmemory-policy is %s: votes would be lost silently, set noeviction", policy.at);
+    return NULL;
+}
+
+// The last answer: the data is what our settings mean, or nothing works.
+static const char *check_meta(struct store *store, const redisReply *reply) {
+    struct bytes refusal = reply_text(reply);
+    if (refusal.len == 0) {
+        link_ready(store->link);
+        return NULL;
+    }
+    snprintf(store->refusal, sizeof store->refusal, "%s", refusal.at);
+    if (!store->refused) {
+        store->refused = true;
+        store->on_refused(store->refused_context, store->refusal);
+    }
+    return store->refusal;
+}
+
+static void on_greeted(struct link_call *call) {
+    struct greeting_call *greeting = (struct greeting_call *)call;
+    struct store *store = greeting->store;
+    redisReply *reply = call->reply;
+    const char *why = NULL;
+    if (reply && reply->type == REDIS_REPLY_ERROR && greeting->check != check_eviction)
+        why = reply->str;
+    else if (call->outcome == OK)
+        why = greeting->check(store, reply);
+    if (why)
+        link_drop(store->link, why);
+    freeReplyObject(reply);
+}
+
+// ---- The questions
+
+static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *)) {
+    assert(store->greeting_count < GREETING_MOST);
+    struct greeting_call *greeting = &store->greeting[store->greeting_count++];
+    *greeting = (struct greeting_call){.call.on_reply = on_greeted, .store = store, .check = check};
+    link_send_early(store->link, &greeting->call, &store->command);
+}
+
+static void log_in(struct store *store) {
+    if (!store->address.password[0])
+        return;
+    begin_command(store, "AUTH");
+    if (store->address.user[0])
+        command_add_text(&store->command, store->address.user);
+    command_add_text(&store->command, store->address.password);
+    ask(store, check_nothing);
+}
+
+static void select_database(struct store *store) {
+    if (store->address.database == 0)
+        return;
+    command_add_int(begin_command(store, "SELECT"), store->address.database);
+    ask(store, check_nothing);
+}
+
+static void load_scripts(struct store *store) {
+    for (size_t i = 0; i < script_source_count; i++) {
+        const struct script_source *source = &script_sources[i];
+        command_add_text(begin_command(store, "SCRIPT"), "LOAD");
+        command_add(&store->command, (struct bytes){source->at, (size_t)(source->end - source->at)});
+        ask(store, check_nothing);
+    }
+}
+
+static void compare_meta(struct store *store) {
+    struct key key;
+    char text[MAX_KINDS * NAME_SIZE] = "";
+    size_t len = 0;
+    script_begin(&store->command, SCRIPT_META, 1);
+    key_meta(&key);
+    add_key(store, &key);
+    command_add_int(&store->command, FORMAT);
+    command_add_int(&store->command, keys_partitions());
+    snprintf(text, sizeof text, "%016" PRIx64, keyed_hash64(store->hash_key, 'f', NULL, 0));
+    command_add_text(&store->command, text);
+    for (uint32_t i = 0; i < store->settings->kind_count; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, i ? " %s" : "%s", store->settings->kind_names[i]);
+    command_add_text(&store->command, text);
+    ask(store, check_meta);
+}
+
+void greet(void *context) {
+    struct store *store = context;
+    store->greeting_count = 0;
+    store->beating = false;
+    log_in(store);
+    select_database(store);
+    begin_command(store, "ROLE");
+    ask(store, check_role);
+    begin_command(store, "TIME");
+    ask(store, check_time);
+    command_add_text(begin_command(store, "CONFIG"), "GET");
+    command_add_text(&store->command, "maxmemory-policy");
+    ask(store, check_eviction);
+    load_scripts(store);
+    compare_meta(store);
+}
+
+// ---- The heartbeat
+
+static void on_beat(struct link_call *call) {
+    struct greeting_call *beat = (struct greeting_call *)call;
+    beat->store->beating = false;
+    if (call->outcome == OK)
+        check_time(beat->store, call->reply);
+    freeReplyObject(call->reply);
+}
+
+void heartbeat(uv_timer_t *timer) {
+    struct store *store = timer->data;
+    if (store->beating || !link_is_ready(store->link))
+        return;
+    store->beating = true;
+    store->beat = (struct greeting_call){.call.on_reply = on_beat, .store = store};
+    begin_command(store, "TIME");
+    send_command(store, &store->beat.call);
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// One connection to one Redis: calls go out in order, pipelined; answers come back in order.
+//
+// A call is answered exactly once, never before link_send has returned: with a reply, or with an outcome when Redis is
+// away or the deadline has passed. At a deadline the call is answered and a tombstone stays in the queue for its late
+// reply; the connection is dropped only when Redis is silent as a whole, and then every pending call is UNAVAILABLE at
+// once. It is made again with back-off (50 ms doubling to 5 s, with jitter), greeted (store/greeting.c), then ready.
+#pragma once
+#include "base/outcome.h"
+#include "store/address.h"
+#include "store/command.h"
+#include <hiredis/hiredis.h>
+#include <uv.h>
+
+struct link;
+
+struct link_call {
+    void (*on_reply)(struct link_call *call);
+    // Results.
+    enum outcome outcome; // OK: there is a reply, and it is no error
+    redisReply *reply;    // the call's own: on_reply frees it or keeps it (freeReplyObject takes a NULL)
+    // The link's own.
+    struct link_call *next;
+};
+
+struct link_hooks {
+    void (*on_connected)(void *context); // greet now, with link_send_early; then link_ready or link_drop
+    void (*on_turn)(void *context);      // the end of a loop turn, before commands are written
+    void *context;
+};
+
+// Begins to connect. `address` and `hooks` are copied; NULL without memory.
+struct link *link_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms, uint32_t queue_most,
+                        const struct link_hooks *hooks);
+// Every pending call gets UNAVAILABLE; `on_stopped` when no handle is open, the link is freed after it.
+void link_stop(struct link *link, void (*on_stopped)(void *context), void *context);
+// `script`: index into script_sources when the command is an EVALSHA of it, else -1. After a NOSCRIPT the script is
+// loaded and the command sent again.
+void link_send(struct link *link, struct link_call *call, const struct command *command, int script);
+void link_send_early(struct link *link, struct link_call *call, const struct command *command); // while greeting
+void link_ready(struct link *link);
+void link_drop(struct link *link, const char *why);
+bool link_is_ready(const struct link *link);
+const char *link_state_name(const struct link *link);

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// What link.c and pending.c share: the link's struct. Nobody else includes it.
+#pragma once
+#include "base/keyed.h"
+#include "store/link.h"
+
+#define LINK_STATES(X)                                                                                                 \
+    X(LINK_WAITING, "waiting")                                                                                         \
+    X(LINK_RESOLVING, "resolving")                                                                                     \
+    X(LINK_CONNECTING, "connecting")                                                                                   \
+    X(LINK_GREETING, "greeting")                                                                                       \
+    X(LINK_READY, "ready")                                                                                             \
+    X(LINK_CLOSING, "closing")                                                                                         \
+    X(LINK_STOPPED, "stopped")
+
+enum link_state {
+#define STATE(name, text) name,
+    LINK_STATES(STATE)
+#undef STATE
+};
+
+// A command that Redis has not answered yet. `call` NULL: a tombstone, its reply is thrown away.
+struct pending {
+    struct link_call *call;
+    uint64_t deadline_ms; // uv_now
+    char *again;          // an EVALSHA as it was sent, should the script be missing; else NULL
+    size_t again_len;
+    int script;
+};
+
+struct link {
+    uv_loop_t *loop;
+    struct address address;
+    struct link_hooks hooks;
+    enum link_state state;
+    union {
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } peer;
+    uv_connect_t connect;
+    uv_getaddrinfo_t resolve;
+    uv_write_t write;
+    uv_timer_t sweep;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;
+    redisReader *reader;
+    char *read_chunk;
+    struct buffer out, writing; // commands of this turn; those that the kernel has not taken yet
+    bool writing_now, resolving, stopping;
+    uint32_t timeout_ms, back_off_ms;
+    uint64_t retry_at_ms, deadline_ms, heard_at_ms;
+    // The queue: a ring of `room` (a power of two), `count` from `head`; the first `expired` of them are tombstones.
+    struct pending *ring;
+    uint32_t room, head, count, expired, queue_most;
+    struct link_call *failed, **failed_end; // answered without a reply: to be told at the end of the turn
+    int handles;
+    void (*on_stopped)(void *context);
+    void *stopped_context;
+};
+
+bool pending_init(struct link *link, uint32_t queue_most);
+void pending_release(struct link *link);
+void pending_take_replies(struct link *link);
+bool pending_expire(struct link *link, uint64_t now_ms); // true when the oldest is past its deadline
+void pending_fail_all(struct link *link);
+void pending_tell_failed(struct link *link);

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+// The queue of commands on their way: a ring in the order of sending, which is the order of Redis's replies.
+// A late call leaves a tombstone, so a reply can never be taken for another's. What an error reply means is one table.
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "store/link_inside.h"
+#include "store/scripts_table.h"
+#include <stdlib.h>
+
+enum { GREETING_ROOM = 64, RING_LEAST = 256 }; // commands of a greeting come on top of the bound
+
+bool pending_init(struct link *link, uint32_t queue_most) {
+    link->queue_most = queue_most;
+    link->room = RING_LEAST;
+    while (link->room < queue_most + GREETING_ROOM)
+        link->room *= 2;
+    link->ring = calloc(link->room, sizeof *link->ring);
+    link->failed_end = &link->failed;
+    return link->ring != NULL;
+}
+
+void pending_release(struct link *link) {
+    free(link->ring);
+}
+
+static struct pending *pending_at(struct link *link, uint32_t index) {
+    return &link->ring[(link->head + index) & (link->room - 1)];
+}
+
+// ---- Calls that end without a reply
+
+static void fail_later(struct link *link, struct link_call *call, enum outcome outcome) {
+    call->outcome = outcome;
+    call->reply = NULL;
+    call->next = NULL;
+    *link->failed_end = call;
+    link->failed_end = &call->next;
+}
+
+void pending_tell_failed(struct link *link) {
+    struct link_call *call = link->failed;
+    link->failed = NULL;
+    link->failed_end = &link->failed;
+    while (call) {
+        struct link_call *next = call->next; // the call may be gone after on_reply
+        call->on_reply(call);
+        call = next;
+    }
+}
+
+static void forget(struct pending *pending) {
+    if (pending->again)
+        redisFreeCommand(pending->again);
+    pending->again = NULL;
+    pending->call = NULL;
+}
+
+void pending_fail_all(struct link *link) {
+    for (uint32_t i = 0; i < link->count; i++) {
+        struct pending *pending = pending_at(link, i);
+        if (pending->call)
+            fail_later(link, pending->call, UNAVAILABLE);
+        forget(pending);
+    }
+    link->head = link->count = link->expired = 0;
+}
+
+bool pending_expire(struct link *link, uint64_t now_ms) {
+    for (; link->expired < link->count; link->expired++) {
+        struct pending *pending = pending_at(link, link->expired);
+        if (pending->deadline_ms > now_ms)
+            break;
+        if (pending->call) {
+            metric_add(METRIC_REDIS_TIMEOUTS, 1);
+            fail_later(link, pending->call, UNAVAILABLE);
+        }
+        forget(pending);
+    }
+    return link->expired > 0;
+}
+
+// ---- Sending
+
+static void enqueue(struct link *link, struct link_call *call, char *text, size_t len, int script) {
+    buffer_add(&link->out, text, len);
+    struct pending *pending = pending_at(link, link->count++);
+    *pending = (struct pending){.call = call, .deadline_ms = uv_now(link->loop) + link->timeout_ms, .script = script};
+    metric_add(METRIC_REDIS_CALLS, 1);
+    if (script < 0) {
+        redisFreeCommand(text);
+        return;
+    }
+    pending->again = text;
+    pending->again_len = len;
+}
+
+static void send_now(struct link *link, struct link_call *call, const struct command *command, int script) {
+    size_t len;
+    char *text = command_format(command, &len);
+    if (text && buffer_reserve(&link->out, len)) {
+        enqueue(link, call, text, len, script);
+        return;
+    }
+    link->out.failed = false; // nothing was appended: what is in the buffer is whole
+    if (text)
+        redisFreeCommand(text);
+    metric_add(METRIC_REDIS_SHED, 1);
+    fail_later(link, call, OVERLOADED);
+}
+
+void link_send(struct link *link, struct link_call *call, const struct command *command, int script) {
+    if (link->state != LINK_READY)
+        fail_later(link, call, UNAVAILABLE);
+    else if (link->count < link->queue_most)
+        send_now(link, call, command, script);
+    else {
+        metric_add(METRIC_REDIS_SHED, 1);
+        fail_later(link, call, OVERLOADED);
+    }
+}
+
+void link_send_early(struct link *link, struct link_call *call, const struct command *command) {
+    if (link->state == LINK_GREETING && link->count < link->room)
+        send_now(link, call, command, -1);
+    else
+        fail_later(link, call, UNAVAILABLE);
+}
+
+// ---- Replies
+
+// What an error reply of Redis means (FAULTS section 5). An error that is not here is a bug of ours, or foreign data.
+static const struct {
+    const char *prefix;
+    enum outcome outcome;
+    bool drop; // this Redis is no longer the right one
+} error_meanings[] = {
+    {"OOM", UNAVAILABLE, false},       {"LOADING", UNAVAILABLE, false},    {"BUSY", UNAVAILABLE, false},
+    {"MISCONF", UNAVAILABLE, false},   {"TRYAGAIN", UNAVAILABLE, false},   {"CLUSTERDOWN", UNAVAILABLE, false},
+    {"MASTERDOWN", UNAVAILABLE, true}, {"READONLY", UNAVAILABLE, true},    {"NOAUTH", UNAVAILABLE, true},
+    {"NOPERM", UNAVAILABLE, false},    {"NOREPLICAS", UNAVAILABLE, false}, {"NOSCRIPT", UNAVAILABLE, false},
+    {"WRONGTYPE", INTERNAL, false},
+};
+
+static enum outcome error_outcome(const char *text, bool *ret_drop) {
+    *ret_drop = false;
+    metric_add(METRIC_REDIS_ERRORS, 1);
+    for (size_t i = 0; i < sizeof error_meanings / sizeof *error_meanings; i++)
+        if (strncmp(text, error_meanings[i].prefix, strlen(error_meanings[i].prefix)) == 0) {
+            *ret_drop = error_meanings[i].drop;
+            return error_meanings[i].outcome;
+        }
+    return INTERNAL;
+}
+
+// Redis lacks the script (restarted, flushed): load it and send the same command again behind it, once.
+static bool load_and_repeat(struct link *link, struct pending *pending) {
+    const struct script_source *script = &script_sources[pending->script];
+    struct command load;
+    command_init(&load);
+    command_add_text(&load, "SCRIPT");
+    command_add_text(&load, "LOAD");
+    command_add(&load, (struct bytes){script->at, (size_t)(script->end - script->at)});
+    size_t len;
+    char *text = command_format(&load, &len);
+    command_release(&load);
+    bool fits = text && link->count + 2 <= link->room && buffer_reserve(&link->out, len + pending->again_len);
+    if (!fits) {
+        link->out.failed = false;
+        if (text)
+            redisFreeCommand(text);
+        return false;
+    }
+    enqueue(link, NULL, text, len, -1);
+    buffer_add(&link->out, pending->again, pending->again_len);
+    struct pending *again = pending_at(link, link->count++);
+    *again = (struct pending){.call = pending->call, .deadline_ms = pending->deadline_ms, .script = -1};
+    return true;
+}
+
+static void answer(struct link *link, struct pending pending, redisReply *reply) {
+    bool drop = false, error = reply->type == REDIS_REPLY_ERROR;
+    if (error && pending.script >= 0 && pending.call && strncmp(reply->str, "NOSCRIPT", 8) == 0 &&
+        load_and_repeat(link, &pending)) {
+        redisFreeCommand(pending.again);
+        freeReplyObject(reply);
+        return;
+    }
+    enum outcome outcome = error ? error_outcome(reply->str, &drop) : OK;
+    if (outcome == INTERNAL)
+        log_error("redis: %s", reply->str);
+    if (drop)
+        link_drop(link, reply->str);
+    struct link_call *call = pending.call;
+    forget(&pending);
+    if (!call) {
+        freeReplyObject(reply);
+        return;
+    }
+    call->outcome = outcome;
+    call->reply = reply;
+    call->on_reply(call);
+}
+
+void pending_take_replies(struct link *link) {
+    while (link->reader) {
+        void *reply = NULL;
+        if (redisReaderGetReply(link->reader, &reply) != REDIS_OK || (reply && link->count == 0)) {
+            freeReplyObject(reply);
+            link_drop(link, "reply that is not Redis's protocol");
+            return;
+        }
+        if (!reply)
+            return;
+        struct pending pending = *pending_at(link, 0);
+        link->ring[link->head].again = NULL;
+        link->head = (link->head + 1) & (link->room - 1);
+        link->count--;
+        link->expired -= link->expired > 0;
+        answer(link, pending, reply);
+        if (link->state == LINK_CLOSING)
+            return;
+    }
+}

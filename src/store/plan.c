@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// Settings' rankings to the model's: every half-life once, ascending.
+#include "store/plan.h"
+
+static bool add_life(struct half_lives *lives, int64_t ms) {
+    uint32_t at = 0;
+    while (at < lives->count && lives->ms[at] < ms)
+        at++;
+    if (at < lives->count && lives->ms[at] == ms)
+        return true;
+    if (lives->count == HALF_LIVES_MAX)
+        return false;
+    memmove(&lives->ms[at + 1], &lives->ms[at], (lives->count - at) * sizeof lives->ms[0]);
+    lives->ms[at] = ms;
+    lives->count++;
+    return true;
+}
+
+static uint32_t life_index(const struct half_lives *lives, int64_t ms) {
+    for (uint32_t i = 0; i < lives->count; i++)
+        if (lives->ms[i] == ms)
+            return i;
+    return 0;
+}
+
+static bool decays(const struct ranking_setting *setting) {
+    return setting->type == RANKING_DECAYED || setting->type == RANKING_RISING;
+}
+
+static bool collect_lives(const struct settings *settings, struct half_lives *lives) {
+    bool fits = add_life(lives, POPULAR_HALF_LIFE_MS);
+    for (uint32_t i = 0; i < settings->ranking_count; i++) {
+        const struct ranking_setting *setting = &settings->rankings[i];
+        fits = fits && (!decays(setting) || add_life(lives, setting->half_life_ms));
+        fits = fits && (setting->type != RANKING_RISING || add_life(lives, 4 * setting->half_life_ms));
+    }
+    return fits;
+}
+
+static struct ranking ranking_of(const struct half_lives *lives, const struct ranking_setting *setting) {
+    static const enum ranking_kind kinds[] = {
+        [RANKING_DECAYED] = RANK_DECAYED,
+        [RANKING_RISING] = RANK_RISING,
+        [RANKING_BEST] = RANK_BEST,
+        [RANKING_TOTAL] = RANK_TOTAL,
+    };
+    struct ranking ranking = {.name = bytes_of(setting->name),
+                              .kind = kinds[setting->type],
+                              .half_life_ms = decays(setting) ? setting->half_life_ms : 0,
+                              .floor = setting->floor,
+                              .oldest_age_ms = setting->oldest_age_ms};
+    ranking.life = life_index(lives, setting->half_life_ms);
+    ranking.long_life = life_index(lives, 4 * setting->half_life_ms);
+    memcpy(ranking.weight, setting->vote_weight, sizeof setting->vote_weight);
+    ranking.weight[SIGNAL_VIEWS] = setting->view_weight;
+    return ranking;
+}
+
+bool plan_make(const struct settings *settings, struct plan *ret_plan) {
+    struct plan plan = {.count = settings->ranking_count + 1, .popular = settings->ranking_count};
+    if (!collect_lives(settings, &plan.lives))
+        return false;
+    for (uint32_t i = 0; i < settings->ranking_count; i++)
+        plan.rankings[i] = ranking_of(&plan.lives, &settings->rankings[i]);
+    plan.popular_life = life_index(&plan.lives, POPULAR_HALF_LIFE_MS);
+    struct ranking *popular = &plan.rankings[plan.popular];
+    *popular = (struct ranking){.name = BYTES(".popular"),
+                                .kind = RANK_DECAYED,
+                                .life = plan.popular_life,
+                                .half_life_ms = POPULAR_HALF_LIFE_MS};
+    popular->weight[SIGNAL_VIEWS] = 1;
+    *ret_plan = plan;
+    return true;
+}
+
+const struct ranking *plan_find(const struct plan *plan, struct bytes name) {
+    for (uint32_t i = 0; i < plan->count; i++)
+        if (i != plan->popular && bytes_eq(plan->rankings[i].name, name))
+            return &plan->rankings[i];
+    return NULL;
+}

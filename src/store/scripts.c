@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// Names of scripts to their place in the embedded table.
+#include "store/scripts.h"
+#include <assert.h>
+
+void scripts_verify(void) {
+    static const char *const names[] = {
+#define SCRIPT(name, text) text,
+        SCRIPTS(SCRIPT)
+#undef SCRIPT
+    };
+    assert(script_source_count == SCRIPT_COUNT);
+    for (size_t i = 0; i < SCRIPT_COUNT; i++)
+        assert(strcmp(script_sources[i].name, names[i]) == 0);
+}
+
+void script_begin(struct command *command, enum script script, uint32_t keys) {
+    command_clear(command);
+    command_add_text(command, "EVALSHA");
+    command_add_text(command, script_sources[script].sha1);
+    command_add_int(command, keys);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// The scripts by name: which of the embedded ones each verb calls. Each is a file of lua/ of the same name.
+#pragma once
+#include "store/command.h"
+#include "store/scripts_table.h"
+
+// One line per script, sorted as scripts_table.h is.
+#define SCRIPTS(X)                                                                                                     \
+    X(COMMIT, "commit")                                                                                                \
+    X(DELETE, "delete")                                                                                                \
+    X(META, "meta")                                                                                                    \
+    X(PUT, "put")                                                                                                      \
+    X(SPLIT, "split")                                                                                                  \
+    X(VIEW, "view")                                                                                                    \
+    X(VOTE, "vote")
+
+enum script {
+#define SCRIPT(name, text) SCRIPT_##name,
+    SCRIPTS(SCRIPT)
+#undef SCRIPT
+        SCRIPT_COUNT
+};
+
+// Asserts that what was embedded is what is named above: a bug of the build otherwise.
+void scripts_verify(void);
+// Clears the command and begins it: EVALSHA, the script's SHA-1, the number of keys. The keys come next.
+void script_begin(struct command *command, enum script script, uint32_t keys);

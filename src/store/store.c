@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// Start and stop of the store, and what happens at the end of each turn of the loop: writes that were queued in it are
+// cut into batches and sent.
+#include "store/levels.h"
+#include "store/store_inside.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+extern const struct lane_kind vote_lane, view_lane;
+
+enum { HEARTBEAT_MS = 1000 };
+
+// ---- Log ids
+
+struct log_id log_id_parse(struct bytes text) {
+    unsigned long long ms, seq;
+    const char *dash = text.len ? memchr(text.at, '-', text.len) : NULL;
+    if (!dash)
+        return (struct log_id){0, 0};
+    struct bytes left = {text.at, (size_t)(dash - text.at)};
+    struct bytes right = {dash + 1, text.len - left.len - 1};
+    bool good = bytes_to_u64(left, UINT64_MAX, &ms) && bytes_to_u64(right, UINT64_MAX, &seq);
+    return good ? (struct log_id){ms, seq} : (struct log_id){0, 0};
+}
+
+void log_id_format(struct log_id id, char text[static LOG_ID_TEXT]) {
+    snprintf(text, LOG_ID_TEXT, "%" PRIu64 "-%" PRIu64, id.ms, id.seq);
+}
+
+// ---- The end of a turn
+
+void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred)) {
+    deferred->next = NULL;
+    deferred->tell = tell;
+    *store->deferred_end = deferred;
+    store->deferred_end = &deferred->next;
+}
+
+static void tell_deferred(struct store *store) {
+    while (store->deferred) {
+        struct deferred *deferred = store->deferred;
+        store->deferred = deferred->next;
+        if (!store->deferred)
+            store->deferred_end = &store->deferred;
+        deferred->tell(deferred);
+    }
+}
+
+static void on_turn(void *context) {
+    struct store *store = context;
+    tell_deferred(store);
+    lane_turn(&store->votes);
+    lane_turn(&store->views);
+}
+
+// ---- Start and stop
+
+static bool start_link(struct store *store) {
+    const struct settings *settings = store->settings;
+    char error[256];
+    if (!address_parse(settings->redis, &store->address, error, sizeof error))
+        return false;
+    struct link_hooks hooks = {.on_connected = greet, .on_turn = on_turn, .context = store};
+    store->link = link_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms,
+                             (uint32_t)settings->redis_queue, &hooks);
+    return store->link != NULL;
+}
+
+struct store *store_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
+                          void (*on_refused)(void *context, const char *line), void *context) {
+    struct store *store = calloc(1, sizeof *store);
+    if (!store)
+        return NULL;
+    scripts_verify();
+    keys_init((uint32_t)settings->partitions);
+    store->loop = loop;
+    store->settings = settings;
+    store->hash_key = hash_key;
+    store->on_refused = on_refused;
+    store->refused_context = context;
+    store->deferred_end = &store->deferred;
+    command_init(&store->command);
+    lane_init(&store->votes, store, &vote_lane);
+    lane_init(&store->views, store, &view_lane);
+    store->levels = levels_new();
+    if (!store->levels || !plan_make(settings, &store->plan) || !start_link(store)) {
+        levels_free(store->levels);
+        free(store);
+        return NULL;
+    }
+    uv_timer_init(loop, &store->heartbeat);
+    store->heartbeat.data = store;
+    uv_timer_start(&store->heartbeat, heartbeat, HEARTBEAT_MS, HEARTBEAT_MS);
+    return store;
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    struct store *store = handle->data;
+    void (*on_stopped)(void *) = store->on_stopped;
+    void *context = store->stopped_context;
+    command_release(&store->command);
+    levels_free(store->levels);
+    free(store);
+    on_stopped(context);
+}
+
+static void on_link_stopped(void *context) {
+    struct store *store = context;
+    uv_close((uv_handle_t *)&store->heartbeat, on_timer_closed);
+}
+
+void store_stop(struct store *store, void (*on_stopped)(void *context), void *context) {
+    store->on_stopped = on_stopped;
+    store->stopped_context = context;
+    lane_fail(&store->votes);
+    lane_fail(&store->views);
+    tell_deferred(store);
+    link_stop(store->link, on_link_stopped, store);
+}
+
+bool store_ready(const struct store *store, const char **ret_why) {
+    bool ready = link_is_ready(store->link);
+    if (ret_why)
+        *ret_why = ready ? "ready" : store->refused ? store->refusal : link_state_name(store->link);
+    return ready;
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// What the files of this room share of a store: its parts. Nobody outside includes it.
+#pragma once
+#include "store/batch.h"
+#include "store/link.h"
+#include "store/plan.h"
+#include "store/projection.h"
+#include "store/scripts.h"
+
+enum { GREETING_MOST = 8 + SCRIPT_COUNT };
+
+// One question of the greeting, and what is made of its answer: NULL, or why this Redis will not do.
+struct greeting_call {
+    struct link_call call; // first: the link's view of it
+    struct store *store;
+    const char *(*check)(struct store *store, const redisReply *reply);
+};
+
+struct store {
+    uv_loop_t *loop;
+    const struct settings *settings;
+    const struct secret_key *hash_key;
+    struct plan plan;
+    struct link *link;
+    struct address address;
+    struct command command; // where a command is put together; free again when the send returned
+    struct lane votes, views;
+    struct levels *levels; // bucket counts remembered per item
+    struct deferred *deferred, **deferred_end;
+    struct greeting_call greeting[GREETING_MOST];
+    uint32_t greeting_count;
+    struct greeting_call beat;
+    uv_timer_t heartbeat;
+    bool beating, splitting, refused;
+    char refusal[256];
+    void (*on_refused)(void *context, const char *line);
+    void *refused_context;
+    void (*on_stopped)(void *context);
+    void *stopped_context;
+};
+
+// greeting.c: what is said on a new connection; then TIME once a second.
+void greet(void *store);
+void heartbeat(uv_timer_t *timer);
+
+// `tell` runs at the end of this turn: for calls that failed before anything was sent.
+void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));
+
+static inline void send_command(struct store *store, struct link_call *call) {
+    link_send(store->link, call, &store->command, -1);
+}
+static inline void send_script(struct store *store, struct link_call *call, enum script script) {
+    link_send(store->link, call, &store->command, (int)script);
+}
+// Begins a plain command in store->command.
+static inline struct command *begin_command(struct store *store, const char *name) {
+    command_clear(&store->command);
+    command_add_text(&store->command, name);
+    return &store->command;
+}
+static inline void add_key(struct store *store, const struct key *key) {
+    command_add(&store->command, (struct bytes){key->at, key->len});
+}
+
+// "1700000000000-3"; {0,0} for anything else.
+struct log_id log_id_parse(struct bytes text);
+enum { LOG_ID_TEXT = 48 };
+void log_id_format(struct log_id id, char text[static LOG_ID_TEXT]);
+static inline bool log_id_none(struct log_id id) {
+    return id.ms == 0 && id.seq == 0;
+}
+static inline int log_id_cmp(struct log_id a, struct log_id b) {
+    return a.ms != b.ms ? (a.ms > b.ms) - (a.ms < b.ms) : (a.seq > b.seq) - (a.seq < b.seq);
+}
