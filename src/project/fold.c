@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Folds touches into sums and into tables of neighbours.
+#include "project/fold.h"
+
+// The item's views, off the site's total: one sum taken from another, as one event is.
+static void take_from_total(struct sums *total, const struct half_lives *lives, const struct signal_sums *views) {
+    struct signal_sums *all = &total->signals[SIGNAL_VIEWS];
+    all->count -= views->count < all->count ? views->count : all->count;
+    for (uint32_t i = 0; i < lives->count; i++)
+        all->sum[i] = all->count == 0 ? DECAY_EMPTY : decay_take(all->sum[i], views->sum[i]);
+}
+
+static void clear_signal(struct signal_sums *signal) {
+    signal->count = 0;
+    for (int i = 0; i < HALF_LIVES_MAX; i++)
+        signal->sum[i] = DECAY_EMPTY;
+}
+
+// Views up to the deletion don't count any more.
+static unsigned wipe_views(struct sums *sums, struct sums *total, const struct half_lives *lives, double deleted_ms) {
+    if (deleted_ms <= sums->epoch_ms)
+        return 0;
+    sums->epoch_ms = deleted_ms;
+    struct signal_sums *views = &sums->signals[SIGNAL_VIEWS];
+    if (total && views->count != 0)
+        take_from_total(total, lives, views);
+    clear_signal(views);
+    return FOLD_CHANGED | FOLD_WIPED_VIEWS;
+}
+
+static unsigned fold_view(struct sums *sums, struct sums *total, const struct half_lives *lives,
+                          const struct touch *touch, double accept_ms) {
+    if (accept_ms <= sums->epoch_ms)
+        return 0;
+    sums_add(sums, lives, SIGNAL_VIEWS, touch->view.time_ms);
+    if (total)
+        sums_add(total, lives, SIGNAL_VIEWS, touch->view.time_ms);
+    return FOLD_CHANGED | FOLD_COUNTED_VIEW;
+}
+
+static unsigned fold_vote(struct sums *sums, const struct half_lives *lives, const struct touch *touch) {
+    if (touch->old_kind < SIGNAL_VIEWS)
+        sums_take(sums, lives, touch->old_kind, touch->vote.old_time_ms);
+    if (touch->kind < SIGNAL_VIEWS)
+        sums_add(sums, lives, touch->kind, touch->vote.time_ms);
+    return FOLD_CHANGED;
+}
+
+static unsigned wipe_votes(struct sums *sums) {
+    for (int signal = 0; signal < SIGNAL_VIEWS; signal++)
+        clear_signal(&sums->signals[signal]);
+    return FOLD_CHANGED;
+}
+
+unsigned sums_fold(struct sums *sums, struct sums *total, const struct half_lives *lives, double deleted_ms,
+                   const struct touch *touch, double accept_ms) {
+    switch (touch->type) {
+    case TOUCH_VOTE:
+        return fold_vote(sums, lives, touch);
+    case TOUCH_VIEW: {
+        unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
+        return wiped | fold_view(sums, total, lives, touch, accept_ms);
+    }
+    case TOUCH_DELETE: {
+        unsigned wiped = wipe_views(sums, total, lives, deleted_ms > accept_ms ? deleted_ms : accept_ms);
+        return wiped | wipe_votes(sums);
+    }
+    default:
+        return 0;
+    }
+}
+
+static bool wipe_table(struct neighbours *table, double deleted_ms) {
+    if (deleted_ms <= table->epoch_ms)
+        return false;
+    neighbours_clear(table);
+    table->epoch_ms = deleted_ms;
+    return true;
+}
+
+bool neighbours_fold(struct neighbours *table, double deleted_ms, const struct touch *touch, double accept_ms) {
+    bool deletes = touch->type == TOUCH_DELETE;
+    bool wiped = wipe_table(table, deletes && accept_ms > deleted_ms ? accept_ms : deleted_ms);
+    if (touch->type != TOUCH_COVIEW || accept_ms <= table->epoch_ms)
+        return wiped;
+    neighbours_add(table, touch->coview.item, touch->coview.weight);
+    return true;
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// The projection of views into co-views: each item's table of what was read with it.
+#include "project/fold.h"
+#include "project/projection_type.h"
+#include <stdlib.h>
+
+struct subject {
+    ref_t item;
+    bool usable, changed;
+    double deleted_ms;
+    struct neighbours table;
+};
+
+struct neighbours_work {
+    struct subject *subjects;
+    uint32_t count, room;
+    struct buffer packed;
+};
+
+static void *work_new(const struct plan *plan, const struct secret_key *hash_key) {
+    (void)plan;
+    (void)hash_key;
+    struct neighbours_work *work = calloc(1, sizeof(*work));
+    if (work)
+        buffer_init(&work->packed, 64 << 10);
+    return work;
+}
+
+static void work_free(void *context) {
+    struct neighbours_work *work = context;
+    if (!work)
+        return;
+    buffer_release(&work->packed);
+    free(work->subjects);
+    free(work);
+}
+
+static bool begin(void *context, const ref_t *items, uint32_t item_count, const ref_t *sites, uint32_t site_count) {
+    struct neighbours_work *work = context;
+    (void)sites;
+    (void)site_count;
+    work->count = 0;
+    if (item_count > work->room) {
+        struct subject *grown = realloc(work->subjects, item_count * sizeof(*grown));
+        if (!grown)
+            return false;
+        work->subjects = grown;
+        work->room = item_count;
+    }
+    for (uint32_t i = 0; i < item_count; i++) {
+        work->subjects[i].item = items[i];
+        work->subjects[i].usable = work->subjects[i].changed = false;
+    }
+    work->count = item_count;
+    return true;
+}
+
+static bool load(void *context, uint32_t index, const struct target_item *item) {
+    struct neighbours_work *work = context;
+    struct subject *subject = &work->subjects[index];
+    subject->usable = !item->torn && neighbours_unpack(item->state, &subject->table);
+    if (!subject->usable)
+        bad_state(&neighbours_projection, subject->item);
+    subject->deleted_ms = item->deleted_ms;
+    return true;
+}
+
+static void fold(void *context, uint32_t index, uint32_t total, const struct touch *touch, double accept_ms,
+                 struct commit *commit) {
+    struct neighbours_work *work = context;
+    struct subject *subject = &work->subjects[index];
+    (void)total;
+    (void)commit;
+    if (subject->usable && neighbours_fold(&subject->table, subject->deleted_ms, touch, accept_ms))
+        subject->changed = true;
+}
+
+static bool write(void *context, struct commit *commit) {
+    struct neighbours_work *work = context;
+    for (uint32_t i = 0; i < work->count; i++) {
+        struct subject *subject = &work->subjects[i];
+        if (!subject->changed)
+            continue;
+        buffer_clear(&work->packed);
+        if (subject->table.count != 0)
+            neighbours_pack(&subject->table, &work->packed);
+        commit_state(commit, subject->item, buffer_bytes(&work->packed));
+    }
+    return !work->packed.failed;
+}
+
+static bool touch_site(const struct secret_key *hash_key, const struct touch *touch, ref_t *ret_site) {
+    (void)hash_key;
+    (void)touch;
+    (void)ret_site;
+    return false;
+}
+
+static void load_total(void *work, uint32_t index, struct bytes packed) {
+    (void)work;
+    (void)index;
+    (void)packed;
+}
+
+static bool load_floor(void *work, struct bytes name, double value) {
+    (void)work;
+    (void)name;
+    (void)value;
+    return true;
+}
+
+static void make_coview(struct batch *batch, uint32_t entry, ref_t item, ref_t neighbour, double weight) {
+    struct touch *touch = batch_touch(batch, entry, TOUCH_COVIEW, item);
+    if (!touch)
+        return;
+    touch->coview.item = neighbour;
+    touch->coview.weight = weight;
+}
+
+// Who read `item` after another item speaks for it there; the other way round by a third.
+static void make_touches(struct batch *batch, uint32_t entry, const struct entry_record *record) {
+    if (record->type == 'D')
+        batch_touch(batch, entry, TOUCH_DELETE, record->item);
+    if (record->type != 'W')
+        return;
+    for (int i = 0; i < record->recent_count; i++) {
+        ref_t earlier = record->recent[i].item;
+        int64_t age_ms = record->recent[i].age_ms;
+        if (earlier == record->item || age_ms > COVIEW_OLDEST_MS)
+            continue;
+        double weight = coview_weight(i + 1, age_ms);
+        make_coview(batch, entry, earlier, record->item, weight);
+        make_coview(batch, entry, record->item, earlier, weight / 3);
+    }
+}
+
+const struct projection_type neighbours_projection = {
+    .projection = PROJECTION_NEIGHBOURS,
+    .name = "neighbours",
+    .events = METRIC_NEIGHBOUR_EVENTS,
+    .commits = METRIC_NEIGHBOUR_COMMITS,
+    .lag = METRIC_NEIGHBOUR_LAG_MS,
+    .batch_bytes = 4 << 20,
+    .make_touches = make_touches,
+    .touch_site = touch_site,
+    .work_new = work_new,
+    .work_free = work_free,
+    .begin = begin,
+    .load = load,
+    .load_total = load_total,
+    .load_floor = load_floor,
+    .fold = fold,
+    .write = write,
+};

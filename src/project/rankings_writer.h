@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// Which rankings an item enters, moves in or leaves after its state has changed.
+//
+// A ranking is bounded: where it was cut there is a floor, and all items of a higher value stand in it. So an item is
+// written only when its value passes the floor, and removed only when it could have been in. Whole site: all rankings;
+// categories: all but the site's popularity.
+#pragma once
+#include "store/plan.h"
+#include "store/projection.h"
+
+enum { RANKING_BOUND = 1000, CATEGORY_BOUND = 200, CATEGORIES_MOST = 8 };
+
+// What an item was worth before, per ranking of the plan.
+struct place {
+    bool eligible; // but for its age, which may have let it in earlier
+    double value;
+};
+
+// The floors of one partition, by the name of the ranking.
+struct floors {
+    struct floor_row *rows; // uthash
+};
+bool floors_add(struct floors *floors, struct bytes name, double value);
+void floors_clear(struct floors *floors);
+
+enum place_mode {
+    PLACE_CHANGED, // where the value has changed
+    PLACE_ANEW,    // categories or publication have changed: also where it is unchanged
+    PLACE_REPAIR,  // nothing is known of what stands there: all of it is written
+};
+
+// Categories that the item was known by earlier.
+struct old_categories {
+    struct bytes joined;
+    struct old_categories *next;
+};
+
+struct placed_item {
+    bool known; // if not, it only leaves
+    ref_t site;
+    struct bytes id, categories; // joined by 0x1f
+    const struct old_categories *old;
+    int64_t published_ms;
+    const struct sums *sums;
+    const struct place *before; // [plan->count]
+    enum place_mode mode;
+};
+
+void places_before(const struct plan *plan, const struct sums *sums, int64_t now_ms, struct place *ret_places);
+void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct floors *floors,
+                  int64_t now_ms, const struct placed_item *item, struct commit *commit);
+// The names in `joined`, at most CATEGORIES_MOST; returns how many.
+size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MOST]);
