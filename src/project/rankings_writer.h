@@ -32,7 +32,7 @@ enum place_mode {
 // Categories that the item was known by earlier.
 struct old_categories {
     struct bytes joined;
-    struct old_categories *next;
+    const struct old_categories *next;
 };
 
 struct placed_item {
