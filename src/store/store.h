@@ -136,10 +136,6 @@ struct item_state {
 void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                       void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
 
-// Only the votes of this moment and the visitor's own: for `me`. own: kind or -1.
-void store_read_votes(struct store *store, struct read_call *call, ref_t visitor, const ref_t *items, size_t count,
-                      void (*on_votes)(struct read_call *call, size_t index, const uint64_t votes[MAX_KINDS], int own));
-
 // The best `most` of a ranking over all partitions, merged: called once before on_done when the outcome is OK.
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
                     const ref_t *category, size_t most,
@@ -153,11 +149,6 @@ void store_read_neighbours(struct store *store, struct read_call *call, const re
 // The site's total popularity: log2 of the decayed sum of its views (model/decay.h, half-life POPULAR_HALF_LIFE_MS).
 void store_read_site_total(struct store *store, struct read_call *call, ref_t site,
                            void (*on_total)(struct read_call *call, double total));
-
-// A visitor's last items, latest first (each once), with the time of the last view counted.
-void store_read_history(struct store *store, struct read_call *call, ref_t visitor,
-                        void (*on_history)(struct read_call *call, const ref_t *items, const int64_t *times_ms,
-                                           size_t count));
 
 // Completes OK when both projections have passed these entries (per partition; {0,0}: none), UNAVAILABLE after
 // `timeout_ms`. store_flush asks the projector not to gather any longer: call it before waiting.

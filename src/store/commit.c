@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+// The guarded write of one partition (lua/commit.lua): put together piece by piece, sent in one call.
+//
+// Pieces are kept as commands of "name, key, arguments". Members of one ranking are gathered per ranking, so a batch
+// that moves five hundred items in seven rankings is seven ZADD; likewise visitors per item.
+#include "store/gather.h"
+#include "store/store_inside.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum { ARGUMENTS_MOST = 4000 }; // of one redis.call: what Lua's unpack takes on its stack
+
+// A key that the commit writes, with the members that go into it and out of it.
+struct target_key {
+    UT_hash_handle hh;
+    struct key key;
+    uint32_t index;         // in KEYS, from 1
+    uint32_t bound;         // a ranking's; 0 for any other key
+    struct command in, out; // arguments of ZADD and ZREM, or of PFADD
+    char floor[RANKING_NAME_MAX];
+    size_t floor_len;
+};
+
+struct commit {
+    struct link_call call; // first: the link's view of it
+    struct store *store;
+    enum projection projection;
+    uint32_t partition, marks, commands, rankings;
+    uint64_t version;
+    struct command mark_arguments, command_arguments, ranking_arguments;
+    struct target_key *keys;
+    uint32_t key_count;
+    bool failed; // no memory for a piece
+    void (*on_done)(void *context, const struct commit_result *result);
+    void *context;
+};
+
+enum { FIXED_KEYS = 3 };
+
+struct commit *commit_new(struct store *store, enum projection projection, uint32_t partition, uint64_t version) {
+    struct commit *commit = calloc(1, sizeof *commit);
+    if (!commit)
+        return NULL;
+    commit->store = store;
+    commit->projection = projection;
+    commit->partition = partition;
+    commit->version = version;
+    commit->key_count = FIXED_KEYS;
+    command_init(&commit->mark_arguments);
+    command_init(&commit->command_arguments);
+    command_init(&commit->ranking_arguments);
+    return commit;
+}
+
+void commit_free(struct commit *commit) {
+    struct target_key *key, *next;
+    HASH_ITER(hh, commit->keys, key, next) {
+        HASH_DEL(commit->keys, key);
+        command_release(&key->in);
+        command_release(&key->out);
+        free(key);
+    }
+    command_release(&commit->mark_arguments);
+    command_release(&commit->command_arguments);
+    command_release(&commit->ranking_arguments);
+    free(commit);
+}
+
+// ---- Pieces
+
+// Keys stay in the order of their first use (uthash keeps it).
+static struct target_key *target_key(struct commit *commit, const struct key *key) {
+    struct target_key *found;
+    HASH_FIND(hh, commit->keys, key->at, key->len, found);
+    if (found)
+        return found;
+    found = calloc(1, sizeof *found);
+    if (!found) {
+        commit->failed = true;
+        return NULL;
+    }
+    found->key = *key;
+    found->index = ++commit->key_count;
+    command_init(&found->in);
+    command_init(&found->out);
+    HASH_ADD_KEYPTR(hh, commit->keys, found->key.at, found->key.len, found);
+    return found;
+}
+
+static void begin_piece(struct commit *commit, const char *name, uint32_t key_index, uint32_t arguments) {
+    command_add_text(&commit->command_arguments, name);
+    command_add_int(&commit->command_arguments, key_index);
+    command_add_int(&commit->command_arguments, arguments);
+    commit->commands++;
+}
+
+void commit_mark(struct commit *commit, uint32_t source, struct log_id id) {
+    char text[LOG_ID_TEXT];
+    log_id_format(id, text);
+    command_add_int(&commit->mark_arguments, source);
+    command_add_text(&commit->mark_arguments, text);
+    commit->marks++;
+}
+
+static void set_or_delete(struct commit *commit, const struct key *key, struct bytes packed) {
+    struct target_key *target = target_key(commit, key);
+    if (!target)
+        return;
+    begin_piece(commit, packed.len ? "SET" : "UNLINK", target->index, packed.len ? 1 : 0);
+    if (packed.len)
+        command_add(&commit->command_arguments, packed);
+}
+
+void commit_state(struct commit *commit, ref_t item, struct bytes packed) {
+    struct key key;
+    if (commit->projection == PROJECTION_SUMS)
+        key_sums(&key, item);
+    else
+        key_neighbours(&key, item);
+    set_or_delete(commit, &key, packed);
+}
+
+void commit_total(struct commit *commit, ref_t site, struct bytes packed) {
+    struct key key;
+    key_site_total(&key, commit->partition, site);
+    set_or_delete(commit, &key, packed);
+}
+
+static void set_if_absent(struct commit *commit, uint32_t key_index, const char *field, struct bytes value) {
+    begin_piece(commit, "HSETNX", key_index, 2);
+    command_add_text(&commit->command_arguments, field);
+    command_add(&commit->command_arguments, value);
+}
+
+void commit_item(struct commit *commit, ref_t item, struct bytes site, struct bytes id) {
+    struct key key;
+    key_item(&key, item);
+    struct target_key *target = target_key(commit, &key);
+    if (!target)
+        return;
+    set_if_absent(commit, target->index, "id", id);
+    set_if_absent(commit, target->index, "site", site);
+}
+
+void commit_visitors_clear(struct commit *commit, ref_t item) {
+    struct key key;
+    key_uniques(&key, item);
+    set_or_delete(commit, &key, NO_BYTES);
+}
+
+void commit_visitor(struct commit *commit, ref_t item, ref_t visitor) {
+    struct key key;
+    key_uniques(&key, item);
+    struct target_key *target = target_key(commit, &key);
+    if (target)
+        command_add_ref(&target->in, visitor);
+}
+
+size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_NAME_MAX]) {
+    int len = snprintf(text, RANKING_NAME_MAX, "%016" PRIx64 ":%.*s", ranking->site, (int)ranking->name.len,
+                       ranking->name.at);
+    if (ranking->category)
+        len += snprintf(text + len, RANKING_NAME_MAX - (size_t)len, ":%016" PRIx64, *ranking->category);
+    return (size_t)len;
+}
+
+static struct target_key *ranking_key(struct commit *commit, const struct ranking_at *ranking) {
+    struct key key;
+    key_ranking(&key, commit->partition, ranking->site, ranking->name, ranking->category);
+    struct target_key *target = target_key(commit, &key);
+    if (target && target->floor_len == 0)
+        target->floor_len = ranking_name(ranking, target->floor);
+    return target;
+}
+
+void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
+                  double value) {
+    struct target_key *target = ranking_key(commit, ranking);
+    if (!target)
+        return;
+    target->bound = bound;
+    command_add_double(&target->in, -value);
+    command_add(&target->in, id);
+}
+
+void commit_leave(struct commit *commit, const struct ranking_at *ranking, struct bytes id) {
+    struct target_key *target = ranking_key(commit, ranking);
+    if (target)
+        command_add(&target->out, id);
+}
+
+// ---- The call
+
+static void copy_arguments(struct command *to, const struct command *from, uint32_t begin, uint32_t end) {
+    const uint32_t *ends = (const uint32_t *)(const void *)from->ends.at;
+    for (uint32_t i = begin; i < end; i++) {
+        uint32_t start = i ? ends[i - 1] : 0;
+        command_add(to, (struct bytes){from->bytes.at + start, ends[i] - start});
+    }
+}
+
+// Members in runs that Lua can take.
+static void add_members(struct commit *commit, const struct target_key *key, const char *name,
+                        const struct command *members) {
+    uint32_t count = command_count(members);
+    for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MOST) {
+        uint32_t end = begin + ARGUMENTS_MOST < count ? begin + ARGUMENTS_MOST : count;
+        begin_piece(commit, name, key->index, end - begin);
+        copy_arguments(&commit->command_arguments, members, begin, end);
+    }
+}
+
+static void finish_pieces(struct commit *commit) {
+    struct target_key *key, *next;
+    HASH_ITER(hh, commit->keys, key, next) {
+        add_members(commit, key, "ZREM", &key->out);
+        add_members(commit, key, key->floor_len ? "ZADD" : "PFADD", &key->in);
+        if (key->floor_len == 0)
+            continue;
+        command_add_int(&commit->ranking_arguments, key->index);
+        command_add_int(&commit->ranking_arguments, key->bound);
+        command_add(&commit->ranking_arguments, (struct bytes){key->floor, key->floor_len});
+        commit->rankings++;
+    }
+}
+
+static void add_keys(struct commit *commit) {
+    struct store *store = commit->store;
+    struct target_key *target, *next;
+    struct key key;
+    key_marks(&key, commit->partition, commit->projection);
+    add_key(store, &key);
+    key_floors(&key, commit->partition);
+    add_key(store, &key);
+    key_position(&key, commit->partition);
+    add_key(store, &key);
+    HASH_ITER(hh, commit->keys, target, next)
+    add_key(store, &target->key);
+}
+
+static void add_all(struct command *to, const struct command *from, uint32_t count) {
+    command_add_int(to, count);
+    copy_arguments(to, from, 0, command_count(from));
+}
+
+static void on_committed(struct link_call *call) {
+    struct commit *commit = (struct commit *)call;
+    redisReply *reply = call->reply;
+    struct commit_result result = {.outcome = call->outcome};
+    bool whole = call->outcome == OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == 4;
+    if (call->outcome == OK && !whole)
+        result.outcome = INTERNAL;
+    if (whole) {
+        result.moved = reply_int(reply->element[0]) == 0;
+        result.version = (uint64_t)reply_int(reply->element[1]);
+        result.cut = reply_int(reply->element[2]) != 0;
+        result.refill = reply_int(reply->element[3]) != 0;
+    }
+    void (*on_done)(void *, const struct commit_result *) = commit->on_done;
+    void *context = commit->context;
+    freeReplyObject(reply);
+    commit_free(commit);
+    on_done(context, &result);
+}
+
+void commit_send(struct commit *commit, void (*on_done)(void *context, const struct commit_result *result),
+                 void *context) {
+    struct store *store = commit->store;
+    commit->on_done = on_done;
+    commit->context = context;
+    commit->call.on_reply = on_committed;
+    finish_pieces(commit);
+    script_begin(&store->command, SCRIPT_COMMIT, commit->key_count);
+    add_keys(commit);
+    command_add_int(&store->command, (int64_t)commit->version);
+    add_all(&store->command, &commit->mark_arguments, commit->marks);
+    add_all(&store->command, &commit->command_arguments, commit->commands);
+    add_all(&store->command, &commit->ranking_arguments, commit->rankings);
+    if (commit->failed)
+        command_clear(&store->command); // half a commit must not go out: the link refuses an empty command
+    send_script(store, &commit->call, SCRIPT_COMMIT);
+}

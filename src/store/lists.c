@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Reads over all partitions: the top of a ranking, a site's total popularity.
+#include "model/sums.h"
+#include "store/reads.h"
+#include <stdlib.h>
+
+static void add_ranking_key(struct store *store, uint32_t partition, const struct ranking_at *at) {
+    struct key key;
+    key_ranking(&key, partition, at->site, at->name, at->category);
+    add_key(store, &key);
+}
+
+// ---- The top of a ranking
+
+struct top_state {
+    struct read_state read;
+    size_t most;
+    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count);
+};
+
+// Members and scores of one partition, alternating; the score is minus the value. A score that is no number is left
+// out.
+static size_t take_list(const redisReply *reply, struct ranked *ret_list) {
+    size_t count = 0;
+    for (size_t i = 0; reply && reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2) {
+        double value = -reply_double(reply->element[i + 1]);
+        if (isfinite(value))
+            ret_list[count++] = (struct ranked){reply_text(reply->element[i]), value};
+    }
+    return count;
+}
+
+static size_t merge(const struct gather *gather, size_t most, struct ranked *room, struct ranked *ret_list) {
+    const struct ranked *lists[gather->count];
+    size_t lengths[gather->count];
+    for (uint32_t i = 0; i < gather->count; i++) {
+        lists[i] = room;
+        lengths[i] = take_list(gather->at[i].reply, room);
+        room += lengths[i];
+    }
+    return merge_tops(lists, lengths, gather->count, ret_list, most);
+}
+
+static void on_tops(struct gather *gather) {
+    struct top_state *state = gather->context;
+    enum outcome outcome = gather_outcome(gather);
+    size_t elements = 0;
+    for (uint32_t i = 0; i < gather->count; i++)
+        elements += gather->at[i].reply ? gather->at[i].reply->elements / 2 : 0;
+    struct ranked *room = malloc((elements + state->most + 1) * sizeof *room);
+    if (!room)
+        outcome = UNAVAILABLE;
+    if (outcome == OK) {
+        struct ranked *merged = room + elements;
+        size_t count = merge(gather, state->most, room, merged);
+        state->on_top(state->read.call, merged, count);
+    }
+    free(room);
+    read_end(gather, outcome);
+}
+
+void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
+                    const ref_t *category, size_t most,
+                    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count)) {
+    struct ranking_at at = {site, ranking, category};
+    struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct top_state), on_tops);
+    if (!gather)
+        return;
+    struct top_state *state = gather->context;
+    state->most = most;
+    state->on_top = on_top;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        begin_command(store, "ZRANGE");
+        add_ranking_key(store, i, &at);
+        command_add_int(&store->command, 0);
+        command_add_int(&store->command, (int64_t)most - 1);
+        command_add_text(&store->command, "WITHSCORES");
+        read_add(gather);
+    }
+}
+
+// ---- A site's total popularity
+
+struct total_state {
+    struct read_state read;
+    void (*on_total)(struct read_call *call, double total);
+};
+
+static void on_totals(struct gather *gather) {
+    struct total_state *state = gather->context;
+    const struct plan *plan = &state->read.store->plan;
+    enum outcome outcome = read_outcome(gather);
+    double total = DECAY_EMPTY;
+    for (uint32_t i = 0; i < gather->count; i++) {
+        struct sums sums;
+        if (sums_unpack(reply_text(gather->at[i].reply), &plan->lives, &sums) && sums.signals[SIGNAL_VIEWS].count > 0)
+            total = decay_add(total, sums.signals[SIGNAL_VIEWS].sum[plan->popular_life]);
+    }
+    if (outcome == OK)
+        state->on_total(state->read.call, total);
+    read_end(gather, outcome);
+}
+
+void store_read_site_total(struct store *store, struct read_call *call, ref_t site,
+                           void (*on_total)(struct read_call *call, double total)) {
+    struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct total_state), on_totals);
+    if (!gather)
+        return;
+    ((struct total_state *)gather->context)->on_total = on_total;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        struct key key;
+        key_site_total(&key, i, site);
+        begin_command(store, "GET");
+        add_key(store, &key);
+        read_add(gather);
+    }
+}

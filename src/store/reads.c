@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// Reads of items, votes and history: each is one pipeline of plain commands, looked at when the last reply is in.
+#include "store/reads.h"
+#include "model/sums.h"
+#include "ops/metrics.h"
+#include "store/gather.h"
+#include "store/store_inside.h"
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- What all reads share
+
+static void on_read_failed(struct deferred *deferred) {
+    struct read_call *call = (struct read_call *)((char *)deferred - offsetof(struct read_call, deferred));
+    call->on_done(call, UNAVAILABLE);
+}
+
+static void on_read_empty(struct deferred *deferred) {
+    struct read_call *call = (struct read_call *)((char *)deferred - offsetof(struct read_call, deferred));
+    call->on_done(call, OK);
+}
+
+void read_fail(struct store *store, struct read_call *call) {
+    store_defer(store, &call->deferred, on_read_failed);
+}
+
+struct gather *read_begin(struct store *store, struct read_call *call, size_t commands, size_t state_size,
+                          void (*on_all)(struct gather *)) {
+    struct read_state *state = commands ? calloc(1, state_size) : NULL;
+    struct gather *gather = state ? gather_new((uint32_t)commands, on_all, state) : NULL;
+    if (!gather) {
+        free(state);
+        store_defer(store, &call->deferred, commands ? on_read_failed : on_read_empty);
+        return NULL;
+    }
+    state->store = store;
+    state->call = call;
+    return gather;
+}
+
+void read_end(struct gather *gather, enum outcome outcome) {
+    struct read_state *state = gather->context;
+    struct read_call *call = state->call;
+    free(state);
+    call->on_done(call, outcome);
+    gather_free(gather);
+}
+
+void read_add(struct gather *gather) {
+    struct read_state *state = gather->context;
+    gather_add(gather, state->store->link, &state->store->command, -1);
+}
+
+// INTERNAL is one key's own; anything else is the whole read's.
+enum outcome read_outcome(const struct gather *gather) {
+    for (uint32_t i = 0; i < gather->count; i++)
+        if (gather->at[i].outcome != OK && gather->at[i].outcome != INTERNAL)
+            return gather->at[i].outcome;
+    return OK;
+}
+
+// ---- Items: hash, sums and unique visitors of each
+
+enum {
+    COMMANDS_PER_ITEM = 3,
+    ITEM_ID = 0,
+    ITEM_SITE,
+    ITEM_CARD,
+    ITEM_CATEGORIES,
+    ITEM_PUBLISHED,
+    ITEM_BASE,
+    ITEM_VOTES
+};
+
+struct items_state {
+    struct read_state read;
+    void (*on_item)(struct read_call *call, size_t index, const struct item_state *item);
+};
+
+static void add_item_fields(struct store *store) {
+    static const char *const names[] = {"id", "site", "card", "cats", "published", "base"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        command_add_text(&store->command, names[i]);
+    for (uint32_t i = 0; i < store->settings->kind_count; i++) {
+        char name[3] = {'v', (char)('0' + i), '\0'};
+        command_add_text(&store->command, name);
+    }
+}
+
+// "views votes votes …", as lua/put.lua keeps it.
+static void add_base(struct bytes base, struct item_state *item) {
+    const char *at = base.at;
+    char *end;
+    if (base.len == 0)
+        return;
+    item->views += strtoull(at, &end, 10);
+    for (size_t i = 0; i < MAX_KINDS && end != at; i++) {
+        at = end;
+        item->votes[i] += strtoull(at, &end, 10);
+    }
+}
+
+static bool take_hash(const struct store *store, const redisReply *hash, struct item_state *item) {
+    if (!hash || hash->type != REDIS_REPLY_ARRAY || hash->elements != ITEM_VOTES + store->settings->kind_count)
+        return false;
+    item->id = reply_text(hash->element[ITEM_ID]);
+    item->site = reply_text(hash->element[ITEM_SITE]);
+    item->known = item->id.len > 0;
+    item->has_card = hash->element[ITEM_CARD]->type == REDIS_REPLY_STRING;
+    item->card = reply_text(hash->element[ITEM_CARD]);
+    item->categories = reply_text(hash->element[ITEM_CATEGORIES]);
+    item->published_ms = reply_int(hash->element[ITEM_PUBLISHED]);
+    for (uint32_t i = 0; i < store->settings->kind_count; i++)
+        item->votes[i] = (uint64_t)reply_int(hash->element[ITEM_VOTES + i]);
+    return true;
+}
+
+static bool take_sums(const struct store *store, const redisReply *packed, struct item_state *item) {
+    struct sums sums;
+    if (!sums_unpack(reply_text(packed), &store->plan.lives, &sums))
+        return false;
+    item->views = sums.signals[SIGNAL_VIEWS].count;
+    return true;
+}
+
+static void take_item(const struct store *store, const struct gathered *at, struct item_state *item) {
+    *item = (struct item_state){.outcome = OK};
+    bool good = at[0].outcome == OK && at[1].outcome == OK && at[2].outcome == OK;
+    good = good && take_hash(store, at[0].reply, item) && (!item->known || take_sums(store, at[1].reply, item));
+    if (!good) {
+        metric_add(METRIC_BAD_STATES, 1);
+        item->outcome = INTERNAL;
+        return;
+    }
+    if (!item->known)
+        return;
+    item->visitors = (uint64_t)reply_int(at[2].reply);
+    add_base(reply_text_at(at[0].reply, ITEM_BASE), item);
+}
+
+static void on_items(struct gather *gather) {
+    struct items_state *state = gather->context;
+    enum outcome outcome = read_outcome(gather);
+    for (uint32_t i = 0; outcome == OK && i < gather->count; i += COMMANDS_PER_ITEM) {
+        struct item_state item;
+        take_item(state->read.store, &gather->at[i], &item);
+        state->on_item(state->read.call, i / COMMANDS_PER_ITEM, &item);
+    }
+    read_end(gather, outcome);
+}
+
+void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                      void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
+    struct gather *gather = read_begin(store, call, count * COMMANDS_PER_ITEM, sizeof(struct items_state), on_items);
+    if (!gather)
+        return;
+    ((struct items_state *)gather->context)->on_item = on_item;
+    for (size_t i = 0; i < count; i++) {
+        struct key key;
+        key_item(&key, items[i]);
+        begin_command(store, "HMGET");
+        add_key(store, &key);
+        add_item_fields(store);
+        read_add(gather);
+        key_sums(&key, items[i]);
+        begin_command(store, "GET");
+        add_key(store, &key);
+        read_add(gather);
+        key_uniques(&key, items[i]);
+        begin_command(store, "PFCOUNT");
+        add_key(store, &key);
+        read_add(gather);
+    }
+}
+
+// ---- Neighbours
+
+struct tables_state {
+    struct read_state read;
+    void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table, bool usable);
+};
+
+static void on_tables(struct gather *gather) {
+    struct tables_state *state = gather->context;
+    enum outcome outcome = read_outcome(gather);
+    for (uint32_t i = 0; outcome == OK && i < gather->count; i++) {
+        struct neighbours table;
+        bool usable = gather->at[i].outcome == OK && neighbours_unpack(reply_text(gather->at[i].reply), &table);
+        if (!usable) {
+            metric_add(METRIC_BAD_STATES, 1);
+            neighbours_clear(&table);
+        }
+        state->on_table(state->read.call, i, &table, usable);
+    }
+    read_end(gather, outcome);
+}
+
+void store_read_neighbours(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                           void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table,
+                                            bool usable)) {
+    struct gather *gather = read_begin(store, call, count, sizeof(struct tables_state), on_tables);
+    if (!gather)
+        return;
+    ((struct tables_state *)gather->context)->on_table = on_table;
+    for (size_t i = 0; i < count; i++) {
+        struct key key;
+        key_neighbours(&key, items[i]);
+        begin_command(store, "GET");
+        add_key(store, &key);
+        read_add(gather);
+    }
+}

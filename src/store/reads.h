@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// What every read of this room does first and last: room for its replies, and its completion.
+#pragma once
+#include "store/gather.h"
+#include "store/store_inside.h"
+
+// The beginning of a read's own state, which the gather's context points to; freed by read_end.
+struct read_state {
+    struct store *store;
+    struct read_call *call;
+};
+
+// NULL when there is nothing to ask (OK) or no memory (UNAVAILABLE): the call is completed at the end of the turn.
+struct gather *read_begin(struct store *store, struct read_call *call, size_t commands, size_t state_size,
+                          void (*on_all)(struct gather *));
+void read_add(struct gather *gather); // sends store->command
+enum outcome read_outcome(const struct gather *gather);
+void read_end(struct gather *gather, enum outcome outcome);
+void read_fail(struct store *store, struct read_call *call); // UNAVAILABLE at the end of the turn
