@@ -97,7 +97,7 @@ static void read_records(struct batch *batch, const struct log_entry *entry, uin
         return;
     }
     batch->entries[number].accept_ms = accept_ms;
-    if (batch->oldest_ms == 0 || accept_ms < batch->oldest_ms)
+    if (accept_ms > 0 && (batch->oldest_ms == 0 || accept_ms < batch->oldest_ms))
         batch->oldest_ms = accept_ms;
     struct entry_record record;
     int found;

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+// One step of a projection, from the logs to the stored position.
+#include "project/engine.h"
+#include "base/clock.h"
+#include "ops/log.h"
+#include "project/failpoint.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { ENTRIES_AT_ONCE = 4096, ENTRIES_LEAST = 8, ENTRIES_MOST = 256 };
+
+void bad_state(const struct projection_type *type, ref_t item) {
+    static uint64_t logged_ns;
+    uint64_t now_ns = clock_mono_ns();
+    metric_add(METRIC_BAD_STATES, 1);
+    if (logged_ns != 0 && now_ns - logged_ns < UINT64_C(10000000000))
+        return;
+    logged_ns = now_ns;
+    log_error("%s: the state of %016" PRIx64 " cannot be read; it is left alone", type->name, item);
+}
+
+static uint32_t entries_each(const struct engine *engine) {
+    uint32_t each = ENTRIES_AT_ONCE / engine->partitions;
+    return each < ENTRIES_LEAST ? ENTRIES_LEAST : each > ENTRIES_MOST ? ENTRIES_MOST : each;
+}
+
+bool engine_init(struct engine *engine) {
+    uint32_t n = engine->partitions;
+    engine->position = calloc(n, sizeof(*engine->position));
+    engine->stored = calloc(n, sizeof(*engine->stored));
+    engine->trim = calloc(n, sizeof(*engine->trim));
+    bool fits = engine->position && engine->stored && engine->trim;
+    fits = batch_init(&engine->batch, n, engine->type->batch_bytes) && fits;
+    fits = refill_init(engine) && fits;
+    for (int i = 0; i < TARGETS_AT_ONCE; i++)
+        fits = target_init(&engine->targets[i], engine) && fits;
+    if (!fits)
+        engine_release(engine);
+    return fits;
+}
+
+void engine_release(struct engine *engine) {
+    assert(!engine->busy);
+    for (int i = 0; i < TARGETS_AT_ONCE; i++)
+        target_release(&engine->targets[i]);
+    refill_release(engine);
+    batch_release(&engine->batch);
+    free(engine->position);
+    free(engine->stored);
+    free(engine->trim);
+}
+
+void engine_forget(struct engine *engine) {
+    engine->known = false;
+    engine->refill.active = false;
+}
+
+void engine_end(struct engine *engine, enum engine_failure failure) {
+    assert(engine->busy && engine->running == 0);
+    engine->busy = false;
+    if (failure != NO_FAILURE)
+        engine_forget(engine);
+    engine->on_end(engine, failure);
+}
+
+// A read_call of the engine's, for the next thing asked of the store.
+static struct read_call *next_call(struct engine *engine,
+                                   void (*on_done)(struct read_call *call, enum outcome outcome)) {
+    engine->call = (struct read_call){.on_done = on_done, .context = engine};
+    return &engine->call;
+}
+
+// Whether the step goes on after the store has answered; if not, it is ended here.
+static bool goes_on(struct engine *engine, enum outcome outcome) {
+    if (outcome == OK && !engine->stopping)
+        return true;
+    engine_end(engine, outcome == OK ? NO_FAILURE : FAILED);
+    return false;
+}
+
+// ---- Positions
+
+static void on_position(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan) {
+    struct engine *engine = call->context;
+    engine->position[partition] = position;
+    engine->stored[partition] = position;
+    refill_note_plan(engine, partition, plan);
+}
+
+static void on_positions(struct read_call *call, enum outcome outcome) {
+    struct engine *engine = call->context;
+    if (!goes_on(engine, outcome))
+        return;
+    engine->known = true;
+    refill_begin(engine);
+}
+
+void engine_step(struct engine *engine) {
+    assert(!engine->busy);
+    engine->busy = true;
+    engine->failure = NO_FAILURE;
+    batch_clear(&engine->batch);
+    if (engine->known)
+        refill_begin(engine);
+    else
+        store_read_positions(engine->store, next_call(engine, on_positions), engine->type->projection, on_position);
+}
+
+// ---- Logs
+
+static void on_entry(struct read_call *call, const struct log_entry *entry) {
+    struct engine *engine = call->context;
+    batch_take(&engine->batch, entry, engine->type->make_touches);
+}
+
+static void on_logs(struct read_call *call, enum outcome outcome) {
+    struct engine *engine = call->context;
+    if (!goes_on(engine, outcome))
+        return;
+    if (engine->batch.failed) {
+        log_error("%s: no memory for a batch", engine->type->name);
+        engine_end(engine, FAILED);
+        return;
+    }
+    engine->pending_since_ms = engine->batch.oldest_ms;
+    if (engine->batch.entry_count != 0) {
+        failpoint(FAILPOINT_READ);
+        engine->on_read(engine);
+    }
+    if (engine->refill.active)
+        refill_scan(engine);
+    else
+        engine_project(engine);
+}
+
+void engine_read_logs(struct engine *engine) {
+    store_read_logs(engine->store, next_call(engine, on_logs), engine->position, entries_each(engine), on_entry);
+}
+
+bool engine_wants_more(const struct engine *engine) {
+    const struct batch *batch = &engine->batch;
+    if (batch->left || batch->flush || engine->refill.active)
+        return true;
+    for (uint32_t i = 0; i < engine->partitions; i++)
+        if (batch->read[i] >= entries_each(engine) || engine->refill.needed[i])
+            return true;
+    return false;
+}
+
+// ---- Targets
+
+static void write_positions(struct engine *engine);
+
+// Gives free workplaces the next partitions that have touches.
+static void start_targets(struct engine *engine) {
+    for (int i = 0; i < TARGETS_AT_ONCE; i++) {
+        while (engine->next_target < engine->partitions && engine->batch.targets[engine->next_target].count == 0)
+            engine->next_target++;
+        if (engine->next_target == engine->partitions)
+            return;
+        if (engine->targets[i].running)
+            continue;
+        engine->running++;
+        target_start(&engine->targets[i], engine->next_target++);
+    }
+}
+
+static void after_targets(struct engine *engine) {
+    if (engine->failure != NO_FAILURE || engine->stopping)
+        engine_end(engine, engine->failure);
+    else
+        write_positions(engine);
+}
+
+void engine_project(struct engine *engine) {
+    engine->next_target = 0;
+    start_targets(engine);
+    if (engine->running == 0)
+        after_targets(engine);
+}
+
+void engine_target_done(struct target *target, enum engine_failure failure) {
+    struct engine *engine = target->engine;
+    engine->running--;
+    if (failure > engine->failure)
+        engine->failure = failure;
+    if (engine->failure == NO_FAILURE && !engine->stopping)
+        start_targets(engine);
+    if (engine->running == 0)
+        after_targets(engine);
+}
+
+// ---- Position and trim
+
+static void finish(struct engine *engine) {
+    if (refill_is_ending(engine))
+        refill_end(engine);
+    else
+        engine_end(engine, NO_FAILURE);
+}
+
+static void on_trimmed(struct read_call *call, enum outcome outcome) {
+    struct engine *engine = call->context;
+    if (!goes_on(engine, outcome))
+        return;
+    failpoint(FAILPOINT_TRIM_AFTER);
+    finish(engine);
+}
+
+static void on_position_written(struct read_call *call, enum outcome outcome) {
+    struct engine *engine = call->context;
+    if (!goes_on(engine, outcome))
+        return;
+    for (uint32_t i = 0; i < engine->partitions; i++)
+        if (engine->batch.last[i].ms != 0)
+            engine->position[i] = engine->stored[i] = engine->batch.last[i];
+    engine->pending_since_ms = 0;
+    failpoint(FAILPOINT_POSITION_AFTER);
+    if (!engine->trim_below(engine, engine->trim)) {
+        finish(engine);
+        return;
+    }
+    failpoint(FAILPOINT_TRIM_BEFORE);
+    store_trim(engine->store, next_call(engine, on_trimmed), engine->trim);
+}
+
+static void write_positions(struct engine *engine) {
+    if (engine->batch.entry_count == 0) {
+        finish(engine);
+        return;
+    }
+    failpoint(FAILPOINT_POSITION_BEFORE);
+    store_write_positions(engine->store, next_call(engine, on_position_written), engine->type->projection,
+                          engine->batch.last);
+}

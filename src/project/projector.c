@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// The pace of the two engines: sums every projection_interval, neighbours every neighbour_interval or when somebody
+// waits; both at once again while their logs are full; and when to try again after a failure.
+#include "project/projector.h"
+#include "base/clock.h"
+#include "base/keyed.h"
+#include "ops/log.h"
+#include "project/engine.h"
+#include "project/failpoint.h"
+#include <stdlib.h>
+
+enum {
+    RETRY_FIRST_MS = 50,
+    RETRY_MOST_MS = 1000,
+    STAND_BACK_MS = 3000,
+    STAND_BACK_RANDOM_MS = 2000,
+    IDLE_MS = 1000, // an engine that is only poked looks by itself this often
+};
+
+struct pace {
+    struct projector *projector;
+    struct engine engine;
+    uv_timer_t timer;
+    uint64_t interval_ms;
+    uint32_t retry_ms; // 0: the last step went well
+    bool poked;        // go on at once after the step
+    bool may_begin;    // waiting for the timer only because there was nothing to do
+};
+
+struct projector {
+    struct plan plan;
+    struct store *store;
+    bool pokes_always; // neighbour_interval = 0
+    struct pace paces[PROJECTION_COUNT];
+    struct log_id *trimmed; // per log
+    bool stopping;
+    int open_timers;
+    void (*on_stopped)(void *context);
+    void *stopped_context;
+};
+
+static void begin(struct pace *pace) {
+    pace->poked = pace->may_begin = false;
+    engine_step(&pace->engine);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    begin(timer->data);
+}
+
+static void wait_for(struct pace *pace, uint64_t ms, bool may_begin) {
+    pace->may_begin = may_begin;
+    uv_timer_start(&pace->timer, on_timer, ms, 0);
+}
+
+// Does not let it wait for its interval.
+static void poke(struct pace *pace) {
+    if (pace->engine.busy || !pace->may_begin) {
+        pace->poked = true;
+        return;
+    }
+    pace->may_begin = false;
+    uv_timer_start(&pace->timer, on_timer, 0, 0);
+}
+
+// ---- Stopping
+
+static void on_closed(uv_handle_t *handle) {
+    struct pace *pace = handle->data;
+    struct projector *projector = pace->projector;
+    if (--projector->open_timers > 0)
+        return;
+    void (*on_stopped)(void *context) = projector->on_stopped;
+    void *context = projector->stopped_context;
+    for (int i = 0; i < PROJECTION_COUNT; i++)
+        engine_release(&projector->paces[i].engine);
+    free(projector->trimmed);
+    free(projector);
+    on_stopped(context);
+}
+
+static void close_pace(struct pace *pace) {
+    uv_close((uv_handle_t *)&pace->timer, on_closed);
+}
+
+void projector_stop(struct projector *projector, void (*on_stopped)(void *context), void *context) {
+    projector->stopping = true;
+    projector->on_stopped = on_stopped;
+    projector->stopped_context = context;
+    for (int i = 0; i < PROJECTION_COUNT; i++) {
+        struct pace *pace = &projector->paces[i];
+        pace->engine.stopping = true;
+        if (!pace->engine.busy)
+            close_pace(pace);
+    }
+}
+
+// ---- What the engines tell
+
+static void set_lag(struct engine *engine) {
+    double since_ms = engine->pending_since_ms;
+    double lag_ms = since_ms > 0 ? (double)clock_now_ms() - since_ms : 0;
+    metric_set(engine->type->lag, lag_ms > 0 ? (uint64_t)lag_ms : 0);
+}
+
+// The neighbours have these entries still before them, and are waked for those that somebody waits for.
+static void on_read(struct engine *engine) {
+    struct pace *pace = engine->context;
+    struct projector *projector = pace->projector;
+    struct pace *neighbours = &projector->paces[PROJECTION_NEIGHBOURS];
+    set_lag(engine);
+    if (pace == neighbours)
+        return;
+    if (neighbours->engine.pending_since_ms == 0)
+        neighbours->engine.pending_since_ms = engine->batch.oldest_ms;
+    set_lag(&neighbours->engine);
+    if (engine->batch.flush || projector->pokes_always)
+        poke(neighbours);
+}
+
+static struct log_id least(struct log_id a, struct log_id b) {
+    return log_id_order(a, b) < 0 ? a : b;
+}
+
+// What both projections have passed and is not trimmed yet.
+static bool trim_below(struct engine *engine, struct log_id *below) {
+    struct projector *projector = ((struct pace *)engine->context)->projector;
+    bool any = false;
+    for (uint32_t i = 0; i < engine->partitions; i++) {
+        struct log_id passed = least(projector->paces[PROJECTION_SUMS].engine.stored[i],
+                                     projector->paces[PROJECTION_NEIGHBOURS].engine.stored[i]);
+        bool further = log_id_order(passed, projector->trimmed[i]) > 0;
+        below[i] = further ? passed : (struct log_id){0, 0};
+        if (further)
+            projector->trimmed[i] = passed;
+        any = any || further;
+    }
+    return any;
+}
+
+static uint32_t random_below(uint32_t bound) {
+    uint32_t value;
+    random_fill(&value, sizeof(value));
+    return value % bound;
+}
+
+static void after_failure(struct pace *pace, enum engine_failure failure) {
+    if (failure == OVERTAKEN) {
+        log_info("%s: another projector is at work, standing back", pace->engine.type->name);
+        wait_for(pace, STAND_BACK_MS + random_below(STAND_BACK_RANDOM_MS), false);
+        return;
+    }
+    if (pace->retry_ms == 0)
+        log_warn("%s: the store does not answer as it should, trying again", pace->engine.type->name);
+    pace->retry_ms = pace->retry_ms == 0 ? RETRY_FIRST_MS : 2 * pace->retry_ms;
+    if (pace->retry_ms > RETRY_MOST_MS)
+        pace->retry_ms = RETRY_MOST_MS;
+    wait_for(pace, pace->retry_ms / 2 + random_below(pace->retry_ms), false);
+}
+
+static void on_end(struct engine *engine, enum engine_failure failure) {
+    struct pace *pace = engine->context;
+    set_lag(engine);
+    if (pace->projector->stopping) {
+        close_pace(pace);
+        return;
+    }
+    if (failure != NO_FAILURE) {
+        after_failure(pace, failure);
+        return;
+    }
+    if (pace->retry_ms != 0)
+        log_info("%s: the store answers again", engine->type->name);
+    pace->retry_ms = 0;
+    wait_for(pace, engine_wants_more(engine) || pace->poked ? 0 : pace->interval_ms, true);
+}
+
+// ---- Starting
+
+static bool init_pace(struct projector *projector, enum projection projection, void *loop, uint64_t interval_ms,
+                      const struct secret_key *hash_key) {
+    struct pace *pace = &projector->paces[projection];
+    pace->projector = projector;
+    pace->interval_ms = interval_ms;
+    pace->engine = (struct engine){.type = projection == PROJECTION_SUMS ? &sums_projection : &neighbours_projection,
+                                   .loop = loop,
+                                   .hash_key = hash_key,
+                                   .plan = &projector->plan,
+                                   .store = projector->store,
+                                   .partitions = keys_partitions(),
+                                   .on_read = on_read,
+                                   .trim_below = trim_below,
+                                   .on_end = on_end,
+                                   .context = pace};
+    return engine_init(&pace->engine);
+}
+
+static void start_pace(struct pace *pace) {
+    uv_timer_init(pace->engine.loop, &pace->timer);
+    pace->timer.data = pace;
+    pace->projector->open_timers++;
+    wait_for(pace, 0, false);
+}
+
+struct projector *projector_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
+                                  struct store *store) {
+    failpoints_read();
+    struct projector *projector = calloc(1, sizeof(*projector));
+    if (!projector)
+        return NULL;
+    projector->store = store;
+    projector->pokes_always = settings->neighbour_interval_ms == 0;
+    projector->trimmed = calloc(keys_partitions(), sizeof(*projector->trimmed));
+    uint64_t sums_ms = settings->projection_interval_ms > 0 ? (uint64_t)settings->projection_interval_ms : 1;
+    uint64_t neighbours_ms = projector->pokes_always ? IDLE_MS : (uint64_t)settings->neighbour_interval_ms;
+    bool fits = plan_make(settings, &projector->plan) && projector->trimmed;
+    bool sums = fits && init_pace(projector, PROJECTION_SUMS, loop, sums_ms, hash_key);
+    bool neighbours = sums && init_pace(projector, PROJECTION_NEIGHBOURS, loop, neighbours_ms, hash_key);
+    if (!neighbours) {
+        if (sums)
+            engine_release(&projector->paces[PROJECTION_SUMS].engine);
+        free(projector->trimmed);
+        free(projector);
+        return NULL;
+    }
+    for (int i = 0; i < PROJECTION_COUNT; i++)
+        start_pace(&projector->paces[i]);
+    return projector;
+}
