@@ -39,18 +39,21 @@ struct projector {
     void *stopped_context;
 };
 
-static void begin(struct pace *pace) {
-    pace->poked = pace->may_begin = false;
-    engine_step(&pace->engine);
-}
-
-static void on_timer(uv_timer_t *timer) {
-    begin(timer->data);
-}
+static void on_timer(uv_timer_t *timer);
 
 static void wait_for(struct pace *pace, uint64_t ms, bool may_begin) {
     pace->may_begin = may_begin;
     uv_timer_start(&pace->timer, on_timer, ms, 0);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct pace *pace = timer->data;
+    if (!store_ready(pace->projector->store, NULL)) {
+        wait_for(pace, RETRY_FIRST_MS, false);
+        return;
+    }
+    pace->poked = pace->may_begin = false;
+    engine_step(&pace->engine);
 }
 
 // Does not let it wait for its interval.
@@ -145,6 +148,8 @@ static uint32_t random_below(uint32_t bound) {
 }
 
 static void after_failure(struct pace *pace, enum engine_failure failure) {
+    struct projector *projector = pace->projector;
+    memset(projector->trimmed, 0, pace->engine.partitions * sizeof(*projector->trimmed));
     if (failure == OVERTAKEN) {
         log_info("%s: another projector is at work, standing back", pace->engine.type->name);
         wait_for(pace, STAND_BACK_MS + random_below(STAND_BACK_RANDOM_MS), false);

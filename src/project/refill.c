@@ -84,6 +84,12 @@ static void on_new_ended(struct read_call *call, enum outcome outcome) {
     begin_next(engine);
 }
 
+static void on_probed_floor(struct target_call *call, struct bytes name, double value) {
+    (void)call;
+    (void)name;
+    (void)value;
+}
+
 // A partition that nothing was ever projected to has no states.
 static void on_probed(struct target_call *call, enum outcome outcome) {
     struct engine *engine = call->context;
@@ -107,6 +113,7 @@ static void begin_next(struct engine *engine) {
     }
     refill->probe = (struct target_call){.projection = engine->type->projection,
                                          .partition = refill->next,
+                                         .on_floor = on_probed_floor,
                                          .on_done = on_probed,
                                          .context = engine,
                                          .marks = engine->targets[0].marks};
