@@ -72,19 +72,22 @@ struct move {
     struct commit *commit;
 };
 
+static uint32_t bound_of(const struct ranking_at *ranking) {
+    return ranking->category ? CATEGORY_BOUND : RANKING_BOUND;
+}
+
 static void write_place(const struct move *move, const struct ranking_at *ranking) {
     const struct placed_item *item = move->item;
     const double *floor = floor_of(move->floors, ranking);
     if (move->now.eligible && (!floor || move->now.value > *floor)) {
         bool same = move->before.eligible && move->before.value == move->now.value;
         if (!same || item->mode != PLACE_CHANGED)
-            commit_place(move->commit, ranking, ranking->category ? CATEGORY_BOUND : RANKING_BOUND, item->id,
-                         move->now.value);
+            commit_place(move->commit, ranking, bound_of(ranking), item->id, move->now.value);
         return;
     }
     bool was_in = move->before.eligible && (!floor || move->before.value >= *floor);
     if (was_in || item->mode == PLACE_REPAIR)
-        commit_leave(move->commit, ranking, item->id);
+        commit_leave(move->commit, ranking, bound_of(ranking), item->id);
 }
 
 // The references of an item's present categories, and of those that it has left.
@@ -144,7 +147,7 @@ void write_places(const struct plan *plan, const struct secret_key *hash_key, co
         for (size_t c = 0; c < categories.left_count; c++) {
             at.category = &categories.left[c];
             if (move.before.eligible || item->mode == PLACE_REPAIR)
-                commit_leave(commit, &at, item->id);
+                commit_leave(commit, &at, CATEGORY_BOUND, item->id);
         }
     }
 }

@@ -187,10 +187,12 @@ void commit_place(struct commit *commit, const struct ranking_at *ranking, uint3
     command_add(&target->in, id);
 }
 
-void commit_leave(struct commit *commit, const struct ranking_at *ranking, struct bytes id) {
+void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id) {
     struct target_key *target = ranking_key(commit, ranking);
-    if (target)
-        command_add(&target->out, id);
+    if (!target)
+        return;
+    target->bound = bound;
+    command_add(&target->out, id);
 }
 
 // ---- The call

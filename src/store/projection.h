@@ -86,7 +86,7 @@ void commit_total(struct commit *commit, ref_t site, struct bytes packed);
 // The item stands in the ranking by this value; or it leaves. `bound`: kept at least; over twice that it is cut to it.
 void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
                   double value);
-void commit_leave(struct commit *commit, const struct ranking_at *ranking, struct bytes id);
+void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id);
 
 struct commit_result {
     enum outcome outcome;
