@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Log entries to touches: which items they reach, what is set aside, and how much a batch takes.
+#include "base/buffer.h"
+#include "ops/metrics.h"
+#include "project/projection_type.h"
+#include "project/ref_index.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { PARTITIONS = 4 };
+
+static struct batch batch;
+static struct buffer text;
+
+static int begin(void **state) {
+    (void)state;
+    buffer_init(&text, 1 << 22);
+    return batch_init(&batch, PARTITIONS, 4 * 1000) ? 0 : -1;
+}
+
+static int end(void **state) {
+    (void)state;
+    batch_release(&batch);
+    buffer_release(&text);
+    return 0;
+}
+
+static void begin_entry(double accept_ms) {
+    buffer_clear(&text);
+    buffer_add_f64(&text, accept_ms);
+}
+
+static void add_vote(ref_t item, uint8_t kind, int32_t time_s) {
+    buffer_add_char(&text, 'V');
+    buffer_add_u64(&text, item);
+    buffer_add_u8(&text, kind);
+    buffer_add_u32(&text, (uint32_t)time_s);
+    buffer_add_u8(&text, ENTRY_NO_KIND);
+    buffer_add_u32(&text, 0);
+}
+
+static void add_view(ref_t item, const ref_t *recent, uint8_t count) {
+    buffer_add_char(&text, 'W');
+    buffer_add_u64(&text, item);
+    buffer_add_u64(&text, 99);
+    buffer_add_f64(&text, 1760000000000.0);
+    buffer_add_u8(&text, 1);
+    buffer_add_char(&text, 's');
+    buffer_add_u16(&text, 2);
+    buffer_add(&text, "id", 2);
+    buffer_add_u8(&text, count);
+    for (int i = 0; i < count; i++) {
+        buffer_add_u64(&text, recent[i]);
+        buffer_add_u32(&text, 3600000);
+    }
+}
+
+static void take(uint32_t source, uint64_t ms, touch_maker *make_touches) {
+    struct log_entry entry = {.partition = source, .id = {ms, 0}, .value = buffer_bytes(&text)};
+    batch_take(&batch, &entry, make_touches);
+}
+
+static uint64_t bad_entries(void) {
+    return *metric_cell(METRIC_BAD_ENTRIES);
+}
+
+static void votes_reach_their_items(void **state) {
+    (void)state;
+    begin_entry(5000);
+    add_vote(6, 1, 100);
+    add_vote(7, 0, 200);
+    take(3, 10, sums_projection.make_touches);
+    assert_int_equal(batch.entry_count, 1);
+    assert_int_equal(batch.targets[2].count, 1);
+    assert_int_equal(batch.targets[3].count, 1);
+    const struct touch *touch = &batch.targets[2].at[0];
+    assert_int_equal(touch->item, 6);
+    assert_int_equal(touch->kind, 1);
+    assert_int_equal(touch->vote.time_ms, INT64_C(1704067200000) + 100000);
+    assert_int_equal(batch.entries[touch->entry].source, 3);
+    assert_true(batch.oldest_ms == 5000);
+    assert_int_equal(batch.last[3].ms, 10);
+}
+
+static void a_view_reaches_all_tables(void **state) {
+    (void)state;
+    const ref_t recent[] = {5, 8, 6}; // the second is the viewed item itself
+    begin_entry(5000);
+    add_view(8, recent, 3);
+    take(0, 10, neighbours_projection.make_touches);
+    assert_int_equal(batch.targets[0].count, 2); // 8: from 5 and from 6
+    assert_int_equal(batch.targets[1].count, 1);
+    assert_int_equal(batch.targets[2].count, 1);
+    double near = coview_weight(1, 3600000), far = coview_weight(3, 3600000);
+    assert_int_equal(batch.targets[1].at[0].coview.item, 8);
+    assert_true(batch.targets[1].at[0].coview.weight == near);
+    assert_true(batch.targets[2].at[0].coview.weight == far);
+    assert_int_equal(batch.targets[0].at[0].coview.item, 5);
+    assert_true(fabs(batch.targets[0].at[0].coview.weight - near / 3) < 1e-12);
+    assert_true(fabs(batch.targets[0].at[1].coview.weight - far / 3) < 1e-12);
+}
+
+static void bad_entries_are_set_aside(void **state) {
+    (void)state;
+    uint64_t before = bad_entries();
+    buffer_clear(&text);
+    take(0, 1, sums_projection.make_touches); // foreign: without a value
+    buffer_add(&text, "xyz", 3);
+    take(0, 2, sums_projection.make_touches);
+    begin_entry(5000);
+    add_vote(4, 0, 1);
+    buffer_add(&text, "V12", 3); // torn: what came before it counts
+    take(0, 3, sums_projection.make_touches);
+    begin_entry(5000);
+    buffer_add_char(&text, '?');
+    take(0, 4, sums_projection.make_touches);
+    assert_int_equal(bad_entries() - before, 4);
+    assert_int_equal(batch.targets[0].count, 1);
+    assert_int_equal(batch.last[0].ms, 4); // and the log goes on
+    assert_false(batch.failed);
+}
+
+static void a_log_takes_no_more_than_its_share(void **state) {
+    (void)state;
+    begin_entry(5000);
+    for (int i = 0; i < 100; i++)
+        add_vote(4, 0, i); // 1,908 bytes: more than the share, but the first
+    take(1, 1, sums_projection.make_touches);
+    take(1, 2, sums_projection.make_touches);
+    begin_entry(5000);
+    take(1, 3, sums_projection.make_touches); // small, but after one that was left
+    take(2, 1, sums_projection.make_touches);
+    assert_int_equal(batch.last[1].ms, 1);
+    assert_true(batch.left);
+    assert_int_equal(batch.read[1], 3);
+    assert_int_equal(batch.last[2].ms, 1);
+    batch_clear(&batch);
+    assert_int_equal(batch.targets[0].count, 0);
+    assert_false(batch.left);
+    take(1, 3, sums_projection.make_touches);
+    assert_int_equal(batch.last[1].ms, 3);
+}
+
+static void a_flush_is_noticed(void **state) {
+    (void)state;
+    begin_entry(0);
+    buffer_add_char(&text, 'F');
+    take(1, 1, sums_projection.make_touches);
+    assert_true(batch.flush);
+    assert_true(batch.oldest_ms == 0);
+}
+
+static void references_are_numbered_in_order(void **state) {
+    (void)state;
+    struct ref_index index;
+    ref_index_init(&index);
+    assert_int_equal(ref_index_find(&index, 1), NO_INDEX);
+    for (uint32_t i = 0; i < 3000; i++)
+        assert_int_equal(ref_index_add(&index, (ref_t)i * 16), i);
+    for (uint32_t i = 0; i < 3000; i++)
+        assert_int_equal(ref_index_add(&index, (ref_t)i * 16), i);
+    assert_int_equal(ref_index_find(&index, 16), 1);
+    assert_int_equal(ref_index_find(&index, 17), NO_INDEX);
+    ref_index_clear(&index);
+    assert_int_equal(ref_index_find(&index, 16), NO_INDEX);
+    assert_int_equal(ref_index_add(&index, 16), 0);
+    ref_index_release(&index);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(votes_reach_their_items, begin, end),
+        cmocka_unit_test_setup_teardown(a_view_reaches_all_tables, begin, end),
+        cmocka_unit_test_setup_teardown(bad_entries_are_set_aside, begin, end),
+        cmocka_unit_test_setup_teardown(a_log_takes_no_more_than_its_share, begin, end),
+        cmocka_unit_test_setup_teardown(a_flush_is_noticed, begin, end),
+        cmocka_unit_test(references_are_numbered_in_order),
+    };
+    return metrics_attach(-1, 0) == 0 ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// What touches do to states, held against a straight recomputation from the events that remain.
+#include "project/fold.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { VOTERS = 60, STEPS = 20000, VIEWS_MOST = STEPS };
+
+static const struct half_lives lives = {.count = 4,
+                                        .ms = {3 * 3600000LL, 6 * 3600000LL, 24 * 3600000LL, 7 * 24 * 3600000LL}};
+
+static uint64_t seed = 20261123;
+
+static uint32_t random_below(uint32_t bound) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(seed >> 33) % bound;
+}
+
+static int64_t random_time(void) {
+    return INT64_C(1760000000000) + (int64_t)random_below(10 * 86400) * 1000;
+}
+
+static struct touch vote_touch(int kind, int64_t time_ms, int old_kind, int64_t old_time_ms) {
+    struct touch touch = {.type = TOUCH_VOTE, .kind = (uint8_t)kind, .old_kind = (uint8_t)old_kind};
+    touch.vote.time_ms = time_ms;
+    touch.vote.old_time_ms = old_time_ms;
+    return touch;
+}
+
+static struct touch view_touch(int64_t time_ms) {
+    struct touch touch = {.type = TOUCH_VIEW};
+    touch.view.time_ms = time_ms;
+    return touch;
+}
+
+static const struct touch deletion = {.type = TOUCH_DELETE};
+
+// The events that count at present, kept naively.
+struct ledger {
+    struct {
+        int kind; // -1: none
+        int64_t time_ms;
+    } votes[VOTERS];
+    int64_t views[VIEWS_MOST];
+    size_t view_count;
+};
+
+// Both as multiples of the weight of an event at the latest time there is.
+static double straight_sum(const struct ledger *ledger, int signal, uint32_t life, int64_t now_ms) {
+    double sum = 0;
+    for (size_t i = 0; signal == SIGNAL_VIEWS && i < ledger->view_count; i++)
+        sum += exp2((double)(ledger->views[i] - now_ms) / (double)lives.ms[life]);
+    for (int i = 0; signal != SIGNAL_VIEWS && i < VOTERS; i++)
+        if (ledger->votes[i].kind == signal)
+            sum += exp2((double)(ledger->votes[i].time_ms - now_ms) / (double)lives.ms[life]);
+    return sum;
+}
+
+static size_t straight_count(const struct ledger *ledger, int signal) {
+    size_t count = signal == SIGNAL_VIEWS ? ledger->view_count : 0;
+    for (int i = 0; signal != SIGNAL_VIEWS && i < VOTERS; i++)
+        count += ledger->votes[i].kind == signal;
+    return count;
+}
+
+static void check_signal(const struct signal_sums *held, const struct ledger *ledger, int signal,
+                         double largest[HALF_LIVES_MAX]) {
+    int64_t now_ms = INT64_C(1760000000000) + 10 * 86400000LL;
+    assert_int_equal(held->count, straight_count(ledger, signal));
+    for (uint32_t life = 0; life < lives.count; life++) {
+        double straight = straight_sum(ledger, signal, life, now_ms);
+        double folded = decay_value(held->sum[life], now_ms, lives.ms[life]);
+        if (straight > largest[life])
+            largest[life] = straight;
+        assert_true(fabs(folded - straight) <= 1e-9 * largest[life]);
+        if (held->count == 0)
+            assert_true(held->sum[life] == DECAY_EMPTY);
+    }
+}
+
+static void fold_random_vote(struct sums *sums, struct ledger *ledger) {
+    uint32_t voter = random_below(VOTERS);
+    int kind = (int)random_below(4) - 1;
+    int64_t time_ms = random_time();
+    int old_kind = ledger->votes[voter].kind;
+    if (kind == old_kind)
+        return;
+    struct touch touch = vote_touch(kind < 0 ? ENTRY_NO_KIND : kind, time_ms, old_kind < 0 ? ENTRY_NO_KIND : old_kind,
+                                    ledger->votes[voter].time_ms);
+    assert_int_equal(sums_fold(sums, NULL, &lives, 0, &touch, 1), FOLD_CHANGED);
+    ledger->votes[voter].kind = kind;
+    ledger->votes[voter].time_ms = time_ms;
+}
+
+static void folding_equals_recomputing(void **state) {
+    (void)state;
+    static struct ledger ledger;
+    static double largest[SIGNAL_COUNT][HALF_LIVES_MAX];
+    struct sums sums, total;
+    double accept_ms = 1000, deleted_ms = 0;
+    for (int i = 0; i < VOTERS; i++)
+        ledger.votes[i].kind = -1;
+    sums_clear(&sums);
+    sums_clear(&total);
+    for (int step = 0; step < STEPS; step++) {
+        accept_ms++;
+        if (random_below(4000) == 0) {
+            deleted_ms = accept_ms;
+            sums_fold(&sums, &total, &lives, deleted_ms, &deletion, accept_ms);
+            ledger.view_count = 0;
+            for (int i = 0; i < VOTERS; i++)
+                ledger.votes[i].kind = -1;
+        } else if (random_below(3) == 0) {
+            struct touch touch = view_touch(random_time());
+            ledger.views[ledger.view_count++] = touch.view.time_ms;
+            sums_fold(&sums, &total, &lives, deleted_ms, &touch, accept_ms);
+        } else {
+            fold_random_vote(&sums, &ledger);
+        }
+        if (step % 100 == 0) {
+            for (int signal = 0; signal < SIGNAL_COUNT; signal++)
+                check_signal(&sums.signals[signal], &ledger, signal, largest[signal]);
+            check_signal(&total.signals[SIGNAL_VIEWS], &ledger, SIGNAL_VIEWS, largest[SIGNAL_VIEWS]);
+        }
+    }
+}
+
+static void a_view_accepted_before_the_deletion_does_not_count(void **state) {
+    (void)state;
+    struct sums sums, total;
+    struct touch view = view_touch(random_time());
+    sums_clear(&sums);
+    sums_clear(&total);
+    assert_int_equal(sums_fold(&sums, &total, &lives, 0, &view, 100), FOLD_CHANGED | FOLD_COUNTED_VIEW);
+    // Of two late ones the first wipes what was there, the second finds nothing to wipe.
+    assert_int_equal(sums_fold(&sums, &total, &lives, 200, &view, 150), FOLD_CHANGED | FOLD_WIPED_VIEWS);
+    assert_int_equal(sums_fold(&sums, &total, &lives, 200, &view, 200), 0);
+    assert_int_equal(sums.signals[SIGNAL_VIEWS].count, 0);
+    assert_int_equal(total.signals[SIGNAL_VIEWS].count, 0);
+    assert_int_equal(sums_fold(&sums, &total, &lives, 200, &view, 201), FOLD_CHANGED | FOLD_COUNTED_VIEW);
+    // The deletion's own record comes after it in another log: the view stays.
+    sums_fold(&sums, &total, &lives, 200, &deletion, 200);
+    assert_int_equal(sums.signals[SIGNAL_VIEWS].count, 1);
+    assert_int_equal(total.signals[SIGNAL_VIEWS].count, 1);
+    assert_true(sums.epoch_ms == 200);
+}
+
+static void votes_are_wiped_where_the_record_stands(void **state) {
+    (void)state;
+    struct sums sums;
+    int64_t time_ms = random_time();
+    struct touch first = vote_touch(0, time_ms, ENTRY_NO_KIND, 0), second = vote_touch(1, time_ms, ENTRY_NO_KIND, 0);
+    sums_clear(&sums);
+    // The tombstone is already there while the votes before it are still being projected.
+    sums_fold(&sums, NULL, &lives, 200, &first, 100);
+    assert_int_equal(sums.signals[0].count, 1);
+    sums_fold(&sums, NULL, &lives, 200, &deletion, 200);
+    sums_fold(&sums, NULL, &lives, 200, &second, 300);
+    assert_int_equal(sums.signals[0].count, 0);
+    assert_int_equal(sums.signals[1].count, 1);
+}
+
+static void unknown_kinds_do_no_harm(void **state) {
+    (void)state;
+    struct sums sums;
+    struct touch touch = vote_touch(200, 0, 77, 0);
+    sums_clear(&sums);
+    sums_fold(&sums, NULL, &lives, 0, &touch, 1);
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        assert_int_equal(sums.signals[i].count, 0);
+    touch = vote_touch(ENTRY_NO_KIND, 0, 3, random_time()); // one that the state does not know
+    sums_fold(&sums, NULL, &lives, 0, &touch, 1);
+    assert_int_equal(sums.signals[3].count, 0);
+    assert_true(sums.signals[3].sum[0] == DECAY_EMPTY);
+}
+
+static void co_views_respect_deletions(void **state) {
+    (void)state;
+    static struct neighbours table;
+    struct touch touch = {.type = TOUCH_COVIEW};
+    neighbours_clear(&table);
+    touch.coview.item = 7;
+    touch.coview.weight = 0.5;
+    assert_true(neighbours_fold(&table, 0, &touch, 100));
+    assert_true(neighbours_fold(&table, 0, &touch, 100));
+    assert_int_equal(table.count, 1);
+    assert_true(fabs(table.total - 1.0) < 1e-6);
+    assert_true(neighbours_fold(&table, 200, &touch, 200)); // wiped, not added
+    assert_int_equal(table.count, 0);
+    assert_false(neighbours_fold(&table, 200, &touch, 150));
+    assert_true(neighbours_fold(&table, 200, &touch, 201));
+    assert_int_equal(table.count, 1);
+    assert_false(neighbours_fold(&table, 200, &deletion, 200));
+    assert_int_equal(table.count, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(folding_equals_recomputing),
+        cmocka_unit_test(a_view_accepted_before_the_deletion_does_not_count),
+        cmocka_unit_test(votes_are_wiped_where_the_record_stands),
+        cmocka_unit_test(unknown_kinds_do_no_harm),
+        cmocka_unit_test(co_views_respect_deletions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
