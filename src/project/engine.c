@@ -8,7 +8,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { ENTRIES_AT_ONCE = 4096, ENTRIES_LEAST = 8, ENTRIES_MOST = 256 };
+enum {
+    ENTRIES_AT_ONCE = 4096, // of all logs
+    ENTRIES_LEAST = 8,      // of one log
+    ENTRIES_MOST = 256,
+    CHUNK_SPARE = 16, // for what is asked of the partition itself
+};
 
 void bad_state(const struct projection_type *type, ref_t item) {
     static uint64_t logged_ns;
@@ -25,8 +30,15 @@ static uint32_t entries_each(const struct engine *engine) {
     return each < ENTRIES_LEAST ? ENTRIES_LEAST : each > ENTRIES_MOST ? ENTRIES_MOST : each;
 }
 
+// So that the reads of all targets, of both projections, fit into the store's queue: some commands per item.
+static uint32_t chunk_items_most(const struct engine *engine) {
+    uint32_t items = engine->queue / (PROJECTION_COUNT * TARGETS_AT_ONCE * 2);
+    return items > CHUNK_ITEMS ? CHUNK_ITEMS : items > CHUNK_SPARE ? items - CHUNK_SPARE : 1;
+}
+
 bool engine_init(struct engine *engine) {
     uint32_t n = engine->partitions;
+    engine->chunk_items = chunk_items_most(engine);
     engine->position = calloc(n, sizeof(*engine->position));
     engine->stored = calloc(n, sizeof(*engine->stored));
     engine->trim = calloc(n, sizeof(*engine->trim));
@@ -152,20 +164,6 @@ bool engine_wants_more(const struct engine *engine) {
 
 static void write_positions(struct engine *engine);
 
-// Gives free workplaces the next partitions that have touches.
-static void start_targets(struct engine *engine) {
-    for (int i = 0; i < TARGETS_AT_ONCE; i++) {
-        while (engine->next_target < engine->partitions && engine->batch.targets[engine->next_target].count == 0)
-            engine->next_target++;
-        if (engine->next_target == engine->partitions)
-            return;
-        if (engine->targets[i].running)
-            continue;
-        engine->running++;
-        target_start(&engine->targets[i], engine->next_target++);
-    }
-}
-
 static void after_targets(struct engine *engine) {
     if (engine->failure != NO_FAILURE || engine->stopping)
         engine_end(engine, engine->failure);
@@ -173,22 +171,44 @@ static void after_targets(struct engine *engine) {
         write_positions(engine);
 }
 
+// One that was under way has ended; after the last one the step goes on.
+static void release_running(struct engine *engine) {
+    if (--engine->running == 0)
+        after_targets(engine);
+}
+
+// The next partition that has touches; the number of partitions when there is none.
+static uint32_t next_target(struct engine *engine) {
+    while (engine->next_target < engine->partitions && engine->batch.targets[engine->next_target].count == 0)
+        engine->next_target++;
+    return engine->next_target;
+}
+
+// Gives free workplaces the next partitions. Counts as running itself, for a target may fail before it has started.
+static void start_targets(struct engine *engine) {
+    engine->running++;
+    for (int i = 0; i < TARGETS_AT_ONCE; i++) {
+        struct target *target = &engine->targets[i];
+        bool over = engine->failure != NO_FAILURE || engine->stopping || next_target(engine) == engine->partitions;
+        if (target->running || over)
+            continue;
+        engine->running++;
+        target_start(target, engine->next_target++);
+    }
+    release_running(engine);
+}
+
 void engine_project(struct engine *engine) {
     engine->next_target = 0;
     start_targets(engine);
-    if (engine->running == 0)
-        after_targets(engine);
 }
 
 void engine_target_done(struct target *target, enum engine_failure failure) {
     struct engine *engine = target->engine;
-    engine->running--;
     if (failure > engine->failure)
         engine->failure = failure;
-    if (engine->failure == NO_FAILURE && !engine->stopping)
-        start_targets(engine);
-    if (engine->running == 0)
-        after_targets(engine);
+    start_targets(engine);
+    release_running(engine);
 }
 
 // ---- Position and trim
@@ -216,6 +236,8 @@ static void on_position_written(struct read_call *call, enum outcome outcome) {
         if (engine->batch.last[i].ms != 0)
             engine->position[i] = engine->stored[i] = engine->batch.last[i];
     engine->pending_since_ms = 0;
+    if (engine->chunk_items * 2 <= chunk_items_most(engine))
+        engine->chunk_items *= 2;
     failpoint(FAILPOINT_POSITION_AFTER);
     if (!engine->trim_below(engine, engine->trim)) {
         finish(engine);

@@ -46,11 +46,11 @@ struct refill {
 
 struct engine {
     const struct projection_type *type;
-    uv_loop_t *loop;
     const struct secret_key *hash_key;
     const struct plan *plan;
     struct store *store;
     uint32_t partitions;
+    uint32_t queue; // commands that the store takes at once
     // What the projector wants to know; each fires outside of any step's middle.
     void (*on_read)(struct engine *engine);                     // entries were read
     bool (*trim_below)(struct engine *engine, struct log_id *); // fills the array; false: nothing to trim
@@ -67,6 +67,7 @@ struct engine {
     struct read_call call;
     struct target targets[TARGETS_AT_ONCE];
     uint32_t next_target; // partition to be taken up next
+    uint32_t chunk_items; // most distinct items of a chunk: halved when the store's queue was full
     uint32_t running;     // targets under way
     enum engine_failure failure;
     char plan_text[17];

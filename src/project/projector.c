@@ -14,6 +14,7 @@ enum {
     RETRY_MOST_MS = 1000,
     STAND_BACK_MS = 3000,
     STAND_BACK_RANDOM_MS = 2000,
+    SUMS_LEAST_MS = 1,
     IDLE_MS = 1000, // an engine that is only poked looks by itself this often
 };
 
@@ -28,9 +29,11 @@ struct pace {
 };
 
 struct projector {
-    struct plan plan;
+    uv_loop_t *loop;
+    const struct settings *settings;
+    const struct secret_key *hash_key;
     struct store *store;
-    bool pokes_always; // neighbour_interval = 0
+    struct plan plan;
     struct pace paces[PROJECTION_COUNT];
     struct log_id *trimmed; // per log
     bool stopping;
@@ -117,7 +120,7 @@ static void on_read(struct engine *engine) {
     if (neighbours->engine.pending_since_ms == 0)
         neighbours->engine.pending_since_ms = engine->batch.oldest_ms;
     set_lag(&neighbours->engine);
-    if (engine->batch.flush || projector->pokes_always)
+    if (engine->batch.flush || projector->settings->neighbour_interval_ms == 0)
         poke(neighbours);
 }
 
@@ -182,29 +185,42 @@ static void on_end(struct engine *engine, enum engine_failure failure) {
 
 // ---- Starting
 
-static bool init_pace(struct projector *projector, enum projection projection, void *loop, uint64_t interval_ms,
-                      const struct secret_key *hash_key) {
+static bool init_pace(struct projector *projector, enum projection projection) {
     struct pace *pace = &projector->paces[projection];
     pace->projector = projector;
-    pace->interval_ms = interval_ms;
-    pace->engine = (struct engine){.type = projection == PROJECTION_SUMS ? &sums_projection : &neighbours_projection,
-                                   .loop = loop,
-                                   .hash_key = hash_key,
-                                   .plan = &projector->plan,
-                                   .store = projector->store,
-                                   .partitions = keys_partitions(),
-                                   .on_read = on_read,
-                                   .trim_below = trim_below,
-                                   .on_end = on_end,
-                                   .context = pace};
+    pace->engine = (struct engine){
+        .type = projection == PROJECTION_SUMS ? &sums_projection : &neighbours_projection,
+        .hash_key = projector->hash_key,
+        .plan = &projector->plan,
+        .store = projector->store,
+        .partitions = keys_partitions(),
+        .queue = (uint32_t)projector->settings->redis_queue,
+        .on_read = on_read,
+        .trim_below = trim_below,
+        .on_end = on_end,
+        .context = pace,
+    };
     return engine_init(&pace->engine);
 }
 
-static void start_pace(struct pace *pace) {
-    uv_timer_init(pace->engine.loop, &pace->timer);
+static void start_pace(struct pace *pace, int64_t interval_ms, int64_t least_ms) {
+    pace->interval_ms = (uint64_t)(interval_ms > 0 ? interval_ms : least_ms);
+    uv_timer_init(pace->projector->loop, &pace->timer);
     pace->timer.data = pace;
     pace->projector->open_timers++;
     wait_for(pace, 0, false);
+}
+
+static bool init(struct projector *projector) {
+    struct pace *sums = &projector->paces[PROJECTION_SUMS];
+    projector->trimmed = calloc(keys_partitions(), sizeof(*projector->trimmed));
+    if (!projector->trimmed || !plan_make(projector->settings, &projector->plan) ||
+        !init_pace(projector, PROJECTION_SUMS))
+        return false;
+    if (init_pace(projector, PROJECTION_NEIGHBOURS))
+        return true;
+    engine_release(&sums->engine);
+    return false;
 }
 
 struct projector *projector_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
@@ -213,22 +229,16 @@ struct projector *projector_start(void *loop, const struct settings *settings, c
     struct projector *projector = calloc(1, sizeof(*projector));
     if (!projector)
         return NULL;
+    projector->loop = loop;
+    projector->settings = settings;
+    projector->hash_key = hash_key;
     projector->store = store;
-    projector->pokes_always = settings->neighbour_interval_ms == 0;
-    projector->trimmed = calloc(keys_partitions(), sizeof(*projector->trimmed));
-    uint64_t sums_ms = settings->projection_interval_ms > 0 ? (uint64_t)settings->projection_interval_ms : 1;
-    uint64_t neighbours_ms = projector->pokes_always ? IDLE_MS : (uint64_t)settings->neighbour_interval_ms;
-    bool fits = plan_make(settings, &projector->plan) && projector->trimmed;
-    bool sums = fits && init_pace(projector, PROJECTION_SUMS, loop, sums_ms, hash_key);
-    bool neighbours = sums && init_pace(projector, PROJECTION_NEIGHBOURS, loop, neighbours_ms, hash_key);
-    if (!neighbours) {
-        if (sums)
-            engine_release(&projector->paces[PROJECTION_SUMS].engine);
+    if (!init(projector)) {
         free(projector->trimmed);
         free(projector);
         return NULL;
     }
-    for (int i = 0; i < PROJECTION_COUNT; i++)
-        start_pace(&projector->paces[i]);
+    start_pace(&projector->paces[PROJECTION_SUMS], settings->projection_interval_ms, SUMS_LEAST_MS);
+    start_pace(&projector->paces[PROJECTION_NEIGHBOURS], settings->neighbour_interval_ms, IDLE_MS);
     return projector;
 }

@@ -115,7 +115,7 @@ void target_start(struct target *target, uint32_t partition) {
     target->running = true;
     target->partition = partition;
     target->chunk = 0;
-    target->chunk_items = CHUNK_ITEMS;
+    target->chunk_items = target->engine->chunk_items;
     target->conflict = false;
     read_chunk(target);
 }
@@ -234,6 +234,8 @@ static void on_target_read(struct target_call *call, enum outcome outcome) {
     struct engine *engine = target->engine;
     bool conflict = target->conflict;
     target->conflict = false;
+    if (outcome == OVERLOADED && engine->chunk_items > 1)
+        engine->chunk_items /= 2;
     if (outcome != OK || target->failed)
         end_target(target, FAILED);
     else if (engine->failure != NO_FAILURE || engine->stopping)
