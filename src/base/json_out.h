@@ -26,4 +26,4 @@ void json_null(struct json_out *json);
 // ISO 8601 UTC with milliseconds and Z.
 void json_time(struct json_out *json, int64_t unix_ms);
 // A value, or the members of an object, that is JSON already. Nothing for an empty one.
-void json_raw(struct json_out *json, struct bytes json_text);
+void json_raw(struct json_out *json, struct bytes members);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Runs of bytes: compares, numbers, UTF-8.
+#include "base/bytes.h"
+#include <stdint.h>
+
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+bool bytes_eq_nocase(struct bytes a, struct bytes b) {
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (lower(a.at[i]) != lower(b.at[i]))
+            return false;
+    return true;
+}
+
+bool bytes_starts(struct bytes whole, struct bytes start) {
+    return whole.len >= start.len && (start.len == 0 || memcmp(whole.at, start.at, start.len) == 0);
+}
+
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+struct bytes bytes_trim(struct bytes whole) {
+    while (whole.len && is_blank(whole.at[0]))
+        whole.at++, whole.len--;
+    while (whole.len && is_blank(whole.at[whole.len - 1]))
+        whole.len--;
+    return whole;
+}
+
+bool bytes_to_u64(struct bytes text, unsigned long long max, unsigned long long *ret_value) {
+    unsigned long long value = 0;
+    if (text.len == 0)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+        unsigned digit = (unsigned)(text.at[i] - '0');
+        if (value > max / 10 || value * 10 > max - digit)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret_value = value;
+    return true;
+}
+
+// Reads one character; 0 when the bytes are no valid UTF-8 (RFC 3629), else how many bytes it takes.
+static size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint32_t code = at[0];
+    size_t size = code < 0x80             ? 1
+                  : (code & 0xe0) == 0xc0 ? 2
+                  : (code & 0xf0) == 0xe0 ? 3
+                  : (code & 0xf8) == 0xf0 ? 4
+                                          : 0;
+    if (size == 0 || size > len)
+        return 0;
+    if (size > 1)
+        code &= 0x7fu >> size;
+    for (size_t i = 1; i < size; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3f);
+    }
+    if (code < least[size] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+        return 0;
+    *ret_code = code;
+    return size;
+}
+
+bool bytes_are_utf8(struct bytes text) {
+    uint32_t code;
+    for (size_t i = 0, size; i < text.len; i += size) {
+        size = utf8_next((const uint8_t *)text.at + i, text.len - i, &code);
+        if (size == 0)
+            return false;
+    }
+    return true;
+}
+
+bool bytes_have_controls(struct bytes text) {
+    uint32_t code = 0;
+    for (size_t i = 0, size; i < text.len; i += size) {
+        size = utf8_next((const uint8_t *)text.at + i, text.len - i, &code);
+        if (size == 0 || code < 0x20 || (code >= 0x7f && code <= 0x9f))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// Writes JSON. Text goes out in runs: only what must be escaped breaks one.
+#include "base/json_out.h"
+#include "base/times.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct json_out json_out_to(struct buffer *buffer) {
+    return (struct json_out){.buffer = buffer};
+}
+
+static void separate(struct json_out *json) {
+    if (json->comma)
+        buffer_add_char(json->buffer, ',');
+    json->comma = true;
+}
+
+void json_open(struct json_out *json, char bracket) {
+    separate(json);
+    buffer_add_char(json->buffer, bracket);
+    json->comma = false;
+}
+
+void json_close(struct json_out *json, char bracket) {
+    buffer_add_char(json->buffer, bracket);
+    json->comma = true;
+}
+
+// How many bytes at `at` must be escaped together (0: none), and as what.
+static size_t escape_of(const uint8_t *at, size_t left, char escape[static 8]) {
+    if (at[0] < 0x20) {
+        snprintf(escape, 8, "\\u%04x", at[0]);
+        if (at[0] == '\n' || at[0] == '\t')
+            snprintf(escape, 8, at[0] == '\n' ? "\\n" : "\\t");
+        return 1;
+    }
+    if (at[0] == '"' || at[0] == '\\') {
+        snprintf(escape, 8, "\\%c", at[0]);
+        return 1;
+    }
+    if (at[0] == '<' && left > 1 && at[1] == '/') {
+        snprintf(escape, 8, "<\\/");
+        return 2;
+    }
+    if (at[0] == 0xe2 && left > 2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9)) {
+        snprintf(escape, 8, "\\u20%02x", at[2] - 0x80);
+        return 3;
+    }
+    return 0;
+}
+
+static void add_quoted(struct buffer *buffer, struct bytes text) {
+    const uint8_t *at = (const uint8_t *)text.at;
+    char escape[8];
+    size_t run = 0, i = 0;
+    buffer_add_char(buffer, '"');
+    while (i < text.len) {
+        bool plain = at[i] >= 0x20 && at[i] != '"' && at[i] != '\\' && at[i] != '<' && at[i] != 0xe2;
+        size_t len = plain ? 0 : escape_of(at + i, text.len - i, escape);
+        if (len == 0) {
+            i++;
+            continue;
+        }
+        buffer_add(buffer, at + run, i - run);
+        buffer_add_bytes(buffer, bytes_of(escape));
+        run = i += len;
+    }
+    buffer_add(buffer, at + run, text.len - run);
+    buffer_add_char(buffer, '"');
+}
+
+void json_key(struct json_out *json, struct bytes key) {
+    separate(json);
+    add_quoted(json->buffer, key);
+    buffer_add_char(json->buffer, ':');
+    json->comma = false;
+}
+
+void json_text(struct json_out *json, struct bytes text) {
+    separate(json);
+    add_quoted(json->buffer, text);
+}
+
+void json_int(struct json_out *json, int64_t value) {
+    separate(json);
+    buffer_addf(json->buffer, "%" PRId64, value);
+}
+
+void json_number(struct json_out *json, double value) {
+    char text[32];
+    if (!isfinite(value)) {
+        json_null(json);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    separate(json);
+    buffer_add_bytes(json->buffer, bytes_of(text));
+}
+
+void json_bool(struct json_out *json, bool value) {
+    separate(json);
+    buffer_add_bytes(json->buffer, value ? BYTES("true") : BYTES("false"));
+}
+
+void json_null(struct json_out *json) {
+    separate(json);
+    buffer_add_bytes(json->buffer, BYTES("null"));
+}
+
+void json_time(struct json_out *json, int64_t unix_ms) {
+    char text[TIME_TEXT_SIZE];
+    time_format(unix_ms, text);
+    json_text(json, bytes_of(text));
+}
+
+void json_raw(struct json_out *json, struct bytes members) {
+    if (members.len == 0)
+        return;
+    separate(json);
+    buffer_add_bytes(json->buffer, members);
+}
