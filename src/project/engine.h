@@ -9,7 +9,6 @@
 #pragma once
 #include "project/projection_type.h"
 #include "project/ref_index.h"
-#include <uv.h>
 
 enum { TARGETS_AT_ONCE = 4, CHUNK_ITEMS = 500 };
 

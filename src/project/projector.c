@@ -8,6 +8,7 @@
 #include "project/engine.h"
 #include "project/failpoint.h"
 #include <stdlib.h>
+#include <uv.h>
 
 enum {
     RETRY_FIRST_MS = 50,
