@@ -8,6 +8,7 @@
 #include "ops/log.h"
 #include "project/engine.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 // A text of all that decides what stands in a ranking, as 16 hex digits.
