@@ -3,8 +3,8 @@
 // and one decayed sum per half-life. Pure.
 //
 // Packed (little-endian): u8 format (1), u8 half-lives, u8 signals present, f64 epoch (accept time in ms of the
-// deletion it was last cleared for, 0), u64 half-life in ms each, then per signal present: u8 signal, u64 count, f64
-// latest event time, f64 sum per half-life. A signal without events is left out. A half-life that the state lacks
+// deletion it was last cleared for, 0), u64 half-life in ms each, then per signal present: u8 signal, u64 count,
+// f64 sum per half-life. A signal without events is left out. A half-life that the state lacks
 // starts from the nearest one (as if all its events lay at their mean instant), never from empty.
 #pragma once
 #include "base/buffer.h"

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// Spells keys. A tag is searched once per partition: "e" and the number, then letters until its slot lies in that
+// partition's share of the 16,384 slots.
+#include "model/keys.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SLOTS = 16384, PARTITIONS_MOST = 1024, REF_DIGITS = 16 };
+
+static struct tag {
+    char at[TAG_SIZE];
+    uint8_t len;
+} tags[PARTITIONS_MOST];
+static uint32_t partition_count;
+
+// ---- Slots
+
+static uint16_t crc16_xmodem(const char *at, size_t len) {
+    uint16_t crc = 0;
+    for (size_t i = 0; i < len; i++) {
+        crc = (uint16_t)(crc ^ (uint8_t)at[i] << 8);
+        for (int bit = 0; bit < 8; bit++)
+            crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+    }
+    return crc;
+}
+
+uint16_t key_slot(struct bytes key) {
+    const char *open = key.len ? memchr(key.at, '{', key.len) : NULL;
+    const char *close = open ? memchr(open, '}', (size_t)(key.at + key.len - open)) : NULL;
+    if (close && close > open + 1)
+        return crc16_xmodem(open + 1, (size_t)(close - open - 1)) % SLOTS;
+    return crc16_xmodem(key.at, key.len) % SLOTS;
+}
+
+static bool in_share(const struct tag *tag, uint32_t partition) {
+    uint32_t slot = key_slot((struct bytes){tag->at, tag->len});
+    return slot * (uint64_t)partition_count / SLOTS == partition;
+}
+
+// The number's digits, then "a", "b" … "z", "aa" and so on: the first whose slot lies right.
+static void make_tag(struct tag *tag, uint32_t partition) {
+    for (uint32_t attempt = 0; attempt < 26 * 26 * 26 * 26; attempt++) {
+        char suffix[6] = "";
+        size_t len = 0;
+        for (uint32_t rest = attempt; rest > 0; rest = (rest - 1) / 26)
+            suffix[len++] = (char)('a' + (rest - 1) % 26);
+        int size = snprintf(tag->at, TAG_SIZE, "{e%u%s}", partition, suffix);
+        tag->len = (uint8_t)size;
+        if (size < TAG_SIZE && in_share(tag, partition))
+            return;
+    }
+    assert(!"a tag is found within some thousand attempts");
+}
+
+void keys_init(uint32_t partitions) {
+    assert(partitions >= 1 && partitions <= PARTITIONS_MOST);
+    partition_count = partitions;
+    for (uint32_t i = 0; i < partitions; i++)
+        make_tag(&tags[i], i);
+}
+
+uint32_t keys_partitions(void) {
+    return partition_count;
+}
+
+struct bytes key_bytes(const struct key *key) {
+    return (struct bytes){key->at, key->len};
+}
+
+// ---- Spelling
+
+static void add(struct key *key, const void *data, size_t len) {
+    assert(key->len + len <= KEY_TEXT_MAX);
+    memcpy(key->at + key->len, data, len);
+    key->len = (uint16_t)(key->len + len);
+}
+
+static void add_ref(struct key *key, ref_t ref) {
+    static const char digits[] = "0123456789abcdef";
+    char text[REF_DIGITS];
+    for (int i = 0; i < REF_DIGITS; i++)
+        text[i] = digits[ref >> (60 - 4 * i) & 15];
+    add(key, text, sizeof text);
+}
+
+static void begin(struct key *key, uint32_t partition, const char *name) {
+    key->len = 0;
+    add(key, tags[partition].at, tags[partition].len);
+    add(key, name, strlen(name));
+}
+
+static void begin_ref(struct key *key, const char *name, ref_t ref) {
+    begin(key, partition_of(ref, partition_count), name);
+    add_ref(key, ref);
+}
+
+void key_item(struct key *key, ref_t item) {
+    begin_ref(key, "i", item);
+}
+
+void key_voters(struct key *key, ref_t item, uint32_t bucket) {
+    char text[12];
+    begin_ref(key, "v", item);
+    add(key, text, (size_t)snprintf(text, sizeof text, ":%u", bucket));
+}
+
+void key_sums(struct key *key, ref_t item) {
+    begin_ref(key, "s", item);
+}
+
+void key_neighbours(struct key *key, ref_t item) {
+    begin_ref(key, "n", item);
+}
+
+void key_uniques(struct key *key, ref_t item) {
+    begin_ref(key, "u", item);
+}
+
+void key_history(struct key *key, ref_t visitor, bool anonymous) {
+    begin_ref(key, anonymous ? "a" : "h", visitor);
+}
+
+void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes name, const ref_t *category) {
+    begin(key, partition, "r");
+    add_ref(key, site);
+    add(key, ":", 1);
+    add(key, name.at, name.len);
+    if (category) {
+        add(key, ":", 1);
+        add_ref(key, *category);
+    }
+}
+
+void key_site_total(struct key *key, uint32_t partition, ref_t site) {
+    begin(key, partition, "t");
+    add_ref(key, site);
+}
+
+void key_dead(struct key *key, uint32_t partition) {
+    begin(key, partition, "dead");
+}
+
+void key_log(struct key *key, uint32_t partition) {
+    begin(key, partition, "log");
+}
+
+void key_marks(struct key *key, uint32_t partition, enum projection projection) {
+    begin(key, partition, projection == PROJECTION_SUMS ? "sums" : "near");
+}
+
+void key_position(struct key *key, uint32_t partition) {
+    begin(key, partition, "pos");
+}
+
+void key_floors(struct key *key, uint32_t partition) {
+    begin(key, partition, "floor");
+}
+
+void key_meta(struct key *key) {
+    static const char name[] = "engaged:meta";
+    key->len = 0;
+    add(key, name, sizeof name - 1);
+}
+
+// ---- Reading back
+
+static int digit_of(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool key_parse(struct bytes key, char letter, ref_t *ret_ref) {
+    const char *close = key.len ? memchr(key.at, '}', key.len) : NULL;
+    if (!close || key.at + key.len - close != 2 + REF_DIGITS || close[1] != letter)
+        return false;
+    ref_t ref = 0;
+    for (int i = 0; i < REF_DIGITS; i++) {
+        int digit = digit_of(close[2 + i]);
+        if (digit < 0)
+            return false;
+        ref = ref << 4 | (ref_t)digit;
+    }
+    const struct tag *tag = &tags[partition_of(ref, partition_count)];
+    if (!bytes_starts(key, (struct bytes){tag->at, tag->len}))
+        return false;
+    *ret_ref = ref;
+    return true;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Merges a few sorted lists by looking at their heads: with 16 partitions and 256 places a heap would not pay.
+#include "model/merge.h"
+
+int ranked_cmp(const void *a, const void *b) {
+    const struct ranked *left = a, *right = b;
+    if (left->value != right->value)
+        return left->value < right->value ? 1 : -1;
+    return bytes_cmp(left->id, right->id);
+}
+
+size_t merge_tops(const struct ranked *const *lists, const size_t *lengths, size_t count, struct ranked *ret_list,
+                  size_t most) {
+    size_t next[count ? count : 1], merged = 0;
+    for (size_t i = 0; i < count; i++)
+        next[i] = 0;
+    while (merged < most) {
+        const struct ranked *best = NULL;
+        size_t from = 0;
+        for (size_t i = 0; i < count; i++) {
+            const struct ranked *head = next[i] < lengths[i] ? &lists[i][next[i]] : NULL;
+            if (head && (!best || ranked_cmp(head, best) < 0)) {
+                best = head;
+                from = i;
+            }
+        }
+        if (!best)
+            break;
+        ret_list[merged++] = *best;
+        next[from]++;
+    }
+    return merged;
+}
