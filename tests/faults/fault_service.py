@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""A service whose processes may be killed one by one, and a client that tells what was acknowledged from what wasn't.
+
+The workers are children of a supervisor, which restarts them; its own projector is stopped (SIGSTOP), and the test
+runs projectors as children of its own: so they die and come back as fast as the test likes.
+"""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+import redis
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.environ.get("ENGAGED_PROGRAM", os.path.join(ROOT, "build", "engaged"))
+SECRET_KEY = "publisher"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(true, seconds, what):
+    end = time.time() + seconds
+    while time.time() < end:
+        if true():
+            return
+        time.sleep(0.02)
+    raise AssertionError(what)
+
+
+class RedisServer:
+    def __enter__(self):
+        self.port = free_port()
+        self.directory = tempfile.mkdtemp(prefix="engaged-redis-")
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.directory]
+        self.process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        wait_until(self.answers, 10, "redis-server does not answer")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def answers(self):
+        try:
+            return self.client().ping()
+        except redis.ConnectionError:
+            return False
+
+    def client(self):
+        return redis.Redis(port=self.port)
+
+
+class FaultService:
+    partitions = 16
+
+    def __init__(self, server, **settings):
+        self.port, self.ops_port = free_port(), free_port()
+        self.settings = {
+            "listen": f"127.0.0.1:{self.port}",
+            "ops_listen": f"127.0.0.1:{self.ops_port}",
+            "redis": f"redis://127.0.0.1:{server.port}",
+            "partitions": self.partitions,
+            "workers": 2,
+            "secret": "11" * 32,
+            "hash_key": "22" * 32,
+            "secret_key": SECRET_KEY,
+            "ceilings": "off",
+            "refresh_interval": "0",
+            "neighbour_interval": "0",
+            "projection_interval": "20ms",
+            "log_level": "warn",
+            **settings,
+        }
+        self.projectors = []
+
+    def __enter__(self):
+        self.log = tempfile.TemporaryFile()
+        self.supervisor = self.start()
+        try:
+            wait_until(self.is_ready, 20, "the service does not get ready")
+            for pid in self.children("projector"):
+                os.kill(pid, signal.SIGSTOP)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *failure):
+        for projector in self.projectors:
+            if projector.poll() is None:
+                projector.kill()
+                projector.wait()
+        if self.supervisor.poll() is None:
+            for pid in self.children("projector"):
+                os.kill(pid, signal.SIGCONT)
+            self.supervisor.terminate()
+        try:
+            status = self.supervisor.wait(timeout=30)
+        finally:
+            self.supervisor.kill()
+            self.log.seek(0)
+            text = self.log.read().decode(errors="replace")
+            self.log.close()
+        if failure and failure[0]:
+            print(text[-4000:])
+        for report in ("Sanitizer", "runtime error", "Assertion"):
+            assert report not in text, text[-8000:]
+        assert status == 0, (status, text[-4000:])
+
+    def start(self, **environment):
+        named = {f"ENGAGED_{name.upper()}": str(value) for name, value in self.settings.items()}
+        return subprocess.Popen([PROGRAM], env={**os.environ, **named, **environment}, stderr=self.log)
+
+    def start_projector(self, failpoint=None):
+        environment = {"ENGAGED_ROLE": "projector"}
+        if failpoint:
+            environment["ENGAGED_FAILPOINT"] = failpoint
+        projector = self.start(**environment)
+        self.projectors = [held for held in self.projectors if held.poll() is None] + [projector]
+        return projector
+
+    def children(self, role):
+        """Process ids of the supervisor's children that have this role."""
+        found = []
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                with open(f"/proc/{name}/stat", "rb") as stat:
+                    parent = int(stat.read().rsplit(b")", 1)[1].split()[1])
+                with open(f"/proc/{name}/environ", "rb") as environ:
+                    is_role = f"ENGAGED_ROLE={role}".encode() in environ.read().split(b"\0")
+            except (OSError, IndexError):
+                continue
+            if parent == self.supervisor.pid and is_role:
+                found.append(int(name))
+        return found
+
+    def kill_worker(self, dice):
+        workers = self.children("worker")
+        if workers:
+            os.kill(dice.choice(workers), signal.SIGKILL)
+
+    def is_ready(self):
+        try:
+            return self.client().call("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def client(self):
+        return FaultClient(self.port)
+
+
+class FaultClient:
+    """Calls return None when they were not acknowledged: to be repeated until they are."""
+
+    def __init__(self, port):
+        self.port = port
+        self.connection = None
+
+    def call(self, method, path, body=None, kind="application/json", visitor=None):
+        if not self.connection:
+            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        headers = {"Authorization": f"Bearer {SECRET_KEY}"}
+        if body is not None:
+            headers["Content-Type"] = kind
+        if visitor:
+            headers["Engaged-Visitor"] = visitor
+        try:
+            self.connection.request(method, path, body=body, headers=headers)
+            answer = self.connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            self.connection.close()
+            self.connection = None
+            raise
+
+    def acknowledged(self, expected, *arguments, **options):
+        """The answer's JSON (or True), or None."""
+        try:
+            status, text = self.call(*arguments, **options)
+        except (OSError, http.client.HTTPException):
+            return None
+        if status == 503:
+            return None
+        assert status == expected, (arguments, status, text)
+        return json.loads(text) if text else True
+
+    @staticmethod
+    def path(site, item, rest=""):
+        return f"/v1/{site}/items/{urllib.parse.quote(item, safe='')}{rest}"
+
+    def events(self, site, events):
+        body = "".join(json.dumps(event) + "\n" for event in events)
+        answer = self.acknowledged(200, "POST", f"/v1/{site}/events", body, "application/x-ndjson")
+        if answer is None:
+            return None
+        refused = {entry["code"] for entry in answer["rejected"]}
+        assert refused <= {"unavailable", "overloaded"}, answer
+        return None if refused else answer
+
+    def vote(self, site, item, visitor, kind):
+        body = json.dumps({"kind": kind})
+        return self.acknowledged(200, "POST", self.path(site, item, "/votes"), body, visitor=visitor)
+
+    def unvote(self, site, item, visitor):
+        return self.acknowledged(200, "DELETE", self.path(site, item, "/votes"), visitor=visitor)
+
+    def view(self, site, item, visitor):
+        return self.acknowledged(202, "POST", self.path(site, item, "/views"), "{}", visitor=visitor)
+
+    def delete(self, site, item):
+        return self.acknowledged(204, "DELETE", self.path(site, item))
+
+    def item(self, site, item):
+        return self.acknowledged(200, "GET", self.path(site, item))

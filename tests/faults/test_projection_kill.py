@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: MIT
+"""Exactly once, whatever is killed when.
+
+Eight clients vote, move, undo and view, and items get deleted, while projectors are killed at random moments and at
+every named step of a batch, workers are killed at random moments, and two projectors run of which one is stopped for
+ten seconds. Afterwards each count is what was acknowledged, and each decayed sum in Redis is that of a straight
+recomputation from the acknowledged events, to 1e-9 of the largest sum that the item has had.
+
+Every client repeats what was not acknowledged until it is, with the same time: that must be safe. ENGAGED_TEST_SHORT=1
+does a tenth of it.
+"""
+import math
+import os
+import random
+import signal
+import struct
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from fault_service import FaultService, RedisServer  # noqa: E402
+
+SHORT = os.environ.get("ENGAGED_TEST_SHORT") == "1"
+KILLS = 10 if SHORT else 100
+STOPPED_S = 3 if SHORT else 10
+CLIENTS = 8
+ITEMS = 60
+PLAIN_ITEMS = 20
+VISITORS = 30  # of each client
+KINDS = ("up", "down", "odd")
+FAILPOINTS = ("read", "commit", "position-before", "position-after", "trim-before", "trim-after")
+FAILPOINT_COUNTS = (1, 4) if SHORT else (1, 2, 3, 5, 8, 13)
+VIEWS = 8  # the signal of views among the sums; the kinds come before it
+EPOCH = 1704067200  # 2024-01-01: where the exponents of decay begin
+SITE = "kill.example"
+
+
+class Item:
+    """What has been acknowledged about one item. Writers share it; who deletes it has it alone."""
+
+    def __init__(self, name):
+        self.name = name
+        self.lock = threading.Condition()
+        self.writers = 0
+        self.deleting = False
+        self.votes = {}  # visitor → (kind, time)
+        self.views = []
+        self.sums = {}  # (signal, half-life) → its sum now, as a weight at BASE
+        self.largest = {}
+
+    def __enter__(self):
+        with self.lock:
+            self.lock.wait_for(lambda: not self.deleting)
+            self.writers += 1
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.writers -= 1
+            self.lock.notify_all()
+
+    def alone(self, do):
+        with self.lock:
+            self.lock.wait_for(lambda: not self.deleting)
+            self.deleting = True
+            self.lock.wait_for(lambda: self.writers == 0)
+        try:
+            do()
+        finally:
+            with self.lock:
+                self.deleting = False
+                self.lock.notify_all()
+
+    def vote(self, visitor, kind, when):
+        with self.lock:
+            old = self.votes.get(visitor)
+            if old and old[0] == kind:
+                return
+            if old:
+                self.weigh(KINDS.index(old[0]), old[1], -1)
+            self.votes[visitor] = (kind, when)
+            self.weigh(KINDS.index(kind), when, 1)
+
+    def unvote(self, visitor):
+        with self.lock:
+            old = self.votes.pop(visitor, None)
+            if old:
+                self.weigh(KINDS.index(old[0]), old[1], -1)
+
+    def view(self, when):
+        with self.lock:
+            self.views.append(when)
+            self.weigh(VIEWS, when, 1)
+
+    def forget(self):
+        with self.lock:
+            self.votes.clear()
+            self.views.clear()
+
+    def weigh(self, signal_number, when, sign):
+        """Follows the largest sum there has been, for the tolerance."""
+        for life in LIVES:
+            key = signal_number, life
+            self.sums[key] = self.sums.get(key, 0) + sign * weight(when, life)
+            self.largest[key] = max(self.largest.get(key, 0), self.sums[key])
+
+    def counts(self):
+        with self.lock:
+            votes = [kind for kind, _ in self.votes.values()]
+            return {kind: votes.count(kind) for kind in KINDS}, len(self.views)
+
+
+BASE = int(time.time())
+LIVES = []  # in seconds, filled from a packed state
+
+
+def weight(when, life):
+    return 2.0 ** ((when - BASE) / life)
+
+
+class World:
+    def __init__(self, service):
+        self.service = service
+        self.items = [Item(f"item {i}") for i in range(ITEMS)]
+        self.plain = [Item(f"plain/{i}") for i in range(PLAIN_ITEMS)]
+        self.over = threading.Event()
+        self.broken = []
+        self.done = 0
+        self.repeated = 0
+
+
+class Client(threading.Thread):
+    """One connection; its visitors are its own, so that what each has done last is known here."""
+
+    def __init__(self, world, number):
+        super().__init__(daemon=True)
+        self.world, self.number = world, number
+        self.random = random.Random(number)
+        self.http = world.service.client()
+        # A visitor's views go forward in time, each further from the last than the view window.
+        self.clock = {f"c{number}-v{i}": BASE - 100 * 86400 for i in range(VISITORS)}
+        self.viewed = set()
+
+    def run(self):
+        try:
+            while not self.world.over.is_set():
+                self.step()
+                self.world.done += 1
+        except Exception as error:  # told by the test, in its own thread
+            self.world.broken.append(f"client {self.number}: {error!r}")
+            raise
+
+    def step(self):
+        dice = self.random.random()
+        if dice < 0.004:
+            self.delete(self.random.choice(self.world.items))
+        elif dice < 0.2:
+            self.plain(self.random.choice(self.world.plain))
+        else:
+            self.event(self.random.choice(self.world.items))
+
+    def until_acknowledged(self, call):
+        for _ in range(4000):
+            answer = call()
+            if answer is not None:
+                return answer
+            self.world.repeated += 1
+            time.sleep(0.01)
+        raise AssertionError("never acknowledged")
+
+    def event(self, item):
+        visitor = self.random.choice(list(self.clock))
+        when = BASE - self.random.randrange(3 * 86400)
+        event = {"item": item.name, "visitor": visitor, "time": when}
+        dice = self.random.random()
+        if dice < 0.45:
+            event.update(type="vote", kind=self.random.choice(KINDS))
+        elif dice < 0.6:
+            event.update(type="unvote")
+        else:
+            self.clock[visitor] += 2000 + self.random.randrange(60)
+            event.update(type="view", time=self.clock[visitor])
+        with item:
+            self.until_acknowledged(lambda: self.http.events(SITE, [event]))
+            if event["type"] == "vote":
+                item.vote(visitor, event["kind"], when)
+            elif event["type"] == "unvote":
+                item.unvote(visitor)
+            else:
+                item.view(event["time"])
+
+    def plain(self, item):
+        """The browser's calls: the service sets the time, so these items are compared by count alone."""
+        visitor = self.random.choice(list(self.clock))
+        dice = self.random.random()
+        with item:
+            if dice < 0.5:
+                kind = self.random.choice(KINDS)
+                self.until_acknowledged(lambda: self.http.vote(SITE, item.name, visitor, kind))
+                item.vote(visitor, kind, BASE)
+            elif dice < 0.8:
+                self.until_acknowledged(lambda: self.http.unvote(SITE, item.name, visitor))
+                item.unvote(visitor)
+            elif (visitor, item.name) not in self.viewed:
+                self.viewed.add((visitor, item.name))
+                self.until_acknowledged(lambda: self.http.view(SITE, item.name, visitor))
+                item.view(BASE)
+
+    def delete(self, item):
+        def do():
+            time.sleep(0.005)
+            self.until_acknowledged(lambda: self.http.delete(SITE, item.name))
+            item.forget()
+            time.sleep(0.005)  # accept times are whole milliseconds
+
+        item.alone(do)
+
+
+# ---- What Redis holds
+
+
+def unpack_sums(packed):
+    """The format of src/model/sums.h: {signal: (count, {half-life in s: log2 sum})}."""
+    form, life_count, signal_count = struct.unpack_from("<BBB", packed)
+    assert form == 1
+    at = 3 + 8
+    lives = [ms / 1000 for ms in struct.unpack_from(f"<{life_count}Q", packed, at)]
+    at += 8 * life_count
+    signals = {}
+    for _ in range(signal_count):
+        number, count = struct.unpack_from("<BQ", packed, at)
+        at += 9
+        signals[number] = count, dict(zip(lives, struct.unpack_from(f"<{life_count}d", packed, at)))
+        at += 8 * life_count
+    assert at == len(packed)
+    return signals
+
+
+def as_weight(log2_sum, life):
+    return 2.0 ** (log2_sum - (BASE - EPOCH) / life)
+
+
+def read_items(redis):
+    """{id: (key's tag, reference, packed sums)} of all items that Redis knows."""
+    found = {}
+    for key in redis.scan_iter(match="{e*}i*", count=1000):
+        tag, ref = key.split(b"}i")
+        name = redis.hget(key, "id")
+        found[name.decode()] = tag, ref, redis.get(tag + b"}s" + ref)
+    return found
+
+
+def settle(redis, partitions, seconds):
+    """Waits until both projections have passed the last entry of each log."""
+    end = time.time() + seconds
+    behind = None
+    while time.time() < end:
+        behind = []
+        for log in redis.scan_iter(match="{e*}log", count=1000):
+            last = redis.xinfo_stream(log)["last-generated-id"]
+            passed = redis.hmget(log[:-3] + b"pos", "sums", "neighbours")
+            if any(position != last for position in passed):
+                behind.append((log, last, passed))
+        if not behind:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not projected: {behind[:3]}")
+
+
+def check_sums(item, packed):
+    signals = unpack_sums(packed) if packed else {}
+    votes = list(item.votes.values())
+    events = {i: [when for name, when in votes if name == kind] for i, kind in enumerate(KINDS)}
+    events[VIEWS] = item.views
+    for number, times in events.items():
+        count, sums = signals.get(number, (0, {}))
+        assert count == len(times), (item.name, number, count, len(times))
+        for life, log2_sum in sums.items():
+            straight = math.fsum(weight(when, life) for when in times)
+            largest = max(item.largest.get((number, life), 0), straight)
+            assert abs(as_weight(log2_sum, life) - straight) <= 1e-9 * largest, (item.name, number, life)
+
+
+def check_popularity(redis, world, held):
+    """The internal ranking of all items with views stands by its sum; the site's total is their sum."""
+    life = 6 * 3600.0
+    expected = {}
+    for name, (_, _, packed) in held.items():
+        if packed and VIEWS in unpack_sums(packed):
+            expected[name] = unpack_sums(packed)[VIEWS][1][life]
+    standing = {}
+    for key in redis.scan_iter(match="{e*}r*:.popular", count=1000):
+        for member, score in redis.zrange(key, 0, -1, withscores=True):
+            standing[member.decode()] = -score
+    assert standing == expected
+    total_count, total = 0, 0.0
+    for key in redis.scan_iter(match="{e*}t*", count=1000):
+        count, sums = unpack_sums(redis.get(key))[VIEWS]
+        total_count += count
+        total += as_weight(sums[life], life)
+    views = [item for item in world.items + world.plain]
+    assert total_count == sum(len(item.views) for item in views)
+    straight = math.fsum(as_weight(value, life) for value in expected.values())
+    largest = sum(item.largest.get((VIEWS, life), 0) for item in views)
+    assert abs(total - straight) <= 1e-9 * largest
+
+
+def check_neighbours(redis, world):
+    """In which order the logs are applied is free, so only that the weights are there, and not too many."""
+    total, tables = 0.0, 0
+    for key in redis.scan_iter(match="{e*}n*", count=1000):
+        packed = redis.get(key)
+        form, _epoch, updates, weight_sum, count = struct.unpack_from("<BdHdH", packed)
+        assert form == 1 and updates < 400 and 0 < count <= 128
+        assert len(packed) == 21 + 12 * count
+        total += weight_sum
+        tables += 1
+    views = sum(len(item.views) for item in world.items + world.plain)
+    most_of_a_view = sum(1 / distance for distance in range(1, 6)) * 4 / 3
+    assert tables > ITEMS / 2
+    assert 0 < total <= most_of_a_view * (views + 1) * 4  # views of items deleted since count there as well
+
+
+def check_all(world, redis):
+    held = read_items(redis)
+    LIVES[:] = LIVES or [3600.0]
+    http = world.service.client()
+    wrong = []
+    for item in world.items + world.plain:
+        votes, views = item.counts()
+        shown = http.item(SITE, item.name)
+        if shown["votes"] != votes or shown["views"] != views:
+            wrong.append((item.name, shown["votes"], votes, shown["views"], views))
+    assert not wrong, wrong
+    for item in world.items:
+        check_sums(item, held.get(item.name, (None, None, None))[2])
+    check_popularity(redis, world, held)
+    check_neighbours(redis, world)
+
+
+# ---- Who is killed when
+
+
+def kill_projectors(service):
+    dice = random.Random(1)
+    for _ in range(KILLS):
+        projector = service.start_projector()
+        time.sleep(dice.uniform(0.03, 0.45))
+        projector.kill()
+        projector.wait()
+
+
+def kill_workers(service):
+    dice = random.Random(2)
+    for _ in range(KILLS):
+        time.sleep(dice.uniform(0.05, 0.4))
+        service.kill_worker(dice)
+
+
+def kill_at_failpoints(service):
+    for name in FAILPOINTS:
+        for count in FAILPOINT_COUNTS:
+            projector = service.start_projector(failpoint=f"{name}:{count}")
+            assert projector.wait(timeout=30) == -signal.SIGKILL, name
+
+
+def stop_one_of_two(service):
+    first, second = service.start_projector(), service.start_projector()
+    time.sleep(1)
+    os.kill(first.pid, signal.SIGSTOP)
+    time.sleep(STOPPED_S)
+    os.kill(first.pid, signal.SIGCONT)
+    time.sleep(2)
+    for projector in first, second:
+        assert projector.poll() is None
+        projector.terminate()
+        assert projector.wait(timeout=20) == 0
+
+
+def at_once(*jobs):
+    failures = []
+
+    def run(job):
+        try:
+            job()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def find_lives(redis, service):
+    """The half-lives that the service keeps, from a first state."""
+    http = service.client()
+    http.events(SITE, [{"type": "view", "item": "first", "visitor": "first", "time": BASE}])
+    projector = service.start_projector()
+    end = time.time() + 20
+    while not LIVES and time.time() < end:
+        for key in redis.scan_iter(match="{e*}s*"):
+            LIVES[:] = unpack_sums(redis.get(key))[VIEWS][1]
+        time.sleep(0.02)
+    projector.terminate()
+    assert projector.wait(timeout=20) == 0
+    assert LIVES
+    first = Item("first")
+    first.view(BASE)
+    return first
+
+
+def test_exactly_once_whatever_is_killed():
+    with RedisServer() as server, FaultService(server, kinds=" ".join(KINDS)) as service:
+        redis = server.client()
+        first = find_lives(redis, service)
+        world = World(service)
+        world.items.append(first)
+        clients = [Client(world, number) for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        at_once(lambda: kill_projectors(service), lambda: kill_workers(service))
+        kill_at_failpoints(service)
+        stop_one_of_two(service)
+        world.over.set()
+        for client in clients:
+            client.join(timeout=60)
+        assert not world.broken, world.broken
+        last = service.start_projector()
+        settle(redis, service.partitions, 60)
+        print(f"{world.done} writes acknowledged, {world.repeated} repeated")
+        assert world.done > 20 * KILLS and world.repeated > 0
+        check_all(world, redis)
+        last.terminate()
+        assert last.wait(timeout=20) == 0
