@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+# Builds, runs and tests engaged. `make help` lists the targets.
+# One object tree per configuration: build/ and, with SANITIZER=address,undefined, build-address-undefined/.
+# V=1 shows the commands. Nothing is configured: pkg-config says where the libraries are.
+
+VERSION := 0.1.0
+SANITIZER ?=
+comma := ,
+BUILD := build$(if $(SANITIZER),-$(subst $(comma),-,$(SANITIZER)))
+PREFIX ?= /usr/local
+PYTHON ?= /usr/bin/python3
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
+
+LIBRARIES := libuv hiredis libsodium jansson inih zlib
+PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server libsodium-dev libjansson-dev libinih-dev \
+	uthash-dev zlib1g-dev python3 curl
+PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-redis python3-hypothesis clang-format \
+	nginx wrk
+
+CC ?= gcc
+CFLAGS ?= -O2 -g
+STANDARD := -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -Isrc
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
+SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all)
+# Asked once, and only when something is compiled: `make deps` may have to come first.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBRARIES)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBRARIES)))$(PKG_LIBS)
+ALL_CFLAGS = $(STANDARD) $(WARNINGS) $(CFLAGS) $(SANITIZE) $(PKG_CFLAGS) -isystem $(LLHTTP_INCLUDE) -DVERSION='"$(VERSION)"' -MMD -MP
+
+# llhttp comes as C sources; strict mode, see the HTTP room.
+LLHTTP_SOURCE := /usr/share/llhttp
+LLHTTP_INCLUDE := /usr/share/include/llhttp
+LLHTTP_OBJECTS := $(addprefix $(BUILD)/llhttp/,llhttp.o api.o http.o)
+
+SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
+OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o
+ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
+SCRIPTS := $(sort $(wildcard lua/*.lua))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
+
+.PHONY: all help deps deps-test run test unit check asan quality replay loadtest clean install programs
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/engaged ## build the program (build/engaged)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what building and running needs (apt-get)
+	$(Q)deploy/install-packages $(PACKAGES_RUN)
+
+deps-test: ## install what the tests need besides
+	$(Q)deploy/install-packages $(PACKAGES_RUN) $(PACKAGES_TEST)
+
+run: deps ## build, start with an embedded Redis in ./data and a sample site
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)deploy/run-sample
+
+test: deps-test ## run all tests, then again under ASan and UBSan
+	$(Q)$(PYTHON) tests/run.py $(if $(SANITIZER),$(SANITIZER))
+
+unit: programs ## run the unit tests alone
+	$(Q)for t in $(UNIT_TESTS); do $$t 2>&1 || exit 1; done
+
+check: deps-test ## rooms, cycles, headers, formatting, documents: in seconds
+	$(Q)$(PYTHON) tests/check/check.py
+
+asan: ## build with the sanitizers
+	$(Q)$(MAKE) --no-print-directory SANITIZER=address,undefined programs
+
+quality: deps-test ## ask-then-learn on real reading data: HR, MRR, coverage
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) loadtest/quality.py
+
+replay: deps ## load a click log: make replay DATA=clicks.tsv.gz
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) loadtest/replay.py $(DATA)
+
+loadtest: deps-test ## first figures against nginx and redis-benchmark
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) loadtest/run.py
+
+programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) ## the program and everything the tests run
+
+install: all ## install the program, the example configuration and the unit
+	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
+	install -D -m 644 deploy/engaged.conf $(DESTDIR)/etc/engaged.conf.example
+	install -D -m 644 deploy/engaged.service $(DESTDIR)$(PREFIX)/lib/systemd/system/engaged.service
+
+clean: ## remove what was built
+	rm -rf build build-*
+
+# ---- Rules
+
+$(BUILD)/engaged: $(OBJECTS) $(LLHTTP_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(PKG_LIBS) -lm
+
+$(BUILD)/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/llhttp/%.o: $(LLHTTP_SOURCE)/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INCLUDE) -c -o $@ $<
+
+# The scripts byte for byte, each with the SHA-1 that EVALSHA names it by.
+$(BUILD)/gen/scripts.c: $(SCRIPTS) Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q){ echo '#include "store/scripts_table.h"'; \
+	for f in $(SCRIPTS); do n=$$(basename $$f .lua); \
+	  printf '__asm__(".section .rodata\\nscript_%s:\\n.incbin \\"%s\\"\\nscript_%s_end:\\n.byte 0\\n.previous\\n");\n' $$n $$f $$n; \
+	  printf 'extern const char script_%s[], script_%s_end[];\n' $$n $$n; done; \
+	echo 'const struct script_source script_sources[] = {'; \
+	for f in $(SCRIPTS); do n=$$(basename $$f .lua); \
+	  printf '    {"%s", script_%s, script_%s_end, "%s"},\n' $$n $$n $$n $$(sha1sum $$f | cut -c1-40); done; \
+	echo '};'; echo 'const size_t script_source_count = sizeof script_sources / sizeof *script_sources;'; } > $@
+
+$(BUILD)/gen/scripts.o: $(BUILD)/gen/scripts.c
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/unit/%: tests/unit/%.c $(ROOM_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lcmocka -lm
+
+$(BUILD)/responder: tests/http/responder.c $(ROOM_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
+
+-include $(OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS)) $(BUILD)/responder.d
