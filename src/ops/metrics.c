@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// Rows of cells in a memfd that all processes of one service map. Row 0 begins with the shared clock's offset.
+#include "ops/metrics.h"
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { ROWS = 512, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is whole cache lines
+
+struct shared {
+    int64_t clock_offset_ms;
+    uint64_t padding[7];
+    uint64_t rows[ROWS][CELLS];
+};
+
+static struct shared *shared;
+static uint64_t own_cells[METRIC_COUNT]; // until metrics_attach
+static uint64_t *cells = own_cells;
+static int64_t own_offset;
+
+static const struct {
+    bool counter;
+    const char *name, *label, *help;
+} metrics[METRIC_COUNT] = {
+#define counter true
+#define gauge false
+#define METRIC(id, kind, name, label, help) {kind, name, label, help},
+#include "ops/metrics.def"
+#undef METRIC
+#undef counter
+#undef gauge
+};
+
+int metrics_create(void) {
+    int fd = memfd_create("engaged-metrics", 0);
+    if (fd >= 0 && ftruncate(fd, sizeof(struct shared)) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int metrics_attach(int fd, unsigned row) {
+    if (row >= ROWS)
+        return -1;
+    void *at =
+        fd < 0 ? calloc(1, sizeof *shared) : mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (!at || at == MAP_FAILED)
+        return -1;
+    shared = at;
+    cells = shared->rows[row];
+    return 0;
+}
+
+int64_t *metrics_clock_offset(void) {
+    return shared ? &shared->clock_offset_ms : &own_offset;
+}
+
+uint64_t *metric_cell(enum metric metric) {
+    return &cells[metric];
+}
+
+static uint64_t sum_of(enum metric metric) {
+    uint64_t sum = shared ? 0 : own_cells[metric];
+    for (unsigned row = 0; shared && row < ROWS; row++)
+        sum += __atomic_load_n(&shared->rows[row][metric], __ATOMIC_RELAXED);
+    return sum;
+}
+
+void metrics_render(struct buffer *text) {
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        bool first = i == 0 || strcmp(metrics[i].name, metrics[i - 1].name) != 0;
+        if (first)
+            buffer_addf(text, "# HELP %s %s\n# TYPE %s %s\n", metrics[i].name, metrics[i].help, metrics[i].name,
+                        metrics[i].counter ? "counter" : "gauge");
+        buffer_addf(text, metrics[i].label[0] ? "%s{%s} %llu\n" : "%s%s %llu\n", metrics[i].name, metrics[i].label,
+                    (unsigned long long)sum_of((enum metric)i));
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// What the files of the settings share: one value by name, and the sections. Nobody else includes it.
+#pragma once
+#include "ops/settings.h"
+
+// All report a failure as text without the place, into `why`.
+enum { WHY_SIZE = 256 };
+
+// Sets `name` (with '_') from text. False with the reason.
+bool value_set(struct settings *settings, const char *name, const char *text, char why[static WHY_SIZE]);
+bool value_exists(const char *name);
+bool value_is_switch(const char *name);
+void value_set_all_defaults(struct settings *settings);
+// A key of a [ranking NAME] or [site NAME] section; the section is made when it is new.
+bool ranking_set(struct settings *settings, const char *section, const char *key, const char *text,
+                 char why[static WHY_SIZE]);
+bool site_set(struct settings *settings, const char *section, const char *key, const char *text,
+              char why[static WHY_SIZE]);
+// Before the sections are read, as rankings name kinds: the kinds by number.
+bool settings_split_kinds(struct settings *settings, char why[static WHY_SIZE]);
+// After all sources were read: what depends on several values. False with the reason.
+bool settings_finish(struct settings *settings, char why[static WHY_SIZE]);
+// Reads one half of a file: the values that stand before any section, or the sections.
+enum file_half { FILE_VALUES, FILE_SECTIONS };
+bool settings_read_file(struct settings *settings, const char *path, enum file_half half, char *ret_error,
+                        size_t error_size);

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+// The sections [ranking NAME] and [site NAME], and what is only known when everything was read.
+#include "base/times.h"
+#include "ops/settings_inside.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// A view says less than a vote, and there are some ten to a hundred times as many: at a tenth of a vote's weight
+// neither drowns the other.
+#define VIEW_WEIGHT 0.1
+#define HOUR_MS INT64_C(3600000)
+
+static const struct {
+    const char *name;
+    enum ranking_type type;
+} type_names[] = {
+    {"decayed", RANKING_DECAYED}, {"rising", RANKING_RISING}, {"best", RANKING_BEST}, {"total", RANKING_TOTAL}};
+
+// The rankings of a configuration without any [ranking …] section.
+static const struct {
+    const char *name;
+    enum ranking_type type;
+    int64_t half_life_ms;
+    uint32_t floor;
+} default_rankings[] = {{"hot", RANKING_DECAYED, 3 * HOUR_MS, 0},
+                        {"day", RANKING_DECAYED, 24 * HOUR_MS, 0},
+                        {"week", RANKING_DECAYED, 168 * HOUR_MS, 0},
+                        {"rising", RANKING_RISING, 3 * HOUR_MS, 3},
+                        {"top", RANKING_TOTAL, 0, 0}};
+
+static bool fail(char why[static WHY_SIZE], const char *text) {
+    snprintf(why, WHY_SIZE, "%s", text);
+    return false;
+}
+
+static bool name_valid(const char *name) {
+    size_t len = strlen(name);
+    if (len == 0 || len >= NAME_SIZE || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-", name[i]))
+            return false;
+    return true;
+}
+
+// ---- Rankings
+
+static struct ranking_setting *add_ranking(struct settings *settings, const char *name) {
+    struct ranking_setting *ranking = &settings->rankings[settings->ranking_count++];
+    *ranking =
+        (struct ranking_setting){.type = RANKING_DECAYED, .half_life_ms = 3 * HOUR_MS, .view_weight = VIEW_WEIGHT};
+    snprintf(ranking->name, sizeof ranking->name, "%s", name);
+    for (int i = 0; i < MAX_KINDS; i++)
+        ranking->vote_weight[i] = 1;
+    return ranking;
+}
+
+static struct ranking_setting *ranking_named(struct settings *settings, const char *name, char why[static WHY_SIZE]) {
+    for (uint32_t i = 0; i < settings->ranking_count; i++)
+        if (strcmp(settings->rankings[i].name, name) == 0)
+            return &settings->rankings[i];
+    if (!name_valid(name)) {
+        fail(why, "a ranking's name is 1 to 63 of A-Z a-z 0-9 _ . - and does not begin with a dot");
+        return NULL;
+    }
+    if (settings->ranking_count == MAX_RANKINGS) {
+        fail(why, "more than 32 rankings");
+        return NULL;
+    }
+    return add_ranking(settings, name);
+}
+
+static bool weight_parse(const char *text, double *ret_weight) {
+    char *end;
+    double weight = strtod(text, &end);
+    if (end == text || *end || !isfinite(weight) || fabs(weight) > 1e6)
+        return false;
+    *ret_weight = weight;
+    return true;
+}
+
+static bool set_type(struct settings *settings, struct ranking_setting *ranking, const char *text) {
+    (void)settings;
+    for (size_t i = 0; i < sizeof type_names / sizeof *type_names; i++)
+        if (strcmp(type_names[i].name, text) == 0) {
+            ranking->type = type_names[i].type;
+            return true;
+        }
+    return false;
+}
+
+static bool set_half_life(struct settings *settings, struct ranking_setting *ranking, const char *text) {
+    (void)settings;
+    int64_t ms;
+    if (!duration_parse(bytes_of(text), &ms) || ms < 60000 || ms > 3650 * 24 * HOUR_MS)
+        return false;
+    ranking->half_life_ms = ms;
+    return true;
+}
+
+static int kind_index(const struct settings *settings, const char *name) {
+    for (uint32_t i = 0; i < settings->kind_count; i++)
+        if (strcmp(settings->kind_names[i], name) == 0)
+            return (int)i;
+    return -1;
+}
+
+static bool set_one_weight(struct settings *settings, struct ranking_setting *ranking, char *word) {
+    char *colon = strchr(word, ':');
+    if (!colon)
+        return false;
+    *colon = '\0';
+    int kind = kind_index(settings, word);
+    return kind >= 0 && weight_parse(colon + 1, &ranking->vote_weight[kind]);
+}
+
+// "1" for all kinds, or "up:1 down:-1".
+static bool set_votes(struct settings *settings, struct ranking_setting *ranking, const char *text) {
+    double weight;
+    char words[512], *rest = words;
+    if (weight_parse(text, &weight)) {
+        for (int i = 0; i < MAX_KINDS; i++)
+            ranking->vote_weight[i] = weight;
+        return true;
+    }
+    if (strlen(text) >= sizeof words)
+        return false;
+    snprintf(words, sizeof words, "%s", text);
+    for (char *word; (word = strsep(&rest, " "));)
+        if (*word && !set_one_weight(settings, ranking, word))
+            return false;
+    return true;
+}
+
+static bool set_views(struct settings *settings, struct ranking_setting *ranking, const char *text) {
+    (void)settings;
+    return weight_parse(text, &ranking->view_weight);
+}
+
+static bool set_floor(struct settings *settings, struct ranking_setting *ranking, const char *text) {
+    (void)settings;
+    unsigned long long floor;
+    if (!bytes_to_u64(bytes_of(text), 1000000, &floor))
+        return false;
+    ranking->floor = (uint32_t)floor;
+    return true;
+}
+
+static bool set_oldest_age(struct settings *settings, struct ranking_setting *ranking, const char *text) {
+    (void)settings;
+    return duration_parse(bytes_of(text), &ranking->oldest_age_ms);
+}
+
+static const struct {
+    const char *key, *form;
+    bool (*set)(struct settings *settings, struct ranking_setting *ranking, const char *text);
+} ranking_keys[] = {
+    {"type", "decayed, rising, best or total", set_type},
+    {"half_life", "a duration from 1m to 3650d", set_half_life},
+    {"votes", "a weight for all kinds, or kind:weight for some (kinds as in the setting kinds)", set_votes},
+    {"views", "a weight", set_views},
+    {"floor", "a number of events", set_floor},
+    {"oldest_age", "a duration; 0 for any age", set_oldest_age},
+};
+
+bool ranking_set(struct settings *settings, const char *section, const char *key, const char *text,
+                 char why[static WHY_SIZE]) {
+    struct ranking_setting *ranking = ranking_named(settings, section, why);
+    if (!ranking)
+        return false;
+    for (size_t i = 0; i < sizeof ranking_keys / sizeof *ranking_keys; i++) {
+        if (strcmp(ranking_keys[i].key, key) != 0)
+            continue;
+        if (ranking_keys[i].set(settings, ranking, text))
+            return true;
+        snprintf(why, WHY_SIZE, "%s: \"%.60s\" is not %s", key, text, ranking_keys[i].form);
+        return false;
+    }
+    snprintf(why, WHY_SIZE, "%.60s: a ranking has no such key", key);
+    return false;
+}
+
+// ---- Sites
+
+static struct site_setting *site_named(struct settings *settings, const char *name, char why[static WHY_SIZE]) {
+    for (uint32_t i = 0; i < settings->site_count; i++)
+        if (strcmp(settings->site_list[i].name, name) == 0)
+            return &settings->site_list[i];
+    if (settings->site_count == MAX_SITES || !name_valid(name) || strchr(name, '_') || name[0] == '-') {
+        fail(why, "a site's name is 1 to 63 of A-Z a-z 0-9 . - and begins with a letter or digit; at most 1024 sites");
+        return NULL;
+    }
+    struct site_setting *list = realloc(settings->site_list, (settings->site_count + 1) * sizeof *list);
+    if (!list) {
+        fail(why, "no memory");
+        return NULL;
+    }
+    settings->site_list = list;
+    struct site_setting *site = &list[settings->site_count++];
+    *site = (struct site_setting){.origin_count = 0};
+    snprintf(site->name, sizeof site->name, "%s", name);
+    return site;
+}
+
+static bool origin_valid(const char *origin) {
+    const char *rest = strncmp(origin, "https://", 8) == 0  ? origin + 8
+                       : strncmp(origin, "http://", 7) == 0 ? origin + 7
+                                                            : "";
+    return *rest && strlen(origin) < 256 && !strchr(rest, '/');
+}
+
+static bool set_origins(struct site_setting *site, const char *text, char why[static WHY_SIZE]) {
+    char words[MAX_ORIGINS * 256], *rest = words;
+    snprintf(words, sizeof words, "%s", text);
+    site->origin_count = 0;
+    for (char *word; (word = strsep(&rest, " "));) {
+        if (!*word)
+            continue;
+        if (site->origin_count == MAX_ORIGINS || !origin_valid(word))
+            return fail(why, "origins: at most 16 of the form https://host[:port], separated by spaces");
+        snprintf(site->origins[site->origin_count++], sizeof site->origins[0], "%s", word);
+    }
+    return true;
+}
+
+bool site_set(struct settings *settings, const char *section, const char *key, const char *text,
+              char why[static WHY_SIZE]) {
+    struct site_setting *site = site_named(settings, section, why);
+    if (!site)
+        return false;
+    if (strcmp(key, "origins") == 0)
+        return set_origins(site, text, why);
+    if (strcmp(key, "secret_key") != 0)
+        return fail(why, "a site has the keys secret_key and origins");
+    if (strlen(text) >= sizeof site->secret_key)
+        return fail(why, "secret_key: longer than 255 bytes");
+    snprintf(site->secret_key, sizeof site->secret_key, "%s", text);
+    return true;
+}
+
+// ---- In the end
+
+bool settings_split_kinds(struct settings *settings, char why[static WHY_SIZE]) {
+    char words[sizeof settings->kinds], *rest = words;
+    memcpy(words, settings->kinds, sizeof words);
+    settings->kind_count = 0;
+    for (char *word; (word = strsep(&rest, " "));) {
+        if (!*word)
+            continue;
+        if (settings->kind_count == MAX_KINDS || !name_valid(word) || kind_index(settings, word) >= 0)
+            return fail(why, "kinds: 1 to 8 different names of A-Z a-z 0-9 _ . -");
+        snprintf(settings->kind_names[settings->kind_count++], NAME_SIZE, "%s", word);
+    }
+    return settings->kind_count ? true : fail(why, "kinds: at least one kind of vote is needed");
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const struct site_setting *)a)->name, ((const struct site_setting *)b)->name);
+}
+
+static void add_default_rankings(struct settings *settings) {
+    for (size_t i = 0; i < sizeof default_rankings / sizeof *default_rankings; i++) {
+        struct ranking_setting *ranking = add_ranking(settings, default_rankings[i].name);
+        ranking->type = default_rankings[i].type;
+        ranking->half_life_ms = default_rankings[i].half_life_ms;
+        ranking->floor = default_rankings[i].floor;
+    }
+}
+
+bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
+    if (settings->ranking_count == 0)
+        add_default_rankings(settings);
+    if (settings->site_count)
+        qsort(settings->site_list, settings->site_count, sizeof settings->site_list[0], by_name);
+    if (settings->head_limit < settings->request_line_limit)
+        return fail(why, "head_limit: less than request_line_limit");
+    return true;
+}
+
+const struct site_setting *settings_site(const struct settings *settings, struct bytes name) {
+    char text[NAME_SIZE];
+    if (settings->site_count == 0 || name.len >= sizeof text)
+        return NULL;
+    memcpy(text, name.at, name.len);
+    text[name.len] = '\0';
+    struct site_setting wanted;
+    snprintf(wanted.name, sizeof wanted.name, "%s", text);
+    return bsearch(&wanted, settings->site_list, settings->site_count, sizeof wanted, by_name);
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// Single values: text to settings by the table, and the table as help and as a configuration.
+#include "base/times.h"
+#include "ops/settings_inside.h"
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum value_type { VALUE_TEXT, VALUE_NUMBER, VALUE_DURATION, VALUE_SIZE, VALUE_SWITCH };
+
+struct value {
+    const char *name;
+    enum value_type type;
+    size_t offset, size; // of its field; size for text
+    const char *low, *high, *preset, *help;
+};
+
+#define TEXTUAL(number) #number
+#define TEXT(n, size, preset, help) {#n, VALUE_TEXT, offsetof(struct settings, n), size, NULL, NULL, preset, help},
+#define NUMBER(n, low, high, preset, help)                                                                             \
+    {#n, VALUE_NUMBER, offsetof(struct settings, n), 0, TEXTUAL(low), TEXTUAL(high), TEXTUAL(preset), help},
+#define DURATION(n, low, high, preset, help)                                                                           \
+    {#n, VALUE_DURATION, offsetof(struct settings, n##_ms), 0, low, high, preset, help},
+#define SIZE(n, low, high, preset, help) {#n, VALUE_SIZE, offsetof(struct settings, n), 0, low, high, preset, help},
+#define SWITCH(n, preset, help)                                                                                        \
+    {#n, VALUE_SWITCH, offsetof(struct settings, n), 0, NULL, NULL, preset ? "on" : "off", help},
+static const struct value values[] = {
+#include "ops/settings.def"
+};
+
+// Values that are one of a few words.
+static const struct {
+    const char *name, *words;
+} choices[] = {
+    {"sites", "any declared"},
+    {"log_level", "error warn info debug"},
+    {"log_format", "text json"},
+    {"unknown_items", "accept reject"},
+};
+
+static const struct value *find(const char *name) {
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (strcmp(values[i].name, name) == 0)
+            return &values[i];
+    return NULL;
+}
+
+bool value_exists(const char *name) {
+    return find(name) != NULL;
+}
+
+bool value_is_switch(const char *name) {
+    const struct value *value = find(name);
+    return value && value->type == VALUE_SWITCH;
+}
+
+// ---- Text to value
+
+static bool size_parse(struct bytes text, int64_t *ret_bytes) {
+    static const struct {
+        const char *unit;
+        int64_t bytes;
+    } units[] = {{"", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+    unsigned long long number;
+    size_t digits = 0;
+    while (digits < text.len && text.at[digits] >= '0' && text.at[digits] <= '9')
+        digits++;
+    struct bytes unit = {text.at + digits, text.len - digits};
+    if (!bytes_to_u64((struct bytes){text.at, digits}, 1ULL << 40, &number))
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (bytes_eq(unit, bytes_of(units[i].unit))) {
+            *ret_bytes = (int64_t)number * units[i].bytes;
+            return true;
+        }
+    return false;
+}
+
+static bool number_parse(struct bytes text, int64_t *ret_number) {
+    unsigned long long number;
+    if (!bytes_to_u64(text, INT64_MAX, &number))
+        return false;
+    *ret_number = (int64_t)number;
+    return true;
+}
+
+static const struct {
+    bool (*parse)(struct bytes text, int64_t *ret_value);
+    const char *form;
+} forms[] = {
+    [VALUE_NUMBER] = {number_parse, "a whole number"},
+    [VALUE_DURATION] = {duration_parse, "a duration such as 250ms, 3s, 30m, 3h or 7d"},
+    [VALUE_SIZE] = {size_parse, "a size such as 64KiB, 16MiB or 1GiB"},
+};
+
+static bool set_scaled(struct settings *settings, const struct value *value, const char *text,
+                       char why[static WHY_SIZE]) {
+    int64_t number, low, high;
+    if (!forms[value->type].parse(bytes_of(text), &number)) {
+        snprintf(why, WHY_SIZE, "\"%.60s\" is not %s", text, forms[value->type].form);
+        return false;
+    }
+    forms[value->type].parse(bytes_of(value->low), &low);
+    forms[value->type].parse(bytes_of(value->high), &high);
+    if (number < low || number > high) {
+        snprintf(why, WHY_SIZE, "%.60s is outside %s to %s", text, value->low, value->high);
+        return false;
+    }
+    memcpy((char *)settings + value->offset, &number, sizeof number);
+    return true;
+}
+
+static bool among(const char *name, const char *text, char why[static WHY_SIZE]) {
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        if (strcmp(choices[i].name, name) != 0)
+            continue;
+        char words[64], *rest = words;
+        snprintf(words, sizeof words, "%s", choices[i].words);
+        for (char *word; (word = strsep(&rest, " "));)
+            if (strcmp(word, text) == 0)
+                return true;
+        snprintf(why, WHY_SIZE, "\"%.60s\" is none of: %s", text, choices[i].words);
+        return false;
+    }
+    return true;
+}
+
+static bool set_text(struct settings *settings, const struct value *value, const char *text,
+                     char why[static WHY_SIZE]) {
+    if (strlen(text) >= value->size) {
+        snprintf(why, WHY_SIZE, "longer than %zu bytes", value->size - 1);
+        return false;
+    }
+    if (!among(value->name, text, why))
+        return false;
+    memcpy((char *)settings + value->offset, text, strlen(text) + 1);
+    return true;
+}
+
+static bool set_switch(struct settings *settings, const struct value *value, const char *text,
+                       char why[static WHY_SIZE]) {
+    bool on = strcmp(text, "on") == 0;
+    if (!on && strcmp(text, "off") != 0) {
+        snprintf(why, WHY_SIZE, "\"%.60s\" is neither on nor off", text);
+        return false;
+    }
+    memcpy((char *)settings + value->offset, &on, sizeof on);
+    return true;
+}
+
+bool value_set(struct settings *settings, const char *name, const char *text, char why[static WHY_SIZE]) {
+    const struct value *value = find(name);
+    if (!value) {
+        snprintf(why, WHY_SIZE, "no such setting");
+        return false;
+    }
+    if (value->type == VALUE_TEXT)
+        return set_text(settings, value, text, why);
+    if (value->type == VALUE_SWITCH)
+        return set_switch(settings, value, text, why);
+    return set_scaled(settings, value, text, why);
+}
+
+void value_set_all_defaults(struct settings *settings) {
+    char why[WHY_SIZE];
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (!value_set(settings, values[i].name, values[i].preset, why))
+            abort(); // a preset of the table that the table's own limits refuse
+}
+
+// ---- Value to text
+
+void settings_print_help(void) {
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char option[64];
+        size_t len = (size_t)snprintf(option, sizeof option, "--%s", values[i].name);
+        for (size_t j = 0; j < len; j++)
+            option[j] = option[j] == '_' ? '-' : option[j];
+        printf("  %-26s %s [%s]\n", option, values[i].help, values[i].preset);
+    }
+}
+
+static void print_scaled(enum value_type type, int64_t number) {
+    static const struct {
+        enum value_type type;
+        const char *unit;
+        int64_t worth;
+    } units[] = {{VALUE_DURATION, "d", 86400000}, {VALUE_DURATION, "h", 3600000}, {VALUE_DURATION, "m", 60000},
+                 {VALUE_DURATION, "s", 1000},     {VALUE_DURATION, "ms", 1},      {VALUE_SIZE, "GiB", 1 << 30},
+                 {VALUE_SIZE, "MiB", 1 << 20},    {VALUE_SIZE, "KiB", 1 << 10}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (units[i].type == type && number && number % units[i].worth == 0) {
+            printf("%lld%s\n", (long long)(number / units[i].worth), units[i].unit);
+            return;
+        }
+    printf("%lld\n", (long long)number);
+}
+
+static bool is_secret(const char *name) {
+    return strncmp(name, "secret", 6) == 0 || strcmp(name, "hash_key") == 0;
+}
+
+void settings_print_config(const struct settings *settings) {
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        const struct value *value = &values[i];
+        const char *at = (const char *)settings + value->offset;
+        printf("%s = ", value->name);
+        if (value->type == VALUE_TEXT)
+            printf("%s\n", is_secret(value->name) && *at ? "(set)" : at);
+        else if (value->type == VALUE_SWITCH)
+            printf("%s\n", *(const bool *)at ? "on" : "off");
+        else
+            print_scaled(value->type, *(const int64_t *)(const void *)at);
+    }
+}
