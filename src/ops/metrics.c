@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ROWS = 512, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is whole cache lines
+enum { ROWS = 1024, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is whole cache lines
 
 struct shared {
     int64_t clock_offset_ms;
@@ -67,6 +67,12 @@ static uint64_t sum_of(enum metric metric) {
     for (unsigned row = 0; shared && row < ROWS; row++)
         sum += __atomic_load_n(&shared->rows[row][metric], __ATOMIC_RELAXED);
     return sum;
+}
+
+void metrics_forget_gauges(unsigned row) {
+    for (int i = 0; shared && row < ROWS && i < METRIC_COUNT; i++)
+        if (!metrics[i].counter)
+            shared->rows[row][i] = 0;
 }
 
 void metrics_render(struct buffer *text) {

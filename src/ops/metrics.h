@@ -25,5 +25,7 @@ static inline void metric_add(enum metric metric, uint64_t by) {
 static inline void metric_set(enum metric metric, uint64_t to) {
     *metric_cell(metric) = to;
 }
+// The gauges of a process that has ended are 0; its counters stay.
+void metrics_forget_gauges(unsigned row);
 // The whole of /metrics, all rows summed.
 void metrics_render(struct buffer *text);

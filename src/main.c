@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// The program: reads the settings, then is a supervisor, one of its children (ENGAGED_ROLE), or a tool.
+#include "base/clock.h"
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "roles/secrets.h"
+#include "roles/supervisor.h"
+#include "roles/tools.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int fail(const char *line) {
+    fprintf(stderr, "engaged: %s\n", line);
+    return 1;
+}
+
+static int print_help(void) {
+    puts("engaged [--some-name VALUE …] [--config FILE]     run the service in the foreground");
+    tools_print_help();
+    puts("  engaged --version | --help | --print-config\n\nSettings (also ENGAGED_SOME_NAME, or a line of FILE):");
+    settings_print_help();
+    return 0;
+}
+
+static enum log_level log_level_of(const char *name) {
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(names[i], name) == 0)
+            return (enum log_level)i;
+    return LOG_LEVEL_INFO;
+}
+
+static void set_up_log(const struct settings *settings, const char *who) {
+    log_setup(who, log_level_of(settings->log_level), strcmp(settings->log_format, "json") == 0);
+}
+
+// A child: dies with its supervisor, counts in its row, shares the clock.
+static int run_child(const struct role *role, const char *name) {
+    static char who[32];
+    const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD");
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0);
+    clock_share(metrics_clock_offset());
+    snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");
+    set_up_log(role->settings, who);
+    if (strcmp(name, "worker") == 0)
+        return worker_run(role);
+    if (strcmp(name, "projector") == 0)
+        return projector_run(role);
+    return fail("ENGAGED_ROLE: no such role");
+}
+
+static int run_service(int argc, char **argv) {
+    static struct settings settings;
+    static struct role role;
+    char error[512], directory[512] = "";
+    if (!settings_read(&settings, argc, argv, environ, error, sizeof error))
+        return fail(error);
+    if (embedded_directory(&settings))
+        snprintf(directory, sizeof directory, "%s", embedded_directory(&settings));
+    if (!role_prepare(&role, &settings, error, sizeof error))
+        return fail(error);
+    const char *name = getenv("ENGAGED_ROLE");
+    set_up_log(&settings, "supervisor");
+    int code = name ? run_child(&role, name) : supervisor_run(&role, directory[0] ? directory : NULL, argc, argv);
+    settings_release(&settings);
+    return code;
+}
+
+static int print_config(int argc, char **argv) {
+    struct settings settings;
+    char error[512];
+    argv[1] = argv[0];
+    if (!settings_read(&settings, argc - 1, argv + 1, environ, error, sizeof error))
+        return fail(error);
+    settings_print_config(&settings);
+    settings_release(&settings);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN);
+    if (!keyed_init())
+        return fail("the system gives no random numbers");
+    const char *first = argc > 1 ? argv[1] : "";
+    if (strcmp(first, "--version") == 0)
+        return puts("engaged " VERSION) == EOF;
+    if (strcmp(first, "--help") == 0)
+        return print_help();
+    if (strcmp(first, "--print-config") == 0)
+        return print_config(argc, argv);
+    const struct tool *tool = tool_find(first);
+    if (tool) {
+        argv[1] = argv[0];
+        return tool->run(argc - 1, argv + 1);
+    }
+    return run_service(argc, argv);
+}

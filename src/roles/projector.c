@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// The projector's process: a store and a projector on one loop, until SIGTERM.
+#include "project/projector.h"
+#include "ops/log.h"
+#include "roles/roles.h"
+#include <signal.h>
+#include <uv.h>
+
+struct process {
+    uv_loop_t loop;
+    struct store *store;
+    struct projector *projector;
+    uv_signal_t signals[2];
+    bool stopping;
+    int exit_code;
+};
+
+static void on_store_stopped(void *context) {
+    (void)context;
+}
+
+static void on_projector_stopped(void *context) {
+    struct process *process = context;
+    store_stop(process->store, on_store_stopped, process);
+}
+
+static void stop(struct process *process) {
+    if (process->stopping)
+        return;
+    process->stopping = true;
+    for (int i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&process->signals[i], NULL);
+    projector_stop(process->projector, on_projector_stopped, process);
+}
+
+static void on_signal(uv_signal_t *signal, int number) {
+    if (number == SIGTERM) // SIGINT of a terminal reaches the whole group: the supervisor decides
+        stop(signal->data);
+}
+
+static void on_refused(void *context, const char *line) {
+    struct process *process = context;
+    log_error("%s", line);
+    process->exit_code = EXIT_REFUSED;
+    stop(process);
+}
+
+static void watch(struct process *process, int i, int number) {
+    uv_signal_init(&process->loop, &process->signals[i]);
+    process->signals[i].data = process;
+    uv_signal_start(&process->signals[i], on_signal, number);
+}
+
+int projector_run(const struct role *role) {
+    struct process process = {.exit_code = 0};
+    uv_loop_init(&process.loop);
+    process.store = store_start(&process.loop, role->settings, &role->hash_key, on_refused, &process);
+    process.projector =
+        process.store ? projector_start(&process.loop, role->settings, &role->hash_key, process.store) : NULL;
+    if (!process.projector) {
+        log_error("the projector does not start: no memory, or too many half-lives");
+        return 1;
+    }
+    watch(&process, 0, SIGTERM);
+    watch(&process, 1, SIGINT);
+    uv_run(&process.loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&process.loop) != 0) {
+        log_error("a handle is still open at the end");
+        return 1;
+    }
+    return process.exit_code;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// Each tool reads the settings like the service itself, minus its own options. To add one: a function and its line.
+#include "roles/tools.h"
+#include "base/clock.h"
+#include "roles/secrets.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern char **environ;
+
+// Takes "--name VALUE" out of argv.
+static const char *take_option(int *argc, char **argv, const char *name) {
+    for (int i = 1; i + 1 < *argc; i++) {
+        if (strcmp(argv[i], name) != 0)
+            continue;
+        const char *value = argv[i + 1];
+        memmove(&argv[i], &argv[i + 2], (size_t)(*argc - i - 1) * sizeof *argv);
+        *argc -= 2;
+        return value;
+    }
+    return NULL;
+}
+
+static int fail(const char *line) {
+    fprintf(stderr, "engaged: %s\n", line);
+    return 1;
+}
+
+// ---- engaged tokens
+
+static int run_tokens(int argc, char **argv) {
+    struct settings settings;
+    struct role role;
+    char error[512], text[TOKEN_SIZE];
+    unsigned long long count = 1;
+    const char *site = take_option(&argc, argv, "--site"), *number = take_option(&argc, argv, "--count");
+    if (!site || !site_name_valid(bytes_of(site)))
+        return fail("tokens: --site NAME is needed");
+    if (number && !bytes_to_u64(bytes_of(number), 100000000, &count))
+        return fail("tokens: --count is not a number");
+    if (!settings_read(&settings, argc, argv, environ, error, sizeof error) ||
+        !role_prepare(&role, &settings, error, sizeof error))
+        return fail(error);
+    for (unsigned long long i = 0; i < count; i++) {
+        uint8_t id[VISITOR_ID_SIZE];
+        random_fill(id, sizeof id);
+        token_make(&role.tokens, bytes_of(site), id, clock_now_ms(), text);
+        puts(text);
+    }
+    settings_release(&settings);
+    return 0;
+}
+
+// ---- engaged check
+
+static int run_check(int argc, char **argv) {
+    struct settings settings;
+    char error[512];
+    if (!settings_read(&settings, argc, argv, environ, error, sizeof error))
+        return fail(error);
+    puts("The configuration is right.");
+    settings_release(&settings);
+    return 0;
+}
+
+static const struct tool tools[] = {
+    {"tokens", "tokens --site S --count N   print visitor tokens, for load tests", run_tokens},
+    {"check", "check                       read the configuration and say what is wrong", run_check},
+};
+
+const struct tool *tool_find(const char *name) {
+    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
+        if (strcmp(tools[i].name, name) == 0)
+            return &tools[i];
+    return NULL;
+}
+
+void tools_print_help(void) {
+    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
+        printf("  engaged %s\n", tools[i].help);
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Command-line tools: `engaged tokens`, `engaged check`.
+#pragma once
+#include "roles/roles.h"
+
+struct tool {
+    const char *name, *help;
+    // Takes its own options off argv (they are not settings); false with a line in ret_error.
+    int (*run)(int argc, char **argv);
+};
+
+const struct tool *tool_find(const char *name); // NULL: no such tool
+void tools_print_help(void);
