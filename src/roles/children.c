@@ -57,7 +57,7 @@ static void note_end(struct child *child, int64_t status, int signal) {
     }
 }
 
-static void on_exit(uv_process_t *process, int64_t status, int signal) {
+static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     struct child *child = process->data;
     uint64_t now = uv_now(child->all->loop);
     if (now - child->started_ms > HEALTHY_MS)
@@ -99,7 +99,7 @@ static void start(struct child *child) {
     uv_process_options_t options = {.file = "/proc/self/exe",
                                     .args = child->all->plan.argv,
                                     .env = child_environment(child, texts),
-                                    .exit_cb = on_exit,
+                                    .exit_cb = on_process_exit,
                                     .stdio = inherited,
                                     .stdio_count = 4};
     child->process.data = child;

@@ -16,13 +16,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 600, TICK_MS = 250 };
+enum { PATH_SIZE = 1024, TICK_MS = 250 };
 
 struct embedded {
     uv_loop_t *loop;
     char directory[512];
     int lock;
-    bool holds_lock, running, stopping;
+    bool holds_lock, running, closing, stopping;
     uv_process_t process;
     uv_timer_t tick;
     void (*on_stopped)(void *context);
@@ -31,13 +31,23 @@ struct embedded {
 
 // ---- The server
 
-static void on_exit(uv_process_t *process, int64_t status, int signal) {
-    struct embedded *embedded = process->data;
+static void on_process_closed(uv_handle_t *handle) {
+    struct embedded *embedded = handle->data;
+    embedded->closing = false;
+}
+
+static void close_process(struct embedded *embedded) {
     embedded->running = false;
+    embedded->closing = true;
+    uv_close((uv_handle_t *)&embedded->process, on_process_closed);
+}
+
+static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
+    struct embedded *embedded = process->data;
     if (!embedded->stopping)
         log_error("embedded redis ended (status %d, signal %d), starting it again; see %s/redis.log", (int)status,
                   signal, embedded->directory);
-    uv_close((uv_handle_t *)process, NULL);
+    close_process(embedded);
 }
 
 // `--dir` first: Redis goes there at once, so the other paths are relative to it.
@@ -76,7 +86,7 @@ static int spawn(struct embedded *embedded) {
                                          {.flags = UV_INHERIT_FD, .data.fd = embedded->lock}};
     uv_process_options_t options = {.file = arguments[0],
                                     .args = arguments,
-                                    .exit_cb = on_exit,
+                                    .exit_cb = on_process_exit,
                                     .stdio = inherited,
                                     .stdio_count = 4,
                                     .flags = UV_PROCESS_DETACHED};
@@ -84,7 +94,7 @@ static int spawn(struct embedded *embedded) {
     int status = uv_spawn(embedded->loop, &embedded->process, &options);
     embedded->running = status == 0;
     if (status != 0)
-        uv_close((uv_handle_t *)&embedded->process, NULL);
+        close_process(embedded);
     return status;
 }
 
@@ -127,12 +137,12 @@ static void on_tick_closed(uv_handle_t *handle) {
 
 static void on_tick(uv_timer_t *timer) {
     struct embedded *embedded = timer->data;
-    if (embedded->running)
+    if (embedded->running || embedded->closing)
         return;
     bool free_now = take_lock(embedded);
     if (embedded->stopping && free_now)
         uv_close((uv_handle_t *)timer, on_tick_closed);
-    else if (!embedded->stopping && free_now && !uv_is_closing((uv_handle_t *)&embedded->process))
+    else if (!embedded->stopping && free_now)
         spawn(embedded);
 }
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 600, HEX_SIZE = 2 * KEY_SIZE + 1 };
+enum { PATH_SIZE = 1024, HEX_SIZE = 2 * KEY_SIZE + 1 };
 
 static const char scheme[] = "embedded:";
 
@@ -83,7 +83,7 @@ static bool take_key(const char *name, const char *hex, struct secret_key *ret_k
 }
 
 bool role_prepare(struct role *role, struct settings *settings, char *ret_error, size_t error_size) {
-    char directory[PATH_SIZE];
+    char directory[512];
     role->settings = settings;
     if (embedded_directory(settings)) {
         snprintf(directory, sizeof directory, "%s", embedded_directory(settings));
