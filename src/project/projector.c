@@ -13,8 +13,9 @@
 enum {
     RETRY_FIRST_MS = 50,
     RETRY_MOST_MS = 1000,
-    STAND_BACK_MS = 3000,
-    STAND_BACK_RANDOM_MS = 2000,
+    STAND_BACK_FIRST_MS = 200, // doubled each time: of two that overtook each other one must be back soon
+    STAND_BACK_MOST_MS = 3200,
+    STAND_BACK_OVER_MS = 30000, // after this long without being overtaken it begins anew
     SUMS_LEAST_MS = 1,
     IDLE_MS = 1000, // an engine that is only poked looks by itself this often
 };
@@ -25,8 +26,10 @@ struct pace {
     uv_timer_t timer;
     uint64_t interval_ms;
     uint32_t retry_ms; // 0: the last step went well
-    bool poked;        // go on at once after the step
-    bool may_begin;    // waiting for the timer only because there was nothing to do
+    uint32_t stand_back_ms;
+    uint64_t overtaken_ms; // when last, by the loop's clock
+    bool poked;            // go on at once after the step
+    bool may_begin;        // waiting for the timer only because there was nothing to do
 };
 
 struct projector {
@@ -151,20 +154,33 @@ static uint32_t random_below(uint32_t bound) {
     return value % bound;
 }
 
-static void after_failure(struct pace *pace, enum engine_failure failure) {
-    struct projector *projector = pace->projector;
-    memset(projector->trimmed, 0, pace->engine.partitions * sizeof(*projector->trimmed));
-    if (failure == OVERTAKEN) {
-        log_info("%s: another projector is at work, standing back", pace->engine.type->name);
-        wait_for(pace, STAND_BACK_MS + random_below(STAND_BACK_RANDOM_MS), false);
-        return;
-    }
+static void stand_back(struct pace *pace) {
+    uint64_t now_ms = uv_now(pace->projector->loop);
+    bool again = pace->stand_back_ms != 0 && now_ms - pace->overtaken_ms < STAND_BACK_OVER_MS;
+    pace->stand_back_ms = again ? 2 * pace->stand_back_ms : STAND_BACK_FIRST_MS;
+    if (pace->stand_back_ms > STAND_BACK_MOST_MS)
+        pace->stand_back_ms = STAND_BACK_MOST_MS;
+    pace->overtaken_ms = now_ms;
+    log_info("%s: another projector is at work, standing back", pace->engine.type->name);
+    wait_for(pace, pace->stand_back_ms + random_below(pace->stand_back_ms), false);
+}
+
+static void retry(struct pace *pace) {
     if (pace->retry_ms == 0)
         log_warn("%s: the store does not answer as it should, trying again", pace->engine.type->name);
     pace->retry_ms = pace->retry_ms == 0 ? RETRY_FIRST_MS : 2 * pace->retry_ms;
     if (pace->retry_ms > RETRY_MOST_MS)
         pace->retry_ms = RETRY_MOST_MS;
     wait_for(pace, pace->retry_ms / 2 + random_below(pace->retry_ms), false);
+}
+
+static void after_failure(struct pace *pace, enum engine_failure failure) {
+    struct projector *projector = pace->projector;
+    memset(projector->trimmed, 0, pace->engine.partitions * sizeof(*projector->trimmed));
+    if (failure == OVERTAKEN)
+        stand_back(pace);
+    else
+        retry(pace);
 }
 
 static void on_end(struct engine *engine, enum engine_failure failure) {
