@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// How a call ends: header fields by kind of route, problem+json from the table of outcomes, and the reply.
+#include "api/call.h"
+#include "base/clock.h"
+#include <stdio.h>
+
+enum { FIELDS_MOST = 4096, ERROR_MOST = 4096, PREFLIGHT_SECONDS = 86400, RETRY_SECONDS = 1 };
+
+// ---- Header fields
+
+void methods_text(unsigned methods, char text[static 64]) {
+    static const struct {
+        enum http_method method;
+        const char *name;
+    } names[] = {{HTTP_METHOD_GET, "GET"}, {HTTP_METHOD_HEAD, "HEAD"},     {HTTP_METHOD_POST, "POST"},
+                 {HTTP_METHOD_PUT, "PUT"}, {HTTP_METHOD_DELETE, "DELETE"}, {HTTP_METHOD_OPTIONS, "OPTIONS"}};
+    size_t len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (methods & 1u << names[i].method)
+            len += (size_t)snprintf(text + len, 64 - len, len ? ", %s" : "%s", names[i].name);
+}
+
+static void add_cors(const struct call *call, struct buffer *fields) {
+    if (!call || path_is_shared(call)) {
+        buffer_addf(fields, "Access-Control-Allow-Origin: *\r\n");
+        return;
+    }
+    buffer_addf(fields, "Vary: Origin\r\n");
+    if (!call->granted_origin.at)
+        return;
+    buffer_addf(fields, "Access-Control-Allow-Origin: %.*s\r\n", (int)call->granted_origin.len,
+                call->granted_origin.at);
+    if (call->credentials)
+        buffer_addf(fields, "Access-Control-Allow-Credentials: true\r\n");
+    buffer_addf(fields, "Access-Control-Expose-Headers: Engaged-Visitor, Retry-After\r\n");
+}
+
+static bool seen_by_https(const struct call *call) {
+    return bytes_starts(bytes_of(call->api->settings->public_url), BYTES("https://")) ||
+           bytes_eq_nocase(call->request->fields[HTTP_X_FORWARDED_PROTO], BYTES("https"));
+}
+
+// The token of a visitor made here; the cookie only where this origin may send it back.
+static void add_token(const struct call *call, struct buffer *fields) {
+    const struct settings *settings = call->api->settings;
+    char token[TOKEN_SIZE], name[COOKIE_NAME_SIZE];
+    if (!call->visitor.fresh)
+        return;
+    token_make(call->api->tokens, call->site, call->visitor.id, clock_now_ms(), token);
+    buffer_addf(fields, "Engaged-Visitor: %s\r\n", token);
+    if (!settings->cookies || !call->credentials)
+        return;
+    door_cookie_name(call, name);
+    buffer_addf(fields, "Set-Cookie: %s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax%s\r\n", name, token,
+                (long long)(settings->token_age_ms / 1000), seen_by_https(call) ? "; Secure" : "");
+}
+
+static void reply(struct http_request *request, int status, const char *media_type, struct buffer *fields,
+                  struct bytes body) {
+    struct http_reply answer = {
+        .status = status, .media_type = media_type, .fields = buffer_bytes(fields), .body = body};
+    http_reply(request, &answer);
+    buffer_release(fields);
+}
+
+// ---- Errors
+
+static void render_problem(enum outcome outcome, const char *detail, struct buffer *body) {
+    struct json_out json = json_out_to(body);
+    json_open(&json, '{');
+    json_key(&json, BYTES("type"));
+    json_text(&json, BYTES("about:blank"));
+    json_key(&json, BYTES("status"));
+    json_int(&json, outcome_status(outcome));
+    json_key(&json, BYTES("code"));
+    json_text(&json, bytes_of(outcome_code(outcome)));
+    json_key(&json, BYTES("title"));
+    json_text(&json, bytes_of(outcome_title(outcome)));
+    if (detail) {
+        json_key(&json, BYTES("detail"));
+        json_text(&json, bytes_of(detail));
+    }
+    json_close(&json, '}');
+}
+
+const char *api_render_error(enum outcome outcome, const char *detail, struct buffer *body) {
+    render_problem(outcome, detail, body);
+    return "application/problem+json";
+}
+
+void api_answer_error(struct http_request *request, enum outcome outcome, const char *detail) {
+    struct call *call = call_of(request);
+    struct buffer body, fields;
+    char methods[64];
+    int status = outcome_status(outcome);
+    buffer_init(&body, ERROR_MOST);
+    buffer_init(&fields, FIELDS_MOST);
+    render_problem(outcome, detail, &body);
+    buffer_addf(&fields, "Cache-Control: no-store\r\n");
+    add_cors(call, &fields);
+    if (status == 405) {
+        methods_text((call ? call->methods : 0) | 1u << HTTP_METHOD_OPTIONS, methods);
+        buffer_addf(&fields, "Allow: %s\r\n", methods);
+    }
+    if (status == 503 || status == 429)
+        buffer_addf(&fields, "Retry-After: %d\r\n", RETRY_SECONDS);
+    if (status == 401)
+        buffer_addf(&fields, "WWW-Authenticate: Bearer\r\n");
+    reply(request, status, "application/problem+json", &fields, buffer_bytes(&body));
+    buffer_release(&body);
+}
+
+void answer_error(struct call *call, enum outcome outcome, const char *detail) {
+    api_answer_error(call->request, outcome, detail);
+}
+
+// ---- Successes
+
+static void begin_fields(const struct call *call, struct buffer *fields) {
+    buffer_init(fields, FIELDS_MOST);
+    buffer_addf(fields, "Cache-Control: no-store\r\n");
+    if (call->site.at) {
+        add_cors(call, fields);
+        add_token(call, fields);
+    }
+}
+
+void answer_json(struct call *call, int status, const struct buffer *body) {
+    struct buffer fields;
+    if (body->failed) {
+        answer_error(call, UNAVAILABLE, "no memory for the answer");
+        return;
+    }
+    begin_fields(call, &fields);
+    reply(call->request, status, "application/json", &fields, buffer_bytes(body));
+}
+
+void answer_text(struct call *call, const char *media_type, struct bytes text) {
+    struct buffer fields;
+    begin_fields(call, &fields);
+    reply(call->request, 200, media_type, &fields, text);
+}
+
+void answer_empty(struct call *call, int status) {
+    struct buffer fields;
+    begin_fields(call, &fields);
+    reply(call->request, status, NULL, &fields, NO_BYTES);
+}
+
+// OPTIONS, and the preflight of a browser: the real methods of this path. A refused origin is granted nothing.
+void answer_options(struct call *call) {
+    struct buffer fields;
+    char methods[64];
+    buffer_init(&fields, FIELDS_MOST);
+    methods_text(call->methods | 1u << HTTP_METHOD_OPTIONS, methods);
+    buffer_addf(&fields, "Cache-Control: no-store\r\nAllow: %s\r\n", methods);
+    add_cors(call, &fields);
+    if (call->granted_origin.at || path_is_shared(call))
+        buffer_addf(&fields,
+                    "Access-Control-Allow-Methods: %s\r\n"
+                    "Access-Control-Allow-Headers: Content-Type, Engaged-Visitor, Authorization\r\n"
+                    "Access-Control-Max-Age: %d\r\n",
+                    methods, PREFLIGHT_SECONDS);
+    reply(call->request, 204, NULL, &fields, NO_BYTES);
+}
+
+void json_votes(struct json_out *json, const struct settings *settings, const uint64_t votes[MAX_KINDS]) {
+    json_open(json, '{');
+    for (uint32_t i = 0; i < settings->kind_count; i++) {
+        json_key(json, bytes_of(settings->kind_names[i]));
+        json_int(json, (int64_t)votes[i]);
+    }
+    json_close(json, '}');
+}

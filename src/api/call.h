@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// A call of the contract under way: the request, its route, what the door found out, and the answers all share.
+// It lives in the request's arena until the reply.
+#pragma once
+#include "api/api.h"
+#include "api/params.h"
+#include "base/json_out.h"
+
+enum route_kind { ROUTE_SHARED, ROUTE_PRIVATE, ROUTE_PUBLISHER, ROUTE_HEALTH, ROUTE_OPS };
+enum route_body { ROUTE_BODY_NONE, ROUTE_BODY_JSON, ROUTE_BODY_LINES };
+enum listener { LISTENER_PUBLIC, LISTENER_OPS };
+
+struct call;
+
+struct route {
+    enum http_method method;
+    const char *pattern;
+    void (*start)(struct call *call);
+    enum route_kind kind;
+    enum route_body body;
+    unsigned parameters;
+};
+
+enum { COOKIE_NAME_SIZE = 17 };
+
+struct visitor {
+    uint8_t id[VISITOR_ID_SIZE];
+    bool fresh; // made here: the answer carries its token
+};
+
+struct call {
+    struct api *api;
+    struct http_request *request;
+    const struct route *route; // NULL when none matches
+    unsigned methods;          // bits of the methods that this path has
+    enum outcome refusal;      // found before the body; OK: none
+    const char *detail;
+    struct bytes site, item, name;
+    const struct site_setting *site_setting; // NULL: the site has none of its own
+    bool keyed;                              // the secret key was given and is right
+    struct bytes granted_origin;             // to be named in CORS headers; at == NULL: none
+    bool credentials;                        // of a granted origin; and the cookie may be used
+    struct params params;
+    struct visitor visitor;
+    void *state; // the endpoint's own
+};
+
+static inline struct call *call_of(struct http_request *request) {
+    return request->state;
+}
+
+// routes.c: finds the route and what stands in the path; sets refusal. NULL without memory.
+struct call *call_prepare(struct http_request *request, enum listener listener);
+bool path_is_shared(const struct call *call); // the errors of shared reads are for everybody too
+
+// door.c
+// Site, origin and secret key, before the body is read.
+enum outcome door_check(struct call *call) MUST_CHECK;
+// The visitor: header, then `body_visitor` (at == NULL: absent), then cookie, else a fresh one.
+enum outcome door_visitor(struct call *call, struct bytes body_visitor) MUST_CHECK;
+// A visitor's id from text that may be a token, or with the secret key an id of the caller's own.
+enum outcome door_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) MUST_CHECK;
+void door_new_visitor(struct visitor *visitor);
+void door_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]);
+
+// answer.c: the body of an error; returns its media type.
+const char *api_render_error(enum outcome outcome, const char *detail, struct buffer *body);
+// Endings. Each answers the request; the call is gone afterwards.
+void answer_error(struct call *call, enum outcome outcome, const char *detail);
+// For private and publisher's calls: never cached; with CORS and, for a fresh
+// visitor, its token.
+void answer_json(struct call *call, int status, const struct buffer *body);
+void answer_empty(struct call *call, int status);
+void answer_text(struct call *call, const char *media_type, struct bytes text);
+void answer_options(struct call *call);
+// The methods of a set of bits, "GET, HEAD, …".
+void methods_text(unsigned methods, char text[static 64]);
+// The kinds' counts as an object.
+void json_votes(struct json_out *json, const struct settings *settings, const uint64_t votes[MAX_KINDS]);
+
+// One per line of routes.def.
+#define ROUTE(method, pattern, start, kind, body, parameters) void start(struct call *call);
+#include "api/routes.def"
+#undef ROUTE

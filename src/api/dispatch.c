@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// The HTTP room's callbacks: a read that is in memory is answered at once; any other request goes through route, door
+// and parameters to its endpoint.
+#include "api/call.h"
+#include "api/lines.h"
+
+enum { GATHER_NOTHING = 0 };
+
+static bool is_read(const struct http_request *request) {
+    return request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD;
+}
+
+// ---- Before the body
+
+static bool type_is(struct bytes type, const char *name) {
+    const char *semicolon = type.len ? memchr(type.at, ';', type.len) : NULL;
+    struct bytes essence = {type.at, semicolon ? (size_t)(semicolon - type.at) : type.len};
+    return bytes_eq_nocase(bytes_trim(essence), bytes_of(name));
+}
+
+static bool type_fits(const struct call *call) {
+    struct bytes type = call->request->fields[HTTP_CONTENT_TYPE];
+    if (!type.at || !call->request->has_body)
+        return true;
+    if (call->route->body == ROUTE_BODY_LINES)
+        return type_is(type, "application/x-ndjson");
+    return type_is(type, "application/json") || type_is(type, "text/plain");
+}
+
+// The item of "/items/-/…" is the parameter `id`.
+static enum outcome take_item_of_query(struct call *call) {
+    if (!bytes_eq(call->item, BYTES("-")))
+        return OK;
+    if (call->params.id_count != 1) {
+        call->detail = "the parameter id is missing";
+        return BAD_PARAMETER;
+    }
+    call->item = call->params.ids[0];
+    return OK;
+}
+
+static enum outcome check(struct call *call) {
+    enum outcome outcome = call->refusal;
+    if (outcome == OK)
+        outcome = door_check(call);
+    if (outcome != OK || !call->route)
+        return outcome;
+    unsigned allowed = call->route->parameters | (bytes_eq(call->item, BYTES("-")) ? PARAM_ID : 0u);
+    outcome = params_read(call->request, allowed, call->keyed, &call->params, &call->detail);
+    if (outcome == OK)
+        outcome = take_item_of_query(call);
+    return outcome == OK && !type_fits(call) ? UNSUPPORTED_TYPE : outcome;
+}
+
+// A body that nobody reads is drained, or the connection closes.
+static struct http_body_plan plan_body(struct call *call) {
+    struct http_body_plan refuse = {HTTP_BODY_REFUSE, 0};
+    if (call->refusal != OK || !call->route || call->route->body == ROUTE_BODY_NONE)
+        return call->request->has_body ? refuse : (struct http_body_plan){HTTP_BODY_GATHER, GATHER_NOTHING};
+    if (call->route->body == ROUTE_BODY_LINES) {
+        if (!lines_prepare(call)) {
+            call->refusal = UNAVAILABLE;
+            return refuse;
+        }
+        return (struct http_body_plan){HTTP_BODY_STREAM, 0};
+    }
+    return (struct http_body_plan){HTTP_BODY_GATHER, (size_t)call->api->settings->body_limit};
+}
+
+static struct http_body_plan on_head(struct http_request *request, enum listener listener) {
+    if (is_read(request) && !request->has_body)
+        return (struct http_body_plan){HTTP_BODY_GATHER, GATHER_NOTHING}; // it may be in memory: looked at later
+    struct call *call = call_prepare(request, listener);
+    if (!call)
+        return (struct http_body_plan){HTTP_BODY_REFUSE, 0};
+    call->refusal = check(call);
+    return plan_body(call);
+}
+
+// ---- The whole request
+
+static void run(struct call *call) {
+    if (call->refusal == BAD_ORIGIN && call->request->method == HTTP_METHOD_OPTIONS)
+        answer_options(call);
+    else if (call->refusal != OK)
+        answer_error(call, call->refusal, call->detail);
+    else if (!call->route)
+        answer_options(call);
+    else
+        call->route->start(call);
+}
+
+static void on_request(struct http_request *request, enum listener listener) {
+    struct api *api = request->app;
+    struct call *call = call_of(request);
+    if (!call && listener == LISTENER_PUBLIC && is_read(request) && serve_from_memory(api->serve, request))
+        return;
+    if (!call && (call = call_prepare(request, listener)))
+        call->refusal = check(call);
+    if (call)
+        run(call);
+    else
+        api_answer_error(request, UNAVAILABLE, "no memory for the request");
+}
+
+static struct http_body_plan on_public_head(struct http_request *request) {
+    return on_head(request, LISTENER_PUBLIC);
+}
+
+static void on_public_request(struct http_request *request) {
+    on_request(request, LISTENER_PUBLIC);
+}
+
+static struct http_body_plan on_ops_head(struct http_request *request) {
+    return on_head(request, LISTENER_OPS);
+}
+
+static void on_ops_request(struct http_request *request) {
+    on_request(request, LISTENER_OPS);
+}
+
+const struct http_callbacks api_public_callbacks = {
+    .on_head = on_public_head,
+    .on_piece = lines_take,
+    .on_request = on_public_request,
+    .on_cut = lines_cut,
+    .render_error = api_render_error,
+};
+
+const struct http_callbacks api_ops_callbacks = {
+    .on_head = on_ops_head,
+    .on_piece = lines_take,
+    .on_request = on_ops_request,
+    .on_cut = lines_cut,
+    .render_error = api_render_error,
+};

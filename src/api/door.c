@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// Who may call: the origin, the secret key, the visitor. Nothing of what is refused here counts anything.
+#include "api/call.h"
+#include "base/clock.h"
+#include <stdio.h>
+
+// ---- Origin
+
+static bool is_own_origin(const struct call *call, struct bytes origin) {
+    static const struct bytes schemes[] = {{"http://", 7}, {"https://", 8}};
+    const struct settings *settings = call->api->settings;
+    if (settings->public_url[0] && bytes_eq(origin, bytes_of(settings->public_url)))
+        return true;
+    for (size_t i = 0; i < 2; i++) {
+        struct bytes host = {origin.at + schemes[i].len, origin.len - schemes[i].len};
+        if (bytes_starts(origin, schemes[i]) && bytes_eq_nocase(host, call->request->host))
+            return true;
+    }
+    return false;
+}
+
+static bool is_listed(const struct site_setting *site, struct bytes origin) {
+    for (uint32_t i = 0; i < site->origin_count; i++)
+        if (bytes_eq(origin, bytes_of(site->origins[i])))
+            return true;
+    return false;
+}
+
+// "null" is what a sandboxed frame or a local file sends: it says nothing about who asks.
+static enum outcome check_origin(struct call *call) {
+    const struct site_setting *site = call->site_setting;
+    struct bytes origin = call->request->fields[HTTP_ORIGIN];
+    if (!origin.at) {
+        call->credentials = true;
+        return OK;
+    }
+    bool own = is_own_origin(call, origin), has_list = site && site->origin_count;
+    bool listed = has_list && is_listed(site, origin);
+    if (!own && (has_list ? !listed : bytes_eq(origin, BYTES("null"))))
+        return BAD_ORIGIN;
+    call->granted_origin = origin;
+    call->credentials = own || listed;
+    return OK;
+}
+
+// ---- Secret key
+
+static struct bytes wanted_key(const struct call *call) {
+    const struct site_setting *site = call->site_setting;
+    return bytes_of(site && site->secret_key[0] ? site->secret_key : call->api->settings->secret_key);
+}
+
+// OK without a key where none is needed. The compare takes the same time wherever the keys differ.
+static enum outcome check_key(struct call *call) {
+    struct bytes field = call->request->fields[HTTP_AUTHORIZATION], wanted = wanted_key(call);
+    bool needed = call->route && call->route->kind == ROUTE_PUBLISHER;
+    static const struct bytes scheme = {"Bearer ", 7};
+    if (!field.at || field.len < scheme.len || !bytes_eq_nocase((struct bytes){field.at, scheme.len}, scheme))
+        return needed ? KEY_REQUIRED : OK;
+    struct bytes given = bytes_trim((struct bytes){field.at + scheme.len, field.len - scheme.len});
+    call->keyed = wanted.len && constant_time_eq(given, wanted);
+    return call->keyed || !needed ? OK : BAD_KEY;
+}
+
+enum outcome door_check(struct call *call) {
+    bool shared = path_is_shared(call);
+    enum outcome outcome = shared || !call->site.at ? OK : check_origin(call);
+    return outcome == OK ? check_key(call) : outcome;
+}
+
+// ---- Visitor
+
+enum outcome door_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) {
+    const struct api *api = call->api;
+    if (call->keyed && !token_like(text)) {
+        if (text.len == 0 || text.len > OPAQUE_VISITOR_MAX || !bytes_are_utf8(text) || bytes_have_controls(text))
+            return BAD_VISITOR;
+        visitor_id_of_opaque(api->hash_key, call->site, text, ret_id);
+        return OK;
+    }
+    bool good = token_check(api->tokens, call->site, text, clock_now_ms(), api->settings->token_age_ms, ret_id);
+    return good ? OK : BAD_VISITOR;
+}
+
+void door_new_visitor(struct visitor *visitor) {
+    random_fill(visitor->id, sizeof visitor->id);
+    visitor->fresh = true;
+}
+
+void door_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]) {
+    ref_t site = site_ref(call->api->hash_key, call->site);
+    snprintf(name, COOKIE_NAME_SIZE, "engaged_%08x", (unsigned)(site >> 32));
+}
+
+// The value of the site's cookie; at == NULL when there is none.
+static struct bytes own_cookie(const struct call *call) {
+    struct bytes rest = call->request->fields[HTTP_COOKIE];
+    char name[COOKIE_NAME_SIZE];
+    door_cookie_name(call, name);
+    while (rest.len) {
+        const char *end = memchr(rest.at, ';', rest.len);
+        size_t taken = end ? (size_t)(end - rest.at) : rest.len;
+        struct bytes pair = bytes_trim((struct bytes){rest.at, taken});
+        if (pair.len > COOKIE_NAME_SIZE - 1 && pair.at[COOKIE_NAME_SIZE - 1] == '=' &&
+            memcmp(pair.at, name, COOKIE_NAME_SIZE - 1) == 0)
+            return (struct bytes){pair.at + COOKIE_NAME_SIZE, pair.len - COOKIE_NAME_SIZE};
+        taken += end != NULL;
+        rest.at += taken;
+        rest.len -= taken;
+    }
+    return NO_BYTES;
+}
+
+enum outcome door_visitor(struct call *call, struct bytes body_visitor) {
+    struct bytes header = call->request->fields[HTTP_ENGAGED_VISITOR];
+    if (header.at)
+        return door_visitor_text(call, header, call->visitor.id);
+    if (body_visitor.at)
+        return door_visitor_text(call, body_visitor, call->visitor.id);
+    struct bytes cookie = call->credentials && call->api->settings->cookies ? own_cookie(call) : NO_BYTES;
+    bool good = cookie.at && token_like(cookie) && door_visitor_text(call, cookie, call->visitor.id) == OK;
+    if (!good)
+        door_new_visitor(&call->visitor);
+    return OK;
+}

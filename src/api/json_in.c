@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// jansson reads the text, the table says what goes where.
+#include "api/json_in.h"
+#include "base/times.h"
+#include "ops/metrics.h"
+#include <jansson.h>
+#include <math.h>
+
+enum { DEPTH_MOST = 8 };
+#define COUNT_MOST (INT64_C(1) << 53)
+
+struct reading {
+    bool strict;
+    char *target;
+    struct arena *arena;
+    const char **ret_detail;
+};
+
+static enum outcome read_object(const struct reading *reading, json_t *object, const struct json_field *fields);
+
+// jansson would go 2,048 deep: counted beforehand, outside of strings.
+static bool too_deep(struct bytes body) {
+    int depth = 0;
+    bool in_text = false;
+    for (size_t i = 0; i < body.len; i++) {
+        char c = body.at[i];
+        if (in_text && c == '\\')
+            i++;
+        else if (c == '"')
+            in_text = !in_text;
+        else if (!in_text && (c == '{' || c == '['))
+            depth++;
+        else if (!in_text && (c == '}' || c == ']'))
+            depth--;
+        if (depth > DEPTH_MOST)
+            return true;
+    }
+    return false;
+}
+
+// ---- Values by type: OK, BAD_FIELD, or UNAVAILABLE without memory
+
+static enum outcome copy_text(const struct reading *reading, json_t *value, size_t least, size_t most,
+                              struct bytes *ret_text) {
+    struct bytes text = {json_string_value(value), json_string_length(value)};
+    if (!json_is_string(value) || text.len < least || text.len > most || bytes_have_controls(text))
+        return BAD_FIELD;
+    struct bytes copy = arena_copy(reading->arena, text);
+    if (!copy.at)
+        return UNAVAILABLE;
+    *ret_text = copy;
+    return OK;
+}
+
+static enum outcome read_text(const struct reading *reading, json_t *value, const struct json_field *field) {
+    return copy_text(reading, value, field->least, field->most,
+                     (struct bytes *)(void *)(reading->target + field->offset));
+}
+
+static enum outcome read_time(const struct reading *reading, json_t *value, const struct json_field *field) {
+    struct json_time *time = (struct json_time *)(void *)(reading->target + field->offset);
+    struct bytes text = {json_string_value(value), json_string_length(value)};
+    time->given = true;
+    if (json_is_string(value))
+        return time_parse(text, &time->unix_ms) ? OK : BAD_FIELD;
+    return json_is_number(value) && time_from_seconds(json_number_value(value), &time->unix_ms) ? OK : BAD_FIELD;
+}
+
+static bool count_of(json_t *value, uint64_t *ret_count) {
+    double number = json_is_number(value) ? json_number_value(value) : -1;
+    if (!(number >= 0 && number <= (double)COUNT_MOST) || number != floor(number))
+        return false;
+    *ret_count = (uint64_t)number;
+    return true;
+}
+
+static enum outcome read_count(const struct reading *reading, json_t *value, const struct json_field *field) {
+    struct json_count *count = (struct json_count *)(void *)(reading->target + field->offset);
+    count->given = true;
+    return count_of(value, &count->value) ? OK : BAD_FIELD;
+}
+
+static enum outcome read_texts(const struct reading *reading, json_t *value, const struct json_field *field) {
+    struct json_texts *texts = (struct json_texts *)(void *)(reading->target + field->offset);
+    texts->given = true;
+    if (!json_is_array(value) || json_array_size(value) > JSON_LIST_MAX)
+        return BAD_FIELD;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        struct bytes *text = &texts->at[texts->count];
+        enum outcome outcome = copy_text(reading, json_array_get(value, i), field->least, field->most, text);
+        if (outcome != OK)
+            return outcome;
+        for (uint32_t j = 0; j < texts->count; j++)
+            if (bytes_eq(texts->at[j], *text))
+                return BAD_FIELD;
+        texts->count++;
+    }
+    return OK;
+}
+
+static enum outcome read_counts(const struct reading *reading, json_t *value, const struct json_field *field) {
+    struct json_counts *counts = (struct json_counts *)(void *)(reading->target + field->offset);
+    const char *name;
+    json_t *one;
+    if (!json_is_object(value) || json_object_size(value) > JSON_LIST_MAX)
+        return BAD_FIELD;
+    json_object_foreach(value, name, one) {
+        struct bytes copy = arena_copy(reading->arena, bytes_of(name));
+        if (!copy.at)
+            return UNAVAILABLE;
+        counts->names[counts->count] = copy;
+        if (!count_of(one, &counts->values[counts->count++]))
+            return BAD_FIELD;
+    }
+    return OK;
+}
+
+static enum outcome read_nested(const struct reading *reading, json_t *value, const struct json_field *field) {
+    bool *given = (bool *)(void *)(reading->target + field->offset);
+    *given = true;
+    return json_is_object(value) ? read_object(reading, value, field->fields) : BAD_FIELD;
+}
+
+static enum outcome (*const readers[])(const struct reading *, json_t *, const struct json_field *) = {
+    [JSON_IN_TEXT] = read_text,   [JSON_IN_TIME] = read_time,     [JSON_IN_COUNT] = read_count,
+    [JSON_IN_TEXTS] = read_texts, [JSON_IN_COUNTS] = read_counts, [JSON_IN_OBJECT] = read_nested,
+};
+
+// ---- Objects
+
+static const struct json_field *find(const struct json_field *fields, const char *name) {
+    for (; fields->name; fields++)
+        if (strcmp(fields->name, name) == 0)
+            return fields;
+    return NULL;
+}
+
+static enum outcome read_object(const struct reading *reading, json_t *object, const struct json_field *fields) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value) {
+        const struct json_field *field = find(fields, name);
+        if (!field && reading->strict) {
+            *reading->ret_detail = "a field of the body is not known here";
+            return UNKNOWN_PARAMETER;
+        }
+        if (!field) {
+            metric_add(METRIC_UNKNOWN_PARAMETERS, 1);
+            continue;
+        }
+        enum outcome outcome = readers[field->type](reading, value, field);
+        if (outcome == OK)
+            continue;
+        if (!*reading->ret_detail)
+            *reading->ret_detail = field->name;
+        return outcome == BAD_FIELD && field->wrong != OK ? field->wrong : outcome;
+    }
+    return OK;
+}
+
+enum outcome json_read(struct bytes body, const struct json_field *fields, bool strict, void *target,
+                       struct arena *arena, const char **ret_detail) {
+    struct reading reading = {strict, target, arena, ret_detail};
+    json_error_t error;
+    *ret_detail = NULL;
+    if (body.len == 0)
+        return OK;
+    if (too_deep(body))
+        return BAD_JSON;
+    json_t *root = json_loadb(body.at, body.len, JSON_REJECT_DUPLICATES, &error);
+    enum outcome outcome = json_is_object(root) ? read_object(&reading, root, fields) : BAD_JSON;
+    json_decref(root);
+    return outcome;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// JSON objects into C structs, by a table of fields. The one reader of JSON, and the one file that knows jansson.
+//
+// Depth at most 8; valid UTF-8; no duplicate keys; a field of a wrong type or out of its range is BAD_FIELD with the
+// field's name as detail; an unknown one UNKNOWN_PARAMETER when strict, else ignored and counted.
+#pragma once
+#include "base/arena.h"
+#include "base/outcome.h"
+#include <stdint.h>
+
+enum json_type {
+    JSON_IN_TEXT,   // struct bytes; `most` bytes, no controls but in text where `loose`; at == NULL when absent
+    JSON_IN_TIME,   // struct json_time: RFC 3339 text or Unix seconds
+    JSON_IN_COUNT,  // struct json_count: a whole number up to 2^53
+    JSON_IN_TEXTS,  // struct json_texts: an array of at most 8 distinct texts, `most` bytes each
+    JSON_IN_COUNTS, // struct json_counts: an object of at most 8 counts by name
+    JSON_IN_OBJECT, // bool given, the object's fields by `fields` into the same struct
+};
+
+struct json_time {
+    bool given;
+    int64_t unix_ms;
+};
+struct json_count {
+    bool given;
+    uint64_t value;
+};
+enum { JSON_LIST_MAX = 8 };
+struct json_texts {
+    bool given;
+    uint32_t count;
+    struct bytes at[JSON_LIST_MAX];
+};
+struct json_counts {
+    uint32_t count;
+    struct bytes names[JSON_LIST_MAX];
+    uint64_t values[JSON_LIST_MAX];
+};
+
+struct json_field {
+    const char *name;
+    enum json_type type;
+    size_t offset;                   // in the target
+    size_t least, most;              // bytes of a text
+    enum outcome wrong;              // of a value that is not usable; OK: BAD_FIELD
+    const struct json_field *fields; // of an object; a table ends with a NULL name
+};
+
+// Reads `body` into `target`, whose fields must be zeroed before. Texts are copied into the arena.
+// An empty body reads as an empty object.
+enum outcome json_read(struct bytes body, const struct json_field *fields, bool strict, void *target,
+                       struct arena *arena, const char **ret_detail) MUST_CHECK;

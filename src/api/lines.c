@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+// Cuts a streamed body into lines and keeps count of what is under way.
+#include "api/lines.h"
+#include <stdlib.h>
+
+enum { LINE_ARENA_MOST = 256 << 10, ANSWER_MOST = 256 << 10 };
+
+struct rejected {
+    unsigned long line;
+    enum outcome outcome;
+};
+
+struct lines {
+    struct call *call;
+    line_starter *start_line;
+    struct buffer partial; // of a line that a piece cut
+    unsigned long number, accepted, rejected_count;
+    uint32_t in_flight;
+    bool paused, ended, cut;
+    void (*on_end)(struct call *call);
+    struct log_id *entries; // per partition, the latest
+    struct rejected rejected[REJECTED_LISTED];
+};
+
+// By route, as the body may begin before the endpoint does.
+static line_starter *starter_of(const struct call *call) {
+    return call->route->start == events_start ? event_line : card_line;
+}
+
+bool lines_prepare(struct call *call) {
+    struct lines *lines = arena_take(call->request->arena, sizeof *lines);
+    struct log_id *entries =
+        arena_take(call->request->arena, (size_t)call->api->settings->partitions * sizeof *entries);
+    if (!lines || !entries)
+        return false;
+    lines->call = call;
+    lines->start_line = starter_of(call);
+    lines->entries = entries;
+    buffer_init(&lines->partial, (size_t)call->api->settings->line_limit);
+    call->state = lines;
+    return true;
+}
+
+struct call *line_call(const struct line *line) {
+    return line->lines->call;
+}
+
+static bool later(struct log_id a, struct log_id b) {
+    return a.ms != b.ms ? a.ms > b.ms : a.seq > b.seq;
+}
+
+void line_note(struct line *line, uint32_t partition, struct log_id entry) {
+    if (later(entry, line->lines->entries[partition]))
+        line->lines->entries[partition] = entry;
+}
+
+const struct log_id *lines_entries(const struct call *call) {
+    return ((struct lines *)call->state)->entries;
+}
+
+// ---- Lines
+
+static void reject(struct lines *lines, unsigned long number, enum outcome outcome) {
+    if (lines->rejected_count < REJECTED_LISTED)
+        lines->rejected[lines->rejected_count] = (struct rejected){number, outcome};
+    lines->rejected_count++;
+}
+
+static void free_line(struct line *line) {
+    arena_release(&line->arena);
+    free(line);
+}
+
+static void start_line(struct lines *lines, struct bytes text) {
+    lines->number++;
+    if (text.len && text.at[text.len - 1] == '\r')
+        text.len--;
+    if (bytes_trim(text).len == 0)
+        return;
+    struct line *line = malloc(sizeof *line);
+    if (!line) {
+        reject(lines, lines->number, UNAVAILABLE);
+        return;
+    }
+    *line = (struct line){.lines = lines, .number = lines->number};
+    arena_init(&line->arena, LINE_ARENA_MOST);
+    lines->in_flight++;
+    enum outcome outcome = lines->start_line(line, text);
+    if (outcome != OK) {
+        lines->in_flight--;
+        reject(lines, line->number, outcome);
+        free_line(line);
+    }
+}
+
+static void end_line(struct lines *lines) {
+    if (lines->partial.failed)
+        reject(lines, ++lines->number, TOO_LARGE);
+    else
+        start_line(lines, buffer_bytes(&lines->partial));
+    buffer_clear(&lines->partial);
+}
+
+// A line that lies whole in the piece is not copied.
+static void take_until(struct lines *lines, struct bytes part) {
+    if (lines->partial.len == 0 && !lines->partial.failed && part.len <= lines->partial.cap) {
+        start_line(lines, part);
+        return;
+    }
+    buffer_add_bytes(&lines->partial, part);
+    end_line(lines);
+}
+
+static void set_paused(struct lines *lines, bool paused) {
+    if (lines->paused == paused || lines->ended || lines->cut)
+        return;
+    lines->paused = paused;
+    if (paused)
+        http_pause(lines->call->request);
+    else
+        http_resume(lines->call->request);
+}
+
+void lines_take(struct http_request *request, struct bytes piece) {
+    struct lines *lines = call_of(request)->state;
+    const char *newline;
+    while (piece.len && (newline = memchr(piece.at, '\n', piece.len))) {
+        size_t len = (size_t)(newline - piece.at);
+        take_until(lines, (struct bytes){piece.at, len});
+        piece.at += len + 1;
+        piece.len -= len + 1;
+    }
+    buffer_add_bytes(&lines->partial, piece);
+    set_paused(lines, lines->in_flight >= LINES_IN_FLIGHT);
+}
+
+// ---- The end
+
+static void end_if_done(struct lines *lines) {
+    if (lines->in_flight || !(lines->ended || lines->cut))
+        return;
+    struct call *call = lines->call;
+    buffer_release(&lines->partial);
+    if (lines->cut)
+        answer_error(call, BAD_REQUEST, "the body was cut off");
+    else
+        lines->on_end(call);
+}
+
+void line_done(struct line *line, enum outcome outcome) {
+    struct lines *lines = line->lines;
+    if (outcome == OK)
+        lines->accepted++;
+    else
+        reject(lines, line->number, outcome);
+    free_line(line);
+    lines->in_flight--;
+    if (lines->in_flight < LINES_IN_FLIGHT / 2)
+        set_paused(lines, false);
+    end_if_done(lines);
+}
+
+void lines_cut(struct http_request *request) {
+    struct lines *lines = call_of(request)->state;
+    lines->cut = true;
+    end_if_done(lines);
+}
+
+void lines_finish(struct call *call, void (*on_end)(struct call *call)) {
+    struct lines *lines = call->state;
+    if (lines->partial.len || lines->partial.failed)
+        end_line(lines);
+    lines->on_end = on_end;
+    lines->ended = true;
+    end_if_done(lines);
+}
+
+static int by_line(const void *a, const void *b) {
+    const struct rejected *left = a, *right = b;
+    return (left->line > right->line) - (left->line < right->line);
+}
+
+void lines_answer(struct call *call) {
+    struct lines *lines = call->state;
+    struct buffer body;
+    buffer_init(&body, ANSWER_MOST);
+    struct json_out json = json_out_to(&body);
+    unsigned long listed = lines->rejected_count < REJECTED_LISTED ? lines->rejected_count : REJECTED_LISTED;
+    qsort(lines->rejected, listed, sizeof lines->rejected[0], by_line);
+    json_open(&json, '{');
+    json_key(&json, BYTES("accepted"));
+    json_int(&json, (int64_t)lines->accepted);
+    json_key(&json, BYTES("rejected"));
+    json_open(&json, '[');
+    for (unsigned long i = 0; i < listed; i++) {
+        json_open(&json, '{');
+        json_key(&json, BYTES("line"));
+        json_int(&json, (int64_t)lines->rejected[i].line);
+        json_key(&json, BYTES("code"));
+        json_text(&json, bytes_of(outcome_code(lines->rejected[i].outcome)));
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    if (lines->rejected_count > listed) {
+        json_key(&json, BYTES("rejected_count"));
+        json_int(&json, (int64_t)lines->rejected_count);
+    }
+    json_close(&json, '}');
+    answer_json(call, 200, &body);
+    buffer_release(&body);
+}

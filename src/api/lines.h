@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// NDJSON calls: lines come in, each begins something at the store, the answer says what became of them.
+//
+// At most LINES_IN_FLIGHT lines are under way; above, the client waits. A line that is not right is counted and named
+// by number, and never stops the rest. An endpoint gives its `lines_kind`; its start function calls lines_finish.
+#pragma once
+#include "api/call.h"
+
+enum { LINES_IN_FLIGHT = 1024, REJECTED_LISTED = 1000 };
+
+struct lines;
+
+// One line under way. Its text and whatever the endpoint needs lie in its arena.
+struct line {
+    struct lines *lines;
+    unsigned long number;
+    struct arena arena;
+};
+
+// Begins what the line asks for: OK when line_done will be called, else why not.
+typedef enum outcome line_starter(struct line *line, struct bytes text);
+
+// Room for the state, before the body; `start` is found by the route. False without memory.
+bool lines_prepare(struct call *call);
+void lines_take(struct http_request *request, struct bytes piece);
+void lines_cut(struct http_request *request);
+// The body has ended: `on_end` once, when no line is under way any more.
+void lines_finish(struct call *call, void (*on_end)(struct call *call));
+void line_done(struct line *line, enum outcome outcome);
+struct call *line_call(const struct line *line);
+// Notes the log entry that a line made, for `wait`.
+void line_note(struct line *line, uint32_t partition, struct log_id entry);
+const struct log_id *lines_entries(const struct call *call);
+// The answer: {"accepted":N,"rejected":[{"line":7,"code":…}]}
+void lines_answer(struct call *call);
+
+line_starter card_line, event_line;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// One table of parameters; each has its bit, how often it may stand, and a reader.
+#include "api/params.h"
+#include "http/uri.h"
+#include "model/names.h"
+#include "ops/metrics.h"
+
+enum { LIMIT_PRESET = 10, CATEGORY_MAX = 64 };
+
+static enum outcome take_limit(struct params *params, struct bytes value) {
+    unsigned long long limit;
+    if (!bytes_to_u64(value, LIST_LIMIT_MAX, &limit) || limit == 0)
+        return BAD_LIMIT;
+    params->limit = (uint32_t)limit;
+    return OK;
+}
+
+static enum outcome take_category(struct params *params, struct bytes value) {
+    if (value.len == 0 || value.len > CATEGORY_MAX || !bytes_are_utf8(value) || bytes_have_controls(value))
+        return BAD_PARAMETER;
+    params->category = value;
+    return OK;
+}
+
+static enum outcome take_exclude(struct params *params, struct bytes value) {
+    if (params->exclude_count == EXCLUDE_MAX || !item_id_valid(value))
+        return BAD_EXCLUDE;
+    params->excluded[params->exclude_count++] = value;
+    return OK;
+}
+
+static enum outcome take_id(struct params *params, struct bytes value) {
+    if (params->id_count == IDS_MAX)
+        return BAD_PARAMETER;
+    if (!item_id_valid(value))
+        return BAD_ITEM;
+    params->ids[params->id_count++] = value;
+    return OK;
+}
+
+static enum outcome take_wait(struct params *params, struct bytes value) {
+    params->wait = bytes_eq(value, BYTES("true"));
+    return params->wait || bytes_eq(value, BYTES("false")) ? OK : BAD_PARAMETER;
+}
+
+static const struct {
+    unsigned bit;
+    bool repeatable;
+    const char *name;
+    enum outcome (*take)(struct params *params, struct bytes value);
+} known[] = {
+    {PARAM_LIMIT, false, "limit", take_limit},
+    {PARAM_CATEGORY, false, "category", take_category},
+    {PARAM_EXCLUDE, true, "exclude", take_exclude},
+    {PARAM_IDS, true, "id", take_id},
+    {PARAM_ID, false, "id", take_id},
+    {PARAM_WAIT, false, "wait", take_wait},
+};
+
+// Index into `known` of a parameter that is allowed here, or -1.
+static int find(unsigned allowed, struct bytes name) {
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if ((allowed & known[i].bit) && bytes_eq(name, bytes_of(known[i].name)))
+            return (int)i;
+    return -1;
+}
+
+static enum outcome take_one(struct http_request *request, struct params *params, int index, struct bytes raw,
+                             unsigned *seen) {
+    struct bytes value;
+    if (!known[index].repeatable && (*seen & known[index].bit))
+        return REPEATED_PARAMETER;
+    *seen |= known[index].bit;
+    if (!uri_decode(request->arena, raw, true, &value))
+        return BAD_PARAMETER;
+    return known[index].take(params, value);
+}
+
+static bool make_room(struct http_request *request, unsigned allowed, struct params *params) {
+    if (allowed & PARAM_EXCLUDE)
+        params->excluded = arena_take(request->arena, EXCLUDE_MAX * sizeof *params->excluded);
+    if (allowed & (PARAM_IDS | PARAM_ID))
+        params->ids = arena_take(request->arena, IDS_MAX * sizeof *params->ids);
+    return (params->excluded || !(allowed & PARAM_EXCLUDE)) && (params->ids || !(allowed & (PARAM_IDS | PARAM_ID)));
+}
+
+enum outcome params_read(struct http_request *request, unsigned allowed, bool strict, struct params *ret_params,
+                         const char **ret_detail) {
+    struct params params = {.limit = LIMIT_PRESET, .plain = true};
+    struct bytes rest = request->query, raw_name, raw_value, name;
+    unsigned seen = 0;
+    if (!make_room(request, allowed, &params))
+        return UNAVAILABLE;
+    while (query_next(&rest, &raw_name, &raw_value)) {
+        if (!uri_decode(request->arena, raw_name, true, &name))
+            return BAD_PARAMETER;
+        int index = find(allowed, name);
+        if (index < 0 && strict) {
+            *ret_detail = "a parameter of the query is not known here";
+            return UNKNOWN_PARAMETER;
+        }
+        params.plain = params.plain && index >= 0;
+        if (index < 0) {
+            metric_add(METRIC_UNKNOWN_PARAMETERS, 1);
+            continue;
+        }
+        enum outcome outcome = take_one(request, &params, index, raw_value, &seen);
+        *ret_detail = known[index].name;
+        if (outcome != OK)
+            return outcome;
+    }
+    *ret_detail = NULL;
+    *ret_params = params;
+    return OK;
+}
