@@ -7,13 +7,13 @@
 
 struct body;
 
-// Copies `content`; `fields` are further header lines for 200 and 304 alike (Cache-Control, CORS …), ended by CR LF.
-// One reference is the caller's. NULL without memory.
+// Copies `content`; `fields` are further header lines for 200 and 304 alike (Cache-Control, CORS …), each ended by CR
+// LF. ETag and `Vary: Accept-Encoding` are added here. One reference is the caller's. NULL without memory.
 struct body *body_new(struct bytes content, const char *media_type, struct bytes fields);
 struct body *body_hold(struct body *body);
 void body_release(struct body *body);
 // The content did not change: keep bytes, gzip and ETag, and set the line `Engaged-Checked-At` (every body has it).
 void body_checked(struct body *body, int64_t checked_at_unix_ms);
 struct bytes body_content(const struct body *body);
-size_t body_size(const struct body *body); // memory held, all in
+size_t body_size(const struct body *body); // memory held at most, the gzip that may come included
 void http_reply_body(struct http_request *request, const struct body *body);

@@ -120,8 +120,10 @@ struct http_counters {
 
 struct http_server; // one per listening socket
 
-// `loop` is a uv_loop_t *. Listens on "host:port", "[v6]:port" or "unix:PATH" with SO_REUSEPORT. NULL with one line in
-// ret_error (NUL-terminated) when it can't. The server is freed when http_server_stop's callback has returned.
+// `loop` is a uv_loop_t *. Listens on "host:port" (port 0: any free one), "[v6]:port" or "unix:PATH" with SO_REUSEPORT,
+// or on "fd:N", a socket of http_socket_open inherited from the parent (which is how processes share a Unix socket).
+// NULL with one line in ret_error (NUL-terminated) when it can't. The server is freed when http_server_stop's callback
+// has returned.
 struct http_server *http_server_start(void *loop, const char *listen, const struct http_limits *limits,
                                       const struct http_counters *counters, const struct http_callbacks *callbacks,
                                       void *app, char *ret_error, size_t error_size);
@@ -129,3 +131,8 @@ struct http_server *http_server_start(void *loop, const char *listen, const stru
 // Connection: close), and cuts off what remains after `grace_ms`. `on_stopped` fires once, when no handle of the server
 // is open.
 void http_server_stop(struct http_server *server, uint32_t grace_ms, void (*on_stopped)(void *context), void *context);
+// The port listened on; 0 for a Unix socket.
+int http_server_port(const struct http_server *server);
+// Opens and binds the socket of such an address; -1 with one line in ret_error. `shared` sets SO_REUSEPORT; without it
+// an address that anybody listens on is refused, which is how a supervisor finds out that its port is taken.
+int http_socket_open(const char *listen, bool shared, char *ret_error, size_t error_size);

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// Finished bodies: two representations (plain, gzip), each with its ready-made heads for 200 and 304.
+// The gzip one is made at the first request that takes it, once, and kept if it is smaller; body_size counts room for
+// it from the start. A client that holds either representation gets 304. The time of the last check stands at the
+// end of each head, at a fixed place, and is overwritten there.
+#include "http/body.h"
+#include "base/keyed.h"
+#include "base/times.h"
+#include "http/accept.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+enum { GZIP_LEVEL = 6, GZIP_WORTH = 256, TAG_ROOM = 24, HEAD_MOST = 64 << 10 };
+
+struct representation {
+    struct bytes content;
+    struct buffer head, unchanged; // for 200, for 304
+    char tag[TAG_ROOM];
+    size_t tag_len;
+};
+
+struct body {
+    uint32_t holders;
+    bool gzip_tried;
+    struct representation plain, gzip; // gzip.content.at == NULL: not made, or not worth it
+    char checked_at[TIME_TEXT_SIZE];
+    uint64_t hash;
+    struct bytes media_type, fields;
+    char memory[]; // content, media type, fields
+};
+
+static const char checked_field[] = "Engaged-Checked-At: ";
+
+// ---- Heads
+
+static bool make_heads(struct body *body, struct representation *made, const char *coding) {
+    made->tag_len = (size_t)snprintf(made->tag, sizeof made->tag, "\"%016llx%s\"", (unsigned long long)body->hash,
+                                     coding ? "-gz" : "");
+    buffer_init(&made->head, HEAD_MOST);
+    buffer_init(&made->unchanged, HEAD_MOST);
+    buffer_addf(&made->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nContent-Type: ", made->content.len);
+    buffer_add_bytes(&made->head, body->media_type);
+    if (coding)
+        buffer_addf(&made->head, "\r\nContent-Encoding: %s", coding);
+    buffer_add_bytes(&made->head, BYTES("\r\n"));
+    buffer_add_bytes(&made->unchanged, BYTES("HTTP/1.1 304 Not Modified\r\n"));
+    struct buffer *const both[] = {&made->head, &made->unchanged};
+    for (int i = 0; i < 2; i++) {
+        buffer_addf(both[i], "ETag: %s\r\nVary: Accept-Encoding\r\n", made->tag);
+        buffer_add_bytes(both[i], body->fields);
+        buffer_addf(both[i], "%s%s\r\n", checked_field, body->checked_at);
+    }
+    return !made->head.failed && !made->unchanged.failed;
+}
+
+static void stamp(struct buffer *head, const char *checked_at) {
+    if (head->len)
+        memcpy(head->at + head->len - 2 - (TIME_TEXT_SIZE - 1), checked_at, TIME_TEXT_SIZE - 1);
+}
+
+// ---- gzip
+
+// Deflating takes a quarter of a megabyte of tables: one set a process, wiped between uses.
+static z_stream *deflater(void) {
+    static z_stream stream;
+    static bool ready;
+    enum { WINDOW = 15, WITH_GZIP_HEAD = 16, MEMORY = 8 };
+    if (ready)
+        return deflateReset(&stream) == Z_OK ? &stream : NULL;
+    ready = deflateInit2(&stream, GZIP_LEVEL, Z_DEFLATED, WINDOW + WITH_GZIP_HEAD, MEMORY, Z_DEFAULT_STRATEGY) == Z_OK;
+    return ready ? &stream : NULL;
+}
+
+static struct bytes compress_bytes(struct bytes content) {
+    char *at = malloc(content.len);
+    z_stream *stream = at ? deflater() : NULL;
+    if (stream) {
+        stream->next_in = (Bytef *)(uintptr_t)content.at;
+        stream->avail_in = (uInt)content.len;
+        stream->next_out = (Bytef *)at;
+        stream->avail_out = (uInt)content.len;
+        if (deflate(stream, Z_FINISH) == Z_STREAM_END) {
+            size_t len = content.len - stream->avail_out;
+            char *fitted = realloc(at, len);
+            return (struct bytes){fitted ? fitted : at, len};
+        }
+    }
+    free(at); // it would not be smaller
+    return NO_BYTES;
+}
+
+static void drop(struct representation *made) {
+    buffer_release(&made->head);
+    buffer_release(&made->unchanged);
+}
+
+static void try_gzip(struct body *body) {
+    body->gzip_tried = true;
+    if (body->plain.content.len < GZIP_WORTH)
+        return;
+    body->gzip.content = compress_bytes(body->plain.content);
+    if (!body->gzip.content.at || make_heads(body, &body->gzip, "gzip"))
+        return;
+    drop(&body->gzip);
+    free((char *)(uintptr_t)body->gzip.content.at);
+    body->gzip.content = NO_BYTES;
+}
+
+// ---- Life
+
+static struct bytes place(char **at, struct bytes source) {
+    struct bytes placed = {*at, source.len};
+    if (source.len)
+        memcpy(*at, source.at, source.len);
+    *at += source.len;
+    return placed;
+}
+
+struct body *body_new(struct bytes content, const char *media_type, struct bytes fields) {
+    static const struct secret_key no_secret;
+    struct bytes type = bytes_of(media_type);
+    struct body *body = malloc(sizeof *body + content.len + type.len + fields.len);
+    if (!body)
+        return NULL;
+    memset(body, 0, sizeof *body);
+    char *at = body->memory;
+    body->holders = 1;
+    body->plain.content = place(&at, content);
+    body->media_type = place(&at, type);
+    body->fields = place(&at, fields);
+    body->hash = keyed_hash64(&no_secret, 'e', &content, 1);
+    time_format(0, body->checked_at);
+    if (make_heads(body, &body->plain, NULL))
+        return body;
+    body_release(body);
+    return NULL;
+}
+
+struct body *body_hold(struct body *body) {
+    body->holders++;
+    return body;
+}
+
+void body_release(struct body *body) {
+    assert(body->holders > 0);
+    if (--body->holders > 0)
+        return;
+    drop(&body->plain);
+    drop(&body->gzip);
+    free((char *)(uintptr_t)body->gzip.content.at);
+    free(body);
+}
+
+void body_checked(struct body *body, int64_t checked_at_unix_ms) {
+    time_format(checked_at_unix_ms, body->checked_at);
+    stamp(&body->plain.head, body->checked_at);
+    stamp(&body->plain.unchanged, body->checked_at);
+    stamp(&body->gzip.head, body->checked_at);
+    stamp(&body->gzip.unchanged, body->checked_at);
+}
+
+struct bytes body_content(const struct body *body) {
+    return body->plain.content;
+}
+
+size_t body_size(const struct body *body) {
+    size_t heads = 2 * (body->plain.head.room + body->plain.unchanged.room);
+    return sizeof *body + 2 * body->plain.content.len + body->media_type.len + body->fields.len + heads;
+}
+
+// ---- Answers
+
+static struct bytes tag_of(const struct representation *made) {
+    return (struct bytes){made->tag, made->tag_len};
+}
+
+// Which of the two the client holds already, NULL for none.
+static const struct representation *held_by_client(const struct body *body, struct bytes if_none_match,
+                                                   const struct representation *chosen) {
+    if (tags_match(if_none_match, tag_of(chosen)))
+        return chosen;
+    const struct representation *other = chosen == &body->plain ? &body->gzip : &body->plain;
+    return other->content.at && tags_match(if_none_match, tag_of(other)) ? other : NULL;
+}
+
+void http_reply_body(struct http_request *request, const struct body *body) {
+    const struct representation *chosen = &body->plain;
+    if (request->fields[HTTP_ACCEPT_ENCODING].len && accepts_gzip(request->fields[HTTP_ACCEPT_ENCODING])) {
+        if (!body->gzip_tried)
+            try_gzip((struct body *)(uintptr_t)body); // remembers; says nothing new
+        if (body->gzip.content.at)
+            chosen = &body->gzip;
+    }
+    struct bytes if_none_match = request->fields[HTTP_IF_NONE_MATCH];
+    const struct representation *held = if_none_match.len ? held_by_client(body, if_none_match, chosen) : NULL;
+    if (held)
+        http_reply_made(request, buffer_bytes(&held->unchanged), NO_BYTES);
+    else
+        http_reply_made(request, buffer_bytes(&chosen->head), chosen->content);
+}

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: MIT
+// A connection: bytes in, requests out, one in work at a time.
+//
+// conn_run takes what has come and goes from state to state (states.def) until it lacks input or waits for the
+// application or the client; then it writes all answers at once. It is entered from the loop only, never from within a
+// call of the application: http_reply and http_resume queue the connection (server_ready). What waits unread stays in
+// `held`, and reading stops as soon as something comes that can't be used yet, so a client can't pile up work.
+#include "http/http_inside.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define MAY(name) (1u << CONN_##name)
+
+static const struct {
+    const char *name;
+    uint32_t moves;
+} states[CONN_STATE_COUNT] = {
+#define STATE(name, moves) [CONN_##name] = {#name, moves},
+#include "http/states.def"
+#undef STATE
+};
+
+const char *conn_state_name(enum conn_state state) {
+    return states[state].name;
+}
+
+static uint64_t deadline_in(enum conn_state state, const struct conn *conn) {
+    const struct http_limits *limits = &conn->server->limits;
+    switch (state) {
+    case CONN_IDLE:
+        return uv_now(conn->server->loop) + limits->idle_timeout_ms;
+    case CONN_HEAD:
+    case CONN_DISCARD:
+        return uv_now(conn->server->loop) + limits->request_timeout_ms;
+    case CONN_BODY:
+        return conn->deadline; // one time for the whole request
+    case CONN_LINGER:
+        return uv_now(conn->server->loop) + LINGER_MS;
+    default:
+        return 0; // the application's own deadlines, or the send time-out
+    }
+}
+
+void conn_set_state(struct conn *conn, enum conn_state state) {
+    assert(states[conn->state].moves & 1u << state);
+    struct http_server *server = conn->server;
+    if (conn->state == CONN_IDLE) {
+        DL_DELETE(server->idle, conn);
+        DL_APPEND(server->busy, conn);
+    }
+    if (state == CONN_IDLE) {
+        DL_DELETE(server->busy, conn);
+        DL_APPEND(server->idle, conn);
+    }
+    conn->deadline = deadline_in(state, conn);
+    conn->state = state;
+}
+
+struct conn *conn_take(struct http_server *server) {
+    struct conn *conn = server->free_conns;
+    if (conn) {
+        server->free_conns = conn->next;
+        server->free_conn_count--;
+    } else if (!(conn = malloc(sizeof *conn))) {
+        return NULL;
+    }
+    memset(conn, 0, sizeof *conn);
+    conn->server = server;
+    conn->uv.handle.data = conn;
+    conn->opened_at = uv_now(server->loop);
+    buffer_init(&conn->held, server->limits.head + 3 * READ_CHUNK);
+    return conn;
+}
+
+void conn_put(struct conn *conn) {
+    struct http_server *server = conn->server;
+    buffer_release(&conn->held);
+    if (server->free_conn_count >= POOL_MOST || server->stopping) {
+        free(conn);
+        return;
+    }
+    conn->next = server->free_conns;
+    server->free_conns = conn;
+    server->free_conn_count++;
+}
+
+// ---- Requests
+
+// Empty lines before a request line are passed over, a few of them; false when there is nothing behind them yet.
+static bool skip_empty_lines(struct conn *conn, struct bytes *input) {
+    while (input->len >= 2 && memcmp(input->at, "\r\n", 2) == 0) {
+        *input = (struct bytes){input->at + 2, input->len - 2};
+        if (++conn->empty_lines > EMPTY_LINES_MOST) {
+            conn_fail(conn, BAD_REQUEST, "There are too many empty lines before the request");
+            return false;
+        }
+    }
+    return input->len > 1 || (input->len == 1 && input->at[0] != '\r');
+}
+
+static void give(struct conn *conn) {
+    struct exchange *exchange = conn->exchange;
+    conn_set_state(conn, CONN_WORK);
+    exchange->given = true;
+    exchange->server->callbacks.on_request(&exchange->request);
+}
+
+// Early answers need no 100: the client learns the outcome at once.
+static void send_continue(struct conn *conn) {
+    struct buffer *out = output_open(conn);
+    if (out)
+        buffer_add_bytes(out, BYTES("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+static void begin_body(struct conn *conn, bool some_came) {
+    struct exchange *exchange = conn->exchange;
+    const struct head *head = &exchange->head;
+    if (exchange->plan.kind == HTTP_BODY_GATHER) {
+        if (head->length > exchange->plan.limit) {
+            conn_fail(conn, TOO_LARGE, NULL);
+            return;
+        }
+        exchange->body.cap = exchange->plan.limit;
+    }
+    conn_set_state(conn, CONN_BODY);
+    exchange->given = exchange->plan.kind == HTTP_BODY_STREAM;
+    conn->progress = 0;
+    if (head->expect_continue && !head->version_1_0 && !some_came)
+        send_continue(conn);
+}
+
+static void on_head_whole(struct conn *conn, struct bytes raw, bool more_came) {
+    struct exchange *exchange = conn->exchange;
+    if (!exchange_fill(exchange, raw)) {
+        conn_fail(conn, HEAD_TOO_LARGE, NULL);
+        return;
+    }
+    enum outcome outcome = parse_head(exchange);
+    if (outcome != OK) {
+        conn_fail(conn, outcome, NULL);
+        return;
+    }
+    ++*conn->server->counters.requests;
+    conn->requests++;
+    exchange->plan = conn->server->callbacks.on_head(&exchange->request);
+    if (exchange->whole || exchange->plan.kind == HTTP_BODY_REFUSE)
+        give(conn);
+    else
+        begin_body(conn, more_came);
+}
+
+static bool take_head(struct conn *conn, struct bytes *input) {
+    size_t len;
+    switch (head_scan(&conn->exchange->head, *input, &conn->server->limits, &len)) {
+    case HEAD_MORE:
+        return false;
+    case HEAD_BAD:
+        conn_fail(conn, conn->exchange->head.outcome, conn->exchange->head.detail);
+        return true;
+    default:
+        break;
+    }
+    struct bytes raw = {input->at, len};
+    *input = (struct bytes){input->at + len, input->len - len};
+    on_head_whole(conn, raw, input->len > 0);
+    return true;
+}
+
+static bool begin_request(struct conn *conn, struct bytes *input) {
+    if (!skip_empty_lines(conn, input))
+        return false;
+    conn->exchange = exchange_take(conn);
+    if (!conn->exchange) {
+        conn_fail(conn, OVERLOADED, NULL);
+        return false;
+    }
+    conn->empty_lines = 0;
+    conn_set_state(conn, CONN_HEAD);
+    return true;
+}
+
+// A long upload may take long as a whole, but every kilobyte has to come within the request's time.
+static void note_progress(struct conn *conn) {
+    enum { STEP = 1024 };
+    if (conn->exchange->plan.kind != HTTP_BODY_STREAM || conn->exchange->body_decoded < conn->progress + STEP)
+        return;
+    conn->progress = conn->exchange->body_decoded;
+    conn->deadline = uv_now(conn->server->loop) + conn->server->limits.request_timeout_ms;
+}
+
+static void on_body_whole(struct conn *conn) {
+    struct exchange *exchange = conn->exchange;
+    if (exchange->answered) {
+        conn_answered(conn);
+        return;
+    }
+    exchange->request.body =
+        exchange->plan.kind == HTTP_BODY_GATHER ? buffer_bytes(&exchange->body) : (struct bytes){"", 0};
+    give(conn);
+}
+
+static bool take_body(struct conn *conn, struct bytes *input) {
+    struct exchange *exchange = conn->exchange;
+    if (exchange->paused || input->len == 0)
+        return false;
+    size_t used;
+    enum parse_state state = parse_body(exchange, *input, &used);
+    *input = (struct bytes){input->at + used, input->len - used};
+    if (conn->state == CONN_CLOSING)
+        return false;
+    if (state == PARSE_WHOLE)
+        on_body_whole(conn);
+    else if (state == PARSE_BAD && !exchange->answered)
+        conn_fail(conn, exchange->outcome, NULL);
+    else if (conn->state == CONN_BODY && exchange->answered)
+        conn_answered(conn);
+    else if (state == PARSE_BAD)
+        conn_set_state(conn, CONN_LAST);
+    else if (conn->state == CONN_BODY)
+        note_progress(conn);
+    return true;
+}
+
+static bool output_is_full(struct conn *conn) {
+    if (output_unsent(conn) <= conn->server->limits.output)
+        return false;
+    output_flush(conn);
+    return output_unsent(conn) > conn->server->limits.output;
+}
+
+// One step; false when there is nothing more to do now.
+static bool step(struct conn *conn, struct bytes *input) {
+    switch (conn->state) {
+    case CONN_IDLE:
+        return !output_is_full(conn) && begin_request(conn, input);
+    case CONN_HEAD:
+        return take_head(conn, input);
+    case CONN_BODY:
+    case CONN_DISCARD:
+        return take_body(conn, input);
+    default:
+        return false;
+    }
+}
+
+// ---- Input and what follows from it
+
+static bool waits_for_others(const struct conn *conn) {
+    return conn->state == CONN_WORK || conn->state == CONN_LAST || (conn->exchange && conn->exchange->paused) ||
+           output_unsent(conn) > conn->server->limits.output;
+}
+
+static void drop_held(struct conn *conn) {
+    buffer_release(&conn->held);
+    conn->held_used = 0;
+}
+
+// Keeps what was not used; `rest` lies in `held` when that had something before.
+static void hold(struct conn *conn, struct bytes rest) {
+    if (rest.len == 0 || conn->state >= CONN_LAST) {
+        if (conn->held.at)
+            drop_held(conn);
+    } else if (conn->held.len) {
+        conn->held_used = conn->held.len - rest.len;
+    } else {
+        buffer_add_bytes(&conn->held, rest);
+        if (conn->held.failed)
+            conn_close(conn);
+    }
+}
+
+// The input to work on: what was held and what came, in one piece.
+static bool gather(struct conn *conn, struct bytes fresh, struct bytes *ret_input) {
+    *ret_input = fresh;
+    if (!conn->held.len)
+        return true;
+    if (fresh.len) {
+        buffer_drop(&conn->held, conn->held_used);
+        conn->held_used = 0;
+        buffer_add_bytes(&conn->held, fresh);
+    }
+    *ret_input = (struct bytes){conn->held.at + conn->held_used, conn->held.len - conn->held_used};
+    return !conn->held.failed;
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *chunk);
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *chunk) {
+    struct conn *conn = handle->data;
+    (void)suggested;
+    *chunk = uv_buf_init(conn->server->chunk, READ_CHUNK);
+}
+
+static void set_reading(struct conn *conn, bool reading) {
+    if (conn->reading == reading || conn->ended)
+        return;
+    conn->reading = reading;
+    if (!reading)
+        uv_read_stop(&conn->uv.stream);
+    else if (uv_read_start(&conn->uv.stream, on_alloc, on_read) != 0)
+        conn_close(conn);
+}
+
+// The client sends no more, and all that it sent was used.
+static void at_end(struct conn *conn) {
+    switch (conn->state) {
+    case CONN_IDLE:
+    case CONN_DISCARD:
+        conn_set_state(conn, CONN_LAST);
+        break;
+    case CONN_HEAD:
+    case CONN_BODY:
+        conn_fail(conn, BAD_REQUEST, "The request was cut off");
+        break;
+    default:
+        break;
+    }
+}
+
+static void settle(struct conn *conn) {
+    if (conn->state == CONN_CLOSING)
+        return;
+    if (conn->ended && !waits_for_others(conn))
+        at_end(conn);
+    output_flush(conn);
+    if (conn->state == CONN_LAST && !output_unsent(conn))
+        conn_linger(conn);
+    if (conn->state == CONN_CLOSING)
+        return;
+    if (!waits_for_others(conn))
+        set_reading(conn, true);
+    else if (conn->held.len)
+        set_reading(conn, false);
+}
+
+void conn_run(struct conn *conn, struct bytes fresh) {
+    struct bytes input;
+    if (!gather(conn, fresh, &input)) {
+        conn_close(conn);
+        return;
+    }
+    conn->running = true;
+    while (step(conn, &input))
+        ;
+    conn->running = false;
+    if (conn->state != CONN_CLOSING)
+        hold(conn, input);
+    settle(conn);
+}
+
+static void on_dropped(struct conn *conn, size_t count) {
+    conn->dropped += (uint32_t)count;
+    if (conn->dropped > DISCARD_MOST)
+        conn_close(conn);
+}
+
+static void on_end(struct conn *conn) {
+    conn->reading = false;
+    conn->ended = true;
+    if (conn->state == CONN_LINGER)
+        conn_close(conn);
+    else
+        conn_run(conn, NO_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *chunk) {
+    struct conn *conn = stream->data;
+    if (conn->state == CONN_CLOSING)
+        return;
+    if (count == UV_EOF)
+        on_end(conn);
+    else if (count < 0)
+        conn_close(conn);
+    else if (conn->state == CONN_LINGER)
+        on_dropped(conn, (size_t)count);
+    else if (count > 0)
+        conn_run(conn, (struct bytes){chunk->base, (size_t)count});
+}
+
+void conn_open(struct conn *conn) {
+    struct http_server *server = conn->server;
+    server->conn_count++;
+    server->handles++;
+    ++*server->counters.connections_opened;
+    ++*server->counters.connections_open;
+    DL_APPEND(server->idle, conn);
+    conn->deadline = deadline_in(CONN_IDLE, conn);
+    set_reading(conn, true);
+}
+
+// ---- From the answer to the next request
+
+void conn_answered(struct conn *conn) {
+    struct exchange *exchange = conn->exchange;
+    if (exchange->parsing) // take_body goes on from here
+        return;
+    exchange->paused = false;
+    if (exchange->closes)
+        conn_set_state(conn, CONN_LAST);
+    else if (!exchange->whole)
+        conn_set_state(conn, CONN_DISCARD);
+    else
+        conn_set_state(conn, CONN_IDLE);
+    if (conn->state != CONN_DISCARD) {
+        conn->exchange = NULL;
+        exchange_put(exchange);
+    }
+    if (!conn->running)
+        server_ready(conn);
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+// What the files of this room share. Three lifetimes, three structs: the server (process), the conn (connection), the
+// exchange (one request and its answer). An idle connection owns no memory besides its struct: read buffer and output
+// buffers are the server's, lent for one turn; an exchange is taken from a free list at a request's first byte.
+//
+//   listen.c    addresses, sockets, accepting, the connection limit
+//   server.c    start, stop, the sweep for time-outs, the queue of connections to be run
+//   conn.c      what a connection does in each state (states.def), from bytes to on_request and on to the next
+//   linger.c    a connection's ends: errors, the last answer, closing
+//   head.c      the scan of the raw head; host.c the grammar of Host
+//   parse.c     llhttp: framing, bodies, keep-alive
+//   exchange.c  requests: taken, filled from the head, given back
+//   reply.c     answers: heads, Date, Connection; stream.c: chunked ones
+//   output.c    unsent bytes: one write a turn, the rest queued
+//   body.c      finished bodies: ETag, gzip, 304
+#pragma once
+#include "http/head.h"
+#include "http/http.h"
+#include <llhttp.h>
+#include <uv.h>
+
+enum {
+    READ_CHUNK = 16 << 10,   // one read; also what waits unread by us of a pipelining client
+    BODY_SLACK = 16 << 10,   // raw octets of a body over the decoded ones: chunk heads, extensions, trailers
+    DISCARD_MOST = 64 << 10, // of a refused body, and after the last answer
+    LINGER_MS = 1000,
+    EMPTY_LINES_MOST = 4, // before a request line
+    REPLY_MOST = 16 << 20,
+    OUTPUT_KEPT = 128 << 10, // an output buffer grown over this is not kept
+    ERROR_BODY_MOST = 4 << 10,
+    POOL_MOST = 64, // free structs kept, of each kind
+};
+
+enum conn_state {
+#define STATE(name, moves) CONN_##name,
+#include "http/states.def"
+#undef STATE
+    CONN_STATE_COUNT
+};
+
+// Bytes to be sent, and the write that sends them.
+struct output {
+    struct buffer data;
+    uv_write_t write;
+    struct conn *conn;
+    struct output *next; // in the free list
+};
+
+struct exchange {
+    struct http_request request; // first, so that one pointer is both
+    struct http_server *server;
+    struct conn *conn; // NULL when the client has left
+    struct arena arena;
+    struct buffer head_raw; // the request's fields point into it
+    struct buffer body;
+    struct head head;
+    llhttp_t parser;
+    struct http_body_plan plan;
+    size_t body_decoded, body_raw;
+    void (*on_drain)(struct http_request *);
+    enum outcome outcome; // why the parser was stopped, OK: it was not
+    bool keep_alive;      // by the client's wish
+    bool given;           // the application has it and owes an answer
+    bool answered;
+    bool whole; // the body has ended
+    bool paused;
+    bool parsing;   // llhttp is on the stack
+    bool streaming; // http_stream_begin was called
+    bool chunking;  // ... and the answer goes out in chunks
+    bool closes;    // the answer said Connection: close
+    struct exchange *next;
+};
+
+struct conn {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    uv_shutdown_t shutdown;
+    struct http_server *server;
+    struct conn *prev, *next;             // in server->idle (longest idle first) or server->busy
+    struct conn *ready_prev, *ready_next; // in server->ready
+    struct exchange *exchange;
+    struct buffer held; // input that waits
+    size_t held_used;   // its first bytes, done with
+    struct output *out, *sending;
+    uint64_t deadline;      // of the state, in uv_now; 0: none
+    uint64_t send_deadline; // of the write under way
+    uint64_t progress;      // bytes of a streamed body at which its deadline was set
+    uint64_t opened_at;
+    struct http_peer peer;
+    enum conn_state state;
+    uint32_t requests;
+    uint32_t dropped; // bytes in LINGER
+    uint8_t empty_lines;
+    bool ended; // the client sends no more
+    bool reading;
+    bool running;
+    bool is_ready;
+};
+
+enum tail_kind { TAIL_PLAIN, TAIL_CLOSE, TAIL_KEEP_ALIVE, TAIL_KINDS };
+
+struct http_server {
+    uv_loop_t *loop;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } listener;
+    uv_timer_t sweep;
+    uv_idle_t runner; // active while server->ready is not empty
+    struct http_limits limits;
+    struct http_counters counters;
+    struct http_callbacks callbacks;
+    void *app;
+    struct conn *idle, *busy, *ready;
+    struct conn *free_conns;
+    struct exchange *free_exchanges;
+    struct output *free_outputs;
+    uint32_t free_conn_count, free_exchange_count, free_output_count;
+    uint32_t conn_count, exchange_count, handles;
+    uint32_t conn_limit;
+    char tail_text[TAIL_KINDS][80]; // the end of every head: Date, Connection, the empty line
+    uint8_t tail_len[TAIL_KINDS];
+    uint64_t tail_until;
+    uint64_t drain_until;
+    char *unix_path; // removed at the end
+    uint64_t unix_inode;
+    bool is_unix;
+    bool stopping;
+    bool stopped;           // on_stopped has returned
+    bool waiting_to_accept; // a connection came for which there was no memory
+    void (*on_stopped)(void *context);
+    void *on_stopped_context;
+    char chunk[READ_CHUNK];
+};
+
+// listen.c
+int listen_start(struct http_server *server, const char *listen, char *ret_error, size_t error_size);
+void listen_retry(struct http_server *server);
+void listen_drain(struct http_server *server);
+void listen_forget(struct http_server *server);
+
+// server.c
+void server_handle_closed(uv_handle_t *handle); // for handles whose data is the server
+void server_check_stopped(struct http_server *server);
+// Runs the connection in the next turn of the loop.
+void server_ready(struct conn *conn);
+void server_not_ready(struct conn *conn);
+
+// conn.c
+struct conn *conn_take(struct http_server *server);
+void conn_put(struct conn *conn);
+void conn_open(struct conn *conn);
+void conn_run(struct conn *conn, struct bytes fresh);
+void conn_set_state(struct conn *conn, enum conn_state state);
+// The application has answered; on to what follows.
+void conn_answered(struct conn *conn);
+const char *conn_state_name(enum conn_state state);
+
+// linger.c
+// Answers with the outcome's error and closes; the request under way ends here.
+void conn_fail(struct conn *conn, enum outcome outcome, const char *detail);
+void conn_linger(struct conn *conn);
+void conn_close(struct conn *conn);
+void conn_on_deadline(struct conn *conn);
+
+// parse.c
+enum parse_state { PARSE_MORE, PARSE_WHOLE, PARSE_PAUSED, PARSE_BAD };
+enum outcome parse_head(struct exchange *exchange) MUST_CHECK;
+enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used);
+
+// exchange.c
+struct exchange *exchange_take(struct conn *conn);
+void exchange_put(struct exchange *exchange);
+void exchange_free_all(struct http_server *server);
+// Copies the whole head, so that it stays, and fills the request from it; false without memory.
+bool exchange_fill(struct exchange *exchange, struct bytes raw);
+// The client left an unanswered exchange: tells the application what it waits for.
+void exchange_abandon(struct exchange *exchange);
+
+// reply.c
+struct bytes reply_tail(struct exchange *exchange, bool close);
+void reply_head(struct exchange *exchange, const struct http_reply *reply, struct buffer *out);
+bool reply_has_body(const struct exchange *exchange, int status);
+void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bool without_body);
+// The exchange of an answer that is about to be written; NULL when nobody is there to read it.
+struct conn *reply_conn(struct exchange *exchange);
+void reply_done(struct exchange *exchange);
+
+// output.c
+struct buffer *output_open(struct conn *conn); // NULL without memory: the connection was closed
+size_t output_unsent(const struct conn *conn);
+void output_flush(struct conn *conn);
+void output_release(struct conn *conn);
+void output_free_all(struct http_server *server);

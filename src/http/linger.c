@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// How a connection ends: an error's answer, the last answer, the wait for the client to have read it, closing.
+// A socket closed with unread input resets, which may destroy the answer on its way: so the write side is shut, and
+// what the client still sends is dropped for a second or 64 kB.
+#include "http/http_inside.h"
+#include <utlist.h>
+
+void conn_fail(struct conn *conn, enum outcome outcome, const char *detail) {
+    struct exchange *exchange = conn->exchange;
+    bool without_body = exchange && exchange->head.is_head;
+    ++*(outcome == REQUEST_TIMEOUT ? conn->server->counters.timeouts : conn->server->counters.bad_requests);
+    conn_set_state(conn, CONN_LAST);
+    conn->exchange = NULL;
+    reply_error(conn, outcome, detail, without_body);
+    if (exchange)
+        exchange_abandon(exchange);
+}
+
+static void on_shutdown(uv_shutdown_t *shutdown, int status) {
+    (void)shutdown;
+    (void)status; // the connection closes by its deadline, or is closing already
+}
+
+void conn_linger(struct conn *conn) {
+    if (conn->ended || uv_shutdown(&conn->shutdown, &conn->uv.stream, on_shutdown) != 0) {
+        conn_close(conn);
+        return;
+    }
+    conn_set_state(conn, CONN_LINGER);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct conn *conn = handle->data;
+    struct http_server *server = conn->server;
+    struct exchange *exchange = conn->exchange;
+    DL_DELETE(server->busy, conn);
+    server_not_ready(conn);
+    output_release(conn);
+    conn->exchange = NULL;
+    server->conn_count--;
+    conn_put(conn);
+    if (exchange)
+        exchange_abandon(exchange);
+    server->handles--;
+    listen_retry(server);
+    server_check_stopped(server);
+}
+
+void conn_close(struct conn *conn) {
+    if (conn->state == CONN_CLOSING)
+        return;
+    conn_set_state(conn, CONN_CLOSING);
+    conn->reading = false;
+    --*conn->server->counters.connections_open;
+    uv_close(&conn->uv.handle, on_closed);
+}
+
+void conn_on_deadline(struct conn *conn) {
+    switch (conn->state) {
+    case CONN_HEAD:
+    case CONN_BODY:
+        if (conn->exchange->paused) { // it is not the client who is slow; http_resume sets a new one
+            conn->deadline = 0;
+            break;
+        }
+        conn_fail(conn, REQUEST_TIMEOUT, NULL);
+        server_ready(conn);
+        break;
+    case CONN_CLOSING:
+        break;
+    default:
+        conn_close(conn);
+        break;
+    }
+}

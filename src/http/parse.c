@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// llhttp, fed with a head that head.c has let through, then with the body: it decides framing and keep-alive.
+// No callback takes fields, so trailers are dropped by themselves. One parser an exchange; it is stopped at the
+// message's end (HPE_PAUSED), so what follows is never read as part of it.
+#include "http/http_inside.h"
+
+static int on_headers_complete(llhttp_t *parser) {
+    struct exchange *exchange = parser->data;
+    parser->upgrade = 0; // an Upgrade is ignored: the next request is HTTP/1.1 again
+    exchange->keep_alive = llhttp_should_keep_alive(parser);
+    return 0;
+}
+
+static int on_message_complete(llhttp_t *parser) {
+    struct exchange *exchange = parser->data;
+    exchange->whole = true;
+    return HPE_PAUSED;
+}
+
+static int stop(struct exchange *exchange, enum outcome outcome) {
+    exchange->outcome = outcome;
+    return HPE_USER;
+}
+
+static int on_gathered(struct exchange *exchange, struct bytes piece) {
+    if (exchange->body_decoded > exchange->plan.limit)
+        return stop(exchange, TOO_LARGE);
+    buffer_add_bytes(&exchange->body, piece);
+    return exchange->body.failed ? stop(exchange, OVERLOADED) : 0;
+}
+
+static int on_body(llhttp_t *parser, const char *at, size_t len) {
+    struct exchange *exchange = parser->data;
+    struct bytes piece = {at, len};
+    exchange->body_decoded += len;
+    if (exchange->answered || exchange->plan.kind == HTTP_BODY_REFUSE)
+        return 0;
+    if (exchange->plan.kind == HTTP_BODY_GATHER)
+        return on_gathered(exchange, piece);
+    exchange->server->callbacks.on_piece(&exchange->request, piece);
+    if (exchange->answered)
+        return stop(exchange, OK); // answered early: the rest is not wanted
+    return exchange->paused ? HPE_PAUSED : 0;
+}
+
+static const llhttp_settings_t settings = {
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_message_complete = on_message_complete,
+};
+
+static enum http_method method_of(uint8_t method) {
+    switch (method) {
+    case HTTP_GET:
+        return HTTP_METHOD_GET;
+    case HTTP_HEAD:
+        return HTTP_METHOD_HEAD;
+    case HTTP_POST:
+        return HTTP_METHOD_POST;
+    case HTTP_PUT:
+        return HTTP_METHOD_PUT;
+    case HTTP_DELETE:
+        return HTTP_METHOD_DELETE;
+    case HTTP_OPTIONS:
+        return HTTP_METHOD_OPTIONS;
+    default:
+        return HTTP_METHOD_OTHER;
+    }
+}
+
+enum outcome parse_head(struct exchange *exchange) {
+    llhttp_init(&exchange->parser, HTTP_REQUEST, &settings);
+    exchange->parser.data = exchange;
+    llhttp_errno_t error = llhttp_execute(&exchange->parser, exchange->head_raw.at, exchange->head_raw.len);
+    exchange->request.method = method_of(exchange->parser.method);
+    if (error == HPE_OK || (error == HPE_PAUSED && exchange->whole))
+        return OK;
+    // The version was checked before: a constant that does not fit is a method of another protocol (RTSP, ICY).
+    return error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT ? NOT_IMPLEMENTED : BAD_REQUEST;
+}
+
+// Chunk heads, extensions and trailers are invisible to us, so raw octets are counted. A stream may have many chunks:
+// an overhead of eight octets for each decoded one passes.
+static bool is_too_raw(const struct exchange *exchange) {
+    size_t raw = exchange->body_raw, decoded = exchange->body_decoded;
+    if (exchange->plan.kind == HTTP_BODY_GATHER && !exchange->answered)
+        return raw > exchange->plan.limit + BODY_SLACK;
+    if (exchange->plan.kind == HTTP_BODY_STREAM && !exchange->answered)
+        return raw > decoded && (raw - decoded) / 8 > decoded + BODY_SLACK / 8;
+    return raw > DISCARD_MOST;
+}
+
+enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used) {
+    llhttp_resume(&exchange->parser);
+    exchange->parsing = true;
+    llhttp_errno_t error = llhttp_execute(&exchange->parser, input.at, input.len);
+    exchange->parsing = false;
+    *ret_used = error == HPE_OK ? input.len : (size_t)(llhttp_get_error_pos(&exchange->parser) - input.at);
+    exchange->body_raw += *ret_used;
+    if (exchange->whole)
+        return PARSE_WHOLE;
+    if (error != HPE_OK && error != HPE_PAUSED) {
+        if (error != HPE_USER)
+            exchange->outcome = BAD_REQUEST;
+        return PARSE_BAD;
+    }
+    if (is_too_raw(exchange)) {
+        exchange->outcome = TOO_LARGE;
+        return PARSE_BAD;
+    }
+    return error == HPE_PAUSED ? PARSE_PAUSED : PARSE_MORE;
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// Answers: status line, fields, and the end of every head (Date, Connection), which is made once a second.
+#include "base/clock.h"
+#include "base/times.h"
+#include "http/http_inside.h"
+#include <assert.h>
+#include <stdio.h>
+
+struct status {
+    int code;
+    struct bytes line;
+};
+
+#define STATUS(code, reason)                                                                                           \
+    {                                                                                                                  \
+        code, {                                                                                                        \
+            "HTTP/1.1 " #code " " reason "\r\n", sizeof("HTTP/1.1 " #code " " reason "\r\n") - 1                       \
+        }                                                                                                              \
+    }
+static const struct status statuses[] = {
+    STATUS(200, "OK"),
+    STATUS(201, "Created"),
+    STATUS(202, "Accepted"),
+    STATUS(204, "No Content"),
+    STATUS(304, "Not Modified"),
+    STATUS(301, "Moved Permanently"),
+    STATUS(302, "Found"),
+    STATUS(303, "See Other"),
+    STATUS(307, "Temporary Redirect"),
+    STATUS(308, "Permanent Redirect"),
+    STATUS(400, "Bad Request"),
+    STATUS(401, "Unauthorized"),
+    STATUS(403, "Forbidden"),
+    STATUS(404, "Not Found"),
+    STATUS(405, "Method Not Allowed"),
+    STATUS(406, "Not Acceptable"),
+    STATUS(408, "Request Timeout"),
+    STATUS(409, "Conflict"),
+    STATUS(410, "Gone"),
+    STATUS(412, "Precondition Failed"),
+    STATUS(413, "Content Too Large"),
+    STATUS(414, "URI Too Long"),
+    STATUS(415, "Unsupported Media Type"),
+    STATUS(417, "Expectation Failed"),
+    STATUS(422, "Unprocessable Content"),
+    STATUS(429, "Too Many Requests"),
+    STATUS(431, "Request Header Fields Too Large"),
+    STATUS(500, "Internal Server Error"),
+    STATUS(501, "Not Implemented"),
+    STATUS(502, "Bad Gateway"),
+    STATUS(503, "Service Unavailable"),
+    STATUS(504, "Gateway Timeout"),
+    STATUS(505, "HTTP Version Not Supported"),
+    STATUS(507, "Insufficient Storage"),
+};
+
+static void add_status(struct buffer *out, int code) {
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        if (statuses[i].code == code) {
+            buffer_add_bytes(out, statuses[i].line);
+            return;
+        }
+    buffer_addf(out, "HTTP/1.1 %d Status\r\n", code);
+}
+
+// ---- The end of a head
+
+static const char *const tail_fields[TAIL_KINDS] = {
+    [TAIL_PLAIN] = "",
+    [TAIL_CLOSE] = "Connection: close\r\n",
+    [TAIL_KEEP_ALIVE] = "Connection: keep-alive\r\n",
+};
+
+static void renew_tails(struct http_server *server) {
+    int64_t now = clock_now_ms();
+    char date[30];
+    time_format_http(now, date);
+    for (int kind = 0; kind < TAIL_KINDS; kind++)
+        server->tail_len[kind] = (uint8_t)snprintf(server->tail_text[kind], sizeof server->tail_text[kind],
+                                                   "Date: %s\r\n%s\r\n", date, tail_fields[kind]);
+    server->tail_until = uv_now(server->loop) + 1000 - (uint64_t)(now % 1000);
+}
+
+static struct bytes tail(struct http_server *server, enum tail_kind kind) {
+    if (uv_now(server->loop) >= server->tail_until)
+        renew_tails(server);
+    return (struct bytes){server->tail_text[kind], server->tail_len[kind]};
+}
+
+// A body that nobody reads to its end closes the connection: a long one, or one whose sender waits for a 100.
+static bool leaves_body(const struct exchange *exchange) {
+    if (exchange->whole)
+        return false;
+    return exchange->plan.kind != HTTP_BODY_REFUSE || exchange->head.expect_continue || exchange->head.chunked ||
+           exchange->head.length > DISCARD_MOST;
+}
+
+struct bytes reply_tail(struct exchange *exchange, bool close) {
+    exchange->closes = close || !exchange->keep_alive || exchange->server->stopping || leaves_body(exchange);
+    if (exchange->closes)
+        return tail(exchange->server, TAIL_CLOSE);
+    return tail(exchange->server, exchange->head.version_1_0 ? TAIL_KEEP_ALIVE : TAIL_PLAIN);
+}
+
+// ---- Whole answers
+
+bool reply_has_body(const struct exchange *exchange, int status) {
+    return !exchange->head.is_head && status != 204 && status != 304;
+}
+
+void reply_head(struct exchange *exchange, const struct http_reply *reply, struct buffer *out) {
+    add_status(out, reply->status);
+    if (reply->media_type) {
+        buffer_add_bytes(out, BYTES("Content-Type: "));
+        buffer_add_bytes(out, bytes_of(reply->media_type));
+        buffer_add_bytes(out, BYTES("\r\n"));
+    }
+    buffer_add_bytes(out, reply->fields);
+    if (!exchange->streaming && reply->status != 204 && (reply->status != 304 || reply->media_type))
+        buffer_addf(out, "Content-Length: %zu\r\n", reply->media_type ? reply->body.len : 0);
+    if (exchange->chunking)
+        buffer_add_bytes(out, BYTES("Transfer-Encoding: chunked\r\n"));
+    buffer_add_bytes(out, reply_tail(exchange, reply->close));
+}
+
+struct conn *reply_conn(struct exchange *exchange) {
+    assert(exchange->given && !exchange->answered);
+    return exchange->conn && exchange->conn->state != CONN_CLOSING ? exchange->conn : NULL;
+}
+
+void reply_done(struct exchange *exchange) {
+    exchange->answered = true;
+    if (!exchange->conn)
+        exchange_put(exchange);
+    else if (exchange->conn->state != CONN_CLOSING) // else on_closed gives it back
+        conn_answered(exchange->conn);
+}
+
+void http_reply(struct http_request *request, const struct http_reply *reply) {
+    struct exchange *exchange = (struct exchange *)request;
+    struct conn *conn = reply_conn(exchange);
+    struct buffer *out = conn ? output_open(conn) : NULL;
+    assert(!exchange->streaming);
+    if (out) {
+        reply_head(exchange, reply, out);
+        if (reply->media_type && reply_has_body(exchange, reply->status))
+            buffer_add_bytes(out, reply->body);
+    }
+    reply_done(exchange);
+}
+
+void http_reply_made(struct http_request *request, struct bytes head, struct bytes body) {
+    struct exchange *exchange = (struct exchange *)request;
+    struct conn *conn = reply_conn(exchange);
+    struct buffer *out = conn ? output_open(conn) : NULL;
+    assert(!exchange->streaming);
+    if (out) {
+        buffer_add_bytes(out, head);
+        buffer_add_bytes(out, reply_tail(exchange, false));
+        if (!exchange->head.is_head)
+            buffer_add_bytes(out, body);
+    }
+    reply_done(exchange);
+}
+
+// The server's own error: the application renders its body.
+void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bool without_body) {
+    struct buffer body, *out = output_open(conn);
+    if (!out)
+        return;
+    buffer_init(&body, ERROR_BODY_MOST);
+    const char *type = conn->server->callbacks.render_error(outcome, detail, &body);
+    add_status(out, outcome_status(outcome));
+    buffer_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, body.failed ? 0 : body.len);
+    if (outcome_status(outcome) == 503)
+        buffer_add_bytes(out, BYTES("Retry-After: 1\r\n"));
+    buffer_add_bytes(out, tail(conn->server, TAIL_CLOSE));
+    if (!body.failed && !without_body)
+        buffer_add_bytes(out, buffer_bytes(&body));
+    buffer_release(&body);
+}
+
+bool http_client_gone(const struct http_request *request) {
+    const struct exchange *exchange = (const struct exchange *)request;
+    return !exchange->conn || exchange->conn->state == CONN_CLOSING;
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Percent-decoding, exactly once, and the walk over a query's parameters.
+#include "http/uri.h"
+
+static int hex_digit(char byte) {
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+static bool is_plain(struct bytes text, bool plus_is_space) {
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] == '%' || text.at[i] == '\0' || (plus_is_space && text.at[i] == '+'))
+            return false;
+    return true;
+}
+
+bool uri_decode(struct arena *arena, struct bytes text, bool plus_is_space, struct bytes *ret_text) {
+    if (is_plain(text, plus_is_space)) {
+        *ret_text = text;
+        return true;
+    }
+    char *to = arena_take(arena, text.len);
+    if (!to)
+        return false;
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.at[i];
+        if (byte == '%') {
+            int high = i + 2 < text.len ? hex_digit(text.at[i + 1]) : -1;
+            int low = i + 2 < text.len ? hex_digit(text.at[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return false;
+            byte = (char)(high << 4 | low);
+            i += 2;
+        } else if (byte == '+' && plus_is_space) {
+            byte = ' ';
+        }
+        if (byte == '\0')
+            return false;
+        to[len++] = byte;
+    }
+    *ret_text = (struct bytes){to, len};
+    return true;
+}
+
+bool query_next(struct bytes *rest, struct bytes *ret_name, struct bytes *ret_value) {
+    while (rest->len && rest->at[0] == '&')
+        *rest = (struct bytes){rest->at + 1, rest->len - 1};
+    if (!rest->len)
+        return false;
+    const char *end = memchr(rest->at, '&', rest->len);
+    struct bytes pair = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
+    *rest = (struct bytes){pair.at + pair.len, rest->len - pair.len};
+    const char *equals = memchr(pair.at, '=', pair.len);
+    size_t name_len = equals ? (size_t)(equals - pair.at) : pair.len;
+    *ret_name = (struct bytes){pair.at, name_len};
+    *ret_value = equals ? (struct bytes){equals + 1, pair.len - name_len - 1} : (struct bytes){"", 0};
+    return true;
+}
