@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A service whose processes may be killed one by one, and a client that tells what was acknowledged from what wasn't.
 
-The workers are children of a supervisor, which restarts them; its own projector is stopped (SIGSTOP), and the test
-runs projectors as children of its own: so they die and come back as fast as the test likes.
+Workers and projectors are children of the test, without a supervisor, so that they die and come back as fast as the
+test likes. (A child dies with the thread that started it: start those that are to stay from the main thread.)
 """
 import http.client
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -66,12 +65,12 @@ class FaultService:
 
     def __init__(self, server, **settings):
         self.port, self.ops_port = free_port(), free_port()
+        self.partitions = settings.get("partitions", self.partitions)
         self.settings = {
             "listen": f"127.0.0.1:{self.port}",
             "ops_listen": f"127.0.0.1:{self.ops_port}",
             "redis": f"redis://127.0.0.1:{server.port}",
             "partitions": self.partitions,
-            "workers": 2,
             "secret": "11" * 32,
             "hash_key": "22" * 32,
             "secret_key": SECRET_KEY,
@@ -82,80 +81,65 @@ class FaultService:
             "log_level": "warn",
             **settings,
         }
-        self.projectors = []
+        self.workers, self.projectors = [], []
 
     def __enter__(self):
         self.log = tempfile.TemporaryFile()
-        self.supervisor = self.start()
         try:
+            self.workers = [self.start("worker") for _ in range(2)]
             wait_until(self.is_ready, 20, "the service does not get ready")
-            for pid in self.children("projector"):
-                os.kill(pid, signal.SIGSTOP)
         except BaseException:
-            self.__exit__()
+            self.__exit__(True)
             raise
         return self
 
     def __exit__(self, *failure):
+        for worker in self.workers:
+            worker.terminate()
+        codes = [self.end(worker) for worker in self.workers]
         for projector in self.projectors:
             if projector.poll() is None:
                 projector.kill()
                 projector.wait()
-        if self.supervisor.poll() is None:
-            for pid in self.children("projector"):
-                os.kill(pid, signal.SIGCONT)
-            self.supervisor.terminate()
-        try:
-            status = self.supervisor.wait(timeout=30)
-        finally:
-            self.supervisor.kill()
-            self.log.seek(0)
-            text = self.log.read().decode(errors="replace")
-            self.log.close()
+        self.log.seek(0)
+        text = self.log.read().decode(errors="replace")
+        self.log.close()
         if failure and failure[0]:
             print(text[-4000:])
-        for report in ("Sanitizer", "runtime error", "Assertion"):
+            return
+        for report in ("Sanitizer", "runtime error", "Assertion", "handle is still open"):
             assert report not in text, text[-8000:]
-        assert status == 0, (status, text[-4000:])
+        assert set(codes) == {0}, (codes, text[-4000:])
 
-    def start(self, **environment):
+    @staticmethod
+    def end(process):
+        try:
+            return process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def start(self, role, **environment):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGED_")}
         named = {f"ENGAGED_{name.upper()}": str(value) for name, value in self.settings.items()}
-        return subprocess.Popen([PROGRAM], env={**os.environ, **named, **environment}, stderr=self.log)
+        environment = {**kept, **named, "ENGAGED_ROLE": role, **environment}
+        return subprocess.Popen([PROGRAM], env=environment, stderr=self.log)
 
     def start_projector(self, failpoint=None):
-        environment = {"ENGAGED_ROLE": "projector"}
-        if failpoint:
-            environment["ENGAGED_FAILPOINT"] = failpoint
-        projector = self.start(**environment)
+        environment = {"ENGAGED_FAILPOINT": failpoint} if failpoint else {}
+        projector = self.start("projector", **environment)
         self.projectors = [held for held in self.projectors if held.poll() is None] + [projector]
         return projector
 
-    def children(self, role):
-        """Process ids of the supervisor's children that have this role."""
-        found = []
-        for name in os.listdir("/proc"):
-            if not name.isdigit():
-                continue
-            try:
-                with open(f"/proc/{name}/stat", "rb") as stat:
-                    parent = int(stat.read().rsplit(b")", 1)[1].split()[1])
-                with open(f"/proc/{name}/environ", "rb") as environ:
-                    is_role = f"ENGAGED_ROLE={role}".encode() in environ.read().split(b"\0")
-            except (OSError, IndexError):
-                continue
-            if parent == self.supervisor.pid and is_role:
-                found.append(int(name))
-        return found
-
-    def kill_worker(self, dice):
-        workers = self.children("worker")
-        if workers:
-            os.kill(dice.choice(workers), signal.SIGKILL)
+    def kill_worker(self, number):
+        self.workers[number].kill()
+        self.workers[number].wait()
+        self.workers[number] = self.start("worker")
 
     def is_ready(self):
         try:
             return self.client().call("GET", "/readyz")[0] == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
 
     def client(self):
