@@ -101,6 +101,7 @@ class Item:
         with self.lock:
             self.votes.clear()
             self.views.clear()
+            self.sums.clear()
 
     def weigh(self, signal_number, when, sign):
         """Follows the largest sum there has been, for the tolerance."""
