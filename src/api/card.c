@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// The card's fields, its limits, and its members as JSON, ready to be sent out with every list.
+#include "api/card.h"
+#include "api/kinds.h"
+#include "base/json_out.h"
+
+enum { CARD_JSON_MAX = 32 << 10 };
+
+static const struct json_field base_fields[] = {
+    {.name = "views", .type = JSON_IN_COUNT, .offset = offsetof(struct card_body, base_views)},
+    {.name = "votes", .type = JSON_IN_COUNTS, .offset = offsetof(struct card_body, base_votes)},
+    {.name = NULL},
+};
+
+#define TEXT_FIELD(field, longest)                                                                                     \
+    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_body, field), .most = longest }
+#define CARD_FIELDS                                                                                                    \
+    TEXT_FIELD(title, CARD_TITLE_MAX), TEXT_FIELD(url, CARD_URL_MAX), TEXT_FIELD(image, CARD_URL_MAX),                 \
+        TEXT_FIELD(author, CARD_AUTHOR_MAX),                                                                           \
+        {.name = "categories",                                                                                         \
+         .type = JSON_IN_TEXTS,                                                                                        \
+         .offset = offsetof(struct card_body, categories),                                                             \
+         .least = 1,                                                                                                   \
+         .most = CARD_CATEGORY_MAX},                                                                                   \
+        {.name = "published_at",                                                                                       \
+         .type = JSON_IN_TIME,                                                                                         \
+         .offset = offsetof(struct card_body, published_at),                                                           \
+         .wrong = BAD_TIME},                                                                                           \
+    {                                                                                                                  \
+        .name = "base", .type = JSON_IN_OBJECT, .offset = offsetof(struct card_body, has_base), .fields = base_fields  \
+    }
+
+const struct json_field card_fields[] = {CARD_FIELDS, {.name = NULL}};
+
+const struct json_field card_line_fields[] = {{.name = "item",
+                                               .type = JSON_IN_TEXT,
+                                               .offset = offsetof(struct card_body, item),
+                                               .most = ITEM_ID_MAX,
+                                               .wrong = BAD_ITEM},
+                                              CARD_FIELDS,
+                                              {.name = NULL}};
+
+// Only what a page may link to: never a script.
+static bool url_sound(struct bytes url) {
+    bool absolute = bytes_starts(url, BYTES("https://")) || bytes_starts(url, BYTES("http://"));
+    bool rooted = url.len && url.at[0] == '/' && !bytes_starts(url, BYTES("//"));
+    return url.len == 0 || absolute || rooted;
+}
+
+static void add_text(struct json_out *json, const char *name, struct bytes text) {
+    if (!text.at)
+        return;
+    json_key(json, bytes_of(name));
+    json_text(json, text);
+}
+
+static void add_members(struct json_out *json, const struct card_body *body) {
+    add_text(json, "title", body->title);
+    add_text(json, "url", body->url);
+    add_text(json, "image", body->image);
+    if (body->categories.given) {
+        json_key(json, BYTES("categories"));
+        json_open(json, '[');
+        for (uint32_t i = 0; i < body->categories.count; i++)
+            json_text(json, body->categories.at[i]);
+        json_close(json, ']');
+    }
+    add_text(json, "author", body->author);
+    if (body->published_at.given) {
+        json_key(json, BYTES("published_at"));
+        json_time(json, body->published_at.unix_ms);
+    }
+}
+
+static struct bytes members_of(const struct card_body *body, struct arena *arena) {
+    struct buffer text;
+    buffer_init(&text, CARD_JSON_MAX);
+    struct json_out json = json_out_to(&text);
+    add_members(&json, body);
+    struct bytes copy = text.failed ? NO_BYTES : arena_copy(arena, buffer_bytes(&text));
+    buffer_release(&text);
+    return copy;
+}
+
+static struct bytes join_categories(const struct json_texts *categories, struct arena *arena) {
+    size_t len = 0;
+    char *at = arena_take(arena, JSON_LIST_MAX * (CARD_CATEGORY_MAX + 1));
+    if (!at)
+        return NO_BYTES;
+    for (uint32_t i = 0; i < categories->count; i++) {
+        if (i)
+            at[len++] = 0x1f;
+        memcpy(at + len, categories->at[i].at, categories->at[i].len);
+        len += categories->at[i].len;
+    }
+    return (struct bytes){at, len};
+}
+
+static enum outcome take_base(const struct card_body *body, const struct settings *settings, struct card *card) {
+    card->has_base = body->has_base;
+    card->base_views = body->base_views.value;
+    for (uint32_t i = 0; i < body->base_votes.count; i++) {
+        int kind = kind_index(settings, body->base_votes.names[i]);
+        if (kind < 0)
+            return UNKNOWN_KIND;
+        card->base_votes[kind] = body->base_votes.values[i];
+    }
+    return OK;
+}
+
+enum outcome card_make(const struct card_body *body, const struct settings *settings, struct arena *arena,
+                       struct card *ret_card, const char **ret_detail) {
+    struct card card = {.published_ms = body->published_at.given ? body->published_at.unix_ms : 0};
+    if (!url_sound(body->url) || !url_sound(body->image)) {
+        *ret_detail = url_sound(body->url) ? "image" : "url";
+        return BAD_FIELD;
+    }
+    enum outcome outcome = take_base(body, settings, &card);
+    if (outcome != OK)
+        return outcome;
+    card.json = members_of(body, arena);
+    card.categories = join_categories(&body->categories, arena);
+    if (!card.json.at || !card.categories.at)
+        return UNAVAILABLE;
+    *ret_card = card;
+    return OK;
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// POST events: NDJSON of views, votes and retractions, also back-dated, in any order. With ?wait=true the answer comes
+// when both projections have passed them.
+#include "api/json_in.h"
+#include "api/kinds.h"
+#include "api/lines.h"
+#include "base/clock.h"
+#include "model/keys.h"
+
+enum { AHEAD_MS = 60000, WAIT_MS = 30000 };
+
+struct event_body {
+    struct bytes type, item, visitor, kind;
+    struct json_time time;
+};
+
+static const struct json_field event_fields[] = {
+    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct event_body, type), .most = 16},
+    {.name = "item",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct event_body, item),
+     .most = ITEM_ID_MAX,
+     .wrong = BAD_ITEM},
+    {.name = "visitor",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct event_body, visitor),
+     .most = 1024,
+     .wrong = BAD_VISITOR},
+    {.name = "kind",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct event_body, kind),
+     .most = NAME_SIZE,
+     .wrong = UNKNOWN_KIND},
+    {.name = "time", .type = JSON_IN_TIME, .offset = offsetof(struct event_body, time), .wrong = BAD_TIME},
+    {.name = NULL},
+};
+
+// ---- A line
+
+static void on_event_vote(struct vote_call *vote) {
+    line_note(vote->context, partition_of(vote->item, keys_partitions()), vote->entry);
+    line_done(vote->context, vote->outcome);
+}
+
+static void on_event_view(struct view_call *view) {
+    line_note(view->context, partition_of(view->visitor, keys_partitions()), view->entry);
+    line_done(view->context, view->outcome);
+}
+
+struct event {
+    ref_t item, visitor;
+    struct bytes id;
+    int kind;
+    int64_t time_ms;
+};
+
+static enum outcome start_view(struct line *line, const struct event *event) {
+    struct call *call = line_call(line);
+    struct view_call *view = arena_take(&line->arena, sizeof *view);
+    if (!view)
+        return UNAVAILABLE;
+    *view = (struct view_call){.item = event->item,
+                               .visitor = event->visitor,
+                               .site = call->site,
+                               .id = event->id,
+                               .time_ms = event->time_ms,
+                               .on_done = on_event_view,
+                               .context = line};
+    store_view(call->api->store, view);
+    return OK;
+}
+
+static enum outcome start_vote(struct line *line, const struct event *event) {
+    struct call *call = line_call(line);
+    struct vote_call *vote = arena_take(&line->arena, sizeof *vote);
+    if (!vote)
+        return UNAVAILABLE;
+    *vote = (struct vote_call){.item = event->item,
+                               .visitor = event->visitor,
+                               .site = call->site,
+                               .id = event->id,
+                               .kind = event->kind,
+                               .time_ms = event->time_ms,
+                               .needs_card = strcmp(call->api->settings->unknown_items, "reject") == 0,
+                               .on_done = on_event_vote,
+                               .context = line};
+    store_vote(call->api->store, vote);
+    return OK;
+}
+
+static enum outcome start_unvote(struct line *line, const struct event *event) {
+    struct event retraction = *event;
+    retraction.kind = -1;
+    return start_vote(line, &retraction);
+}
+
+static const struct {
+    const char *name;
+    enum outcome (*start)(struct line *line, const struct event *event);
+} types[] = {{"view", start_view}, {"vote", start_vote}, {"unvote", start_unvote}};
+
+static enum outcome check(const struct line *line, const struct event_body *body, struct event *ret_event) {
+    struct call *call = line_call(line);
+    const struct api *api = call->api;
+    uint8_t id[VISITOR_ID_SIZE];
+    int64_t now = clock_now_ms();
+    int kind = body->kind.at ? kind_index(api->settings, body->kind) : 0;
+    if (!item_id_valid(body->item))
+        return BAD_ITEM;
+    if (kind < 0)
+        return UNKNOWN_KIND;
+    if (body->time.given && body->time.unix_ms > now + AHEAD_MS)
+        return BAD_TIME;
+    if (!body->visitor.at || door_visitor_text(call, body->visitor, id) != OK)
+        return BAD_VISITOR;
+    *ret_event = (struct event){.item = item_ref(api->hash_key, call->site, body->item),
+                                .visitor = visitor_ref(api->hash_key, call->site, id),
+                                .id = body->item,
+                                .kind = kind,
+                                .time_ms = body->time.given ? body->time.unix_ms : now};
+    return OK;
+}
+
+enum outcome event_line(struct line *line, struct bytes text) {
+    struct event_body body = {.type = NO_BYTES};
+    struct event event;
+    const char *detail;
+    enum outcome outcome = json_read(text, event_fields, true, &body, &line->arena, &detail);
+    if (outcome == OK)
+        outcome = check(line, &body, &event);
+    if (outcome != OK)
+        return outcome;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (bytes_eq(body.type, bytes_of(types[i].name)))
+            return types[i].start(line, &event);
+    return BAD_FIELD;
+}
+
+// ---- Waiting for the projections
+
+static void on_flushed(struct read_call *read, enum outcome outcome);
+static void on_projected(struct read_call *read, enum outcome outcome);
+
+static void on_lines(struct call *call) {
+    struct read_call *read = call->params.wait ? arena_take(call->request->arena, sizeof *read) : NULL;
+    if (!read) {
+        lines_answer(call);
+        return;
+    }
+    *read = (struct read_call){.on_done = on_flushed, .context = call};
+    store_flush(call->api->store, read);
+}
+
+static void on_flushed(struct read_call *read, enum outcome outcome) {
+    struct call *call = read->context;
+    if (outcome != OK) {
+        answer_error(call, outcome, "the events are accepted, their projection is not waited for");
+        return;
+    }
+    read->on_done = on_projected;
+    store_wait_projected(call->api->store, read, lines_entries(call), WAIT_MS);
+}
+
+static void on_projected(struct read_call *read, enum outcome outcome) {
+    struct call *call = read->context;
+    if (outcome == OK)
+        lines_answer(call);
+    else
+        answer_error(call, outcome, "the events are accepted, but not projected in time");
+}
+
+void events_start(struct call *call) {
+    lines_finish(call, on_lines);
+}

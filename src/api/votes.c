@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// POST and DELETE votes: one vote per visitor and item; again changes nothing, another kind moves it.
+#include "api/call.h"
+#include "api/json_in.h"
+#include "api/kinds.h"
+#include "base/clock.h"
+
+struct vote_body {
+    struct bytes kind, visitor;
+};
+
+static const struct json_field vote_fields[] = {
+    {.name = "kind",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct vote_body, kind),
+     .most = NAME_SIZE,
+     .wrong = UNKNOWN_KIND},
+    {.name = "visitor",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct vote_body, visitor),
+     .most = 1024,
+     .wrong = BAD_VISITOR},
+    {.name = NULL},
+};
+
+static const struct json_field unvote_fields[] = {
+    {.name = "visitor",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct vote_body, visitor),
+     .most = 1024,
+     .wrong = BAD_VISITOR},
+    {.name = NULL},
+};
+
+static void on_vote(struct vote_call *vote);
+
+// Whose vote, on what; the kind is the caller's.
+static enum outcome begin(struct call *call, const struct json_field *fields, struct vote_body *ret_body,
+                          struct vote_call **ret_vote) {
+    const struct api *api = call->api;
+    enum outcome outcome =
+        json_read(call->request->body, fields, call->keyed, ret_body, call->request->arena, &call->detail);
+    if (outcome == OK)
+        outcome = door_visitor(call, ret_body->visitor);
+    if (outcome != OK)
+        return outcome;
+    struct vote_call *vote = arena_take(call->request->arena, sizeof *vote);
+    if (!vote)
+        return UNAVAILABLE;
+    *vote = (struct vote_call){.item = item_ref(api->hash_key, call->site, call->item),
+                               .visitor = visitor_ref(api->hash_key, call->site, call->visitor.id),
+                               .site = call->site,
+                               .id = call->item,
+                               .kind = -1,
+                               .time_ms = clock_now_ms(),
+                               .needs_card = strcmp(api->settings->unknown_items, "reject") == 0,
+                               .on_done = on_vote,
+                               .context = call};
+    *ret_vote = vote;
+    return OK;
+}
+
+void vote_start(struct call *call) {
+    struct vote_body body = {.kind = NO_BYTES};
+    struct vote_call *vote = NULL;
+    enum outcome outcome = begin(call, vote_fields, &body, &vote);
+    if (outcome == OK) {
+        vote->kind = body.kind.at ? kind_index(call->api->settings, body.kind) : 0;
+        outcome = vote->kind < 0 ? UNKNOWN_KIND : OK;
+    }
+    if (outcome == OK)
+        store_vote(call->api->store, vote);
+    else
+        answer_error(call, outcome, call->detail);
+}
+
+void unvote_start(struct call *call) {
+    struct vote_body body = {.kind = NO_BYTES};
+    struct vote_call *vote = NULL;
+    enum outcome outcome = begin(call, unvote_fields, &body, &vote);
+    if (outcome == OK)
+        store_vote(call->api->store, vote);
+    else
+        answer_error(call, outcome, call->detail);
+}
+
+static void on_vote(struct vote_call *vote) {
+    struct call *call = vote->context;
+    const struct settings *settings = call->api->settings;
+    struct buffer body;
+    if (vote->outcome != OK) {
+        answer_error(call, vote->outcome, NULL);
+        return;
+    }
+    buffer_init(&body, 16 << 10);
+    struct json_out json = json_out_to(&body);
+    json_open(&json, '{');
+    json_key(&json, BYTES("item"));
+    json_text(&json, call->item);
+    json_key(&json, BYTES("votes"));
+    json_votes(&json, settings, vote->votes);
+    json_key(&json, BYTES("vote"));
+    if (vote->kind_now < 0)
+        json_null(&json);
+    else
+        json_text(&json, bytes_of(settings->kind_names[vote->kind_now]));
+    json_close(&json, '}');
+    answer_json(call, 200, &body);
+    buffer_release(&body);
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// A worker's process: store, serving and two listeners on one loop, until SIGTERM; then it drains.
+#include "api/api.h"
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "roles/roles.h"
+#include <signal.h>
+#include <uv.h>
+
+enum { ARENA_MOST = 1 << 20, OUTPUT_MOST = 1 << 20, SIGNAL_COUNT = 2, SERVER_COUNT = 2 };
+
+struct process {
+    uv_loop_t loop;
+    struct plan plan;
+    struct api api;
+    struct http_server *servers[SERVER_COUNT];
+    int servers_open;
+    uv_signal_t signals[SIGNAL_COUNT];
+    bool stopping;
+    int exit_code;
+};
+
+// ---- The end: listeners, then serving, then the store
+
+static void on_store_stopped(void *context) {
+    (void)context;
+}
+
+static void on_serve_stopped(void *context) {
+    struct process *process = context;
+    store_stop(process->api.store, on_store_stopped, process);
+}
+
+static void on_server_stopped(void *context) {
+    struct process *process = context;
+    if (--process->servers_open == 0)
+        serve_stop(process->api.serve, on_serve_stopped, process);
+}
+
+static void stop(struct process *process) {
+    if (process->stopping)
+        return;
+    process->stopping = true;
+    process->api.draining = true;
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        uv_close((uv_handle_t *)&process->signals[i], NULL);
+    for (int i = 0; i < SERVER_COUNT; i++)
+        http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
+                         process);
+}
+
+static void on_signal(uv_signal_t *signal, int number) {
+    if (number == SIGTERM) // SIGINT of a terminal reaches the whole group: the supervisor decides
+        stop(signal->data);
+}
+
+static void on_refused(void *context, const char *line) {
+    struct process *process = context;
+    log_error("%s", line);
+    process->exit_code = EXIT_REFUSED;
+    stop(process);
+}
+
+// ---- Start
+
+static struct http_limits limits_of(const struct settings *settings) {
+    return (struct http_limits){.connections = (uint32_t)settings->max_connections,
+                                .request_line = (uint32_t)settings->request_line_limit,
+                                .head = (uint32_t)settings->head_limit,
+                                .fields = (uint32_t)settings->field_limit,
+                                .arena = ARENA_MOST,
+                                .request_timeout_ms = (uint32_t)settings->request_timeout_ms,
+                                .idle_timeout_ms = (uint32_t)settings->idle_timeout_ms,
+                                .send_timeout_ms = (uint32_t)settings->send_timeout_ms,
+                                .output = OUTPUT_MOST};
+}
+
+static bool listen_on(struct process *process, int index, const char *address, const struct http_callbacks *callbacks) {
+    struct http_limits limits = limits_of(process->api.settings);
+    struct http_counters counters = {metric_cell(METRIC_CONNECTIONS_OPENED),
+                                     metric_cell(METRIC_CONNECTIONS_OPEN),
+                                     metric_cell(METRIC_CONNECTIONS_REFUSED),
+                                     metric_cell(METRIC_REQUESTS),
+                                     metric_cell(METRIC_BAD_REQUESTS),
+                                     metric_cell(METRIC_TIMEOUTS),
+                                     metric_cell(METRIC_BYTES_OUT)};
+    char error[256];
+    process->servers[index] =
+        http_server_start(&process->loop, address, &limits, &counters, callbacks, &process->api, error, sizeof error);
+    if (!process->servers[index])
+        log_error("%s", error);
+    process->servers_open += process->servers[index] != NULL;
+    return process->servers[index] != NULL;
+}
+
+static void answer_serve_error(struct http_request *request, enum outcome outcome) {
+    api_answer_error(request, outcome, NULL);
+}
+
+static void watch(struct process *process, int index, int number) {
+    uv_signal_init(&process->loop, &process->signals[index]);
+    process->signals[index].data = process;
+    uv_signal_start(&process->signals[index], on_signal, number);
+}
+
+static bool start(struct process *process, const struct role *role) {
+    const struct settings *settings = role->settings;
+    uv_loop_init(&process->loop);
+    process->api = (struct api){.settings = settings, .tokens = &role->tokens, .hash_key = &role->hash_key};
+    if (!plan_make(settings, &process->plan)) {
+        log_error("the rankings need more than %d half-lives", HALF_LIVES_MAX);
+        return false;
+    }
+    process->api.store = store_start(&process->loop, settings, &role->hash_key, on_refused, process);
+    process->api.serve = process->api.store ? serve_start(&process->loop, settings, &role->hash_key, &process->plan,
+                                                          process->api.store, answer_serve_error)
+                                            : NULL;
+    if (!process->api.serve) {
+        log_error("a worker does not start: no memory, or the address of Redis is not valid");
+        return false;
+    }
+    watch(process, 0, SIGTERM);
+    watch(process, 1, SIGINT);
+    return listen_on(process, 0, settings->listen, &api_public_callbacks) &&
+           listen_on(process, 1, settings->ops_listen, &api_ops_callbacks);
+}
+
+int worker_run(const struct role *role) {
+    struct process process = {.exit_code = 0};
+    if (!start(&process, role))
+        return 1;
+    uv_run(&process.loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&process.loop) != 0) {
+        log_error("a handle is still open at the end");
+        return 1;
+    }
+    return process.exit_code;
+}
