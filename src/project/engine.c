@@ -66,6 +66,7 @@ void engine_release(struct engine *engine) {
 void engine_forget(struct engine *engine) {
     engine->known = false;
     engine->refill.active = false;
+    engine->refill.began_ns = 0;
 }
 
 void engine_end(struct engine *engine, enum engine_failure failure) {
@@ -152,10 +153,10 @@ void engine_read_logs(struct engine *engine) {
 
 bool engine_wants_more(const struct engine *engine) {
     const struct batch *batch = &engine->batch;
-    if (batch->left || batch->flush || engine->refill.active)
+    if (batch->left || batch->flush || engine->refill.active || refill_is_due(engine))
         return true;
     for (uint32_t i = 0; i < engine->partitions; i++)
-        if (batch->read[i] >= entries_each(engine) || engine->refill.needed[i])
+        if (batch->read[i] >= entries_each(engine))
             return true;
     return false;
 }

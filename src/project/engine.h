@@ -38,6 +38,7 @@ struct refill {
     bool *running; // part of the scan under way
     uint32_t next; // partition that is being begun or ended
     bool active;
+    uint64_t began_ns; // the last one; 0: none, or it failed
     uint64_t cursor;
     uint64_t states; // seen by this scan
     struct target_call probe;
@@ -94,7 +95,8 @@ void engine_end(struct engine *engine, enum engine_failure failure);
 bool refill_init(struct engine *engine);
 void refill_release(struct engine *engine);
 void refill_note_plan(struct engine *engine, uint32_t partition, struct bytes plan);
-void refill_begin(struct engine *engine); // then engine_read_logs
+bool refill_is_due(const struct engine *engine);
+void refill_begin(struct engine *engine); // if one is due; then engine_read_logs
 void refill_scan(struct engine *engine);  // then engine_project
 bool refill_is_ending(const struct engine *engine);
 void refill_end(struct engine *engine); // then engine_end

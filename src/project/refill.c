@@ -5,11 +5,15 @@
 // It goes along with the normal steps: each reads some states by a cursor, and their items are touched without an event
 // in the same batch. A partition's plan is forgotten when it begins and stored when it ends, so that one that was
 // killed in the middle begins anew.
+#include "base/clock.h"
 #include "ops/log.h"
 #include "project/engine.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+// A scan over everything must not become the rule: a ranking at half its bound still fills every list.
+#define REFILL_PAUSE_NS (UINT64_C(60) * 1000 * 1000 * 1000)
 
 // A text of all that decides what stands in a ranking, as 16 hex digits.
 static void describe_plan(struct engine *engine) {
@@ -107,8 +111,10 @@ static void begin_next(struct engine *engine) {
     while (refill->next < engine->partitions && !refill->needed[refill->next])
         refill->next++;
     if (refill->next == engine->partitions) {
-        if (refill->active)
+        if (refill->active) {
+            refill->began_ns = clock_mono_ns();
             log_info("rankings are being refilled");
+        }
         engine_read_logs(engine);
         return;
     }
@@ -121,9 +127,16 @@ static void begin_next(struct engine *engine) {
     store_read_target(engine->store, &refill->probe);
 }
 
+bool refill_is_due(const struct engine *engine) {
+    const struct refill *refill = &engine->refill;
+    if (refill->active || (refill->began_ns != 0 && clock_mono_ns() - refill->began_ns < REFILL_PAUSE_NS))
+        return false;
+    return memchr(refill->needed, true, engine->partitions) != NULL;
+}
+
 void refill_begin(struct engine *engine) {
     struct refill *refill = &engine->refill;
-    if (refill->active) { // what is needed meanwhile waits for the next one
+    if (!refill_is_due(engine)) {
         engine_read_logs(engine);
         return;
     }
