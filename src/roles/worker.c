@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <uv.h>
 
-enum { ARENA_MOST = 1 << 20, OUTPUT_MOST = 1 << 20, SIGNAL_COUNT = 2, SERVER_COUNT = 2 };
+enum { ARENA_MOST = 1 << 20, OUTPUT_MOST = 1 << 20, WATCHED_COUNT = 2, SERVER_COUNT = 2 };
 
 struct process {
     uv_loop_t loop;
@@ -15,7 +15,7 @@ struct process {
     struct api api;
     struct http_server *servers[SERVER_COUNT];
     int servers_open;
-    uv_signal_t signals[SIGNAL_COUNT];
+    uv_signal_t signals[WATCHED_COUNT];
     bool stopping;
     int exit_code;
 };
@@ -42,7 +42,7 @@ static void stop(struct process *process) {
         return;
     process->stopping = true;
     process->api.draining = true;
-    for (int i = 0; i < SIGNAL_COUNT; i++)
+    for (int i = 0; i < WATCHED_COUNT; i++)
         uv_close((uv_handle_t *)&process->signals[i], NULL);
     for (int i = 0; i < SERVER_COUNT; i++)
         http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
