@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// Orders: the best of a ranking over all partitions, read at most once per refresh_interval whoever asks.
+#include "base/clock.h"
+#include "serve/serve_inside.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void order_free(struct order *order) {
+    HASH_DEL(order->serve->orders, order);
+    free(order->list);
+    free(order->text);
+    free(order);
+}
+
+static void keep_list(struct order *order, const struct ranked *list, size_t count) {
+    size_t size = 1, at = 0;
+    for (size_t i = 0; i < count; i++)
+        size += list[i].id.len;
+    struct ranked *copy = malloc((count + 1) * sizeof *copy);
+    char *text = malloc(size);
+    if (!copy || !text) {
+        free(copy);
+        free(text);
+        order->outcome = UNAVAILABLE;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        memcpy(text + at, list[i].id.at, list[i].id.len);
+        copy[i] = (struct ranked){{text + at, list[i].id.len}, list[i].value};
+        at += list[i].id.len;
+    }
+    free(order->list);
+    free(order->text);
+    order->list = copy;
+    order->text = text;
+    order->count = count;
+    kept_resize(order->serve, &order->kept, sizeof *order + count * sizeof *copy + size);
+}
+
+// ---- Refreshing
+
+static void on_top(struct read_call *call, const struct ranked *list, size_t count) {
+    struct order *order = call->context;
+    keep_list(order, list, count);
+}
+
+static void on_total(struct read_call *call, double total) {
+    struct order *order = call->context;
+    order->total = total;
+}
+
+static void refresh(struct order *order);
+
+// State is settled before those who wait are told; the order stays until all were.
+static void finish(struct order *order, enum outcome outcome) {
+    struct order_wait *waits = order->waits, *next;
+    bool good = outcome == OK && order->outcome == OK;
+    order->waits = order->later;
+    order->later = NULL;
+    order->good = good;
+    order->in_flight = order->waits != NULL;
+    if (order->waits)
+        refresh(order);
+    for (; waits; waits = next) {
+        next = waits->next;
+        waits->on_order(waits, good ? order : NULL);
+    }
+    order->kept.busy = order->in_flight;
+    kept_trim(order->serve);
+}
+
+static void on_total_done(struct read_call *call, enum outcome outcome) {
+    finish(call->context, outcome);
+}
+
+static void on_top_done(struct read_call *call, enum outcome outcome) {
+    struct order *order = call->context;
+    const struct plan *plan = order->serve->plan;
+    if (outcome != OK || order->ranking != &plan->rankings[plan->popular]) {
+        finish(order, outcome);
+        return;
+    }
+    order->call = (struct read_call){.on_done = on_total_done, .context = order};
+    store_read_site_total(order->serve->store, &order->call, order->site, on_total);
+}
+
+static void refresh(struct order *order) {
+    order->in_flight = order->kept.busy = true;
+    order->made_ms = uv_now(order->serve->loop);
+    order->outcome = OK;
+    order->call = (struct read_call){.on_done = on_top_done, .context = order};
+    store_read_top(order->serve->store, &order->call, order->site, order->ranking->name,
+                   order->has_category ? &order->category : NULL, ORDER_MOST, on_top);
+}
+
+// ---- Asking
+
+static struct order *order_find(struct serve *serve, ref_t site, const struct ranking *ranking, const ref_t *category) {
+    char key[sizeof((struct order *)NULL)->key];
+    struct order *order;
+    int len = snprintf(key, sizeof key, "%016" PRIx64 "%.*s", site, (int)ranking->name.len, ranking->name.at);
+    if (category)
+        len += snprintf(key + len, sizeof key - (size_t)len, ":%016" PRIx64, *category);
+    HASH_FIND_STR(serve->orders, key, order);
+    if (order || !(order = calloc(1, sizeof *order)))
+        return order;
+    memcpy(order->key, key, (size_t)len + 1);
+    order->serve = serve;
+    order->ranking = ranking;
+    order->site = site;
+    order->has_category = category != NULL;
+    order->category = category ? *category : 0;
+    order->kept.is_order = true;
+    order->kept.busy = true;
+    HASH_ADD_STR(serve->orders, key, order);
+    kept_add(serve, &order->kept, sizeof *order);
+    return order;
+}
+
+static bool is_fresh(const struct order *order) {
+    uint64_t age = uv_now(order->serve->loop) - order->made_ms;
+    return order->good && age < (uint64_t)order->serve->settings->refresh_interval_ms;
+}
+
+void order_get(struct serve *serve, ref_t site, const struct ranking *ranking, const ref_t *category,
+               struct order_wait *wait) {
+    struct order *order = order_find(serve, site, ranking, category);
+    if (!order) {
+        wait->on_order(wait, NULL);
+        return;
+    }
+    kept_use(serve, &order->kept);
+    if (is_fresh(order) && !order->in_flight) {
+        wait->on_order(wait, order);
+        order->kept.busy = order->in_flight;
+        return;
+    }
+    bool join = !order->in_flight || serve->settings->refresh_interval_ms > 0;
+    struct order_wait **list = join ? &order->waits : &order->later;
+    wait->next = *list;
+    *list = wait;
+    if (!order->in_flight)
+        refresh(order);
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// The room's entry points: a read that hits is one lookup of the raw target; any other becomes a question, its shelf is
+// found or made, and the shelf answers.
+#include "serve/serve_inside.h"
+#include <stdlib.h>
+
+enum { SWEEP_MS = 50, FIELDS_MOST = 512 };
+
+// ---- Start and stop
+
+static void on_sweep(uv_timer_t *timer) {
+    shelf_sweep(timer->data);
+}
+
+static void add_fields(struct serve *serve) {
+    const struct settings *settings = serve->settings;
+    buffer_init(&serve->fields, FIELDS_MOST);
+    buffer_addf(&serve->fields,
+                "Cache-Control: public, max-age=%lld, s-maxage=%lld, stale-while-revalidate=%lld, "
+                "stale-if-error=%lld\r\nAccess-Control-Allow-Origin: *\r\n",
+                (long long)settings->max_age, (long long)settings->shared_max_age,
+                (long long)settings->stale_while_revalidate, (long long)settings->stale_if_error);
+}
+
+struct serve *serve_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
+                          const struct plan *plan, struct store *store,
+                          void (*answer_error)(struct http_request *request, enum outcome outcome)) {
+    struct serve *serve = calloc(1, sizeof *serve);
+    if (!serve)
+        return NULL;
+    serve->loop = loop;
+    serve->settings = settings;
+    serve->hash_key = hash_key;
+    serve->plan = plan;
+    serve->store = store;
+    serve->answer_error = answer_error;
+    add_fields(serve);
+    uv_timer_init(loop, &serve->sweep);
+    serve->sweep.data = serve;
+    uv_timer_start(&serve->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    return serve;
+}
+
+static bool is_busy(const struct serve *serve) {
+    for (const struct kept *kept = serve->newest; kept; kept = kept->older)
+        if (kept->busy)
+            return true;
+    return serve->refreshes > 0;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct serve *serve = handle->data;
+    void (*on_stopped)(void *) = serve->on_stopped;
+    void *context = serve->stopped_context;
+    kept_drop_all(serve);
+    buffer_release(&serve->fields);
+    free(serve);
+    on_stopped(context);
+}
+
+// Every read of the store ends within redis_timeout, so this does.
+static void on_ending(uv_timer_t *timer) {
+    struct serve *serve = timer->data;
+    if (!is_busy(serve))
+        uv_close((uv_handle_t *)timer, on_closed);
+}
+
+void serve_stop(struct serve *serve, void (*on_stopped)(void *context), void *context) {
+    serve->on_stopped = on_stopped;
+    serve->stopped_context = context;
+    uv_timer_start(&serve->sweep, on_ending, 0, 10);
+}
+
+// ---- Reads
+
+bool serve_from_memory(struct serve *serve, struct http_request *request) {
+    struct alias *alias;
+    HASH_FIND(hh, serve->aliases, request->target.at, request->target.len, alias);
+    if (!alias)
+        return false;
+    shelf_answer(alias->shelf, request);
+    return true;
+}
+
+static void answer(struct serve *serve, struct http_request *request, const struct question *question,
+                   bool target_is_plain) {
+    struct shelf *shelf = shelf_get(serve, question);
+    if (!shelf) {
+        serve->answer_error(request, UNAVAILABLE);
+        return;
+    }
+    if (target_is_plain)
+        shelf_remember_target(shelf, request->target);
+    shelf_answer(shelf, request);
+}
+
+static struct question question_of(const struct recipe *recipe, const struct list_query *query) {
+    return (struct question){.recipe = recipe,
+                             .site = query->site,
+                             .category = query->category,
+                             .ids = query->exclude,
+                             .id_count = query->exclude_count,
+                             .limit = query->limit};
+}
+
+void serve_ranking(struct serve *serve, struct http_request *request, const struct list_query *query) {
+    struct question question = question_of(&recipe_ranking, query);
+    question.name = query->name;
+    question.ranking = plan_find(serve->plan, query->name);
+    if (question.ranking)
+        answer(serve, request, &question, query->target_is_plain);
+    else
+        serve->answer_error(request, UNKNOWN_RANKING);
+}
+
+void serve_related(struct serve *serve, struct http_request *request, const struct list_query *query) {
+    struct question question = question_of(&recipe_related, query);
+    question.name = query->item;
+    answer(serve, request, &question, query->target_is_plain);
+}
+
+void serve_item(struct serve *serve, struct http_request *request, struct bytes site, struct bytes id,
+                bool target_is_plain) {
+    struct question question = {.recipe = &recipe_item, .site = site, .ids = &id, .id_count = 1};
+    answer(serve, request, &question, target_is_plain);
+}
+
+void serve_items(struct serve *serve, struct http_request *request, struct bytes site, const struct bytes *ids,
+                 size_t count, bool target_is_plain) {
+    struct question question = {.recipe = &recipe_items, .site = site, .ids = ids, .id_count = count};
+    answer(serve, request, &question, target_is_plain);
+}
+
+void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site) {
+    struct question question = {.recipe = &recipe_rankings, .site = site};
+    answer(serve, request, &question, true);
+}
