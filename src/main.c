@@ -39,11 +39,11 @@ static void set_up_log(const struct settings *settings, const char *who) {
     log_setup(who, log_level_of(settings->log_level), strcmp(settings->log_format, "json") == 0);
 }
 
-// A child: dies with its supervisor, counts in its row, shares the clock.
+// A child: counts in its supervisor's memory, shares the clock.
 static int run_child(const struct role *role, const char *name) {
     static char who[32];
     const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD");
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "engaged");
     metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0);
     clock_share(metrics_clock_offset());
     snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");
@@ -67,7 +67,7 @@ static int run_service(int argc, char **argv) {
         return fail(error);
     const char *name = getenv("ENGAGED_ROLE");
     set_up_log(&settings, "supervisor");
-    int code = name ? run_child(&role, name) : supervisor_run(&role, directory[0] ? directory : NULL, argc, argv);
+    int code = name ? run_child(&role, name) : supervisor_run(&role, directory, argc, argv);
     settings_release(&settings);
     return code;
 }
@@ -85,6 +85,8 @@ static int print_config(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
+    if (getenv("ENGAGED_ROLE"))
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // dies with its supervisor: before anything that takes time
     if (!keyed_init())
         return fail("the system gives no random numbers");
     const char *first = argc > 1 ? argv[1] : "";

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ROWS = 1024, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is whole cache lines
+enum { ROWS = METRICS_ROWS, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is whole cache lines
 
 struct shared {
     int64_t clock_offset_ms;
@@ -34,7 +34,7 @@ static const struct {
 };
 
 int metrics_create(void) {
-    int fd = memfd_create("engaged-metrics", 0);
+    int fd = memfd_create("engaged-metrics", MFD_CLOEXEC);
     if (fd >= 0 && ftruncate(fd, sizeof(struct shared)) != 0) {
         close(fd);
         return -1;
@@ -62,10 +62,14 @@ uint64_t *metric_cell(enum metric metric) {
     return &cells[metric];
 }
 
+uint64_t metric_read(enum metric metric, unsigned row) {
+    return shared && row < ROWS ? __atomic_load_n(&shared->rows[row][metric], __ATOMIC_RELAXED) : 0;
+}
+
 static uint64_t sum_of(enum metric metric) {
     uint64_t sum = shared ? 0 : own_cells[metric];
     for (unsigned row = 0; shared && row < ROWS; row++)
-        sum += __atomic_load_n(&shared->rows[row][metric], __ATOMIC_RELAXED);
+        sum += metric_read(metric, row);
     return sum;
 }
 

@@ -25,6 +25,9 @@ static inline void metric_add(enum metric metric, uint64_t by) {
 static inline void metric_set(enum metric metric, uint64_t to) {
     *metric_cell(metric) = to;
 }
+enum { METRICS_ROWS = 1024 };
+// What the process of that row has counted.
+uint64_t metric_read(enum metric metric, unsigned row);
 // The gauges of a process that has ended are 0; its counters stay.
 void metrics_forget_gauges(unsigned row);
 // The whole of /metrics, all rows summed.

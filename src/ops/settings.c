@@ -104,6 +104,7 @@ static bool read_all(struct settings *settings, struct sources *sources) {
         return false;
     if (!read_environment(settings, sources) || !read_options(settings, sources))
         return false;
+    settings->config_file = sources->file;
     if (!settings_split_kinds(settings, why))
         return fail(sources, "settings", why);
     if (sources->file &&

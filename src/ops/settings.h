@@ -51,6 +51,7 @@ struct settings {
     uint32_t ranking_count;
     struct site_setting *site_list; // sorted by name
     uint32_t site_count;
+    const char *config_file; // as given; NULL: none. Lives as long as argv and the environment
 };
 
 // Reads all three sources. On failure: false and one line in `ret_error` that names the place ("--worker: no such

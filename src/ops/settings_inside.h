@@ -9,8 +9,9 @@ enum { WHY_SIZE = 256 };
 // Sets `name` (with '_') from text. False with the reason.
 bool value_set(struct settings *settings, const char *name, const char *text, char why[static WHY_SIZE]);
 bool value_exists(const char *name);
-bool value_is_switch(const char *name);
 void value_set_all_defaults(struct settings *settings);
+// "https://host[:port]", as browsers send it in Origin.
+bool origin_valid(const char *origin);
 // A key of a [ranking NAME] or [site NAME] section; the section is made when it is new.
 bool ranking_set(struct settings *settings, const char *section, const char *key, const char *text,
                  char why[static WHY_SIZE]);
@@ -20,6 +21,8 @@ bool site_set(struct settings *settings, const char *section, const char *key, c
 bool settings_split_kinds(struct settings *settings, char why[static WHY_SIZE]);
 // After all sources were read: what depends on several values. False with the reason.
 bool settings_finish(struct settings *settings, char why[static WHY_SIZE]);
+// The sections as a file would have them, on stdout.
+void settings_print_sections(const struct settings *settings);
 // Reads one half of a file: the values that stand before any section, or the sections.
 enum file_half { FILE_VALUES, FILE_SECTIONS };
 bool settings_read_file(struct settings *settings, const char *path, enum file_half half, char *ret_error,

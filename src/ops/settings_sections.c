@@ -149,7 +149,11 @@ static bool set_floor(struct settings *settings, struct ranking_setting *ranking
 
 static bool set_oldest_age(struct settings *settings, struct ranking_setting *ranking, const char *text) {
     (void)settings;
-    return duration_parse(bytes_of(text), &ranking->oldest_age_ms);
+    int64_t ms;
+    if (!duration_parse(bytes_of(text), &ms) || ms > 36500 * 24 * HOUR_MS)
+        return false;
+    ranking->oldest_age_ms = ms;
+    return true;
 }
 
 static const struct {
@@ -203,17 +207,17 @@ static struct site_setting *site_named(struct settings *settings, const char *na
     return site;
 }
 
-static bool origin_valid(const char *origin) {
+bool origin_valid(const char *origin) {
     const char *rest = strncmp(origin, "https://", 8) == 0  ? origin + 8
                        : strncmp(origin, "http://", 7) == 0 ? origin + 7
                                                             : "";
-    return *rest && strlen(origin) < 256 && !strchr(rest, '/');
+    return *rest && strlen(origin) < 256 && !strpbrk(rest, "/?# \t");
 }
 
+// Several lines add up: a line of the file is short.
 static bool set_origins(struct site_setting *site, const char *text, char why[static WHY_SIZE]) {
     char words[MAX_ORIGINS * 256], *rest = words;
     snprintf(words, sizeof words, "%s", text);
-    site->origin_count = 0;
     for (char *word; (word = strsep(&rest, " "));) {
         if (!*word)
             continue;
@@ -276,6 +280,28 @@ bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
     if (settings->head_limit < settings->request_line_limit)
         return fail(why, "head_limit: less than request_line_limit");
     return true;
+}
+
+static void print_ranking(const struct settings *settings, const struct ranking_setting *ranking) {
+    printf("\n[ranking %s]\ntype = %s\n", ranking->name, type_names[ranking->type].name);
+    if (ranking->type == RANKING_DECAYED || ranking->type == RANKING_RISING)
+        printf("half_life = %lldms\n", (long long)ranking->half_life_ms);
+    printf("votes =");
+    for (uint32_t kind = 0; kind < settings->kind_count; kind++)
+        printf(" %s:%g", settings->kind_names[kind], ranking->vote_weight[kind]);
+    printf("\nviews = %g\nfloor = %u\noldest_age = %lldms\n", ranking->view_weight, ranking->floor,
+           (long long)ranking->oldest_age_ms);
+}
+
+void settings_print_sections(const struct settings *settings) {
+    for (uint32_t i = 0; i < settings->ranking_count; i++)
+        print_ranking(settings, &settings->rankings[i]);
+    for (uint32_t i = 0; i < settings->site_count; i++) {
+        const struct site_setting *site = &settings->site_list[i];
+        printf("\n[site %s]\n%s", site->name, site->secret_key[0] ? "secret_key = (set)\n" : "");
+        for (uint32_t j = 0; j < site->origin_count; j++)
+            printf("origins = %s\n", site->origins[j]);
+    }
 }
 
 const struct site_setting *settings_site(const struct settings *settings, struct bytes name) {

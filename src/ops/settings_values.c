@@ -28,16 +28,6 @@ static const struct value values[] = {
 #include "ops/settings.def"
 };
 
-// Values that are one of a few words.
-static const struct {
-    const char *name, *words;
-} choices[] = {
-    {"sites", "any declared"},
-    {"log_level", "error warn info debug"},
-    {"log_format", "text json"},
-    {"unknown_items", "accept reject"},
-};
-
 static const struct value *find(const char *name) {
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         if (strcmp(values[i].name, name) == 0)
@@ -47,11 +37,6 @@ static const struct value *find(const char *name) {
 
 bool value_exists(const char *name) {
     return find(name) != NULL;
-}
-
-bool value_is_switch(const char *name) {
-    const struct value *value = find(name);
-    return value && value->type == VALUE_SWITCH;
 }
 
 // ---- Text to value
@@ -110,16 +95,90 @@ static bool set_scaled(struct settings *settings, const struct value *value, con
     return true;
 }
 
-static bool among(const char *name, const char *text, char why[static WHY_SIZE]) {
-    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
-        if (strcmp(choices[i].name, name) != 0)
+// ---- Texts of a certain form
+
+static bool is_word(const char *text, const char *words) {
+    char copy[64], *rest = copy;
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *word; (word = strsep(&rest, " "));)
+        if (strcmp(word, text) == 0)
+            return true;
+    return false;
+}
+
+static bool is_port(const char *text) {
+    unsigned long long port = 0;
+    return bytes_to_u64(bytes_of(text), 65535, &port) && port > 0;
+}
+
+// "fd:N" is what a supervisor tells its workers: a socket that it has opened for all of them.
+static bool is_listen(const char *text, const char *unused) {
+    (void)unused;
+    unsigned long long fd;
+    if (strncmp(text, "unix:", 5) == 0)
+        return text[5] != '\0' && strlen(text + 5) < 108;
+    if (strncmp(text, "fd:", 3) == 0)
+        return bytes_to_u64(bytes_of(text + 3), 1 << 20, &fd);
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon == text || !is_port(colon + 1))
+        return false;
+    return (text[0] == '[' && colon[-1] == ']') || memchr(text, ':', (size_t)(colon - text)) == NULL;
+}
+
+static bool is_redis(const char *text, const char *unused) {
+    (void)unused;
+    return strncmp(text, "embedded:", 9) == 0 || strncmp(text, "redis://", 8) == 0 || strncmp(text, "unix:", 5) == 0;
+}
+
+static bool is_hex_key(const char *text, const char *unused) {
+    (void)unused;
+    return *text == '\0' || (strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64);
+}
+
+// It comes back in a header field: no blanks, nothing outside ASCII.
+static bool is_bearer(const char *text, const char *unused) {
+    (void)unused;
+    for (; *text; text++)
+        if (*text < 0x21 || *text > 0x7e)
+            return false;
+    return true;
+}
+
+static bool is_origin(const char *text, const char *unused) {
+    (void)unused;
+    return *text == '\0' || origin_valid(text);
+}
+
+static const struct {
+    const char *name;
+    bool (*fits)(const char *text, const char *words);
+    const char *words, *form;
+} text_forms[] = {
+    {"listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
+    {"ops_listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
+    {"redis", is_redis, NULL, "embedded:DIR, redis://[user:password@]host:port[/db] or unix:PATH"},
+    {"secret", is_hex_key, NULL, "64 hex digits"},
+    {"secret_old", is_hex_key, NULL, "64 hex digits"},
+    {"hash_key", is_hex_key, NULL, "64 hex digits"},
+    {"secret_key", is_bearer, NULL, "of visible ASCII characters"},
+    {"public_url", is_origin, NULL, "https://host[:port]"},
+    {"sites", is_word, "any declared", "any or declared"},
+    {"log_level", is_word, "error warn info debug", "error, warn, info or debug"},
+    {"log_format", is_word, "text json", "text or json"},
+    {"unknown_items", is_word, "accept reject", "accept or reject"},
+};
+
+static bool is_secret(const char *name) {
+    return strncmp(name, "secret", 6) == 0 || strcmp(name, "hash_key") == 0;
+}
+
+// A refused secret is not repeated: the line goes to a log. Nor is an address of Redis, it may hold a password.
+static bool fits(const char *name, const char *text, char why[static WHY_SIZE]) {
+    bool hide = is_secret(name) || strcmp(name, "redis") == 0;
+    for (size_t i = 0; i < sizeof text_forms / sizeof *text_forms; i++) {
+        if (strcmp(text_forms[i].name, name) != 0 || text_forms[i].fits(text, text_forms[i].words))
             continue;
-        char words[64], *rest = words;
-        snprintf(words, sizeof words, "%s", choices[i].words);
-        for (char *word; (word = strsep(&rest, " "));)
-            if (strcmp(word, text) == 0)
-                return true;
-        snprintf(why, WHY_SIZE, "\"%.60s\" is none of: %s", text, choices[i].words);
+        snprintf(why, WHY_SIZE, hide ? "%.0snot %s" : "\"%.60s\" is not %s", text, text_forms[i].form);
         return false;
     }
     return true;
@@ -131,7 +190,7 @@ static bool set_text(struct settings *settings, const struct value *value, const
         snprintf(why, WHY_SIZE, "longer than %zu bytes", value->size - 1);
         return false;
     }
-    if (!among(value->name, text, why))
+    if (!fits(value->name, text, why))
         return false;
     memcpy((char *)settings + value->offset, text, strlen(text) + 1);
     return true;
@@ -196,10 +255,6 @@ static void print_scaled(enum value_type type, int64_t number) {
     printf("%lld\n", (long long)number);
 }
 
-static bool is_secret(const char *name) {
-    return strncmp(name, "secret", 6) == 0 || strcmp(name, "hash_key") == 0;
-}
-
 void settings_print_config(const struct settings *settings) {
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         const struct value *value = &values[i];
@@ -212,4 +267,5 @@ void settings_print_config(const struct settings *settings) {
         else
             print_scaled(value->type, *(const int64_t *)(const void *)at);
     }
+    settings_print_sections(settings);
 }

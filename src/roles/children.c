@@ -9,15 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, HEALTHY_MS = 10000, HANDOVER_MS = 1000 };
-enum { ROW_PROJECTOR = 1, ROW_WORKERS = 2 }; // of the metrics; two rows per worker, so that two generations overlap
+enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, HEALTHY_MS = 10000, HANDOVER_MS = 15000 };
+enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 2 + LISTENERS, MARKS = 3, MARK_SIZE = 64 };
 
 struct child {
     struct child *next;
     struct children *all;
+    const struct launch *launch;
     const char *role;
     char name[24];
-    unsigned row;
+    unsigned row; // of the metrics: no other child's as long as this one is in the list
     uv_process_t process;
     bool running, closing;
     bool retired; // not to be started again
@@ -26,11 +27,12 @@ struct child {
 
 struct children {
     uv_loop_t *loop;
-    struct children_plan plan;
+    struct launch *launch;
+    struct launch *next_launch; // of the generation that is to take over; NULL: none
     struct child *list;
     uv_timer_t tick;
-    unsigned generation;
-    uint64_t retire_at_ms, kill_at_ms; // 0: not under way
+    uint64_t give_up_at_ms; // with next_launch
+    uint64_t kill_at_ms;    // with stopping
     bool stopping, refused;
     void (*on_refused)(void *context);
     void *refused_context;
@@ -47,7 +49,8 @@ static void on_process_closed(uv_handle_t *handle) {
 
 static void note_end(struct child *child, int64_t status, int signal) {
     struct children *all = child->all;
-    if (status == EXIT_REFUSED && signal == 0 && !all->refused) {
+    bool is_refusal = status == EXIT_REFUSED && signal == 0;
+    if (is_refusal && child->launch == all->launch && !all->refused) {
         all->refused = true;
         all->on_refused(all->refused_context);
     } else if (!all->stopping && !child->retired) {
@@ -72,36 +75,42 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
 }
 
 // The environment of this process plus what makes it a child.
-static char **child_environment(const struct child *child, char texts[3][64]) {
+static char **child_environment(const struct child *child, char marks[MARKS][MARK_SIZE]) {
     extern char **environ;
-    size_t count = 0, kept = 0;
+    size_t count = 0;
     while (environ[count])
         count++;
-    char **environment = calloc(count + 4, sizeof *environment);
+    char **environment = calloc(count + MARKS + 1, sizeof *environment);
     if (!environment)
         return NULL;
-    for (size_t i = 0; i < count; i++)
-        environment[kept++] = environ[i];
-    snprintf(texts[0], 64, "ENGAGED_ROLE=%s", child->role);
-    snprintf(texts[1], 64, "ENGAGED_ROW=%u", child->row);
-    snprintf(texts[2], 64, "ENGAGED_METRICS_FD=3");
-    for (int i = 0; i < 3; i++)
-        environment[kept++] = texts[i];
+    memcpy(environment, environ, count * sizeof *environ);
+    snprintf(marks[0], MARK_SIZE, "ENGAGED_ROLE=%s", child->role);
+    snprintf(marks[1], MARK_SIZE, "ENGAGED_ROW=%u", child->row);
+    snprintf(marks[2], MARK_SIZE, "ENGAGED_METRICS_FD=%d", STANDARD_FILES);
+    for (int i = 0; i < MARKS; i++)
+        environment[count++] = marks[i];
     return environment;
 }
 
+static uv_stdio_container_t hand_over(int fd) {
+    uv_stdio_container_t file = {.flags = fd < 0 ? UV_IGNORE : UV_INHERIT_FD};
+    file.data.fd = fd;
+    return file;
+}
+
 static void start(struct child *child) {
-    char texts[3][64];
-    uv_stdio_container_t inherited[4] = {{.flags = UV_IGNORE},
-                                         {.flags = UV_INHERIT_FD, .data.fd = 1},
-                                         {.flags = UV_INHERIT_FD, .data.fd = 2},
-                                         {.flags = UV_INHERIT_FD, .data.fd = child->all->plan.metrics_fd}};
-    uv_process_options_t options = {.file = "/proc/self/exe",
-                                    .args = child->all->plan.argv,
-                                    .env = child_environment(child, texts),
+    char marks[MARKS][MARK_SIZE];
+    const struct launch *launch = child->launch;
+    uv_stdio_container_t files[FILES] = {hand_over(-1), hand_over(1), hand_over(2), hand_over(launch->files.metrics),
+                                         hand_over(launch->files.config)};
+    for (int i = 0; i < LISTENERS; i++)
+        files[FILES - LISTENERS + i] = hand_over(launch->files.listen[i]);
+    uv_process_options_t options = {.file = launch->program,
+                                    .args = launch->argv,
+                                    .env = child_environment(child, marks),
                                     .exit_cb = on_process_exit,
-                                    .stdio = inherited,
-                                    .stdio_count = 4};
+                                    .stdio = files,
+                                    .stdio_count = FILES};
     child->process.data = child;
     child->started_ms = uv_now(child->all->loop);
     int status = options.env ? uv_spawn(child->all->loop, &child->process, &options) : UV_ENOMEM;
@@ -111,35 +120,63 @@ static void start(struct child *child) {
         return;
     log_error("%s does not start: %s", child->name, uv_strerror(status));
     child->start_at_ms = child->started_ms + BACK_OFF_MOST_MS;
+    if (status == UV_ENOMEM && !options.env)
+        return; // libuv has not seen the handle
     child->closing = true;
     uv_close((uv_handle_t *)&child->process, on_process_closed);
 }
 
-static void add_child(struct children *all, const char *role, unsigned row, unsigned number) {
+// Rows outlive their processes, so the sums of a row that was used before go on.
+static unsigned free_row(const struct children *all) {
+    for (unsigned row = 1;; row++) {
+        bool taken = false;
+        for (const struct child *child = all->list; child; child = child->next)
+            taken = taken || child->row == row;
+        if (!taken)
+            return row;
+    }
+}
+
+static void add_child(struct children *all, const struct launch *launch, const char *role, unsigned number) {
     struct child *child = calloc(1, sizeof *child);
-    if (!child)
+    if (!child) {
+        log_error("%s[%u] does not start: no memory", role, number);
         return;
+    }
     child->all = all;
+    child->launch = launch;
     child->role = role;
-    child->row = row;
+    child->row = free_row(all);
     child->back_off_ms = BACK_OFF_LEAST_MS;
-    snprintf(child->name, sizeof child->name, "%s[%u]", role, number);
+    snprintf(child->name, sizeof child->name, "%s[%u]", role, child->row);
     child->next = all->list;
     all->list = child;
     start(child);
 }
 
-static void add_workers(struct children *all) {
-    for (unsigned i = 0; i < all->plan.workers; i++)
-        add_child(all, "worker", ROW_WORKERS + 2 * i + all->generation % 2, i + 1);
+static void add_generation(struct children *all, const struct launch *launch) {
+    add_child(all, launch, "projector", 1);
+    for (unsigned i = 0; i < launch->workers; i++)
+        add_child(all, launch, "worker", i + 1);
 }
 
 // ---- All of them
 
-static void signal_all(struct children *all, int signal, bool retired_only) {
+static void signal_retired(struct children *all, int signal) {
     for (struct child *child = all->list; child; child = child->next)
-        if (child->running && (child->retired || !retired_only))
+        if (child->running && child->retired)
             uv_process_kill(&child->process, signal);
+}
+
+// Those of one launch (NULL: all) are to end; the ones that retired earlier have had their signal.
+static void retire(struct children *all, const struct launch *launch) {
+    for (struct child *child = all->list; child; child = child->next) {
+        if (child->retired || (launch && child->launch != launch))
+            continue;
+        child->retired = true;
+        if (child->running)
+            uv_process_kill(&child->process, SIGTERM);
+    }
 }
 
 static void drop_retired(struct children *all) {
@@ -153,10 +190,41 @@ static void drop_retired(struct children *all) {
     }
 }
 
+// ---- From one generation to the next
+
+static bool all_ready(const struct children *all, const struct launch *launch) {
+    for (const struct child *child = all->list; child; child = child->next)
+        if (child->launch == launch && metric_read(METRIC_PROCESSES_READY, child->row) == 0)
+            return false;
+    return true;
+}
+
+static void hand_on(struct children *all, struct launch *from, struct launch *to) {
+    retire(all, from);
+    all->launch = to;
+    all->next_launch = NULL;
+    launch_free(from, to);
+}
+
+static void look_after_renewal(struct children *all, uint64_t now) {
+    if (!all->next_launch)
+        return;
+    if (all_ready(all, all->next_launch)) {
+        hand_on(all, all->launch, all->next_launch);
+        log_info("reload: the new processes have taken over");
+    } else if (now >= all->give_up_at_ms) {
+        hand_on(all, all->next_launch, all->launch);
+        log_error("reload: the new processes do not get ready; those before stay");
+    }
+}
+
+// ---- The clock
+
 static void on_tick_closed(uv_handle_t *handle) {
     struct children *all = handle->data;
     void (*on_stopped)(void *) = all->on_stopped;
     void *context = all->stopped_context;
+    launch_free(all->launch, NULL);
     free(all);
     on_stopped(context);
 }
@@ -169,52 +237,53 @@ static void on_tick(uv_timer_t *timer) {
         uv_close((uv_handle_t *)timer, on_tick_closed);
         return;
     }
-    if (all->kill_at_ms && now >= all->kill_at_ms)
-        signal_all(all, SIGKILL, true);
-    if (all->retire_at_ms && now >= all->retire_at_ms) {
-        all->retire_at_ms = 0;
-        signal_all(all, SIGTERM, true);
-    }
+    if (all->stopping && now >= all->kill_at_ms)
+        signal_retired(all, SIGKILL);
+    look_after_renewal(all, now);
     for (struct child *child = all->list; child; child = child->next)
         if (!child->running && !child->closing && !child->retired && now >= child->start_at_ms)
             start(child);
 }
 
-struct children *children_start(uv_loop_t *loop, const struct children_plan *plan, void (*on_refused)(void *context),
+// ---- Start, renewal, stop
+
+struct children *children_start(uv_loop_t *loop, struct launch *launch, void (*on_refused)(void *context),
                                 void *context) {
     struct children *all = calloc(1, sizeof *all);
     if (!all)
         return NULL;
     all->loop = loop;
-    all->plan = *plan;
+    all->launch = launch;
     all->on_refused = on_refused;
     all->refused_context = context;
     uv_timer_init(loop, &all->tick);
     all->tick.data = all;
     uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS);
-    add_child(all, "projector", ROW_PROJECTOR, 1);
-    add_workers(all);
+    add_generation(all, launch);
     return all;
 }
 
 // The projector is renewed too: it reads the rankings from the settings. Two at once are safe.
-void children_renew(struct children *children, unsigned workers) {
-    for (struct child *child = children->list; child; child = child->next)
-        child->retired = true;
-    children->generation++;
-    children->plan.workers = workers;
-    add_child(children, "projector", ROW_PROJECTOR, 1);
-    add_workers(children);
-    children->retire_at_ms = uv_now(children->loop) + HANDOVER_MS;
+bool children_renew(struct children *children, struct launch *launch) {
+    if (children->next_launch)
+        return false;
+    children->next_launch = launch;
+    children->give_up_at_ms = uv_now(children->loop) + HANDOVER_MS;
+    add_generation(children, launch);
+    return true;
 }
 
-void children_stop(struct children *children, uint64_t grace_ms, void (*on_stopped)(void *context), void *context) {
+const struct launch *children_launch(const struct children *children) {
+    return children->launch;
+}
+
+void children_stop(struct children *children, void (*on_stopped)(void *context), void *context) {
     children->stopping = true;
     children->on_stopped = on_stopped;
     children->stopped_context = context;
-    for (struct child *child = children->list; child; child = child->next)
-        child->retired = true;
-    children->kill_at_ms = uv_now(children->loop) + grace_ms;
-    signal_all(children, SIGTERM, true);
+    children->kill_at_ms = uv_now(children->loop) + children->launch->drain_timeout_ms + 1000;
+    retire(children, NULL);
+    if (children->next_launch)
+        hand_on(children, children->next_launch, children->launch);
     uv_timer_start(&children->tick, on_tick, 10, 10);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Start, adoption, restart and end of the embedded Redis.
 //
-// States: we hold the lock and a child runs; or we hold it and wait before the next attempt; or another holds it (an
-// orphan of a killed supervisor, or one that still runs) and we ask for the lock four times a second.
+// We own DIR and our child runs; or we own it and wait before the next attempt; or we own it and the Redis of a killed
+// owner still runs (adopted), and we ask for its lock four times a second; or another service owns DIR, and we ask for
+// that four times a second.
 #include "roles/embedded.h"
-#include "base/clock.h"
 #include "ops/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -14,20 +14,55 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 1024, TICK_MS = 250 };
+enum { PATH_SIZE = 1024, TICK_MS = 250, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, STOP_MOST_MS = 20000 };
+
+struct lock {
+    int fd;
+    bool held;
+};
 
 struct embedded {
     uv_loop_t *loop;
     char directory[512];
-    int lock;
-    bool holds_lock, running, closing, stopping;
+    struct lock owner;  // ours alone: who looks after the Redis
+    struct lock server; // the Redis inherits it: held as long as we or it live
+    bool running, closing, stopping;
+    uint64_t started_ms, start_at_ms, back_off_ms, kill_at_ms;
     uv_process_t process;
     uv_timer_t tick;
     void (*on_stopped)(void *context);
     void *context;
 };
+
+static void path_in(const struct embedded *embedded, const char *name, char path[static PATH_SIZE]) {
+    snprintf(path, PATH_SIZE, "%s/%s", embedded->directory, name);
+}
+
+// ---- The locks
+
+static int lock_open(const struct embedded *embedded, const char *name, struct lock *lock) {
+    char path[PATH_SIZE];
+    path_in(embedded, name, path);
+    lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return lock->fd < 0 ? -errno : 0;
+}
+
+static bool lock_take(struct lock *lock) {
+    if (!lock->held)
+        lock->held = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
+    return lock->held;
+}
+
+static void release(struct embedded *embedded) {
+    if (embedded->owner.fd >= 0)
+        close(embedded->owner.fd);
+    if (embedded->server.fd >= 0)
+        close(embedded->server.fd);
+    free(embedded);
+}
 
 // ---- The server
 
@@ -36,154 +71,189 @@ static void on_process_closed(uv_handle_t *handle) {
     embedded->closing = false;
 }
 
-static void close_process(struct embedded *embedded) {
-    embedded->running = false;
-    embedded->closing = true;
-    uv_close((uv_handle_t *)&embedded->process, on_process_closed);
-}
-
 static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     struct embedded *embedded = process->data;
+    uint64_t now = uv_now(embedded->loop);
+    if (now - embedded->started_ms > 2 * BACK_OFF_MOST_MS)
+        embedded->back_off_ms = BACK_OFF_LEAST_MS;
     if (!embedded->stopping)
-        log_error("embedded redis ended (status %d, signal %d), starting it again; see %s/redis.log", (int)status,
-                  signal, embedded->directory);
-    close_process(embedded);
+        log_error("the embedded Redis ended (%s %d), starting it again in %u ms; see %s/redis.log",
+                  signal ? "signal" : "status", signal ? signal : (int)status, (unsigned)embedded->back_off_ms,
+                  embedded->directory);
+    embedded->start_at_ms = now + embedded->back_off_ms;
+    embedded->back_off_ms *= 2;
+    if (embedded->back_off_ms > BACK_OFF_MOST_MS)
+        embedded->back_off_ms = BACK_OFF_MOST_MS;
+    embedded->running = false;
+    embedded->closing = true;
+    uv_close((uv_handle_t *)process, on_process_closed);
 }
 
-// `--dir` first: Redis goes there at once, so the other paths are relative to it.
-static int spawn(struct embedded *embedded) {
-    char *arguments[] = {"redis-server",
-                         "--dir",
-                         embedded->directory,
-                         "--port",
-                         "0",
-                         "--unixsocket",
-                         "redis.sock",
-                         "--unixsocketperm",
-                         "700",
-                         "--pidfile",
-                         "redis.pid",
-                         "--logfile",
-                         "redis.log",
-                         "--daemonize",
-                         "no",
-                         "--appendonly",
-                         "yes",
-                         "--appendfsync",
-                         "always",
-                         "--save",
-                         "",
-                         "--maxmemory-policy",
-                         "noeviction",
-                         "--hash-max-listpack-entries",
-                         "512",
-                         "--hash-max-listpack-value",
-                         "2048",
-                         NULL};
-    uv_stdio_container_t inherited[4] = {{.flags = UV_IGNORE},
-                                         {.flags = UV_IGNORE},
-                                         {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
-                                         {.flags = UV_INHERIT_FD, .data.fd = embedded->lock}};
+// `--dir` first: Redis goes there at once, so the other paths are relative to it. deploy/redis.conf has the reasons.
+static int spawn_on(struct embedded *embedded, int log_fd) {
+    char *arguments[] = {
+        // clang-format off
+        "redis-server",
+        "--dir", embedded->directory,
+        "--port", "0",
+        "--unixsocket", "redis.sock",
+        "--unixsocketperm", "700",
+        "--pidfile", "redis.pid",
+        "--logfile", "redis.log",
+        "--daemonize", "no",
+        "--appendonly", "yes",
+        "--appendfsync", "always",
+        "--save", "",
+        "--maxmemory-policy", "noeviction",
+        "--hash-max-listpack-entries", "512",
+        "--hash-max-listpack-value", "2048",
+        NULL,
+        // clang-format on
+    };
+    uv_stdio_container_t files[] = {{.flags = UV_IGNORE},
+                                    {.flags = UV_INHERIT_FD, .data.fd = log_fd},
+                                    {.flags = UV_INHERIT_FD, .data.fd = log_fd},
+                                    {.flags = UV_INHERIT_FD, .data.fd = embedded->server.fd}};
+    // Detached: a terminal's Ctrl-C must not end Redis before those who still write to it.
     uv_process_options_t options = {.file = arguments[0],
                                     .args = arguments,
                                     .exit_cb = on_process_exit,
-                                    .stdio = inherited,
-                                    .stdio_count = 4,
+                                    .stdio = files,
+                                    .stdio_count = sizeof files / sizeof *files,
                                     .flags = UV_PROCESS_DETACHED};
-    embedded->process.data = embedded;
     int status = uv_spawn(embedded->loop, &embedded->process, &options);
     embedded->running = status == 0;
-    if (status != 0)
-        close_process(embedded);
+    if (status == 0)
+        return 0;
+    embedded->closing = true;
+    uv_close((uv_handle_t *)&embedded->process, on_process_closed);
     return status;
 }
 
-// The server that another start left running; 0 when there is none to be found.
+// What Redis says before it has opened its log goes there too.
+static int spawn(struct embedded *embedded) {
+    char path[PATH_SIZE];
+    path_in(embedded, "redis.log", path);
+    int log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (log_fd < 0)
+        return -errno;
+    embedded->started_ms = uv_now(embedded->loop);
+    embedded->start_at_ms = embedded->started_ms + BACK_OFF_MOST_MS;
+    int status = spawn_on(embedded, log_fd);
+    close(log_fd);
+    return status;
+}
+
+static bool works_in(pid_t pid, const char *directory) {
+    char path[64];
+    struct stat its, ours;
+    snprintf(path, sizeof path, "/proc/%d/cwd", (int)pid);
+    return stat(path, &its) == 0 && stat(directory, &ours) == 0 && its.st_dev == ours.st_dev &&
+           its.st_ino == ours.st_ino;
+}
+
+// The server that an owner before us left running; 0 when there is none to be found. A number in a file may be another
+// process's by now: only one that works in DIR is meant.
 static pid_t adopted_pid(const struct embedded *embedded) {
-    char path[PATH_SIZE], name[32] = "";
+    char path[PATH_SIZE];
     int pid = 0;
-    snprintf(path, sizeof path, "%s/redis.pid", embedded->directory);
+    path_in(embedded, "redis.pid", path);
     FILE *file = fopen(path, "re");
     if (!file)
         return 0;
-    if (fscanf(file, "%d", &pid) != 1)
+    if (fscanf(file, "%d", &pid) != 1 || pid <= 1 || !works_in(pid, embedded->directory))
         pid = 0;
     fclose(file);
-    snprintf(path, sizeof path, "/proc/%d/comm", pid);
-    file = pid > 0 ? fopen(path, "re") : NULL;
-    if (!file)
-        return 0;
-    bool named = fgets(name, sizeof name, file) && strncmp(name, "redis-server", 12) == 0;
-    fclose(file);
-    return named ? pid : 0;
+    return pid;
 }
 
-// ---- The lock
-
-static bool take_lock(struct embedded *embedded) {
-    if (!embedded->holds_lock)
-        embedded->holds_lock = flock(embedded->lock, LOCK_EX | LOCK_NB) == 0;
-    return embedded->holds_lock;
+static void signal_server(struct embedded *embedded, int signal) {
+    pid_t pid = embedded->running ? embedded->process.pid : embedded->server.held ? 0 : adopted_pid(embedded);
+    if (pid > 0)
+        kill(pid, signal);
 }
+
+// ---- The clock
 
 static void on_tick_closed(uv_handle_t *handle) {
     struct embedded *embedded = handle->data;
     void (*on_stopped)(void *) = embedded->on_stopped;
     void *context = embedded->context;
-    close(embedded->lock);
-    free(embedded);
+    release(embedded);
     on_stopped(context);
+}
+
+// A Redis that does not end is killed: with `appendfsync always` nothing that was acknowledged is lost by that.
+static void look_after_stop(struct embedded *embedded, uint64_t now) {
+    if (!embedded->owner.held || (!embedded->running && lock_take(&embedded->server)))
+        uv_close((uv_handle_t *)&embedded->tick, on_tick_closed);
+    else if (now >= embedded->kill_at_ms)
+        signal_server(embedded, SIGKILL);
 }
 
 static void on_tick(uv_timer_t *timer) {
     struct embedded *embedded = timer->data;
-    if (embedded->running || embedded->closing)
+    uint64_t now = uv_now(embedded->loop);
+    if (embedded->closing)
         return;
-    bool free_now = take_lock(embedded);
-    if (embedded->stopping && free_now)
-        uv_close((uv_handle_t *)timer, on_tick_closed);
-    else if (!embedded->stopping && free_now)
+    if (embedded->stopping)
+        look_after_stop(embedded, now);
+    else if (!embedded->running && now >= embedded->start_at_ms && lock_take(&embedded->owner) &&
+             lock_take(&embedded->server))
         spawn(embedded);
 }
 
 // ---- Start and stop
 
-static int open_lock(const char *directory) {
-    char path[PATH_SIZE];
-    snprintf(path, sizeof path, "%s/lock", directory);
-    return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+static int start_or_adopt(struct embedded *embedded, const char **ret_what) {
+    *ret_what = embedded->directory;
+    int status = lock_open(embedded, "owner", &embedded->owner);
+    if (status == 0)
+        status = lock_open(embedded, "lock", &embedded->server);
+    if (status < 0)
+        return status;
+    bool owned = lock_take(&embedded->owner);
+    if (owned && lock_take(&embedded->server)) {
+        status = spawn(embedded);
+        *ret_what = status == UV_ENOENT ? "redis-server" : *ret_what;
+        return status;
+    }
+    log_info(owned ? "a Redis already runs in %s: adopted" : "another service looks after the Redis in %s: used",
+             embedded->directory);
+    return 0;
 }
 
 struct embedded *embedded_start(uv_loop_t *loop, const char *directory, char *ret_error, size_t error_size) {
+    const char *what;
     struct embedded *embedded = calloc(1, sizeof *embedded);
-    if (!embedded)
-        return NULL;
-    embedded->loop = loop;
-    embedded->process.data = embedded;
-    snprintf(embedded->directory, sizeof embedded->directory, "%s", directory);
-    embedded->lock = open_lock(directory);
-    int status = embedded->lock < 0 ? -errno : 0;
-    if (status == 0 && take_lock(embedded))
-        status = spawn(embedded);
-    else if (status == 0)
-        log_info("a Redis already runs in %s: adopted", directory);
-    if (status != 0) {
-        snprintf(ret_error, error_size, "embedded redis in %s: %s", directory, uv_strerror(status));
-        free(embedded);
+    if (!embedded) {
+        snprintf(ret_error, error_size, "no memory is left");
         return NULL;
     }
-    uv_timer_init(loop, &embedded->tick);
-    embedded->tick.data = embedded;
-    uv_timer_start(&embedded->tick, on_tick, TICK_MS, TICK_MS);
-    return embedded;
+    embedded->loop = loop;
+    embedded->process.data = embedded->tick.data = embedded;
+    embedded->owner.fd = embedded->server.fd = -1;
+    embedded->back_off_ms = BACK_OFF_LEAST_MS;
+    snprintf(embedded->directory, sizeof embedded->directory, "%s", directory);
+    int status = start_or_adopt(embedded, &what);
+    if (status == 0) {
+        uv_timer_init(loop, &embedded->tick);
+        uv_timer_start(&embedded->tick, on_tick, TICK_MS, TICK_MS);
+        return embedded;
+    }
+    snprintf(ret_error, error_size, "embedded Redis: %s: %s", what, uv_strerror(status));
+    while (embedded->closing)
+        uv_run(loop, UV_RUN_NOWAIT);
+    release(embedded);
+    return NULL;
 }
 
 void embedded_stop(struct embedded *embedded, void (*on_stopped)(void *context), void *context) {
     embedded->stopping = true;
     embedded->on_stopped = on_stopped;
     embedded->context = context;
-    pid_t pid = embedded->running ? embedded->process.pid : embedded->holds_lock ? 0 : adopted_pid(embedded);
-    if (pid > 0)
-        kill(pid, SIGTERM);
+    embedded->kill_at_ms = uv_now(embedded->loop) + STOP_MOST_MS;
+    if (embedded->owner.held)
+        signal_server(embedded, SIGTERM);
     uv_timer_start(&embedded->tick, on_tick, 10, 10);
 }

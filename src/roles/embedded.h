@@ -2,7 +2,8 @@
 // The embedded Redis: a redis-server of our own on a Unix socket in DIR, append-only, one per DIR.
 //
 // It inherits a lock on DIR/lock and outlives a crash of ours; a new start that finds the lock held adopts the running
-// one, and starts its own only once the lock is free. Two servers on one DIR would lose acknowledged writes.
+// one, and starts its own only once the lock is free. Two servers on one DIR would lose acknowledged writes. Of several
+// services on one DIR the first to come looks after the Redis (DIR/owner), the others only use it.
 #pragma once
 #include <stddef.h>
 #include <uv.h>
@@ -11,5 +12,6 @@ struct embedded;
 
 // Starts or adopts. NULL with one line in ret_error when the directory or redis-server is not usable.
 struct embedded *embedded_start(uv_loop_t *loop, const char *directory, char *ret_error, size_t error_size);
-// Shuts the server down (SIGTERM: it writes what is left) and waits for its end; then frees.
+// Shuts the server down (SIGTERM: it writes what is left) and waits for its end, unless another service looks after it;
+// then frees.
 void embedded_stop(struct embedded *embedded, void (*on_stopped)(void *context), void *context);

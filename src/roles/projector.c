@@ -2,6 +2,7 @@
 // The projector's process: a store and a projector on one loop, until SIGTERM.
 #include "project/projector.h"
 #include "ops/log.h"
+#include "ops/metrics.h"
 #include "roles/roles.h"
 #include <signal.h>
 #include <uv.h>
@@ -63,6 +64,7 @@ int projector_run(const struct role *role) {
     }
     watch(&process, 0, SIGTERM);
     watch(&process, 1, SIGINT);
+    metric_set(METRIC_PROCESSES_READY, 1);
     uv_run(&process.loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&process.loop) != 0) {
         log_error("a handle is still open at the end");

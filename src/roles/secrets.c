@@ -2,6 +2,7 @@
 // DIR/secrets holds two lines, "secret HEX" and "hash_key HEX". It is written once, whole, and never changed: under
 // another hash key every voter would be new.
 #include "roles/secrets.h"
+#include "store/address.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -92,6 +93,9 @@ bool role_prepare(struct role *role, struct settings *settings, char *ret_error,
         if (!from_directory(directory, settings, ret_error, error_size))
             return false;
     }
+    struct address address;
+    if (!address_parse(settings->redis, &address, ret_error, error_size))
+        return false;
     role->tokens.has_old = settings->secret_old[0] != '\0';
     return take_key("secret", settings->secret, &role->tokens.current, ret_error, error_size) &&
            take_key("hash_key", settings->hash_key, &role->hash_key, ret_error, error_size) &&

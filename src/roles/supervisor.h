@@ -3,5 +3,5 @@
 #pragma once
 #include "roles/roles.h"
 
-// Until SIGTERM or SIGINT. `directory`: of the embedded Redis, or NULL. SIGHUP reads the settings anew from `argv`.
+// Until SIGTERM or SIGINT. `directory`: of the embedded Redis; empty: none. SIGHUP reads the settings anew from `argv`.
 int supervisor_run(const struct role *role, const char *directory, int argc, char **argv);

@@ -5,7 +5,7 @@
 
 struct tool {
     const char *name, *help;
-    // Takes its own options off argv (they are not settings); false with a line in ret_error.
+    // Takes its own options off argv (they are not settings). The exit code.
     int (*run)(int argc, char **argv);
 };
 

@@ -121,8 +121,11 @@ static bool start(struct process *process, const struct role *role) {
     }
     watch(process, 0, SIGTERM);
     watch(process, 1, SIGINT);
-    return listen_on(process, 0, settings->listen, &api_public_callbacks) &&
-           listen_on(process, 1, settings->ops_listen, &api_ops_callbacks);
+    if (!listen_on(process, 0, settings->listen, &api_public_callbacks) ||
+        !listen_on(process, 1, settings->ops_listen, &api_ops_callbacks))
+        return false;
+    metric_set(METRIC_PROCESSES_READY, 1);
+    return true;
 }
 
 int worker_run(const struct role *role) {

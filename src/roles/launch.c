@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// The program, its arguments and its files are held open, so that all children of a generation are alike.
+#include "roles/launch.h"
+#include "http/http.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { FIRST_FILE = 3, FILE_CONFIG = 4, FILE_LISTEN = 5, ABOVE_CHILD_FILES = 16, ARGUMENTS_ADDED = 6 };
+
+static const char *const listen_options[LISTENERS] = {"--listen", "--ops-listen"};
+
+static const char *address_of(const struct settings *settings, int index) {
+    return index == 0 ? settings->listen : settings->ops_listen;
+}
+
+// ---- How many workers
+
+// The cgroup's quota in whole cores, rounded up; 0: none is set.
+static unsigned quota_cores(void) {
+    unsigned long long quota, period;
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!file)
+        return 0;
+    int found = fscanf(file, "%llu %llu", &quota, &period);
+    fclose(file);
+    return found == 2 && period ? (unsigned)((quota + period - 1) / period) : 0;
+}
+
+static unsigned worker_count(const struct settings *settings) {
+    cpu_set_t cores;
+    if (settings->workers)
+        return (unsigned)settings->workers;
+    unsigned count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? (unsigned)CPU_COUNT(&cores) : 1;
+    unsigned quota = quota_cores();
+    return quota && quota < count ? quota : count;
+}
+
+// ---- Files
+
+// Under a number that no file of a child has, and closed on exec: in the child only what is handed over is open.
+static int out_of_the_way(int fd) {
+    int moved = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_CHILD_FILES);
+    if (fd >= 0)
+        close(fd);
+    return moved;
+}
+
+// The program by its path, as an upgrade may have put another file there; what we run ourselves if that is gone.
+static int open_program(void) {
+    char path[4096];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[len < 0 ? 0 : len] = '\0';
+    int fd = len > 0 && access(path, X_OK) == 0 ? open(path, O_PATH | O_CLOEXEC) : -1;
+    return out_of_the_way(fd >= 0 ? fd : open("/proc/self/exe", O_PATH | O_CLOEXEC));
+}
+
+static int copy_of(const char *path) {
+    char block[4096];
+    size_t len;
+    bool whole = true;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -1;
+    int fd = memfd_create("engaged-config", MFD_CLOEXEC);
+    while (whole && (len = fread(block, 1, sizeof block, file)) > 0)
+        whole = fd >= 0 && write(fd, block, len) == (ssize_t)len;
+    whole = whole && !ferror(file);
+    fclose(file);
+    if (whole)
+        return out_of_the_way(fd);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool is_unix(const char *address) {
+    return strncmp(address, "unix:", 5) == 0;
+}
+
+// Workers share a port by SO_REUSEPORT, so two services could share one unnoticed: it is tried without.
+static bool open_listener(struct launch *launch, int index, const struct launch *before, char *ret_error, size_t size) {
+    const char *address = launch->address[index];
+    if (before && strcmp(before->address[index], address) == 0) {
+        int held = before->files.listen[index];
+        launch->files.listen[index] = held < 0 ? -1 : fcntl(held, F_DUPFD_CLOEXEC, ABOVE_CHILD_FILES);
+        return true;
+    }
+    int fd = http_socket_open(address, false, ret_error, size);
+    if (fd < 0)
+        return false;
+    if (is_unix(address)) {
+        launch->files.listen[index] = out_of_the_way(fd);
+        return true;
+    }
+    close(fd);
+    return true;
+}
+
+// ---- Arguments
+
+static bool add_arguments(struct launch *launch, int argc, char **argv) {
+    static char numbers[LISTENERS][8];
+    launch->argv = calloc((size_t)argc + ARGUMENTS_ADDED + 1, sizeof *launch->argv);
+    if (!launch->argv)
+        return false;
+    memcpy(launch->argv, argv, (size_t)argc * sizeof *argv);
+    if (launch->files.config >= 0) {
+        static char path[24];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", FILE_CONFIG);
+        launch->argv[argc++] = (char *)"--config";
+        launch->argv[argc++] = path;
+    }
+    for (int i = 0; i < LISTENERS; i++)
+        if (launch->files.listen[i] >= 0) {
+            snprintf(numbers[i], sizeof numbers[i], "fd:%d", FILE_LISTEN + i);
+            launch->argv[argc++] = (char *)listen_options[i];
+            launch->argv[argc++] = numbers[i];
+        }
+    return true;
+}
+
+// ---- All of it
+
+static bool fill(struct launch *launch, const struct settings *settings, int argc, char **argv,
+                 const struct launch *before, char *ret_error, size_t size) {
+    snprintf(ret_error, size, "no memory or no descriptors are left");
+    launch->program_fd = open_program();
+    snprintf(launch->program, sizeof launch->program, "/proc/self/fd/%d", launch->program_fd);
+    if (launch->program_fd < 0)
+        return false;
+    if (settings->config_file && (launch->files.config = copy_of(settings->config_file)) < 0) {
+        snprintf(ret_error, size, "%s: cannot be copied", settings->config_file);
+        return false;
+    }
+    for (int i = 0; i < LISTENERS; i++) {
+        snprintf(launch->address[i], sizeof launch->address[i], "%s", address_of(settings, i));
+        if (!open_listener(launch, i, before, ret_error, size))
+            return false;
+    }
+    launch->workers = worker_count(settings);
+    launch->drain_timeout_ms = (uint64_t)settings->drain_timeout_ms;
+    return add_arguments(launch, argc, argv);
+}
+
+struct launch *launch_new(const struct settings *settings, const char *directory, int metrics_fd, int argc, char **argv,
+                          const struct launch *before, char *ret_error, size_t error_size) {
+    struct launch *launch = calloc(1, sizeof *launch);
+    if (!launch) {
+        snprintf(ret_error, error_size, "no memory is left");
+        return NULL;
+    }
+    launch->files = (struct launch_files){metrics_fd, -1, {-1, -1}};
+    snprintf(launch->directory, sizeof launch->directory, "%s", directory);
+    if (fill(launch, settings, argc, argv, before, ret_error, error_size))
+        return launch;
+    launch_free(launch, before);
+    return NULL;
+}
+
+void launch_free(struct launch *launch, const struct launch *heir) {
+    for (int i = 0; i < LISTENERS; i++) {
+        if (launch->files.listen[i] < 0)
+            continue;
+        close(launch->files.listen[i]);
+        if (!heir || strcmp(heir->address[i], launch->address[i]) != 0)
+            unlink(launch->address[i] + 5);
+    }
+    if (launch->files.config >= 0)
+        close(launch->files.config);
+    if (launch->program_fd >= 0)
+        close(launch->program_fd);
+    free(launch->argv);
+    free(launch);
+}

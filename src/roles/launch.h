@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// What one generation of children is started with: all of it is fixed when the settings were read, so that a file that
+// is edited later, or is wrong, changes nothing for a child that has to be started again.
+#pragma once
+#include "ops/settings.h"
+
+enum { LISTENERS = 2 };
+
+// The descriptors that a child inherits, from 3 on; -1 where there is none.
+struct launch_files {
+    int metrics;
+    int config;            // a copy of the configuration file
+    int listen[LISTENERS]; // Unix sockets, which workers can't open each for itself
+};
+
+struct launch {
+    char program[32]; // /proc/self/fd/N: the program file as it is now
+    int program_fd;
+    char **argv; // ours, and after it what names the files above
+    struct launch_files files;
+    char address[LISTENERS][256]; // of listen and ops_listen
+    char directory[512];          // of the embedded Redis; empty: none
+    unsigned workers;
+    uint64_t drain_timeout_ms;
+};
+
+// `before`: the launch that this one follows, whose listeners it may take over, or NULL. NULL with one line in
+// ret_error: an address is taken, or something is missing.
+struct launch *launch_new(const struct settings *settings, const char *directory, int metrics_fd, int argc, char **argv,
+                          const struct launch *before, char *ret_error, size_t error_size);
+// Removes the files of Unix sockets that `heir` (may be NULL) has not taken over.
+void launch_free(struct launch *launch, const struct launch *heir);
