@@ -44,6 +44,7 @@ bool engine_init(struct engine *engine) {
     engine->trim = calloc(n, sizeof(*engine->trim));
     bool fits = engine->position && engine->stored && engine->trim;
     fits = batch_init(&engine->batch, n, engine->type->batch_bytes) && fits;
+    fits = cache_init(&engine->cache, n, engine->cache_bytes) && fits;
     fits = refill_init(engine) && fits;
     for (int i = 0; i < TARGETS_AT_ONCE; i++)
         fits = target_init(&engine->targets[i], engine) && fits;
@@ -58,6 +59,7 @@ void engine_release(struct engine *engine) {
         target_release(&engine->targets[i]);
     refill_release(engine);
     batch_release(&engine->batch);
+    cache_release(&engine->cache);
     free(engine->position);
     free(engine->stored);
     free(engine->trim);
@@ -65,6 +67,7 @@ void engine_release(struct engine *engine) {
 
 void engine_forget(struct engine *engine) {
     engine->known = false;
+    cache_forget_all(&engine->cache);
     engine->refill.active = false;
     engine->refill.began_ns = 0;
 }

@@ -7,6 +7,7 @@
 // of it has been applied. A write that another projector was quicker with makes it stand back for some seconds.
 // projector.c decides when a step begins; target.c does one partition; refill.c what a changed plan asks for.
 #pragma once
+#include "project/cache.h"
 #include "project/projection_type.h"
 #include "project/ref_index.h"
 
@@ -22,6 +23,9 @@ struct target {
     uint32_t chunk, chunk_end; // touches of the present chunk
     uint32_t chunk_items;      // most distinct items of a chunk: halved at each conflict
     struct ref_index items, sites;
+    ref_t *missing;          // items that are not in the cache …
+    uint32_t *missing_index; // … and their numbers among the chunk's
+    uint32_t missing_count, missing_room;
     struct target_call call;
     struct log_id *marks;      // as Redis has them, per source
     struct log_id *marks_seen; // as it had them before a conflict
@@ -50,7 +54,8 @@ struct engine {
     const struct plan *plan;
     struct store *store;
     uint32_t partitions;
-    uint32_t queue; // commands that the store takes at once
+    uint32_t queue;     // commands that the store takes at once
+    size_t cache_bytes; // for busy states
     // What the projector wants to know; each fires outside of any step's middle.
     void (*on_read)(struct engine *engine);                     // entries were read
     bool (*trim_below)(struct engine *engine, struct log_id *); // fills the array; false: nothing to trim
@@ -64,6 +69,7 @@ struct engine {
     struct log_id *stored;   // what Redis was told and has acknowledged
     struct log_id *trim;     // scratch of trimming
     struct batch batch;
+    struct cache cache;
     struct read_call call;
     struct target targets[TARGETS_AT_ONCE];
     uint32_t next_target; // partition to be taken up next

@@ -29,6 +29,9 @@ struct projection_type {
     void (*fold)(void *work, uint32_t index, uint32_t total, const struct touch *touch, double accept_ms,
                  struct commit *commit);
     bool (*write)(void *work, struct commit *commit);
+    // What Redis holds of the item after the commit; false: it must be read again. Views live until the next begin or
+    // describe. NULL: nothing of this projection is remembered.
+    bool (*describe)(void *work, uint32_t index, struct target_item *ret_item);
 };
 
 extern const struct projection_type sums_projection;

@@ -15,6 +15,7 @@ struct subject {
     double deleted_ms;
     struct placed_item placed; // but for sums and mode, filled when loaded
     struct place *before;
+    struct bytes site;
     struct sums sums;
 };
 
@@ -110,7 +111,7 @@ static bool load(void *context, uint32_t index, const struct target_item *item) 
     struct placed_item *placed = &subject->placed;
     *placed = (struct placed_item){.known = item->known, .published_ms = item->published_ms};
     subject->before = arena_take(&work->texts, work->plan->count * sizeof(*subject->before));
-    if (!subject->before || !copy_text(work, item->id, &placed->id) ||
+    if (!subject->before || !copy_text(work, item->id, &placed->id) || !copy_text(work, item->site, &subject->site) ||
         !copy_text(work, item->categories, &placed->categories))
         return false;
     if (item->known)
@@ -139,6 +140,7 @@ static void know(struct sums_work *work, struct subject *subject, struct bytes s
     if (subject->placed.id.len == 0) {
         subject->placed.site = site_ref(work->hash_key, site);
         subject->placed.id = id;
+        subject->site = site;
     }
 }
 
@@ -232,6 +234,21 @@ static bool write(void *context, struct commit *commit) {
     return !work->packed.failed;
 }
 
+static bool describe(void *context, uint32_t index, struct target_item *ret_item) {
+    struct sums_work *work = context;
+    struct subject *subject = &work->subjects[index];
+    if (!subject->usable || !subject->placed.known)
+        return false;
+    *ret_item = (struct target_item){.state = packed_state(work, &subject->sums),
+                                     .deleted_ms = subject->deleted_ms,
+                                     .known = true,
+                                     .id = subject->placed.id,
+                                     .site = subject->site,
+                                     .categories = subject->placed.categories,
+                                     .published_ms = subject->placed.published_ms};
+    return !work->packed.failed;
+}
+
 static bool touch_site(const struct secret_key *hash_key, const struct touch *touch, ref_t *ret_site) {
     if (touch->type != TOUCH_VIEW && touch->type != TOUCH_DELETE)
         return false;
@@ -297,4 +314,5 @@ const struct projection_type sums_projection = {
     .load_floor = load_floor,
     .fold = fold,
     .write = write,
+    .describe = describe,
 };

@@ -25,6 +25,8 @@ void target_release(struct target *target) {
         return;
     ref_index_release(&target->items);
     ref_index_release(&target->sites);
+    free(target->missing);
+    free(target->missing_index);
     free(target->marks);
     free(target->marks_seen);
     free(target->marks_new);
@@ -68,9 +70,70 @@ static bool cut_chunk(struct target *target) {
     return true;
 }
 
+// ---- What must be read of it
+
+static bool make_missing_room(struct target *target) {
+    uint32_t room = target->items.count;
+    if (room <= target->missing_room)
+        return true;
+    ref_t *refs = realloc(target->missing, room * sizeof(*refs));
+    target->missing = refs ? refs : target->missing;
+    uint32_t *numbers = realloc(target->missing_index, room * sizeof(*numbers));
+    target->missing_index = numbers ? numbers : target->missing_index;
+    target->missing_room = refs && numbers ? room : target->missing_room;
+    return refs && numbers;
+}
+
+static bool find_missing(struct target *target) {
+    target->missing_count = 0;
+    if (!make_missing_room(target))
+        return false;
+    for (uint32_t i = 0; i < target->items.count; i++) {
+        ref_t item = target->items.refs[i];
+        if (cache_find(&target->engine->cache, item))
+            continue;
+        target->missing[target->missing_count] = item;
+        target->missing_index[target->missing_count++] = i;
+    }
+    return true;
+}
+
+// Loads what was in the cache when the read began. False when that is not current any more: it must be read as well.
+static bool load_cached(struct target *target) {
+    struct cache *cache = &target->engine->cache;
+    uint32_t missing = 0;
+    cache_set_version(cache, target->partition, target->call.version, false);
+    for (uint32_t i = 0; i < target->items.count; i++) {
+        if (missing < target->missing_count && target->missing_index[missing] == i) {
+            missing++;
+            continue;
+        }
+        const struct target_item *held = cache_find(cache, target->items.refs[i]);
+        if (!held)
+            return false;
+        if (!target->engine->type->load(target->work, i, held))
+            target->failed = true;
+    }
+    return true;
+}
+
+// After our own commit the partition is as we have just written it.
+static void remember_chunk(struct target *target, uint64_t version) {
+    const struct projection_type *type = target->engine->type;
+    struct cache *cache = &target->engine->cache;
+    cache_set_version(cache, target->partition, version, true);
+    for (uint32_t i = 0; type->describe && i < target->items.count; i++) {
+        struct target_item item;
+        if (type->describe(target->work, i, &item))
+            cache_put(cache, target->items.refs[i], &item);
+        else
+            cache_drop(cache, target->items.refs[i]);
+    }
+}
+
 static void on_item(struct target_call *call, size_t index, const struct target_item *item) {
     struct target *target = call->context;
-    if (!target->engine->type->load(target->work, (uint32_t)index, item))
+    if (!target->engine->type->load(target->work, target->missing_index[index], item))
         target->failed = true;
 }
 
@@ -90,7 +153,7 @@ static void on_target_read(struct target_call *call, enum outcome outcome);
 static void read_chunk(struct target *target) {
     const struct projection_type *type = target->engine->type;
     target->failed = false;
-    if (!cut_chunk(target) ||
+    if (!cut_chunk(target) || !find_missing(target) ||
         !type->begin(target->work, target->items.refs, target->items.count, target->sites.refs, target->sites.count)) {
         log_error("%s: no memory for a chunk", type->name);
         end_target(target, FAILED);
@@ -98,8 +161,8 @@ static void read_chunk(struct target *target) {
     }
     target->call = (struct target_call){.projection = type->projection,
                                         .partition = target->partition,
-                                        .items = target->items.refs,
-                                        .item_count = target->items.count,
+                                        .items = target->missing,
+                                        .item_count = target->missing_count,
                                         .sites = target->sites.refs,
                                         .site_count = target->sites.count,
                                         .on_item = on_item,
@@ -187,6 +250,7 @@ static void on_committed(void *context, const struct commit_result *result) {
         return;
     }
     metric_add(engine->type->commits, 1);
+    remember_chunk(target, result->version);
     if (result->refill)
         engine->refill.needed[target->partition] = true;
     if (engine->running > 1)
@@ -242,6 +306,8 @@ static void on_target_read(struct target_call *call, enum outcome outcome) {
         end_target(target, NO_FAILURE);
     else if (conflict && overtaken(target))
         end_target(target, OVERTAKEN);
-    else
+    else if (load_cached(target))
         commit_chunk(target);
+    else
+        read_chunk(target);
 }
