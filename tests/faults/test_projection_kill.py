@@ -288,7 +288,7 @@ def as_weight(log2_sum, life):
 def read_items(redis):
     """{id: (key's tag, reference, packed sums)} of all items that Redis knows."""
     found = {}
-    for key in redis.scan_iter(match="{e*}i*", count=1000):
+    for key in redis.scan_iter(match="{e*}i" + 16 * "?", count=1000):
         tag, ref = key.split(b"}i")
         name = redis.hget(key, "id")
         found[name.decode()] = tag, ref, redis.get(tag + b"}s" + ref)
@@ -339,7 +339,7 @@ def check_popularity(redis, world, clients, held):
             standing[member.decode()] = -score
     assert standing == expected
     total_count, total = 0, 0.0
-    for key in redis.scan_iter(match="{e*}t*", count=1000):
+    for key in redis.scan_iter(match="{e*}t" + 16 * "?", count=1000):
         count, sums = unpack_sums(redis.get(key))[VIEWS]
         total_count += count
         total += as_weight(sums[life], life)
@@ -431,7 +431,7 @@ def find_lives(redis, service):
     projector = service.start_projector()
     end = time.time() + 20
     while not LIVES and time.time() < end:
-        for key in redis.scan_iter(match="{e*}s*"):
+        for key in redis.scan_iter(match="{e*}s" + 16 * "?"):
             LIVES[:] = unpack_sums(redis.get(key))[VIEWS][1]
         time.sleep(0.02)
     projector.terminate()
