@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""make check: the rules of CONTRIBUTING.md that can be proved, in seconds. Each rule is a function that yields faults.
+
+`check.py FOLDER` looks at another tree: test_check.py plants violations in a copy.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+
+RANK = {"base": 0, "model": 1, "ops": 1, "store": 2, "http": 2, "serve": 3, "project": 3, "api": 4, "roles": 5}
+# Of the same rank, one may not know the other; store may read settings and model, as any room to the left.
+THIRD_PARTY = {
+    "uv.h": ("src/store/", "src/http/", "src/serve/", "src/project/", "src/roles/"),
+    "hiredis/": ("src/store/",),
+    "llhttp.h": ("src/http/",),
+    "jansson.h": ("src/api/json_in.c",),
+    "sodium.h": ("src/base/keyed.c",),
+    "ini.h": ("src/ops/",),
+    "zlib.h": ("src/http/",),
+}
+LINES_MOST = 450
+
+
+def sources(suffixes=(".c", ".h")):
+    return sorted(f for f in glob.glob("src/**/*", recursive=True) if f.endswith(suffixes))
+
+
+def includes(path):
+    with open(path, encoding="utf-8") as file:
+        return re.findall(r'^#include ["<]([^">]+)[">]', file.read(), re.M)
+
+
+def room_of(path):
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 else "main"
+
+
+def check_direction():
+    for path in sources():
+        mine = room_of(path)
+        for included in includes(path):
+            theirs = included.split("/")[0] if "/" in included else None
+            if theirs not in RANK or mine in ("main", theirs):
+                continue
+            if RANK[theirs] >= RANK[mine]:
+                yield f"{path}: includes {included}, which is not to the left"
+
+
+def check_cycles():
+    graph = {p[4:]: [i for i in includes(p) if os.path.exists("src/" + i)] for p in sources((".h",))}
+    done, path = set(), []
+
+    def visit(node):
+        if node in path:
+            return [" -> ".join(path[path.index(node):] + [node])]
+        if node in done:
+            return []
+        done.add(node)
+        path.append(node)
+        found = [cycle for following in graph.get(node, []) for cycle in visit(following)]
+        path.pop()
+        return found
+
+    for node in graph:
+        for cycle in visit(node):
+            yield f"include cycle: {cycle}"
+
+
+def check_third_party():
+    for path in sources():
+        for included in includes(path):
+            for header, rooms in THIRD_PARTY.items():
+                named = included.startswith(header) if header.endswith("/") else included == header
+                if named and not path.startswith(rooms):
+                    yield f"{path}: includes <{included}>, which keeps to {', '.join(rooms)}"
+
+
+def check_headers_alone():
+    flags = subprocess.run(["pkg-config", "--cflags", "libuv", "hiredis"], stdout=subprocess.PIPE, text=True).stdout
+    command = ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Isrc", "-isystem", "/usr/share/include/llhttp", "-fsyntax-only",
+               *flags.split(), "-x", "c", "-"]
+    for path in sources((".h",)):
+        done = subprocess.run(command, input=f'#include "{path[4:]}"\n', stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            yield f"{path}: does not compile alone: {done.stderr.splitlines()[0]}"
+
+
+def check_format():
+    done = subprocess.run(["clang-format", "--dry-run", "-Werror", *sources()], stderr=subprocess.PIPE, text=True)
+    for line in done.stderr.splitlines():
+        if "error:" in line:
+            yield line
+
+
+def check_opening():
+    for path in sources((".c", ".h")) + sorted(glob.glob("lua/*.lua") + glob.glob("tests/**/*.py", recursive=True)):
+        with open(path, encoding="utf-8") as file:
+            head = [file.readline() for _ in range(3)]
+        if not path.endswith(".lua") and not any("SPDX-License-Identifier: MIT" in line for line in head):
+            yield f"{path}: no SPDX line at its head"
+
+
+def check_scripts():
+    for path in glob.glob("lua/*.lua"):
+        with open(path, encoding="utf-8") as file:
+            head = re.match(r"(--.*\n)+\n?(--.*\n)*", file.read())
+        for word in ("KEYS", "ARGV", "Reply"):
+            if not head or word not in head.group(0):
+                yield f"{path}: its head block does not name {word}"
+
+
+def check_lengths():
+    for path in sources():
+        with open(path, encoding="utf-8") as file:
+            count = sum(1 for _ in file)
+        if count > LINES_MOST:
+            yield f"{path}: {count} lines, over {LINES_MOST}"
+
+
+def table(path, pattern):
+    with open(path, encoding="utf-8") as file:
+        return re.findall(pattern, file.read(), re.M)
+
+
+def check_documents():
+    with open("README.md", encoding="utf-8") as file:
+        readme = file.read()
+    with open("deploy/engaged.conf", encoding="utf-8") as file:
+        configuration = file.read()
+    for name in table("src/ops/settings.def", r"^(?:TEXT|NUMBER|DURATION|SIZE|SWITCH)\((\w+)"):
+        if not re.search(rf"^#? ?{name} =", configuration, re.M):
+            yield f"deploy/engaged.conf: setting {name} is missing"
+    for status, code in table("src/base/outcomes.def", r'^OUTCOME\(\w+, (\d+), "(\w+)"'):
+        if code != "ok" and f"| `{code}` | {status} |" not in readme:
+            yield f"README.md: outcome {code} ({status}) is missing"
+    for name in set(table("src/ops/metrics.def", r'^METRIC\(\w+, \w+, "(\w+)"')):
+        if f"`{name}`" not in readme:
+            yield f"README.md: metric {name} is missing"
+    for method, pattern in table("src/api/routes.def", r'^ROUTE\((\w+), "([^"]+)"'):
+        shown = pattern.replace("{name}", "{ranking}")
+        if f"`{method} {shown}`" not in readme:
+            yield f"README.md: {method} {shown} is missing"
+
+
+CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
+          check_scripts, check_lengths, check_documents]
+
+
+def main():
+    os.chdir(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+    faults = [f"{check.__name__[6:]}: {fault}" for check in CHECKS for fault in check()]
+    print("\n".join(faults) if faults else f"{len(CHECKS)} checks, no fault")
+    sys.exit(bool(faults))
+
+
+main()
