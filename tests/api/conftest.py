@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""One service for all of these tests, a site of its own for each."""
+import itertools
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from engaged_service import Service  # noqa: E402
+
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def service():
+    running = Service(kinds="up down")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def site():
+    return f"/v1/site-{next(numbers)}.example"
+
+
+@pytest.fixture
+def token(service, site):
+    answer = service.post(site + "/visitors")
+    assert answer.status == 201
+    return answer.json["visitor"]

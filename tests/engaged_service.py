@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The real service, on free ports, with an embedded Redis in a temporary folder. `stop` asserts a clean end."""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.environ.get("BUILD", "build")
+REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Answer:
+    def __init__(self, response, body):
+        self.status, self.body = response.status, body
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Service:
+    def __init__(self, **settings):
+        self.folder = tempfile.mkdtemp(prefix="engaged-")
+        self.port, self.ops_port = free_port(), free_port()
+        self.settings = {"redis": f"embedded:{self.folder}/d", "listen": f"127.0.0.1:{self.port}", "workers": 1,
+                         "ops_listen": f"127.0.0.1:{self.ops_port}", "secret_key": "k", "refresh_interval": "0",
+                         "neighbour_interval": "0", "projection_interval": "5ms", **settings}
+        self.log_path = os.path.join(self.folder, "log")
+        self.start()
+
+    def start(self):
+        options = [part for name, value in self.settings.items()
+                   for part in ("--" + name.replace("_", "-"), str(value))]
+        with open(self.log_path, "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen([os.path.join(ROOT, BUILD, "engaged"), *options], stderr=log)
+        for _ in range(400):
+            try:
+                if self.get("/readyz").status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.025)
+        raise AssertionError("not ready:\n" + self.log())
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def request(self, method, path, body=None, port=None, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
+        try:
+            if isinstance(body, (dict, list)):
+                body = json.dumps(body)
+            connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+            response = connection.getresponse()
+            return Answer(response, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path, **headers):
+        return self.request("GET", path, **headers)
+
+    def post(self, path, body=None, **headers):
+        return self.request("POST", path, body, **headers)
+
+    def keyed(self, method, path, body=None, **headers):
+        return self.request(method, path, body, Authorization="Bearer k", **headers)
+
+    def lines(self, path, rows):
+        text = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+        return self.keyed("POST", path, text.encode(), Content_Type="application/x-ndjson")
+
+    def metrics(self):
+        text = self.request("GET", "/metrics", port=self.ops_port).body.decode()
+        rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: int(value) for name, value in rows}
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        log = self.log()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        assert code == 0, log
+        assert "still open" not in log, log
+        for report in REPORTS:
+            assert report not in log, log
