@@ -61,8 +61,10 @@ static void on_read(struct read_call *read, enum outcome outcome) {
     struct put *put = read->context;
     if (outcome == OK)
         outcome = put->outcome;
+    struct buffer body = put->body; // the call and what lies in its arena end with the answer
     if (outcome == OK)
-        answer_json(put->call, 200, &put->body);
+        answer_json(put->call, 200, &body);
     else
         answer_error(put->call, outcome, NULL);
+    buffer_release(&body);
 }

@@ -202,8 +202,9 @@ static void on_body_whole(struct conn *conn) {
 
 static bool take_body(struct conn *conn, struct bytes *input) {
     struct exchange *exchange = conn->exchange;
-    if (exchange->paused || input->len == 0)
+    if (exchange->paused || (input->len == 0 && !exchange->resumed))
         return false;
+    exchange->resumed = false;
     size_t used;
     enum parse_state state = parse_body(exchange, *input, &used);
     *input = (struct bytes){input->at + used, input->len - used};

@@ -33,7 +33,8 @@ struct exchange *exchange_take(struct conn *conn) {
     exchange->body_decoded = exchange->body_raw = 0;
     exchange->on_drain = NULL;
     exchange->outcome = OK;
-    exchange->keep_alive = exchange->given = exchange->answered = exchange->whole = exchange->paused = false;
+    exchange->keep_alive = exchange->given = exchange->answered = exchange->whole = exchange->paused =
+        exchange->resumed = false;
     exchange->streaming = exchange->chunking = exchange->closes = false;
     return exchange;
 }

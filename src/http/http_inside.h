@@ -64,6 +64,7 @@ struct exchange {
     bool answered;
     bool whole; // the body has ended
     bool paused;
+    bool resumed;   // the parser has not gone on since: the end of the body may be known without further input
     bool parsing;   // llhttp is on the stack
     bool streaming; // http_stream_begin was called
     bool chunking;  // ... and the answer goes out in chunks

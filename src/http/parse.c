@@ -43,8 +43,18 @@ static int on_body(llhttp_t *parser, const char *at, size_t len) {
     return exchange->paused ? HPE_PAUSED : 0;
 }
 
+// A chunk that would pass the limit, or that nobody can mean, is refused by its size: before any of it is read.
+static int on_chunk_header(llhttp_t *parser) {
+    struct exchange *exchange = parser->data;
+    bool gathers = exchange->plan.kind == HTTP_BODY_GATHER && !exchange->answered;
+    if (parser->content_length > INT64_MAX || (gathers && parser->content_length > exchange->plan.limit))
+        return stop(exchange, TOO_LARGE);
+    return 0;
+}
+
 static const llhttp_settings_t settings = {
     .on_headers_complete = on_headers_complete,
+    .on_chunk_header = on_chunk_header,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
