@@ -205,6 +205,8 @@ static bool take_body(struct conn *conn, struct bytes *input) {
     if (exchange->paused || (input->len == 0 && !exchange->resumed))
         return false;
     exchange->resumed = false;
+    if (input->len == 0)
+        *input = (struct bytes){"", 0};
     size_t used;
     enum parse_state state = parse_body(exchange, *input, &used);
     *input = (struct bytes){input->at + used, input->len - used};

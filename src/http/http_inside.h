@@ -173,6 +173,8 @@ void conn_on_deadline(struct conn *conn);
 // parse.c
 enum parse_state { PARSE_MORE, PARSE_WHOLE, PARSE_PAUSED, PARSE_BAD };
 enum outcome parse_head(struct exchange *exchange) MUST_CHECK;
+// Of an announced length, every byte has come.
+bool parse_body_is_read(const struct exchange *exchange);
 enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used);
 
 // exchange.c

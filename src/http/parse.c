@@ -100,6 +100,10 @@ static bool is_too_raw(const struct exchange *exchange) {
     return raw > DISCARD_MOST;
 }
 
+bool parse_body_is_read(const struct exchange *exchange) {
+    return !(exchange->parser.flags & F_CHUNKED) && exchange->parser.content_length == 0;
+}
+
 enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used) {
     llhttp_resume(&exchange->parser);
     exchange->parsing = true;

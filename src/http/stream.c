@@ -68,7 +68,7 @@ void http_pause(struct http_request *request) {
 void http_resume(struct http_request *request) {
     struct exchange *exchange = (struct exchange *)request;
     struct conn *conn = exchange->conn;
-    exchange->resumed = exchange->paused;
+    exchange->resumed = exchange->paused && parse_body_is_read(exchange);
     exchange->paused = false;
     if (!conn || conn->state == CONN_CLOSING)
         return;
