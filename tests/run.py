@@ -38,9 +38,9 @@ def run_outside_tests(build):
     folders = [f for f in ("tests/http", "tests/api", "tests/faults", "tests/check") if glob.glob(f + "/test_*.py")]
     passed = failed = 0
     for folder in folders:
-        environment = dict(os.environ, BUILD=build, ENGAGED_PROGRAM=os.path.join(ROOT, build, "engaged"))
+        environment = dict(os.environ, BUILD=build)
         if build != "build":
-            environment["ENGAGED_TEST_SHORT"] = "1"  # fewer kills: the same moments, under the sanitizers
+            environment["SHORT_TESTS"] = "1"  # fewer kills: the same moments, under the sanitizers
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=300", folder],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -17,7 +17,7 @@ import urllib.parse
 import redis
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = os.environ.get("ENGAGED_PROGRAM", os.path.join(ROOT, "build", "engaged"))
+PROGRAM = os.path.join(ROOT, os.environ.get("BUILD", "build"), "engaged")
 SECRET_KEY = "publisher"
 
 

@@ -6,7 +6,7 @@ every named step of a batch, workers are killed at random moments, and two proje
 ten seconds. Afterwards each count is what was acknowledged, and each decayed sum in Redis is that of a straight
 recomputation from the acknowledged events, to 1e-9 of the largest sum that the item has had.
 
-Every client repeats what was not acknowledged until it is, with the same time: that must be safe. ENGAGED_TEST_SHORT=1
+Every client repeats what was not acknowledged until it is, with the same time: that must be safe. SHORT_TESTS=1
 does a tenth of it.
 """
 import math
@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from fault_service import FaultService, RedisServer  # noqa: E402
 
-SHORT = os.environ.get("ENGAGED_TEST_SHORT") == "1"
+SHORT = os.environ.get("SHORT_TESTS") == "1"
 KILLS = 10 if SHORT else 100
 STOPPED_S = 3 if SHORT else 10
 CLIENTS = 8

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""Starting, dying and ending: what an operator sees, and that nothing acknowledged is lost."""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from engaged_service import BUILD, ROOT, Service, free_port
+
+PROGRAM = os.path.join(ROOT, BUILD, "engaged")
+
+
+@pytest.fixture
+def own():
+    services = []
+
+    def start(**settings):
+        services.append(Service(**settings))
+        return services[-1]
+
+    yield start
+    for service in services:
+        service.stop()
+
+
+def children(service, role):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                parent = int(file.read().rsplit(")", 1)[1].split()[1])
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if parent == service.process.pid and f"ENGAGED_ROLE={role}".encode() in file.read().split(b"\0"):
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def redis_pid(service):
+    with open(f"{service.folder}/d/redis.pid", encoding="utf-8") as file:
+        return int(file.read())
+
+
+def eventually(condition, seconds=5):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def answers(service):
+    try:
+        return service.get("/readyz").status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("options,place", [
+    (["--worker", "2"], "--worker"), (["--workers", "many"], "--workers"), (["--view-window", "5"], "--view-window"),
+    (["--ceilings", "yes"], "--ceilings"), (["--config", "/does/not/exist"], "/does/not/exist"),
+    (["--redis", "http://x"], "redis")])
+def test_a_wrong_setting_refuses_to_start_and_names_its_place(tmp_path, options, place):
+    options = options if "--redis" in options else options + ["--redis", f"embedded:{tmp_path}/d"]
+    keys = ["--secret", "1" * 64, "--hash-key", "2" * 64]
+    done = subprocess.run([PROGRAM, *options, *keys], stderr=subprocess.PIPE, text=True, timeout=20)
+    assert done.returncode not in (0, -6, -11)
+    assert place in done.stderr
+
+
+def test_a_file_names_its_line(tmp_path):
+    config = tmp_path / "engaged.conf"
+    config.write_text("workers = 1\n[ranking hot]\nhalf_life = soon\n")
+    done = subprocess.run([PROGRAM, "check", "--config", str(config)], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and f"{config}:3" in done.stderr
+
+
+def test_a_taken_port_refuses_to_start(own, tmp_path):
+    service = own()
+    done = subprocess.run([PROGRAM, "--redis", f"embedded:{tmp_path}/d", "--listen", f"127.0.0.1:{service.port}",
+                           "--ops-listen", f"127.0.0.1:{free_port()}"], stderr=subprocess.PIPE, text=True, timeout=20)
+    assert done.returncode == 1 and str(service.port) in done.stderr
+
+
+def test_a_killed_worker_and_projector_come_back(own):
+    service = own()
+    for role in ("worker", "projector"):
+        before = children(service, role)
+        os.kill(before[0], signal.SIGKILL)
+        eventually(lambda: children(service, role) and children(service, role) != before and answers(service))
+    assert service.lines("/v1/s/events?wait=true", [{"type": "view", "item": "a", "visitor": "v"}]).json["accepted"] == 1
+    assert service.metrics()["engaged_process_restarts_total"] == 2
+
+
+def test_redis_killed_writes_are_503_and_nothing_acknowledged_is_lost(own):
+    service = own(refresh_interval="1s")
+    for number in range(50):
+        service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor=f"v{number}")
+    service.get("/v1/s/items/a")
+    os.kill(redis_pid(service), signal.SIGKILL)
+    eventually(lambda: service.post("/v1/s/items/a/votes").status == 503, 2)
+    assert service.get("/v1/s/items/a").status == 200  # from memory
+    eventually(lambda: answers(service))
+    eventually(lambda: service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v0").status == 200)
+    assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v1").json["votes"]["up"] >= 50
+
+
+def test_a_frozen_redis_is_answered_within_the_deadline(own):
+    service = own(redis_timeout="500ms")
+    pid = redis_pid(service)
+    os.kill(pid, signal.SIGSTOP)
+    begin = time.monotonic()
+    answer = service.post("/v1/s/items/a/votes")
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert time.monotonic() - begin < 2
+    os.kill(pid, signal.SIGCONT)
+    eventually(lambda: service.post("/v1/s/items/a/votes").status == 200)
+
+
+def test_a_killed_supervisor_leaves_its_redis_to_the_next_start(own):
+    service = own()
+    service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v")
+    redis = redis_pid(service)
+    service.process.kill()
+    service.process.wait()
+    eventually(lambda: not answers(service))
+    service.start()
+    assert redis_pid(service) == redis
+    assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v").json["votes"] == {"up": 1}
+
+
+def test_other_kinds_than_those_recorded_refuse_to_start(own):
+    service = own(kinds="up down")
+    service.process.terminate()
+    assert service.process.wait(20) == 0
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in {**service.settings, "kinds": "down up"}.items()]
+    done = subprocess.run([PROGRAM, *options], stderr=subprocess.PIPE, text=True, timeout=30)
+    assert done.returncode == 1 and "kinds" in done.stderr
+    service.start()
+
+
+def test_reload_takes_new_settings_and_a_wrong_one_keeps_the_old(own, tmp_path):
+    config = tmp_path / "engaged.conf"
+    config.write_text("view_window = 30m\n")
+    service = own(config=str(config))
+    before = children(service, "worker")
+    config.write_text("view_window = soon\n")
+    service.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "reload" in service.log() or "soon" in service.log())
+    assert children(service, "worker") == before
+    config.write_text("view_window = 1h\n")
+    service.process.send_signal(signal.SIGHUP)
+    eventually(lambda: children(service, "worker") and not set(children(service, "worker")) & set(before), 15)
+    assert answers(service)
