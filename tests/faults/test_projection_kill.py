@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from fault_service import FaultService, RedisServer  # noqa: E402
+from fault_service import FaultService, RedisServer, wait_until  # noqa: E402
 
 SHORT = os.environ.get("SHORT_TESTS") == "1"
 KILLS = 10 if SHORT else 100
@@ -427,7 +427,8 @@ def stop_one_of_two(service):
 def find_lives(redis, service):
     """The half-lives that the service keeps, from a first state."""
     http = service.client()
-    http.events(SITE, [{"type": "view", "item": "first", "visitor": "first", "time": BASE}])
+    event = {"type": "view", "item": "first", "visitor": "first", "time": BASE}
+    wait_until(lambda: http.events(SITE, [event]), 20, "the first view is never acknowledged")
     projector = service.start_projector()
     end = time.time() + 20
     while not LIVES and time.time() < end:
