@@ -35,7 +35,7 @@ def run_unit_tests(build):
 
 
 def run_outside_tests(build):
-    folders = [f for f in ("tests/http", "tests/api", "tests/faults", "tests/check") if glob.glob(f + "/test_*.py")]
+    folders = [f for f in ("tests/http", "tests/api", "tests/roles", "tests/faults", "tests/check") if glob.glob(f + "/test_*.py")]
     passed = failed = 0
     for folder in folders:
         environment = dict(os.environ, BUILD=build)
