@@ -26,12 +26,16 @@ SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all)
 # Asked once, and only when something is compiled: `make deps` may have to come first.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBRARIES)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBRARIES)))$(PKG_LIBS)
-ALL_CFLAGS = $(STANDARD) $(WARNINGS) $(CFLAGS) $(SANITIZE) $(PKG_CFLAGS) -isystem $(LLHTTP_INCLUDE) -DVERSION='"$(VERSION)"' -MMD -MP
+ALL_CFLAGS = $(STANDARD) $(WARNINGS) $(CFLAGS) $(SANITIZE) $(PKG_CFLAGS) $(LLHTTP_FLAGS) -DVERSION='"$(VERSION)"' -MMD -MP
 
-# llhttp comes as C sources; strict mode, see the HTTP room.
-LLHTTP_SOURCE := /usr/share/llhttp
-LLHTTP_INCLUDE := /usr/share/include/llhttp
-LLHTTP_OBJECTS := $(addprefix $(BUILD)/llhttp/,llhttp.o api.o http.o)
+# llhttp comes as C sources (Debian's node-llhttp), built in strict mode, see the HTTP room; where there are none, as the
+# library libllhttp of newer distributions.
+llhttp_file = $(firstword $(wildcard $(1)) $(filter %/$(notdir $(1)),$(shell dpkg -L node-llhttp 2>/dev/null)))
+LLHTTP_SOURCE := $(patsubst %/,%,$(dir $(call llhttp_file,/usr/share/llhttp/llhttp.c)))
+LLHTTP_INCLUDE := $(patsubst %/,%,$(dir $(call llhttp_file,/usr/share/include/llhttp/llhttp.h)))
+LLHTTP_OBJECTS := $(if $(LLHTTP_SOURCE),$(addprefix $(BUILD)/llhttp/,llhttp.o api.o http.o))
+LLHTTP_FLAGS := $(if $(LLHTTP_INCLUDE),-isystem $(LLHTTP_INCLUDE))
+LIBRARIES += $(if $(LLHTTP_SOURCE),,libllhttp)
 
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o
@@ -88,6 +92,7 @@ install: all ## install the program, the example configuration and the unit
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
 	install -D -m 644 deploy/engaged.conf $(DESTDIR)/etc/engaged.conf.example
 	install -D -m 644 deploy/engaged.service $(DESTDIR)$(PREFIX)/lib/systemd/system/engaged.service
+	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(PREFIX)/lib/systemd/system/engaged.service
 
 clean: ## remove what was built
 	rm -rf build build-*

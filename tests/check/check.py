@@ -22,6 +22,7 @@ THIRD_PARTY = {
     "zlib.h": ("src/http/",),
 }
 LINES_MOST = 450
+FUNCTION_LINES_MOST = 80  # a longer one says why in a comment "long: …"
 
 
 def sources(suffixes=(".c", ".h")):
@@ -120,6 +121,26 @@ def check_lengths():
             yield f"{path}: {count} lines, over {LINES_MOST}"
 
 
+def functions(lines):
+    """(first line, length) of each function: clang-format puts its end at the left margin."""
+    begin = None
+    for number, line in enumerate(lines):
+        if begin is None and re.match(r"\w.*[^;]$", line) and line.endswith("{") and "(" in line:
+            begin = number
+        elif begin is not None and line.startswith("}"):
+            yield begin, number - begin + 1
+            begin = None
+
+
+def check_functions():
+    for path in sources((".c",)):
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().split("\n")
+        for begin, length in functions(lines):
+            if length > FUNCTION_LINES_MOST and not any("long:" in line for line in lines[begin - 3:begin + 3]):
+                yield f"{path}:{begin + 1}: a function of {length} lines, over {FUNCTION_LINES_MOST}"
+
+
 def table(path, pattern):
     with open(path, encoding="utf-8") as file:
         return re.findall(pattern, file.read(), re.M)
@@ -146,7 +167,7 @@ def check_documents():
 
 
 CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
-          check_scripts, check_lengths, check_documents]
+          check_scripts, check_lengths, check_functions, check_documents]
 
 
 def main():
