@@ -38,9 +38,10 @@ LLHTTP_FLAGS := $(if $(LLHTTP_INCLUDE),-isystem $(LLHTTP_INCLUDE))
 LIBRARIES += $(if $(LLHTTP_SOURCE),,libllhttp)
 
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
-OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o
+OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/assets.o
 ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
 SCRIPTS := $(sort $(wildcard lua/*.lua))
+ASSETS := $(sort $(wildcard src/web/*))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
@@ -126,7 +127,19 @@ $(BUILD)/gen/scripts.c: $(SCRIPTS) Makefile
 	  printf '    {"%s", script_%s, script_%s_end, "%s"},\n' $$n $$n $$n $$(sha1sum $$f | cut -c1-40); done; \
 	echo '};'; echo 'const size_t script_source_count = sizeof script_sources / sizeof *script_sources;'; } > $@
 
-$(BUILD)/gen/scripts.o: $(BUILD)/gen/scripts.c
+# The widget and the pages byte for byte.
+$(BUILD)/gen/assets.c: $(ASSETS) Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q){ echo '#include "api/assets.h"'; n=0; \
+	for f in $(ASSETS); do n=$$((n + 1)); \
+	  printf '__asm__(".section .rodata\\nasset_%s:\\n.incbin \\"%s\\"\\nasset_%s_end:\\n.byte 0\\n.previous\\n");\n' $$n $$f $$n; \
+	  printf 'extern const char asset_%s[], asset_%s_end[];\n' $$n $$n; done; n=0; \
+	echo 'const struct asset_source asset_sources[] = {'; \
+	for f in $(ASSETS); do n=$$((n + 1)); printf '    {"%s", asset_%s, asset_%s_end},\n' $$(basename $$f) $$n $$n; done; \
+	echo '};'; echo 'const size_t asset_source_count = sizeof asset_sources / sizeof *asset_sources;'; } > $@
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/unit/%: tests/unit/%.c $(ROOM_OBJECTS)

@@ -142,6 +142,12 @@ void answer_text(struct call *call, const char *media_type, struct bytes text) {
     reply(call->request, 200, media_type, &fields, text);
 }
 
+void answer_page(struct call *call, int status, struct bytes html) {
+    struct buffer fields;
+    begin_fields(call, &fields);
+    reply(call->request, status, "text/html; charset=utf-8", &fields, html);
+}
+
 void answer_empty(struct call *call, int status) {
     struct buffer fields;
     begin_fields(call, &fields);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The HTTP contract: routes, who may call, arguments, answers. One file per endpoint, one table of routes (routes.def).
 #pragma once
+#include "api/assets.h"
 #include "http/http.h"
 #include "model/token.h"
 #include "serve/serve.h"
@@ -12,6 +13,7 @@ struct api {
     const struct secret_key *hash_key;
     struct store *store;
     struct serve *serve;
+    struct assets assets;
     bool draining; // set on SIGTERM: /readyz says so
 };
 

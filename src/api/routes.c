@@ -82,9 +82,7 @@ static bool matches(struct call *call, const struct segments *segments, const ch
 }
 
 static bool listens(const struct route *route, enum listener listener) {
-    if (route->kind == ROUTE_HEALTH)
-        return true;
-    return (route->kind == ROUTE_OPS) == (listener == LISTENER_OPS);
+    return listener == LISTENER_OPS || route->kind != ROUTE_OPS;
 }
 
 static enum outcome find_route(struct call *call, const struct segments *segments, enum listener listener) {

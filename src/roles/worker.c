@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A worker's process: store, serving and two listeners on one loop, until SIGTERM; then it drains.
 #include "api/api.h"
+#include "base/clock.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/roles.h"
@@ -115,7 +116,7 @@ static bool start(struct process *process, const struct role *role) {
     process->api.serve = process->api.store ? serve_start(&process->loop, settings, &role->hash_key, &process->plan,
                                                           process->api.store, answer_serve_error)
                                             : NULL;
-    if (!process->api.serve) {
+    if (!process->api.serve || !assets_make(&process->api.assets, clock_now_ms())) {
         log_error("a worker does not start: no memory, or the address of Redis is not valid");
         return false;
     }
@@ -137,5 +138,6 @@ int worker_run(const struct role *role) {
         log_error("a handle is still open at the end");
         return 1;
     }
+    assets_release(&process.api.assets);
     return process.exit_code;
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// The widget, the pages and the contract as finished bodies; who may have them is the routes' affair.
+#include "api/assets.h"
+#include "api/call.h"
+
+static const struct {
+    const char *suffix, *media_type, *fields;
+} types[] = {
+    {".js", "text/javascript; charset=utf-8",
+     "Cache-Control: public, max-age=300, stale-while-revalidate=86400\r\nAccess-Control-Allow-Origin: *\r\n"
+     "Cross-Origin-Resource-Policy: cross-origin\r\n"},
+    {".json", "application/json", "Cache-Control: public, max-age=300\r\nAccess-Control-Allow-Origin: *\r\n"},
+    // A page of ours runs our own scripts and nobody else's.
+    {".html", "text/html; charset=utf-8",
+     "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
+     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"},
+    {".css", "text/css; charset=utf-8", "Cache-Control: public, max-age=300\r\n"},
+};
+
+static bool ends_with(const char *name, const char *suffix) {
+    size_t name_len = strlen(name), len = strlen(suffix);
+    return name_len >= len && strcmp(name + name_len - len, suffix) == 0;
+}
+
+static struct body *make(const struct asset_source *source, int64_t now_ms) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (!ends_with(source->name, types[i].suffix))
+            continue;
+        struct body *body = body_new((struct bytes){source->at, (size_t)(source->end - source->at)},
+                                     types[i].media_type, bytes_of(types[i].fields));
+        if (body)
+            body_checked(body, now_ms);
+        return body;
+    }
+    return NULL;
+}
+
+bool assets_make(struct assets *assets, int64_t now_ms) {
+    for (size_t i = 0; i < asset_source_count && i < ASSETS_MOST; i++)
+        if (!(assets->bodies[i] = make(&asset_sources[i], now_ms)))
+            return false;
+    return asset_source_count <= ASSETS_MOST;
+}
+
+void assets_release(struct assets *assets) {
+    for (size_t i = 0; i < ASSETS_MOST; i++)
+        if (assets->bodies[i])
+            body_release(assets->bodies[i]);
+}
+
+const struct body *asset_find(const struct assets *assets, const char *name) {
+    for (size_t i = 0; i < asset_source_count; i++)
+        if (strcmp(asset_sources[i].name, name) == 0)
+            return assets->bodies[i];
+    return NULL;
+}
+
+// ---- The calls
+
+static void answer_asset(struct call *call, const char *name) {
+    const struct body *body = asset_find(&call->api->assets, name);
+    if (body)
+        http_reply_body(call->request, body);
+    else
+        answer_error(call, NOT_FOUND, NULL);
+}
+
+void asset_start(struct call *call) {
+    answer_asset(call, call->route->pattern + 1); // "/widget.js" is the file widget.js
+}
+
+void demo_start(struct call *call) {
+    if (call->api->settings->demo)
+        answer_asset(call, "demo.html");
+    else
+        answer_error(call, NOT_FOUND, NULL);
+}
+
+// The page is for whoever has the key; it asks for it itself, so without one the answer is 401 and the page.
+void dashboard_start(struct call *call) {
+    if (call->keyed)
+        answer_asset(call, "dashboard.html");
+    else if (call->request->fields[HTTP_AUTHORIZATION].at)
+        answer_error(call, BAD_KEY, NULL);
+    else
+        answer_page(call, 401, body_content(asset_find(&call->api->assets, "dashboard.html")));
+}
