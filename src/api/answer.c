@@ -2,6 +2,7 @@
 // How a call ends: header fields by kind of route, problem+json from the table of outcomes, and the reply.
 #include "api/call.h"
 #include "base/clock.h"
+#include "http/uri.h"
 #include <stdio.h>
 
 enum { FIELDS_MOST = 4096, ERROR_MOST = 4096, PREFLIGHT_SECONDS = 86400, RETRY_SECONDS = 1 };
@@ -89,6 +90,25 @@ const char *api_render_error(enum outcome outcome, const char *detail, struct bu
     return "application/problem+json";
 }
 
+// Asked for as a fragment, an error must not spoil the page that includes it.
+static bool wants_fragment(const struct http_request *request, const struct call *call) {
+    struct bytes rest = request->query, name, value;
+    if (!call || !call->route || !(call->route->parameters & PARAM_FORMAT))
+        return false;
+    while (query_next(&rest, &name, &value))
+        if (bytes_eq(name, BYTES("format")) && bytes_eq(value, BYTES("html")))
+            return true;
+    return false;
+}
+
+static const char *render_answer(const struct http_request *request, const struct call *call, enum outcome outcome,
+                                 const char *detail, struct buffer *body) {
+    if (!wants_fragment(request, call))
+        return api_render_error(outcome, detail, body);
+    buffer_addf(body, "<!-- engaged: %d %s -->\n", outcome_status(outcome), outcome_code(outcome));
+    return "text/html; charset=utf-8";
+}
+
 void api_answer_error(struct http_request *request, enum outcome outcome, const char *detail) {
     struct call *call = call_of(request);
     struct buffer body, fields;
@@ -96,7 +116,7 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
     int status = outcome_status(outcome);
     buffer_init(&body, ERROR_MOST);
     buffer_init(&fields, FIELDS_MOST);
-    render_problem(outcome, detail, &body);
+    const char *media_type = render_answer(request, call, outcome, detail, &body);
     buffer_addf(&fields, "Cache-Control: no-store\r\n");
     add_cors(call, &fields);
     if (status == 405) {
@@ -107,7 +127,7 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
         buffer_addf(&fields, "Retry-After: %d\r\n", RETRY_SECONDS);
     if (status == 401)
         buffer_addf(&fields, "WWW-Authenticate: Bearer\r\n");
-    reply(request, status, "application/problem+json", &fields, buffer_bytes(&body));
+    reply(request, status, media_type, &fields, buffer_bytes(&body));
     buffer_release(&body);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A card as the publisher sends it, to a card as the store keeps it.
 #pragma once
-#include "api/json_in.h"
+#include "ops/json_in.h"
 #include "ops/settings.h"
 #include "store/store.h"
 

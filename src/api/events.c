@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // POST events: NDJSON of views, votes and retractions, also back-dated, in any order. With ?wait=true the answer comes
 // when both projections have passed them.
-#include "api/json_in.h"
 #include "api/kinds.h"
 #include "api/lines.h"
 #include "base/clock.h"
 #include "model/keys.h"
+#include "ops/json_in.h"
 
 enum { AHEAD_MS = 60000, WAIT_MS = 30000 };
 

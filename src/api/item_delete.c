@@ -2,26 +2,47 @@
 // DELETE of an item: gone from every list at the next refresh, counts and votes erased. Again is fine.
 #include "api/call.h"
 
+struct deletion {
+    struct call *call;
+    struct item_call item;
+    struct read_call edit;
+};
+
 static void on_deleted(struct item_call *item);
+static void on_unmarked(struct read_call *edit, enum outcome outcome);
 
 void item_delete_start(struct call *call) {
-    struct item_call *item = arena_take(call->request->arena, sizeof *item);
-    if (!item) {
+    struct deletion *deletion = arena_take(call->request->arena, sizeof *deletion);
+    if (!deletion) {
         answer_error(call, UNAVAILABLE, NULL);
         return;
     }
-    *item = (struct item_call){.item = item_ref(call->api->hash_key, call->site, call->item),
-                               .site = call->site,
-                               .id = call->item,
-                               .on_done = on_deleted,
-                               .context = call};
-    store_delete_item(call->api->store, item);
+    deletion->call = call;
+    deletion->item = (struct item_call){.item = item_ref(call->api->hash_key, call->site, call->item),
+                                        .site = call->site,
+                                        .id = call->item,
+                                        .on_done = on_deleted,
+                                        .context = deletion};
+    store_delete_item(call->api->store, &deletion->item);
 }
 
+// An editor's hand on it goes too: it lives with the site.
 static void on_deleted(struct item_call *item) {
-    struct call *call = item->context;
-    if (item->outcome == OK)
-        answer_empty(call, 204);
-    else
+    struct deletion *deletion = item->context;
+    struct call *call = deletion->call;
+    if (item->outcome != OK) {
         answer_error(call, item->outcome, NULL);
+        return;
+    }
+    struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site), .item = item->item};
+    deletion->edit = (struct read_call){.on_done = on_unmarked, .context = deletion};
+    store_set_editorial(call->api->store, &deletion->edit, &editorial);
+}
+
+static void on_unmarked(struct read_call *edit, enum outcome outcome) {
+    struct deletion *deletion = edit->context;
+    if (outcome == OK)
+        answer_empty(deletion->call, 204);
+    else
+        answer_error(deletion->call, outcome, NULL);
 }

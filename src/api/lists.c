@@ -18,24 +18,71 @@ void rankings_start(struct call *call) {
     serve_rankings(call->api->serve, call->request, call->site);
 }
 
-static struct list_query query_of(const struct call *call) {
+// `kind` LIST_KINDS: a page's, with a count for each.
+static struct list_query query_of(const struct call *call, enum list_kind kind) {
     const struct params *params = &call->params;
-    return (struct list_query){.site = call->site,
-                               .name = call->name,
+    struct list_query query = {.site = call->site,
+                               .ranking = call->name,
                                .item = call->item,
                                .category = params->category,
-                               .limit = params->limit,
                                .exclude = params->excluded,
                                .exclude_count = params->exclude_count,
+                               .format = params->format,
                                .target_is_plain = params->plain};
+    if (kind == LIST_KINDS)
+        memcpy(query.limits, params->counts, sizeof query.limits);
+    else
+        query.limits[kind] = params->limit;
+    return query;
 }
 
 void ranking_start(struct call *call) {
-    struct list_query query = query_of(call);
+    struct list_query query = query_of(call, LIST_RANKING);
     serve_ranking(call->api->serve, call->request, &query);
 }
 
 void related_start(struct call *call) {
-    struct list_query query = query_of(call);
+    struct list_query query = query_of(call, LIST_RELATED);
     serve_related(call->api->serve, call->request, &query);
+}
+
+// The preset ranking is "hot"; where the configuration has none of that name, its first.
+void page_start(struct call *call) {
+    struct list_query query = query_of(call, LIST_KINDS);
+    const struct settings *settings = call->api->settings;
+    query.ranking = call->params.name.at ? call->params.name : bytes_of(settings->rankings[0].name);
+    for (uint32_t i = 0; !call->params.name.at && i < settings->ranking_count; i++)
+        if (strcmp(settings->rankings[i].name, "hot") == 0)
+            query.ranking = bytes_of("hot");
+    serve_page(call->api->serve, call->request, &query);
+}
+
+// ---- The visitor's own
+
+struct recommendations {
+    struct personal_call personal; // first
+    struct call *call;
+};
+
+static void on_recommendations(struct personal_call *personal, enum outcome outcome, struct bytes body) {
+    struct call *call = ((struct recommendations *)personal)->call;
+    if (outcome == OK)
+        answer_text(call, format_media_type(call->params.format), body);
+    else
+        answer_error(call, outcome, NULL);
+}
+
+void recommendations_start(struct call *call) {
+    struct list_query query = query_of(call, LIST_RECOMMENDATION);
+    struct recommendations *state = arena_take(call->request->arena, sizeof *state);
+    enum outcome outcome = state ? door_visitor(call, NO_BYTES) : UNAVAILABLE;
+    if (outcome != OK) {
+        answer_error(call, outcome, NULL);
+        return;
+    }
+    bool known = !call->visitor.fresh;
+    call->visitor.fresh = false; // reading never gives a token
+    ref_t visitor = visitor_ref(call->api->hash_key, call->site, call->visitor.id);
+    *state = (struct recommendations){.personal.on_done = on_recommendations, .call = call};
+    serve_personal(call->api->serve, &state->personal, &query, known ? &visitor : NULL);
 }

@@ -15,6 +15,41 @@ static enum outcome take_limit(struct params *params, struct bytes value) {
     return OK;
 }
 
+static enum outcome take_count(uint32_t *count, struct bytes value) {
+    unsigned long long number;
+    if (!bytes_to_u64(value, LIST_LIMIT_MAX, &number))
+        return BAD_LIMIT;
+    *count = (uint32_t)number;
+    return OK;
+}
+
+static enum outcome take_related(struct params *params, struct bytes value) {
+    return take_count(&params->counts[LIST_RELATED], value);
+}
+
+static enum outcome take_ranking(struct params *params, struct bytes value) {
+    return take_count(&params->counts[LIST_RANKING], value);
+}
+
+static enum outcome take_recommendation(struct params *params, struct bytes value) {
+    return take_count(&params->counts[LIST_RECOMMENDATION], value);
+}
+
+static enum outcome take_name(struct params *params, struct bytes value) {
+    params->name = value;
+    return OK;
+}
+
+static enum outcome take_format(struct params *params, struct bytes value) {
+    static const char *const names[] = {[FORMAT_JSON] = "json", [FORMAT_HTML] = "html", [FORMAT_FEED] = "feed"};
+    for (int i = 0; i < 3; i++)
+        if (bytes_eq(value, bytes_of(names[i]))) {
+            params->format = (enum list_format)i;
+            return OK;
+        }
+    return BAD_PARAMETER;
+}
+
 static enum outcome take_category(struct params *params, struct bytes value) {
     if (value.len == 0 || value.len > CATEGORY_MAX || !bytes_are_utf8(value) || bytes_have_controls(value))
         return BAD_PARAMETER;
@@ -55,6 +90,11 @@ static const struct {
     {PARAM_IDS, true, "id", take_id},
     {PARAM_ID, false, "id", take_id},
     {PARAM_WAIT, false, "wait", take_wait},
+    {PARAM_FORMAT, false, "format", take_format},
+    {PARAM_RELATED, false, "related", take_related},
+    {PARAM_RANKING, false, "ranking", take_ranking},
+    {PARAM_RECOMMENDATION, false, "recommendation", take_recommendation},
+    {PARAM_NAME, false, "name", take_name},
 };
 
 // Index into `known` of a parameter that is allowed here, or -1.
@@ -86,7 +126,11 @@ static bool make_room(struct http_request *request, unsigned allowed, struct par
 
 enum outcome params_read(struct http_request *request, unsigned allowed, bool strict, struct params *ret_params,
                          const char **ret_detail) {
-    struct params params = {.limit = LIMIT_PRESET, .plain = true};
+    struct params params = {
+        .limit = LIMIT_PRESET,
+        .counts = {[LIST_RELATED] = 10, [LIST_RANKING] = 8, [LIST_RECOMMENDATION] = 8},
+        .plain = true,
+    };
     struct bytes rest = request->query, raw_name, raw_value, name;
     unsigned seen = 0;
     if (!make_room(request, allowed, &params))

@@ -14,10 +14,19 @@ enum {
     PARAM_IDS = 8, // `id`, repeatable
     PARAM_ID = 16, // `id`, once: the item of a path with "-"
     PARAM_WAIT = 32,
+    PARAM_FORMAT = 64,
+    PARAM_RELATED = 128, // the counts of a page's lists
+    PARAM_RANKING = 256,
+    PARAM_RECOMMENDATION = 512,
+    PARAM_NAME = 1024, // of the page's ranking
+    PARAM_PAGE = PARAM_RELATED | PARAM_RANKING | PARAM_RECOMMENDATION | PARAM_NAME,
 };
 
 struct params {
     uint32_t limit;
+    uint32_t counts[LIST_KINDS]; // of a page
+    struct bytes name;           // at == NULL: the preset one
+    enum list_format format;
     struct bytes category; // at == NULL: none
     struct bytes *excluded, *ids;
     uint32_t exclude_count, id_count;

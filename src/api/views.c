@@ -2,8 +2,8 @@
 // POST views: counted once per visitor and view window. What a browser fetched beforehand is answered, not counted; a
 // reader who asks not to be followed (GPC, DNT) is counted and leaves no history.
 #include "api/call.h"
-#include "api/json_in.h"
 #include "base/clock.h"
+#include "ops/json_in.h"
 #include "ops/metrics.h"
 
 struct view_body {
@@ -19,8 +19,14 @@ static const struct json_field fields[] = {
     {.name = NULL},
 };
 
+static void answer_gif(struct call *call);
+
 static void answer(struct call *call, bool counted, const char *reason) {
     struct buffer body;
+    if (call->route->start == view_gif_start) {
+        answer_gif(call);
+        return;
+    }
     buffer_init(&body, 16 << 10);
     struct json_out json = json_out_to(&body);
     json_open(&json, '{');
@@ -79,6 +85,13 @@ static enum outcome begin(struct call *call, struct view_call **ret_view) {
     return OK;
 }
 
+// One transparent pixel.
+static const char gif[] = "GIF89a\1\0\1\0\200\0\0\0\0\0\377\377\377!\371\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;";
+
+static void answer_gif(struct call *call) {
+    answer_text(call, "image/gif", (struct bytes){gif, sizeof gif - 1});
+}
+
 void view_start(struct call *call) {
     struct view_call *view = NULL;
     enum outcome outcome = begin(call, &view);
@@ -101,4 +114,13 @@ static void on_view(struct view_call *view) {
         answer(call, view->counted, "repeat");
     else
         answer_error(call, view->outcome, NULL);
+}
+
+// ---- For pages without JavaScript: the one read that counts. A HEAD asks what a GET would be: it counts nothing.
+
+void view_gif_start(struct call *call) {
+    if (call->request->method == HTTP_METHOD_HEAD)
+        answer_gif(call);
+    else
+        view_start(call);
 }

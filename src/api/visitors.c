@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // POST visitors: a token. With the secret key and an id of the publisher's own it stands for that id.
 #include "api/call.h"
-#include "api/json_in.h"
 #include "base/clock.h"
+#include "ops/json_in.h"
 
 struct visitors_body {
     struct bytes visitor;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // POST and DELETE votes: one vote per visitor and item; again changes nothing, another kind moves it.
 #include "api/call.h"
-#include "api/json_in.h"
 #include "api/kinds.h"
 #include "base/clock.h"
+#include "ops/json_in.h"
 
 struct vote_body {
     struct bytes kind, visitor;

@@ -138,6 +138,10 @@ void key_site_total(struct key *key, uint32_t partition, ref_t site) {
     add_ref(key, site);
 }
 
+void key_editorial(struct key *key, ref_t site) {
+    begin_ref(key, "e", site);
+}
+
 void key_dead(struct key *key, uint32_t partition) {
     begin(key, partition, "dead");
 }

@@ -11,6 +11,7 @@
 //   {e7}h<ref>            zset    a visitor's last views by event time (8 bytes item reference, 8 bytes time)
 //   {e7}r<site>:<name>    zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9 is the
 //   top ten {e7}r<site>:<name>:<category> {e7}t<site>           string  sums over the site's items of this partition
+//   {e7}e<site>           hash    an editor's hand: item reference in hex → JSON (lua/editorial.lua)
 //   {e7}dead              zset    tombstones: item reference → accept time of the deletion
 //   {e7}log               stream  what was accepted (model/entry.h)
 //   {e7}sums, {e7}near    hash    version and marks of the projections (store/projection.h)
@@ -44,6 +45,7 @@ void key_history(struct key *key, ref_t visitor,
 void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes name,
                  const ref_t *category); // category NULL: whole site
 void key_site_total(struct key *key, uint32_t partition, ref_t site);
+void key_editorial(struct key *key, ref_t site); // in the partition of the site's reference
 void key_dead(struct key *key, uint32_t partition);
 void key_log(struct key *key, uint32_t partition);
 enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };

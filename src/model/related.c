@@ -3,7 +3,7 @@
 #include "model/related.h"
 #include <stdlib.h>
 
-enum { SLOT_COUNT = 4096, CANDIDATES_MOST = SLOT_COUNT / 2, STRONGEST = 10 };
+enum { SLOT_COUNT = 4096, CANDIDATES_MOST = SLOT_COUNT / 2 };
 
 struct candidates {
     struct suggestion at[CANDIDATES_MOST];
@@ -96,7 +96,7 @@ size_t two_step_rank(ref_t item, const struct neighbours *table, const struct ne
                      struct suggestion *ret_list, size_t most) {
     struct candidates candidates;
     clear(&candidates);
-    for (size_t i = 0; i < table->count && i < next_count && i < STRONGEST; i++)
+    for (size_t i = 0; i < table->count && i < next_count && i < STRONGEST_NEIGHBOURS; i++)
         add_table(&candidates, next[i], neighbour_strength(table, i));
     add_prior(&candidates, popular, popular_count);
     return take_best(&candidates, &item, 1, ret_list, most);

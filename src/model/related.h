@@ -7,7 +7,7 @@
 #pragma once
 #include "model/neighbours.h"
 
-enum { POPULAR_MOST = 100 };
+enum { POPULAR_MOST = 100, STRONGEST_NEIGHBOURS = 10 };
 #define PRIOR_WEIGHT 0.2
 
 struct popular {

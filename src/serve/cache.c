@@ -40,10 +40,7 @@ void kept_resize(struct serve *serve, struct kept *kept, size_t bytes) {
 static void drop(struct serve *serve, struct kept *kept) {
     unlink_kept(serve, kept);
     serve->bytes -= kept->bytes;
-    if (kept->is_order)
-        order_free((struct order *)kept);
-    else
-        shelf_free((struct shelf *)kept);
+    kept->free(kept);
 }
 
 void kept_trim(struct serve *serve) {
@@ -86,20 +83,25 @@ static size_t sort_ids(const struct question *question, struct bytes ids[static 
     return count;
 }
 
+enum { KEY_MOST = 128 << 10, KEY_FIXED = 6 + 4 * LIST_KINDS }; // before its parts
+
 static void make_key(const struct question *question, const struct bytes *ids, size_t id_count, struct buffer *key) {
     buffer_add_char(key, question->recipe->letter);
-    buffer_add_u32(key, question->limit);
+    buffer_add_u8(key, (uint8_t)question->format);
     buffer_add_u8(key, question->category.at != NULL);
+    buffer_add_u8(key, question->item.at != NULL);
+    buffer_add_u16(key, (uint16_t)id_count);
+    for (int kind = 0; kind < LIST_KINDS; kind++)
+        buffer_add_u32(key, question->limits[kind]);
     add_part(key, question->site);
-    add_part(key, question->name);
+    add_part(key, question->item);
     add_part(key, question->category);
+    add_part(key, question->ranking ? question->ranking->name : NO_BYTES);
     for (size_t i = 0; i < id_count; i++)
         add_part(key, ids[i]);
 }
 
 // ---- Shelves
-
-enum { KEY_MOST = 128 << 10, KEY_FIXED = 6 };
 
 static struct bytes take_part(char **at) {
     uint16_t len;
@@ -110,40 +112,57 @@ static struct bytes take_part(char **at) {
 }
 
 // The shelf's arguments are views of its own key.
-static void point_into_key(struct shelf *shelf, size_t id_count) {
+static void point_into_key(struct shelf *shelf, const struct question *question, struct bytes *ids, size_t id_count) {
     char *at = shelf->key + KEY_FIXED;
-    bool has_category = shelf->key[KEY_FIXED - 1];
-    shelf->site = take_part(&at);
-    shelf->name = take_part(&at);
-    shelf->category = take_part(&at);
-    if (!has_category)
-        shelf->category = NO_BYTES;
-    for (shelf->id_count = 0; shelf->id_count < id_count; shelf->id_count++)
-        shelf->ids[shelf->id_count] = take_part(&at);
+    struct question *asked = &shelf->asked;
+    *asked = *question;
+    asked->site = take_part(&at);
+    asked->item = take_part(&at);
+    asked->category = take_part(&at);
+    if (!question->category.at)
+        asked->category = NO_BYTES;
+    if (!question->item.at)
+        asked->item = NO_BYTES;
+    take_part(&at); // the ranking's name: the ranking itself lives as long as the plan
+    for (asked->id_count = 0; asked->id_count < id_count; asked->id_count++)
+        ids[asked->id_count] = take_part(&at);
+    asked->ids = ids;
 }
 
+static void shelf_free(struct kept *kept) {
+    struct shelf *shelf = (struct shelf *)kept;
+    struct serve *serve = shelf->serve;
+    for (struct alias *alias = shelf->aliases, *next; alias; alias = next) {
+        next = alias->next;
+        HASH_DEL(serve->aliases, alias);
+        free(alias);
+    }
+    HASH_DEL(serve->shelves, shelf);
+    if (shelf->body)
+        body_release(shelf->body);
+    free(shelf->key);
+    free(shelf);
+}
+
+// One piece of memory: the shelf, then its ids.
 static struct shelf *shelf_new(struct serve *serve, const struct question *question, struct buffer *key,
                                size_t id_count) {
-    struct shelf *shelf = calloc(1, sizeof *shelf);
-    struct bytes *ids = calloc(id_count + 1, sizeof *ids);
+    size_t size = sizeof(struct shelf) + id_count * sizeof(struct bytes);
+    struct shelf *shelf = calloc(1, size);
     char *copy = malloc(key->len);
-    if (!shelf || !ids || !copy || key->failed) {
+    if (!shelf || !copy || key->failed) {
         free(shelf);
-        free(ids);
         free(copy);
         return NULL;
     }
     memcpy(copy, key->at, key->len);
     shelf->serve = serve;
-    shelf->recipe = question->recipe;
-    shelf->ranking = question->ranking;
-    shelf->limit = question->limit;
-    shelf->ids = ids;
     shelf->key = copy;
     shelf->key_len = key->len;
-    point_into_key(shelf, id_count);
+    shelf->kept.free = shelf_free;
+    point_into_key(shelf, question, (struct bytes *)(shelf + 1), id_count);
     HASH_ADD_KEYPTR(hh, serve->shelves, shelf->key, shelf->key_len, shelf);
-    kept_add(serve, &shelf->kept, sizeof *shelf + key->len + id_count * sizeof *ids);
+    kept_add(serve, &shelf->kept, size + key->len);
     return shelf;
 }
 
@@ -177,19 +196,4 @@ void shelf_remember_target(struct shelf *shelf, struct bytes target) {
     shelf->alias_count++;
     HASH_ADD_KEYPTR(hh, serve->aliases, alias->target, target.len, alias);
     kept_resize(serve, &shelf->kept, shelf->kept.bytes + sizeof *alias + target.len);
-}
-
-void shelf_free(struct shelf *shelf) {
-    struct serve *serve = shelf->serve;
-    for (struct alias *alias = shelf->aliases, *next; alias; alias = next) {
-        next = alias->next;
-        HASH_DEL(serve->aliases, alias);
-        free(alias);
-    }
-    HASH_DEL(serve->shelves, shelf);
-    if (shelf->body)
-        body_release(shelf->body);
-    free(shelf->ids);
-    free(shelf->key);
-    free(shelf);
 }

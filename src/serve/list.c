@@ -1,44 +1,143 @@
 // SPDX-License-Identifier: MIT
 // From candidates to a list: states are read in batches, what is gone or too old is passed over, until enough are
-// placed; then they are put in order (by group, value, and id where values are equal).
+// placed; then they are put in order (by group, value, and id where values are equal), and pins into their slots.
 #include "base/clock.h"
 #include "ops/log.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { CANDIDATES_MOST = 4096, SLACK = 10, LOG_PAUSE_NS = 1000000000 };
+enum { CANDIDATES_MOST = 4096, SLACK = 10, TEXTS_MOST = 4 << 20, WITHOUT_MOST = 1 << 20 };
+enum { GROUP_BURIED = 1000 }; // behind all sources
+static const uint64_t log_pause_ns = UINT64_C(10) * 1000 * 1000 * 1000;
 
-static bool is_excluded(const struct refresh *refresh, ref_t item) {
-    const struct shelf *shelf = refresh->shelf;
-    const struct secret_key *key = shelf->serve->hash_key;
-    if (shelf->recipe == &recipe_related && item == item_ref(key, shelf->site, shelf->name))
-        return true;
-    for (uint32_t i = 0; i < shelf->id_count; i++)
-        if (item == item_ref(key, shelf->site, shelf->ids[i]))
+// ---- Life
+
+void list_init(struct list *list) {
+    list->now_ms = clock_now_ms();
+    buffer_init(&list->without, WITHOUT_MOST);
+    buffer_init(&list->texts, TEXTS_MOST);
+    if (list->item.at && list->kind != LIST_RANKING)
+        list_without(list, item_ref(list->serve->hash_key, list->site, list->item));
+}
+
+void list_without(struct list *list, ref_t item) {
+    buffer_add(&list->without, &item, sizeof item);
+}
+
+void list_release(struct list *list) {
+    marks_release(list->marks);
+    buffer_release(&list->without);
+    buffer_release(&list->texts);
+    free(list->candidates);
+    free(list->refs);
+    free(list->placed);
+    free(list->tables);
+}
+
+void list_end(struct list *list, enum outcome outcome) {
+    if (list->texts.failed || list->without.failed)
+        outcome = UNAVAILABLE;
+    list->on_done(list, outcome);
+}
+
+static void on_hand(struct hand_wait *wait, struct marks *marks) {
+    struct list *list = (struct list *)((char *)wait - offsetof(struct list, hand_wait));
+    list->marks = marks;
+    if (marks)
+        source_start(list);
+    else
+        list_end(list, UNAVAILABLE);
+}
+
+void list_start(struct list *list) {
+    list->hand_wait.on_hand = on_hand;
+    hand_get(list->serve, list->site, &list->hand_wait);
+}
+
+// ---- Candidates
+
+static bool is_excluded(const struct list *list, ref_t item) {
+    const ref_t *without = (const ref_t *)(const void *)list->without.at;
+    for (size_t i = 0; i < list->without.len / sizeof item; i++)
+        if (without[i] == item)
             return true;
     return false;
 }
 
-static bool is_there(const struct refresh *refresh, ref_t item) {
-    for (size_t i = 0; i < refresh->candidate_count; i++)
-        if (refresh->candidates[i].item == item)
-            return true;
-    return false;
+static struct candidate *find(const struct list *list, ref_t item) {
+    for (size_t i = 0; i < list->candidate_count; i++)
+        if (list->candidates[i].item == item)
+            return &list->candidates[i];
+    return NULL;
 }
 
-bool candidate_add(struct refresh *refresh, const struct candidate *candidate) {
-    if (refresh->candidate_count == CANDIDATES_MOST || is_excluded(refresh, candidate->item) ||
-        is_there(refresh, candidate->item))
-        return true;
-    if (refresh->candidate_count % 64 == 0) {
-        size_t room = refresh->candidate_count + 64;
-        struct candidate *grown = realloc(refresh->candidates, room * sizeof *grown);
+static bool in_force(const struct list *list, const struct mark *mark) {
+    return mark && (mark->until_ms == 0 || mark->until_ms > list->now_ms);
+}
+
+static bool is_pinned(const struct list *list, const struct mark *mark) {
+    return in_force(list, mark) && !mark->block && (mark->lists & 1u << list->kind) && mark->pin >= 1 &&
+           mark->pin <= list->limit;
+}
+
+// A factor on a sum is a summand on its logarithm.
+static void apply_mark(const struct list *list, const struct mark *mark, struct candidate *candidate,
+                       bool logarithmic) {
+    if (!in_force(list, mark) || !(mark->lists & 1u << list->kind))
+        return;
+    candidate->score *= mark->boost;
+    if (logarithmic)
+        candidate->value += log2(mark->boost);
+    else
+        candidate->value *= mark->boost;
+    if (mark->bury)
+        candidate->group += GROUP_BURIED;
+}
+
+static bool append(struct list *list, const struct candidate *candidate) {
+    if (list->candidate_count % 64 == 0) {
+        struct candidate *grown = realloc(list->candidates, (list->candidate_count + 64) * sizeof *grown);
         if (!grown)
             return false;
-        refresh->candidates = grown;
+        list->candidates = grown;
     }
-    refresh->candidates[refresh->candidate_count++] = *candidate;
+    list->candidates[list->candidate_count++] = *candidate;
     return true;
+}
+
+bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic) {
+    const struct mark *mark = marks_find(list->marks, candidate.item);
+    if (list->candidate_count == CANDIDATES_MOST || is_excluded(list, candidate.item) || find(list, candidate.item))
+        return true;
+    if (in_force(list, mark) && mark->block)
+        return true;
+    apply_mark(list, mark, &candidate, logarithmic);
+    return append(list, &candidate);
+}
+
+// Pinned items come first whatever they are worth; those that no source named are added.
+static bool add_pins(struct list *list) {
+    for (size_t i = 0; i < list->marks->count; i++) {
+        const struct mark *mark = &list->marks->at[i];
+        struct candidate pinned = {.item = mark->item};
+        if (!is_pinned(list, mark) || is_excluded(list, mark->item))
+            continue;
+        struct candidate *there = find(list, mark->item);
+        if (!there && !append(list, &pinned))
+            return false;
+        there = there ? there : find(list, mark->item);
+        there->group = 0;
+        there->value = -(double)mark->pin;
+        there->reason = "pinned";
+    }
+    return true;
+}
+
+static int by_worth(const void *a, const void *b) {
+    const struct candidate *left = a, *right = b;
+    if (left->group != right->group)
+        return left->group < right->group ? -1 : 1;
+    return (left->value < right->value) - (left->value > right->value);
 }
 
 // ---- States
@@ -46,102 +145,165 @@ bool candidate_add(struct refresh *refresh, const struct candidate *candidate) {
 static void log_unusable(void) {
     static uint64_t logged_ns;
     uint64_t now = clock_mono_ns();
-    if (logged_ns && now - logged_ns < 10 * (uint64_t)LOG_PAUSE_NS)
+    if (logged_ns && now - logged_ns < log_pause_ns)
         return;
     logged_ns = now;
     log_error("an item's data in Redis is not usable; it is left out of lists");
 }
 
-static bool is_eligible(const struct refresh *refresh, const struct item_state *state) {
-    const struct ranking *ranking = refresh->shelf->ranking;
+static bool has_category(struct bytes categories, struct bytes wanted) {
+    while (categories.len) {
+        const char *end = memchr(categories.at, 0x1f, categories.len);
+        struct bytes one = {categories.at, end ? (size_t)(end - categories.at) : categories.len};
+        if (bytes_eq(one, wanted))
+            return true;
+        size_t taken = one.len + (end != NULL);
+        categories.at += taken;
+        categories.len -= taken;
+    }
+    return false;
+}
+
+static bool is_eligible(const struct list *list, const struct candidate *candidate, const struct item_state *state) {
+    const struct ranking *ranking = list->kind == LIST_RANKING ? list->ranking : NULL;
     if (state->outcome != OK) {
         log_unusable();
         return false;
     }
-    bool too_old = ranking && ranking->oldest_age_ms && state->published_ms &&
-                   refresh->now_ms - state->published_ms > ranking->oldest_age_ms;
-    return state->known && bytes_eq(state->site, refresh->shelf->site) && !too_old;
+    if (!state->known || !bytes_eq(state->site, list->site))
+        return false;
+    if (candidate->group == 0) // pinned: an editor's word, but not into a category that is not the item's
+        return !list->category.at || has_category(state->categories, list->category);
+    return !ranking || !ranking->oldest_age_ms || !state->published_ms ||
+           list->now_ms - state->published_ms <= ranking->oldest_age_ms;
 }
 
 static void on_state(struct read_call *call, size_t index, const struct item_state *state) {
-    struct refresh *refresh = call->context;
-    if (!is_eligible(refresh, state))
+    struct list *list = call->context;
+    const struct candidate *candidate = &list->candidates[list->candidate_next + index];
+    if (!is_eligible(list, candidate, state))
         return;
-    struct placed *placed = &refresh->placed[refresh->placed_count++];
-    struct json_out json = json_out_to(&refresh->texts);
-    placed->candidate = refresh->candidates[refresh->candidate_next + index];
-    placed->id_at = refresh->texts.len;
-    placed->id_len = state->id.len;
-    buffer_add_bytes(&refresh->texts, state->id);
-    placed->json_at = refresh->texts.len;
-    item_members(&json, refresh->shelf->serve->settings, state->id, state);
-    placed->json_len = refresh->texts.len - placed->json_at;
+    struct placed *placed = &list->placed[list->placed_count++];
+    struct json_out json = json_out_to(&list->texts);
+    *placed = (struct placed){.candidate = *candidate, .id_at = list->texts.len, .id_len = state->id.len};
+    if (candidate->group == 0)
+        placed->pin = marks_find(list->marks, candidate->item);
+    buffer_add_bytes(&list->texts, state->id);
+    placed->json_at = list->texts.len;
+    item_members(&json, list->serve->settings, state->id, state);
+    placed->json_len = list->texts.len - placed->json_at;
 }
+
+static void on_states(struct read_call *call, enum outcome outcome) {
+    struct list *list = call->context;
+    list->candidate_next += list->batch;
+    if (outcome != OK || list->texts.failed)
+        list_end(list, outcome == OK ? UNAVAILABLE : outcome);
+    else
+        list_place(list);
+}
+
+// ---- Order
 
 static const char *sorted_texts; // of the list that is being sorted: qsort has no context
 
-static int by_place(const void *a, const void *b) {
-    const struct placed *left = a, *right = b;
-    if (left->candidate.group != right->candidate.group)
-        return left->candidate.group < right->candidate.group ? -1 : 1;
-    if (left->candidate.value != right->candidate.value)
-        return left->candidate.value < right->candidate.value ? 1 : -1;
+static int by_id(const struct placed *left, const struct placed *right) {
     return bytes_cmp((struct bytes){sorted_texts + left->id_at, left->id_len},
                      (struct bytes){sorted_texts + right->id_at, right->id_len});
 }
 
-static void read_batch(struct refresh *refresh);
-
-static void on_states(struct read_call *call, enum outcome outcome) {
-    struct refresh *refresh = call->context;
-    refresh->candidate_next += refresh->batch;
-    if (outcome != OK || refresh->texts.failed)
-        refresh_end(refresh, outcome == OK ? UNAVAILABLE : outcome);
-    else
-        read_batch(refresh);
+static int by_place(const void *a, const void *b) {
+    const struct placed *left = a, *right = b;
+    if (left->pin && right->pin) { // of two on a slot the later goes first
+        if (left->pin->pin != right->pin->pin)
+            return left->pin->pin < right->pin->pin ? -1 : 1;
+        if (left->pin->set_ms != right->pin->set_ms)
+            return left->pin->set_ms > right->pin->set_ms ? -1 : 1;
+        return by_id(left, right);
+    }
+    int worth = by_worth(&left->candidate, &right->candidate);
+    return worth ? worth : by_id(left, right);
 }
 
-static bool make_room(struct refresh *refresh) {
-    struct placed *placed = realloc(refresh->placed, (refresh->placed_count + refresh->batch) * sizeof *placed);
+// The pinned stand first, by slot: each goes behind as many others as its slot leaves room for.
+static bool put_pins_into_slots(struct list *list) {
+    size_t pins = 0, next_pin = 0, written = 0, count = list->placed_count;
+    while (pins < count && list->placed[pins].pin)
+        pins++;
+    if (pins == 0)
+        return true;
+    struct placed *ordered = malloc(count * sizeof *ordered);
+    if (!ordered)
+        return false;
+    for (size_t next = pins; written < count;) {
+        bool due = next_pin < pins && (list->placed[next_pin].pin->pin <= written + 1 || next == count);
+        ordered[written++] = list->placed[due ? next_pin++ : next++];
+    }
+    free(list->placed);
+    list->placed = ordered;
+    return true;
+}
+
+static void finish(struct list *list) {
+    sorted_texts = list->texts.at;
+    if (list->placed_count)
+        qsort(list->placed, list->placed_count, sizeof *list->placed, by_place);
+    bool fits = put_pins_into_slots(list);
+    if (list->placed_count > list->limit)
+        list->placed_count = list->limit;
+    list_end(list, fits ? OK : UNAVAILABLE);
+}
+
+// ---- Batches
+
+static bool make_room(struct list *list) {
+    struct placed *placed = realloc(list->placed, (list->placed_count + list->batch) * sizeof *placed);
     if (placed)
-        refresh->placed = placed;
-    ref_t *refs = realloc(refresh->refs, refresh->batch * sizeof *refs);
+        list->placed = placed;
+    ref_t *refs = realloc(list->refs, list->batch * sizeof *refs);
     if (refs)
-        refresh->refs = refs;
+        list->refs = refs;
     return placed && refs;
 }
 
 // Candidates of equal value stay in one batch: their ids, which settle their order, are only known from their states.
-static size_t batch_size(const struct refresh *refresh, size_t left, size_t wanted) {
-    const struct candidate *next = refresh->candidates + refresh->candidate_next;
-    while (wanted < left && next[wanted].group == next[wanted - 1].group &&
-           next[wanted].value == next[wanted - 1].value)
+static size_t batch_size(const struct list *list, size_t left, size_t wanted) {
+    const struct candidate *next = list->candidates + list->candidate_next;
+    while (wanted < left && by_worth(&next[wanted], &next[wanted - 1]) == 0)
         wanted++;
     return wanted < left ? wanted : left;
 }
 
-static void read_batch(struct refresh *refresh) {
-    uint32_t limit = refresh->shelf->limit;
-    size_t left = refresh->candidate_count - refresh->candidate_next;
-    if (refresh->placed_count >= limit || left == 0) {
-        sorted_texts = refresh->texts.at;
-        if (refresh->placed_count)
-            qsort(refresh->placed, refresh->placed_count, sizeof *refresh->placed, by_place);
-        refresh->on_placed(refresh);
+static void read_batch(struct list *list, size_t left) {
+    list->batch = batch_size(list, left, list->limit - list->placed_count + SLACK);
+    if (!make_room(list)) {
+        list_end(list, UNAVAILABLE);
         return;
     }
-    refresh->batch = batch_size(refresh, left, limit - refresh->placed_count + SLACK);
-    if (!make_room(refresh)) {
-        refresh_end(refresh, UNAVAILABLE);
-        return;
-    }
-    for (size_t i = 0; i < refresh->batch; i++)
-        refresh->refs[i] = refresh->candidates[refresh->candidate_next + i].item;
-    refresh->call = (struct read_call){.on_done = on_states, .context = refresh};
-    store_read_items(refresh->shelf->serve->store, &refresh->call, refresh->refs, refresh->batch, on_state);
+    for (size_t i = 0; i < list->batch; i++)
+        list->refs[i] = list->candidates[list->candidate_next + i].item;
+    list->call = (struct read_call){.on_done = on_states, .context = list};
+    store_read_items(list->serve->store, &list->call, list->refs, list->batch, on_state);
 }
 
-void place_candidates(struct refresh *refresh, void (*on_placed)(struct refresh *refresh)) {
-    refresh->on_placed = on_placed;
-    read_batch(refresh);
+// The newly added of each source in order; pins with the first.
+static bool settle(struct list *list) {
+    if (list->candidate_next == 0 && !add_pins(list))
+        return false;
+    size_t left = list->candidate_count - list->candidate_next;
+    if (left > 1)
+        qsort(list->candidates + list->candidate_next, left, sizeof *list->candidates, by_worth);
+    return true;
+}
+
+void list_place(struct list *list) {
+    if (!settle(list)) {
+        list_end(list, UNAVAILABLE);
+        return;
+    }
+    size_t left = list->candidate_count - list->candidate_next;
+    if (list->placed_count < list->limit && left)
+        read_batch(list, left);
+    else if (list->placed_count >= list->limit || !list->filled || !source_fill(list))
+        finish(list);
 }

@@ -6,36 +6,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void order_free(struct order *order) {
+static void order_free(struct kept *kept) {
+    struct order *order = (struct order *)kept;
     HASH_DEL(order->serve->orders, order);
     free(order->list);
-    free(order->text);
+    free(order->site_name);
     free(order);
 }
 
+// References once per refresh: every list that is made from the order needs them.
 static void keep_list(struct order *order, const struct ranked *list, size_t count) {
-    size_t size = 1, at = 0;
-    for (size_t i = 0; i < count; i++)
-        size += list[i].id.len;
-    struct ranked *copy = malloc((count + 1) * sizeof *copy);
-    char *text = malloc(size);
-    if (!copy || !text) {
-        free(copy);
-        free(text);
+    struct order_entry *copy = malloc((count + 1) * sizeof *copy);
+    if (!copy) {
         order->outcome = UNAVAILABLE;
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        memcpy(text + at, list[i].id.at, list[i].id.len);
-        copy[i] = (struct ranked){{text + at, list[i].id.len}, list[i].value};
-        at += list[i].id.len;
-    }
+    struct bytes site = bytes_of(order->site_name);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = (struct order_entry){item_ref(order->serve->hash_key, site, list[i].id), list[i].value};
     free(order->list);
-    free(order->text);
     order->list = copy;
-    order->text = text;
     order->count = count;
-    kept_resize(order->serve, &order->kept, sizeof *order + count * sizeof *copy + size);
+    kept_resize(order->serve, &order->kept, sizeof *order + count * sizeof *copy);
 }
 
 // ---- Refreshing
@@ -96,7 +88,9 @@ static void refresh(struct order *order) {
 
 // ---- Asking
 
-static struct order *order_find(struct serve *serve, ref_t site, const struct ranking *ranking, const ref_t *category) {
+static struct order *order_find(struct serve *serve, struct bytes site_name, const struct ranking *ranking,
+                                const ref_t *category) {
+    ref_t site = site_ref(serve->hash_key, site_name);
     char key[sizeof((struct order *)NULL)->key];
     struct order *order;
     int len = snprintf(key, sizeof key, "%016" PRIx64 "%.*s", site, (int)ranking->name.len, ranking->name.at);
@@ -105,13 +99,17 @@ static struct order *order_find(struct serve *serve, ref_t site, const struct ra
     HASH_FIND_STR(serve->orders, key, order);
     if (order || !(order = calloc(1, sizeof *order)))
         return order;
+    if (!(order->site_name = strndup(site_name.at, site_name.len))) {
+        free(order);
+        return NULL;
+    }
     memcpy(order->key, key, (size_t)len + 1);
     order->serve = serve;
     order->ranking = ranking;
     order->site = site;
     order->has_category = category != NULL;
     order->category = category ? *category : 0;
-    order->kept.is_order = true;
+    order->kept.free = order_free;
     order->kept.busy = true;
     HASH_ADD_STR(serve->orders, key, order);
     kept_add(serve, &order->kept, sizeof *order);
@@ -123,7 +121,7 @@ static bool is_fresh(const struct order *order) {
     return order->good && age < (uint64_t)order->serve->settings->refresh_interval_ms;
 }
 
-void order_get(struct serve *serve, ref_t site, const struct ranking *ranking, const ref_t *category,
+void order_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category,
                struct order_wait *wait) {
     struct order *order = order_find(serve, site, ranking, category);
     if (!order) {

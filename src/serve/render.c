@@ -1,6 +1,19 @@
 // SPDX-License-Identifier: MIT
-// An item as API.md section 3 shows it: its card as the publisher gave it, its counts.
+// An item and a list as API.md section 3 shows them: the card as the publisher gave it, the counts, why it stands here.
 #include "serve/serve_inside.h"
+
+const char *list_kind_name(enum list_kind kind) {
+    static const char *const names[LIST_KINDS] = {
+        [LIST_RELATED] = "related", [LIST_RANKING] = "ranking", [LIST_RECOMMENDATION] = "recommendation"};
+    return names[kind];
+}
+
+const char *format_media_type(enum list_format format) {
+    static const char *const types[] = {[FORMAT_JSON] = "application/json",
+                                        [FORMAT_HTML] = "text/html; charset=utf-8",
+                                        [FORMAT_FEED] = "application/feed+json"};
+    return types[format];
+}
 
 void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
                   const struct item_state *state) {
@@ -25,4 +38,84 @@ void item_render(struct json_out *json, const struct settings *settings, struct 
     json_open(json, '{');
     item_members(json, settings, id, state);
     json_close(json, '}');
+}
+
+// ---- Lists
+
+struct bytes placed_json(const struct list *list, const struct placed *placed) {
+    return (struct bytes){list->texts.at + placed->json_at, placed->json_len};
+}
+
+static struct bytes name_of(const struct list *list) {
+    if (list->kind == LIST_RANKING)
+        return list->ranking->name;
+    return bytes_of(list_kind_name(list->kind));
+}
+
+// "ranking:hot:sport", "related:some-item", "recommendation:": what the list is made for.
+static void add_list_id(struct json_out *json, const struct list *list) {
+    struct buffer id;
+    buffer_init(&id, 2048);
+    buffer_addf(&id, "%s:", list_kind_name(list->kind));
+    buffer_add_bytes(&id, list->kind == LIST_RANKING ? list->ranking->name : list->item);
+    if (list->category.at) {
+        buffer_add_char(&id, ':');
+        buffer_add_bytes(&id, list->category);
+    }
+    json_key(json, BYTES("list"));
+    json_text(json, buffer_bytes(&id));
+    buffer_release(&id);
+}
+
+static void add_entry(struct json_out *json, const struct list *list, size_t index) {
+    const struct placed *placed = &list->placed[index];
+    json_open(json, '{');
+    json_key(json, BYTES("rank"));
+    json_int(json, (int64_t)index + 1);
+    json_key(json, BYTES("score"));
+    json_number(json, placed->candidate.score);
+    json_key(json, BYTES("reason"));
+    json_text(json, bytes_of(placed->candidate.reason));
+    json_raw(json, placed_json(list, placed));
+    json_close(json, '}');
+}
+
+static void render_json(const struct list *list, struct buffer *out) {
+    struct json_out json = json_out_to(out);
+    json_open(&json, '{');
+    add_list_id(&json, list);
+    json_key(&json, BYTES("kind"));
+    json_text(&json, bytes_of(list_kind_name(list->kind)));
+    json_key(&json, BYTES("name"));
+    json_text(&json, name_of(list));
+    json_key(&json, BYTES("computed_at"));
+    json_time(&json, list->now_ms);
+    if (list->kind == LIST_RANKING && list->ranking->half_life_ms) {
+        json_key(&json, BYTES("half_life"));
+        json_number(&json, (double)list->ranking->half_life_ms / 1000);
+    }
+    json_key(&json, BYTES("items"));
+    json_open(&json, '[');
+    for (size_t i = 0; i < list->placed_count; i++)
+        add_entry(&json, list, i);
+    json_close(&json, ']');
+    json_close(&json, '}');
+}
+
+void list_render(const struct list *list, enum list_format format, struct buffer *out) {
+    if (format == FORMAT_HTML)
+        list_render_html(list, out);
+    else if (format == FORMAT_FEED)
+        list_render_feed(list, out);
+    else
+        render_json(list, out);
+}
+
+// All but times and scores decides whether a body is a new one.
+void list_mark(const struct list *list, struct buffer *marks) {
+    for (size_t i = 0; i < list->placed_count; i++) {
+        buffer_add_bytes(marks, bytes_of(list->placed[i].candidate.reason));
+        buffer_add_bytes(marks, placed_json(list, &list->placed[i]));
+    }
+    buffer_add_char(marks, '\n');
 }

@@ -34,6 +34,7 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
     serve->plan = plan;
     serve->store = store;
     serve->answer_error = answer_error;
+    serve->newest_cards = (struct ranking){.name = BYTES(NEWEST_NAME), .kind = RANK_TOTAL};
     add_fields(serve);
     uv_timer_init(loop, &serve->sweep);
     serve->sweep.data = serve;
@@ -94,29 +95,40 @@ static void answer(struct serve *serve, struct http_request *request, const stru
     shelf_answer(shelf, request);
 }
 
-static struct question question_of(const struct recipe *recipe, const struct list_query *query) {
-    return (struct question){.recipe = recipe,
-                             .site = query->site,
-                             .category = query->category,
-                             .ids = query->exclude,
-                             .id_count = query->exclude_count,
-                             .limit = query->limit};
+static struct question question_of(const struct serve *serve, const struct recipe *recipe,
+                                   const struct list_query *query) {
+    struct question question = {.recipe = recipe,
+                                .site = query->site,
+                                .item = query->item,
+                                .category = query->category,
+                                .format = query->format,
+                                .ids = query->exclude,
+                                .id_count = query->exclude_count};
+    memcpy(question.limits, query->limits, sizeof question.limits);
+    if (query->ranking.at)
+        question.ranking = plan_find(serve->plan, query->ranking);
+    return question;
+}
+
+static void answer_list(struct serve *serve, struct http_request *request, const struct recipe *recipe,
+                        const struct list_query *query) {
+    struct question question = question_of(serve, recipe, query);
+    if (query->ranking.at && !question.ranking)
+        serve->answer_error(request, UNKNOWN_RANKING);
+    else
+        answer(serve, request, &question, query->target_is_plain);
 }
 
 void serve_ranking(struct serve *serve, struct http_request *request, const struct list_query *query) {
-    struct question question = question_of(&recipe_ranking, query);
-    question.name = query->name;
-    question.ranking = plan_find(serve->plan, query->name);
-    if (question.ranking)
-        answer(serve, request, &question, query->target_is_plain);
-    else
-        serve->answer_error(request, UNKNOWN_RANKING);
+    answer_list(serve, request, &recipe_ranking, query);
 }
 
 void serve_related(struct serve *serve, struct http_request *request, const struct list_query *query) {
-    struct question question = question_of(&recipe_related, query);
-    question.name = query->item;
-    answer(serve, request, &question, query->target_is_plain);
+    answer_list(serve, request, &recipe_related, query);
+}
+
+void serve_page(struct serve *serve, struct http_request *request, const struct list_query *query) {
+    answer_list(serve, request, &recipe_page, query);
 }
 
 void serve_item(struct serve *serve, struct http_request *request, struct bytes site, struct bytes id,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Shared reads: finished bodies in memory, refreshed from Redis at most once per refresh_interval, one refresh in
 // flight per body. A read that hits costs no Redis call and no allocation. While Redis is away the old bodies go on,
-// dated.
+// dated. Lists for one visitor are put together by the same rules and kept nowhere.
 //
 // A body is found by the raw target first (so a repeated request is one lookup), then by its canonical query: two
 // spellings of one query share a body. A body that was not read for over 10 s waits for its refresh, up to
@@ -15,6 +15,11 @@
 struct serve;
 
 enum { LIST_LIMIT_MAX = 100, EXCLUDE_MAX = 100, IDS_MAX = 100 };
+enum list_kind { LIST_RELATED, LIST_RANKING, LIST_RECOMMENDATION, LIST_KINDS };
+enum list_format { FORMAT_JSON, FORMAT_HTML, FORMAT_FEED };
+
+const char *list_kind_name(enum list_kind kind);
+const char *format_media_type(enum list_format format);
 
 // `answer_error` renders and sends the problem+json of an outcome (the errors' table is the api room's).
 struct serve *serve_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
@@ -30,16 +35,18 @@ bool serve_from_memory(struct serve *serve, struct http_request *request);
 // later. `target_is_plain`: the query held nothing unknown, so the raw target may be remembered for serve_from_memory.
 struct list_query {
     struct bytes site;
-    struct bytes name;     // of a ranking
-    struct bytes item;     // of related
-    struct bytes category; // at == NULL: all
-    uint32_t limit;
+    struct bytes ranking;        // its name
+    struct bytes item;           // of related, and of a page
+    struct bytes category;       // at == NULL: all
+    uint32_t limits[LIST_KINDS]; // 0: no such list
     const struct bytes *exclude;
     uint32_t exclude_count;
+    enum list_format format;
     bool target_is_plain;
 };
 void serve_ranking(struct serve *serve, struct http_request *request, const struct list_query *query);
 void serve_related(struct serve *serve, struct http_request *request, const struct list_query *query);
+void serve_page(struct serve *serve, struct http_request *request, const struct list_query *query);
 void serve_item(struct serve *serve, struct http_request *request, struct bytes site, struct bytes id,
                 bool target_is_plain);
 void serve_items(struct serve *serve, struct http_request *request, struct bytes site, const struct bytes *ids,
@@ -49,3 +56,12 @@ void serve_rankings(struct serve *serve, struct http_request *request, struct by
 // An item as API.md section 3 shows it, from the store, for answers of writes (PUT).
 void item_render(struct json_out *json, const struct settings *settings, struct bytes id,
                  const struct item_state *state);
+
+// The list for one visitor: `on_done` once, later, with the rendered body (empty unless OK), which lives until it
+// returns. `visitor` NULL: nobody that is known.
+struct personal_call {
+    void (*on_done)(struct personal_call *call, enum outcome outcome, struct bytes body);
+    void *context;
+};
+void serve_personal(struct serve *serve, struct personal_call *call, const struct list_query *query,
+                    const ref_t *visitor);

@@ -2,16 +2,19 @@
 // What the files of this room share.
 //
 // Three things are kept in memory: finished bodies (struct shelf), found by a canonical key or by a raw target that led
-// to it before; and orders (struct order), the top of one ranking, which many bodies are made from. Both are `kept`: on
-// one list by last use, within one bound of bytes. A refresh (struct refresh) is one run of a body's recipe: it asks
-// for orders and states, puts a list together, renders it, and ends.
+// to it before; orders (struct order), the top of one ranking, which many bodies are made from; and each site's
+// editorial (struct hand). All are `kept`: on one list by last use, within one bound of bytes. A refresh (struct
+// refresh) is one run of a body's recipe; it puts lists together (struct list), renders them, and ends.
 //
-//   serve.c    entry points, start and stop      cache.c    kept things, keys, aliases, the bound
-//   shelf.c    a body's freshness and waiters    order.c    an order's freshness and waiters
-//   list.c     candidates to a rendered list     recipes.c  what each kind of body is made of
-//   render.c   an item as JSON
+//   serve.c    entry points, start and stop          cache.c    kept things, keys, aliases, the bound
+//   shelf.c    a body's freshness and waiters        order.c    an order's freshness and waiters
+//   hand.c     a site's editorial, likewise          recipes.c  what each kind of body is made of
+//   list.c     candidates to placed entries          sources.c  where a list's candidates come from
+//   render.c   an item and a list as JSON            fragment.c a list as HTML and as a feed
+//   personal.c the list for one visitor
 #pragma once
 #include "base/buffer.h"
+#include "model/related.h"
 #include "serve/serve.h"
 #include <uthash.h>
 #include <uv.h>
@@ -23,12 +26,14 @@ struct serve {
     const struct settings *settings;
     const struct secret_key *hash_key;
     const struct plan *plan;
+    struct ranking newest_cards; // NEWEST_NAME, as a ranking
     struct store *store;
     void (*answer_error)(struct http_request *request, enum outcome outcome);
     struct buffer fields; // header lines of every body
     struct shelf *shelves;
     struct alias *aliases;
     struct order *orders;
+    struct hand *hands;
     struct kept *newest, *oldest;
     size_t bytes;
     uint32_t refreshes;       // in flight
@@ -43,7 +48,7 @@ struct serve {
 struct kept {
     struct kept *newer, *older;
     size_t bytes;
-    bool is_order;
+    void (*free)(struct kept *kept);
     bool busy; // in flight or waited for: must stay
 };
 void kept_add(struct serve *serve, struct kept *kept, size_t bytes);
@@ -59,27 +64,122 @@ struct order_wait {
     void (*on_order)(struct order_wait *wait, struct order *order); // NULL: Redis is away
 };
 
+struct order_entry {
+    ref_t item;
+    double value;
+};
+
 struct order {
     struct kept kept; // first
     UT_hash_handle hh;
     struct serve *serve;
     const struct ranking *ranking;
     ref_t site, category;
+    char *site_name; // for the references of its entries
     bool has_category, in_flight, good;
     uint64_t made_ms;                 // uv_now when its refresh began
     struct order_wait *waits, *later; // later: came while a refresh was in flight that began before them
     struct read_call call;
     enum outcome outcome;
     size_t count;
-    struct ranked *list; // ids in `text`
-    char *text;
+    struct order_entry *list;
     double total; // of the site's popularity, for that ranking only
     char key[48 + NAME_SIZE];
 };
 // Calls back, now or later; the order stays at least until then.
-void order_get(struct serve *serve, ref_t site, const struct ranking *ranking, const ref_t *category,
+void order_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category,
                struct order_wait *wait);
-void order_free(struct order *order);
+
+// ---- An editor's hand
+
+struct mark {
+    ref_t item;
+    int64_t until_ms, set_ms;
+    uint32_t pin; // slot, from 1; 0: none
+    double boost; // 1: none
+    bool bury, block;
+    unsigned lists; // bits of list_kind
+};
+// What an editor said of a site's items, sorted by reference; held by the lists that are put together from it.
+struct marks {
+    uint32_t holders;
+    size_t count;
+    struct mark at[];
+};
+struct hand_wait {
+    struct hand_wait *next;
+    void (*on_hand)(struct hand_wait *wait, struct marks *marks); // NULL: Redis is away; else held for the callee
+};
+void hand_get(struct serve *serve, struct bytes site, struct hand_wait *wait);
+void marks_release(struct marks *marks);
+const struct mark *marks_find(const struct marks *marks, ref_t item); // NULL: none
+
+// ---- Lists
+
+struct candidate {
+    ref_t item;
+    double value; // orders a group, higher first
+    double score; // as shown
+    uint32_t group;
+    const char *reason;
+};
+
+struct placed {
+    struct candidate candidate;
+    const struct mark *pin;                  // NULL: it stands where its value puts it
+    size_t id_at, id_len, json_at, json_len; // into texts
+};
+
+// One list, from the question to its placed entries. The asker fills the first part, the rest is the list's own.
+struct list {
+    struct serve *serve;
+    enum list_kind kind;
+    struct bytes site, item, category; // views that outlive the list; item and category may be absent
+    const struct ranking *ranking;     // of LIST_RANKING
+    const ref_t *visitor;              // of LIST_RECOMMENDATION: for this one; NULL: for readers of `item`, if any
+    uint32_t limit;
+    bool filled; // up to the limit, as long as the site has items
+    void (*on_done)(struct list *list, enum outcome outcome);
+    void *context;
+
+    int64_t now_ms;
+    struct buffer without; // ref_t: never in it
+    struct marks *marks;
+    struct hand_wait hand_wait;
+    struct order_wait order_wait;
+    struct read_call call;
+    struct candidate *candidates;
+    size_t candidate_count, candidate_next, batch;
+    ref_t *refs;
+    struct placed *placed;
+    size_t placed_count;
+    struct buffer texts;   // of the placed
+    uint32_t next_filling; // rankings of the plan, then the newest cards
+    ref_t recent[COVIEW_ITEMS];
+    size_t recent_count;
+    struct neighbours *tables;
+    size_t table_count;
+};
+void list_init(struct list *list);                // after the first part is filled
+void list_without(struct list *list, ref_t item); // before it starts
+void list_start(struct list *list);
+void list_release(struct list *list);
+// For sources.c: adds a candidate unless it is there, blocked or excluded; an editor's boost and bury are applied.
+bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic); // false without memory
+void list_place(struct list *list); // what was added; then filling up, then the end
+void list_end(struct list *list, enum outcome outcome);
+// sources.c: asks for the candidates, adds them, then list_place.
+void source_start(struct list *list);
+bool source_fill(struct list *list); // false: nothing is left to fill with
+
+// render.c: an item's members, without braces; a list as JSON; all of it that is not due to time alone.
+void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
+                  const struct item_state *state);
+void list_render(const struct list *list, enum list_format format, struct buffer *out);
+void list_mark(const struct list *list, struct buffer *marks);
+void list_render_html(const struct list *list, struct buffer *out); // fragment.c
+void list_render_feed(const struct list *list, struct buffer *out);
+struct bytes placed_json(const struct list *list, const struct placed *placed);
 
 // ---- Bodies
 
@@ -98,17 +198,24 @@ struct waiter {
 
 struct recipe;
 
+// What is asked for: one body for each.
+struct question {
+    const struct recipe *recipe;
+    struct bytes site, item, category;
+    const struct ranking *ranking;
+    uint32_t limits[LIST_KINDS];
+    enum list_format format;
+    const struct bytes *ids; // excluded, or asked for
+    uint32_t id_count;
+};
+
 struct shelf {
     struct kept kept; // first
     UT_hash_handle hh;
     struct serve *serve;
     struct alias *aliases;
     uint32_t alias_count;
-    const struct recipe *recipe;
-    struct bytes site, name, category; // into key
-    struct bytes *ids;                 // excluded, or asked for
-    uint32_t id_count, limit;
-    const struct ranking *ranking;
+    struct question asked; // its bytes are views of the key
     struct body *body;
     uint64_t digest;
     uint64_t made_ms, read_ms, retry_ms; // uv_now
@@ -122,71 +229,31 @@ struct shelf {
 void shelf_answer(struct shelf *shelf, struct http_request *request);
 bool shelf_is_good(const struct shelf *shelf); // may be sent at once, fresh or while it is refreshed
 void shelf_sweep(struct serve *serve);
-void shelf_free(struct shelf *shelf);
-
-// What is asked, before it is known whether a shelf is there.
-struct question {
-    const struct recipe *recipe;
-    struct bytes site, name, category;
-    const struct bytes *ids;
-    size_t id_count;
-    uint32_t limit;
-    const struct ranking *ranking;
-};
 // Finds or makes the shelf; NULL without memory.
 struct shelf *shelf_get(struct serve *serve, const struct question *question);
 void shelf_remember_target(struct shelf *shelf, struct bytes target);
 
 // ---- Refreshes
 
-struct candidate {
-    ref_t item;
-    double value; // orders a group, higher first
-    double score; // as shown
-    uint32_t group;
-    const char *reason;
-};
-
-struct placed {
-    struct candidate candidate;
-    size_t id_at, id_len, json_at, json_len; // into texts
-};
-
 struct refresh {
     struct shelf *shelf;
-    struct order_wait wait;
     struct read_call call;
+    struct hand_wait hand_wait;
     int64_t now_ms; // of the service's clock, when it began
     uint64_t began_ms;
-    struct candidate *candidates;
-    size_t candidate_count, candidate_next, batch;
-    ref_t *refs;
-    struct placed *placed;
-    size_t placed_count;
-    struct buffer texts; // of the placed
+    struct list lists[LIST_KINDS];
+    uint32_t lists_begun;
     struct buffer out, marks;
-    uint32_t next_ranking; // fill-up
-    struct neighbours table;
-    struct order *order;
+    struct marks *hand;
     enum outcome outcome; // of single items
-    void (*on_placed)(struct refresh *refresh);
 };
 struct recipe {
     char letter; // of the canonical key
     void (*start)(struct refresh *refresh);
 };
-extern const struct recipe recipe_ranking, recipe_related, recipe_item, recipe_items, recipe_rankings;
+extern const struct recipe recipe_ranking, recipe_related, recipe_page, recipe_item, recipe_items, recipe_rankings;
 
 void refresh_start(struct shelf *shelf);
 // The end: `out` is the body, `marks` what of it is not due to time alone; or it failed.
 void refresh_end(struct refresh *refresh, enum outcome outcome);
 void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome outcome);
-
-// list.c: adds a candidate unless it is there, excluded or the list's own item. False without memory.
-bool candidate_add(struct refresh *refresh, const struct candidate *candidate);
-// Reads states of candidates until `limit` are placed or none is left; then on_placed, sorted.
-void place_candidates(struct refresh *refresh, void (*on_placed)(struct refresh *refresh));
-
-// render.c: an item's members, without braces.
-void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
-                  const struct item_state *state);

@@ -91,8 +91,8 @@ static void put_up(struct shelf *shelf, struct refresh *refresh) {
     uint64_t digest = keyed_hash64(shelf->serve->hash_key, 'd', &mark, 1);
     shelf->made_ms = refresh->began_ms;
     if (!shelf->body || digest != shelf->digest) {
-        struct body *made =
-            body_new(buffer_bytes(&refresh->out), "application/json", buffer_bytes(&shelf->serve->fields));
+        struct body *made = body_new(buffer_bytes(&refresh->out), format_media_type(shelf->asked.format),
+                                     buffer_bytes(&shelf->serve->fields));
         if (!made)
             return;
         if (shelf->body) {

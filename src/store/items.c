@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define TOMBSTONE_KEPT_MS (INT64_C(7) * 86400 * 1000) // longer than a log can lag
-enum { TRIES_MOST = 16, DELETE_KEYS = 7 };
+enum { TRIES_MOST = 16, DELETE_KEYS = 8, NEWEST_KEPT = 200 };
 
 struct item_write {
     struct link_call call; // first: the link's view of it
@@ -47,6 +47,13 @@ static struct item_write *begin(struct store *store, struct item_call *call, voi
     return write;
 }
 
+// Cards by their age: what fills a list when nothing has been read yet.
+static void add_newest_key(struct store *store, const struct item_call *call, uint32_t partition) {
+    struct key key;
+    key_ranking(&key, partition, site_ref(store->hash_key, call->site), BYTES(NEWEST_NAME), NULL);
+    add_key(store, &key);
+}
+
 static void add_identity(struct store *store, const struct item_call *call) {
     command_add(&store->command, call->id);
     command_add(&store->command, call->site);
@@ -69,7 +76,7 @@ static void on_put(struct link_call *call) {
     finish(write, status == PUT_NEW || status == PUT_EXISTED ? OK : ID_CLASH);
 }
 
-static void add_base(struct store *store, const struct card *card) {
+static void add_card_base(struct store *store, const struct card *card) {
     char text[32 * (MAX_KINDS + 1)];
     int len = 0;
     if (card->has_base) {
@@ -86,19 +93,21 @@ void store_put_item(struct store *store, struct item_call *call) {
         return;
     uint32_t partition = partition_of(call->item, keys_partitions());
     struct key key;
-    script_begin(&store->command, SCRIPT_PUT, 3);
+    script_begin(&store->command, SCRIPT_PUT, 4);
     key_item(&key, call->item);
     add_key(store, &key);
     key_log(&key, partition);
     add_key(store, &key);
     key_marks(&key, partition, PROJECTION_SUMS);
     add_key(store, &key);
+    add_newest_key(store, call, partition);
     command_add_int(&store->command, clock_now_ms());
     add_identity(store, call);
     command_add(&store->command, call->card.json);
     command_add(&store->command, call->card.categories);
     command_add_int(&store->command, call->card.published_ms);
-    add_base(store, &call->card);
+    add_card_base(store, &call->card);
+    command_add_int(&store->command, NEWEST_KEPT);
     send_script(store, &write->call, SCRIPT_PUT);
 }
 
@@ -143,6 +152,7 @@ static void add_delete_keys(struct store *store, const struct item_call *call) {
     add_key(store, &key);
     key_neighbours(&key, call->item);
     add_key(store, &key);
+    add_newest_key(store, call, partition);
     for (uint32_t i = 0; i < call->buckets; i++) {
         key_voters(&key, call->item, i);
         add_key(store, &key);

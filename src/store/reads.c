@@ -89,7 +89,7 @@ static void add_item_fields(struct store *store) {
 }
 
 // "views votes votes …", as lua/put.lua keeps it.
-static void add_base(struct bytes base, struct item_state *item) {
+void add_base(struct bytes base, struct item_state *item) {
     const char *at = base.at;
     char *end;
     if (base.len == 0)

@@ -16,4 +16,5 @@ struct gather *read_begin(struct store *store, struct read_call *call, size_t co
 void read_add(struct gather *gather); // sends store->command
 enum outcome read_outcome(const struct gather *gather);
 void read_end(struct gather *gather, enum outcome outcome);
+void add_base(struct bytes base, struct item_state *item);   // onto its counts
 void read_fail(struct store *store, struct read_call *call); // UNAVAILABLE at the end of the turn

@@ -8,6 +8,7 @@
 #define SCRIPTS(X)                                                                                                     \
     X(COMMIT, "commit")                                                                                                \
     X(DELETE, "delete")                                                                                                \
+    X(EDITORIAL, "editorial")                                                                                          \
     X(META, "meta")                                                                                                    \
     X(PUT, "put")                                                                                                      \
     X(SPLIT, "split")                                                                                                  \

@@ -136,6 +136,8 @@ struct item_state {
 void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                       void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
 
+// The newest cards of a site stand as a ranking of this name (value: minus the time in ms).
+#define NEWEST_NAME ".newest"
 // The best `most` of a ranking over all partitions, merged: called once before on_done when the outcome is OK.
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
                     const ref_t *category, size_t most,
@@ -145,6 +147,34 @@ void store_read_top(struct store *store, struct read_call *call, ref_t site, str
 void store_read_neighbours(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                            void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table,
                                             bool usable));
+
+// ---- An editor's hand on a site's items
+
+enum { EDITORIAL_MOST = 1000, EDITORIAL_JSON_MAX = 8 << 10 };
+struct editorial_call {
+    ref_t site, item;
+    int64_t until_ms;  // 0: until it is removed
+    struct bytes json; // what GET shows; empty: it is removed. Lives until the verb returns.
+};
+// EDITORIAL_FULL when EDITORIAL_MOST are in force.
+void store_set_editorial(struct store *store, struct read_call *call, const struct editorial_call *editorial);
+// All of a site, also those that have ended.
+void store_read_editorial(struct store *store, struct read_call *call, ref_t site,
+                          void (*on_mark)(struct read_call *call, ref_t item, int64_t until_ms, struct bytes json));
+
+// ---- One visitor
+
+struct own_vote {
+    int kind; // -1: none
+    uint64_t votes[MAX_KINDS];
+};
+// Own votes and this moment's counts.
+void store_read_votes(struct store *store, struct read_call *call, ref_t visitor, const ref_t *items, size_t count,
+                      void (*on_vote)(struct read_call *call, size_t index, const struct own_vote *vote));
+// The last items read, latest first; one may come more than once.
+void store_read_history(struct store *store, struct read_call *call, ref_t visitor,
+                        void (*on_item)(struct read_call *call, ref_t item));
+void store_forget_history(struct store *store, struct read_call *call, ref_t visitor);
 
 // The site's total popularity: log2 of the decayed sum of its views (model/decay.h, half-life POPULAR_HALF_LIFE_MS).
 void store_read_site_total(struct store *store, struct read_call *call, ref_t site,

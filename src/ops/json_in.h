@@ -14,6 +14,8 @@ enum json_type {
     JSON_IN_COUNT,  // struct json_count: a whole number up to 2^53
     JSON_IN_TEXTS,  // struct json_texts: an array of at most 8 distinct texts, `most` bytes each
     JSON_IN_COUNTS, // struct json_counts: an object of at most 8 counts by name
+    JSON_IN_NUMBER, // struct json_number: finite
+    JSON_IN_SWITCH, // bool; false when absent
     JSON_IN_OBJECT, // bool given, the object's fields by `fields` into the same struct
 };
 
@@ -24,6 +26,10 @@ struct json_time {
 struct json_count {
     bool given;
     uint64_t value;
+};
+struct json_number {
+    bool given;
+    double value;
 };
 enum { JSON_LIST_MAX = 8 };
 struct json_texts {
@@ -48,5 +54,8 @@ struct json_field {
 
 // Reads `body` into `target`, whose fields must be zeroed before. Texts are copied into the arena.
 // An empty body reads as an empty object.
+// The same of what we wrote ourselves: members that the table does not name are passed over, and not counted.
+enum outcome json_read_known(struct bytes body, const struct json_field *fields, void *target, struct arena *arena,
+                             const char **ret_detail) MUST_CHECK;
 enum outcome json_read(struct bytes body, const struct json_field *fields, bool strict, void *target,
                        struct arena *arena, const char **ret_detail) MUST_CHECK;

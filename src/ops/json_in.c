@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // jansson reads the text, the table says what goes where.
-#include "api/json_in.h"
+#include "ops/json_in.h"
 #include "base/times.h"
 #include "ops/metrics.h"
 #include <jansson.h>
@@ -9,8 +9,10 @@
 enum { DEPTH_MOST = 8 };
 #define COUNT_MOST (INT64_C(1) << 53)
 
+enum unknown { UNKNOWN_REFUSED, UNKNOWN_COUNTED, UNKNOWN_PASSED };
+
 struct reading {
-    bool strict;
+    enum unknown unknown;
     char *target;
     struct arena *arena;
     const char **ret_detail;
@@ -80,6 +82,18 @@ static enum outcome read_count(const struct reading *reading, json_t *value, con
     return count_of(value, &count->value) ? OK : BAD_FIELD;
 }
 
+static enum outcome read_number(const struct reading *reading, json_t *value, const struct json_field *field) {
+    struct json_number *number = (struct json_number *)(void *)(reading->target + field->offset);
+    number->given = true;
+    number->value = json_number_value(value);
+    return json_is_number(value) && isfinite(number->value) ? OK : BAD_FIELD;
+}
+
+static enum outcome read_switch(const struct reading *reading, json_t *value, const struct json_field *field) {
+    *(bool *)(void *)(reading->target + field->offset) = json_is_true(value);
+    return json_is_boolean(value) ? OK : BAD_FIELD;
+}
+
 static enum outcome read_texts(const struct reading *reading, json_t *value, const struct json_field *field) {
     struct json_texts *texts = (struct json_texts *)(void *)(reading->target + field->offset);
     texts->given = true;
@@ -122,8 +136,9 @@ static enum outcome read_nested(const struct reading *reading, json_t *value, co
 }
 
 static enum outcome (*const readers[])(const struct reading *, json_t *, const struct json_field *) = {
-    [JSON_IN_TEXT] = read_text,   [JSON_IN_TIME] = read_time,     [JSON_IN_COUNT] = read_count,
-    [JSON_IN_TEXTS] = read_texts, [JSON_IN_COUNTS] = read_counts, [JSON_IN_OBJECT] = read_nested,
+    [JSON_IN_TEXT] = read_text,     [JSON_IN_TIME] = read_time,     [JSON_IN_COUNT] = read_count,
+    [JSON_IN_TEXTS] = read_texts,   [JSON_IN_COUNTS] = read_counts, [JSON_IN_NUMBER] = read_number,
+    [JSON_IN_SWITCH] = read_switch, [JSON_IN_OBJECT] = read_nested,
 };
 
 // ---- Objects
@@ -140,12 +155,13 @@ static enum outcome read_object(const struct reading *reading, json_t *object, c
     json_t *value;
     json_object_foreach(object, name, value) {
         const struct json_field *field = find(fields, name);
-        if (!field && reading->strict) {
+        if (!field && reading->unknown == UNKNOWN_REFUSED) {
             *reading->ret_detail = "a field of the body is not known here";
             return UNKNOWN_PARAMETER;
         }
         if (!field) {
-            metric_add(METRIC_UNKNOWN_PARAMETERS, 1);
+            if (reading->unknown == UNKNOWN_COUNTED)
+                metric_add(METRIC_UNKNOWN_PARAMETERS, 1);
             continue;
         }
         enum outcome outcome = readers[field->type](reading, value, field);
@@ -158,11 +174,9 @@ static enum outcome read_object(const struct reading *reading, json_t *object, c
     return OK;
 }
 
-enum outcome json_read(struct bytes body, const struct json_field *fields, bool strict, void *target,
-                       struct arena *arena, const char **ret_detail) {
-    struct reading reading = {strict, target, arena, ret_detail};
+static enum outcome read_root(struct bytes body, const struct json_field *fields, struct reading reading) {
     json_error_t error;
-    *ret_detail = NULL;
+    *reading.ret_detail = NULL;
     if (body.len == 0)
         return OK;
     if (too_deep(body))
@@ -171,4 +185,15 @@ enum outcome json_read(struct bytes body, const struct json_field *fields, bool 
     enum outcome outcome = json_is_object(root) ? read_object(&reading, root, fields) : BAD_JSON;
     json_decref(root);
     return outcome;
+}
+
+enum outcome json_read(struct bytes body, const struct json_field *fields, bool strict, void *target,
+                       struct arena *arena, const char **ret_detail) {
+    enum unknown unknown = strict ? UNKNOWN_REFUSED : UNKNOWN_COUNTED;
+    return read_root(body, fields, (struct reading){unknown, target, arena, ret_detail});
+}
+
+enum outcome json_read_known(struct bytes body, const struct json_field *fields, void *target, struct arena *arena,
+                             const char **ret_detail) {
+    return read_root(body, fields, (struct reading){UNKNOWN_PASSED, target, arena, ret_detail});
 }

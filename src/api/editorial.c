@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+// An editor's hand: PUT, DELETE and the list of all that is in force. What it does to lists is the serve room's.
+#include "api/call.h"
+#include "base/clock.h"
+#include "ops/json_in.h"
+
+enum { NOTE_MAX = 500 };
+#define BOOST_LEAST 0.001
+#define BOOST_MOST 1000.0
+
+struct editorial_body {
+    struct json_count pin;
+    struct json_number boost;
+    bool bury, block;
+    struct json_texts lists;
+    struct json_time until;
+    struct bytes note;
+};
+
+static const struct json_field fields[] = {
+    {.name = "pin", .type = JSON_IN_COUNT, .offset = offsetof(struct editorial_body, pin)},
+    {.name = "boost", .type = JSON_IN_NUMBER, .offset = offsetof(struct editorial_body, boost)},
+    {.name = "bury", .type = JSON_IN_SWITCH, .offset = offsetof(struct editorial_body, bury)},
+    {.name = "block", .type = JSON_IN_SWITCH, .offset = offsetof(struct editorial_body, block)},
+    {.name = "lists", .type = JSON_IN_TEXTS, .offset = offsetof(struct editorial_body, lists), .most = 32},
+    {.name = "until", .type = JSON_IN_TIME, .offset = offsetof(struct editorial_body, until), .wrong = BAD_TIME},
+    {.name = "note", .type = JSON_IN_TEXT, .offset = offsetof(struct editorial_body, note), .most = NOTE_MAX},
+    {.name = NULL},
+};
+
+struct edit {
+    struct call *call;
+    struct read_call read;
+    struct buffer json;
+};
+
+// ---- Setting
+
+static bool lists_known(const struct json_texts *lists) {
+    for (uint32_t i = 0; i < lists->count; i++) {
+        bool known = false;
+        for (int kind = 0; kind < LIST_KINDS; kind++)
+            known = known || bytes_eq(lists->at[i], bytes_of(list_kind_name((enum list_kind)kind)));
+        if (!known)
+            return false;
+    }
+    return !lists->given || lists->count;
+}
+
+static enum outcome check(const struct editorial_body *body, const char **ret_detail) {
+    if (body->pin.given && (body->pin.value < 1 || body->pin.value > LIST_LIMIT_MAX))
+        *ret_detail = "pin: a slot from 1 to 100";
+    else if (body->boost.given && !(body->boost.value >= BOOST_LEAST && body->boost.value <= BOOST_MOST))
+        *ret_detail = "boost: a factor from 0.001 to 1000";
+    else if (!lists_known(&body->lists))
+        *ret_detail = "lists: some of ranking, related, recommendation";
+    else if (!body->pin.given && !body->boost.given && !body->bury && !body->block)
+        *ret_detail = "one of pin, boost, bury and block is needed";
+    else
+        return OK;
+    return BAD_FIELD;
+}
+
+static void render_lists(struct json_out *json, const struct json_texts *lists) {
+    json_key(json, BYTES("lists"));
+    json_open(json, '[');
+    for (uint32_t i = 0; i < lists->count; i++)
+        json_text(json, lists->at[i]);
+    if (!lists->count)
+        json_text(json, BYTES("ranking"));
+    json_close(json, ']');
+}
+
+static void render(struct buffer *out, struct bytes item, const struct editorial_body *body) {
+    struct json_out json = json_out_to(out);
+    json_open(&json, '{');
+    json_key(&json, BYTES("item"));
+    json_text(&json, item);
+    if (body->pin.given) {
+        json_key(&json, BYTES("pin"));
+        json_int(&json, (int64_t)body->pin.value);
+    }
+    if (body->boost.given) {
+        json_key(&json, BYTES("boost"));
+        json_number(&json, body->boost.value);
+    }
+    json_key(&json, BYTES("bury"));
+    json_bool(&json, body->bury);
+    json_key(&json, BYTES("block"));
+    json_bool(&json, body->block);
+    render_lists(&json, &body->lists);
+    if (body->until.given) {
+        json_key(&json, BYTES("until"));
+        json_time(&json, body->until.unix_ms);
+    }
+    if (body->note.at) {
+        json_key(&json, BYTES("note"));
+        json_text(&json, body->note);
+    }
+    json_key(&json, BYTES("set_at"));
+    json_time(&json, clock_now_ms());
+    json_close(&json, '}');
+}
+
+static void on_put(struct read_call *read, enum outcome outcome);
+
+void editorial_put_start(struct call *call) {
+    struct edit *edit = arena_take(call->request->arena, sizeof *edit);
+    struct editorial_body body = {.bury = false};
+    enum outcome outcome =
+        edit ? json_read(call->request->body, fields, true, &body, call->request->arena, &call->detail) : UNAVAILABLE;
+    if (outcome == OK)
+        outcome = check(&body, &call->detail);
+    if (outcome != OK) {
+        answer_error(call, outcome, call->detail);
+        return;
+    }
+    edit->call = call;
+    edit->read = (struct read_call){.on_done = on_put, .context = edit};
+    buffer_init(&edit->json, EDITORIAL_JSON_MAX);
+    render(&edit->json, call->item, &body);
+    struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site),
+                                       .item = item_ref(call->api->hash_key, call->site, call->item),
+                                       .until_ms = body.until.given ? body.until.unix_ms : 0,
+                                       .json = buffer_bytes(&edit->json)};
+    store_set_editorial(call->api->store, &edit->read, &editorial);
+}
+
+static void on_put(struct read_call *read, enum outcome outcome) {
+    struct edit *edit = read->context;
+    struct buffer json = edit->json; // the edit ends with the answer
+    if (outcome == OK)
+        answer_json(edit->call, 200, &json);
+    else
+        answer_error(edit->call, outcome, NULL);
+    buffer_release(&json);
+}
+
+// ---- Removing
+
+static void on_deleted(struct read_call *read, enum outcome outcome);
+
+void editorial_delete_start(struct call *call) {
+    struct edit *edit = arena_take(call->request->arena, sizeof *edit);
+    if (!edit) {
+        answer_error(call, UNAVAILABLE, NULL);
+        return;
+    }
+    *edit = (struct edit){.call = call, .read = {.on_done = on_deleted, .context = edit}};
+    struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site),
+                                       .item = item_ref(call->api->hash_key, call->site, call->item)};
+    store_set_editorial(call->api->store, &edit->read, &editorial);
+}
+
+static void on_deleted(struct read_call *read, enum outcome outcome) {
+    struct edit *edit = read->context;
+    if (outcome == OK)
+        answer_empty(edit->call, 204);
+    else
+        answer_error(edit->call, outcome, NULL);
+}
+
+// ---- All that is in force
+
+enum { LISTED_MOST = 16 << 20 };
+
+static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json);
+static void on_marks(struct read_call *read, enum outcome outcome);
+
+void editorial_start(struct call *call) {
+    struct edit *edit = arena_take(call->request->arena, sizeof *edit);
+    if (!edit) {
+        answer_error(call, UNAVAILABLE, NULL);
+        return;
+    }
+    *edit = (struct edit){.call = call, .read = {.on_done = on_marks, .context = edit}};
+    buffer_init(&edit->json, LISTED_MOST);
+    buffer_add_bytes(&edit->json, BYTES("{\"editorial\":["));
+    store_read_editorial(call->api->store, &edit->read, site_ref(call->api->hash_key, call->site), on_mark);
+}
+
+static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json) {
+    struct edit *edit = read->context;
+    (void)item;
+    if (until_ms && until_ms <= clock_now_ms())
+        return;
+    if (edit->json.at[edit->json.len - 1] == '}')
+        buffer_add_char(&edit->json, ',');
+    buffer_add_bytes(&edit->json, json);
+}
+
+static void on_marks(struct read_call *read, enum outcome outcome) {
+    struct edit *edit = read->context;
+    buffer_add_bytes(&edit->json, BYTES("]}"));
+    on_put(read, outcome);
+}

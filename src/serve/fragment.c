@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+// A list as an HTML <ol> for SSI and ESI includes, and as JSON Feed 1.1 (https://jsonfeed.org/version/1.1).
+// Class names are part of the contract: engaged, engaged-related (-ranking, -recommendation), engaged-item,
+// engaged-link, engaged-image, engaged-title, engaged-author, engaged-votes, engaged-views. Everything is escaped;
+// links are the card's own, which are http, https or rooted.
+#include "base/times.h"
+#include "ops/json_in.h"
+#include "serve/serve_inside.h"
+#include <inttypes.h>
+
+enum { FRAGMENT_ARENA_MOST = 64 << 10 };
+
+struct card_text {
+    struct bytes title, url, image, author;
+    struct json_texts categories;
+    struct json_time published_at;
+    struct json_count views;
+    struct json_counts votes;
+};
+
+#define TEXT(field)                                                                                                    \
+    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_text, field), .most = 4096 }
+static const struct json_field fields[] = {
+    TEXT(title),
+    TEXT(url),
+    TEXT(image),
+    TEXT(author),
+    {.name = "categories", .type = JSON_IN_TEXTS, .offset = offsetof(struct card_text, categories), .most = 256},
+    {.name = "published_at", .type = JSON_IN_TIME, .offset = offsetof(struct card_text, published_at)},
+    {.name = "views", .type = JSON_IN_COUNT, .offset = offsetof(struct card_text, views)},
+    {.name = "votes", .type = JSON_IN_COUNTS, .offset = offsetof(struct card_text, votes)},
+    {.name = NULL},
+};
+
+// An entry's members are JSON of ours: read back into texts.
+static void read_entry(const struct list *list, const struct placed *placed, struct arena *arena,
+                       struct card_text *ret_text) {
+    struct buffer object;
+    const char *detail;
+    *ret_text = (struct card_text){.title = NO_BYTES};
+    buffer_init(&object, FRAGMENT_ARENA_MOST);
+    buffer_add_char(&object, '{');
+    buffer_add_bytes(&object, placed_json(list, placed));
+    buffer_add_char(&object, '}');
+    if (object.failed || json_read_known(buffer_bytes(&object), fields, ret_text, arena, &detail) != OK)
+        *ret_text = (struct card_text){.title = NO_BYTES};
+    buffer_release(&object);
+}
+
+static struct bytes id_of(const struct list *list, const struct placed *placed) {
+    return (struct bytes){list->texts.at + placed->id_at, placed->id_len};
+}
+
+// ---- HTML
+
+static void add_escaped(struct buffer *out, struct bytes text) {
+    for (size_t i = 0; i < text.len; i++) {
+        static const char *const escapes[128] = {
+            ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;"};
+        unsigned char c = (unsigned char)text.at[i];
+        if (c < 128 && escapes[c])
+            buffer_add_bytes(out, bytes_of(escapes[c]));
+        else
+            buffer_add_char(out, text.at[i]);
+    }
+}
+
+static void add_span(struct buffer *out, const char *class, struct bytes text) {
+    buffer_addf(out, "<span class=\"engaged-%s\">", class);
+    add_escaped(out, text);
+    buffer_addf(out, "</span>");
+}
+
+static void add_image(struct buffer *out, struct bytes image) {
+    if (!image.len)
+        return;
+    buffer_addf(out, "<img class=\"engaged-image\" alt=\"\" loading=\"lazy\" src=\"");
+    add_escaped(out, image);
+    buffer_addf(out, "\">");
+}
+
+static void add_html_entry(const struct list *list, const struct placed *placed, struct buffer *out) {
+    struct arena arena;
+    struct card_text card;
+    arena_init(&arena, FRAGMENT_ARENA_MOST);
+    read_entry(list, placed, &arena, &card);
+    buffer_addf(out, "<li class=\"engaged-item\" data-item=\"");
+    add_escaped(out, id_of(list, placed));
+    buffer_addf(out, "\" data-reason=\"%s\">", placed->candidate.reason);
+    if (card.url.len) {
+        buffer_addf(out, "<a class=\"engaged-link\" href=\"");
+        add_escaped(out, card.url);
+        buffer_addf(out, "\">");
+    }
+    add_image(out, card.image);
+    add_span(out, "title", card.title.len ? card.title : id_of(list, placed));
+    if (card.url.len)
+        buffer_addf(out, "</a>");
+    if (card.author.len) {
+        buffer_addf(out, " ");
+        add_span(out, "author", card.author);
+    }
+    if (card.votes.count)
+        buffer_addf(out, " <span class=\"engaged-votes\">%" PRIu64 "</span>", card.votes.values[0]);
+    buffer_addf(out, " <span class=\"engaged-views\">%" PRIu64 "</span></li>\n", card.views.value);
+    arena_release(&arena);
+}
+
+void list_render_html(const struct list *list, struct buffer *out) {
+    buffer_addf(out, "<ol class=\"engaged engaged-%s\">\n", list_kind_name(list->kind));
+    for (size_t i = 0; i < list->placed_count; i++)
+        add_html_entry(list, &list->placed[i], out);
+    buffer_addf(out, "</ol>\n");
+}
+
+// ---- JSON Feed
+
+static void add_text(struct json_out *json, const char *name, struct bytes text) {
+    if (!text.len)
+        return;
+    json_key(json, bytes_of(name));
+    json_text(json, text);
+}
+
+// The feed's links must be whole: a rooted one is the reader's to resolve, so it goes into our own part only.
+static void add_link(struct json_out *json, const char *name, struct bytes url) {
+    if (url.len && url.at[0] != '/')
+        add_text(json, name, url);
+}
+
+static void add_author(struct json_out *json, struct bytes author) {
+    if (!author.len)
+        return;
+    json_key(json, BYTES("authors"));
+    json_open(json, '[');
+    json_open(json, '{');
+    add_text(json, "name", author);
+    json_close(json, '}');
+    json_close(json, ']');
+}
+
+static void add_tags(struct json_out *json, const struct json_texts *categories) {
+    if (!categories->count)
+        return;
+    json_key(json, BYTES("tags"));
+    json_open(json, '[');
+    for (uint32_t i = 0; i < categories->count; i++)
+        json_text(json, categories->at[i]);
+    json_close(json, ']');
+}
+
+static void add_own_part(struct json_out *json, const struct list *list, size_t index) {
+    const struct placed *placed = &list->placed[index];
+    json_key(json, BYTES("_engaged"));
+    json_open(json, '{');
+    json_key(json, BYTES("rank"));
+    json_int(json, (int64_t)index + 1);
+    json_key(json, BYTES("score"));
+    json_number(json, placed->candidate.score);
+    add_text(json, "reason", bytes_of(placed->candidate.reason));
+    json_raw(json, placed_json(list, placed));
+    json_close(json, '}');
+}
+
+static void add_feed_entry(struct json_out *json, const struct list *list, size_t index) {
+    const struct placed *placed = &list->placed[index];
+    struct arena arena;
+    struct card_text card;
+    arena_init(&arena, FRAGMENT_ARENA_MOST);
+    read_entry(list, placed, &arena, &card);
+    struct bytes title = card.title.len ? card.title : id_of(list, placed);
+    json_open(json, '{');
+    add_text(json, "id", id_of(list, placed));
+    add_link(json, "url", card.url);
+    add_text(json, "title", title);
+    add_text(json, "content_text", title);
+    add_link(json, "image", card.image);
+    if (card.published_at.given) {
+        json_key(json, BYTES("date_published"));
+        json_time(json, card.published_at.unix_ms);
+    }
+    add_author(json, card.author);
+    add_tags(json, &card.categories);
+    add_own_part(json, list, index);
+    json_close(json, '}');
+    arena_release(&arena);
+}
+
+void list_render_feed(const struct list *list, struct buffer *out) {
+    struct json_out json = json_out_to(out);
+    struct buffer title;
+    buffer_init(&title, 1024);
+    buffer_add_bytes(&title, list->site);
+    buffer_addf(&title, ": %s", list_kind_name(list->kind));
+    json_open(&json, '{');
+    add_text(&json, "version", BYTES("https://jsonfeed.org/version/1.1"));
+    add_text(&json, "title", buffer_bytes(&title));
+    json_key(&json, BYTES("items"));
+    json_open(&json, '[');
+    for (size_t i = 0; i < list->placed_count; i++)
+        add_feed_entry(&json, list, i);
+    json_close(&json, ']');
+    json_close(&json, '}');
+    buffer_release(&title);
+}

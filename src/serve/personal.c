@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// The list for one visitor: put together by the rules of all lists, sent once, kept nowhere.
+#include "serve/serve_inside.h"
+#include <stdlib.h>
+
+enum { OUT_MOST = 4 << 20 };
+
+struct personal {
+    struct serve *serve;
+    struct personal_call *call;
+    enum list_format format;
+    ref_t visitor;
+    struct list list;
+    struct buffer names; // the question's bytes
+};
+
+static void on_done(struct list *list, enum outcome outcome) {
+    struct personal *personal = list->context;
+    struct buffer out;
+    buffer_init(&out, OUT_MOST);
+    if (outcome == OK)
+        list_render(list, personal->format, &out);
+    if (out.failed)
+        outcome = UNAVAILABLE;
+    personal->serve->refreshes--;
+    personal->call->on_done(personal->call, outcome, outcome == OK ? buffer_bytes(&out) : NO_BYTES);
+    buffer_release(&out);
+    list_release(list);
+    buffer_release(&personal->names);
+    free(personal);
+}
+
+void serve_personal(struct serve *serve, struct personal_call *call, const struct list_query *query,
+                    const ref_t *visitor) {
+    struct personal *personal = calloc(1, sizeof *personal);
+    if (!personal) {
+        call->on_done(call, UNAVAILABLE, NO_BYTES);
+        return;
+    }
+    personal->serve = serve;
+    personal->call = call;
+    personal->format = query->format;
+    buffer_init(&personal->names, NAME_SIZE);
+    buffer_add_bytes(&personal->names, query->site);
+    personal->list = (struct list){.serve = serve,
+                                   .kind = LIST_RECOMMENDATION,
+                                   .site = buffer_bytes(&personal->names),
+                                   .visitor = visitor ? &personal->visitor : NULL,
+                                   .limit = query->limits[LIST_RECOMMENDATION],
+                                   .filled = true,
+                                   .on_done = on_done,
+                                   .context = personal};
+    if (visitor)
+        personal->visitor = *visitor;
+    list_init(&personal->list);
+    for (uint32_t i = 0; i < query->exclude_count; i++)
+        list_without(&personal->list, item_ref(serve->hash_key, query->site, query->exclude[i]));
+    serve->refreshes++;
+    list_start(&personal->list);
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// Where a list's candidates come from: a ranking's order; neighbours and the popular ones by the formulas of
+// model/related.h. Then, as long as the list is short and the site has items: what is popular beyond those, what stands
+// in other rankings, and the newest cards.
+#include "serve/serve_inside.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { GROUP_SOURCE = 1, GROUP_POPULAR, GROUP_FILLING };
+
+static struct list *list_of_wait(struct order_wait *wait) {
+    return (struct list *)((char *)wait - offsetof(struct list, order_wait));
+}
+
+static void ask_order(struct list *list, const struct ranking *ranking, const ref_t *category,
+                      void (*on_order)(struct order_wait *wait, struct order *order)) {
+    list->order_wait.on_order = on_order;
+    order_get(list->serve, list->site, ranking, category, &list->order_wait);
+}
+
+static bool is_logarithmic(const struct ranking *ranking) {
+    return ranking->kind == RANK_DECAYED || ranking->kind == RANK_RISING;
+}
+
+static bool add_order(struct list *list, const struct order *order, uint32_t group, const char *reason) {
+    bool ranked = group == GROUP_SOURCE, fits = true;
+    for (size_t i = 0; fits && i < order->count; i++) {
+        double value = order->list[i].value;
+        double score = ranked ? ranking_score(order->ranking, value, list->now_ms) : 0;
+        fits = candidate_add(list, (struct candidate){order->list[i].item, value, score, group, reason},
+                             is_logarithmic(order->ranking));
+    }
+    return fits;
+}
+
+// ---- A ranking
+
+static void on_ranking(struct order_wait *wait, struct order *order) {
+    struct list *list = list_of_wait(wait);
+    if (order && add_order(list, order, GROUP_SOURCE, "ranked"))
+        list_place(list);
+    else
+        list_end(list, UNAVAILABLE);
+}
+
+static void start_ranking(struct list *list) {
+    ref_t category = list->category.at ? category_ref(list->serve->hash_key, list->category) : 0;
+    ask_order(list, list->ranking, list->category.at ? &category : NULL, on_ranking);
+}
+
+// ---- The formulas
+
+// Shares of the site's popularity: both sums decay alike, so their ratio is the same at every instant.
+static size_t popular_of(const struct order *order, struct popular ret_popular[static POPULAR_MOST]) {
+    size_t count = order->count < POPULAR_MOST ? order->count : POPULAR_MOST;
+    for (size_t i = 0; i < count; i++) {
+        double share = exp2(order->list[i].value - order->total);
+        ret_popular[i] = (struct popular){order->list[i].item, isfinite(share) ? share : 0};
+    }
+    return count;
+}
+
+enum { SUGGESTIONS_MOST = POPULAR_MOST + (COVIEW_ITEMS + STRONGEST_NEIGHBOURS) * NEIGHBOURS_MOST };
+
+static size_t suggest(const struct list *list, const struct order *order,
+                      struct suggestion ret_list[static SUGGESTIONS_MOST]) {
+    struct popular popular[POPULAR_MOST];
+    const struct neighbours *tables[COVIEW_ITEMS + STRONGEST_NEIGHBOURS];
+    size_t popular_count = popular_of(order, popular);
+    for (size_t i = 0; i < list->table_count; i++)
+        tables[i] = &list->tables[i];
+    if (list->visitor || !list->item.at)
+        return recommend_rank(list->recent, tables, list->table_count, popular, popular_count, ret_list,
+                              SUGGESTIONS_MOST);
+    ref_t item = item_ref(list->serve->hash_key, list->site, list->item);
+    if (list->kind == LIST_RELATED)
+        return related_rank(item, tables[0], popular, popular_count, ret_list, SUGGESTIONS_MOST);
+    return two_step_rank(item, tables[0], tables + 1, list->table_count - 1, popular, popular_count, ret_list,
+                         SUGGESTIONS_MOST);
+}
+
+static bool add_suggestions(struct list *list, const struct order *order) {
+    struct suggestion suggestions[SUGGESTIONS_MOST];
+    size_t count = suggest(list, order, suggestions);
+    bool fits = true;
+    for (size_t i = 0; fits && i < count; i++) {
+        const struct suggestion *one = &suggestions[i];
+        fits = candidate_add(list,
+                             (struct candidate){one->item, one->score, one->score, GROUP_SOURCE,
+                                                one->from_neighbours ? "related" : "popular"},
+                             false);
+    }
+    return fits && add_order(list, order, GROUP_POPULAR, "popular");
+}
+
+static void on_popular(struct order_wait *wait, struct order *order) {
+    struct list *list = list_of_wait(wait);
+    if (order && add_suggestions(list, order))
+        list_place(list);
+    else
+        list_end(list, UNAVAILABLE);
+}
+
+static void ask_popular(struct list *list) {
+    const struct plan *plan = list->serve->plan;
+    ask_order(list, &plan->rankings[plan->popular], NULL, on_popular);
+}
+
+// ---- Tables of neighbours
+
+static void on_table(struct read_call *call, size_t index, const struct neighbours *table, bool usable) {
+    struct list *list = call->context;
+    (void)index;
+    (void)usable; // a table that can't be read is an empty one: the popular ones fill its place
+    list->tables[list->table_count++] = *table;
+}
+
+static void ask_tables(struct list *list, const ref_t *items, size_t count,
+                       void (*on_done)(struct read_call *call, enum outcome outcome)) {
+    if (!list->tables)
+        list->tables = malloc((COVIEW_ITEMS + STRONGEST_NEIGHBOURS) * sizeof *list->tables);
+    if (!list->tables) {
+        list_end(list, UNAVAILABLE);
+        return;
+    }
+    list->call = (struct read_call){.on_done = on_done, .context = list};
+    store_read_neighbours(list->serve->store, &list->call, items, count, on_table);
+}
+
+static void on_tables(struct read_call *call, enum outcome outcome) {
+    struct list *list = call->context;
+    if (outcome == OK)
+        ask_popular(list);
+    else
+        list_end(list, outcome);
+}
+
+// Two steps away: the tables of the item's strongest neighbours.
+static void on_first_table(struct read_call *call, enum outcome outcome) {
+    struct list *list = call->context;
+    const struct neighbours *first = &list->tables[0]; // strongest first
+    ref_t strongest[STRONGEST_NEIGHBOURS];
+    size_t count = 0;
+    if (outcome != OK) {
+        list_end(list, outcome);
+        return;
+    }
+    for (; count < first->count && count < STRONGEST_NEIGHBOURS; count++)
+        strongest[count] = first->at[count].item;
+    ask_tables(list, strongest, count, on_tables);
+}
+
+static void start_item_list(struct list *list) {
+    ref_t item = item_ref(list->serve->hash_key, list->site, list->item);
+    ask_tables(list, &item, 1, list->kind == LIST_RELATED ? on_tables : on_first_table);
+}
+
+// ---- What one visitor read
+
+static void on_read_item(struct read_call *call, ref_t item) {
+    struct list *list = call->context;
+    bool seen = false;
+    for (size_t i = 0; i < list->recent_count; i++)
+        seen = seen || list->recent[i] == item;
+    list_without(list, item);
+    if (!seen && list->recent_count < COVIEW_ITEMS)
+        list->recent[list->recent_count++] = item;
+}
+
+static void on_history(struct read_call *call, enum outcome outcome) {
+    struct list *list = call->context;
+    if (outcome == OK)
+        ask_tables(list, list->recent, list->recent_count, on_tables);
+    else
+        list_end(list, outcome);
+}
+
+static void start_visitor_list(struct list *list) {
+    list->call = (struct read_call){.on_done = on_history, .context = list};
+    store_read_history(list->serve->store, &list->call, *list->visitor, on_read_item);
+}
+
+void source_start(struct list *list) {
+    if (list->kind == LIST_RANKING)
+        start_ranking(list);
+    else if (list->visitor)
+        start_visitor_list(list);
+    else if (list->item.at)
+        start_item_list(list);
+    else
+        ask_popular(list);
+}
+
+// ---- Filling up
+
+static void on_filling(struct order_wait *wait, struct order *order) {
+    struct list *list = list_of_wait(wait);
+    if (order && add_order(list, order, GROUP_FILLING + list->next_filling, "popular"))
+        list_place(list);
+    else
+        list_end(list, UNAVAILABLE);
+}
+
+bool source_fill(struct list *list) {
+    const struct plan *plan = list->serve->plan;
+    if (list->next_filling > plan->count)
+        return false;
+    // The popular ones first (they stand behind the settings' rankings), the newest cards last.
+    uint32_t next = list->next_filling++;
+    const struct ranking *ranking = next == plan->count ? &list->serve->newest_cards
+                                    : next == 0         ? &plan->rankings[plan->popular]
+                                                        : &plan->rankings[next - 1];
+    ask_order(list, ranking, NULL, on_filling);
+    return true;
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// An editor's hand on a site's items: one small hash per site, written by lua/editorial.lua, read whole.
+#include "base/clock.h"
+#include "store/reads.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+// ---- Writing
+
+struct editorial_state {
+    struct read_state read;
+};
+
+static void on_written(struct gather *gather) {
+    enum outcome outcome = gather->at[0].outcome;
+    if (outcome == OK && reply_int(gather->at[0].reply) != 1)
+        outcome = EDITORIAL_FULL;
+    read_end(gather, outcome);
+}
+
+static void add_value(struct store *store, const struct editorial_call *editorial) {
+    struct buffer value;
+    buffer_init(&value, EDITORIAL_JSON_MAX + 32);
+    if (editorial->json.len) {
+        buffer_addf(&value, "%" PRId64 " ", editorial->until_ms);
+        buffer_add_bytes(&value, editorial->json);
+    }
+    command_add(&store->command, buffer_bytes(&value));
+    buffer_release(&value);
+}
+
+void store_set_editorial(struct store *store, struct read_call *call, const struct editorial_call *editorial) {
+    struct gather *gather = read_begin(store, call, 1, sizeof(struct editorial_state), on_written);
+    char field[17];
+    struct key key;
+    if (!gather)
+        return;
+    snprintf(field, sizeof field, "%016" PRIx64, editorial->item);
+    script_begin(&store->command, SCRIPT_EDITORIAL, 1);
+    key_editorial(&key, editorial->site);
+    add_key(store, &key);
+    command_add_text(&store->command, field);
+    command_add_int(&store->command, clock_now_ms());
+    command_add_int(&store->command, EDITORIAL_MOST);
+    add_value(store, editorial);
+    gather_add(gather, store->link, &store->command, SCRIPT_EDITORIAL);
+}
+
+// ---- Reading
+
+struct marks_state {
+    struct read_state read;
+    void (*on_mark)(struct read_call *call, ref_t item, int64_t until_ms, struct bytes json);
+};
+
+static void take_mark(struct marks_state *state, struct bytes field, struct bytes value) {
+    char *end;
+    if (field.len != 16 || value.len == 0)
+        return;
+    int64_t until_ms = strtoll(value.at, &end, 10);
+    size_t taken = (size_t)(end - value.at);
+    if (taken == 0 || taken + 2 > value.len || *end != ' ')
+        return;
+    struct bytes json = {end + 1, value.len - taken - 1};
+    state->on_mark(state->read.call, strtoull(field.at, NULL, 16), until_ms, json);
+}
+
+static void on_marks(struct gather *gather) {
+    struct marks_state *state = gather->context;
+    const redisReply *reply = gather->at[0].reply;
+    enum outcome outcome = gather->at[0].outcome;
+    size_t count = outcome == OK && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+    for (size_t i = 0; i + 1 < count; i += 2)
+        take_mark(state, reply_text_at(reply, i), reply_text_at(reply, i + 1));
+    read_end(gather, outcome == INTERNAL ? OK : outcome); // foreign data under the key: nobody's hand
+}
+
+void store_read_editorial(struct store *store, struct read_call *call, ref_t site,
+                          void (*on_mark)(struct read_call *call, ref_t item, int64_t until_ms, struct bytes json)) {
+    struct gather *gather = read_begin(store, call, 1, sizeof(struct marks_state), on_marks);
+    struct key key;
+    if (!gather)
+        return;
+    ((struct marks_state *)gather->context)->on_mark = on_mark;
+    key_editorial(&key, site);
+    begin_command(store, "HGETALL");
+    add_key(store, &key);
+    read_add(gather);
+}
