@@ -3,8 +3,8 @@
 --
 -- KEYS   per group (one partition): its log, then per vote: item, voters' bucket
 -- ARGV   1 accept time in ms, 2 number of kinds, then per group: number of votes, then per vote:
---        id, site, reference (8 bytes), buckets, voter, vote (time*8+kind, or "" to retract), "1" if only items with a
---        card take votes
+--        id, site, reference (8 bytes), buckets, voter, vote (time*8+kind, "" to retract, "=" and a vote
+--        to retract that one only), "1" if only items with a card take votes
 -- Reply  array: results of all votes in order, packed: u8 status, u8 kind now (255 none), u32 buckets, u32 voters,
 --        u64 votes per kind (base included); then per group the id of its log entry, "" when nothing changed
 -- Status 0 unchanged, 1 changed, 2 retry with these buckets, 3 another item's reference, 4 foreign data, 5 no card
@@ -82,6 +82,10 @@ local function decide(item, bucket, id, site, ref, buckets, voter, wanted, needs
     local old = vote_of(bucket, voter)
     if old == nil then return BROKEN, NONE end
     local old_kind, old_time = split_vote(old)
+    if string.sub(wanted, 1, 1) == '=' then
+        if old ~= tonumber(string.sub(wanted, 2)) then return UNCHANGED, old_kind end
+        wanted = ''
+    end
     local new_kind, new_time = split_vote(wanted ~= '' and tonumber(wanted))
     if old_kind == new_kind then return UNCHANGED, old_kind end
     move_count(item, old_kind, -1)

@@ -162,10 +162,17 @@ void key_floors(struct key *key, uint32_t partition) {
     begin(key, partition, "floor");
 }
 
-void key_meta(struct key *key) {
-    static const char name[] = "engaged:meta";
+static void spell(struct key *key, const char *name) {
     key->len = 0;
-    add(key, name, sizeof name - 1);
+    add(key, name, strlen(name));
+}
+
+void key_corrections(struct key *key, bool done) {
+    spell(key, done ? "engaged:corrected" : "engaged:correcting");
+}
+
+void key_meta(struct key *key) {
+    spell(key, "engaged:meta");
 }
 
 // ---- Reading back

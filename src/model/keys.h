@@ -17,6 +17,7 @@
 //   {e7}sums, {e7}near    hash    version and marks of the projections (store/projection.h)
 //   {e7}pos               hash    position of both projections in this partition's log
 //   {e7}floor             hash    floors of the rankings that were cut
+//   engaged:correcting, engaged:corrected   hash  corrections under way and done: id → JSON
 //   engaged:meta          hash    format, partitions, fingerprint of the hash key, kinds
 // References are 16 hex digits.
 #pragma once
@@ -52,6 +53,7 @@ enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
 void key_marks(struct key *key, uint32_t partition, enum projection projection);
 void key_position(struct key *key, uint32_t partition);
 void key_floors(struct key *key, uint32_t partition);
+void key_corrections(struct key *key, bool done);
 void key_meta(struct key *key);
 // The hash slot of a key, as Redis Cluster computes it (CRC16 of the tag, mod 16384).
 uint16_t key_slot(struct bytes key);

@@ -32,3 +32,9 @@ int64_t vote_pack(int64_t time_ms, int kind) {
     int64_t seconds = from_epoch / 1000 - (from_epoch % 1000 < 0);
     return seconds * 8 + kind;
 }
+
+int vote_unpack(int64_t packed, int64_t *ret_time_ms) {
+    int kind = (int)(packed & 7);
+    *ret_time_ms = DECAY_EPOCH_MS + (packed - kind) / 8 * 1000;
+    return kind;
+}

@@ -18,3 +18,4 @@ uint32_t voters_split_source(uint32_t buckets, uint32_t *ret_modulus);
 bool voters_split_due(uint64_t voters, uint32_t buckets);
 // Time (s since 2024-01-01, may be negative) and kind in one integer: time·8 + kind.
 int64_t vote_pack(int64_t time_ms, int kind);
+int vote_unpack(int64_t packed, int64_t *ret_time_ms); // the kind

@@ -3,6 +3,7 @@
 #include "project/projector.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
+#include "project/corrector.h"
 #include "roles/roles.h"
 #include <signal.h>
 #include <uv.h>
@@ -11,6 +12,7 @@ struct process {
     uv_loop_t loop;
     struct store *store;
     struct projector *projector;
+    struct corrector *corrector;
     uv_signal_t signals[2];
     bool stopping;
     int exit_code;
@@ -25,13 +27,18 @@ static void on_projector_stopped(void *context) {
     store_stop(process->store, on_store_stopped, process);
 }
 
+static void on_corrector_stopped(void *context) {
+    struct process *process = context;
+    projector_stop(process->projector, on_projector_stopped, process);
+}
+
 static void stop(struct process *process) {
     if (process->stopping)
         return;
     process->stopping = true;
     for (int i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&process->signals[i], NULL);
-    projector_stop(process->projector, on_projector_stopped, process);
+    corrector_stop(process->corrector, on_corrector_stopped, process);
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
@@ -58,7 +65,9 @@ int projector_run(const struct role *role) {
     process.store = store_start(&process.loop, role->settings, &role->hash_key, on_refused, &process);
     process.projector =
         process.store ? projector_start(&process.loop, role->settings, &role->hash_key, process.store) : NULL;
-    if (!process.projector) {
+    process.corrector =
+        process.projector ? corrector_start(&process.loop, role->settings, &role->hash_key, process.store) : NULL;
+    if (!process.corrector) {
         log_error("the projector does not start: no memory, or too many half-lives");
         return 1;
     }

@@ -70,6 +70,7 @@ enum {
     ITEM_CATEGORIES,
     ITEM_PUBLISHED,
     ITEM_BASE,
+    ITEM_BUCKETS,
     ITEM_VOTES
 };
 
@@ -79,7 +80,7 @@ struct items_state {
 };
 
 static void add_item_fields(struct store *store) {
-    static const char *const names[] = {"id", "site", "card", "cats", "published", "base"};
+    static const char *const names[] = {"id", "site", "card", "cats", "published", "base", "n"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         command_add_text(&store->command, names[i]);
     for (uint32_t i = 0; i < store->settings->kind_count; i++) {
@@ -110,6 +111,8 @@ static bool take_hash(const struct store *store, const redisReply *hash, struct 
     item->has_card = hash->element[ITEM_CARD]->type == REDIS_REPLY_STRING;
     item->card = reply_text(hash->element[ITEM_CARD]);
     item->categories = reply_text(hash->element[ITEM_CATEGORIES]);
+    int64_t buckets = reply_int(hash->element[ITEM_BUCKETS]);
+    item->buckets = buckets > 1 ? (uint32_t)buckets : 1;
     item->published_ms = reply_int(hash->element[ITEM_PUBLISHED]);
     for (uint32_t i = 0; i < store->settings->kind_count; i++)
         item->votes[i] = (uint64_t)reply_int(hash->element[ITEM_VOTES + i]);

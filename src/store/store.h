@@ -51,6 +51,7 @@ struct vote_call {
     int kind;        // index into settings' kinds, or -1 to retract
     int64_t time_ms; // kept to the second
     bool needs_card; // unknown_items = reject
+    int64_t only_if; // of a retraction: the vote as it was read (packed), else nothing changes; 0: whatever it is
     void (*on_done)(struct vote_call *call);
     void *context;
     // Results. Outcomes besides the common ones: ID_CLASH, UNKNOWN_ITEM, CLOSED.
@@ -128,6 +129,7 @@ struct item_state {
     struct bytes categories; // joined by 0x1f
     int64_t published_ms;
     bool has_card;
+    uint32_t buckets;          // of its voters
     uint64_t votes[MAX_KINDS]; // with base
     uint64_t views;            // with base
     uint64_t visitors;
@@ -165,7 +167,9 @@ void store_read_editorial(struct store *store, struct read_call *call, ref_t sit
 // ---- One visitor
 
 struct own_vote {
-    int kind; // -1: none
+    int kind;       // -1: none
+    int64_t packed; // time and kind, for vote_call.only_if
+    int64_t time_ms;
     uint64_t votes[MAX_KINDS];
 };
 // Own votes and this moment's counts.
@@ -175,6 +179,25 @@ void store_read_votes(struct store *store, struct read_call *call, ref_t visitor
 void store_read_history(struct store *store, struct read_call *call, ref_t visitor,
                         void (*on_item)(struct read_call *call, ref_t item));
 void store_forget_history(struct store *store, struct read_call *call, ref_t visitor);
+
+// ---- Corrections: records of JSON by id, under way or done; and the scans they make. `cursor` begins and ends as 0.
+void store_keep_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json);
+// Done: recorded as `json`; at == NULL leaves no record.
+void store_end_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json);
+void store_read_corrections(struct store *store, struct read_call *call, bool with_done,
+                            void (*on_correction)(struct read_call *call, struct bytes id, struct bytes json));
+// Some items of all sites (about `count`; one may come twice).
+void store_scan_items(struct store *store, struct read_call *call, uint64_t *cursor, uint32_t count,
+                      void (*on_item)(struct read_call *call, ref_t item));
+struct voter {
+    ref_t visitor;
+    int kind;
+    int64_t time_ms, packed;
+};
+// A split moves voters to higher buckets only: read from 0 upwards, with the number of buckets looked at again in the
+// end, none is missed.
+void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t bucket,
+                       void (*on_voter)(struct read_call *call, const struct voter *voter));
 
 // The site's total popularity: log2 of the decayed sum of its views (model/decay.h, half-life POPULAR_HALF_LIFE_MS).
 void store_read_site_total(struct store *store, struct read_call *call, ref_t site,

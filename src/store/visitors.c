@@ -67,7 +67,8 @@ static void tell_vote(struct votes_state *state, size_t index, const struct gath
     struct item_state counts = {.known = true};
     if (at[0].outcome == OK && at[0].reply->type == REDIS_REPLY_STRING) {
         int64_t packed = reply_int(at[0].reply);
-        vote.kind = (int)(packed & 7);
+        vote.kind = vote_unpack(packed, &vote.time_ms);
+        vote.packed = packed;
     }
     if (at[1].outcome == OK) {
         add_base(reply_text_at(at[1].reply, VOTE_BASE), &counts);

@@ -7,6 +7,7 @@
 #include "store/levels.h"
 #include "store/store_inside.h"
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct vote_call *vote_of(struct queued *write) {
@@ -38,7 +39,11 @@ static void add_arguments(struct store *store, struct queued *write) {
     command_add_ref(command, vote->item);
     command_add_int(command, vote->buckets);
     command_add_int(command, (int64_t)vote->visitor);
-    if (vote->kind < 0)
+    if (vote->kind < 0 && vote->only_if) {
+        char text[32];
+        snprintf(text, sizeof text, "=%lld", (long long)vote->only_if);
+        command_add_text(command, text);
+    } else if (vote->kind < 0)
         command_add(command, NO_BYTES);
     else
         command_add_int(command, vote_pack(vote->time_ms, vote->kind));
