@@ -168,6 +168,14 @@ void answer_page(struct call *call, int status, struct bytes html) {
     reply(call->request, status, "text/html; charset=utf-8", &fields, html);
 }
 
+void begin_stream(struct call *call, const char *media_type) {
+    struct buffer fields;
+    begin_fields(call, &fields);
+    struct http_reply head = {.status = 200, .media_type = media_type, .fields = buffer_bytes(&fields)};
+    http_stream_begin(call->request, &head);
+    buffer_release(&fields);
+}
+
 void answer_empty(struct call *call, int status) {
     struct buffer fields;
     begin_fields(call, &fields);

@@ -6,29 +6,11 @@
 
 enum { CARD_JSON_MAX = 32 << 10 };
 
-static const struct json_field base_fields[] = {
+const struct json_field card_base_fields[] = {
     {.name = "views", .type = JSON_IN_COUNT, .offset = offsetof(struct card_body, base_views)},
     {.name = "votes", .type = JSON_IN_COUNTS, .offset = offsetof(struct card_body, base_votes)},
     {.name = NULL},
 };
-
-#define TEXT_FIELD(field, longest)                                                                                     \
-    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_body, field), .most = longest }
-#define CARD_FIELDS                                                                                                    \
-    TEXT_FIELD(title, CARD_TITLE_MAX), TEXT_FIELD(url, CARD_URL_MAX), TEXT_FIELD(image, CARD_URL_MAX),                 \
-        TEXT_FIELD(author, CARD_AUTHOR_MAX),                                                                           \
-        {.name = "categories",                                                                                         \
-         .type = JSON_IN_TEXTS,                                                                                        \
-         .offset = offsetof(struct card_body, categories),                                                             \
-         .least = 1,                                                                                                   \
-         .most = CARD_CATEGORY_MAX},                                                                                   \
-        {.name = "published_at",                                                                                       \
-         .type = JSON_IN_TIME,                                                                                         \
-         .offset = offsetof(struct card_body, published_at),                                                           \
-         .wrong = BAD_TIME},                                                                                           \
-    {                                                                                                                  \
-        .name = "base", .type = JSON_IN_OBJECT, .offset = offsetof(struct card_body, has_base), .fields = base_fields  \
-    }
 
 const struct json_field card_fields[] = {CARD_FIELDS, {.name = NULL}};
 

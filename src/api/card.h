@@ -17,6 +17,27 @@ struct card_body {
     struct json_counts base_votes;
 };
 
+extern const struct json_field card_base_fields[];
+// The card's members, for tables of bodies that begin with a struct card_body.
+#define CARD_TEXT(field, longest)                                                                                      \
+    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_body, field), .most = longest }
+#define CARD_FIELDS                                                                                                    \
+    CARD_TEXT(title, CARD_TITLE_MAX), CARD_TEXT(url, CARD_URL_MAX), CARD_TEXT(image, CARD_URL_MAX),                    \
+        CARD_TEXT(author, CARD_AUTHOR_MAX),                                                                            \
+        {.name = "categories",                                                                                         \
+         .type = JSON_IN_TEXTS,                                                                                        \
+         .offset = offsetof(struct card_body, categories),                                                             \
+         .least = 1,                                                                                                   \
+         .most = CARD_CATEGORY_MAX},                                                                                   \
+        {.name = "published_at",                                                                                       \
+         .type = JSON_IN_TIME,                                                                                         \
+         .offset = offsetof(struct card_body, published_at),                                                           \
+         .wrong = BAD_TIME},                                                                                           \
+    {                                                                                                                  \
+        .name = "base", .type = JSON_IN_OBJECT, .offset = offsetof(struct card_body, has_base),                        \
+        .fields = card_base_fields                                                                                     \
+    }
+
 extern const struct json_field card_fields[];      // of PUT
 extern const struct json_field card_line_fields[]; // of a line: the same and `item`
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // An editor's hand: PUT, DELETE and the list of all that is in force. What it does to lists is the serve room's.
 #include "api/call.h"
+#include "api/lines.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
 
@@ -9,6 +10,8 @@ enum { NOTE_MAX = 500 };
 #define BOOST_MOST 1000.0
 
 struct editorial_body {
+    struct bytes type, item; // of lines only
+    struct json_time set_at;
     struct json_count pin;
     struct json_number boost;
     bool bury, block;
@@ -17,16 +20,20 @@ struct editorial_body {
     struct bytes note;
 };
 
-static const struct json_field fields[] = {
-    {.name = "pin", .type = JSON_IN_COUNT, .offset = offsetof(struct editorial_body, pin)},
-    {.name = "boost", .type = JSON_IN_NUMBER, .offset = offsetof(struct editorial_body, boost)},
-    {.name = "bury", .type = JSON_IN_SWITCH, .offset = offsetof(struct editorial_body, bury)},
-    {.name = "block", .type = JSON_IN_SWITCH, .offset = offsetof(struct editorial_body, block)},
-    {.name = "lists", .type = JSON_IN_TEXTS, .offset = offsetof(struct editorial_body, lists), .most = 32},
-    {.name = "until", .type = JSON_IN_TIME, .offset = offsetof(struct editorial_body, until), .wrong = BAD_TIME},
-    {.name = "note", .type = JSON_IN_TEXT, .offset = offsetof(struct editorial_body, note), .most = NOTE_MAX},
-    {.name = NULL},
-};
+#define FIELD(json_type, field) .name = #field, .type = json_type, .offset = offsetof(struct editorial_body, field)
+#define EDITORIAL_FIELDS                                                                                               \
+    {FIELD(JSON_IN_COUNT, pin)}, {FIELD(JSON_IN_NUMBER, boost)}, {FIELD(JSON_IN_SWITCH, bury)},                        \
+        {FIELD(JSON_IN_SWITCH, block)}, {FIELD(JSON_IN_TEXTS, lists), .most = 32},                                     \
+        {FIELD(JSON_IN_TIME, until), .wrong = BAD_TIME}, {                                                             \
+        FIELD(JSON_IN_TEXT, note), .most = NOTE_MAX                                                                    \
+    }
+
+static const struct json_field fields[] = {EDITORIAL_FIELDS, {.name = NULL}};
+static const struct json_field line_fields[] = {EDITORIAL_FIELDS,
+                                                {FIELD(JSON_IN_TEXT, type), .most = 16},
+                                                {FIELD(JSON_IN_TEXT, item), .most = ITEM_ID_MAX, .wrong = BAD_ITEM},
+                                                {FIELD(JSON_IN_TIME, set_at), .wrong = BAD_TIME},
+                                                {.name = NULL}};
 
 struct edit {
     struct call *call;
@@ -98,7 +105,7 @@ static void render(struct buffer *out, struct bytes item, const struct editorial
         json_text(&json, body->note);
     }
     json_key(&json, BYTES("set_at"));
-    json_time(&json, clock_now_ms());
+    json_time(&json, body->set_at.given ? body->set_at.unix_ms : clock_now_ms());
     json_close(&json, '}');
 }
 
@@ -134,6 +141,35 @@ static void on_put(struct read_call *read, enum outcome outcome) {
     else
         answer_error(edit->call, outcome, NULL);
     buffer_release(&json);
+}
+
+// ---- A line of an import
+
+static void on_line(struct read_call *read, enum outcome outcome) {
+    line_done(read->context, outcome);
+}
+
+enum outcome editorial_line(struct line *line, struct bytes text) {
+    struct call *call = line_call(line);
+    struct editorial_body body = {.bury = false};
+    struct read_call *read = arena_take(&line->arena, sizeof *read);
+    const char *detail;
+    enum outcome outcome = read ? json_read(text, line_fields, true, &body, &line->arena, &detail) : UNAVAILABLE;
+    if (outcome == OK)
+        outcome = item_id_valid(body.item) ? check(&body, &detail) : BAD_ITEM;
+    if (outcome != OK)
+        return outcome;
+    struct buffer json;
+    buffer_init(&json, EDITORIAL_JSON_MAX);
+    render(&json, body.item, &body);
+    *read = (struct read_call){.on_done = on_line, .context = line};
+    struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site),
+                                       .item = item_ref(call->api->hash_key, call->site, body.item),
+                                       .until_ms = body.until.given ? body.until.unix_ms : 0,
+                                       .json = buffer_bytes(&json)};
+    store_set_editorial(call->api->store, read, &editorial);
+    buffer_release(&json);
+    return OK;
 }
 
 // ---- Removing

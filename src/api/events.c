@@ -7,7 +7,7 @@
 #include "model/keys.h"
 #include "ops/json_in.h"
 
-enum { AHEAD_MS = 60000, WAIT_MS = 30000 };
+enum { AHEAD_MS = 60000 };
 
 struct event_body {
     struct bytes type, item, visitor, kind;
@@ -136,39 +136,6 @@ enum outcome event_line(struct line *line, struct bytes text) {
     return BAD_FIELD;
 }
 
-// ---- Waiting for the projections
-
-static void on_flushed(struct read_call *read, enum outcome outcome);
-static void on_projected(struct read_call *read, enum outcome outcome);
-
-static void on_lines(struct call *call) {
-    struct read_call *read = call->params.wait ? arena_take(call->request->arena, sizeof *read) : NULL;
-    if (!read) {
-        lines_answer(call);
-        return;
-    }
-    *read = (struct read_call){.on_done = on_flushed, .context = call};
-    store_flush(call->api->store, read);
-}
-
-static void on_flushed(struct read_call *read, enum outcome outcome) {
-    struct call *call = read->context;
-    if (outcome != OK) {
-        answer_error(call, outcome, "the events are accepted, their projection is not waited for");
-        return;
-    }
-    read->on_done = on_projected;
-    store_wait_projected(call->api->store, read, lines_entries(call), WAIT_MS);
-}
-
-static void on_projected(struct read_call *read, enum outcome outcome) {
-    struct call *call = read->context;
-    if (outcome == OK)
-        lines_answer(call);
-    else
-        answer_error(call, outcome, "the events are accepted, but not projected in time");
-}
-
 void events_start(struct call *call) {
-    lines_finish(call, on_lines);
+    lines_finish(call, lines_answer_projected);
 }

@@ -3,7 +3,7 @@
 #include "api/lines.h"
 #include <stdlib.h>
 
-enum { LINE_ARENA_MOST = 256 << 10, ANSWER_MOST = 256 << 10 };
+enum { LINE_ARENA_MOST = 256 << 10, ANSWER_MOST = 256 << 10, WAIT_MS = 30000 };
 
 struct rejected {
     unsigned long line;
@@ -24,6 +24,8 @@ struct lines {
 
 // By route, as the body may begin before the endpoint does.
 static line_starter *starter_of(const struct call *call) {
+    if (call->route->start == import_start)
+        return import_line;
     return call->route->start == events_start ? event_line : card_line;
 }
 
@@ -86,11 +88,14 @@ static void start_line(struct lines *lines, struct bytes text) {
     arena_init(&line->arena, LINE_ARENA_MOST);
     lines->in_flight++;
     enum outcome outcome = lines->start_line(line, text);
-    if (outcome != OK) {
-        lines->in_flight--;
+    if (outcome == OK && !line->skipped)
+        return;
+    lines->in_flight--;
+    if (outcome == OK)
+        lines->accepted++;
+    else
         reject(lines, line->number, outcome);
-        free_line(line);
-    }
+    free_line(line);
 }
 
 static void end_line(struct lines *lines) {
@@ -160,6 +165,10 @@ void line_done(struct line *line, enum outcome outcome) {
     end_if_done(lines);
 }
 
+void line_skip(struct line *line) {
+    line->skipped = true;
+}
+
 void lines_cut(struct http_request *request) {
     struct lines *lines = call_of(request)->state;
     lines->cut = true;
@@ -208,4 +217,37 @@ void lines_answer(struct call *call) {
     json_close(&json, '}');
     answer_json(call, 200, &body);
     buffer_release(&body);
+}
+
+// ---- Waiting for the projections
+
+static void on_flushed(struct read_call *read, enum outcome outcome);
+static void on_projected(struct read_call *read, enum outcome outcome);
+
+void lines_answer_projected(struct call *call) {
+    struct read_call *read = call->params.wait ? arena_take(call->request->arena, sizeof *read) : NULL;
+    if (!read) {
+        lines_answer(call);
+        return;
+    }
+    *read = (struct read_call){.on_done = on_flushed, .context = call};
+    store_flush(call->api->store, read);
+}
+
+static void on_flushed(struct read_call *read, enum outcome outcome) {
+    struct call *call = read->context;
+    if (outcome != OK) {
+        answer_error(call, outcome, "the events are accepted, their projection is not waited for");
+        return;
+    }
+    read->on_done = on_projected;
+    store_wait_projected(call->api->store, read, lines_entries(call), WAIT_MS);
+}
+
+static void on_projected(struct read_call *read, enum outcome outcome) {
+    struct call *call = read->context;
+    if (outcome == OK)
+        lines_answer(call);
+    else
+        answer_error(call, outcome, "the events are accepted, but not projected in time");
 }

@@ -14,6 +14,7 @@ struct lines;
 struct line {
     struct lines *lines;
     unsigned long number;
+    bool skipped;
     struct arena arena;
 };
 
@@ -34,4 +35,9 @@ const struct log_id *lines_entries(const struct call *call);
 // The answer: {"accepted":N,"rejected":[{"line":7,"code":…}]}
 void lines_answer(struct call *call);
 
-line_starter card_line, event_line;
+// The same once both projections have passed what was accepted, when the query says wait=true.
+void lines_answer_projected(struct call *call);
+// Accepted, and nothing to be done: instead of line_done, from within the starter, which returns OK.
+void line_skip(struct line *line);
+
+line_starter card_line, event_line, import_line, editorial_line;

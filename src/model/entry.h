@@ -9,6 +9,7 @@
 //                 n × (u64 item, u32 age in ms): the visitor's last items before it, latest first
 //   'D' deletion  u64 item, text8 site, text16 id, text16 categories (joined by 0x1f): what the lists knew it by
 //   'C' card      u64 item, text16 old categories: its places in the rankings are to be done anew
+//   'I' import    u64 item, text8 site, text16 id, text16 packed sums: its views are these
 //   'F' flush     (somebody waits: project at once)
 #pragma once
 #include "model/neighbours.h"
@@ -21,8 +22,9 @@ struct entry_record {
     uint8_t kind, old_kind;
     int64_t time_ms, old_time_ms; // of a vote, or of a view
     ref_t visitor;
-    struct bytes site, id;   // of a view or a deletion; into the entry
+    struct bytes site, id;   // of a view, a deletion or an import; into the entry
     struct bytes categories; // of a deletion, or the old ones of a card
+    struct bytes packed;     // of an import
     int recent_count;
     struct {
         ref_t item;

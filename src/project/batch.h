@@ -12,7 +12,7 @@
 
 enum { NO_ENTRY = 0xffffffff };
 
-enum touch_type { TOUCH_VOTE, TOUCH_VIEW, TOUCH_COVIEW, TOUCH_DELETE, TOUCH_CARD, TOUCH_REWRITE };
+enum touch_type { TOUCH_VOTE, TOUCH_VIEW, TOUCH_COVIEW, TOUCH_DELETE, TOUCH_CARD, TOUCH_IMPORT, TOUCH_REWRITE };
 
 struct touch {
     ref_t item;
@@ -35,6 +35,9 @@ struct touch {
         struct {
             struct bytes site, id, categories; // site and id of a deletion only
         } card;
+        struct {
+            struct bytes site, id, packed;
+        } import;
     };
 };
 

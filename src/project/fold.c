@@ -46,6 +46,26 @@ static unsigned fold_vote(struct sums *sums, const struct half_lives *lives, con
     return FOLD_CHANGED;
 }
 
+// The item's views are what the import says: the site's total is put right by the difference.
+static unsigned fold_import(struct sums *sums, struct sums *total, const struct half_lives *lives,
+                            const struct touch *touch, double accept_ms) {
+    struct sums given;
+    struct signal_sums *views = &sums->signals[SIGNAL_VIEWS];
+    if (accept_ms <= sums->epoch_ms || !sums_unpack(touch->import.packed, lives, &given))
+        return 0;
+    const struct signal_sums *new_views = &given.signals[SIGNAL_VIEWS];
+    if (total) {
+        struct signal_sums *all = &total->signals[SIGNAL_VIEWS];
+        if (views->count)
+            take_from_total(total, lives, views);
+        all->count += new_views->count;
+        for (uint32_t i = 0; new_views->count && i < lives->count; i++)
+            all->sum[i] = decay_add(all->sum[i], new_views->sum[i]);
+    }
+    *views = *new_views;
+    return FOLD_CHANGED | FOLD_SET_VIEWS;
+}
+
 static unsigned wipe_votes(struct sums *sums) {
     for (int signal = 0; signal < SIGNAL_VIEWS; signal++)
         clear_signal(&sums->signals[signal]);
@@ -60,6 +80,10 @@ unsigned sums_fold(struct sums *sums, struct sums *total, const struct half_live
     case TOUCH_VIEW: {
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
         return wiped | fold_view(sums, total, lives, touch, accept_ms);
+    }
+    case TOUCH_IMPORT: {
+        unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
+        return wiped | fold_import(sums, total, lives, touch, accept_ms);
     }
     case TOUCH_DELETE: {
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms > accept_ms ? deleted_ms : accept_ms);

@@ -11,6 +11,7 @@
 enum fold_effect {
     FOLD_CHANGED = 1,
     FOLD_COUNTED_VIEW = 2, // its visitor is to be added to the unique ones
+    FOLD_SET_VIEWS = 8,    // by an import
     FOLD_WIPED_VIEWS = 4,  // the unique visitors are to be cleared, before any is added
 };
 

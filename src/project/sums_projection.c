@@ -186,14 +186,16 @@ static void fold(void *context, uint32_t index, uint32_t total_index, const stru
                                  touch, accept_ms);
     if (effects & FOLD_CHANGED)
         subject->changed = true;
-    if (total && (effects & (FOLD_COUNTED_VIEW | FOLD_WIPED_VIEWS)))
+    if (total && (effects & (FOLD_COUNTED_VIEW | FOLD_WIPED_VIEWS | FOLD_SET_VIEWS)))
         total->changed = true;
-    if (effects & FOLD_WIPED_VIEWS)
+    if ((effects & FOLD_WIPED_VIEWS) && touch->type != TOUCH_IMPORT) // an import has set them already
         commit_visitors_clear(commit, subject->item);
     if (effects & FOLD_COUNTED_VIEW)
         after_view(work, subject, touch, commit);
     if (touch->type == TOUCH_DELETE || touch->type == TOUCH_CARD)
         after_card_touch(work, subject, touch);
+    if (effects & FOLD_SET_VIEWS)
+        know(work, subject, touch->import.site, touch->import.id);
     if (touch->type == TOUCH_REWRITE)
         subject->placed.mode = PLACE_REPAIR;
 }
@@ -250,9 +252,14 @@ static bool describe(void *context, uint32_t index, struct target_item *ret_item
 }
 
 static bool touch_site(const struct secret_key *hash_key, const struct touch *touch, ref_t *ret_site) {
-    if (touch->type != TOUCH_VIEW && touch->type != TOUCH_DELETE)
+    if (touch->type == TOUCH_VIEW)
+        *ret_site = site_ref(hash_key, touch->view.site);
+    else if (touch->type == TOUCH_DELETE)
+        *ret_site = site_ref(hash_key, touch->card.site);
+    else if (touch->type == TOUCH_IMPORT)
+        *ret_site = site_ref(hash_key, touch->import.site);
+    else
         return false;
-    *ret_site = site_ref(hash_key, touch->type == TOUCH_VIEW ? touch->view.site : touch->card.site);
     return true;
 }
 
@@ -288,6 +295,15 @@ static void make_card(struct batch *batch, uint32_t entry, const struct entry_re
     }
 }
 
+static void make_import(struct batch *batch, uint32_t entry, const struct entry_record *record) {
+    struct touch *touch = batch_touch(batch, entry, TOUCH_IMPORT, record->item);
+    if (!touch)
+        return;
+    touch->import.site = record->site;
+    touch->import.id = record->id;
+    touch->import.packed = record->packed;
+}
+
 static void make_touches(struct batch *batch, uint32_t entry, const struct entry_record *record) {
     if (record->type == 'V')
         make_vote(batch, entry, record);
@@ -295,6 +311,8 @@ static void make_touches(struct batch *batch, uint32_t entry, const struct entry
         make_view(batch, entry, record);
     else if (record->type == 'D' || record->type == 'C')
         make_card(batch, entry, record);
+    else if (record->type == 'I')
+        make_import(batch, entry, record);
 }
 
 const struct projection_type sums_projection = {

@@ -48,7 +48,7 @@ static struct item_write *begin(struct store *store, struct item_call *call, voi
 }
 
 // Cards by their age: what fills a list when nothing has been read yet.
-static void add_newest_key(struct store *store, const struct item_call *call, uint32_t partition) {
+void add_newest_key(struct store *store, const struct item_call *call, uint32_t partition) {
     struct key key;
     key_ranking(&key, partition, site_ref(store->hash_key, call->site), BYTES(NEWEST_NAME), NULL);
     add_key(store, &key);
@@ -87,6 +87,15 @@ static void add_card_base(struct store *store, const struct card *card) {
     command_add(&store->command, (struct bytes){text, (size_t)len});
 }
 
+void add_card(struct store *store, const struct item_call *call) {
+    add_identity(store, call);
+    command_add(&store->command, call->card.json);
+    command_add(&store->command, call->card.categories);
+    command_add_int(&store->command, call->card.published_ms);
+    add_card_base(store, &call->card);
+    command_add_int(&store->command, NEWEST_KEPT);
+}
+
 void store_put_item(struct store *store, struct item_call *call) {
     struct item_write *write = begin(store, call, on_put);
     if (!write)
@@ -102,12 +111,7 @@ void store_put_item(struct store *store, struct item_call *call) {
     add_key(store, &key);
     add_newest_key(store, call, partition);
     command_add_int(&store->command, clock_now_ms());
-    add_identity(store, call);
-    command_add(&store->command, call->card.json);
-    command_add(&store->command, call->card.categories);
-    command_add_int(&store->command, call->card.published_ms);
-    add_card_base(store, &call->card);
-    command_add_int(&store->command, NEWEST_KEPT);
+    add_card(store, call);
     send_script(store, &write->call, SCRIPT_PUT);
 }
 

@@ -9,6 +9,7 @@
     X(COMMIT, "commit")                                                                                                \
     X(DELETE, "delete")                                                                                                \
     X(EDITORIAL, "editorial")                                                                                          \
+    X(IMPORT, "import")                                                                                                \
     X(META, "meta")                                                                                                    \
     X(PUT, "put")                                                                                                      \
     X(SPLIT, "split")                                                                                                  \

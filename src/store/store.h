@@ -199,6 +199,23 @@ struct voter {
 void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t bucket,
                        void (*on_voter)(struct read_call *call, const struct voter *voter));
 
+// ---- Export and import
+struct item_record {
+    bool usable;
+    struct bytes id, site, card;
+    uint32_t buckets;
+    struct bytes base;     // "views votes votes …", as lua/put.lua keeps it
+    struct bytes views;    // packed sums of the views alone (model/sums.h)
+    struct bytes visitors; // HyperLogLog
+};
+void store_read_records(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                        void (*on_record)(struct read_call *call, size_t index, const struct item_record *record));
+bool store_views_valid(const struct store *store, struct bytes views);
+// Sets card (if there is one), base, views and unique visitors. Outcomes besides the common ones: ID_CLASH, BAD_FIELD
+// (the visitors are no HyperLogLog).
+void store_import_item(struct store *store, struct item_call *call, bool has_card, struct bytes views,
+                       struct bytes visitors);
+
 // The site's total popularity: log2 of the decayed sum of its views (model/decay.h, half-life POPULAR_HALF_LIFE_MS).
 void store_read_site_total(struct store *store, struct read_call *call, ref_t site,
                            void (*on_total)(struct read_call *call, double total));

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// POST import: takes an export back, line by line. Items, votes and an editor's hand are set, not added: again is fine.
+// Votes go the road of all votes, with their own times, so rankings come out as they were.
+#include "api/card.h"
+#include "api/kinds.h"
+#include "api/lines.h"
+#include "base/hex.h"
+#include "model/keys.h"
+#include <stdlib.h>
+
+struct import_body {
+    struct card_body card; // first: its fields are the card's
+    struct bytes type, view_sums, visitor_sketch, voter, kind;
+    struct json_time time;
+};
+
+enum { HEX_MOST = 60 << 10 };
+
+static const struct json_field type_fields[] = {
+    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .most = 16}, {.name = NULL}};
+
+static const struct json_field item_fields[] = {
+    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .most = 16},
+    {.name = "view_sums", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, view_sums), .most = HEX_MOST},
+    {.name = "visitor_sketch",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct import_body, visitor_sketch),
+     .most = HEX_MOST},
+    {.name = "item",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct card_body, item),
+     .most = ITEM_ID_MAX,
+     .wrong = BAD_ITEM},
+    CARD_FIELDS,
+    {.name = NULL}};
+
+static const struct json_field vote_fields[] = {
+    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .most = 16},
+    {.name = "item",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct card_body, item),
+     .most = ITEM_ID_MAX,
+     .wrong = BAD_ITEM},
+    {.name = "voter", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, voter), .least = 16, .most = 16},
+    {.name = "kind",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct import_body, kind),
+     .most = NAME_SIZE,
+     .wrong = UNKNOWN_KIND},
+    {.name = "time", .type = JSON_IN_TIME, .offset = offsetof(struct import_body, time), .wrong = BAD_TIME},
+    {.name = NULL}};
+
+// ---- Items
+
+static void on_item(struct item_call *item) {
+    line_note(item->context, partition_of(item->item, keys_partitions()), item->entry);
+    line_done(item->context, item->outcome);
+}
+
+static bool read_hex(struct bytes text, struct arena *arena, struct bytes *ret_data) {
+    *ret_data = NO_BYTES;
+    return !text.len || hex_read(text, arena, ret_data);
+}
+
+static enum outcome import_item(struct line *line, const struct import_body *body) {
+    struct call *call = line_call(line);
+    struct item_call *item = arena_take(&line->arena, sizeof *item);
+    struct bytes views, visitors;
+    struct card card;
+    const char *detail;
+    if (!item || !read_hex(body->view_sums, &line->arena, &views) ||
+        !read_hex(body->visitor_sketch, &line->arena, &visitors))
+        return item ? BAD_FIELD : UNAVAILABLE;
+    if (!store_views_valid(call->api->store, views))
+        return BAD_FIELD;
+    enum outcome outcome = card_make(&body->card, call->api->settings, &line->arena, &card, &detail);
+    if (outcome != OK)
+        return outcome;
+    *item = (struct item_call){.item = item_ref(call->api->hash_key, call->site, body->card.item),
+                               .site = call->site,
+                               .id = body->card.item,
+                               .card = card,
+                               .on_done = on_item,
+                               .context = line};
+    store_import_item(call->api->store, item, card.json.len > 0, views, visitors);
+    return OK;
+}
+
+// ---- Votes
+
+static void on_vote(struct vote_call *vote) {
+    line_note(vote->context, partition_of(vote->item, keys_partitions()), vote->entry);
+    line_done(vote->context, vote->outcome);
+}
+
+static enum outcome import_vote(struct line *line, const struct import_body *body) {
+    struct call *call = line_call(line);
+    struct vote_call *vote = arena_take(&line->arena, sizeof *vote);
+    struct bytes voter;
+    int kind = kind_index(call->api->settings, body->kind);
+    if (!vote)
+        return UNAVAILABLE;
+    if (!body->voter.at || !hex_read(body->voter, &line->arena, &voter) || !body->time.given)
+        return BAD_FIELD;
+    if (kind < 0)
+        return UNKNOWN_KIND;
+    *vote = (struct vote_call){.item = item_ref(call->api->hash_key, call->site, body->card.item),
+                               .visitor = strtoull(body->voter.at, NULL, 16) & INT64_MAX,
+                               .site = call->site,
+                               .id = body->card.item,
+                               .kind = kind,
+                               .time_ms = body->time.unix_ms,
+                               .on_done = on_vote,
+                               .context = line};
+    store_vote(call->api->store, vote);
+    return OK;
+}
+
+// ---- Lines
+
+static enum outcome read_line(struct line *line, struct bytes text, const struct json_field *fields,
+                              struct import_body *body) {
+    const char *detail;
+    *body = (struct import_body){.type = NO_BYTES};
+    enum outcome outcome = json_read(text, fields, true, body, &line->arena, &detail);
+    return outcome == OK && !item_id_valid(body->card.item) ? BAD_ITEM : outcome;
+}
+
+static enum outcome type_of(struct line *line, struct bytes text, struct import_body *body) {
+    const char *detail;
+    return json_read_known(text, type_fields, body, &line->arena, &detail);
+}
+
+enum outcome import_line(struct line *line, struct bytes text) {
+    struct import_body body = {.type = NO_BYTES};
+    enum outcome outcome = type_of(line, text, &body);
+    if (outcome != OK)
+        return outcome;
+    if (bytes_eq(body.type, BYTES("item"))) {
+        outcome = read_line(line, text, item_fields, &body);
+        return outcome == OK ? import_item(line, &body) : outcome;
+    }
+    if (bytes_eq(body.type, BYTES("vote"))) {
+        outcome = read_line(line, text, vote_fields, &body);
+        return outcome == OK ? import_vote(line, &body) : outcome;
+    }
+    if (bytes_eq(body.type, BYTES("editorial")))
+        return editorial_line(line, text);
+    if (bytes_eq(body.type, BYTES("end"))) {
+        line_skip(line);
+        return OK;
+    }
+    return BAD_FIELD;
+}
+
+void import_start(struct call *call) {
+    lines_finish(call, lines_answer_projected);
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// Items out of one store and into another: what an export says of an item, and lua/import.lua.
+#include "base/clock.h"
+#include "model/sums.h"
+#include "store/reads.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+// ---- Out: the packed state and the unique visitors as they are, beside what every read shows
+
+enum { COMMANDS_PER_RECORD = 3, PACKED_MOST = 8 << 10 };
+enum { RECORD_ID, RECORD_SITE, RECORD_CARD, RECORD_BASE, RECORD_BUCKETS, RECORD_FIELDS };
+static const char *const record_fields[RECORD_FIELDS] = {"id", "site", "card", "base", "n"};
+
+struct records_state {
+    struct read_state read;
+    void (*on_record)(struct read_call *call, size_t index, const struct item_record *record);
+};
+
+// Views alone: votes are told one by one.
+static bool pack_views(const struct store *store, struct bytes packed, struct buffer *ret_views) {
+    struct sums sums;
+    if (!sums_unpack(packed, &store->plan.lives, &sums))
+        return false;
+    sums.epoch_ms = 0;
+    for (int signal = 0; signal < SIGNAL_VIEWS; signal++)
+        sums.signals[signal].count = 0;
+    if (sums.signals[SIGNAL_VIEWS].count)
+        sums_pack(&sums, &store->plan.lives, ret_views);
+    return !ret_views->failed;
+}
+
+// Redis keeps the last count beside the registers (8 bytes; the highest bit says that it is out of date): two sketches
+// of the same visitors are to be the same bytes. The reply's memory is ours.
+static struct bytes without_cached_count(const redisReply *reply) {
+    struct bytes sketch = reply_text(reply);
+    enum { COUNT_AT = 8, COUNT_SIZE = 8 };
+    if (sketch.len >= COUNT_AT + COUNT_SIZE) {
+        memset(reply->str + COUNT_AT, 0, COUNT_SIZE - 1);
+        reply->str[COUNT_AT + COUNT_SIZE - 1] = (char)0x80;
+    }
+    return sketch;
+}
+
+static void tell_record(struct records_state *state, size_t index, const struct gathered *at) {
+    struct item_record record = {.usable = at[0].outcome == OK && at[1].outcome == OK && at[2].outcome == OK};
+    struct buffer views;
+    buffer_init(&views, PACKED_MOST);
+    if (record.usable) {
+        record.usable = pack_views(state->read.store, reply_text(at[1].reply), &views);
+        record.id = reply_text_at(at[0].reply, RECORD_ID);
+        record.site = reply_text_at(at[0].reply, RECORD_SITE);
+        record.card = reply_text_at(at[0].reply, RECORD_CARD);
+        record.base = reply_text_at(at[0].reply, RECORD_BASE);
+        record.buckets = (uint32_t)reply_int(at[0].reply->element[RECORD_BUCKETS]);
+        record.buckets = record.buckets ? record.buckets : 1;
+        record.views = buffer_bytes(&views);
+        record.visitors = without_cached_count(at[2].reply);
+    }
+    state->on_record(state->read.call, index, &record);
+    buffer_release(&views);
+}
+
+static void on_records(struct gather *gather) {
+    struct records_state *state = gather->context;
+    enum outcome outcome = read_outcome(gather);
+    for (uint32_t i = 0; outcome == OK && i < gather->count; i += COMMANDS_PER_RECORD)
+        tell_record(state, i / COMMANDS_PER_RECORD, &gather->at[i]);
+    read_end(gather, outcome);
+}
+
+void store_read_records(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                        void (*on_record)(struct read_call *call, size_t index, const struct item_record *record)) {
+    struct gather *gather =
+        read_begin(store, call, count * COMMANDS_PER_RECORD, sizeof(struct records_state), on_records);
+    if (!gather)
+        return;
+    ((struct records_state *)gather->context)->on_record = on_record;
+    for (size_t i = 0; i < count; i++) {
+        struct key key;
+        key_item(&key, items[i]);
+        begin_command(store, "HMGET");
+        add_key(store, &key);
+        for (int field = 0; field < RECORD_FIELDS; field++)
+            command_add_text(&store->command, record_fields[field]);
+        read_add(gather);
+        key_sums(&key, items[i]);
+        begin_command(store, "GET");
+        add_key(store, &key);
+        read_add(gather);
+        key_uniques(&key, items[i]);
+        begin_command(store, "GET");
+        add_key(store, &key);
+        read_add(gather);
+    }
+}
+
+// ---- In
+
+enum { IMPORT_DONE = 0, IMPORT_CLASH = 3, IMPORT_BAD_VISITORS = 4 };
+
+struct import {
+    struct link_call call; // first: the link's view of it
+    struct item_call *item;
+};
+
+static void on_import(struct link_call *call) {
+    struct import *import = (struct import *)call;
+    struct item_call *item = import->item;
+    item->outcome = call->outcome;
+    if (call->outcome == OK) {
+        int64_t status = call->reply->elements == 2 ? reply_int(call->reply->element[0]) : IMPORT_CLASH;
+        item->entry = log_id_parse(reply_text_at(call->reply, 1));
+        item->outcome = status == IMPORT_DONE ? OK : status == IMPORT_BAD_VISITORS ? BAD_FIELD : ID_CLASH;
+    }
+    freeReplyObject(call->reply);
+    free(import);
+    item->on_done(item);
+}
+
+static void on_no_memory(struct deferred *deferred) {
+    struct item_call *item = (struct item_call *)((char *)deferred - offsetof(struct item_call, deferred));
+    item->outcome = UNAVAILABLE;
+    item->on_done(item);
+}
+
+bool store_views_valid(const struct store *store, struct bytes views) {
+    struct sums sums;
+    return views.len <= UINT16_MAX && sums_unpack(views, &store->plan.lives, &sums);
+}
+
+void store_import_item(struct store *store, struct item_call *call, bool has_card, struct bytes views,
+                       struct bytes visitors) {
+    struct import *import = malloc(sizeof *import);
+    call->entry = (struct log_id){0, 0};
+    if (!import) {
+        store_defer(store, &call->deferred, on_no_memory);
+        return;
+    }
+    *import = (struct import){.call.on_reply = on_import, .item = call};
+    uint32_t partition = partition_of(call->item, keys_partitions());
+    struct key key;
+    script_begin(&store->command, SCRIPT_IMPORT, 5);
+    key_item(&key, call->item);
+    add_key(store, &key);
+    key_log(&key, partition);
+    add_key(store, &key);
+    key_marks(&key, partition, PROJECTION_SUMS);
+    add_key(store, &key);
+    add_newest_key(store, call, partition);
+    key_uniques(&key, call->item);
+    add_key(store, &key);
+    command_add_int(&store->command, clock_now_ms());
+    add_card(store, call);
+    command_add_text(&store->command, has_card ? "1" : "");
+    command_add(&store->command, visitors);
+    command_add(&store->command, views);
+    send_script(store, &import->call, SCRIPT_IMPORT);
+}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Export and import: a round trip is exact, into an empty store and over the same data."""
+import json
+import os
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from engaged_service import Service  # noqa: E402
+
+KEY = "5a" * 32
+
+
+@pytest.fixture
+def pair():
+    """Two services with stores of their own and the same hash key."""
+    both = [Service(kinds="up down", hash_key=KEY, secret="6b" * 32) for _ in range(2)]
+    yield both
+    for one in both:
+        one.stop()
+
+
+def export(service, site):
+    answer = service.keyed("GET", f"{site}/export")
+    assert answer.status == 200 and answer.headers["content-type"] == "application/x-ndjson"
+    lines = answer.body.decode().splitlines()
+    end = json.loads(lines.pop())
+    assert end["type"] == "end" and end["items"] == sum('"type":"item"' in line for line in lines)
+    return sorted(lines)
+
+
+def fill(service, site):
+    now = int(time.time())
+    cards = [{"item": f"i{n}", "title": f"Title \"{n}\"", "url": f"/{n}", "categories": ["news", f"c{n % 3}"],
+              "published_at": now - n, "base": {"views": 1000 + n, "votes": {"down": n}}} for n in range(30)]
+    assert service.lines(f"{site}/items", cards).json["accepted"] == 30
+    events = [{"type": "vote", "item": "i0", "visitor": f"v{n}", "time": now - 5 * n,
+               "kind": "down" if n % 5 == 0 else "up"} for n in range(900)]
+    events += [{"type": "view", "item": f"i{n % 33}", "visitor": f"v{n % 70}", "time": now - 100 * n} for n in range(600)]
+    assert service.lines(f"{site}/events?wait=true", events).json["accepted"] == 1500
+    assert service.keyed("PUT", f"{site}/items/i7/editorial", {"pin": 2, "note": "the desk"}).status == 200
+
+
+def take(service, site, lines):
+    answer = service.keyed("POST", f"{site}/import?wait=true", "\n".join(lines).encode(),
+                           Content_Type="application/x-ndjson")
+    assert answer.status == 200 and answer.json == {"accepted": len(lines), "rejected": []}, answer.body[:500]
+
+
+def without_clock(answer):
+    """Scores fall as time passes: one order and the same counts, scores nearly the same."""
+    rows = answer.json["items"]
+    return [{key: value for key, value in row.items() if key != "score"} for row in rows]
+
+
+def test_round_trip_into_an_empty_store(pair):
+    old, new = pair
+    site = "/v1/paper.example"
+    fill(old, site)
+    fill(old, "/v1/other.example")
+    lines = export(old, site)
+    take(new, site, lines)
+    assert export(new, site) == lines
+    for path in ("rankings/hot?limit=40", "rankings/top?limit=40", "rankings/week?category=c1&limit=40"):
+        assert without_clock(new.get(f"{site}/{path}")) == without_clock(old.get(f"{site}/{path}"))
+    assert new.get(f"{site}/items/i0").json == old.get(f"{site}/items/i0").json
+    assert new.get("/v1/other.example/items/i0").json["views"] == 0
+    # who has voted still has
+    again = new.keyed("POST", f"{site}/items/i0/votes", {"kind": "up"}, Engaged_Visitor="v1").json
+    assert again["votes"] == old.get(f"{site}/me?id=i0").json["counts"]["i0"]
+
+
+def test_taken_twice_is_taken_once(pair):
+    one = pair[0]
+    site = "/v1/paper.example"
+    fill(one, site)
+    lines = export(one, site)
+    take(one, site, lines)
+    take(one, site, lines)
+    assert export(one, site) == lines
+
+
+def test_lines_that_are_not_right(service, site):
+    lines = ['{"type":"item","item":"a","view_sums":"zz"}', '{"type":"item","item":"a","visitor_sketch":"00ff"}',
+             '{"type":"vote","item":"a","voter":"12","kind":"up","time":1}', '{"type":"what"}', 'nothing', '{}',
+             '{"type":"vote","item":"a","voter":"0000000000000012","kind":"sideways","time":1}',
+             '{"type":"editorial","item":"a","pin":0}', '{"type":"item","item":"b","view_sums":"07"}',
+             '{"type":"item","item":"good","title":"Good"}']
+    answer = service.keyed("POST", f"{site}/import", "\n".join(lines).encode(), Content_Type="application/x-ndjson")
+    assert answer.json["accepted"] == 1
+    assert [row["line"] for row in answer.json["rejected"]] == list(range(1, 10))
+    assert service.get(f"{site}/items/good").json["title"] == "Good"
+    assert "title" not in service.get(f"{site}/items/a").json
+
+
+def test_they_need_the_key(service, site):
+    assert service.get(f"{site}/export").status == 401
+    assert service.post(f"{site}/import", b"", Content_Type="application/x-ndjson").status == 401
