@@ -157,6 +157,7 @@ struct list {
     uint32_t next_filling; // rankings of the plan, then the newest cards
     ref_t recent[COVIEW_ITEMS];
     size_t recent_count;
+    int64_t latest_ms; // when the first of them was read
     struct neighbours *tables;
     size_t table_count;
 };

@@ -157,9 +157,16 @@ static void start_item_list(struct list *list) {
 
 // ---- What one visitor read
 
-static void on_read_item(struct read_call *call, ref_t item) {
+// The last few, as far as one could have led to the next (model/neighbours.h: what co-views are learnt from).
+static void on_read_item(struct read_call *call, ref_t item, int64_t time_ms) {
     struct list *list = call->context;
     bool seen = false;
+    if (list->recent_count == 0)
+        list->latest_ms = time_ms;
+    if (list->latest_ms - time_ms > COVIEW_OLDEST_MS) {
+        list_without(list, item);
+        return;
+    }
     for (size_t i = 0; i < list->recent_count; i++)
         seen = seen || list->recent[i] == item;
     list_without(list, item);

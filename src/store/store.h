@@ -177,7 +177,7 @@ void store_read_votes(struct store *store, struct read_call *call, ref_t visitor
                       void (*on_vote)(struct read_call *call, size_t index, const struct own_vote *vote));
 // The last items read, latest first; one may come more than once.
 void store_read_history(struct store *store, struct read_call *call, ref_t visitor,
-                        void (*on_item)(struct read_call *call, ref_t item));
+                        void (*on_item)(struct read_call *call, ref_t item, int64_t time_ms));
 void store_forget_history(struct store *store, struct read_call *call, ref_t visitor);
 
 // ---- Corrections: records of JSON by id, under way or done; and the scans they make. `cursor` begins and ends as 0.

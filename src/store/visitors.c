@@ -3,6 +3,7 @@
 #include "model/voters.h"
 #include "store/levels.h"
 #include "store/reads.h"
+#include <math.h>
 #include <stdlib.h>
 
 // ---- Own votes
@@ -124,7 +125,7 @@ void store_read_votes(struct store *store, struct read_call *call, ref_t visitor
 
 struct history_state {
     struct read_state read;
-    void (*on_item)(struct read_call *call, ref_t item);
+    void (*on_item)(struct read_call *call, ref_t item, int64_t time_ms);
 };
 
 static void on_history(struct gather *gather) {
@@ -135,16 +136,18 @@ static void on_history(struct gather *gather) {
     for (size_t i = 0; there && i < reply->elements; i++) {
         struct bytes member = reply_text(reply->element[i]);
         ref_t item;
-        if (member.len < sizeof item)
+        double time_ms;
+        if (member.len != sizeof item + sizeof time_ms)
             continue;
         memcpy(&item, member.at, sizeof item);
-        state->on_item(state->read.call, item);
+        memcpy(&time_ms, member.at + sizeof item, sizeof time_ms);
+        state->on_item(state->read.call, item, isfinite(time_ms) ? (int64_t)time_ms : 0);
     }
     read_end(gather, outcome);
 }
 
 void store_read_history(struct store *store, struct read_call *call, ref_t visitor,
-                        void (*on_item)(struct read_call *call, ref_t item)) {
+                        void (*on_item)(struct read_call *call, ref_t item, int64_t time_ms)) {
     struct gather *gather = read_begin(store, call, 1, sizeof(struct history_state), on_history);
     struct key key;
     if (!gather)
