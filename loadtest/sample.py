@@ -47,7 +47,7 @@ def main():
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "sample_site.json"), encoding="utf-8") as file:
         cards, now = json.load(file), time.time()
     for number, card in enumerate(cards):
-        card["url"] = f"/articles/{card['item']}"
+        card["url"] = f"/?item={card['item']}"  # the demo page shows it
         card["published_at"] = now - (number * 7 % 40 + 1) * 3600
     client.lines("/v1/sample/items", cards)
     loaded = client.lines("/v1/sample/events?wait=true", sorted(make_events(cards, now), key=lambda e: e["time"]))

@@ -14,7 +14,7 @@ static const struct {
     {".html", "text/html; charset=utf-8",
      "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
      "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
-     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"},
+     "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"},
     {".css", "text/css; charset=utf-8", "Cache-Control: public, max-age=300\r\n"},
 };
 

@@ -41,7 +41,7 @@ static enum outcome split(struct http_request *request, struct segments *ret_seg
     struct segments segments = {.count = 0};
     if (rest.len == 0 || rest.at[0] != '/')
         return NOT_FOUND;
-    bool ends_in_slash = rest.at[rest.len - 1] == '/';
+    bool ends_in_slash = rest.len > 1 && rest.at[rest.len - 1] == '/';
     rest.at++;
     rest.len--;
     while (rest.len) {

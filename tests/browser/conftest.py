@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""The real service with the sample site, and real browsers: each with a profile of its own."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import JavascriptException
+from selenium.webdriver.chrome.service import Service as Driver
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from engaged_service import ROOT, Service  # noqa: E402
+
+ARTEFACTS = os.path.join(ROOT, "tests", "artefacts")
+
+
+class Browser:
+    """Headless Chromium; `open` waits for the page, `errors` is what its console says is wrong."""
+
+    def __init__(self, javascript=True):
+        self.folder = tempfile.mkdtemp(prefix="engaged-browser-")
+        options = webdriver.ChromeOptions()
+        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+                         f"--user-data-dir={self.folder}", "--window-size=1280,1000"):
+            options.add_argument(argument)
+        if not javascript:
+            options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(service=Driver("/usr/bin/chromedriver"), options=options)
+        self.driver.set_page_load_timeout(20)
+        self.driver.set_script_timeout(20)
+
+    def open(self, url):
+        self.driver.get(url)
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def until(self, script, *arguments, seconds=8):
+        """The first true value of the script. Polled from here: a page's policy forbids scripts made of text later on."""
+        end = time.time() + seconds
+        while True:
+            try:
+                value = self.run(script, *arguments)
+            except JavascriptException:
+                value = None
+            if value:
+                return value
+            assert time.time() < end, f"not within {seconds} s: {script}\n{self.driver.get_log('browser')}"
+            time.sleep(0.02)
+
+    def errors(self):
+        return [row["message"] for row in self.driver.get_log("browser") if row["level"] == "SEVERE"]
+
+    def picture(self, name, width=1280, height=1400, dark=False):
+        os.makedirs(ARTEFACTS, exist_ok=True)
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+            "features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+        self.driver.save_screenshot(os.path.join(ARTEFACTS, name + ".png"))
+        wide = self.run("return document.documentElement.scrollWidth > innerWidth")
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        assert not wide, f"{name}: wider than the screen"
+
+    def close(self):
+        self.driver.quit()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def service():
+    running = Service(refresh_interval="50ms", redis_timeout="500ms")
+    subprocess.run([sys.executable, os.path.join(ROOT, "loadtest/sample.py"), "--url",
+                    f"http://127.0.0.1:{running.port}", "--key", "k"], check=True, stdout=subprocess.DEVNULL)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def browsers():
+    """A maker of browsers, closed in the end."""
+    made = []
+
+    def make(**options):
+        made.append(Browser(**options))
+        return made[-1]
+
+    yield make
+    for browser in made:
+        browser.close()
+
+
+@pytest.fixture
+def browser(browsers):
+    return browsers()

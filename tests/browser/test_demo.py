@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""The demo page and the widget as a reader has them: real Chromium, the real service, the sample site."""
+import gzip
+import http.server
+import os
+import signal
+import threading
+import time
+
+import pytest
+import redis
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from engaged_service import ROOT
+
+BUTTON = "document.querySelector('engaged-vote').shadowRoot.querySelector('button')"
+SAID = "document.querySelector('engaged-vote').shadowRoot.querySelector('[role=status]')"
+LINKS = "[...document.querySelector('engaged-list[of=%s]').shadowRoot.querySelectorAll('a')]"
+
+
+def url(service, item="harbour-bridge-reopens"):
+    return f"http://127.0.0.1:{service.port}/?item={item}"
+
+
+def count(service, item):
+    """As the service says now; None while it can't."""
+    return service.get(f"/v1/sample/me?id={item}").json.get("counts", {}).get(item, {}).get("up")
+
+
+def until(truth, seconds=8):
+    end = time.time() + seconds
+    while not truth():
+        assert time.time() < end
+        time.sleep(0.03)
+
+
+def ready(browser):
+    browser.until(f"return /\\(\\d+\\)/.test({BUTTON}.textContent)")
+    browser.until(f"return {LINKS % 'related'}.length === 5 && {LINKS % 'ranking'}.length === 5 && "
+                  f"{LINKS % 'recommendation'}.length === 5")
+
+
+def test_page_counts_a_view_and_fills_its_boxes(service, browser):
+    before = service.get("/v1/sample/items/night-buses-return").json["views"]
+    browser.open(url(service, "night-buses-return"))
+    ready(browser)
+    until(lambda: service.get("/v1/sample/items/night-buses-return").json["views"] == before + 1)
+    browser.until(f"return document.querySelector('engaged-views').shadowRoot.textContent === '{before + 1} views'")
+    browser.open(url(service, "night-buses-return"))  # a reload is a repeat
+    ready(browser)
+    assert browser.run("return engaged.view().then(answer => answer.counted)") is False
+    assert service.get("/v1/sample/items/night-buses-return").json["views"] == before + 1
+    assert "Night buses" in browser.run("return document.querySelector('h1').textContent")
+    assert browser.errors() == []
+
+
+def test_boxes_link_to_pages_and_never_to_the_page_itself(service, browser):
+    browser.open(url(service))
+    ready(browser)
+    hrefs = browser.run(f"return {LINKS % 'related'}.map(a => a.getAttribute('href'))")
+    assert len(set(hrefs)) == 5 and all(h.startswith("/?item=") for h in hrefs)
+    assert "/?item=harbour-bridge-reopens" not in hrefs
+    browser.run(f"{LINKS % 'related'}[0].click()")
+    browser.until("return location.search !== '?item=harbour-bridge-reopens'")
+    ready(browser)
+
+
+def test_vote_undo_second_browser_and_reload(service, browsers):
+    item = "old-market-hall"
+    one, two, before = browsers(), browsers(), count(service, item)
+    one.open(url(service, item))
+    ready(one)
+    one.run(f"{BUTTON}.click()")
+    assert one.run(f"return {BUTTON}.textContent") == f"veryGood! ({before + 1})"  # at once
+    assert one.run(f"return {BUTTON}.getAttribute('aria-pressed')") == "true"
+    until(lambda: count(service, item) == before + 1)
+    two.open(url(service, item))
+    two.until(f"return {BUTTON}.textContent === 'veryGood! ({before + 1})'")
+    assert two.run(f"return {BUTTON}.getAttribute('aria-pressed')") == "false"
+    one.open(url(service, item))
+    one.until(f"return {BUTTON}.getAttribute('aria-pressed') === 'true'")
+    one.run(f"{BUTTON}.click()")
+    until(lambda: count(service, item) == before)
+    one.until(f"return {BUTTON}.textContent === 'veryGood! ({before})'")
+    assert one.errors() == two.errors() == []
+
+
+def test_fast_clicks_end_as_the_last_one(service, browser):
+    item, before = "quiet-streets", count(service, "quiet-streets")
+    browser.open(url(service, item))
+    ready(browser)
+    browser.run(f"for (let i = 0; i < 7; i++) {BUTTON}.click()")
+    until(lambda: count(service, item) == before + 1)
+    browser.until("return !Object.keys(JSON.parse(localStorage.getItem(Object.keys(localStorage)"
+                  ".find(k => k.endsWith('votes'))))).length")
+    assert count(service, item) == before + 1
+
+
+def redis_pid(service):
+    return redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock")).info("server")["process_id"]
+
+
+def test_a_vote_while_redis_is_away_is_kept_and_sent_later(service, browser):
+    item, before = "river-bath", count(service, "river-bath")
+    browser.open(url(service, item))
+    ready(browser)
+    pid = redis_pid(service)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        browser.run(f"{BUTTON}.click()")
+        browser.until(f"return {SAID}.textContent.startsWith('Kept')")
+        assert browser.run(f"return {BUTTON}.textContent") == f"veryGood! ({before + 1})"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: count(service, item) == before + 1, 20)
+    browser.until(f"return {SAID}.textContent.startsWith('Your vote counts')")
+
+
+def test_a_kept_vote_survives_leaving_the_page(service, browser):
+    item, before = "tram-line-nine", count(service, "tram-line-nine")
+    browser.open(url(service, item))
+    ready(browser)
+    pid = redis_pid(service)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        browser.run(f"{BUTTON}.click()")
+        browser.until(f"return {SAID}.textContent.startsWith('Kept')")
+        browser.open("about:blank")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: service.get("/readyz").status == 200)
+    browser.open(url(service, "bees-count"))  # any page with the widget sends it
+    until(lambda: count(service, item) == before + 1)
+
+
+def test_keyboard_alone(service, browser):
+    item, before = "library-sundays", count(service, "library-sundays")
+    browser.open(url(service, item))
+    ready(browser)
+    for _ in range(12):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        if browser.run("return document.activeElement.localName") == "engaged-vote":
+            break
+    assert browser.run("return document.activeElement.localName") == "engaged-vote"
+    browser.driver.switch_to.active_element.send_keys(Keys.SPACE)
+    until(lambda: count(service, item) == before + 1)
+    browser.until(f"return {SAID}.textContent === 'Your vote counts: {before + 1}.'")
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    until(lambda: count(service, item) == before)
+
+
+def test_without_javascript_the_page_is_whole(service, browsers):
+    before = service.get("/v1/sample/items/harbour-bridge-reopens").json["views"]
+    browser = browsers(javascript=False)
+    browser.open(url(service))
+    assert browser.driver.find_element(By.TAG_NAME, "h1").text.startswith("Harbour bridge")
+    frames = browser.driver.find_elements(By.TAG_NAME, "iframe")
+    assert len(frames) == 3
+    for index in range(3):
+        browser.driver.switch_to.frame(index)
+        assert len(browser.driver.find_elements(By.CSS_SELECTOR, "ol.engaged li a")) == 5
+        browser.driver.switch_to.default_content()
+    until(lambda: service.get("/v1/sample/items/harbour-bridge-reopens").json["views"] == before + 1)
+
+
+# ---- On a publisher's own page
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    pages = {}
+
+    def do_GET(self):  # noqa: N802
+        found = self.pages.get(self.path.split("?")[0])
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if found:
+            self.send_header("Content-Security-Policy", found[0])
+        self.end_headers()
+        self.wfile.write((found[1] if found else "").encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def publisher():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+
+
+def guide(service):
+    """The README's plain HTML, as it is written."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        text = file.read().split("```html\n")[1].split("```")[0]
+    return text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{service.port}")
+
+
+def test_the_guide_under_a_strict_policy_on_another_origin(service, publisher, browser):
+    origin = f"http://127.0.0.1:{service.port}"
+    Pages.pages["/article"] = (f"default-src 'none'; script-src {origin}; connect-src {origin}",
+                               f"<!doctype html><html lang=en><title>x</title><h1>An article</h1>{guide(service)}")
+    before = service.get("/v1/sample/items/harbour-bridge-reopens").json
+    browser.open(publisher + "/article")
+    ready(browser)
+    browser.run(f"{BUTTON}.click()")
+    until(lambda: count(service, "harbour-bridge-reopens") == before["votes"]["up"] + 1)
+    until(lambda: service.get("/v1/sample/items/harbour-bridge-reopens").json["views"] == before["views"] + 1)
+    assert browser.driver.get_cookies() == []
+    assert [e for e in browser.errors() if "favicon" not in e] == []
+    assert browser.run(f"return getComputedStyle({BUTTON}).cursor") == "pointer"  # styled without style-src
+    browser.run(f"{BUTTON}.click()")
+    until(lambda: count(service, "harbour-bridge-reopens") == before["votes"]["up"])
+
+
+def test_item_by_canonical_link_events_texts_and_foreign_titles(service, publisher, browser):
+    origin, item = f"http://127.0.0.1:{service.port}", "https://example.org/a?b=1"
+    cards = [{"item": item, "title": "By its address"},
+             {"item": "evil", "title": "<img src=x onerror=alert(1)>", "url": "/evil"}]
+    assert service.lines("/v1/other/items", cards).json["accepted"] == 2
+    Pages.pages["/canonical"] = ("default-src *; script-src * 'unsafe-inline'", f"""<!doctype html><html lang=de>
+        <link rel=canonical href="{item}"><script>window.heard = [];
+        for (const name of ['vote', 'view', 'error'])
+            document.addEventListener('engaged:' + name, event => heard.push([name, event.detail.item]));</script>
+        <script src="{origin}/widget.js" data-site="other"></script>
+        <engaged-vote label="sehr gut" text="{{label}}: {{n}}" text-given="Danke, {{n}}"></engaged-vote>
+        <engaged-list of="related" heading="Verwandt"></engaged-list><engaged-list of="ranking" name="none"></engaged-list>""")
+    browser.open(publisher + "/canonical")
+    browser.until(f"return {BUTTON}.textContent === 'sehr gut: 0'")
+    browser.run(f"{BUTTON}.click()")
+    browser.until(f"return {SAID}.textContent === 'Danke, 1'")
+    browser.until("return heard.some(h => h[0] === 'view') && heard.some(h => h[0] === 'vote') && heard.some(h => h[0] === 'error')")
+    assert ["vote", item] in browser.run("return heard") and ["view", item] in browser.run("return heard")
+    assert count_of(service, "other", item) == 1
+    shown = browser.until("return document.querySelector('engaged-list').shadowRoot.innerHTML")
+    assert "&lt;img src=x" in shown and "<img" not in shown and "Verwandt" in shown
+
+
+def count_of(service, site, item):
+    return list(service.get(f"/v1/{site}/me?id={item.replace('?', '%3F').replace('&', '%26')}").json["counts"].values())[0]["up"]
+
+
+def test_no_service_no_harm(publisher, browser):
+    Pages.pages["/dead"] = ("default-src *; script-src * 'unsafe-inline'", """<!doctype html><script>window.thrown = [];
+        addEventListener('error', e => thrown.push(e.message));
+        addEventListener('unhandledrejection', e => thrown.push(String(e.reason)));</script>
+        <script>document.write('<script src="' + location.origin + '/widget.js" data-site=s><' + '/script>')</script>
+        <engaged-vote></engaged-vote><engaged-views></engaged-views><engaged-list of=related></engaged-list>""")
+    with open(os.path.join(ROOT, "src/web/widget.js"), encoding="utf-8") as file:
+        Pages.pages["/widget.js"] = ("default-src *", file.read())
+    browser.open(publisher + "/dead")
+    browser.until(f"return {BUTTON}.textContent === 'veryGood! (0)'")
+    browser.run(f"{BUTTON}.click()")
+    browser.until(f"return {BUTTON}.textContent === 'veryGood! (1)'")
+    time.sleep(0.5)
+    assert browser.run("return thrown") == []
+
+
+def test_a_prerendered_page_counts_nothing(service, browser):
+    """As a browser does it: the page is made while it is not to be seen, and counted when it is."""
+    item = "tide-clock"
+    before = service.get(f"/v1/sample/items/{item}").json["views"]
+    browser.open("about:blank")
+    browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": """
+        window.hiddenNow = true;
+        Object.defineProperty(document, 'prerendering', {get: () => window.hiddenNow});"""})
+    browser.open(url(service, item))
+    ready(browser)
+    time.sleep(0.3)
+    assert service.get(f"/v1/sample/items/{item}").json["views"] == before
+    browser.run("window.hiddenNow = false; document.dispatchEvent(new Event('prerenderingchange'))")
+    until(lambda: service.get(f"/v1/sample/items/{item}").json["views"] == before + 1)
+
+
+def test_widget_is_small():
+    with open(os.path.join(ROOT, "src/web/widget.js"), "rb") as file:
+        assert len(gzip.compress(file.read())) <= 5000
+
+
+def test_pictures(service, browser):
+    browser.open(url(service))
+    ready(browser)
+    browser.picture("demo-desktop")
+    browser.picture("demo-desktop-dark", dark=True)
+    browser.picture("demo-phone", 390, 2200)
+    browser.picture("demo-phone-dark", 390, 2200, dark=True)
