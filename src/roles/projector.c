@@ -8,12 +8,17 @@
 #include <signal.h>
 #include <uv.h>
 
+enum { LOOK_MS = 5000 };
+
 struct process {
     uv_loop_t loop;
     struct store *store;
     struct projector *projector;
     struct corrector *corrector;
     uv_signal_t signals[2];
+    uv_timer_t look; // at what Redis uses
+    struct read_call look_call;
+    bool looking;
     bool stopping;
     int exit_code;
 };
@@ -38,6 +43,7 @@ static void stop(struct process *process) {
     process->stopping = true;
     for (int i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&process->signals[i], NULL);
+    uv_close((uv_handle_t *)&process->look, NULL);
     corrector_stop(process->corrector, on_corrector_stopped, process);
 }
 
@@ -51,6 +57,28 @@ static void on_refused(void *context, const char *line) {
     log_error("%s", line);
     process->exit_code = EXIT_REFUSED;
     stop(process);
+}
+
+// ---- What Redis uses, for the memory bill
+
+static void on_memory(struct read_call *call, uint64_t bytes) {
+    (void)call;
+    metric_set(METRIC_REDIS_MEMORY, bytes);
+}
+
+static void on_looked(struct read_call *call, enum outcome outcome) {
+    struct process *process = call->context;
+    (void)outcome; // the figure stays what it was
+    process->looking = false;
+}
+
+static void on_look(uv_timer_t *timer) {
+    struct process *process = timer->data;
+    if (process->looking)
+        return;
+    process->looking = true;
+    process->look_call = (struct read_call){.on_done = on_looked, .context = process};
+    store_read_memory(process->store, &process->look_call, on_memory);
 }
 
 static void watch(struct process *process, int i, int number) {
@@ -71,6 +99,9 @@ int projector_run(const struct role *role) {
         log_error("the projector does not start: no memory, or too many half-lives");
         return 1;
     }
+    uv_timer_init(&process.loop, &process.look);
+    process.look.data = &process;
+    uv_timer_start(&process.look, on_look, LOOK_MS / 5, LOOK_MS);
     watch(&process, 0, SIGTERM);
     watch(&process, 1, SIGINT);
     metric_set(METRIC_PROCESSES_READY, 1);

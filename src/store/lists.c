@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads over all partitions: the top of a ranking, a site's total popularity.
+// Reads over all partitions: the top of a ranking, a site's total popularity; what Redis says of itself.
 #include "model/sums.h"
 #include "store/reads.h"
 #include <stdlib.h>
@@ -114,4 +114,32 @@ void store_read_site_total(struct store *store, struct read_call *call, ref_t si
         add_key(store, &key);
         read_add(gather);
     }
+}
+
+// ---- Memory
+
+struct memory_state {
+    struct read_state read;
+    void (*on_memory)(struct read_call *call, uint64_t bytes);
+};
+
+static void on_info(struct gather *gather) {
+    static const char name[] = "used_memory:";
+    struct memory_state *state = gather->context;
+    struct bytes text = reply_text(gather->at[0].reply);
+    const char *found = text.len ? memmem(text.at, text.len, name, sizeof name - 1) : NULL;
+    if (found)
+        state->on_memory(state->read.call, strtoull(found + sizeof name - 1, NULL, 10));
+    read_end(gather, gather_outcome(gather));
+}
+
+void store_read_memory(struct store *store, struct read_call *call,
+                       void (*on_memory)(struct read_call *call, uint64_t bytes)) {
+    struct gather *gather = read_begin(store, call, 1, sizeof(struct memory_state), on_info);
+    if (!gather)
+        return;
+    ((struct memory_state *)gather->context)->on_memory = on_memory;
+    begin_command(store, "INFO");
+    command_add_text(&store->command, "memory");
+    read_add(gather);
 }

@@ -180,6 +180,10 @@ void store_read_history(struct store *store, struct read_call *call, ref_t visit
                         void (*on_item)(struct read_call *call, ref_t item, int64_t time_ms));
 void store_forget_history(struct store *store, struct read_call *call, ref_t visitor);
 
+// Memory that Redis uses, in bytes.
+void store_read_memory(struct store *store, struct read_call *call,
+                       void (*on_memory)(struct read_call *call, uint64_t bytes));
+
 // ---- Corrections: records of JSON by id, under way or done; and the scans they make. `cursor` begins and ends as 0.
 void store_keep_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json);
 // Done: recorded as `json`; at == NULL leaves no record.
