@@ -5,6 +5,7 @@
 `check.py FOLDER` looks at another tree: test_check.py plants violations in a copy.
 """
 import glob
+import json
 import os
 import re
 import subprocess
@@ -166,8 +167,27 @@ def check_documents():
             yield f"README.md: {method} {shown} is missing"
 
 
+def check_contract():
+    """src/web/openapi.json has the routes and the error codes that there are, and no others."""
+    with open("src/web/openapi.json", encoding="utf-8") as file:
+        document = json.load(file)
+    documented = {(method.upper(), path) for path, item in document["paths"].items()
+                  for method in item if method in ("get", "put", "post", "delete")}
+    routed = {(method, pattern.replace("{name}", "{ranking}"))
+              for method, pattern in table("src/api/routes.def", r'^ROUTE\((\w+), "([^"]+)"')
+              if not re.match(r"/(demo|dashboard)\.(js|css)$", pattern)}
+    for method, path in sorted(routed - documented):
+        yield f"src/web/openapi.json: {method} {path} is missing"
+    for method, path in sorted(documented - routed):
+        yield f"src/web/openapi.json: {method} {path} is no route"
+    codes = {code for code in table("src/base/outcomes.def", r'^OUTCOME\(\w+, \d+, "(\w+)"') if code != "ok"}
+    for code in sorted(codes ^ set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])):
+        yield f"src/web/openapi.json: the error code {code} stands in one place only"
+
+
 CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
-          check_scripts, check_lengths, check_functions, check_documents]
+          check_scripts, check_lengths, check_functions, check_documents,
+          check_contract]
 
 
 def main():

@@ -21,6 +21,8 @@ PLANTED = [
     ("documents", "src/base/outcomes.def", 'OUTCOME(PLANTED, 418, "planted", "Planted")\n'),
     ("documents", "src/ops/metrics.def", 'METRIC(PLANTED, counter, "engaged_planted_total", "", "Planted")\n'),
     ("documents", "src/ops/settings.def", 'SWITCH(planted, true, "Planted")\n'),
+    ("contract", "src/api/routes.def", 'ROUTE(GET, "/planted", planted_start, HEALTH, NONE, 0)\n'),
+    ("contract", "src/base/outcomes.def", 'OUTCOME(PLANTED, 418, "planted", "Planted")\n'),
     ("documents", "src/api/routes.def", 'ROUTE(GET, "/planted", planted_start, HEALTH, NONE, 0)\n'),
 ]
 
