@@ -97,6 +97,27 @@ def measure_rankings():
     return len(body), statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
 
 
+def measure_page():
+    """A page of 8 + 10 + 8 entries with cards against a ranking of as many bytes, in alternating pairs."""
+    with OwnService() as service:
+        client = Client(service.url, service.key)
+        client.lines("/v1/load/items", [{"item": f"i{n}", "title": f"The title of article {n:03}", "url": f"/articles/{n:03}",
+                                         "categories": ["news"], "author": "A. Writer"} for n in range(60)])
+        client.lines("/v1/load/events?wait=true", [{"type": "view", "item": f"i{n}", "visitor": f"v{m}"}
+                                                   for m in range(60) for n in range(60 - m)])
+        time.sleep(1.5)
+        page = "/v1/load/items/i7/page?related=8&ranking=10&recommendation=8"
+
+        def size(path):
+            client.connection.request("GET", path)
+            return len(client.connection.getresponse().read())
+        wanted = size(page)
+        sizes = {f"/v1/load/rankings/top?limit={limit}": 0 for limit in range(20, 40)}
+        ranking = min(sizes, key=lambda path: abs(size(path) - wanted))
+        pairs = [(wrk(service.url + page), wrk(service.url + ranking)) for _ in range(PAIRS)]
+        return wanted, size(ranking), statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
+
+
 def measure_service_votes(fsync):
     redis = Redis(fsync)
     keys = {"secret": "11" * 32, "hash_key": "22" * 32}
@@ -140,6 +161,9 @@ def main():
     size, ours, theirs = measure_rankings()
     print("| work | engaged /s | yardstick /s | ratio | Redis µs a vote, engaged / yardstick |\n|---|---|---|---|---|")
     print(f"| ranking from memory, {size} bytes; nginx, same bytes | {ours:.0f} | {theirs:.0f} | {ours / theirs:.2f} | |")
+    size, ranking_size, ours, theirs = measure_page()
+    print(f"| page of 8 + 10 + 8 entries, {size} bytes; a ranking of {ranking_size} bytes | {ours:.0f} | {theirs:.0f} | "
+          f"{ours / theirs:.2f} | |", flush=True)
     for fsync in ("everysec", "always"):
         rate, cost = measure_service_votes(fsync)
         yard, yard_cost = measure_yardstick_votes(fsync)
