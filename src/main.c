@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The program: reads the settings, then is a supervisor, one of its children (ENGAGED_ROLE), or a tool.
 #include "base/clock.h"
+#include "ops/ceilings.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/secrets.h"
@@ -42,10 +43,13 @@ static void set_up_log(const struct settings *settings, const char *who) {
 // A child: counts in its supervisor's memory, shares the clock.
 static int run_child(const struct role *role, const char *name) {
     static char who[32];
-    const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD");
+    const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD"),
+               *ceilings_fd = getenv("ENGAGED_CEILINGS_FD");
     prctl(PR_SET_NAME, "engaged");
     metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0);
     clock_share(metrics_clock_offset());
+    if (!ceilings_attach(ceilings_fd ? atoi(ceilings_fd) : -1))
+        return fail("no memory for ceilings");
     snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");
     set_up_log(role->settings, who);
     if (strcmp(name, "worker") == 0)

@@ -5,7 +5,8 @@
 #include "http/uri.h"
 #include <stdio.h>
 
-enum { FIELDS_MOST = 4096, ERROR_MOST = 4096, PREFLIGHT_SECONDS = 86400, RETRY_SECONDS = 1 };
+enum { FIELDS_MOST = 4096, ERROR_MOST = 4096, PREFLIGHT_SECONDS = 86400 };
+#define RETRY_SECONDS 1u
 
 // ---- Header fields
 
@@ -124,7 +125,7 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
         buffer_addf(&fields, "Allow: %s\r\n", methods);
     }
     if (status == 503 || status == 429)
-        buffer_addf(&fields, "Retry-After: %d\r\n", RETRY_SECONDS);
+        buffer_addf(&fields, "Retry-After: %u\r\n", call && call->retry_after_s ? call->retry_after_s : RETRY_SECONDS);
     if (status == 401)
         buffer_addf(&fields, "WWW-Authenticate: Bearer\r\n");
     reply(request, status, media_type, &fields, buffer_bytes(&body));

@@ -2,10 +2,13 @@
 // The HTTP contract: routes, who may call, arguments, answers. One file per endpoint, one table of routes (routes.def).
 #pragma once
 #include "api/assets.h"
+#include "base/netaddr.h"
 #include "http/http.h"
 #include "model/token.h"
 #include "serve/serve.h"
 #include "store/store.h"
+
+struct known_items; // known.h
 
 struct api {
     const struct settings *settings;
@@ -14,6 +17,8 @@ struct api {
     struct store *store;
     struct serve *serve;
     struct assets assets;
+    struct netranges trusted; // the setting trusted_proxies
+    struct known_items *known;
     bool draining; // set on SIGTERM: /readyz says so
 };
 

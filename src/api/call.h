@@ -35,6 +35,7 @@ struct call {
     unsigned methods;          // bits of the methods that this path has
     enum outcome refusal;      // found before the body; OK: none
     const char *detail;
+    uint32_t retry_after_s; // of a 429
     struct bytes site, item, name;
     const struct site_setting *site_setting; // NULL: the site has none of its own
     bool keyed;                              // the secret key was given and is right

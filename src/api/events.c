@@ -2,6 +2,7 @@
 // POST events: NDJSON of views, votes and retractions, also back-dated, in any order. With ?wait=true the answer comes
 // when both projections have passed them.
 #include "api/kinds.h"
+#include "api/known.h"
 #include "api/lines.h"
 #include "base/clock.h"
 #include "model/keys.h"
@@ -54,6 +55,12 @@ struct event {
     int64_t time_ms;
 };
 
+static bool needs_card(const struct call *call) {
+    return strcmp(call->api->settings->unknown_items, "reject") == 0;
+}
+
+static void on_look(struct item_look *look);
+
 static enum outcome start_view(struct line *line, const struct event *event) {
     struct call *call = line_call(line);
     struct view_call *view = arena_take(&line->arena, sizeof *view);
@@ -66,8 +73,25 @@ static enum outcome start_view(struct line *line, const struct event *event) {
                                .time_ms = event->time_ms,
                                .on_done = on_event_view,
                                .context = line};
-    store_view(call->api->store, view);
+    if (!needs_card(call)) {
+        store_view(call->api->store, view);
+        return OK;
+    }
+    struct item_look *look = arena_take(&line->arena, sizeof *look);
+    if (!look)
+        return UNAVAILABLE;
+    *look = (struct item_look){.item = event->item, .on_done = on_look, .context = view};
+    item_look_start(call->api->store, look);
     return OK;
+}
+
+static void on_look(struct item_look *look) {
+    struct view_call *view = look->context;
+    struct line *line = view->context;
+    if (look->outcome == OK && look->has_card)
+        store_view(line_call(line)->api->store, view);
+    else
+        line_done(line, look->outcome == OK ? UNKNOWN_ITEM : look->outcome);
 }
 
 static enum outcome start_vote(struct line *line, const struct event *event) {
@@ -81,7 +105,7 @@ static enum outcome start_vote(struct line *line, const struct event *event) {
                                .id = event->id,
                                .kind = event->kind,
                                .time_ms = event->time_ms,
-                               .needs_card = strcmp(call->api->settings->unknown_items, "reject") == 0,
+                               .needs_card = needs_card(call),
                                .on_done = on_event_vote,
                                .context = line};
     store_vote(call->api->store, vote);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// POST views: counted once per visitor and view window. What a browser fetched beforehand is answered, not counted; a
-// reader who asks not to be followed (GPC, DNT) is counted and leaves no history.
-#include "api/call.h"
+// POST views: counted once per visitor and view window. What a browser fetched beforehand, a crawler, and what is over
+// a ceiling is answered, not counted; a reader who asks not to be followed (GPC, DNT) is counted and leaves no history.
+#include "api/limits.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
 #include "ops/metrics.h"
@@ -43,22 +43,34 @@ static void answer(struct call *call, bool counted, const char *reason) {
     buffer_release(&body);
 }
 
-static bool holds(struct bytes field, const char *word) {
-    return field.len && memmem(field.at, field.len, word, strlen(word)) != NULL;
+// Accepted, but not counted: no token either.
+static void answer_uncounted(struct call *call, enum metric metric, const char *reason) {
+    metric_add(metric, 1);
+    call->visitor.fresh = false;
+    answer(call, false, reason);
 }
 
-static bool is_prefetch(const struct http_request *request) {
-    static const enum http_field purposes[] = {HTTP_SEC_PURPOSE, HTTP_PURPOSE, HTTP_X_MOZ};
-    for (size_t i = 0; i < sizeof purposes / sizeof *purposes; i++)
-        if (holds(request->fields[purposes[i]], "prefetch") || holds(request->fields[purposes[i]], "prerender"))
-            return true;
-    return false;
+// True when what the request says of itself has answered it.
+static bool answer_unwanted(struct call *call) {
+    if (is_prefetch(call))
+        answer_uncounted(call, METRIC_VIEWS_PREFETCH, "prefetch");
+    else if (is_bot(call))
+        answer_uncounted(call, METRIC_VIEWS_BOT, "bot");
+    else if (opt_out_of(call) == OPT_OUT_DROP)
+        answer_uncounted(call, METRIC_VIEWS_OPT_OUT, "opt_out");
+    else
+        return false;
+    return true;
 }
 
-static bool opts_out(const struct http_request *request) {
-    return bytes_eq(request->fields[HTTP_SEC_GPC], BYTES("1")) || bytes_eq(request->fields[HTTP_DNT], BYTES("1"));
+static void answer_refused(struct call *call, enum outcome outcome) {
+    if (outcome == TOO_MANY_REQUESTS)
+        answer_uncounted(call, METRIC_VIEWS_LIMIT, "limit");
+    else
+        answer_error(call, outcome, call->detail);
 }
 
+static void on_look(struct item_look *look);
 static void on_view(struct view_call *view);
 
 static enum outcome begin(struct call *call, struct view_call **ret_view) {
@@ -78,7 +90,7 @@ static enum outcome begin(struct call *call, struct view_call **ret_view) {
                                .site = call->site,
                                .id = call->item,
                                .time_ms = clock_now_ms(),
-                               .anonymous = opts_out(call->request),
+                               .anonymous = opt_out_of(call) == OPT_OUT_ANONYMOUS,
                                .on_done = on_view,
                                .context = call};
     *ret_view = view;
@@ -92,20 +104,39 @@ static void answer_gif(struct call *call) {
     answer_text(call, "image/gif", (struct bytes){gif, sizeof gif - 1});
 }
 
+static void look(struct call *call, struct view_call *view) {
+    struct item_look *item = arena_take(call->request->arena, sizeof *item);
+    if (!item) {
+        answer_error(call, UNAVAILABLE, NULL);
+        return;
+    }
+    *item = (struct item_look){.item = view->item, .on_done = on_look, .context = view};
+    item_look_start(call->api->store, item);
+}
+
 void view_start(struct call *call) {
     struct view_call *view = NULL;
     enum outcome outcome = begin(call, &view);
-    if (outcome != OK) {
-        answer_error(call, outcome, call->detail);
+    if (outcome == OK && answer_unwanted(call))
         return;
-    }
-    if (is_prefetch(call->request)) {
-        metric_add(METRIC_VIEWS_PREFETCH, 1);
-        call->visitor.fresh = false; // nothing was counted: no token
-        answer(call, false, "prefetch");
-        return;
-    }
-    store_view(call->api->store, view);
+    if (outcome == OK)
+        outcome = limit_view(call, view->visitor);
+    if (outcome != OK)
+        answer_refused(call, outcome);
+    else if (limit_needs_look(call, view->item, true))
+        look(call, view);
+    else
+        store_view(call->api->store, view);
+}
+
+static void on_look(struct item_look *look) {
+    struct view_call *view = look->context;
+    struct call *call = view->context;
+    enum outcome outcome = limit_item(call, look, true);
+    if (outcome == OK)
+        store_view(call->api->store, view);
+    else
+        answer_refused(call, outcome);
 }
 
 static void on_view(struct view_call *view) {

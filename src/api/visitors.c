@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // POST visitors: a token. With the secret key and an id of the publisher's own it stands for that id.
-#include "api/call.h"
+#include "api/limits.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
 
@@ -21,11 +21,13 @@ void visitors_start(struct call *call) {
     struct visitors_body body = {.visitor = NO_BYTES};
     struct buffer text;
     char token[TOKEN_SIZE];
-    const char *detail;
+    const char *detail = NULL;
     struct bytes json_body = call->request->body;
     enum outcome outcome = json_read(json_body, fields, call->keyed, &body, call->request->arena, &detail);
     if (outcome == OK && body.visitor.at)
         outcome = door_visitor_text(call, body.visitor, call->visitor.id);
+    if (outcome == OK)
+        outcome = limit_new_visitor(call);
     if (outcome != OK) {
         answer_error(call, outcome, detail);
         return;

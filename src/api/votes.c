@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // POST and DELETE votes: one vote per visitor and item; again changes nothing, another kind moves it.
-#include "api/call.h"
 #include "api/kinds.h"
+#include "api/limits.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
+#include "ops/metrics.h"
 
 struct vote_body {
     struct bytes kind, visitor;
@@ -33,6 +34,8 @@ static const struct json_field unvote_fields[] = {
 };
 
 static void on_vote(struct vote_call *vote);
+static void on_look(struct item_look *look);
+static void on_look_of_bot(struct item_look *look);
 
 // Whose vote, on what; the kind is the caller's.
 static enum outcome begin(struct call *call, const struct json_field *fields, struct vote_body *ret_body,
@@ -60,6 +63,51 @@ static enum outcome begin(struct call *call, const struct json_field *fields, st
     return OK;
 }
 
+static void look(struct call *call, struct vote_call *vote, void (*on_done)(struct item_look *)) {
+    struct item_look *item = arena_take(call->request->arena, sizeof *item);
+    if (!item) {
+        answer_error(call, UNAVAILABLE, NULL);
+        return;
+    }
+    *item = (struct item_look){.item = vote->item, .on_done = on_done, .context = vote};
+    item_look_start(call->api->store, item);
+}
+
+// A crawler's is answered with the counts as they are.
+static void decide(struct call *call, struct vote_call *vote) {
+    if (is_bot(call)) {
+        metric_add(METRIC_VOTES_BOT, 1);
+        call->visitor.fresh = false; // nothing is counted: no token
+        look(call, vote, on_look_of_bot);
+        return;
+    }
+    enum outcome outcome = limit_vote(call, vote->visitor);
+    if (outcome != OK)
+        answer_error(call, outcome, NULL);
+    else if (limit_needs_look(call, vote->item, false))
+        look(call, vote, on_look);
+    else
+        store_vote(call->api->store, vote);
+}
+
+static void on_look(struct item_look *look) {
+    struct vote_call *vote = look->context;
+    struct call *call = vote->context;
+    enum outcome outcome = limit_item(call, look, false);
+    if (outcome == OK)
+        store_vote(call->api->store, vote);
+    else
+        answer_error(call, outcome, NULL);
+}
+
+static void on_look_of_bot(struct item_look *look) {
+    struct vote_call *vote = look->context;
+    vote->outcome = look->outcome == OK && vote->needs_card && !look->has_card ? UNKNOWN_ITEM : look->outcome;
+    vote->kind_now = -1;
+    memcpy(vote->votes, look->votes, sizeof vote->votes);
+    on_vote(vote);
+}
+
 void vote_start(struct call *call) {
     struct vote_body body = {.kind = NO_BYTES};
     struct vote_call *vote = NULL;
@@ -69,7 +117,7 @@ void vote_start(struct call *call) {
         outcome = vote->kind < 0 ? UNKNOWN_KIND : OK;
     }
     if (outcome == OK)
-        store_vote(call->api->store, vote);
+        decide(call, vote);
     else
         answer_error(call, outcome, call->detail);
 }
@@ -79,7 +127,7 @@ void unvote_start(struct call *call) {
     struct vote_call *vote = NULL;
     enum outcome outcome = begin(call, unvote_fields, &body, &vote);
     if (outcome == OK)
-        store_vote(call->api->store, vote);
+        decide(call, vote);
     else
         answer_error(call, outcome, call->detail);
 }

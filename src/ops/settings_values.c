@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Single values: text to settings by the table, and the table as help and as a configuration.
+#include "base/netaddr.h"
 #include "base/times.h"
 #include "ops/settings_inside.h"
 #include <stddef.h>
@@ -149,6 +150,12 @@ static bool is_origin(const char *text, const char *unused) {
     return *text == '\0' || origin_valid(text);
 }
 
+static bool is_proxy_list(const char *text, const char *unused) {
+    (void)unused;
+    struct netranges ranges;
+    return netranges_parse(bytes_of(text), &ranges);
+}
+
 static const struct {
     const char *name;
     bool (*fits)(const char *text, const char *words);
@@ -165,6 +172,9 @@ static const struct {
     {"sites", is_word, "any declared", "any or declared"},
     {"log_level", is_word, "error warn info debug", "error, warn, info or debug"},
     {"log_format", is_word, "text json", "text or json"},
+    {"trusted_proxies", is_proxy_list, NULL, "a list of at most 64 addresses, ranges such as 10.0.0.0/8, or unix"},
+    {"bots", is_word, "drop strict count", "drop, strict or count"},
+    {"opt_out", is_word, "anonymous drop ignore", "anonymous, drop or ignore"},
     {"unknown_items", is_word, "accept reject", "accept or reject"},
 };
 

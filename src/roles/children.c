@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, HEALTHY_MS = 10000, HANDOVER_MS = 15000 };
-enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 2 + LISTENERS, MARKS = 3, MARK_SIZE = 64 };
+enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, MARKS = 4, MARK_SIZE = 64 };
 
 struct child {
     struct child *next;
@@ -87,6 +87,7 @@ static char **child_environment(const struct child *child, char marks[MARKS][MAR
     snprintf(marks[0], MARK_SIZE, "ENGAGED_ROLE=%s", child->role);
     snprintf(marks[1], MARK_SIZE, "ENGAGED_ROW=%u", child->row);
     snprintf(marks[2], MARK_SIZE, "ENGAGED_METRICS_FD=%d", STANDARD_FILES);
+    snprintf(marks[3], MARK_SIZE, "ENGAGED_CEILINGS_FD=%d", STANDARD_FILES + 1);
     for (int i = 0; i < MARKS; i++)
         environment[count++] = marks[i];
     return environment;
@@ -101,7 +102,11 @@ static uv_stdio_container_t hand_over(int fd) {
 static void start(struct child *child) {
     char marks[MARKS][MARK_SIZE];
     const struct launch *launch = child->launch;
-    uv_stdio_container_t files[FILES] = {hand_over(-1), hand_over(1), hand_over(2), hand_over(launch->files.metrics),
+    uv_stdio_container_t files[FILES] = {hand_over(-1),
+                                         hand_over(1),
+                                         hand_over(2),
+                                         hand_over(launch->files.shared.metrics),
+                                         hand_over(launch->files.shared.ceilings),
                                          hand_over(launch->files.config)};
     for (int i = 0; i < LISTENERS; i++)
         files[FILES - LISTENERS + i] = hand_over(launch->files.listen[i]);

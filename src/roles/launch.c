@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FIRST_FILE = 3, FILE_CONFIG = 4, FILE_LISTEN = 5, ABOVE_CHILD_FILES = 16, ARGUMENTS_ADDED = 6 };
+enum { FILE_CONFIG = 5, FILE_LISTEN = 6, ABOVE_CHILD_FILES = 16, ARGUMENTS_ADDED = 6 };
 
 static const char *const listen_options[LISTENERS] = {"--listen", "--ops-listen"};
 
@@ -147,14 +147,14 @@ static bool fill(struct launch *launch, const struct settings *settings, int arg
     return add_arguments(launch, argc, argv);
 }
 
-struct launch *launch_new(const struct settings *settings, const char *directory, int metrics_fd, int argc, char **argv,
-                          const struct launch *before, char *ret_error, size_t error_size) {
+struct launch *launch_new(const struct settings *settings, const char *directory, const struct shared_files *shared,
+                          int argc, char **argv, const struct launch *before, char *ret_error, size_t error_size) {
     struct launch *launch = calloc(1, sizeof *launch);
     if (!launch) {
         snprintf(ret_error, error_size, "no memory is left");
         return NULL;
     }
-    launch->files = (struct launch_files){metrics_fd, -1, {-1, -1}};
+    launch->files = (struct launch_files){*shared, -1, {-1, -1}};
     snprintf(launch->directory, sizeof launch->directory, "%s", directory);
     if (fill(launch, settings, argc, argv, before, ret_error, error_size))
         return launch;

@@ -6,9 +6,15 @@
 
 enum { LISTENERS = 2 };
 
+// Memory that all processes of the service share, over all generations.
+struct shared_files {
+    int metrics;
+    int ceilings;
+};
+
 // The descriptors that a child inherits, from 3 on; -1 where there is none.
 struct launch_files {
-    int metrics;
+    struct shared_files shared;
     int config;            // a copy of the configuration file
     int listen[LISTENERS]; // Unix sockets, which workers can't open each for itself
 };
@@ -26,7 +32,7 @@ struct launch {
 
 // `before`: the launch that this one follows, whose listeners it may take over, or NULL. NULL with one line in
 // ret_error: an address is taken, or something is missing.
-struct launch *launch_new(const struct settings *settings, const char *directory, int metrics_fd, int argc, char **argv,
-                          const struct launch *before, char *ret_error, size_t error_size);
+struct launch *launch_new(const struct settings *settings, const char *directory, const struct shared_files *shared,
+                          int argc, char **argv, const struct launch *before, char *ret_error, size_t error_size);
 // Removes the files of Unix sockets that `heir` (may be NULL) has not taken over.
 void launch_free(struct launch *launch, const struct launch *heir);

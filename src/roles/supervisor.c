@@ -2,6 +2,8 @@
 // Signals and order: Redis first up and last down.
 #include "roles/supervisor.h"
 #include "base/clock.h"
+#include "base/netaddr.h"
+#include "ops/ceilings.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/children.h"
@@ -18,7 +20,7 @@ struct supervisor {
     int argc;
     char **argv;
     const char *directory; // of the embedded Redis; empty: none
-    int metrics_fd;
+    struct shared_files shared;
     struct embedded *embedded;
     struct children *children;
     uv_signal_t signals[SIGNAL_COUNT];
@@ -72,7 +74,7 @@ static bool reload(struct supervisor *supervisor, struct settings *settings, cha
     if (!role_prepare(&role, settings, error, ERROR_SIZE))
         return false;
     const struct launch *before = children_launch(supervisor->children);
-    struct launch *launch = launch_new(settings, supervisor->directory, supervisor->metrics_fd, supervisor->argc,
+    struct launch *launch = launch_new(settings, supervisor->directory, &supervisor->shared, supervisor->argc,
                                        supervisor->argv, before, error, ERROR_SIZE);
     if (!launch)
         return false;
@@ -119,12 +121,38 @@ static bool fail(const char *line) {
     return false;
 }
 
-static bool start_metrics(struct supervisor *supervisor) {
-    supervisor->metrics_fd = metrics_create();
-    if (supervisor->metrics_fd < 0 || metrics_attach(supervisor->metrics_fd, 0) < 0)
+static bool start_sharing(struct supervisor *supervisor) {
+    supervisor->shared = (struct shared_files){metrics_create(), ceilings_create()};
+    if (supervisor->shared.ceilings < 0)
+        return fail("no shared memory for ceilings");
+    if (supervisor->shared.metrics < 0 || metrics_attach(supervisor->shared.metrics, 0) < 0)
         return fail("no shared memory for metrics");
     clock_share(metrics_clock_offset());
     return true;
+}
+
+// The address that peers on the same machine have: true when `listen` admits no others.
+static bool listens_locally(const char *listen, struct netaddr *ret_peer) {
+    struct bytes host = {listen, (size_t)(strrchr(listen, ':') - listen)};
+    if (strncmp(listen, "unix:", 5) == 0) {
+        *ret_peer = (struct netaddr){{0}};
+        return true;
+    }
+    if (bytes_eq(host, BYTES("localhost")))
+        host = BYTES("127.0.0.1");
+    else if (host.len > 2 && host.at[0] == '[')
+        host = (struct bytes){host.at + 1, host.len - 2};
+    return netaddr_parse(host, ret_peer) && netaddr_is_loopback(ret_peer);
+}
+
+// A proxy on this machine that is not listed makes all its clients look like one that has no ceiling.
+static void warn_of_no_ceilings(const struct settings *settings) {
+    struct netranges trusted;
+    struct netaddr peer;
+    if (settings->ceilings && listens_locally(settings->listen, &peer) &&
+        netranges_parse(bytes_of(settings->trusted_proxies), &trusted) && !netranges_hold(&trusted, &peer))
+        log_warn("ceilings: clients on %s have none; list a proxy that stands before it in trusted_proxies",
+                 settings->listen);
 }
 
 static bool start_children(struct supervisor *supervisor, struct launch *launch) {
@@ -139,9 +167,9 @@ static bool start_children(struct supervisor *supervisor, struct launch *launch)
 
 static bool start(struct supervisor *supervisor, const struct settings *settings) {
     char error[ERROR_SIZE];
-    if (!start_metrics(supervisor))
+    if (!start_sharing(supervisor))
         return false;
-    struct launch *launch = launch_new(settings, supervisor->directory, supervisor->metrics_fd, supervisor->argc,
+    struct launch *launch = launch_new(settings, supervisor->directory, &supervisor->shared, supervisor->argc,
                                        supervisor->argv, NULL, error, sizeof error);
     if (!launch)
         return fail(error);
@@ -152,6 +180,7 @@ static bool start(struct supervisor *supervisor, const struct settings *settings
             return fail(error);
         }
     }
+    warn_of_no_ceilings(settings);
     return start_children(supervisor, launch);
 }
 

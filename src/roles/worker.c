@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A worker's process: store, serving and two listeners on one loop, until SIGTERM; then it drains.
 #include "api/api.h"
+#include "api/known.h"
 #include "base/clock.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
@@ -112,6 +113,11 @@ static bool start(struct process *process, const struct role *role) {
         log_error("the rankings need more than %d half-lives", HALF_LIVES_MAX);
         return false;
     }
+    process->api.known = known_items_new();
+    if (!process->api.known || !netranges_parse(bytes_of(settings->trusted_proxies), &process->api.trusted)) {
+        log_error("a worker does not start: no memory, or trusted_proxies is not valid");
+        return false;
+    }
     process->api.store = store_start(&process->loop, settings, &role->hash_key, on_refused, process);
     process->api.serve = process->api.store ? serve_start(&process->loop, settings, &role->hash_key, &process->plan,
                                                           process->api.store, answer_serve_error)
@@ -139,5 +145,6 @@ int worker_run(const struct role *role) {
         return 1;
     }
     assets_release(&process.api.assets);
+    known_items_free(process.api.known);
     return process.exit_code;
 }

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// The network is a ceiling, never an identity: its address is hashed into a bucket and kept nowhere.
+#include "api/limits.h"
+#include "base/clock.h"
+#include "model/agents.h"
+#include "model/network.h"
+#include "ops/ceilings.h"
+#include "ops/metrics.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+
+static struct ceiling ceiling_named(const struct settings *settings, enum limit limit) {
+    const struct {
+        int64_t per_minute, burst;
+    } limits[LIMIT_COUNT] = {
+#define LIMIT(id, name) [LIMIT_##id] = {settings->name##_per_minute, settings->name##_burst},
+#include "api/limits.def"
+#undef LIMIT
+    };
+    return ceiling_of(limits[limit].per_minute, limits[limit].burst);
+}
+
+static const enum metric refused_metrics[LIMIT_COUNT] = {
+#define LIMIT(id, name) [LIMIT_##id] = METRIC_REFUSED_##id,
+#include "api/limits.def"
+#undef LIMIT
+};
+
+// ---- The network
+
+// A peer on this machine that is no listed proxy has no ceiling: all behind it would be one network.
+static bool has_ceilings(const struct call *call) {
+    const struct http_peer *peer = &call->request->peer;
+    struct netaddr address;
+    memcpy(address.at, peer->address, sizeof address.at);
+    return call->api->settings->ceilings && !call->keyed &&
+           !(peer->loopback && !netranges_hold(&call->api->trusted, &address));
+}
+
+static struct netaddr network(const struct call *call) {
+    const struct http_request *request = call->request;
+    struct netaddr peer;
+    memcpy(peer.at, request->peer.address, sizeof peer.at);
+    struct netaddr client = client_address(&call->api->trusted, peer, request->fields[HTTP_X_FORWARDED_FOR],
+                                           request->fields[HTTP_FORWARDED]);
+    return network_of(client, (unsigned)call->api->settings->ipv6_prefix);
+}
+
+// ---- Ceilings
+
+static enum outcome charge(struct call *call, enum limit limit, struct bytes who) {
+    uint64_t key = ceiling_key((char)('A' + limit), who, clock_now_ms());
+    uint64_t wait_ns = ceiling_take(ceiling_named(call->api->settings, limit), key, clock_mono_ns());
+    if (wait_ns == 0)
+        return OK;
+    metric_add(refused_metrics[limit], 1);
+    call->retry_after_s = (uint32_t)((wait_ns + SECOND_NS - 1) / SECOND_NS);
+    return TOO_MANY_REQUESTS;
+}
+
+static enum outcome charge_network(struct call *call, enum limit limit) {
+    struct netaddr address = network(call);
+    return charge(call, limit, (struct bytes){(const char *)address.at, sizeof address.at});
+}
+
+enum outcome limit_new_visitor(struct call *call) {
+    return has_ceilings(call) ? charge_network(call, LIMIT_NEW_VISITORS) : OK;
+}
+
+// The visitor's own ceiling first: one visitor's loop takes nothing from the others of its network.
+static enum outcome charge_write(struct call *call, ref_t visitor, enum limit of_visitor, enum limit of_network) {
+    if (!has_ceilings(call))
+        return OK;
+    enum outcome outcome = call->visitor.fresh
+                               ? charge_network(call, LIMIT_NEW_VISITORS)
+                               : charge(call, of_visitor, (struct bytes){(const char *)&visitor, sizeof visitor});
+    return outcome == OK ? charge_network(call, of_network) : outcome;
+}
+
+enum outcome limit_vote(struct call *call, ref_t visitor) {
+    return charge_write(call, visitor, LIMIT_VISITOR_VOTES, LIMIT_VOTES);
+}
+
+enum outcome limit_view(struct call *call, ref_t visitor) {
+    return charge_write(call, visitor, LIMIT_VISITOR_VIEWS, LIMIT_VIEWS);
+}
+
+// ---- Items
+
+static bool needs_cards(const struct call *call) {
+    return strcmp(call->api->settings->unknown_items, "reject") == 0;
+}
+
+bool limit_needs_look(const struct call *call, ref_t item, bool is_view) {
+    if (needs_cards(call))
+        return is_view;
+    return has_ceilings(call) && call->api->settings->new_items_per_minute && !known_items_has(call->api->known, item);
+}
+
+enum outcome limit_item(struct call *call, const struct item_look *look, bool is_view) {
+    if (needs_cards(call) && is_view)
+        return look->outcome != OK ? look->outcome : look->has_card ? OK : UNKNOWN_ITEM;
+    if (look->outcome != OK && look->outcome != INTERNAL) // one that is not usable is not new
+        return look->outcome;
+    enum outcome outcome = look->exists || look->outcome == INTERNAL ? OK : charge_network(call, LIMIT_NEW_ITEMS);
+    if (outcome == OK)
+        known_items_add(call->api->known, look->item);
+    return outcome;
+}
+
+// ---- What a request says of itself
+
+bool is_bot(const struct call *call) {
+    const char *bots = call->api->settings->bots;
+    if (call->keyed || strcmp(bots, "count") == 0)
+        return false;
+    enum agent agent = agent_of(call->request->fields[HTTP_USER_AGENT]);
+    return agent == AGENT_BOT || (agent == AGENT_LIBRARY && strcmp(bots, "strict") == 0);
+}
+
+static bool holds(struct bytes field, const char *word) {
+    return field.len && memmem(field.at, field.len, word, strlen(word)) != NULL;
+}
+
+bool is_prefetch(const struct call *call) {
+    static const enum http_field purposes[] = {HTTP_SEC_PURPOSE, HTTP_PURPOSE, HTTP_X_MOZ};
+    const struct bytes *fields = call->request->fields;
+    for (size_t i = 0; i < sizeof purposes / sizeof *purposes; i++)
+        if (holds(fields[purposes[i]], "prefetch") || holds(fields[purposes[i]], "prerender"))
+            return true;
+    return false;
+}
+
+enum opt_out opt_out_of(const struct call *call) {
+    const struct bytes *fields = call->request->fields;
+    const char *setting = call->api->settings->opt_out;
+    if (!bytes_eq(fields[HTTP_SEC_GPC], BYTES("1")) && !bytes_eq(fields[HTTP_DNT], BYTES("1")))
+        return OPT_OUT_NONE;
+    return strcmp(setting, "drop") == 0     ? OPT_OUT_DROP
+           : strcmp(setting, "ignore") == 0 ? OPT_OUT_NONE
+                                            : OPT_OUT_ANONYMOUS;
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Who may count: ceilings per network and visitor, crawlers, readers who ask not to be followed. Calls with the secret
+// key are never over a ceiling, and never a crawler's.
+#pragma once
+#include "api/call.h"
+#include "api/known.h"
+
+enum limit {
+#define LIMIT(id, name) LIMIT_##id,
+#include "api/limits.def"
+#undef LIMIT
+    LIMIT_COUNT
+};
+
+// Each charges what it lets pass. TOO_MANY_REQUESTS sets call->retry_after_s.
+enum outcome limit_new_visitor(struct call *call) MUST_CHECK;
+// A write by call->visitor, whose reference is `visitor`, under the network's and the visitor's ceiling. A visitor made
+// here is one more of the network's new ones.
+enum outcome limit_vote(struct call *call, ref_t visitor) MUST_CHECK;
+enum outcome limit_view(struct call *call, ref_t visitor) MUST_CHECK;
+// Must the item be looked at before the write is counted? A view in another partition than its item's can't be refused
+// by its script, as a vote can.
+bool limit_needs_look(const struct call *call, ref_t item, bool is_view);
+// After the look: UNKNOWN_ITEM, TOO_MANY_REQUESTS, or what was wrong with the look.
+enum outcome limit_item(struct call *call, const struct item_look *look, bool is_view) MUST_CHECK;
+
+// The setting bots says that this one is not counted.
+bool is_bot(const struct call *call);
+// The browser says that it fetches the page beforehand.
+bool is_prefetch(const struct call *call);
+enum opt_out { OPT_OUT_NONE, OPT_OUT_ANONYMOUS, OPT_OUT_DROP };
+enum opt_out opt_out_of(const struct call *call);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// All texts of agents.def are looked for in one pass: at each byte the two that stand there lead to the few texts that
+// begin with them.
+#include "model/agents.h"
+#include <stdint.h>
+
+enum { SIZE_MOST = 1024, HEADS = 4096 }; // of a longer one the end is not looked at
+
+static const struct text {
+    enum agent agent;
+    struct bytes text;
+} texts[] = {
+#define AGENT(class, text) {AGENT_##class, {text, sizeof text - 1}},
+#include "model/agents.def"
+#undef AGENT
+};
+
+enum { TEXTS = sizeof texts / sizeof *texts };
+
+// Chains of texts, by number from 1 on; 0 ends one.
+static uint8_t heads[HEADS], nexts[TEXTS + 1];
+
+static size_t head_of(const char *at) {
+    return ((size_t)(uint8_t)at[0] * 61 + (uint8_t)at[1]) % HEADS;
+}
+
+static void make_chains(void) {
+    _Static_assert(TEXTS <= UINT8_MAX, "a text's number is a byte");
+    for (size_t i = TEXTS; i > 0; i--) { // the first of the list comes first
+        uint8_t *head = &heads[head_of(texts[i - 1].text.at)];
+        nexts[i] = *head;
+        *head = (uint8_t)i;
+    }
+}
+
+static size_t copy_lower(struct bytes from, char *to) {
+    size_t len = from.len < SIZE_MOST ? from.len : SIZE_MOST;
+    for (size_t i = 0; i < len; i++) {
+        char c = from.at[i];
+        to[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    }
+    return len;
+}
+
+// The text that stands at the beginning of `rest`; NULL: none.
+static const struct text *text_at(struct bytes rest) {
+    for (size_t i = heads[head_of(rest.at)]; i; i = nexts[i])
+        if (bytes_starts(rest, texts[i - 1].text))
+            return &texts[i - 1];
+    return NULL;
+}
+
+enum agent agent_of(struct bytes user_agent) {
+    static bool made;
+    char lower[SIZE_MOST];
+    size_t len = copy_lower(user_agent, lower);
+    enum agent agent = AGENT_READER;
+    if (!made)
+        make_chains();
+    made = true;
+    for (size_t i = 0; i + 1 < len && agent != AGENT_BOT; i++) {
+        const struct text *text = text_at((struct bytes){lower + i, len - i});
+        if (text && text->agent == AGENT_READER)
+            i += text->text.len - 1;
+        else if (text)
+            agent = text->agent;
+    }
+    return agent;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// The lists of hops are read from their right ends: only what a trusted hop has appended is ever looked at, so no quote
+// or comma that a client sends can shift it.
+#include "model/network.h"
+
+// ---- One hop
+
+static bool is_port(struct bytes text) {
+    unsigned long long port;
+    return text.len > 1 && text.at[0] == ':' && bytes_to_u64((struct bytes){text.at + 1, text.len - 1}, 65535, &port);
+}
+
+// "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]" or "[2001:db8::1]:80".
+static bool node_parse(struct bytes text, struct netaddr *ret_address) {
+    const char *end;
+    if (text.len && text.at[0] == '[') {
+        if (!(end = memchr(text.at, ']', text.len)))
+            return false;
+        struct bytes inside = {text.at + 1, (size_t)(end - text.at) - 1}, rest = {end + 1, text.len - inside.len - 2};
+        return memchr(inside.at, ':', inside.len) && (rest.len == 0 || is_port(rest)) &&
+               netaddr_parse(inside, ret_address);
+    }
+    if (netaddr_parse(text, ret_address))
+        return true;
+    if (text.len == 0 || !(end = memchr(text.at, ':', text.len)))
+        return false;
+    struct bytes address = {text.at, (size_t)(end - text.at)};
+    return is_port((struct bytes){end, text.len - address.len}) && netaddr_parse(address, ret_address);
+}
+
+// A whole token or quoted string; an escape in it is none that an address needs.
+static bool value_parse(struct bytes text, struct netaddr *ret_address) {
+    if (text.len >= 2 && text.at[0] == '"' && text.at[text.len - 1] == '"')
+        text = (struct bytes){text.at + 1, text.len - 2};
+    return node_parse(text, ret_address);
+}
+
+// ---- Lists of hops
+
+// Takes what stands behind the last `mark` outside of quotes off the end of `rest`, trimmed.
+static struct bytes take_last(struct bytes *rest, char mark) {
+    bool quoted = false;
+    size_t at = rest->len;
+    for (; at > 0 && (quoted || rest->at[at - 1] != mark); at--)
+        if (rest->at[at - 1] == '"' && !(at > 1 && rest->at[at - 2] == '\\'))
+            quoted = !quoted;
+    struct bytes last = {rest->at + at, rest->len - at};
+    rest->len = at > 0 ? at - 1 : 0;
+    return bytes_trim(last);
+}
+
+static bool element_parse(struct bytes element, struct netaddr *ret_address) {
+    static const struct bytes name = {"for=", 4};
+    while (element.len) {
+        struct bytes pair = take_last(&element, ';');
+        if (pair.len >= name.len && bytes_eq_nocase((struct bytes){pair.at, name.len}, name))
+            return value_parse((struct bytes){pair.at + name.len, pair.len - name.len}, ret_address);
+    }
+    return false;
+}
+
+struct netaddr client_address(const struct netranges *trusted, struct netaddr peer, struct bytes x_forwarded_for,
+                              struct bytes forwarded) {
+    bool (*parse)(struct bytes, struct netaddr *) = x_forwarded_for.len ? node_parse : element_parse;
+    struct bytes rest = x_forwarded_for.len ? x_forwarded_for : forwarded;
+    struct netaddr client = peer;
+    while (rest.len && netranges_hold(trusted, &client)) {
+        struct bytes hop = take_last(&rest, ',');
+        if (hop.len && !parse(hop, &client)) // an empty element of a list says nothing (RFC 9110, 5.6.1)
+            break;
+    }
+    return client;
+}
+
+struct netaddr network_of(struct netaddr address, unsigned ipv6_prefix) {
+    if (netaddr_is_ipv4(&address))
+        return address;
+    for (unsigned bit = ipv6_prefix; bit < 128; bit++)
+        address.at[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+    return address;
+}

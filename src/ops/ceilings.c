@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// The table: groups of slots, a key's group by its low bits. Two processes that meet in a slot can at worst lose or
+// misplace one charge; a ceiling need not be exact to one, and no lock can be left behind by a process that is killed.
+#include "ops/ceilings.h"
+#include "base/keyed.h"
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { GROUPS = 1 << 15, GROUP = 8, TRIES = 4 };
+#define MINUTE_NS UINT64_C(60000000000)
+#define DAY_MS INT64_C(86400000)
+
+struct slot {
+    uint64_t key;    // 0: never used
+    uint64_t due_ns; // the theoretical arrival time: in the past when the bucket is empty
+};
+
+static struct shared {
+    struct secret_key seed;
+    uint8_t padding[64 - sizeof(struct secret_key)]; // groups are whole cache lines
+    struct slot groups[GROUPS][GROUP];
+} * shared;
+
+struct ceiling ceiling_of(int64_t per_minute, int64_t burst) {
+    if (per_minute <= 0)
+        return (struct ceiling){0, 0};
+    uint64_t each_ns = MINUTE_NS / (uint64_t)per_minute;
+    return (struct ceiling){each_ns, each_ns * (uint64_t)(burst > 0 ? burst : per_minute)};
+}
+
+// ---- Memory
+
+int ceilings_create(void) {
+    struct secret_key seed;
+    int fd = memfd_create("engaged-ceilings", MFD_CLOEXEC);
+    random_fill(&seed, sizeof seed);
+    if (fd >= 0 && (ftruncate(fd, sizeof(struct shared)) != 0 || pwrite(fd, &seed, sizeof seed, 0) != sizeof seed)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+bool ceilings_attach(int fd) {
+    void *at =
+        fd < 0 ? calloc(1, sizeof *shared) : mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (!at || at == MAP_FAILED)
+        return false;
+    shared = at;
+    if (fd < 0)
+        random_fill(&shared->seed, sizeof shared->seed);
+    return true;
+}
+
+// ---- Slots
+
+uint64_t ceiling_key(char class, struct bytes who, int64_t unix_ms) {
+    int64_t day = unix_ms / DAY_MS;
+    struct bytes parts[] = {{(const char *)&day, sizeof day}, who};
+    uint64_t key = keyed_hash64(&shared->seed, class, parts, 2);
+    return key ? key : 1;
+}
+
+static uint64_t load(const uint64_t *cell) {
+    return __atomic_load_n(cell, __ATOMIC_RELAXED);
+}
+
+static bool exchange(uint64_t *cell, uint64_t from, uint64_t to) {
+    return __atomic_compare_exchange_n(cell, &from, to, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+// The slot of the key in its group, else the one that is due first: empty, or the closest to it.
+static struct slot *look_up(uint64_t key) {
+    struct slot *group = shared->groups[key % GROUPS], *first = group;
+    for (size_t i = 0; i < GROUP; i++) {
+        if (load(&group[i].key) == key)
+            return &group[i];
+        if (load(&group[i].due_ns) < load(&first->due_ns))
+            first = &group[i];
+    }
+    return first;
+}
+
+static struct slot *slot_of(uint64_t key, uint64_t now_ns) {
+    struct slot *slot = look_up(key);
+    for (int i = 0; i < TRIES; i++, slot = look_up(key)) {
+        uint64_t held = load(&slot->key), due_ns = load(&slot->due_ns);
+        if (held == key)
+            return slot;
+        if (!exchange(&slot->key, held, key))
+            continue; // another process was faster: it may have been with this very key
+        if (due_ns > now_ns)
+            exchange(&slot->due_ns, due_ns, now_ns); // a full group: the other's debt is not this one's
+        return slot;
+    }
+    return slot;
+}
+
+uint64_t ceiling_take(struct ceiling ceiling, uint64_t key, uint64_t now_ns) {
+    if (ceiling.whole_ns == 0)
+        return 0;
+    for (struct slot *slot = slot_of(key, now_ns);;) {
+        uint64_t due_ns = load(&slot->due_ns), begin_ns = due_ns > now_ns ? due_ns : now_ns;
+        uint64_t end_ns = begin_ns + ceiling.each_ns;
+        if (end_ns - now_ns > ceiling.whole_ns)
+            return end_ns - now_ns - ceiling.whole_ns;
+        if (exchange(&slot->due_ns, due_ns, end_ns))
+            return 0;
+    }
+}
