@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Ceilings: exact bursts and rates, no edge of a window, buckets apart from each other, a full table, many processes.
+#include "base/keyed.h"
+#include "ops/ceilings.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+// After what it needs:
+#include <cmocka.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+#define START_NS (1000 * SECOND_NS)
+
+static uint64_t new_key(void) {
+    static uint64_t count;
+    count++;
+    return ceiling_key('A', (struct bytes){(const char *)&count, sizeof count}, 0);
+}
+
+static int taken_of(struct ceiling ceiling, uint64_t key, uint64_t now_ns, int tries) {
+    int taken = 0;
+    for (int i = 0; i < tries; i++)
+        taken += ceiling_take(ceiling, key, now_ns) == 0;
+    return taken;
+}
+
+static void test_burst_then_rate(void **state) {
+    (void)state;
+    struct ceiling ceiling = ceiling_of(60, 10);
+    uint64_t key = new_key();
+    assert_int_equal(taken_of(ceiling, key, START_NS, 20), 10);
+    assert_int_equal(ceiling_take(ceiling, key, START_NS), SECOND_NS);
+    assert_int_equal(ceiling_take(ceiling, key, START_NS + SECOND_NS / 4), SECOND_NS * 3 / 4);
+    assert_int_equal(taken_of(ceiling, key, START_NS + SECOND_NS, 5), 1);
+    assert_int_equal(taken_of(ceiling, key, START_NS + 5 * SECOND_NS, 20), 4);
+    assert_int_equal(taken_of(ceiling, key, START_NS + 3600 * SECOND_NS, 20), 10);
+}
+
+// Whoever keeps to the rate is never refused; a loop at ten times the rate gets the rate, after its burst.
+static void test_long_run(void **state) {
+    (void)state;
+    struct ceiling ceiling = ceiling_of(60, 5);
+    uint64_t patient = new_key(), loop = new_key();
+    int taken = 0;
+    for (uint64_t i = 0; i < 600; i++) {
+        assert_int_equal(ceiling_take(ceiling, patient, START_NS + i * SECOND_NS), 0);
+        for (uint64_t j = 0; j < 10; j++)
+            taken += ceiling_take(ceiling, loop, START_NS + i * SECOND_NS + j * SECOND_NS / 10) == 0;
+    }
+    assert_in_range(taken, 600, 605);
+}
+
+static void test_forms(void **state) {
+    (void)state;
+    assert_int_equal(taken_of(ceiling_of(0, 10), new_key(), START_NS, 1000), 1000); // none
+    assert_int_equal(taken_of(ceiling_of(7, 0), new_key(), START_NS, 1000), 7);     // as many as in a minute
+    assert_int_equal(taken_of(ceiling_of(1, 1), new_key(), START_NS, 1000), 1);
+    assert_int_equal(taken_of(ceiling_of(1000000, 1000000), new_key(), START_NS, 1000), 1000);
+}
+
+static void test_keys(void **state) {
+    (void)state;
+    struct bytes who = BYTES("192.0.2.1");
+    int64_t day = 86400000;
+    assert_int_equal(ceiling_key('A', who, day), ceiling_key('A', who, 2 * day - 1));
+    assert_int_not_equal(ceiling_key('A', who, day), ceiling_key('A', who, 2 * day)); // another key every day
+    assert_int_not_equal(ceiling_key('A', who, day), ceiling_key('B', who, day));
+    assert_int_not_equal(ceiling_key('A', who, day), ceiling_key('A', BYTES("192.0.2.2"), day));
+}
+
+// A million networks pass through; those that come and go leave room, and one at its ceiling stays there.
+static void test_a_full_table(void **state) {
+    (void)state;
+    struct ceiling ceiling = ceiling_of(60, 60);
+    uint64_t busy = new_key(), now_ns = START_NS;
+    assert_int_equal(taken_of(ceiling, busy, now_ns, 100), 60);
+    for (int i = 0; i < 1000000; i++)
+        assert_int_equal(ceiling_take(ceiling, new_key(), now_ns), 0);
+    assert_true(ceiling_take(ceiling, busy, now_ns) > 0);
+}
+
+static void test_many_processes(void **state) {
+    (void)state;
+    enum { PROCESSES = 8, TRIES = 20000, BURST = 50000 };
+    struct ceiling ceiling = ceiling_of(60, BURST);
+    uint64_t key = new_key();
+    int taken[2];
+    assert_int_equal(pipe(taken), 0);
+    for (int i = 0; i < PROCESSES; i++)
+        if (fork() == 0) {
+            int mine = taken_of(ceiling, key, START_NS, TRIES);
+            _exit(write(taken[1], &mine, sizeof mine) != sizeof mine);
+        }
+    int sum = 0, one;
+    for (int i = 0; i < PROCESSES; i++) {
+        assert_int_equal(read(taken[0], &one, sizeof one), sizeof one);
+        sum += one;
+        assert_true(wait(NULL) > 0);
+    }
+    assert_int_equal(sum, BURST);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    int fd = keyed_init() ? ceilings_create() : -1;
+    return fd >= 0 && ceilings_attach(fd) ? 0 : -1;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_burst_then_rate), cmocka_unit_test(test_long_run),
+        cmocka_unit_test(test_forms),           cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_a_full_table),    cmocka_unit_test(test_many_processes),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
