@@ -29,6 +29,13 @@ def start():
         service.stop()
 
 
+def all_ready(service):
+    """/readyz speaks for the worker that the connection has reached: asked until none is found that isn't."""
+    good = 0
+    while good < 50:
+        good = good + 1 if service.get("/readyz").status == 200 else 0
+
+
 def token(service):
     return service.keyed("POST", S + "/visitors").json["visitor"]
 
@@ -195,6 +202,7 @@ def test_off_and_none(start):
 
 def test_all_workers_share_one_ceiling(start):
     service = start(workers=3, votes_per_minute=1, votes_burst=20)
+    all_ready(service)
     statuses = [vote(service, Engaged_Visitor=token(service)).status for _ in range(60)]
     assert statuses == [200] * 20 + [429] * 40
 
@@ -202,6 +210,7 @@ def test_all_workers_share_one_ceiling(start):
 def test_a_thousand_readers_behind_one_address_lose_nothing(start):
     """A minute of theirs, all at once: each a token, two views and a vote, on the presets."""
     service = start(workers=2)
+    all_ready(service)
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
 
     def call(path, visitor=None):
