@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 
 import pytest
 from engaged_service import BUILD, ROOT, Service
@@ -31,6 +32,8 @@ def start():
 
 def all_ready(service):
     """/readyz speaks for the worker that the connection has reached: asked until none is found that isn't."""
+    while service.metrics()["engaged_processes_ready"] <= service.settings["workers"]:  # and the projector
+        time.sleep(0.02)
     good = 0
     while good < 50:
         good = good + 1 if service.get("/readyz").status == 200 else 0
