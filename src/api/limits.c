@@ -5,6 +5,7 @@
 #include "model/agents.h"
 #include "model/network.h"
 #include "ops/ceilings.h"
+#include "ops/log.h"
 #include "ops/metrics.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -28,20 +29,23 @@ static const enum metric refused_metrics[LIMIT_COUNT] = {
 
 // ---- The network
 
+static struct netaddr peer_of(const struct call *call) {
+    struct netaddr peer;
+    _Static_assert(sizeof peer.at == sizeof call->request->peer.address, "both are the mapped form");
+    memcpy(peer.at, call->request->peer.address, sizeof peer.at);
+    return peer;
+}
+
 // A peer on this machine that is no listed proxy has no ceiling: all behind it would be one network.
 static bool has_ceilings(const struct call *call) {
-    const struct http_peer *peer = &call->request->peer;
-    struct netaddr address;
-    memcpy(address.at, peer->address, sizeof address.at);
+    struct netaddr peer = peer_of(call);
     return call->api->settings->ceilings && !call->keyed &&
-           !(peer->loopback && !netranges_hold(&call->api->trusted, &address));
+           (!call->request->peer.loopback || netranges_hold(&call->api->trusted, &peer));
 }
 
 static struct netaddr network(const struct call *call) {
     const struct http_request *request = call->request;
-    struct netaddr peer;
-    memcpy(peer.at, request->peer.address, sizeof peer.at);
-    struct netaddr client = client_address(&call->api->trusted, peer, request->fields[HTTP_X_FORWARDED_FOR],
+    struct netaddr client = client_address(&call->api->trusted, peer_of(call), request->fields[HTTP_X_FORWARDED_FOR],
                                            request->fields[HTTP_FORWARDED]);
     return network_of(client, (unsigned)call->api->settings->ipv6_prefix);
 }
@@ -58,9 +62,24 @@ static enum outcome charge(struct call *call, enum limit limit, struct bytes who
     return TOO_MANY_REQUESTS;
 }
 
+// Most often a proxy that was forgotten: then all its readers are one network.
+static void warn_of_unlisted_proxy(const struct call *call) {
+    static bool warned;
+    struct netaddr peer = peer_of(call);
+    const struct bytes *fields = call->request->fields;
+    bool names_a_client = fields[HTTP_X_FORWARDED_FOR].at || fields[HTTP_FORWARDED].at;
+    if (warned || !names_a_client || netranges_hold(&call->api->trusted, &peer))
+        return;
+    warned = true;
+    log_warn("ceilings: a call was refused whose peer is not in trusted_proxies, but names another client");
+}
+
 static enum outcome charge_network(struct call *call, enum limit limit) {
     struct netaddr address = network(call);
-    return charge(call, limit, (struct bytes){(const char *)address.at, sizeof address.at});
+    enum outcome outcome = charge(call, limit, (struct bytes){(const char *)address.at, sizeof address.at});
+    if (outcome != OK)
+        warn_of_unlisted_proxy(call);
+    return outcome;
 }
 
 enum outcome limit_new_visitor(struct call *call) {
@@ -115,7 +134,7 @@ bool is_bot(const struct call *call) {
     if (call->keyed || strcmp(bots, "count") == 0)
         return false;
     enum agent agent = agent_of(call->request->fields[HTTP_USER_AGENT]);
-    return agent == AGENT_BOT || (agent == AGENT_LIBRARY && strcmp(bots, "strict") == 0);
+    return agent == AGENT_BOT || (agent == AGENT_TOOL && strcmp(bots, "strict") == 0);
 }
 
 static bool holds(struct bytes field, const char *word) {

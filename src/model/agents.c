@@ -60,10 +60,10 @@ enum agent agent_of(struct bytes user_agent) {
     made = true;
     for (size_t i = 0; i + 1 < len && agent != AGENT_BOT; i++) {
         const struct text *text = text_at((struct bytes){lower + i, len - i});
-        if (text && text->agent == AGENT_READER)
-            i += text->text.len - 1;
-        else if (text)
+        if (text && text->agent > agent)
             agent = text->agent;
+        if (text)
+            i += text->text.len - 1;
     }
     return agent;
 }

@@ -4,9 +4,9 @@
 #include "base/bytes.h"
 
 enum agent {
-    AGENT_READER,  // anything else, and an empty one
-    AGENT_LIBRARY, // an HTTP library or tool: a crawler's, or a publisher's own program
-    AGENT_BOT,     // a crawler, monitor, link preview or browser without a screen
+    AGENT_READER, // anything else, and an empty one
+    AGENT_TOOL,   // an HTTP library, or a browser that a program drives: a crawler's, or a publisher's own
+    AGENT_BOT,    // a crawler, monitor or link preview
 };
 
 enum agent agent_of(struct bytes user_agent);

@@ -6,13 +6,15 @@ import http.client
 import json
 import os
 import socket
+import signal
 import subprocess
 import time
 
 import pytest
-from engaged_service import BUILD, ROOT, Service
+from engaged_service import BUILD, ROOT, Service, free_port
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+HEADLESS = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/126.0.0.0 Safari/537.36"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 S = "/v1/s"
 
@@ -108,10 +110,9 @@ def test_a_unix_socket(start, tmp_path):
         client.close()
         return int(answer.split()[1])
 
-    # The tests' own calls go by the operators' listener, which has no site's calls but /readyz.
     for name, proxies, expected in (("a", "unix", [200, 429]), ("b", "", [200, 200])):
         path = str(tmp_path / name)
-        program = UnixService(path, trusted_proxies=proxies)
+        program = AtOwnAddress(listen="unix:" + path, votes_per_minute=1, votes_burst=1, trusted_proxies=proxies)
         try:
             assert [status(path) for _ in range(2)] == expected
             assert ("clients on unix:" in program.log()) == (not proxies)
@@ -119,9 +120,8 @@ def test_a_unix_socket(start, tmp_path):
             program.stop()
 
 
-class UnixService(Service):
-    def __init__(self, path, **settings):
-        super().__init__(listen="unix:" + path, votes_per_minute=1, votes_burst=1, **settings)
+class AtOwnAddress(Service):
+    """/readyz goes by the operators' listener."""
 
     def get(self, path, **headers):
         return self.request("GET", path, port=self.ops_port, **headers)
@@ -210,6 +210,63 @@ def test_all_workers_share_one_ceiling(start):
     assert statuses == [200] * 20 + [429] * 40
 
 
+def test_a_ceiling_outlives_its_worker_and_a_reload(start):
+    service = start(votes_per_minute=1, votes_burst=2)
+    assert [vote(service).status for _ in range(3)] == [200, 200, 429]
+    with open(f"/proc/{service.process.pid}/task/{service.process.pid}/children", encoding="ascii") as file:
+        children = [int(pid) for pid in file.read().split()]
+    worker = next(pid for pid in children if b"ENGAGED_ROLE=worker" in environment(pid))
+    os.kill(worker, signal.SIGKILL)
+    check_refusal(patiently(lambda: vote(service)))
+    service.process.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    check_refusal(patiently(lambda: vote(service)))
+
+
+def environment(pid):
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return file.read()
+
+
+def patiently(call):
+    for _ in range(200):
+        try:
+            answer = call()
+            if answer.status != 503:
+                return answer
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(0.05)
+    raise AssertionError("no answer")
+
+
+def machine_address():
+    """An address of this machine that is not loopback; None without one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        return probe.getsockname()[0]
+
+
+def test_a_peer_from_elsewhere_has_its_own_ceiling_and_names_nobody():
+    address = machine_address()
+    if not address or address.startswith("127."):
+        pytest.skip("this machine has no address but loopback")
+    port, statuses = free_port(), []
+    service = AtOwnAddress(listen=f"{address}:{port}", votes_per_minute=1, votes_burst=1)
+    for n in range(3):
+        connection = http.client.HTTPConnection(address, port, timeout=30)
+        connection.request("POST", S + "/items/a/votes", headers={"X-Forwarded-For": f"198.51.100.{n}"})
+        statuses.append(connection.getresponse().status)
+        connection.close()
+    log = service.log()
+    service.stop()
+    assert statuses == [200, 429, 429]
+    assert log.count("names another client") == 1 and "198.51.100." not in log
+
+
 def test_a_thousand_readers_behind_one_address_lose_nothing(start):
     """A minute of theirs, all at once: each a token, two views and a vote, on the presets."""
     service = start(workers=2)
@@ -275,7 +332,7 @@ def test_crawlers_are_answered_but_not_counted(start):
 
 @pytest.mark.parametrize("bots,agent,counted", [
     ("drop", FIREFOX, True), ("drop", "curl/7.88.1", True), ("drop", GOOGLEBOT, False), ("strict", "curl/7.88.1", False),
-    ("strict", FIREFOX, True), ("strict", GOOGLEBOT, False), ("count", GOOGLEBOT, True)])
+    ("drop", HEADLESS, True), ("strict", HEADLESS, False),    ("strict", FIREFOX, True), ("strict", GOOGLEBOT, False), ("count", GOOGLEBOT, True)])
 def test_which_agents_count(start, bots, agent, counted):
     service = start(bots=bots)
     assert view(service, User_Agent=agent).json["counted"] == counted

@@ -166,8 +166,7 @@ static void test_agents(void **state) {
     expect_all("tests/unit/user_agents/readers.txt", AGENT_READER, 80);
     assert_int_equal(agent_of(NO_BYTES), AGENT_READER);
     assert_int_equal(agent_of(BYTES("b")), AGENT_READER);
-    assert_int_equal(agent_of(BYTES("curl/7.88.1")), AGENT_LIBRARY);
-    assert_int_equal(agent_of(BYTES("python-requests/2.31.0")), AGENT_LIBRARY);
+    expect_all("tests/unit/user_agents/tools.txt", AGENT_TOOL, 20);
     assert_int_equal(agent_of(BYTES("curl/7.88.1 (compatible; examplebot)")), AGENT_BOT);
     assert_int_equal(agent_of(BYTES("GOOGLEBOT")), AGENT_BOT);
     char longer[4096];
