@@ -43,9 +43,10 @@ ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
 SCRIPTS := $(sort $(wildcard lua/*.lua))
 ASSETS := $(sort $(wildcard src/web/*))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
-.PHONY: all help deps deps-test run test unit check asan quality replay loadtest clean install programs
+.PHONY: all help deps deps-test run test unit check fuzz fuzzers asan quality replay loadtest clean install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
@@ -86,6 +87,13 @@ replay: deps ## load a click log: make replay DATA=clicks.tsv.gz
 loadtest: deps-test ## first figures against nginx and redis-benchmark
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/run.py
+
+fuzz: ## run all fuzzers, SECONDS each (600); needs clang
+	$(Q)deploy/install-packages $(PACKAGES_RUN) clang
+	$(Q)$(MAKE) --no-print-directory CC=clang SANITIZER=fuzzer-no-link,address,undefined fuzzers
+	$(Q)$(PYTHON) tests/fuzz/run.py $(or $(SECONDS),600) $(patsubst %,build-fuzzer-no-link-address-undefined/fuzz/%,$(FUZZERS))
+
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) ## the program and everything the tests run
 
@@ -150,5 +158,10 @@ $(BUILD)/unit/%: tests/unit/%.c $(ROOM_OBJECTS)
 $(BUILD)/responder: tests/http/responder.c $(ROOM_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -I. -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
 
 -include $(OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS)) $(BUILD)/responder.d
