@@ -47,6 +47,8 @@ class Service:
         with open(self.log_path, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen([os.path.join(ROOT, BUILD, "engaged"), *options], stderr=log)
         for _ in range(400):
+            if self.process.poll() is not None:
+                break
             try:
                 if self.get("/readyz").status == 200:
                     return

@@ -43,6 +43,15 @@ static bool seen_by_https(const struct call *call) {
            bytes_eq_nocase(call->request->fields[HTTP_X_FORWARDED_PROTO], BYTES("https"));
 }
 
+// A __Host- cookie is always Secure: browsers refuse it otherwise. A site that is embedded in others gets one that each
+// of them keeps apart (CHIPS).
+static const char *cookie_attributes(const struct call *call) {
+    const char *form = call->api->settings->cookie_form;
+    if (strcmp(form, "partitioned") == 0)
+        return "SameSite=None; Secure; Partitioned";
+    return strcmp(form, "host") == 0 || seen_by_https(call) ? "SameSite=Lax; Secure" : "SameSite=Lax";
+}
+
 // The token of a visitor made here; the cookie only where this origin may send it back.
 static void add_token(const struct call *call, struct buffer *fields) {
     const struct settings *settings = call->api->settings;
@@ -54,8 +63,8 @@ static void add_token(const struct call *call, struct buffer *fields) {
     if (!settings->cookies || !call->credentials)
         return;
     door_cookie_name(call, name);
-    buffer_addf(fields, "Set-Cookie: %s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax%s\r\n", name, token,
-                (long long)(settings->token_age_ms / 1000), seen_by_https(call) ? "; Secure" : "");
+    buffer_addf(fields, "Set-Cookie: %s=%s; Path=/; Max-Age=%lld; HttpOnly; %s\r\n", name, token,
+                (long long)(settings->token_age_ms / 1000), cookie_attributes(call));
 }
 
 static void reply(struct http_request *request, int status, const char *media_type, struct buffer *fields,

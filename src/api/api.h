@@ -26,5 +26,6 @@ struct api {
 // /metrics besides health; no site's calls).
 extern const struct http_callbacks api_public_callbacks;
 extern const struct http_callbacks api_ops_callbacks;
+extern const struct http_callbacks api_publisher_callbacks; // the setting publisher_listen
 // The problem+json of an outcome, with Retry-After, Allow and CORS where due. `detail` may be NULL.
 void api_answer_error(struct http_request *request, enum outcome outcome, const char *detail);

@@ -8,7 +8,7 @@
 
 enum route_kind { ROUTE_SHARED, ROUTE_PRIVATE, ROUTE_PUBLISHER, ROUTE_HEALTH, ROUTE_OPS };
 enum route_body { ROUTE_BODY_NONE, ROUTE_BODY_JSON, ROUTE_BODY_LINES };
-enum listener { LISTENER_PUBLIC, LISTENER_OPS };
+enum listener { LISTENER_PUBLIC, LISTENER_OPS, LISTENER_PUBLISHER };
 
 struct call;
 
@@ -21,7 +21,7 @@ struct route {
     unsigned parameters;
 };
 
-enum { COOKIE_NAME_SIZE = 17 };
+enum { COOKIE_NAME_SIZE = 24 };
 
 struct visitor {
     uint8_t id[VISITOR_ID_SIZE];

@@ -119,6 +119,14 @@ static void on_ops_request(struct http_request *request) {
     on_request(request, LISTENER_OPS);
 }
 
+static struct http_body_plan on_publisher_head(struct http_request *request) {
+    return on_head(request, LISTENER_PUBLISHER);
+}
+
+static void on_publisher_request(struct http_request *request) {
+    on_request(request, LISTENER_PUBLISHER);
+}
+
 const struct http_callbacks api_public_callbacks = {
     .on_head = on_public_head,
     .on_piece = lines_take,
@@ -131,6 +139,14 @@ const struct http_callbacks api_ops_callbacks = {
     .on_head = on_ops_head,
     .on_piece = lines_take,
     .on_request = on_ops_request,
+    .on_cut = lines_cut,
+    .render_error = api_render_error,
+};
+
+const struct http_callbacks api_publisher_callbacks = {
+    .on_head = on_publisher_head,
+    .on_piece = lines_take,
+    .on_request = on_publisher_request,
     .on_cut = lines_cut,
     .render_error = api_render_error,
 };

@@ -50,6 +50,16 @@ static struct bytes wanted_key(const struct call *call) {
     return bytes_of(site && site->secret_key[0] ? site->secret_key : call->api->settings->secret_key);
 }
 
+// A key may stand in the configuration as its hash: what is read from there opens nothing then.
+static bool is_key(struct bytes given, struct bytes wanted) {
+    static const struct bytes hashed = {"sha256:", 7};
+    char hex[65];
+    if (!bytes_starts(wanted, hashed))
+        return wanted.len && constant_time_eq(given, wanted);
+    sha256_hex(given, hex);
+    return constant_time_eq(bytes_of(hex), (struct bytes){wanted.at + hashed.len, wanted.len - hashed.len});
+}
+
 // OK without a key where none is needed. The compare takes the same time wherever the keys differ.
 static enum outcome check_key(struct call *call) {
     struct bytes field = call->request->fields[HTTP_AUTHORIZATION], wanted = wanted_key(call);
@@ -58,7 +68,7 @@ static enum outcome check_key(struct call *call) {
     if (!field.at || field.len < scheme.len || !bytes_eq_nocase((struct bytes){field.at, scheme.len}, scheme))
         return needed ? KEY_REQUIRED : OK;
     struct bytes given = bytes_trim((struct bytes){field.at + scheme.len, field.len - scheme.len});
-    call->keyed = wanted.len && constant_time_eq(given, wanted);
+    call->keyed = is_key(given, wanted);
     return call->keyed || !needed ? OK : BAD_KEY;
 }
 
@@ -89,7 +99,8 @@ void door_new_visitor(struct visitor *visitor) {
 
 void door_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]) {
     ref_t site = site_ref(call->api->hash_key, call->site);
-    snprintf(name, COOKIE_NAME_SIZE, "engaged_%08x", (unsigned)(site >> 32));
+    bool lax = strcmp(call->api->settings->cookie_form, "lax") == 0;
+    snprintf(name, COOKIE_NAME_SIZE, "%sengaged_%08x", lax ? "" : "__Host-", (unsigned)(site >> 32));
 }
 
 // The value of the site's cookie; at == NULL when there is none.
@@ -97,13 +108,13 @@ static struct bytes own_cookie(const struct call *call) {
     struct bytes rest = call->request->fields[HTTP_COOKIE];
     char name[COOKIE_NAME_SIZE];
     door_cookie_name(call, name);
+    struct bytes wanted = bytes_of(name);
     while (rest.len) {
         const char *end = memchr(rest.at, ';', rest.len);
         size_t taken = end ? (size_t)(end - rest.at) : rest.len;
         struct bytes pair = bytes_trim((struct bytes){rest.at, taken});
-        if (pair.len > COOKIE_NAME_SIZE - 1 && pair.at[COOKIE_NAME_SIZE - 1] == '=' &&
-            memcmp(pair.at, name, COOKIE_NAME_SIZE - 1) == 0)
-            return (struct bytes){pair.at + COOKIE_NAME_SIZE, pair.len - COOKIE_NAME_SIZE};
+        if (pair.len > wanted.len && pair.at[wanted.len] == '=' && bytes_starts(pair, wanted))
+            return (struct bytes){pair.at + wanted.len + 1, pair.len - wanted.len - 1};
         taken += end != NULL;
         rest.at += taken;
         rest.len -= taken;

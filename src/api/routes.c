@@ -81,7 +81,9 @@ static bool matches(struct call *call, const struct segments *segments, const ch
     return rest.len == 0;
 }
 
-static bool listens(const struct route *route, enum listener listener) {
+static bool listens(const struct api *api, const struct route *route, enum listener listener) {
+    if (listener == LISTENER_PUBLIC && route->kind == ROUTE_PUBLISHER && api->settings->publisher_listen[0])
+        return false;
     return listener == LISTENER_OPS || route->kind != ROUTE_OPS;
 }
 
@@ -89,7 +91,7 @@ static enum outcome find_route(struct call *call, const struct segments *segment
     enum http_method method = call->request->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : call->request->method;
     struct call found = *call;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!listens(&routes[i], listener) || !matches(call, segments, routes[i].pattern))
+        if (!listens(call->api, &routes[i], listener) || !matches(call, segments, routes[i].pattern))
             continue;
         found.site = call->site, found.item = call->item, found.name = call->name;
         found.methods |= 1u << routes[i].method;

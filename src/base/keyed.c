@@ -87,3 +87,9 @@ bool base64url_decode(struct bytes text, void *ret_data, size_t exact_len) {
     memcpy(ret_data, room, exact_len);
     return true;
 }
+
+void sha256_hex(struct bytes text, char hex[static 65]) {
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(digest, (const unsigned char *)text.at, text.len);
+    sodium_bin2hex(hex, 65, digest, sizeof digest);
+}

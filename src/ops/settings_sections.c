@@ -237,8 +237,8 @@ bool site_set(struct settings *settings, const char *section, const char *key, c
         return set_origins(site, text, why);
     if (strcmp(key, "secret_key") != 0)
         return fail(why, "a site has the keys secret_key and origins");
-    if (strlen(text) >= sizeof site->secret_key)
-        return fail(why, "secret_key: longer than 255 bytes");
+    if (strlen(text) >= sizeof site->secret_key || !bearer_valid(text))
+        return fail(why, "secret_key: at most 255 visible ASCII characters, or sha256: and 64 hex digits");
     snprintf(site->secret_key, sizeof site->secret_key, "%s", text);
     return true;
 }

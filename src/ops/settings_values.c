@@ -137,17 +137,28 @@ static bool is_hex_key(const char *text, const char *unused) {
 }
 
 // It comes back in a header field: no blanks, nothing outside ASCII.
-static bool is_bearer(const char *text, const char *unused) {
-    (void)unused;
+// As it is, or by its hash.
+bool bearer_valid(const char *text) {
+    if (strncmp(text, "sha256:", 7) == 0)
+        return strlen(text) == 7 + 64 && strspn(text + 7, "0123456789abcdef") == 64;
     for (; *text; text++)
-        if (*text < 0x21 || *text > 0x7e)
+        if (*text <= ' ' || *text > '~')
             return false;
     return true;
+}
+
+static bool is_bearer(const char *text, const char *unused) {
+    (void)unused;
+    return bearer_valid(text);
 }
 
 static bool is_origin(const char *text, const char *unused) {
     (void)unused;
     return *text == '\0' || origin_valid(text);
+}
+
+static bool is_listen_or_none(const char *text, const char *unused) {
+    return *text == '\0' || is_listen(text, unused);
 }
 
 static bool is_proxy_list(const char *text, const char *unused) {
@@ -163,11 +174,13 @@ static const struct {
 } text_forms[] = {
     {"listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
     {"ops_listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
+    {"publisher_listen", is_listen_or_none, NULL, "host:port, [v6]:port, unix:PATH or nothing"},
+    {"cookie_form", is_word, "lax host partitioned", "lax, host or partitioned"},
     {"redis", is_redis, NULL, "embedded:DIR, redis://[user:password@]host:port[/db] or unix:PATH"},
     {"secret", is_hex_key, NULL, "64 hex digits"},
     {"secret_old", is_hex_key, NULL, "64 hex digits"},
     {"hash_key", is_hex_key, NULL, "64 hex digits"},
-    {"secret_key", is_bearer, NULL, "of visible ASCII characters"},
+    {"secret_key", is_bearer, NULL, "visible ASCII characters, or sha256: and 64 hex digits"},
     {"public_url", is_origin, NULL, "https://host[:port]"},
     {"sites", is_word, "any declared", "any or declared"},
     {"log_level", is_word, "error warn info debug", "error, warn, info or debug"},

@@ -10,12 +10,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FILE_CONFIG = 5, FILE_LISTEN = 6, ABOVE_CHILD_FILES = 16, ARGUMENTS_ADDED = 6 };
+enum { FILE_CONFIG = 5, FILE_LISTEN = 6, ABOVE_CHILD_FILES = 16, ARGUMENTS_ADDED = 2 + 2 * LISTENERS };
 
-static const char *const listen_options[LISTENERS] = {"--listen", "--ops-listen"};
+static const char *const listen_options[LISTENERS] = {"--listen", "--ops-listen", "--publisher-listen"};
 
 static const char *address_of(const struct settings *settings, int index) {
-    return index == 0 ? settings->listen : settings->ops_listen;
+    const char *const addresses[LISTENERS] = {settings->listen, settings->ops_listen, settings->publisher_listen};
+    bool shared = index == 2 && strcmp(settings->publisher_listen, settings->ops_listen) == 0;
+    return shared ? "" : addresses[index];
 }
 
 // ---- How many workers
@@ -85,6 +87,8 @@ static bool is_unix(const char *address) {
 // Workers share a port by SO_REUSEPORT, so two services could share one unnoticed: it is tried without.
 static bool open_listener(struct launch *launch, int index, const struct launch *before, char *ret_error, size_t size) {
     const char *address = launch->address[index];
+    if (!*address)
+        return true;
     if (before && strcmp(before->address[index], address) == 0) {
         int held = before->files.listen[index];
         launch->files.listen[index] = held < 0 ? -1 : fcntl(held, F_DUPFD_CLOEXEC, ABOVE_CHILD_FILES);
@@ -154,7 +158,7 @@ struct launch *launch_new(const struct settings *settings, const char *directory
         snprintf(ret_error, error_size, "no memory is left");
         return NULL;
     }
-    launch->files = (struct launch_files){*shared, -1, {-1, -1}};
+    launch->files = (struct launch_files){*shared, -1, {-1, -1, -1}};
     snprintf(launch->directory, sizeof launch->directory, "%s", directory);
     if (fill(launch, settings, argc, argv, before, ret_error, error_size))
         return launch;

@@ -4,7 +4,7 @@
 #pragma once
 #include "ops/settings.h"
 
-enum { LISTENERS = 2 };
+enum { LISTENERS = 3 };
 
 // Memory that all processes of the service share, over all generations.
 struct shared_files {
@@ -24,7 +24,7 @@ struct launch {
     int program_fd;
     char **argv; // ours, and after it what names the files above
     struct launch_files files;
-    char address[LISTENERS][256]; // of listen and ops_listen
+    char address[LISTENERS][256]; // of listen, ops_listen and publisher_listen; empty: none
     char directory[512];          // of the embedded Redis; empty: none
     unsigned workers;
     uint64_t drain_timeout_ms;

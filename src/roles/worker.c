@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <uv.h>
 
-enum { ARENA_MOST = 1 << 20, OUTPUT_MOST = 1 << 20, WATCHED_COUNT = 2, SERVER_COUNT = 2 };
+enum { ARENA_MOST = 1 << 20, OUTPUT_MOST = 1 << 20, WATCHED_COUNT = 2, SERVER_COUNT = 3 };
 
 struct process {
     uv_loop_t loop;
@@ -47,8 +47,9 @@ static void stop(struct process *process) {
     for (int i = 0; i < WATCHED_COUNT; i++)
         uv_close((uv_handle_t *)&process->signals[i], NULL);
     for (int i = 0; i < SERVER_COUNT; i++)
-        http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
-                         process);
+        if (process->servers[i])
+            http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
+                             process);
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
@@ -95,6 +96,14 @@ static bool listen_on(struct process *process, int index, const char *address, c
     return process->servers[index] != NULL;
 }
 
+static bool listen_for_publishers(struct process *process) {
+    const struct settings *settings = process->api.settings;
+    const char *address = settings->publisher_listen;
+    if (!*address || strcmp(address, settings->ops_listen) == 0)
+        return true;
+    return listen_on(process, 2, address, &api_publisher_callbacks);
+}
+
 static void answer_serve_error(struct http_request *request, enum outcome outcome) {
     api_answer_error(request, outcome, NULL);
 }
@@ -129,7 +138,7 @@ static bool start(struct process *process, const struct role *role) {
     watch(process, 0, SIGTERM);
     watch(process, 1, SIGINT);
     if (!listen_on(process, 0, settings->listen, &api_public_callbacks) ||
-        !listen_on(process, 1, settings->ops_listen, &api_ops_callbacks))
+        !listen_on(process, 1, settings->ops_listen, &api_ops_callbacks) || !listen_for_publishers(process))
         return false;
     metric_set(METRIC_PROCESSES_READY, 1);
     return true;
