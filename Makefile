@@ -16,7 +16,7 @@ LIBRARIES := libuv hiredis libsodium jansson inih zlib
 PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server libsodium-dev libjansson-dev libinih-dev \
 	uthash-dev zlib1g-dev python3 curl
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-redis python3-hypothesis clang-format \
-	nginx wrk chromium chromium-driver python3-selenium python3-jsonschema
+	nginx varnish wrk chromium chromium-driver python3-selenium python3-jsonschema
 
 CC ?= gcc
 CFLAGS ?= -O2 -g

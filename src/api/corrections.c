@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Corrections: votes that should not have counted are taken back in the background (project/corrector.h); every such
 // act is recorded and shown. A visitor's own erasure goes the same road and leaves no record.
-#include "api/call.h"
+#include "api/limits.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
 #include "project/correction.h"
@@ -45,7 +45,10 @@ static void answer_accepted(struct correcting *state, const char *name) {
     struct json_out json = json_out_to(&body);
     json_open(&json, '{');
     json_key(&json, bytes_of(name));
-    json_text(&json, bytes_of(state->correction.id));
+    if (state->correction.id[0])
+        json_text(&json, bytes_of(state->correction.id));
+    else
+        json_null(&json);
     json_close(&json, '}');
     answer_json(call, 202, &body);
     buffer_release(&body);
@@ -187,12 +190,18 @@ void me_delete_start(struct call *call) {
               : UNAVAILABLE;
     if (outcome == OK)
         outcome = door_visitor(call, body.visitor);
+    if (outcome == OK && !call->visitor.fresh)
+        outcome = limit_erasure(call);
     if (outcome != OK) {
         answer_error(call, outcome, call->detail);
         return;
     }
-    call->visitor.fresh = false; // nobody new begins here; of one without a token there is nothing to forget
     state->call = call;
+    if (call->visitor.fresh) { // of one without a token there is nothing to forget, and nobody new begins here
+        call->visitor.fresh = false;
+        answer_accepted(state, "erasure");
+        return;
+    }
     state->correction = (struct correction){.kind = CORRECT_ERASURE,
                                             .site = call->site,
                                             .visitor = visitor_ref(call->api->hash_key, call->site, call->visitor.id),

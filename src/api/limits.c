@@ -86,6 +86,10 @@ enum outcome limit_new_visitor(struct call *call) {
     return has_ceilings(call) ? charge_network(call, LIMIT_NEW_VISITORS) : OK;
 }
 
+enum outcome limit_erasure(struct call *call) {
+    return has_ceilings(call) ? charge_network(call, LIMIT_ERASURES) : OK;
+}
+
 // The visitor's own ceiling first: one visitor's loop takes nothing from the others of its network.
 static enum outcome charge_write(struct call *call, ref_t visitor, enum limit of_visitor, enum limit of_network) {
     if (!has_ceilings(call))

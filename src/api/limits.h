@@ -14,6 +14,7 @@ enum limit {
 
 // Each charges what it lets pass. TOO_MANY_REQUESTS sets call->retry_after_s.
 enum outcome limit_new_visitor(struct call *call) MUST_CHECK;
+enum outcome limit_erasure(struct call *call) MUST_CHECK;
 // A write by call->visitor, whose reference is `visitor`, under the network's and the visitor's ceiling. A visitor made
 // here is one more of the network's new ones.
 enum outcome limit_vote(struct call *call, ref_t visitor) MUST_CHECK;

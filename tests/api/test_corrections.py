@@ -62,6 +62,7 @@ def test_erasure_forgets_history_and_takes_votes_back(service, site, token):
     assert service.post(f"{site}/items/a/views", Engaged_Visitor=token).json["counted"]
     assert service.post(f"{site}/items/b/views", Engaged_Visitor=token).json["counted"]
     assert service.request("DELETE", f"{site}/me", Engaged_Visitor="ev1.forged").status == 401
+    assert service.request("DELETE", f"{site}/me").json == {"erasure": None}  # nobody is known: nothing to forget
     answer = service.request("DELETE", f"{site}/me", Engaged_Visitor=token)
     assert answer.status == 202 and answer.headers["cache-control"] == "no-store"
     for _ in range(100):

@@ -2,10 +2,12 @@
 """The README's integration guide as it is written: nginx with SSI and a cache in front, a server-side template; and
 what caches and tools make of the answers: proxies that undo %2F, curl's ETag round trip."""
 import gzip
+import http.server
 import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -142,3 +144,42 @@ def test_head_says_what_get_would(filled, path):
     assert head.status == get.status == 200 and not head.body
     for name in ("content-length", "content-type", "etag", "cache-control", "vary"):
         assert head.headers[name] == get.headers[name]
+
+
+class EsiPage(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(f'<h1>Bridge</h1><esi:include src="{SITE}/items/{ITEM}/related?limit=5&amp;format=html"/><p>end</p>'
+                         .encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_varnish_esi_include(filled, tmp_path):
+    pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), EsiPage)
+    threading.Thread(target=pages.serve_forever, daemon=True).start()
+    port = free_port()
+    (tmp_path / "vcl").write_text(f"""vcl 4.1;
+        backend page {{ .host = "127.0.0.1"; .port = "{pages.server_port}"; }}
+        backend engaged {{ .host = "127.0.0.1"; .port = "{filled.port}"; }}
+        sub vcl_recv {{ set req.backend_hint = page; if (req.url ~ "^/v1/") {{ set req.backend_hint = engaged; }} }}
+        sub vcl_backend_response {{ if (bereq.url !~ "^/v1/") {{ set beresp.do_esi = true; }} }}""")
+    varnish = subprocess.Popen(["/usr/sbin/varnishd", "-F", "-j", "none", "-a", f"127.0.0.1:{port}", "-f",
+                                str(tmp_path / "vcl"), "-n", str(tmp_path / "work"), "-s", "malloc,16m"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        page, end = "", time.time() + 20
+        while not page and time.time() < end:
+            try:
+                page = fetch(port, "/article")
+            except OSError:
+                time.sleep(0.1)
+        assert page.startswith('<h1>Bridge</h1><ol class="engaged engaged-related">') and page.endswith("</ol>\n<p>end</p>")
+        assert page.count('<li class="engaged-item"') == 5
+    finally:
+        varnish.terminate()
+        varnish.wait(10)
+        pages.shutdown()

@@ -189,6 +189,14 @@ def test_made_up_items(service):
     assert set(statuses) <= {200, 429} and statuses.count(200) < len(statuses) / 4
 
 
+def test_erasures_are_scans_and_have_a_ceiling(service):
+    attacker = Attacker(service, "198.51.100.9")
+    token = attacker.token()
+    statuses = [attacker.call("DELETE", "/v1/s/me", Engaged_Visitor=token)[0] for _ in range(200)]
+    note("erasures, each of them a scan", 200, statuses.count(202), statuses.count(429))
+    assert set(statuses) == {202, 429} and statuses.count(202) < 80
+
+
 def test_what_counted_can_be_taken_back(service):
     before = votes(service, "fresh")
     answer = service.keyed("POST", "/v1/s/corrections", {"item": "fresh", "note": "the attack"})
