@@ -59,6 +59,8 @@ bool path_is_shared(const struct call *call); // the errors of shared reads are 
 enum outcome door_check(struct call *call) MUST_CHECK;
 // The visitor: header, then `body_visitor` (at == NULL: absent), then cookie, else a fresh one.
 enum outcome door_visitor(struct call *call, struct bytes body_visitor) MUST_CHECK;
+// The same of a JSON body that may hold `visitor` and nothing else.
+enum outcome door_visitor_of_body(struct call *call) MUST_CHECK;
 // A visitor's id from text that may be a token, or with the secret key an id of the caller's own.
 enum outcome door_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) MUST_CHECK;
 void door_new_visitor(struct visitor *visitor);

@@ -166,30 +166,12 @@ static void on_corrections(struct read_call *read, enum outcome outcome) {
 
 // ---- A visitor's own erasure: recorded first, so that it is carried out whatever is killed
 
-struct erasure_body {
-    struct bytes visitor;
-};
-
-static const struct json_field erasure_fields[] = {
-    {.name = "visitor",
-     .type = JSON_IN_TEXT,
-     .offset = offsetof(struct erasure_body, visitor),
-     .most = 1024,
-     .wrong = BAD_VISITOR},
-    {.name = NULL},
-};
-
 static void on_erasure_kept(struct read_call *read, enum outcome outcome);
 static void on_forgotten(struct read_call *read, enum outcome outcome);
 
 void me_delete_start(struct call *call) {
     struct correcting *state = arena_take(call->request->arena, sizeof *state);
-    struct erasure_body body = {.visitor = NO_BYTES};
-    enum outcome outcome =
-        state ? json_read(call->request->body, erasure_fields, call->keyed, &body, call->request->arena, &call->detail)
-              : UNAVAILABLE;
-    if (outcome == OK)
-        outcome = door_visitor(call, body.visitor);
+    enum outcome outcome = state ? door_visitor_of_body(call) : UNAVAILABLE;
     if (outcome == OK && !call->visitor.fresh)
         outcome = limit_erasure(call);
     if (outcome != OK) {

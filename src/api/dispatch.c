@@ -103,50 +103,21 @@ static void on_request(struct http_request *request, enum listener listener) {
         api_answer_error(request, UNAVAILABLE, "no memory for the request");
 }
 
-static struct http_body_plan on_public_head(struct http_request *request) {
-    return on_head(request, LISTENER_PUBLIC);
-}
-
-static void on_public_request(struct http_request *request) {
-    on_request(request, LISTENER_PUBLIC);
-}
-
-static struct http_body_plan on_ops_head(struct http_request *request) {
-    return on_head(request, LISTENER_OPS);
-}
-
-static void on_ops_request(struct http_request *request) {
-    on_request(request, LISTENER_OPS);
-}
-
-static struct http_body_plan on_publisher_head(struct http_request *request) {
-    return on_head(request, LISTENER_PUBLISHER);
-}
-
-static void on_publisher_request(struct http_request *request) {
-    on_request(request, LISTENER_PUBLISHER);
-}
-
-const struct http_callbacks api_public_callbacks = {
-    .on_head = on_public_head,
-    .on_piece = lines_take,
-    .on_request = on_public_request,
-    .on_cut = lines_cut,
-    .render_error = api_render_error,
-};
-
-const struct http_callbacks api_ops_callbacks = {
-    .on_head = on_ops_head,
-    .on_piece = lines_take,
-    .on_request = on_ops_request,
-    .on_cut = lines_cut,
-    .render_error = api_render_error,
-};
-
-const struct http_callbacks api_publisher_callbacks = {
-    .on_head = on_publisher_head,
-    .on_piece = lines_take,
-    .on_request = on_publisher_request,
-    .on_cut = lines_cut,
-    .render_error = api_render_error,
-};
+// One set of callbacks per listener: the HTTP room does not say on which a request came.
+#define CALLBACKS(name, listener)                                                                                      \
+    static struct http_body_plan on_##name##_head(struct http_request *request) {                                      \
+        return on_head(request, listener);                                                                             \
+    }                                                                                                                  \
+    static void on_##name##_request(struct http_request *request) {                                                    \
+        on_request(request, listener);                                                                                 \
+    }                                                                                                                  \
+    const struct http_callbacks api_##name##_callbacks = {                                                             \
+        .on_head = on_##name##_head,                                                                                   \
+        .on_piece = lines_take,                                                                                        \
+        .on_request = on_##name##_request,                                                                             \
+        .on_cut = lines_cut,                                                                                           \
+        .render_error = api_render_error,                                                                              \
+    }
+CALLBACKS(public, LISTENER_PUBLIC);
+CALLBACKS(ops, LISTENER_OPS);
+CALLBACKS(publisher, LISTENER_PUBLISHER);

@@ -2,6 +2,7 @@
 // Who may call: the origin, the secret key, the visitor. Nothing of what is refused here counts anything.
 #include "api/call.h"
 #include "base/clock.h"
+#include "ops/json_in.h"
 #include <stdio.h>
 
 // ---- Origin
@@ -133,4 +134,22 @@ enum outcome door_visitor(struct call *call, struct bytes body_visitor) {
     if (!good)
         door_new_visitor(&call->visitor);
     return OK;
+}
+
+struct visitor_body {
+    struct bytes visitor;
+};
+
+static const struct json_field visitor_fields[] = {{.name = "visitor",
+                                                    .type = JSON_IN_TEXT,
+                                                    .offset = offsetof(struct visitor_body, visitor),
+                                                    .most = 1024,
+                                                    .wrong = BAD_VISITOR},
+                                                   {.name = NULL}};
+
+enum outcome door_visitor_of_body(struct call *call) {
+    struct visitor_body body = {.visitor = NO_BYTES};
+    struct http_request *request = call->request;
+    enum outcome outcome = json_read(request->body, visitor_fields, call->keyed, &body, request->arena, &call->detail);
+    return outcome == OK ? door_visitor(call, body.visitor) : outcome;
 }

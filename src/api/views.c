@@ -3,21 +3,7 @@
 // a ceiling is answered, not counted; a reader who asks not to be followed (GPC, DNT) is counted and leaves no history.
 #include "api/limits.h"
 #include "base/clock.h"
-#include "ops/json_in.h"
 #include "ops/metrics.h"
-
-struct view_body {
-    struct bytes visitor;
-};
-
-static const struct json_field fields[] = {
-    {.name = "visitor",
-     .type = JSON_IN_TEXT,
-     .offset = offsetof(struct view_body, visitor),
-     .most = 1024,
-     .wrong = BAD_VISITOR},
-    {.name = NULL},
-};
 
 static void answer_gif(struct call *call);
 
@@ -75,11 +61,7 @@ static void on_view(struct view_call *view);
 
 static enum outcome begin(struct call *call, struct view_call **ret_view) {
     const struct api *api = call->api;
-    struct view_body body = {.visitor = NO_BYTES};
-    enum outcome outcome =
-        json_read(call->request->body, fields, call->keyed, &body, call->request->arena, &call->detail);
-    if (outcome == OK)
-        outcome = door_visitor(call, body.visitor);
+    enum outcome outcome = door_visitor_of_body(call);
     if (outcome != OK)
         return outcome;
     struct view_call *view = arena_take(call->request->arena, sizeof *view);

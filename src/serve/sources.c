@@ -60,7 +60,7 @@ static size_t popular_of(const struct order *order, struct popular ret_popular[s
     return count;
 }
 
-enum { SUGGESTIONS_MOST = POPULAR_MOST + (COVIEW_ITEMS + STRONGEST_NEIGHBOURS) * NEIGHBOURS_MOST };
+enum { SUGGESTIONS_MOST = 512 }; // the best of them: more than any limit, exclusions and history can use up
 
 static size_t suggest(const struct list *list, const struct order *order,
                       struct suggestion ret_list[static SUGGESTIONS_MOST]) {

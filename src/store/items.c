@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Cards and deletion: lua/put.lua and lua/delete.lua.
+// Cards, deletion and imported items: lua/put.lua, lua/delete.lua and lua/import.lua.
 #include "base/clock.h"
 #include "store/gather.h"
 #include "store/levels.h"
@@ -48,7 +48,7 @@ static struct item_write *begin(struct store *store, struct item_call *call, voi
 }
 
 // Cards by their age: what fills a list when nothing has been read yet.
-void add_newest_key(struct store *store, const struct item_call *call, uint32_t partition) {
+static void add_newest_key(struct store *store, const struct item_call *call, uint32_t partition) {
     struct key key;
     key_ranking(&key, partition, site_ref(store->hash_key, call->site), BYTES(NEWEST_NAME), NULL);
     add_key(store, &key);
@@ -87,7 +87,7 @@ static void add_card_base(struct store *store, const struct card *card) {
     command_add(&store->command, (struct bytes){text, (size_t)len});
 }
 
-void add_card(struct store *store, const struct item_call *call) {
+static void add_card(struct store *store, const struct item_call *call) {
     add_identity(store, call);
     command_add(&store->command, call->card.json);
     command_add(&store->command, call->card.categories);
@@ -96,13 +96,9 @@ void add_card(struct store *store, const struct item_call *call) {
     command_add_int(&store->command, NEWEST_KEPT);
 }
 
-void store_put_item(struct store *store, struct item_call *call) {
-    struct item_write *write = begin(store, call, on_put);
-    if (!write)
-        return;
+static void add_put_keys(struct store *store, const struct item_call *call) {
     uint32_t partition = partition_of(call->item, keys_partitions());
     struct key key;
-    script_begin(&store->command, SCRIPT_PUT, 4);
     key_item(&key, call->item);
     add_key(store, &key);
     key_log(&key, partition);
@@ -110,9 +106,50 @@ void store_put_item(struct store *store, struct item_call *call) {
     key_marks(&key, partition, PROJECTION_SUMS);
     add_key(store, &key);
     add_newest_key(store, call, partition);
+}
+
+void store_put_item(struct store *store, struct item_call *call) {
+    struct item_write *write = begin(store, call, on_put);
+    if (!write)
+        return;
+    script_begin(&store->command, SCRIPT_PUT, 4);
+    add_put_keys(store, call);
     command_add_int(&store->command, clock_now_ms());
     add_card(store, call);
     send_script(store, &write->call, SCRIPT_PUT);
+}
+
+// ---- Items of an export
+
+enum { IMPORT_DONE, IMPORT_BAD_VISITORS = 4 };
+
+static void on_import(struct link_call *call) {
+    struct item_write *write = (struct item_write *)call;
+    if (call->outcome != OK) {
+        finish(write, call->outcome);
+        return;
+    }
+    int64_t status = call->reply->elements == 2 ? reply_int(call->reply->element[0]) : -1;
+    write->item->entry = log_id_parse(reply_text_at(call->reply, 1));
+    finish(write, status == IMPORT_DONE ? OK : status == IMPORT_BAD_VISITORS ? BAD_FIELD : ID_CLASH);
+}
+
+void store_import_item(struct store *store, struct item_call *call, bool has_card, struct bytes views,
+                       struct bytes visitors) {
+    struct item_write *write = begin(store, call, on_import);
+    struct key key;
+    if (!write)
+        return;
+    script_begin(&store->command, SCRIPT_IMPORT, 5);
+    add_put_keys(store, call);
+    key_uniques(&key, call->item);
+    add_key(store, &key);
+    command_add_int(&store->command, clock_now_ms());
+    add_card(store, call);
+    command_add_text(&store->command, has_card ? "1" : "");
+    command_add(&store->command, visitors);
+    command_add(&store->command, views);
+    send_script(store, &write->call, SCRIPT_IMPORT);
 }
 
 // ---- Deletion

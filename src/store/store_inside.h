@@ -62,10 +62,6 @@ static inline void add_key(struct store *store, const struct key *key) {
     command_add(&store->command, (struct bytes){key->at, key->len});
 }
 
-// items.c: a key and the arguments that lua/put.lua and lua/import.lua share.
-void add_newest_key(struct store *store, const struct item_call *call, uint32_t partition);
-void add_card(struct store *store, const struct item_call *call);
-
 // "1700000000000-3"; {0,0} for anything else.
 struct log_id log_id_parse(struct bytes text);
 enum { LOG_ID_TEXT = 48 };

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Items out of one store and into another: what an export says of an item, and lua/import.lua.
+// What an export says of an item, beside what every read shows. The way in is in items.c (lua/import.lua).
 #include "base/clock.h"
 #include "model/sums.h"
 #include "store/reads.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-// ---- Out: the packed state and the unique visitors as they are, beside what every read shows
 
 enum { COMMANDS_PER_RECORD = 3, PACKED_MOST = 8 << 10 };
 enum { RECORD_ID, RECORD_SITE, RECORD_CARD, RECORD_BASE, RECORD_BUCKETS, RECORD_FIELDS };
@@ -95,65 +93,7 @@ void store_read_records(struct store *store, struct read_call *call, const ref_t
     }
 }
 
-// ---- In
-
-enum { IMPORT_DONE = 0, IMPORT_CLASH = 3, IMPORT_BAD_VISITORS = 4 };
-
-struct import {
-    struct link_call call; // first: the link's view of it
-    struct item_call *item;
-};
-
-static void on_import(struct link_call *call) {
-    struct import *import = (struct import *)call;
-    struct item_call *item = import->item;
-    item->outcome = call->outcome;
-    if (call->outcome == OK) {
-        int64_t status = call->reply->elements == 2 ? reply_int(call->reply->element[0]) : IMPORT_CLASH;
-        item->entry = log_id_parse(reply_text_at(call->reply, 1));
-        item->outcome = status == IMPORT_DONE ? OK : status == IMPORT_BAD_VISITORS ? BAD_FIELD : ID_CLASH;
-    }
-    freeReplyObject(call->reply);
-    free(import);
-    item->on_done(item);
-}
-
-static void on_no_memory(struct deferred *deferred) {
-    struct item_call *item = (struct item_call *)((char *)deferred - offsetof(struct item_call, deferred));
-    item->outcome = UNAVAILABLE;
-    item->on_done(item);
-}
-
 bool store_views_valid(const struct store *store, struct bytes views) {
     struct sums sums;
     return views.len <= UINT16_MAX && sums_unpack(views, &store->plan.lives, &sums);
-}
-
-void store_import_item(struct store *store, struct item_call *call, bool has_card, struct bytes views,
-                       struct bytes visitors) {
-    struct import *import = malloc(sizeof *import);
-    call->entry = (struct log_id){0, 0};
-    if (!import) {
-        store_defer(store, &call->deferred, on_no_memory);
-        return;
-    }
-    *import = (struct import){.call.on_reply = on_import, .item = call};
-    uint32_t partition = partition_of(call->item, keys_partitions());
-    struct key key;
-    script_begin(&store->command, SCRIPT_IMPORT, 5);
-    key_item(&key, call->item);
-    add_key(store, &key);
-    key_log(&key, partition);
-    add_key(store, &key);
-    key_marks(&key, partition, PROJECTION_SUMS);
-    add_key(store, &key);
-    add_newest_key(store, call, partition);
-    key_uniques(&key, call->item);
-    add_key(store, &key);
-    command_add_int(&store->command, clock_now_ms());
-    add_card(store, call);
-    command_add_text(&store->command, has_card ? "1" : "");
-    command_add(&store->command, visitors);
-    command_add(&store->command, views);
-    send_script(store, &import->call, SCRIPT_IMPORT);
 }
