@@ -14,14 +14,14 @@ local function remainder(decimal)
     return ((high % modulus) * (1000000000 % modulus) + low) % modulus
 end
 
-local voters, moved, gone = redis.call('HGETALL', KEYS[2]), {}, {}
+-- Both are written anew: a hash that once outgrew the compact encoding never returns to it by itself.
+local voters, moved, kept = redis.call('HGETALL', KEYS[2]), {}, {}
 for i = 1, #voters, 2 do
-    if remainder(voters[i]) == target then
-        gone[#gone + 1] = voters[i]
-        moved[#moved + 1], moved[#moved + 2] = voters[i], voters[i + 1]
-    end
+    local to = remainder(voters[i]) == target and moved or kept
+    to[#to + 1], to[#to + 2] = voters[i], voters[i + 1]
 end
+redis.call('UNLINK', KEYS[2])
 for i = 1, #moved, 1000 do redis.call('HSET', KEYS[3], unpack(moved, i, math.min(i + 999, #moved))) end
-for i = 1, #gone, 1000 do redis.call('HDEL', KEYS[2], unpack(gone, i, math.min(i + 999, #gone))) end
+for i = 1, #kept, 1000 do redis.call('HSET', KEYS[2], unpack(kept, i, math.min(i + 999, #kept))) end
 redis.call('HSET', KEYS[1], 'n', buckets + 1)
 return buckets + 1

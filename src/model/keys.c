@@ -198,3 +198,41 @@ bool key_parse(struct bytes key, char letter, ref_t *ret_ref) {
     *ret_ref = ref;
     return true;
 }
+
+// ---- Kinds
+
+// A letter and a reference, which begins with a hex digit; the partitions' own keys have names.
+enum key_kind key_kind_of(struct bytes key) {
+    static const struct {
+        char letter;
+        enum key_kind kind;
+    } letters[] = {{'i', KEY_ITEMS},   {'v', KEY_VOTERS},    {'s', KEY_SUMS},      {'n', KEY_NEIGHBOURS},
+                   {'u', KEY_UNIQUES}, {'h', KEY_HISTORIES}, {'a', KEY_HISTORIES}, {'r', KEY_RANKINGS},
+                   {'t', KEY_TOTALS},  {'e', KEY_EDITORIALS}};
+    const char *close = key.len && key.at[0] == '{' ? memchr(key.at, '}', key.len) : NULL;
+    size_t left = close ? (size_t)(key.at + key.len - close) - 1 : 0;
+    if (!left)
+        return KEY_OTHER;
+    bool has_ref = left >= 1 + REF_DIGITS;
+    for (size_t i = 1; has_ref && i <= REF_DIGITS; i++)
+        has_ref = digit_of(close[1 + i]) >= 0;
+    for (size_t i = 0; has_ref && i < sizeof letters / sizeof *letters; i++)
+        if (letters[i].letter == close[1])
+            return letters[i].kind;
+    return has_ref ? KEY_OTHER : KEY_PARTITION;
+}
+
+const char *key_kind_name(enum key_kind kind) {
+    static const char *const names[KEY_KINDS] = {[KEY_ITEMS] = "items",
+                                                 [KEY_VOTERS] = "voters (buckets)",
+                                                 [KEY_SUMS] = "sums",
+                                                 [KEY_NEIGHBOURS] = "neighbours",
+                                                 [KEY_UNIQUES] = "unique visitors",
+                                                 [KEY_HISTORIES] = "histories of visitors",
+                                                 [KEY_RANKINGS] = "rankings",
+                                                 [KEY_TOTALS] = "sites' totals",
+                                                 [KEY_EDITORIALS] = "editorial",
+                                                 [KEY_PARTITION] = "logs and marks",
+                                                 [KEY_OTHER] = "other"};
+    return names[kind];
+}

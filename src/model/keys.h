@@ -59,3 +59,21 @@ void key_meta(struct key *key);
 uint16_t key_slot(struct bytes key);
 // The reference in a key that SCAN found, if the key is of the kind `letter` ('i', 's' …).
 bool key_parse(struct bytes key, char letter, ref_t *ret_ref);
+
+// What a key is for, for the memory bill.
+enum key_kind {
+    KEY_ITEMS,
+    KEY_VOTERS,
+    KEY_SUMS,
+    KEY_NEIGHBOURS,
+    KEY_UNIQUES,
+    KEY_HISTORIES,
+    KEY_RANKINGS,
+    KEY_TOTALS,
+    KEY_EDITORIALS,
+    KEY_PARTITION, // logs, marks, positions, floors, tombstones
+    KEY_OTHER,
+    KEY_KINDS
+};
+enum key_kind key_kind_of(struct bytes key);
+const char *key_kind_name(enum key_kind kind);

@@ -2,6 +2,8 @@
 // Each tool reads the settings like the service itself, minus its own options. To add one: a function and its line.
 #include "roles/tools.h"
 #include "base/clock.h"
+#include "model/keys.h"
+#include "roles/memory.h"
 #include "roles/secrets.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +66,23 @@ static int run_check(int argc, char **argv) {
     return 0;
 }
 
+// ---- engaged memory
+
+static int run_memory(int argc, char **argv) {
+    struct settings settings;
+    struct role role;
+    char error[512];
+    if (!settings_read(&settings, argc, argv, environ, error, sizeof error) ||
+        !role_prepare(&role, &settings, error, sizeof error))
+        return fail(error);
+    int code = memory_run(&role);
+    settings_release(&settings);
+    return code;
+}
+
 static const struct tool tools[] = {
     {"tokens", "tokens --site S --count N   print visitor tokens, for load tests", run_tokens},
+    {"memory", "memory                      print what Redis holds for a running service, by kind", run_memory},
     {"check", "check                       read the configuration and say what is wrong", run_check},
 };
 

@@ -184,6 +184,10 @@ void store_forget_history(struct store *store, struct read_call *call, ref_t vis
 void store_read_memory(struct store *store, struct read_call *call,
                        void (*on_memory)(struct read_call *call, uint64_t bytes));
 
+// A page of all keys with the bytes each takes (0: it went meanwhile). `cursor` begins and ends as 0.
+void store_read_usage(struct store *store, struct read_call *call, uint64_t *cursor,
+                      void (*on_key)(struct read_call *call, struct bytes key, uint64_t bytes));
+
 // ---- Corrections: records of JSON by id, under way or done; and the scans they make. `cursor` begins and ends as 0.
 void store_keep_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json);
 // Done: recorded as `json`; at == NULL leaves no record.

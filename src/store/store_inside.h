@@ -7,7 +7,9 @@
 #include "store/projection.h"
 #include "store/scripts.h"
 
-enum { GREETING_MOST = 8 + SCRIPT_COUNT };
+enum { GREETING_MOST = 8 + SCRIPT_COUNT, SPLITS_MOST = 16 };
+
+struct split;
 
 // One question of the greeting, and what is made of its answer: NULL, or why this Redis will not do.
 struct greeting_call {
@@ -31,7 +33,8 @@ struct store {
     uint32_t greeting_count;
     struct greeting_call beat;
     uv_timer_t heartbeat;
-    bool beating, splitting, refused;
+    bool beating, refused;
+    struct split *splits[SPLITS_MOST]; // under way: votes.c
     char refusal[256];
     void (*on_refused)(void *context, const char *line);
     void *refused_context;

@@ -50,44 +50,71 @@ static void add_arguments(struct store *store, struct queued *write) {
     command_add_text(command, vote->needs_card ? "1" : "");
 }
 
-// ---- Splitting: one at a time per process; a bucket may wait, it holds twice the mean and more
+// ---- Splitting: some at a time per process; an item's go on until its buckets are small again, as votes may come
+// faster than splits. A bucket may wait, it holds twice the mean and more.
 
 struct split {
     struct link_call call;
     struct store *store;
+    struct split **place; // among those under way
     ref_t item;
+    uint64_t voters;
 };
+
+static void split_once(struct split *split, uint32_t buckets);
 
 static void on_split(struct link_call *call) {
     struct split *split = (struct split *)call;
-    split->store->splitting = false;
-    if (call->outcome == OK) {
-        metric_add(METRIC_BUCKET_SPLITS, 1);
-        levels_set(split->store->levels, split->item, (uint32_t)reply_int(call->reply));
-    }
+    uint32_t buckets = call->outcome == OK ? (uint32_t)reply_int(call->reply) : 0;
     freeReplyObject(call->reply);
+    if (buckets) {
+        metric_add(METRIC_BUCKET_SPLITS, 1);
+        levels_set(split->store->levels, split->item, buckets);
+    }
+    if (buckets && voters_split_due(split->voters, buckets)) {
+        split_once(split, buckets);
+        return;
+    }
+    *split->place = NULL;
     free(split);
 }
 
-static void split_bucket(struct store *store, ref_t item, uint32_t buckets) {
-    struct split *split = store->splitting ? NULL : malloc(sizeof *split);
-    if (!split)
-        return;
+static void split_once(struct split *split, uint32_t buckets) {
+    struct store *store = split->store;
     uint32_t modulus, source = voters_split_source(buckets, &modulus);
     struct key key;
-    *split = (struct split){.call.on_reply = on_split, .store = store, .item = item};
-    store->splitting = true;
     script_begin(&store->command, SCRIPT_SPLIT, 3);
-    key_item(&key, item);
+    key_item(&key, split->item);
     add_key(store, &key);
-    key_voters(&key, item, source);
+    key_voters(&key, split->item, source);
     add_key(store, &key);
-    key_voters(&key, item, buckets);
+    key_voters(&key, split->item, buckets);
     add_key(store, &key);
     command_add_int(&store->command, buckets);
     command_add_int(&store->command, modulus);
     command_add_int(&store->command, buckets);
     send_script(store, &split->call, SCRIPT_SPLIT);
+}
+
+// NULL: the item is being split, or as many are as may be.
+static struct split **free_place(struct store *store, ref_t item) {
+    struct split **place = NULL;
+    for (size_t i = 0; i < SPLITS_MOST; i++) {
+        if (store->splits[i] && store->splits[i]->item == item)
+            return NULL;
+        if (!store->splits[i])
+            place = &store->splits[i];
+    }
+    return place;
+}
+
+static void split_buckets(struct store *store, ref_t item, uint64_t voters, uint32_t buckets) {
+    struct split **place = free_place(store, item), *split = place ? malloc(sizeof *split) : NULL;
+    if (!split)
+        return;
+    *split = (struct split){.call.on_reply = on_split, .store = store, .place = place, .item = item, .voters = voters};
+    *place = split;
+    split_once(split, buckets);
 }
 
 // ---- What comes back
@@ -114,7 +141,7 @@ static bool take(struct store *store, struct queued *write, struct reader *resul
     if (status == VOTE_RETRY)
         levels_set(store->levels, vote->item, buckets);
     else if (vote->changed && voters_split_due(voters, buckets))
-        split_bucket(store, vote->item, buckets);
+        split_buckets(store, vote->item, voters, buckets);
     return status != VOTE_RETRY;
 }
 

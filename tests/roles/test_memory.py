@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""engaged memory: the bill of a running service, beside what Redis says itself."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from engaged_service import BUILD, ROOT, Service, free_port  # noqa: E402
+
+
+def bill(service):
+    options = [part for name, value in service.settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
+    return subprocess.run([os.path.join(ROOT, BUILD, "engaged"), "memory", *options], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+
+
+def test_the_bill_names_every_kind_and_adds_up():
+    service = Service()
+    try:
+        rows = [{"type": kind, "item": f"i{n % 200}", "visitor": f"v{n}"} for n in range(1000) for kind in ("view", "vote")]
+        assert service.lines("/v1/s/events?wait=true", rows).json["accepted"] == 2000
+        done = bill(service)
+        assert done.returncode == 0, done.stderr
+        lines = {line[:24].strip(): line[24:].split() for line in done.stdout.splitlines()}
+        assert int(lines["items"][0]) == int(lines["voters (buckets)"][0]) == int(lines["sums"][0]) == 200
+        assert int(lines["histories of visitors"][0]) == 1000
+        assert "other" not in lines or int(lines["other"][0]) == 1  # engaged:meta
+        named = sum(int(row[1]) for name, row in lines.items() if name not in ("kind", "all keys", "Redis, used_memory"))
+        assert named == int(lines["all keys"][1]) < int(lines["Redis, used_memory"][0])
+    finally:
+        service.stop()
+
+
+def test_without_a_service_it_says_so(tmp_path):
+    done = subprocess.run([os.path.join(ROOT, BUILD, "engaged"), "memory", "--redis", f"redis://127.0.0.1:{free_port()}",
+                           "--secret", "11" * 32, "--hash-key", "22" * 32],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 1 and "engaged: memory:" in done.stderr
+
+
+def test_a_vote_on_a_hot_item_takes_twenty_bytes_also_when_all_come_at_once():
+    service = Service()
+    try:
+        for begin in range(0, 40000, 10000):
+            rows = [{"type": "vote", "item": f"i{n % 2}", "visitor": f"v{n}"} for n in range(begin, begin + 10000)]
+            assert service.lines("/v1/s/events", rows).json["accepted"] == 10000
+        lines = [line for line in bill(service).stdout.splitlines() if line.startswith("voters")]
+        assert int(lines[0][24:].split()[1]) / 40000 <= 20
+    finally:
+        service.stop()
