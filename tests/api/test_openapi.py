@@ -210,6 +210,8 @@ def refusals(path, operation):
     for parameter in operation["parameters"]:
         if parameter["schema"].get("type") == "integer":
             yield parameter["name"], 400, dict(key, address=target(path, operation, **{parameter["name"]: 101}))
+        if parameter["in"] == "query" and parameter.get("required"):
+            yield parameter["name"], 400, dict(key, address=target(path, operation, **{parameter["name"]: []}))
     if "{ranking}" in path:
         yield "ranking", 404, dict(key, address=target(path, operation, ranking="none"))
     if security:
