@@ -27,16 +27,39 @@ PLANTED = [
 ]
 
 
-@pytest.mark.parametrize("rule,path,text", PLANTED, ids=[f"{p[0]}-{p[1]}" for p in PLANTED])
-def test_a_planted_violation_is_found(tmp_path, rule, path, text):
+# Put in place of another text: what a line at the end cannot show.
+CHANGED = [
+    ("contract", "src/web/openapi.json", '"/healthz": {', '"/planted": {', "GET /healthz is missing"),
+    ("contract", "src/web/openapi.json", '"/healthz": {', '"/planted": {', "GET /planted is no route"),
+    ("contract", "src/web/openapi.json", '"bad_limit",', "", "bad_limit"),
+    ("contract", "src/web/openapi.json", '"bad_limit",', '"bad_limit", "planted",', "planted"),
+]
+
+
+def faults_of(tmp_path, path, change):
+    """What make check says of a copy of the tree in which one file is changed."""
     tree = tmp_path / "tree"
     for folder in ("src", "lua", "deploy"):
         shutil.copytree(os.path.join(ROOT, folder), tree / folder)
     for name in ("README.md", ".clang-format"):
         shutil.copy(os.path.join(ROOT, name), tree / name)
-    with open(tree / path, "a", encoding="utf-8") as file:
-        file.write(text)
+    before = (tree / path).read_text(encoding="utf-8") if (tree / path).exists() else ""
+    after = change(before)
+    assert after != before
+    (tree / path).write_text(after, encoding="utf-8")
     done = subprocess.run([sys.executable, os.path.join(ROOT, "tests/check/check.py"), str(tree)],
                           stdout=subprocess.PIPE, text=True)
     assert done.returncode == 1
-    assert any(line.startswith(rule + ":") for line in done.stdout.splitlines()), done.stdout
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("rule,path,text", PLANTED, ids=[f"{p[0]}-{p[1]}" for p in PLANTED])
+def test_a_planted_violation_is_found(tmp_path, rule, path, text):
+    faults = faults_of(tmp_path, path, lambda before: before + text)
+    assert any(line.startswith(rule + ":") for line in faults), faults
+
+
+@pytest.mark.parametrize("rule,path,old,new,fault", CHANGED, ids=[f"{c[0]}-{c[4]}" for c in CHANGED])
+def test_a_change_that_is_one_is_found(tmp_path, rule, path, old, new, fault):
+    faults = faults_of(tmp_path, path, lambda before: before.replace(old, new, 1))
+    assert any(line.startswith(rule + ":") and fault in line for line in faults), faults
