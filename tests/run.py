@@ -30,7 +30,7 @@ def run_unit_tests(build):
         if done.returncode:
             print(done.stdout)
         passed, failed = passed + sum(counts), failed + bad
-    print(f"  unit ({build}): {passed} passed, {failed} failed")
+    print(f"  unit ({build}): {passed} passed, {failed} failed", flush=True)
     return passed, failed
 
 
@@ -54,7 +54,7 @@ def run_outside_tests(build):
             bad = 1
         if bad:
             print(done.stdout[-12000:])
-        print(f"  {folder} ({build}): {tail}")
+        print(f"  {folder} ({build}): {tail}", flush=True)
         passed, failed = passed + good, failed + bad
     return passed, failed
 

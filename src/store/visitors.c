@@ -8,9 +8,10 @@
 
 // ---- Own votes
 
-// The vote is read before the number of buckets: they only grow while an item lives, so a number that is what was
-// guessed proves that the bucket was the right one.
-enum { COMMANDS_PER_VOTE = 2, VOTE_BUCKETS = 0, VOTE_BASE, VOTE_COUNTS, VOTE_TRIES = 3 };
+// The vote is read before the number of buckets. A voter's bucket never changes back while an item lives, so one that
+// is the same for what was guessed and for what is there proves that the right bucket was read. It changes at most once
+// when the buckets double: tries beyond that are as many as doublings.
+enum { COMMANDS_PER_VOTE = 2, VOTE_BUCKETS = 0, VOTE_BASE, VOTE_COUNTS, VOTE_TRIES = 32 };
 
 struct votes_state {
     struct read_state read;
@@ -26,7 +27,6 @@ static void ask_votes(struct votes_state *state, struct gather *gather) {
     struct store *store = state->read.store;
     for (size_t i = 0; i < state->count; i++) {
         struct key key;
-        state->guessed[i] = levels_get(store->levels, state->items[i]);
         key_voters(&key, state->items[i], voters_bucket(state->visitor, state->guessed[i]));
         begin_command(store, "HGET");
         add_key(store, &key);
@@ -50,14 +50,16 @@ static uint32_t buckets_of(const struct gathered *hash) {
     return buckets > 1 ? (uint32_t)buckets : 1;
 }
 
+// What was guessed wrong is put right for the next try.
 static bool guessed_wrong(struct votes_state *state, const struct gather *gather) {
     bool wrong = false;
     for (size_t i = 0; i < state->count; i++) {
-        uint32_t buckets = buckets_of(&gather->at[i * COMMANDS_PER_VOTE + 1]);
-        if (buckets != state->guessed[i]) {
-            levels_set(state->read.store->levels, state->items[i], buckets);
-            wrong = wrong || levels_get(state->read.store->levels, state->items[i]) == buckets;
-        }
+        uint32_t buckets = buckets_of(&gather->at[i * COMMANDS_PER_VOTE + 1]), guessed = state->guessed[i];
+        if (buckets == guessed)
+            continue;
+        levels_set(state->read.store->levels, state->items[i], buckets);
+        state->guessed[i] = buckets;
+        wrong = wrong || voters_bucket(state->visitor, guessed) != voters_bucket(state->visitor, buckets);
     }
     return wrong;
 }
@@ -92,8 +94,9 @@ static void end_votes(struct gather *gather, enum outcome outcome) {
 static void on_votes(struct gather *gather) {
     struct votes_state *state = gather->context;
     enum outcome outcome = read_outcome(gather);
-    if (outcome == OK && guessed_wrong(state, gather) && ++state->tries < VOTE_TRIES) {
-        struct gather *again = gather_new(gather->count, on_votes, state);
+    if (outcome == OK && guessed_wrong(state, gather)) {
+        bool may_try = ++state->tries < VOTE_TRIES;
+        struct gather *again = may_try ? gather_new(gather->count, on_votes, state) : NULL;
         if (again) {
             gather_free(gather);
             ask_votes(state, again);
@@ -118,6 +121,8 @@ void store_read_votes(struct store *store, struct read_call *call, ref_t visitor
     state->items = malloc(count * sizeof *items);
     state->guessed = malloc(count * sizeof *state->guessed);
     memcpy(state->items, items, count * sizeof *items);
+    for (size_t i = 0; i < count; i++)
+        state->guessed[i] = levels_get(store->levels, items[i]);
     ask_votes(state, gather);
 }
 
