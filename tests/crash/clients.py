@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""Clients that vote, move, undo, view, publish and read, and record every call with its answer and its times."""
+import http.client
+import itertools
+import json
+import random
+import threading
+import time
+import urllib.parse
+from datetime import datetime
+
+from history import OK, REFUSED, UNKNOWN, Call, now
+from service import KINDS, SECRET_KEY
+
+SITE = "crash.example"
+ITEMS = [f"item/{number}" for number in range(12)]
+ITEM_WEIGHTS = [1 / (rank + 1) for rank in range(len(ITEMS))]
+SEEDED_ITEMS, SEEDED = ITEMS[:3], 400  # voters: enough for several buckets, so that levels are guessed wrong
+POOL = 60  # visitors of a client that are at work
+PAUSE_S = 0.04  # between two calls of a client, on average
+PATIENCE_S, IMPATIENCE_S = 12.0, 0.25
+# Of a hundred calls.
+WORK = {"vote": 46, "unvote": 14, "view": 22, "me": 7, "item": 6, "top": 4, "card": 1}
+STATUSES = {"vote": 200, "unvote": 200, "view": 202, "me": 200, "item": 200, "top": 200, "card": 200, "seed": 200}
+WRITES = ("vote", "unvote", "view")
+
+
+def item_path(item, rest=""):
+    return f"/v1/{SITE}/items/{urllib.parse.quote(item, safe='')}{rest}"
+
+
+def me_path(items):
+    return f"/v1/{SITE}/me?" + urllib.parse.urlencode([("id", item) for item in items])
+
+
+def top_path():
+    return f"/v1/{SITE}/rankings/top?limit=100"
+
+
+def card(item, number):
+    return {"title": f"{item}, edition {number}", "categories": [f"c{number % 4}"]}
+
+
+# What each kind of call asks: method, path, body.
+REQUESTS = {
+    "vote": lambda call: ("POST", item_path(call.item, "/votes"), {"kind": call.want}),
+    "unvote": lambda call: ("DELETE", item_path(call.item, "/votes"), None),
+    "view": lambda call: ("POST", item_path(call.item, "/views"), {}),
+    "me": lambda call: ("GET", me_path(ITEMS), None),
+    "item": lambda call: ("GET", item_path(call.item), None),
+    "top": lambda call: ("GET", top_path(), None),
+    "card": lambda call: ("PUT", item_path(call.item), card(call.item, call.want)),
+}
+# What is kept of each answer.
+ANSWERS = {
+    "vote": lambda answer: (answer["votes"], answer["vote"]),
+    "unvote": lambda answer: (answer["votes"], answer["vote"]),
+    "view": lambda answer: answer["counted"],
+    "me": lambda answer: (answer["votes"], answer["counts"]),
+    "item": lambda answer: (answer["votes"], answer["views"]),
+    "top": lambda answer: {row["item"]: (row["votes"], row["views"], row["score"]) for row in answer["items"]},
+    "card": lambda answer: (answer["votes"], answer["views"]),
+}
+
+
+class Caller:
+    """One connection. Every call is recorded, whatever becomes of it."""
+
+    def __init__(self, port, number, calls):
+        self.port, self.number, self.calls = port, number, calls
+        self.connection = None
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+    def do(self, what, visitor=None, item=None, want=None, patience=PATIENCE_S):
+        call = Call(self.number, what, visitor, item, want, patience)
+        method, path, body = REQUESTS[what](call)
+        self.send(call, method, path, json.dumps(body) if body is not None else None)
+        return call
+
+    def send(self, call, method, path, body, kind="application/json"):
+        call.begin = now()
+        try:
+            self.connect(call)
+            self.ask(call, method, path, body, kind)
+        except (OSError, http.client.HTTPException) as error:
+            call.answer = type(error).__name__
+            self.close()
+        call.end = now()
+        self.calls.append(call)
+
+    def connect(self, call):
+        if self.connection:
+            self.connection.sock.settimeout(call.patience)
+            return
+        call.outcome = REFUSED  # until there is a connection
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=call.patience)
+        connection.connect()
+        self.connection, call.outcome = connection, UNKNOWN
+
+    def ask(self, call, method, path, body, kind):
+        headers = {"Authorization": f"Bearer {SECRET_KEY}"}
+        if body is not None:
+            headers["Content-Type"] = kind
+        if call.visitor:
+            headers["Engaged-Visitor"] = call.visitor
+        self.connection.request(method, path, body, headers)
+        response = self.connection.getresponse()
+        text = response.read()
+        if response.will_close:
+            self.close()
+        self.note(call, response, text)
+
+    @staticmethod
+    def note(call, response, text):
+        call.status = response.status
+        checked = response.getheader("Engaged-Checked-At")
+        if checked:
+            call.checked = datetime.fromisoformat(checked.replace("Z", "+00:00")).timestamp()
+        if response.status == STATUSES[call.what]:
+            call.outcome = OK
+            call.answer = ANSWERS[call.what](json.loads(text)) if call.what in ANSWERS else text.decode()
+        else:
+            call.answer = text.decode(errors="replace")[:300]
+
+
+class Client(threading.Thread):
+    """Its visitors are its own: what each has done last is known here alone."""
+
+    def __init__(self, port, number, seed, over):
+        super().__init__(daemon=True)
+        self.number, self.over = number, over
+        self.dice = random.Random(f"{seed} {number}")
+        self.calls = []
+        self.caller = Caller(port, number, self.calls)
+        self.names = itertools.count()
+        self.visitors = []
+        self.tastes = {}
+        self.acknowledged = 0.0  # the begin of the last write that was
+        self.broken = None
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                self.step()
+                self.over.wait(self.dice.expovariate(1 / PAUSE_S))
+        except Exception as error:  # told by the run, in its own thread
+            self.broken = f"client {self.number}: {error!r}"
+            raise
+        finally:
+            self.caller.close()
+
+    def visitor(self):
+        """Mostly one that has voted before; new ones push the oldest out."""
+        if len(self.visitors) < 5 or self.dice.random() < 0.15:
+            self.visitors.append(f"c{self.number}-v{next(self.names)}")
+            del self.visitors[:-POOL]
+        return self.dice.choice(self.visitors)
+
+    def item(self, visitor):
+        """Each visitor comes back to few items, so that votes are moved and undone."""
+        if visitor not in self.tastes:
+            self.tastes[visitor] = self.dice.choices(ITEMS, ITEM_WEIGHTS, k=3)
+        return self.dice.choice(self.tastes[visitor])
+
+    def step(self):
+        what = self.dice.choices(list(WORK), list(WORK.values()))[0]
+        visitor = self.visitor()
+        item = self.item(visitor)
+        want = self.dice.choice(KINDS) if what == "vote" else self.dice.randrange(1000) if what == "card" else None
+        patience = IMPATIENCE_S if self.dice.random() < 0.03 else PATIENCE_S
+        self.write_or_read(what, visitor, item, want, patience)
+
+    def write_or_read(self, what, visitor, item, want, patience):
+        call = self.caller.do(what, visitor, item, want, patience)
+        # One in five unanswered writes is given up; the others are repeated, for a while.
+        tries = 0 if what not in WRITES or self.dice.random() < 0.2 else 40
+        while call.outcome != OK and tries and not self.over.is_set():
+            tries -= 1
+            time.sleep(self.dice.uniform(0.02, 0.15))
+            call = self.caller.do(what, visitor, item, want)
+        if what in WRITES and call.outcome == OK:
+            self.acknowledged = call.begin
+
+
+def seed_votes(caller, seed):
+    """Before the faults: votes by bulk, and the calls as the history knows them. They are repeated until they are in."""
+    dice = random.Random(f"{seed} seeds")
+    votes = [(f"s-{number}", item, dice.choice(KINDS)) for item in SEEDED_ITEMS for number in range(SEEDED)]
+    rows = [{"type": "vote", "item": item, "visitor": visitor, "kind": kind} for visitor, item, kind in votes]
+    body = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    for _ in range(100):
+        bulk = Call("-", "seed", patience=PATIENCE_S)
+        caller.send(bulk, "POST", f"/v1/{SITE}/events?wait=true", body, "application/x-ndjson")
+        if bulk.outcome == OK and not json.loads(bulk.answer)["rejected"]:
+            break
+        time.sleep(0.1)
+    for visitor, item, kind in votes:
+        call = Call("-", "vote", visitor, item, kind)
+        call.begin, call.end, call.outcome = bulk.begin, bulk.end, OK
+        caller.calls.append(call)

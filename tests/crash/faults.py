@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""The faults, one line each, and the nemesis that draws them from a seeded deck.
+
+A fault begins, holds for some time, and is healed. Its time to recover runs from the instant at which all processes are
+there again and Redis answers as a master.
+"""
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+import redis
+
+from history import now
+from service import wait_until
+
+WHOLE_S = 15  # a supervisor waits up to 5 s before it starts again what died often
+HEAL_S = 10
+RECOVER_S = 5.0  # FAULTS: within 5 s of Redis's return
+
+
+def shoot(role, number):
+    """A signal to one process of the role; False when there is none."""
+    def do(service, dice):
+        pids = service.pids(role)
+        if not pids:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(dice.choice(pids), number)
+        return True
+    return do
+
+
+def thaw(role):
+    def do(service, _):
+        for pid in service.pids(role):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    return do
+
+
+def ask(*command):
+    """One command to Redis; False when it does not take it."""
+    def do(service, _):
+        try:
+            service.redis().execute_command(*command)
+        except redis.RedisError:
+            return False
+        return True
+    return do
+
+
+def undo(*command):
+    """The same, until Redis takes it: another fault may hold it down."""
+    def do(service, dice):
+        wait_until(lambda: ask(*command)(service, dice), HEAL_S)
+    return do
+
+
+def end_supervisor(service, dice):
+    """Gone for a moment, and started again on the same folder."""
+    service.process.wait(40)
+    time.sleep(dice.uniform(0, 0.5))
+    service.start()
+
+
+def kill_everything(service, _):
+    pids = [*service.pids("redis"), service.process.pid]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def start_busy_script(service, dice):
+    """A loop of one to six seconds. Mostly it becomes known as busy early, so that others see BUSY, and it may be killed."""
+    seconds = dice.uniform(1, 6)
+    loop = f"local till = os.clock() + {seconds:.2f} while os.clock() < till do end"
+
+    def run():
+        with contextlib.suppress(redis.RedisError):
+            service.redis(20).eval(loop, 0)
+
+    if dice.random() < 0.7:
+        ask("CONFIG", "SET", "busy-reply-threshold", "300")(service, dice)
+    threading.Thread(target=run, daemon=True).start()
+
+
+def nothing(*_):
+    return None
+
+
+@dataclass
+class Fault:
+    name: str
+    begin: Callable
+    end: Callable = nothing
+    hold: tuple = (0.0, 0.0)  # seconds
+
+
+FAULTS = [
+    Fault("kill-worker", shoot("worker", signal.SIGKILL)),
+    Fault("kill-projector", shoot("projector", signal.SIGKILL)),
+    Fault("kill-supervisor", shoot("supervisor", signal.SIGKILL), end_supervisor),
+    Fault("kill-redis", shoot("redis", signal.SIGKILL)),
+    Fault("kill-everything", kill_everything, end_supervisor),
+    Fault("freeze-worker", shoot("worker", signal.SIGSTOP), thaw("worker"), (0.2, 4)),
+    Fault("freeze-projector", shoot("projector", signal.SIGSTOP), thaw("projector"), (0.2, 4)),
+    Fault("freeze-supervisor", shoot("supervisor", signal.SIGSTOP), thaw("supervisor"), (0.2, 4)),
+    Fault("freeze-redis", shoot("redis", signal.SIGSTOP), thaw("redis"), (0.2, 4)),
+    Fault("terminate", shoot("supervisor", signal.SIGTERM), end_supervisor),
+    Fault("reload", shoot("supervisor", signal.SIGHUP)),
+    Fault("drop-links", ask("CLIENT", "KILL", "TYPE", "normal")),
+    Fault("flush-scripts", ask("SCRIPT", "FLUSH")),
+    Fault("rewrite-log", ask("BGREWRITEAOF")),
+    Fault("out-of-memory", ask("CONFIG", "SET", "maxmemory", "1"), undo("CONFIG", "SET", "maxmemory", "0"), (0.2, 3)),
+    # The master is a closed port: nothing is ever copied from it, so the data stays.
+    Fault("read-only", ask("REPLICAOF", "127.0.0.1", "1"), undo("REPLICAOF", "NO", "ONE"), (0.2, 3)),
+    Fault("pause-writes", ask("CLIENT", "PAUSE", "60000", "WRITE"), undo("CLIENT", "UNPAUSE"), (0.2, 3)),
+    Fault("busy-script", start_busy_script, ask("SCRIPT", "KILL"), (0.5, 3)),
+]
+BY_NAME = {fault.name: fault for fault in FAULTS}
+# What may strike while another fault holds.
+SUDDEN = ("kill-worker", "kill-projector", "kill-redis", "drop-links", "flush-scripts")
+
+
+def chosen(text):
+    """The faults of "all" or "freeze-redis,kill-worker", or of a part of their names: "freeze"."""
+    wanted = [] if text == "none" else text.split(",")
+    found = [fault for fault in FAULTS if "all" in wanted or fault.name in wanted
+             or any(fault.name.startswith(f"{part}-") for part in wanted)]
+    unknown = [part for part in wanted if part != "all" and not any(
+        fault.name == part or fault.name.startswith(f"{part}-") for fault in FAULTS)]
+    if unknown:
+        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join(BY_NAME)}")
+    return found
+
+
+@dataclass
+class Strike:
+    """One fault as it happened."""
+
+    name: str
+    begin: float
+    healed: float = 0.0  # all was whole again
+    recovered: float = 0.0  # every client has had a write of after that acknowledged; 0: not within its time
+    skipped: bool = False
+    freezes: bool = False  # a process of ours: what it holds waits as long
+
+
+class Nemesis:
+    def __init__(self, service, clients, faults, seed):
+        self.service, self.clients, self.faults = service, clients, faults
+        self.dice = random.Random(f"{seed} nemesis")
+        self.deck, self.strikes, self.complaints = [], [], []
+
+    def draw(self):
+        if not self.deck:
+            self.deck = list(self.faults)
+            self.dice.shuffle(self.deck)
+        return self.deck.pop()
+
+    def torment(self, until):
+        while self.faults and now() < until:
+            time.sleep(self.dice.uniform(0.1, 0.8))
+            self.strike(self.draw(), until)
+
+    def strike(self, fault, until):
+        strike = Strike(fault.name, now(), freezes=fault.name in ("freeze-worker", "freeze-supervisor"))
+        self.strikes.append(strike)
+        strike.skipped = fault.begin(self.service, self.dice) is False
+        self.hold(fault, until)
+        fault.end(self.service, self.dice)
+        if not self.service.wait_whole(WHOLE_S):
+            self.complaints.append(f"{fault.name} at {strike.begin:.3f}: not whole again after {WHOLE_S} s")
+        strike.healed = now()
+        wait_until(lambda: self.all_served_since(strike.healed), 2 * RECOVER_S)
+        # The clients tell when; what came later than twice the limit is not waited for.
+        strike.recovered = now() if self.all_served_since(strike.healed) else 0.0
+
+    def hold(self, fault, until):
+        """Sometimes another fault strikes meanwhile."""
+        low, high = fault.hold
+        seconds = self.dice.uniform(low, high if until - now() > 30 else (low + high) / 2)
+        second = BY_NAME[self.dice.choice(SUDDEN)]
+        if seconds > 0 and second in self.faults and self.dice.random() < 0.25:
+            time.sleep(seconds / 2)
+            self.strikes.append(Strike(f"{second.name} (during)", now(), now(), now()))
+            self.strikes[-1].skipped = second.begin(self.service, self.dice) is False
+            seconds /= 2
+        time.sleep(seconds)
+
+    def all_served_since(self, instant):
+        return all(client.acknowledged > instant or not client.is_alive() for client in self.clients)

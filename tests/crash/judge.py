@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""What must hold of a history: during the run by bounds, after it exactly. Each rule is a function that yields
+violations, each a pair (item or None, text)."""
+import bisect
+import json
+from collections import defaultdict
+
+from clients import ITEMS, WRITES
+from faults import RECOVER_S
+from history import OK, REFUSED, Bounds, vote_states
+from service import KINDS, REDIS_TIMEOUT_S
+
+CLOCK_S = 0.05  # between the service's clock and ours
+UNREAD_S, FRESH_S = 10.0, 1.0  # a body that was read within ten seconds may go out as it is (DESIGN)
+VIEW_WEIGHT = 0.1  # of a view among votes in `top`
+# 503 stands for an unknown end; nothing else is to come out of a fault.
+EXPECTED = {503}
+
+
+class History:
+    """All calls of a run, sorted out."""
+
+    def __init__(self, calls, strikes, margin):
+        self.calls = sorted(calls, key=lambda call: call.begin)
+        self.strikes, self.margin = strikes, margin
+        self.votes, self.views = defaultdict(list), defaultdict(list)
+        for call in self.calls:
+            if call.what in ("vote", "unvote"):
+                self.votes[call.visitor, call.item].append(call)
+            elif call.what == "view":
+                self.views[call.visitor, call.item].append(call)
+        self.states = {pair: vote_states(calls) for pair, calls in self.votes.items()}
+        self.bounds = {(item, kind): Bounds() for item in ITEMS for kind in KINDS}
+        for (_, item), states in self.states.items():
+            for kind in KINDS:
+                self.bounds[item, kind].add(states, kind)
+        for bounds in self.bounds.values():
+            bounds.sort()
+
+    def of_item(self, item):
+        return [call for call in self.calls if call.item == item or call.what in ("me", "top")]
+
+
+# ---- Answers
+
+
+def check_statuses(history):
+    for call in history.calls:
+        if call.outcome != OK and call.status is not None and call.status not in EXPECTED:
+            yield call.item, f"{call.what} is answered by {call.status}: {call.answer}"
+
+
+def frozen(history, begin, end):
+    """How long, in this window, a process of ours stood still."""
+    return sum(max(0.0, min(end, strike.healed) - max(begin, strike.begin))
+               for strike in history.strikes if strike.freezes)
+
+
+def check_deadlines(history):
+    limit = REDIS_TIMEOUT_S + history.margin
+    for call in history.calls:
+        took = call.end - call.begin
+        if call.what in WRITES + ("me", "item", "top") and took > limit:
+            took -= frozen(history, call.begin, call.end)
+            if took > limit:
+                yield call.item, f"{call.what} is answered after {took:.2f} s ({call.outcome}, {call.answer})"
+
+
+def check_answers(history):
+    """A vote's answer names the vote, a view's tells the first from its repeats."""
+    for pair, calls in history.votes.items():
+        for call in calls:
+            if call.outcome == OK and call.answer and call.answer[1] != call.want and clean(calls, call):
+                yield pair[1], f"{call.what} of {call.want} by {pair[0]} is answered with {call.answer[1]}"
+    for pair, calls in history.views.items():
+        counted = [call for call in calls if call.outcome == OK and call.answer is True]
+        if len(counted) > 1:
+            yield pair[1], f"the view of {pair[0]} is counted {len(counted)} times"
+        if calls[0].outcome == OK and calls[0].answer is False:
+            yield pair[1], f"the first view of {pair[0]} is called a repeat"
+
+
+def clean(calls, call):
+    return all(other.outcome != "unknown" for other in calls if other.begin < call.begin)
+
+
+# ---- Counts during the run
+
+
+def count_claims(history):
+    """(call, item, {kind: count}, begin of the window in which they were right)."""
+    for call in history.calls:
+        if call.outcome != OK or not call.answer:
+            continue
+        if call.what in ("vote", "unvote"):
+            yield call, call.item, call.answer[0], call.begin
+        elif call.what == "card":
+            yield call, call.item, call.answer[0], call.begin
+        elif call.what == "me":
+            for item, votes in call.answer[1].items():
+                yield call, item, votes, call.begin
+        elif call.what == "item":
+            yield call, call.item, call.answer[0], min(call.begin, call.checked - CLOCK_S)
+        elif call.what == "top":
+            for item, row in call.answer.items():
+                yield call, item, row[0], min(call.begin, call.checked - CLOCK_S)
+
+
+def check_bounds(history):
+    for call, item, votes, begin in count_claims(history):
+        for kind, count in votes.items():
+            bounds = history.bounds[item, kind]
+            least, most = bounds.least(begin, call.end), bounds.most(begin, call.end)
+            if not least <= count <= most:
+                yield item, (f"{call.what} at {call.begin:.3f} shows {count} {kind}, "
+                             f"which must be {least} to {most} ({call.end - begin:.3f} s)")
+
+
+def check_views_seen(history):
+    """A projection shows no view before it was made."""
+    first = defaultdict(list)  # sorted, as the calls are
+    seen = set()
+    for call in history.calls:
+        if call.what == "view" and call.outcome != REFUSED and (call.visitor, call.item) not in seen:
+            seen.add((call.visitor, call.item))
+            first[call.item].append(call.begin)
+    for call in history.calls:
+        rows = {call.item: call.answer} if call.what == "item" else call.answer if call.what == "top" else {}
+        for item, row in (rows.items() if call.outcome == OK else ()):
+            most = bisect.bisect_right(first[item], call.end)
+            if row[1] > most:
+                yield item, f"{call.what} at {call.begin:.3f} shows {row[1]} views, of at most {most}"
+
+
+def check_own_votes(history):
+    for call in history.calls:
+        if call.what != "me" or call.outcome != OK:
+            continue
+        for item in ITEMS:
+            kind, states = call.answer[0].get(item), history.states.get((call.visitor, item), [(0.0, {None})])
+            if not any(kind in state for state in within(states, call.begin, call.end)):
+                yield item, f"{call.visitor}'s own vote at {call.begin:.3f} is {kind}: that cannot be"
+
+
+def within(states, begin, end):
+    for (when, state), following in zip(states, [*states[1:], (float("inf"), None)]):
+        if when <= end and following[0] >= begin:
+            yield state
+
+
+# ---- Freshness and recovery
+
+
+def staleness(history):
+    return [(call.end - call.checked, call) for call in history.calls
+            if call.outcome == OK and call.checked is not None]
+
+
+def calm(history, begin, end):
+    return all(strike.healed < begin or strike.begin > end for strike in history.strikes)
+
+
+def check_staleness(history):
+    """In calm times; while Redis is away a body goes on, and says how old it is."""
+    most = UNREAD_S + FRESH_S + REDIS_TIMEOUT_S + history.margin
+    for age, call in staleness(history):
+        if age > most and calm(history, call.end - most, call.end):
+            yield call.item, f"{call.what} at {call.begin:.3f} shows the state of {age:.1f} s before"
+
+
+def check_recovery(history):
+    for strike in history.strikes:
+        if not strike.recovered:
+            yield None, f"{strike.name} at {strike.begin:.3f}: a client is not served within {2 * RECOVER_S:g} s"
+        elif strike.recovered - strike.healed > RECOVER_S + history.margin:
+            yield None, f"{strike.name} at {strike.begin:.3f}: {strike.recovered - strike.healed:.1f} s to recover"
+
+
+DURING = [check_statuses, check_deadlines, check_answers, check_bounds, check_views_seen, check_own_votes,
+          check_staleness, check_recovery]
+
+
+# ---- After the run
+
+
+def views_expected(history):
+    """One for every visitor and item of which a view was sent: the run asked again where no answer had come."""
+    counts = dict.fromkeys(ITEMS, 0)
+    for (_, item), calls in history.views.items():
+        counts[item] += any(call.outcome != REFUSED for call in calls)
+    return counts
+
+
+def check_final_votes(history, final):
+    """Each own vote is possible by its history, and together they are the count, in every place that shows it."""
+    sums = {item: dict.fromkeys(KINDS, 0) for item in ITEMS}
+    for (visitor, item), states in history.states.items():
+        kind = final.own[visitor].get(item)
+        if kind not in states[-1][1]:
+            yield item, f"{visitor}'s vote is {kind} at the end, possible is {wording(states[-1][1])}"
+        if kind:
+            sums[item][kind] += 1
+    for item in ITEMS:
+        for place, counts in (("me", final.counts), ("item", final.items), ("top", final.top)):
+            shown = counts[item][0] if place != "me" else counts[item]
+            if shown != sums[item]:
+                yield item, f"{place} shows {json.dumps(shown)}, the voters' own votes are {json.dumps(sums[item])}"
+
+
+def wording(state):
+    return " or ".join(sorted(str(kind) for kind in state))
+
+
+def check_final_projection(history, final):
+    views = views_expected(history)
+    for item in ITEMS:
+        votes, seen = final.items[item]
+        if seen != views[item] or final.top[item][1] != seen:
+            yield item, f"{seen} views at the end ({final.top[item][1]} in top), {views[item]} were made"
+        score = sum(final.counts[item].values()) + VIEW_WEIGHT * views[item]
+        if abs(final.top[item][2] - score) > 1e-6:
+            yield item, f"top gives {final.top[item][2]} at the end, votes and views make {score:.1f}"
+
+
+AFTER = [check_final_votes, check_final_projection]

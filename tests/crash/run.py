@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The crash checker: clients vote and view, a nemesis kills and freezes, and the history must make sense.
+
+    run.py --seconds 600 --faults all|freeze|kill-redis,reload --seed N
+
+Ends with a page, and with 1 when a rule was broken; then the log and the history of the first item that went wrong are
+kept in --keep. The same seed draws the same faults and calls, though not the same instants.
+"""
+import argparse
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from clients import ITEMS, Caller, Client, seed_votes  # noqa: E402
+from faults import Nemesis, chosen  # noqa: E402
+from history import OK, REFUSED, now  # noqa: E402
+from judge import AFTER, DURING, History  # noqa: E402
+from report import page, save_item  # noqa: E402
+from service import KINDS, ROOT, CrashService, wait_until  # noqa: E402
+
+CALM_S = 1.0  # after the last fault: what a frozen process still held has come out by then
+SETTLE_S = 20.0
+READERS = 4
+NO_ROW = (dict.fromkeys(KINDS, 0), 0, 0.0)
+
+
+@dataclass
+class Final:
+    """What is shown when all is over."""
+
+    own: dict = field(default_factory=dict)  # visitor → item → kind
+    counts: dict = field(default_factory=dict)
+    items: dict = field(default_factory=dict)
+    top: dict = field(default_factory=dict)
+
+
+@dataclass
+class Outcome:
+    violations: list
+    settled: float = 0.0
+
+
+def until_answered(caller, *arguments, **options):
+    for _ in range(100):
+        call = caller.do(*arguments, **options)
+        if call.outcome == OK:
+            return call
+        time.sleep(0.1)
+    raise AssertionError(f"never answered when all is over: {arguments}")
+
+
+def share_out(work, port, calls, do):
+    """The same for many visitors, by some threads."""
+    def run(part):
+        caller = Caller(port, "end", calls)
+        for one in part:
+            do(caller, one)
+        caller.close()
+
+    threads = [threading.Thread(target=run, args=[work[number::READERS]], daemon=True) for number in range(READERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def settle_views(port, calls):
+    """A view whose every answer was lost is asked for again: after that it counts once, whatever had become of it."""
+    pairs = {}
+    for call in calls:
+        if call.what == "view" and call.outcome != REFUSED:
+            pairs[call.visitor, call.item] = pairs.get((call.visitor, call.item), False) or call.outcome == OK
+    lost = [pair for pair, known in pairs.items() if not known]
+    share_out(lost, port, calls, lambda caller, pair: until_answered(caller, "view", pair[0], pair[1]))
+
+
+def read_final(port, calls):
+    final = Final()
+    visitors = sorted({call.visitor for call in calls if call.what in ("vote", "unvote")})
+
+    def read(caller, visitor):
+        final.own[visitor] = until_answered(caller, "me", visitor).answer[0]
+
+    share_out(visitors, port, calls, read)
+    return final
+
+
+def read_shown(caller, final):
+    final.counts = until_answered(caller, "me", "nobody").answer[1]
+    final.items = {item: until_answered(caller, "item", item=item).answer for item in ITEMS}
+    top = until_answered(caller, "top").answer
+    final.top = {item: top.get(item, NO_ROW) for item in ITEMS}
+
+
+def judge_final(history, final):
+    return [violation for rule in AFTER for violation in rule(history, final)]
+
+
+def wait_for_final(port, calls, history):
+    """What is shown must become right, once all was quiet; until it is, it is asked again."""
+    final, caller, began = read_final(port, calls), Caller(port, "end", calls), now()
+    while True:
+        read_shown(caller, final)
+        violations = judge_final(history, final)
+        if not violations or now() - began > SETTLE_S:
+            caller.close()
+            return Outcome(violations, now() - began)
+        time.sleep(0.1)
+
+
+def run_clients(service, options):
+    """The calls and the strikes of the run; the service is whole, and quiet, at its end."""
+    over = threading.Event()
+    calls = []
+    caller = Caller(service.port, "-", calls)
+    seed_votes(caller, options.seed)
+    caller.close()
+    clients = [Client(service.port, number, options.seed, over) for number in range(options.clients)]
+    for client in clients:
+        client.start()
+    nemesis = Nemesis(service, clients, chosen(options.faults), options.seed)
+    end = now() + options.seconds
+    nemesis.torment(end)
+    time.sleep(max(0.0, end - now()))
+    over.set()
+    for client in clients:
+        client.join(60)
+        calls.extend(client.calls)
+    nemesis.complaints += [client.broken for client in clients if client.broken]
+    return calls, nemesis
+
+
+def check_run(service, options):
+    calls, nemesis = run_clients(service, options)
+    if not service.wait_whole(15) or not wait_until(service.is_ready, 10):
+        raise AssertionError("the service does not come back:\n" + service.log()[-3000:])
+    time.sleep(CALM_S)
+    settle_views(service.port, calls)
+    history = History(calls, nemesis.strikes, options.margin)
+    outcome = wait_for_final(service.port, list(calls), history)
+    outcome.violations += [violation for rule in DURING for violation in rule(history)]
+    outcome.violations += [(None, complaint) for complaint in nemesis.complaints]
+    return history, outcome
+
+
+def tell(service, history, outcome, options):
+    print("\n".join(page(history, outcome, options)), flush=True)
+    items = [item for item, _ in outcome.violations if item]
+    if items:
+        print("history of", items[0], "in", save_item(history, items[0], options.keep))
+    if outcome.violations:
+        os.makedirs(options.keep, exist_ok=True)
+        with open(os.path.join(options.keep, "service.log"), "w", encoding="utf-8") as file:
+            file.write(service.log())
+
+
+def run(options):
+    service = CrashService(options.program)
+    try:
+        service.start()
+        if not wait_until(service.is_ready, 20):
+            raise AssertionError("not ready:\n" + service.log())
+        history, outcome = check_run(service, options)
+        wrong = service.stop()
+        outcome.violations += [(None, text) for text in [wrong, *service.reports()] if text]
+        tell(service, history, outcome, options)
+        return 1 if outcome.violations else 0
+    finally:
+        service.kill_all()
+        service.remove()
+
+
+def read_options(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--faults", default="all")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--margin", type=float, default=1.5, help="seconds beyond a deadline, for a busy machine")
+    parser.add_argument("--program", default=os.path.join(ROOT, os.environ.get("BUILD", "build"), "engaged"))
+    parser.add_argument("--keep", default=os.path.join(ROOT, "tests", "artifacts", "crash"))
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(run(read_options()))
