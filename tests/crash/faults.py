@@ -5,6 +5,7 @@ A fault begins, holds for some time, and is healed. Its time to recover runs fro
 there again and Redis answers as a master.
 """
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ from service import wait_until
 
 WHOLE_S = 15  # a supervisor waits up to 5 s before it starts again what died often
 HEAL_S = 10
+STEPS = itertools.cycle(("position-before", "commit", "read", "position-after", "trim-before", "trim-after"))
 RECOVER_S = 5.0  # FAULTS: within 5 s of Redis's return
 
 
@@ -75,6 +77,18 @@ def kill_everything(service, _):
             os.kill(pid, signal.SIGKILL)
 
 
+def restart_with_failpoint(service, dice):
+    """From here on every projector kills itself at a named step of its batches (project/failpoint.h)."""
+    service.process.terminate()
+    service.process.wait(40)
+    service.start(ENGAGED_FAILPOINT=f"{next(STEPS)}:{dice.randint(2, 20)}")
+
+
+def restart(service, dice):
+    service.process.terminate()
+    end_supervisor(service, dice)
+
+
 def start_busy_script(service, dice):
     """A loop of one to six seconds. Mostly it becomes known as busy early, so that others see BUSY, and it may be killed."""
     seconds = dice.uniform(1, 6)
@@ -104,6 +118,7 @@ class Fault:
 FAULTS = [
     Fault("kill-worker", shoot("worker", signal.SIGKILL)),
     Fault("kill-projector", shoot("projector", signal.SIGKILL)),
+    Fault("kill-in-step", restart_with_failpoint, restart, (1, 3)),
     Fault("kill-supervisor", shoot("supervisor", signal.SIGKILL), end_supervisor),
     Fault("kill-redis", shoot("redis", signal.SIGKILL)),
     Fault("kill-everything", kill_everything, end_supervisor),
@@ -148,7 +163,7 @@ class Strike:
     healed: float = 0.0  # all was whole again
     recovered: float = 0.0  # every client has had a write of after that acknowledged; 0: not within its time
     skipped: bool = False
-    freezes: bool = False  # a process of ours: what it holds waits as long
+    freezes: bool = False  # a worker: what it holds waits as long
 
 
 class Nemesis:
@@ -169,7 +184,7 @@ class Nemesis:
             self.strike(self.draw(), until)
 
     def strike(self, fault, until):
-        strike = Strike(fault.name, now(), freezes=fault.name in ("freeze-worker", "freeze-supervisor"))
+        strike = Strike(fault.name, now(), freezes=fault.name == "freeze-worker")
         self.strikes.append(strike)
         strike.skipped = fault.begin(self.service, self.dice) is False
         self.hold(fault, until)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What must hold of a history: during the run by bounds, after it exactly. Each rule is a function that yields
-violations, each a pair (item or None, text)."""
+pairs (item or None, text): its violations."""
 import bisect
 import json
 from collections import defaultdict
@@ -51,7 +51,7 @@ def check_statuses(history):
 
 
 def frozen(history, begin, end):
-    """How long, in this window, a process of ours stood still."""
+    """How long, in this window, a worker stood still."""
     return sum(max(0.0, min(end, strike.healed) - max(begin, strike.begin))
                for strike in history.strikes if strike.freezes)
 
@@ -176,6 +176,11 @@ def check_recovery(history):
             yield None, f"{strike.name} at {strike.begin:.3f}: {strike.recovered - strike.healed:.1f} s to recover"
 
 
+def violations(rules, *arguments):
+    """(the rule's name, item or None, text)"""
+    return [(rule.__name__[len("check_"):], *found) for rule in rules for found in rule(*arguments)]
+
+
 DURING = [check_statuses, check_deadlines, check_answers, check_bounds, check_views_seen, check_own_votes,
           check_staleness, check_recovery]
 
@@ -214,7 +219,7 @@ def wording(state):
 def check_final_projection(history, final):
     views = views_expected(history)
     for item in ITEMS:
-        votes, seen = final.items[item]
+        seen = final.items[item][1]
         if seen != views[item] or final.top[item][1] != seen:
             yield item, f"{seen} views at the end ({final.top[item][1]} in top), {views[item]} were made"
         score = sum(final.counts[item].values()) + VIEW_WEIGHT * views[item]

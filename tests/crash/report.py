@@ -6,7 +6,7 @@ from collections import Counter
 from faults import FAULTS
 from judge import staleness
 
-MOST_SHOWN = 12
+MOST_SHOWN = 5  # of each rule
 
 
 def percentile(values, share):
@@ -20,7 +20,7 @@ def calls_table(history):
     for what in sorted({what for what, _ in counts}):
         numbers = "".join(f"{counts[what, outcome]:9}" for outcome in ("ok", "refused", "unknown"))
         yield f"{what:10}{numbers}"
-    took = [call.end - call.begin for call in history.calls if call.outcome == "ok"]
+    took = [call.end - call.begin for call in history.calls if call.outcome == "ok" and call.client != "-"]
     yield f"acknowledged calls took p50 {percentile(took, 0.5):.3f} s, p99 {percentile(took, 0.99):.3f} s, " \
           f"max {max(took, default=0):.3f} s"
 
@@ -48,8 +48,11 @@ def page(history, outcome, options):
           f"{outcome.settled:.2f} s after the last call; {len(history.states)} registers, " \
           f"{sum(len(states[-1][1]) > 1 for states in history.states.values())} of them left unknown and settled by reading"
     yield f"{len(outcome.violations)} violations"
-    for item, text in outcome.violations[:MOST_SHOWN]:
-        yield f"  {item or '-'}: {text}"
+    for rule in sorted({rule for rule, _, _ in outcome.violations}):
+        found = [(item, text) for name, item, text in outcome.violations if name == rule]
+        yield f"violated {rule} {len(found)} times:"
+        for item, text in found[:MOST_SHOWN]:
+            yield f"  {item or '-'}: {text}"
 
 
 def save_item(history, item, folder):

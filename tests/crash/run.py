@@ -19,12 +19,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from clients import ITEMS, Caller, Client, seed_votes  # noqa: E402
 from faults import Nemesis, chosen  # noqa: E402
 from history import OK, REFUSED, now  # noqa: E402
-from judge import AFTER, DURING, History  # noqa: E402
+from judge import AFTER, DURING, History, violations  # noqa: E402
 from report import page, save_item  # noqa: E402
 from service import KINDS, ROOT, CrashService, wait_until  # noqa: E402
 
 CALM_S = 1.0  # after the last fault: what a frozen process still held has come out by then
-SETTLE_S = 20.0
 READERS = 4
 NO_ROW = (dict.fromkeys(KINDS, 0), 0, 0.0)
 
@@ -97,19 +96,15 @@ def read_shown(caller, final):
     final.top = {item: top.get(item, NO_ROW) for item in ITEMS}
 
 
-def judge_final(history, final):
-    return [violation for rule in AFTER for violation in rule(history, final)]
-
-
-def wait_for_final(port, calls, history):
+def wait_for_final(port, calls, history, options):
     """What is shown must become right, once all was quiet; until it is, it is asked again."""
     final, caller, began = read_final(port, calls), Caller(port, "end", calls), now()
     while True:
         read_shown(caller, final)
-        violations = judge_final(history, final)
-        if not violations or now() - began > SETTLE_S:
+        wrong = violations(AFTER, history, final)
+        if not wrong or now() - began > options.settle:
             caller.close()
-            return Outcome(violations, now() - began)
+            return Outcome(wrong, now() - began)
         time.sleep(0.1)
 
 
@@ -142,15 +137,15 @@ def check_run(service, options):
     time.sleep(CALM_S)
     settle_views(service.port, calls)
     history = History(calls, nemesis.strikes, options.margin)
-    outcome = wait_for_final(service.port, list(calls), history)
-    outcome.violations += [violation for rule in DURING for violation in rule(history)]
-    outcome.violations += [(None, complaint) for complaint in nemesis.complaints]
+    outcome = wait_for_final(service.port, list(calls), history, options)
+    outcome.violations += violations(DURING, history)
+    outcome.violations += [("nemesis", None, complaint) for complaint in nemesis.complaints]
     return history, outcome
 
 
 def tell(service, history, outcome, options):
     print("\n".join(page(history, outcome, options)), flush=True)
-    items = [item for item, _ in outcome.violations if item]
+    items = [item for _, item, _ in outcome.violations if item]
     if items:
         print("history of", items[0], "in", save_item(history, items[0], options.keep))
     if outcome.violations:
@@ -167,7 +162,7 @@ def run(options):
             raise AssertionError("not ready:\n" + service.log())
         history, outcome = check_run(service, options)
         wrong = service.stop()
-        outcome.violations += [(None, text) for text in [wrong, *service.reports()] if text]
+        outcome.violations += [("end", None, text) for text in [wrong, *service.reports()] if text]
         tell(service, history, outcome, options)
         return 1 if outcome.violations else 0
     finally:
@@ -182,6 +177,7 @@ def read_options(arguments=None):
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--margin", type=float, default=1.5, help="seconds beyond a deadline, for a busy machine")
+    parser.add_argument("--settle", type=float, default=20.0, help="seconds until the final state must be right")
     parser.add_argument("--program", default=os.path.join(ROOT, os.environ.get("BUILD", "build"), "engaged"))
     parser.add_argument("--keep", default=os.path.join(ROOT, "tests", "artifacts", "crash"))
     return parser.parse_args(arguments)

@@ -46,6 +46,7 @@ class CrashService:
         self.directory = os.path.join(self.folder, "d")
         self.log_path = os.path.join(self.folder, "log")
         self.program, self.process = program, None
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGED_")}
         self.port, self.ops_port = free_port(), free_port()
         self.settings = {"redis": f"embedded:{self.directory}", "listen": f"127.0.0.1:{self.port}",
                          "ops_listen": f"127.0.0.1:{self.ops_port}", "workers": WORKERS, "secret_key": SECRET_KEY,
@@ -55,11 +56,12 @@ class CrashService:
 
     # ---- Life
 
-    def start(self):
+    def start(self, **environment):
         options = [part for name, value in self.settings.items()
                    for part in ("--" + name.replace("_", "-"), str(value))]
         with open(self.log_path, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([self.program, *options], stderr=log, stdout=log)
+            self.process = subprocess.Popen([self.program, *options], stderr=log, stdout=log,
+                                            env={**self.environment, **environment})
 
     def stop(self):
         """A clean end, as an operator would: None, or what is wrong with it."""

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""The crash checker finds nothing in the service, and finds each planted bug by the rules that are meant for it.
+
+A longer run: make crash SECONDS=600 FAULTS=all. SHORT_TESTS=1 leaves the planted bugs out.
+"""
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from planted import FOLDER, Planted, names  # noqa: E402
+
+SHORT = os.environ.get("SHORT_TESTS") == "1"
+RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run.py")
+
+
+def crash(*options):
+    done = subprocess.run([sys.executable, RUN, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(done.stdout)
+    return done
+
+
+def test_all_faults():
+    margin = ["--margin", "4"] if SHORT else []  # sanitizers are slow
+    done = crash("--seconds", "30", *margin)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(SHORT, reason="the same under sanitizers")
+@pytest.mark.parametrize("name", names())
+def test_planted_bug_is_found(name, tmp_path):
+    with Planted(name) as planted:
+        done = crash("--seconds", "8", "--faults", planted.faults, "--settle", "3", "--program", planted.program,
+                     "--keep", str(tmp_path))
+    violated = re.findall(r"^violated (\w+) \d+ times", done.stdout, re.M)
+    assert done.returncode == 1 and set(planted.expected) <= set(violated), done.stdout
+    assert list(tmp_path.glob("history-*.txt"))
+
+
+@pytest.mark.skipif(SHORT, reason="nothing of the program")
+def test_patch_that_does_not_apply_is_told(tmp_path):
+    path = tmp_path / "old.patch"
+    with open(os.path.join(FOLDER, "projected-twice.patch"), encoding="utf-8") as file:
+        path.write_text(file.read().replace("double accept_ms = 0;", "double accept = 0;"), encoding="utf-8")
+    planted = Planted("projected-twice")
+    planted.path = str(path)
+    with pytest.raises(AssertionError, match="FAILED"), planted:
+        pass
