@@ -16,7 +16,7 @@ LIBRARIES := libuv hiredis libsodium jansson inih zlib
 PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server libsodium-dev libjansson-dev libinih-dev \
 	uthash-dev zlib1g-dev python3 curl
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-redis python3-hypothesis clang-format \
-	nginx varnish wrk chromium chromium-driver python3-selenium python3-jsonschema
+	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema
 
 CC ?= gcc
 CFLAGS ?= -O2 -g
@@ -46,7 +46,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
-.PHONY: all help deps deps-test run test unit check fuzz fuzzers asan quality replay loadtest clean install programs
+.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest clean install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
@@ -87,6 +87,10 @@ replay: deps ## load a click log: make replay DATA=clicks.tsv.gz
 loadtest: deps-test ## first figures against nginx and redis-benchmark
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/run.py
+
+crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
 
 fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 	$(Q)deploy/install-packages $(PACKAGES_RUN) clang

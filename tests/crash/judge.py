@@ -22,6 +22,7 @@ class History:
 
     def __init__(self, calls, strikes, margin):
         self.calls = sorted(calls, key=lambda call: call.begin)
+        self.zero = self.calls[0].begin
         self.strikes, self.margin = strikes, margin
         self.votes, self.views = defaultdict(list), defaultdict(list)
         for call in self.calls:
@@ -36,6 +37,10 @@ class History:
                 self.bounds[item, kind].add(states, kind)
         for bounds in self.bounds.values():
             bounds.sort()
+
+    def at(self, event):
+        """Seconds since the first call, as in the saved histories."""
+        return event.begin - self.zero
 
     def of_item(self, item):
         return [call for call in self.calls if call.item == item or call.what in ("me", "top")]
@@ -112,7 +117,7 @@ def check_bounds(history):
             bounds = history.bounds[item, kind]
             least, most = bounds.least(begin, call.end), bounds.most(begin, call.end)
             if not least <= count <= most:
-                yield item, (f"{call.what} at {call.begin:.3f} shows {count} {kind}, "
+                yield item, (f"{call.what} at {history.at(call):.3f} shows {count} {kind}, "
                              f"which must be {least} to {most} ({call.end - begin:.3f} s)")
 
 
@@ -129,7 +134,7 @@ def check_views_seen(history):
         for item, row in (rows.items() if call.outcome == OK else ()):
             most = bisect.bisect_right(first[item], call.end)
             if row[1] > most:
-                yield item, f"{call.what} at {call.begin:.3f} shows {row[1]} views, of at most {most}"
+                yield item, f"{call.what} at {history.at(call):.3f} shows {row[1]} views, of at most {most}"
 
 
 def check_own_votes(history):
@@ -139,7 +144,7 @@ def check_own_votes(history):
         for item in ITEMS:
             kind, states = call.answer[0].get(item), history.states.get((call.visitor, item), [(0.0, {None})])
             if not any(kind in state for state in within(states, call.begin, call.end)):
-                yield item, f"{call.visitor}'s own vote at {call.begin:.3f} is {kind}: that cannot be"
+                yield item, f"{call.visitor}'s own vote at {history.at(call):.3f} is {kind}: that cannot be"
 
 
 def within(states, begin, end):
@@ -165,15 +170,15 @@ def check_staleness(history):
     most = UNREAD_S + FRESH_S + REDIS_TIMEOUT_S + history.margin
     for age, call in staleness(history):
         if age > most and calm(history, call.end - most, call.end):
-            yield call.item, f"{call.what} at {call.begin:.3f} shows the state of {age:.1f} s before"
+            yield call.item, f"{call.what} at {history.at(call):.3f} shows the state of {age:.1f} s before"
 
 
 def check_recovery(history):
     for strike in history.strikes:
         if not strike.recovered:
-            yield None, f"{strike.name} at {strike.begin:.3f}: a client is not served within {2 * RECOVER_S:g} s"
+            yield None, f"{strike.name} at {history.at(strike):.3f}: a client is not served within {2 * RECOVER_S:g} s"
         elif strike.recovered - strike.healed > RECOVER_S + history.margin:
-            yield None, f"{strike.name} at {strike.begin:.3f}: {strike.recovered - strike.healed:.1f} s to recover"
+            yield None, f"{strike.name} at {history.at(strike):.3f}: {strike.recovered - strike.healed:.1f} s to recover"
 
 
 def violations(rules, *arguments):

@@ -59,7 +59,7 @@ def save_item(history, item, folder):
     """The whole history of one item, in order of time."""
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"history-{item.replace('/', '-')}.txt")
-    zero = history.calls[0].begin
+    zero = history.zero
     events = [(call.begin, call.line(zero)) for call in history.of_item(item)]
     events += [(s.begin, f"{s.begin - zero:9.3f} {s.healed - zero:9.3f}  FAULT {s.name}") for s in history.strikes]
     with open(path, "w", encoding="utf-8") as file:
