@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 import random
+import select
 import threading
 import time
 import urllib.parse
@@ -93,6 +94,8 @@ class Caller:
         self.calls.append(call)
 
     def connect(self, call):
+        if self.connection and select.select([self.connection.sock], [], [], 0)[0]:
+            self.close()  # the service has closed it meanwhile: a browser sees that too, before it sends
         if self.connection:
             self.connection.sock.settimeout(call.patience)
             return

@@ -12,6 +12,7 @@ from service import KINDS, REDIS_TIMEOUT_S
 
 CLOCK_S = 0.05  # between the service's clock and ours
 UNREAD_S, FRESH_S = 10.0, 1.0  # a body that was read within ten seconds may go out as it is (DESIGN)
+HANDOVER_S = 5.0
 VIEW_WEIGHT = 0.1  # of a view among votes in `top`
 # 503 stands for an unknown end; nothing else is to come out of a fault.
 EXPECTED = {503}
@@ -186,8 +187,18 @@ def violations(rules, *arguments):
     return [(rule.__name__[len("check_"):], *found) for rule in rules for found in rule(*arguments)]
 
 
+def check_reload(history):
+    """New processes take over without a refused connection."""
+    begins = [strike.begin for strike in history.strikes] + [float("inf")]
+    for strike, following in zip(history.strikes, begins[1:]):
+        until = min(following, strike.begin + HANDOVER_S)
+        refused = [call for call in history.calls if call.outcome == REFUSED and strike.begin <= call.begin < until]
+        if strike.name == "reload" and refused:
+            yield None, f"{len(refused)} connections are refused from the reload at {history.at(strike):.3f} on"
+
+
 DURING = [check_statuses, check_deadlines, check_answers, check_bounds, check_views_seen, check_own_votes,
-          check_staleness, check_recovery]
+          check_staleness, check_recovery, check_reload]
 
 
 # ---- After the run
