@@ -153,3 +153,25 @@ def test_reload_takes_new_settings_and_a_wrong_one_keeps_the_old(own, tmp_path):
     service.process.send_signal(signal.SIGHUP)
     eventually(lambda: children(service, "worker") and not set(children(service, "worker")) & set(before), 15)
     assert answers(service)
+
+
+def test_score_follows_its_count_when_the_projection_comes_late(own):
+    """A body made between the count and the projection was kept: order and counts no longer changed."""
+    service = own()
+    top = "/v1/site.example/rankings/top"
+
+    def shown():
+        return [(entry["votes"]["up"], entry["score"]) for entry in service.get(top).json["items"]]
+
+    def vote(visitor):
+        path = "/v1/site.example/items/a/votes"
+        assert service.keyed("POST", path, {}, Engaged_Visitor=visitor).status == 200
+
+    vote("v1")
+    eventually(lambda: shown() == [(1, 1)])
+    [projector] = children(service, "projector")
+    os.kill(projector, signal.SIGSTOP)
+    vote("v2")
+    assert shown() == [(2, 1)]
+    os.kill(projector, signal.SIGCONT)
+    eventually(lambda: shown() == [(2, 2)])
