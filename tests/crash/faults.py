@@ -191,7 +191,7 @@ class Nemesis:
         self.hold(fault, until)
         fault.end(self.service, self.dice)
         if not self.service.wait_whole(WHOLE_S):
-            self.complaints.append(f"{fault.name} not whole again after {WHOLE_S} s")
+            self.complaints.append(f"{fault.name} {self.service.missing()} is missing after {WHOLE_S} s")
         strike.healed = now()
         wait_until(lambda: self.all_served_since(strike.healed), 2 * RECOVER_S)
         # The clients tell when; what came later than twice the limit is not waited for.

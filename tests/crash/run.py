@@ -133,7 +133,8 @@ def run_clients(service, options):
 def check_run(service, options):
     calls, nemesis = run_clients(service, options)
     if not service.wait_whole(15) or not wait_until(service.is_ready, 10):
-        raise AssertionError("the service does not come back:\n" + service.log()[-3000:])
+        raise AssertionError(f"seed {options.seed}: the service does not come back, missing is "
+                             f"{service.missing() or 'its readiness'}:\n" + service.log()[-3000:])
     time.sleep(CALM_S)
     settle_views(service.port, calls)
     history = History(calls, nemesis.strikes, options.margin)

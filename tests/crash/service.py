@@ -130,10 +130,19 @@ class CrashService:
 
     # ---- Wholeness
 
+    def missing(self):
+        """What is not there of all processes and a Redis that is a master."""
+        if self.process.poll() is not None:
+            return "the supervisor"
+        if len(self.children("worker")) < WORKERS:
+            return "a worker"
+        if not self.children("projector"):
+            return "the projector"
+        return None if self.redis_is_whole() else "a Redis that answers as a master"
+
     def is_whole(self):
-        """All processes are there and Redis answers as a master: from here on the time to recover counts."""
-        return (self.process.poll() is None and len(self.children("worker")) >= WORKERS
-                and bool(self.children("projector")) and self.redis_is_whole())
+        """From here on the time to recover counts."""
+        return self.missing() is None
 
     def wait_whole(self, seconds):
         return wait_until(self.is_whole, seconds)
