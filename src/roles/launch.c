@@ -4,13 +4,20 @@
 #include "http/http.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FILE_CONFIG = 5, FILE_LISTEN = 6, ABOVE_CHILD_FILES = 16, ARGUMENTS_ADDED = 2 + 2 * LISTENERS };
+enum {
+    CGROUP_PATH_SIZE = 512,
+    FILE_CONFIG = 5,
+    FILE_LISTEN = 6,
+    ABOVE_CHILD_FILES = 16,
+    ARGUMENTS_ADDED = 2 + 2 * LISTENERS
+};
 
 static const char *const listen_options[LISTENERS] = {"--listen", "--ops-listen", "--publisher-listen"};
 
@@ -22,15 +29,34 @@ static const char *address_of(const struct settings *settings, int index) {
 
 // ---- How many workers
 
-// The cgroup's quota in whole cores, rounded up; 0: none is set.
-static unsigned quota_cores(void) {
+// The quota of one cgroup (version 2) in whole cores, rounded up; UINT_MAX: none is set.
+static unsigned quota_of(const char *group) {
     unsigned long long quota, period;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    char path[CGROUP_PATH_SIZE + 32];
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+    FILE *file = fopen(path, "re");
     if (!file)
-        return 0;
+        return UINT_MAX;
     int found = fscanf(file, "%llu %llu", &quota, &period);
     fclose(file);
-    return found == 2 && period ? (unsigned)((quota + period - 1) / period) : 0;
+    return found == 2 && quota && period ? (unsigned)((quota + period - 1) / period) : UINT_MAX;
+}
+
+// The least quota of our cgroup and those above it: systemd sets it on the unit, a container on its root.
+static unsigned quota_cores(void) {
+    char group[CGROUP_PATH_SIZE] = "";
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (file) {
+        if (fscanf(file, "0::%511s", group) != 1)
+            group[0] = '\0';
+        fclose(file);
+    }
+    unsigned least = quota_of("");
+    for (char *slash; (slash = strrchr(group, '/')); *slash = '\0') {
+        unsigned quota = quota_of(group);
+        least = quota < least ? quota : least;
+    }
+    return least;
 }
 
 static unsigned worker_count(const struct settings *settings) {
@@ -39,7 +65,7 @@ static unsigned worker_count(const struct settings *settings) {
         return (unsigned)settings->workers;
     unsigned count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? (unsigned)CPU_COUNT(&cores) : 1;
     unsigned quota = quota_cores();
-    return quota && quota < count ? quota : count;
+    return quota < count ? quota : count;
 }
 
 // ---- Files
@@ -148,6 +174,7 @@ static bool fill(struct launch *launch, const struct settings *settings, int arg
     }
     launch->workers = worker_count(settings);
     launch->drain_timeout_ms = (uint64_t)settings->drain_timeout_ms;
+    launch->hang_timeout_ms = (uint64_t)settings->hang_timeout_ms;
     return add_arguments(launch, argc, argv);
 }
 

@@ -18,6 +18,7 @@ struct process {
     struct http_server *servers[SERVER_COUNT];
     int servers_open;
     uv_signal_t signals[WATCHED_COUNT];
+    uv_prepare_t turn_end; // writes the access log
     bool stopping;
     int exit_code;
 };
@@ -25,7 +26,8 @@ struct process {
 // ---- The end: listeners, then serving, then the store
 
 static void on_store_stopped(void *context) {
-    (void)context;
+    struct process *process = context;
+    uv_close((uv_handle_t *)&process->turn_end, NULL);
 }
 
 static void on_serve_stopped(void *context) {
@@ -50,6 +52,11 @@ static void stop(struct process *process) {
         if (process->servers[i])
             http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
                              process);
+}
+
+static void on_turn_end(uv_prepare_t *prepare) {
+    (void)prepare;
+    log_access_flush();
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
@@ -87,9 +94,12 @@ static bool listen_on(struct process *process, int index, const char *address, c
                                      metric_cell(METRIC_BAD_REQUESTS),
                                      metric_cell(METRIC_TIMEOUTS),
                                      metric_cell(METRIC_BYTES_OUT)};
+    struct http_callbacks told = *callbacks;
+    if (process->api.settings->access_log)
+        told.on_answered = api_log_answer;
     char error[256];
     process->servers[index] =
-        http_server_start(&process->loop, address, &limits, &counters, callbacks, &process->api, error, sizeof error);
+        http_server_start(&process->loop, address, &limits, &counters, &told, &process->api, error, sizeof error);
     if (!process->servers[index])
         log_error("%s", error);
     process->servers_open += process->servers[index] != NULL;
@@ -135,6 +145,9 @@ static bool start(struct process *process, const struct role *role) {
         log_error("a worker does not start: no memory, or the address of Redis is not valid");
         return false;
     }
+    uv_prepare_init(&process->loop, &process->turn_end);
+    if (settings->access_log)
+        uv_prepare_start(&process->turn_end, on_turn_end);
     watch(process, 0, SIGTERM);
     watch(process, 1, SIGINT);
     if (!listen_on(process, 0, settings->listen, &api_public_callbacks) ||
@@ -153,6 +166,7 @@ int worker_run(const struct role *role) {
         log_error("a handle is still open at the end");
         return 1;
     }
+    log_access_flush();
     assets_release(&process.api.assets);
     known_items_free(process.api.known);
     return process.exit_code;
