@@ -91,7 +91,6 @@ struct conn {
     uint64_t deadline;      // of the state, in uv_now; 0: none
     uint64_t send_deadline; // of the write under way
     uint64_t progress;      // bytes of a streamed body at which its deadline was set
-    uint64_t opened_at;
     struct http_peer peer;
     enum conn_state state;
     uint32_t requests;

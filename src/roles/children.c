@@ -19,6 +19,7 @@ struct child {
     const struct launch *launch;
     const char *role;
     char name[24];
+    int worker;   // its number, from 0; -1: the projector
     unsigned row; // of the metrics: no other child's as long as this one is in the list
     uv_process_t process;
     bool running, closing;
@@ -63,6 +64,8 @@ static void note_end(struct child *child, int64_t status, int signal) {
         log_error("%s ended (%s %d), starting it again in %u ms", child->name, signal ? "signal" : "status",
                   signal ? signal : (int)status, (unsigned)child->back_off_ms);
         metric_add(METRIC_PROCESS_RESTARTS, 1);
+        if (child->worker >= 0 && child->crashes > 1)
+            launch_withdraw(child->launch, (unsigned)child->worker); // the first time it is back at once
     }
 }
 
@@ -117,7 +120,7 @@ static void start(struct child *child) {
                                          hand_over(launch->files.shared.ceilings),
                                          hand_over(launch->files.config)};
     for (int i = 0; i < LISTENERS; i++)
-        files[FILES - LISTENERS + i] = hand_over(launch->files.listen[i]);
+        files[FILES - LISTENERS + i] = hand_over(child->worker < 0 ? -1 : launch->sockets[child->worker].listen[i]);
     uv_process_options_t options = {.file = launch->program,
                                     .args = launch->argv,
                                     .env = child_environment(child, marks),
@@ -151,15 +154,16 @@ static unsigned free_row(const struct children *all) {
     }
 }
 
-static void add_child(struct children *all, const struct launch *launch, const char *role, unsigned number) {
+static void add_child(struct children *all, const struct launch *launch, const char *role, int worker) {
     struct child *child = calloc(1, sizeof *child);
     if (!child) {
-        log_error("%s[%u] does not start: no memory", role, number);
+        log_error("a %s does not start: no memory", role);
         return;
     }
     child->all = all;
     child->launch = launch;
     child->role = role;
+    child->worker = worker;
     child->row = free_row(all);
     child->back_off_ms = BACK_OFF_LEAST_MS;
     snprintf(child->name, sizeof child->name, "%s[%u]", role, child->row);
@@ -169,9 +173,9 @@ static void add_child(struct children *all, const struct launch *launch, const c
 }
 
 static void add_generation(struct children *all, const struct launch *launch) {
-    add_child(all, launch, "projector", 1);
+    add_child(all, launch, "projector", -1);
     for (unsigned i = 0; i < launch->workers; i++)
-        add_child(all, launch, "worker", i + 1);
+        add_child(all, launch, "worker", (int)i);
 }
 
 // ---- All of them

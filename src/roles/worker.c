@@ -10,6 +10,7 @@
 #include <uv.h>
 
 enum { ARENA_MOST = 1 << 20, OUTPUT_MOST = 1 << 20, WATCHED_COUNT = 2, SERVER_COUNT = 3 };
+enum { OPENING_LOOK_MS = 10, OPENING_MOST_MS = 1000 };
 
 struct process {
     uv_loop_t loop;
@@ -19,6 +20,8 @@ struct process {
     int servers_open;
     uv_signal_t signals[WATCHED_COUNT];
     uv_prepare_t turn_end; // writes the access log
+    uv_timer_t opening;    // until it listens
+    uint64_t started_ms;
     bool stopping;
     int exit_code;
 };
@@ -41,6 +44,15 @@ static void on_server_stopped(void *context) {
         serve_stop(process->api.serve, on_serve_stopped, process);
 }
 
+static void stop_servers(struct process *process) {
+    process->servers_open++; // one more than there are, so that all are told before the last has stopped
+    for (int i = 0; i < SERVER_COUNT; i++)
+        if (process->servers[i])
+            http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
+                             process);
+    on_server_stopped(process);
+}
+
 static void stop(struct process *process) {
     if (process->stopping)
         return;
@@ -48,10 +60,9 @@ static void stop(struct process *process) {
     process->api.draining = true;
     for (int i = 0; i < WATCHED_COUNT; i++)
         uv_close((uv_handle_t *)&process->signals[i], NULL);
-    for (int i = 0; i < SERVER_COUNT; i++)
-        if (process->servers[i])
-            http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
-                             process);
+    if (!uv_is_closing((uv_handle_t *)&process->opening))
+        uv_close((uv_handle_t *)&process->opening, NULL);
+    stop_servers(process);
 }
 
 static void on_turn_end(uv_prepare_t *prepare) {
@@ -118,6 +129,26 @@ static void answer_serve_error(struct http_request *request, enum outcome outcom
     api_answer_error(request, outcome, NULL);
 }
 
+static bool listen_on_all(struct process *process) {
+    const struct settings *settings = process->api.settings;
+    return listen_on(process, 0, settings->listen, &api_public_callbacks) &&
+           listen_on(process, 1, settings->ops_listen, &api_ops_callbacks) && listen_for_publishers(process);
+}
+
+// Nobody comes here before Redis does, as others serve meanwhile; without a Redis it waits in the open.
+static void on_opening(uv_timer_t *timer) {
+    struct process *process = timer->data;
+    if (!store_ready(process->api.store, NULL) && uv_now(&process->loop) - process->started_ms < OPENING_MOST_MS)
+        return;
+    uv_close((uv_handle_t *)timer, NULL);
+    if (listen_on_all(process)) {
+        metric_set(METRIC_PROCESSES_READY, 1);
+        return;
+    }
+    process->exit_code = 1;
+    stop(process);
+}
+
 static void watch(struct process *process, int index, int number) {
     uv_signal_init(&process->loop, &process->signals[index]);
     process->signals[index].data = process;
@@ -150,10 +181,10 @@ static bool start(struct process *process, const struct role *role) {
         uv_prepare_start(&process->turn_end, on_turn_end);
     watch(process, 0, SIGTERM);
     watch(process, 1, SIGINT);
-    if (!listen_on(process, 0, settings->listen, &api_public_callbacks) ||
-        !listen_on(process, 1, settings->ops_listen, &api_ops_callbacks) || !listen_for_publishers(process))
-        return false;
-    metric_set(METRIC_PROCESSES_READY, 1);
+    uv_timer_init(&process->loop, &process->opening);
+    process->opening.data = process;
+    process->started_ms = uv_now(&process->loop);
+    uv_timer_start(&process->opening, on_opening, OPENING_LOOK_MS, OPENING_LOOK_MS);
     return true;
 }
 
