@@ -2,6 +2,7 @@
 --
 -- KEYS   marks (with the version), floors, position; then the keys that the commands name
 -- ARGV   1 version that was read, 2 number of marks, then per mark: source, id;
+--        then the number of states, then per state: key (index), value
 --        then the number of commands, then per command: name, key (index), number of arguments, arguments
 --        then the number of rankings, then per ranking: key (index), bound, its name among the floors
 -- Reply  array: 1 written / 0 the version has moved, version now, 1 if a ranking was cut, 1 if one needs a refill
@@ -17,6 +18,18 @@ for i = 1, marks do
 end
 redis.call('HSET', KEYS[1], unpack(set))
 arg = arg + 1 + 2 * marks
+
+-- All states in one command, a thousand at most.
+local states = tonumber(ARGV[arg])
+for first = 1, states, 1000 do
+    local set = {}
+    for i = first, math.min(first + 999, states) do
+        set[#set + 1] = KEYS[tonumber(ARGV[arg + 2 * i - 1])]
+        set[#set + 1] = ARGV[arg + 2 * i]
+    end
+    redis.call('MSET', unpack(set))
+end
+arg = arg + 1 + 2 * states
 
 -- A foreign type under one key spoils that key alone.
 local commands = tonumber(ARGV[arg])

@@ -68,7 +68,6 @@ struct conn *conn_take(struct http_server *server) {
     memset(conn, 0, sizeof *conn);
     conn->server = server;
     conn->uv.handle.data = conn;
-    conn->opened_at = uv_now(server->loop);
     buffer_init(&conn->held, server->limits.head + 3 * READ_CHUNK);
     return conn;
 }

@@ -29,6 +29,7 @@ struct exchange *exchange_take(struct conn *conn) {
     exchange->conn = conn;
     exchange->request = (struct http_request){.arena = &exchange->arena, .app = server->app, .peer = conn->peer};
     head_begin(&exchange->head);
+    exchange->began_ns = server->callbacks.on_answered ? uv_hrtime() : 0;
     exchange->plan = (struct http_body_plan){HTTP_BODY_REFUSE, 0};
     exchange->body_decoded = exchange->body_raw = 0;
     exchange->on_drain = NULL;

@@ -57,6 +57,7 @@ struct exchange {
     llhttp_t parser;
     struct http_body_plan plan;
     size_t body_decoded, body_raw;
+    uint64_t began_ns; // for on_answered
     void (*on_drain)(struct http_request *);
     enum outcome outcome; // why the parser was stopped, OK: it was not
     bool keep_alive;      // by the client's wish
@@ -90,7 +91,6 @@ struct conn {
     uint64_t deadline;      // of the state, in uv_now; 0: none
     uint64_t send_deadline; // of the write under way
     uint64_t progress;      // bytes of a streamed body at which its deadline was set
-    uint64_t opened_at;
     struct http_peer peer;
     enum conn_state state;
     uint32_t requests;
@@ -193,6 +193,8 @@ bool reply_has_body(const struct exchange *exchange, int status);
 void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bool without_body);
 // The exchange of an answer that is about to be written; NULL when nobody is there to read it.
 struct conn *reply_conn(struct exchange *exchange);
+// `status` and the bytes of its body are for on_answered.
+void reply_note(const struct exchange *exchange, int status, size_t body_bytes);
 void reply_done(struct exchange *exchange);
 
 // output.c

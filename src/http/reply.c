@@ -5,6 +5,7 @@
 #include "http/http_inside.h"
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct status {
     int code;
@@ -128,6 +129,12 @@ struct conn *reply_conn(struct exchange *exchange) {
     return exchange->conn && exchange->conn->state != CONN_CLOSING ? exchange->conn : NULL;
 }
 
+void reply_note(const struct exchange *exchange, int status, size_t body_bytes) {
+    const struct http_callbacks *callbacks = &exchange->server->callbacks;
+    if (callbacks->on_answered)
+        callbacks->on_answered(&exchange->request, status, body_bytes, (uv_hrtime() - exchange->began_ns) / 1000);
+}
+
 void reply_done(struct exchange *exchange) {
     exchange->answered = true;
     if (!exchange->conn)
@@ -146,6 +153,8 @@ void http_reply(struct http_request *request, const struct http_reply *reply) {
         if (reply->media_type && reply_has_body(exchange, reply->status))
             buffer_add_bytes(out, reply->body);
     }
+    reply_note(exchange, reply->status,
+               reply->media_type && reply_has_body(exchange, reply->status) ? reply->body.len : 0);
     reply_done(exchange);
 }
 
@@ -160,6 +169,7 @@ void http_reply_made(struct http_request *request, struct bytes head, struct byt
         if (!exchange->head.is_head)
             buffer_add_bytes(out, body);
     }
+    reply_note(exchange, atoi(head.at + sizeof "HTTP/1.1"), exchange->head.is_head ? 0 : body.len);
     reply_done(exchange);
 }
 
@@ -177,6 +187,8 @@ void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bo
     buffer_add_bytes(out, tail(conn->server, TAIL_CLOSE));
     if (!body.failed && !without_body)
         buffer_add_bytes(out, buffer_bytes(&body));
+    if (conn->server->callbacks.on_answered)
+        conn->server->callbacks.on_answered(NULL, outcome_status(outcome), body.len, 0);
     buffer_release(&body);
 }
 

@@ -5,9 +5,10 @@
 #include "http/http_inside.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <utlist.h>
 
-enum { SWEEP_LEAST_MS = 10, SWEEP_MOST_MS = 1000, DRAIN_SWEEP_MS = 50, FIRST_REQUEST_MS = 500 };
+enum { SWEEP_LEAST_MS = 10, SWEEP_MOST_MS = 1000, DRAIN_SWEEP_MS = 50, DRAIN_IDLE_MS = 500 };
 
 // ---- The queue
 
@@ -60,12 +61,20 @@ static void sweep_idle(struct http_server *server, uint64_t now) {
         conn_close(server->idle);
 }
 
-// While stopping: idle ones go, but one that has just come may still send its first request.
+static bool has_unread(const struct conn *conn) {
+    int fd, unread = 0;
+    return uv_fileno(&conn->uv.handle, &fd) == 0 && ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+// While stopping: a client that has just come, or asks again and again, gets its next answer, which says that it is the
+// connection's last. One that is silent goes, unless its next request is there already.
 static void sweep_draining(struct http_server *server, uint64_t now) {
     struct conn *conn, *next;
-    DL_FOREACH_SAFE(server->idle, conn, next)
-    if (conn->requests || now >= conn->opened_at + FIRST_REQUEST_MS || now >= server->drain_until)
-        conn_close(conn);
+    DL_FOREACH_SAFE(server->idle, conn, next) {
+        uint64_t idle_since = conn->deadline - server->limits.idle_timeout_ms;
+        if (now >= server->drain_until || (now >= idle_since + DRAIN_IDLE_MS && !has_unread(conn)))
+            conn_close(conn);
+    }
     if (now >= server->drain_until)
         DL_FOREACH_SAFE(server->busy, conn, next)
     conn_close(conn);

@@ -20,6 +20,7 @@ void http_stream_begin(struct http_request *request, const struct http_reply *re
     assert(!exchange->streaming);
     exchange->streaming = true;
     exchange->chunking = !exchange->head.version_1_0;
+    reply_note(exchange, reply->status, 0);
     if (!out)
         return;
     struct http_reply head = *reply;

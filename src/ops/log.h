@@ -2,11 +2,25 @@
 // One line per event on stderr: "2026-11-23T18:00:00.123Z worker[1] warn: text", or JSON (log_format).
 // Never a token, address or user agent.
 #pragma once
+#include "base/bytes.h"
+#include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_setup(const char *who, enum log_level most, int as_json);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// The access log (access_log = on): one line per request, in the same form. Lines gather until log_access_flush, which
+// is called once a turn of the loop, or until PIPE_BUF bytes: what one write puts into a pipe never mixes with others'.
+struct log_access {
+    const char *method;
+    struct bytes path;
+    int status;
+    size_t bytes;
+    uint64_t took_us;
+};
+void log_access(const struct log_access *access);
+void log_access_flush(void);
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)

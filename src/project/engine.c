@@ -117,6 +117,10 @@ void engine_step(struct engine *engine) {
     engine->busy = true;
     engine->failure = NO_FAILURE;
     batch_clear(&engine->batch);
+    if (engine->generation != store_generation(engine->store)) {
+        engine_forget(engine);
+        engine->generation = store_generation(engine->store);
+    }
     if (engine->known)
         refill_begin(engine);
     else

@@ -63,7 +63,8 @@ struct engine {
     void *context;
 
     bool busy;               // between engine_step and on_end
-    bool known;              // the positions are those that Redis has, or later
+    bool known;              // the positions are those that Redis has, or later …
+    uint64_t generation;     // … as of this connection
     bool stopping;           // the step ends where it is
     struct log_id *position; // last entry read, per log
     struct log_id *stored;   // what Redis was told and has acknowledged

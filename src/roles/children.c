@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, HEALTHY_MS = 10000, HANDOVER_MS = 15000 };
+enum { CRASHES_REPORTED = 5 };
 enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, MARKS = 4, MARK_SIZE = 64 };
 
 struct child {
@@ -18,11 +19,15 @@ struct child {
     const struct launch *launch;
     const char *role;
     char name[24];
+    int worker;   // its number, from 0; -1: the projector
     unsigned row; // of the metrics: no other child's as long as this one is in the list
     uv_process_t process;
     bool running, closing;
     bool retired; // not to be started again
     uint64_t started_ms, start_at_ms, back_off_ms;
+    unsigned crashes;   // in a row, none of them healthy before
+    uint64_t beats;     // of its loop, as seen last …
+    uint64_t silent_ms; // … and for how long: our own ticks, so that our own standing still does not count
 };
 
 struct children {
@@ -33,9 +38,8 @@ struct children {
     uv_timer_t tick;
     uint64_t give_up_at_ms; // with next_launch
     uint64_t kill_at_ms;    // with stopping
-    bool stopping, refused;
-    void (*on_refused)(void *context);
-    void *refused_context;
+    bool stopping, refused, told_ready;
+    struct children_hooks hooks;
     void (*on_stopped)(void *context);
     void *stopped_context;
 };
@@ -52,19 +56,26 @@ static void note_end(struct child *child, int64_t status, int signal) {
     bool is_refusal = status == EXIT_REFUSED && signal == 0;
     if (is_refusal && child->launch == all->launch && !all->refused) {
         all->refused = true;
-        all->on_refused(all->refused_context);
+        all->hooks.on_refused(all->hooks.context);
     } else if (!all->stopping && !child->retired) {
+        if (++child->crashes == CRASHES_REPORTED)
+            log_error("%s has ended %u times in a row, each time within %u s of its start: look at the lines before",
+                      child->name, child->crashes, HEALTHY_MS / 1000);
         log_error("%s ended (%s %d), starting it again in %u ms", child->name, signal ? "signal" : "status",
                   signal ? signal : (int)status, (unsigned)child->back_off_ms);
         metric_add(METRIC_PROCESS_RESTARTS, 1);
+        if (child->worker >= 0 && child->crashes > 1)
+            launch_withdraw(child->launch, (unsigned)child->worker); // the first time it is back at once
     }
 }
 
 static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     struct child *child = process->data;
     uint64_t now = uv_now(child->all->loop);
-    if (now - child->started_ms > HEALTHY_MS)
+    if (now - child->started_ms > HEALTHY_MS) {
         child->back_off_ms = BACK_OFF_LEAST_MS;
+        child->crashes = 0;
+    }
     child->running = false;
     child->closing = true;
     child->start_at_ms = now + child->back_off_ms;
@@ -109,7 +120,7 @@ static void start(struct child *child) {
                                          hand_over(launch->files.shared.ceilings),
                                          hand_over(launch->files.config)};
     for (int i = 0; i < LISTENERS; i++)
-        files[FILES - LISTENERS + i] = hand_over(launch->files.listen[i]);
+        files[FILES - LISTENERS + i] = hand_over(child->worker < 0 ? -1 : launch->sockets[child->worker].listen[i]);
     uv_process_options_t options = {.file = launch->program,
                                     .args = launch->argv,
                                     .env = child_environment(child, marks),
@@ -118,6 +129,7 @@ static void start(struct child *child) {
                                     .stdio_count = FILES};
     child->process.data = child;
     child->started_ms = uv_now(child->all->loop);
+    child->silent_ms = 0;
     int status = options.env ? uv_spawn(child->all->loop, &child->process, &options) : UV_ENOMEM;
     free(options.env);
     child->running = status == 0;
@@ -142,15 +154,16 @@ static unsigned free_row(const struct children *all) {
     }
 }
 
-static void add_child(struct children *all, const struct launch *launch, const char *role, unsigned number) {
+static void add_child(struct children *all, const struct launch *launch, const char *role, int worker) {
     struct child *child = calloc(1, sizeof *child);
     if (!child) {
-        log_error("%s[%u] does not start: no memory", role, number);
+        log_error("a %s does not start: no memory", role);
         return;
     }
     child->all = all;
     child->launch = launch;
     child->role = role;
+    child->worker = worker;
     child->row = free_row(all);
     child->back_off_ms = BACK_OFF_LEAST_MS;
     snprintf(child->name, sizeof child->name, "%s[%u]", role, child->row);
@@ -160,9 +173,9 @@ static void add_child(struct children *all, const struct launch *launch, const c
 }
 
 static void add_generation(struct children *all, const struct launch *launch) {
-    add_child(all, launch, "projector", 1);
+    add_child(all, launch, "projector", -1);
     for (unsigned i = 0; i < launch->workers; i++)
-        add_child(all, launch, "worker", i + 1);
+        add_child(all, launch, "worker", (int)i);
 }
 
 // ---- All of them
@@ -206,6 +219,7 @@ static bool all_ready(const struct children *all, const struct launch *launch) {
 
 static void hand_on(struct children *all, struct launch *from, struct launch *to) {
     retire(all, from);
+    all->told_ready = all->told_ready && all->launch == to;
     all->launch = to;
     all->next_launch = NULL;
     launch_free(from, to);
@@ -223,7 +237,33 @@ static void look_after_renewal(struct children *all, uint64_t now) {
     }
 }
 
+unsigned children_linked(const struct children *children) {
+    unsigned count = 0;
+    for (const struct child *child = children->list; child; child = child->next)
+        count += child->launch == children->launch && metric_read(METRIC_REDIS_UP, child->row) != 0;
+    return count;
+}
+
+unsigned children_count(const struct children *children) {
+    unsigned count = 0;
+    for (const struct child *child = children->list; child; child = child->next)
+        count += child->launch == children->launch;
+    return count;
+}
+
 // ---- The clock
+
+static void look_for_hang(struct child *child) {
+    uint64_t most_ms = child->launch->hang_timeout_ms, beats = metric_read(METRIC_HEARTBEATS, child->row);
+    bool watched = most_ms && child->running && metric_read(METRIC_PROCESSES_READY, child->row) != 0;
+    child->silent_ms = !watched || beats != child->beats ? 0 : child->silent_ms + TICK_MS;
+    child->beats = beats;
+    if (!watched || child->silent_ms < most_ms)
+        return;
+    log_error("%s has stood still for %u ms: killed", child->name, (unsigned)child->silent_ms);
+    child->silent_ms = 0;
+    uv_process_kill(&child->process, SIGKILL);
+}
 
 static void on_tick_closed(uv_handle_t *handle) {
     struct children *all = handle->data;
@@ -245,22 +285,27 @@ static void on_tick(uv_timer_t *timer) {
     if (all->stopping && now >= all->kill_at_ms)
         signal_retired(all, SIGKILL);
     look_after_renewal(all, now);
-    for (struct child *child = all->list; child; child = child->next)
+    if (!all->told_ready && !all->stopping && all_ready(all, all->launch)) {
+        all->told_ready = true;
+        all->hooks.on_ready(all->hooks.context);
+    }
+    for (struct child *child = all->list; child; child = child->next) {
         if (!child->running && !child->closing && !child->retired && now >= child->start_at_ms)
             start(child);
+        if (!all->stopping)
+            look_for_hang(child);
+    }
 }
 
 // ---- Start, renewal, stop
 
-struct children *children_start(uv_loop_t *loop, struct launch *launch, void (*on_refused)(void *context),
-                                void *context) {
+struct children *children_start(uv_loop_t *loop, struct launch *launch, const struct children_hooks *hooks) {
     struct children *all = calloc(1, sizeof *all);
     if (!all)
         return NULL;
     all->loop = loop;
     all->launch = launch;
-    all->on_refused = on_refused;
-    all->refused_context = context;
+    all->hooks = *hooks;
     uv_timer_init(loop, &all->tick);
     all->tick.data = all;
     uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS);

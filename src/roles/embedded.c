@@ -8,6 +8,7 @@
 #include "ops/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,8 +28,9 @@ struct lock {
 struct embedded {
     uv_loop_t *loop;
     char directory[512];
-    struct lock owner;  // ours alone: who looks after the Redis
-    struct lock server; // the Redis inherits it: held as long as we or it live
+    char memory_limit[24]; // as Redis reads it
+    struct lock owner;     // ours alone: who looks after the Redis
+    struct lock server;    // the Redis inherits it: held as long as we or it live
     bool running, closing, stopping;
     uint64_t started_ms, start_at_ms, back_off_ms, kill_at_ms;
     uv_process_t process;
@@ -104,7 +106,9 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
         "--appendonly", "yes",
         "--appendfsync", "always",
         "--save", "",
+        "--maxmemory", embedded->memory_limit,
         "--maxmemory-policy", "noeviction",
+        "--repl-diskless-sync-delay", "0",
         "--hash-max-listpack-entries", "512",
         "--hash-max-listpack-value", "2048",
         NULL,
@@ -223,7 +227,8 @@ static int start_or_adopt(struct embedded *embedded, const char **ret_what) {
     return 0;
 }
 
-struct embedded *embedded_start(uv_loop_t *loop, const char *directory, char *ret_error, size_t error_size) {
+struct embedded *embedded_start(uv_loop_t *loop, const char *directory, uint64_t memory_limit, char *ret_error,
+                                size_t error_size) {
     const char *what;
     struct embedded *embedded = calloc(1, sizeof *embedded);
     if (!embedded) {
@@ -235,6 +240,7 @@ struct embedded *embedded_start(uv_loop_t *loop, const char *directory, char *re
     embedded->owner.fd = embedded->server.fd = -1;
     embedded->back_off_ms = BACK_OFF_LEAST_MS;
     snprintf(embedded->directory, sizeof embedded->directory, "%s", directory);
+    snprintf(embedded->memory_limit, sizeof embedded->memory_limit, "%" PRIu64, memory_limit);
     int status = start_or_adopt(embedded, &what);
     if (status == 0) {
         uv_timer_init(loop, &embedded->tick);

@@ -4,13 +4,21 @@
 #include "http/http.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { FILE_CONFIG = 5, FILE_LISTEN = 6, ABOVE_CHILD_FILES = 16, ARGUMENTS_ADDED = 2 + 2 * LISTENERS };
+enum {
+    CGROUP_PATH_SIZE = 512,
+    FILE_CONFIG = 5,
+    FILE_LISTEN = 6,
+    ABOVE_CHILD_FILES = 16,
+    ARGUMENTS_ADDED = 2 + 2 * LISTENERS
+};
 
 static const char *const listen_options[LISTENERS] = {"--listen", "--ops-listen", "--publisher-listen"};
 
@@ -22,15 +30,34 @@ static const char *address_of(const struct settings *settings, int index) {
 
 // ---- How many workers
 
-// The cgroup's quota in whole cores, rounded up; 0: none is set.
-static unsigned quota_cores(void) {
+// The quota of one cgroup (version 2) in whole cores, rounded up; UINT_MAX: none is set.
+static unsigned quota_of(const char *group) {
     unsigned long long quota, period;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    char path[CGROUP_PATH_SIZE + 32];
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+    FILE *file = fopen(path, "re");
     if (!file)
-        return 0;
+        return UINT_MAX;
     int found = fscanf(file, "%llu %llu", &quota, &period);
     fclose(file);
-    return found == 2 && period ? (unsigned)((quota + period - 1) / period) : 0;
+    return found == 2 && quota && period ? (unsigned)((quota + period - 1) / period) : UINT_MAX;
+}
+
+// The least quota of our cgroup and those above it: systemd sets it on the unit, a container on its root.
+static unsigned quota_cores(void) {
+    char group[CGROUP_PATH_SIZE] = "";
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (file) {
+        if (fscanf(file, "0::%511s", group) != 1)
+            group[0] = '\0';
+        fclose(file);
+    }
+    unsigned least = quota_of("");
+    for (char *slash; (slash = strrchr(group, '/')); *slash = '\0') {
+        unsigned quota = quota_of(group);
+        least = quota < least ? quota : least;
+    }
+    return least;
 }
 
 static unsigned worker_count(const struct settings *settings) {
@@ -39,7 +66,7 @@ static unsigned worker_count(const struct settings *settings) {
         return (unsigned)settings->workers;
     unsigned count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? (unsigned)CPU_COUNT(&cores) : 1;
     unsigned quota = quota_cores();
-    return quota && quota < count ? quota : count;
+    return quota < count ? quota : count;
 }
 
 // ---- Files
@@ -84,25 +111,56 @@ static bool is_unix(const char *address) {
     return strncmp(address, "unix:", 5) == 0;
 }
 
+static int copy_of_socket(int fd) {
+    return fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_CHILD_FILES);
+}
+
 // Workers share a port by SO_REUSEPORT, so two services could share one unnoticed: it is tried without.
-static bool open_listener(struct launch *launch, int index, const struct launch *before, char *ret_error, size_t size) {
-    const char *address = launch->address[index];
-    if (!*address)
-        return true;
-    if (before && strcmp(before->address[index], address) == 0) {
-        int held = before->files.listen[index];
-        launch->files.listen[index] = held < 0 ? -1 : fcntl(held, F_DUPFD_CLOEXEC, ABOVE_CHILD_FILES);
-        return true;
-    }
+static bool is_free(const char *address, char *ret_error, size_t size) {
     int fd = http_socket_open(address, false, ret_error, size);
-    if (fd < 0)
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+// Worker `worker`'s socket: the one that it had before; of a Unix socket, the one that all share; else a new one.
+static int open_socket(const struct launch *launch, unsigned worker, int index, const struct launch *before,
+                       char *ret_error, size_t size) {
+    const char *address = launch->address[index];
+    bool same = before && strcmp(before->address[index], address) == 0;
+    if (same && worker < before->workers)
+        return copy_of_socket(before->sockets[worker].listen[index]);
+    if (is_unix(address) && worker > 0)
+        return copy_of_socket(launch->sockets[0].listen[index]);
+    if (!same && worker == 0 && !is_unix(address) && !is_free(address, ret_error, size))
+        return -1;
+    return out_of_the_way(http_socket_open(address, true, ret_error, size));
+}
+
+static bool open_sockets(struct launch *launch, const struct launch *before, char *ret_error, size_t size) {
+    launch->sockets = malloc(launch->workers * sizeof *launch->sockets);
+    if (!launch->sockets)
         return false;
-    if (is_unix(address)) {
-        launch->files.listen[index] = out_of_the_way(fd);
-        return true;
-    }
-    close(fd);
+    for (unsigned worker = 0; worker < launch->workers; worker++)
+        launch->sockets[worker] = (struct launch_sockets){{-1, -1, -1}};
+    for (int i = 0; i < LISTENERS; i++)
+        for (unsigned worker = 0; launch->address[i][0] && worker < launch->workers; worker++)
+            if ((launch->sockets[worker].listen[i] = open_socket(launch, worker, i, before, ret_error, size)) < 0)
+                return false;
     return true;
+}
+
+static bool is_listening(int fd) {
+    int yes = 0;
+    socklen_t len = sizeof yes;
+    return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
+}
+
+// Of a socket that does not listen, shutdown() would shut what listens on it later.
+void launch_withdraw(const struct launch *launch, unsigned worker) {
+    for (int i = 0; i < LISTENERS; i++)
+        if (!is_unix(launch->address[i]) && is_listening(launch->sockets[worker].listen[i]))
+            shutdown(launch->sockets[worker].listen[i], SHUT_RDWR);
 }
 
 // ---- Arguments
@@ -120,7 +178,7 @@ static bool add_arguments(struct launch *launch, int argc, char **argv) {
         launch->argv[argc++] = path;
     }
     for (int i = 0; i < LISTENERS; i++)
-        if (launch->files.listen[i] >= 0) {
+        if (launch->address[i][0]) {
             snprintf(numbers[i], sizeof numbers[i], "fd:%d", FILE_LISTEN + i);
             launch->argv[argc++] = (char *)listen_options[i];
             launch->argv[argc++] = numbers[i];
@@ -141,13 +199,13 @@ static bool fill(struct launch *launch, const struct settings *settings, int arg
         snprintf(ret_error, size, "%s: cannot be copied", settings->config_file);
         return false;
     }
-    for (int i = 0; i < LISTENERS; i++) {
+    for (int i = 0; i < LISTENERS; i++)
         snprintf(launch->address[i], sizeof launch->address[i], "%s", address_of(settings, i));
-        if (!open_listener(launch, i, before, ret_error, size))
-            return false;
-    }
     launch->workers = worker_count(settings);
+    if (!open_sockets(launch, before, ret_error, size))
+        return false;
     launch->drain_timeout_ms = (uint64_t)settings->drain_timeout_ms;
+    launch->hang_timeout_ms = (uint64_t)settings->hang_timeout_ms;
     return add_arguments(launch, argc, argv);
 }
 
@@ -158,7 +216,7 @@ struct launch *launch_new(const struct settings *settings, const char *directory
         snprintf(ret_error, error_size, "no memory is left");
         return NULL;
     }
-    launch->files = (struct launch_files){*shared, -1, {-1, -1, -1}};
+    launch->files = (struct launch_files){*shared, -1};
     snprintf(launch->directory, sizeof launch->directory, "%s", directory);
     if (fill(launch, settings, argc, argv, before, ret_error, error_size))
         return launch;
@@ -167,13 +225,15 @@ struct launch *launch_new(const struct settings *settings, const char *directory
 }
 
 void launch_free(struct launch *launch, const struct launch *heir) {
-    for (int i = 0; i < LISTENERS; i++) {
-        if (launch->files.listen[i] < 0)
-            continue;
-        close(launch->files.listen[i]);
-        if (!heir || strcmp(heir->address[i], launch->address[i]) != 0)
+    for (int i = 0; launch->sockets && i < LISTENERS; i++) {
+        for (unsigned worker = 0; worker < launch->workers; worker++)
+            if (launch->sockets[worker].listen[i] >= 0)
+                close(launch->sockets[worker].listen[i]);
+        bool opened = launch->workers && launch->sockets[0].listen[i] >= 0;
+        if (opened && is_unix(launch->address[i]) && (!heir || strcmp(heir->address[i], launch->address[i]) != 0))
             unlink(launch->address[i] + 5);
     }
+    free(launch->sockets);
     if (launch->files.config >= 0)
         close(launch->files.config);
     if (launch->program_fd >= 0)

@@ -15,8 +15,13 @@ struct shared_files {
 // The descriptors that a child inherits, from 3 on; -1 where there is none.
 struct launch_files {
     struct shared_files shared;
-    int config;            // a copy of the configuration file
-    int listen[LISTENERS]; // Unix sockets, which workers can't open each for itself
+    int config; // a copy of the configuration file
+};
+
+// One worker's listening sockets. The supervisor holds them, and the next generation's worker of the same number gets
+// the same ones: who has connected, and was not accepted yet, meets whoever comes next instead of a reset.
+struct launch_sockets {
+    int listen[LISTENERS];
 };
 
 struct launch {
@@ -24,15 +29,18 @@ struct launch {
     int program_fd;
     char **argv; // ours, and after it what names the files above
     struct launch_files files;
-    char address[LISTENERS][256]; // of listen, ops_listen and publisher_listen; empty: none
-    char directory[512];          // of the embedded Redis; empty: none
+    struct launch_sockets *sockets; // `workers` of them
+    char address[LISTENERS][256];   // of listen, ops_listen and publisher_listen; empty: none
+    char directory[512];            // of the embedded Redis; empty: none
     unsigned workers;
-    uint64_t drain_timeout_ms;
+    uint64_t drain_timeout_ms, hang_timeout_ms;
 };
 
 // `before`: the launch that this one follows, whose listeners it may take over, or NULL. NULL with one line in
 // ret_error: an address is taken, or something is missing.
 struct launch *launch_new(const struct settings *settings, const char *directory, const struct shared_files *shared,
                           int argc, char **argv, const struct launch *before, char *ret_error, size_t error_size);
+// Nobody will accept on a worker's TCP sockets for a while: new clients go to the others, until it listens again.
+void launch_withdraw(const struct launch *launch, unsigned worker);
 // Removes the files of Unix sockets that `heir` (may be NULL) has not taken over.
 void launch_free(struct launch *launch, const struct launch *heir);

@@ -30,8 +30,9 @@ static void stop(struct bill *bill, const char *failure) {
     store_stop(bill->store, on_stopped, NULL);
 }
 
-static void on_memory(struct read_call *call, uint64_t bytes) {
-    ((struct bill *)call->context)->used = bytes;
+static void on_memory(struct read_call *call, uint64_t used, uint64_t most) {
+    (void)most;
+    ((struct bill *)call->context)->used = used;
 }
 
 static void on_used(struct read_call *call, enum outcome outcome) {

@@ -8,9 +8,10 @@
 #include <signal.h>
 #include <uv.h>
 
-enum { LOOK_MS = 5000 };
+enum { LOOK_MS = 5000, WARNED_PERCENT = 80, WELL_BELOW_PERCENT = 75 };
 
 struct process {
+    const struct settings *settings;
     uv_loop_t loop;
     struct store *store;
     struct projector *projector;
@@ -18,7 +19,7 @@ struct process {
     uv_signal_t signals[2];
     uv_timer_t look; // at what Redis uses
     struct read_call look_call;
-    bool looking;
+    bool looking, near_limit;
     bool stopping;
     int exit_code;
 };
@@ -61,9 +62,24 @@ static void on_refused(void *context, const char *line) {
 
 // ---- What Redis uses, for the memory bill
 
-static void on_memory(struct read_call *call, uint64_t bytes) {
-    (void)call;
-    metric_set(METRIC_REDIS_MEMORY, bytes);
+// Said once when it comes near the limit, and again only after it was well below.
+static void warn_of_limit(struct process *process, uint64_t used, uint64_t limit) {
+    if (!process->near_limit && used >= limit / 100 * WARNED_PERCENT)
+        log_warn("redis: %llu of %llu MiB are used, over %d %% of the limit; at the limit votes and views are 503",
+                 (unsigned long long)used >> 20, (unsigned long long)limit >> 20, WARNED_PERCENT);
+    if (used >= limit / 100 * WARNED_PERCENT)
+        process->near_limit = true;
+    else if (used < limit / 100 * WELL_BELOW_PERCENT)
+        process->near_limit = false;
+}
+
+static void on_memory(struct read_call *call, uint64_t used, uint64_t most) {
+    struct process *process = call->context;
+    uint64_t limit = process->settings->memory_limit ? (uint64_t)process->settings->memory_limit : most;
+    metric_set(METRIC_REDIS_MEMORY, used);
+    metric_set(METRIC_REDIS_MEMORY_LIMIT, limit);
+    if (limit)
+        warn_of_limit(process, used, limit);
 }
 
 static void on_looked(struct read_call *call, enum outcome outcome) {
@@ -88,7 +104,7 @@ static void watch(struct process *process, int i, int number) {
 }
 
 int projector_run(const struct role *role) {
-    struct process process = {.exit_code = 0};
+    struct process process = {.settings = role->settings};
     uv_loop_init(&process.loop);
     process.store = store_start(&process.loop, role->settings, &role->hash_key, on_refused, &process);
     process.projector =

@@ -8,12 +8,13 @@
 #include "ops/metrics.h"
 #include "roles/children.h"
 #include "roles/embedded.h"
+#include "roles/notify.h"
 #include "roles/secrets.h"
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
 
-enum { SIGNAL_COUNT = 3, ERROR_SIZE = 640 };
+enum { SIGNAL_COUNT = 3, ERROR_SIZE = 640, LINK_LOOK_MS = 200, LONGER_US = 5000000 };
 
 struct supervisor {
     uv_loop_t loop;
@@ -24,6 +25,7 @@ struct supervisor {
     struct embedded *embedded;
     struct children *children;
     uv_signal_t signals[SIGNAL_COUNT];
+    uv_timer_t watchdog, linking; // for systemd: we turn; the embedded Redis is still loading
     bool stopping;
     int exit_code;
 };
@@ -38,6 +40,8 @@ static void on_embedded_stopped(void *context) {
 static void on_children_stopped(void *context) {
     struct supervisor *supervisor = context;
     supervisor->children = NULL;
+    uv_close((uv_handle_t *)&supervisor->watchdog, NULL);
+    uv_close((uv_handle_t *)&supervisor->linking, NULL);
     for (int i = 0; i < SIGNAL_COUNT; i++)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     if (supervisor->embedded)
@@ -48,6 +52,7 @@ static void stop(struct supervisor *supervisor) {
     if (supervisor->stopping)
         return;
     supervisor->stopping = true;
+    notify("STOPPING=1");
     children_stop(supervisor->children, on_children_stopped, supervisor);
 }
 
@@ -55,6 +60,41 @@ static void on_refused(void *context) {
     struct supervisor *supervisor = context;
     supervisor->exit_code = 1;
     stop(supervisor);
+}
+
+// ---- What systemd is told
+
+// Ready when all processes are, and an embedded Redis has loaded its data, however long that takes. A Redis that was
+// given may be away: the service is up and waits for it.
+static void on_linking(uv_timer_t *timer) {
+    struct supervisor *supervisor = timer->data;
+    if (supervisor->stopping)
+        return;
+    unsigned count = children_count(supervisor->children), linked = children_linked(supervisor->children);
+    if (supervisor->directory[0] && linked < count) {
+        notify("EXTEND_TIMEOUT_USEC=%d\nSTATUS=Redis loads its data", LONGER_US);
+        return;
+    }
+    notify("READY=1\nSTATUS=%u processes, %u with Redis", count, linked);
+    uv_timer_stop(timer);
+}
+
+static void on_ready(void *context) {
+    struct supervisor *supervisor = context;
+    uv_timer_start(&supervisor->linking, on_linking, 0, LINK_LOOK_MS);
+}
+
+static void on_watchdog(uv_timer_t *timer) {
+    (void)timer;
+    notify("WATCHDOG=1");
+}
+
+static void init_timers(struct supervisor *supervisor) {
+    uv_timer_init(&supervisor->loop, &supervisor->linking);
+    uv_timer_init(&supervisor->loop, &supervisor->watchdog);
+    supervisor->linking.data = supervisor;
+    if (notify_watchdog_ms())
+        uv_timer_start(&supervisor->watchdog, on_watchdog, 0, notify_watchdog_ms());
 }
 
 // ---- Signals
@@ -94,10 +134,13 @@ static void on_reload(uv_signal_t *signal, int number) {
     if (supervisor->stopping)
         return;
     bool right = settings_read(&settings, supervisor->argc, supervisor->argv, environ, error, sizeof error);
-    if (right && reload(supervisor, &settings, error))
+    notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(uv_hrtime() / 1000));
+    if (right && reload(supervisor, &settings, error)) {
         log_info("reload: new processes start");
-    else
+    } else {
         log_error("reload: %s; the settings before stay", error);
+        notify("READY=1\nSTATUS=The last reload was refused: %.300s", error);
+    }
     if (right)
         settings_release(&settings);
 }
@@ -156,8 +199,10 @@ static void warn_of_no_ceilings(const struct settings *settings) {
 }
 
 static bool start_children(struct supervisor *supervisor, struct launch *launch) {
+    struct children_hooks hooks = {on_refused, on_ready, supervisor};
     watch_signals(supervisor);
-    supervisor->children = children_start(&supervisor->loop, launch, on_refused, supervisor);
+    init_timers(supervisor);
+    supervisor->children = children_start(&supervisor->loop, launch, &hooks);
     if (!supervisor->children)
         return fail("no memory is left");
     log_info("engaged " VERSION ": %u workers on %s, operators on %s, redis %s", launch->workers, launch->address[0],
@@ -174,7 +219,8 @@ static bool start(struct supervisor *supervisor, const struct settings *settings
     if (!launch)
         return fail(error);
     if (supervisor->directory[0]) {
-        supervisor->embedded = embedded_start(&supervisor->loop, supervisor->directory, error, sizeof error);
+        supervisor->embedded = embedded_start(&supervisor->loop, supervisor->directory,
+                                              (uint64_t)settings->memory_limit, error, sizeof error);
         if (!supervisor->embedded) {
             launch_free(launch, NULL);
             return fail(error);
@@ -187,6 +233,7 @@ static bool start(struct supervisor *supervisor, const struct settings *settings
 int supervisor_run(const struct role *role, const char *directory, int argc, char **argv) {
     struct supervisor supervisor = {.directory = directory, .argc = argc, .argv = argv};
     uv_loop_init(&supervisor.loop);
+    notify_init();
     if (!start(&supervisor, role->settings))
         return 1;
     uv_run(&supervisor.loop, UV_RUN_DEFAULT);

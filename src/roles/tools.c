@@ -3,6 +3,7 @@
 #include "roles/tools.h"
 #include "base/clock.h"
 #include "model/keys.h"
+#include "roles/backup.h"
 #include "roles/memory.h"
 #include "roles/secrets.h"
 #include <stdio.h>
@@ -66,23 +67,51 @@ static int run_check(int argc, char **argv) {
     return 0;
 }
 
-// ---- engaged memory
+// ---- Tools that speak with Redis
 
-static int run_memory(int argc, char **argv) {
+static int run_with_role(int argc, char **argv, int (*run)(const struct role *role, const char *file),
+                         const char *file) {
     struct settings settings;
     struct role role;
     char error[512];
     if (!settings_read(&settings, argc, argv, environ, error, sizeof error) ||
         !role_prepare(&role, &settings, error, sizeof error))
         return fail(error);
-    int code = memory_run(&role);
+    int code = run(&role, file);
     settings_release(&settings);
     return code;
+}
+
+static int run_on_file(int argc, char **argv, int (*run)(const struct role *role, const char *file)) {
+    if (argc < 2 || argv[1][0] == '-')
+        return fail("a FILE is needed, before any option");
+    const char *file = argv[1];
+    argv[1] = argv[0];
+    return run_with_role(argc - 1, argv + 1, run, file);
+}
+
+static int run_backup(int argc, char **argv) {
+    return run_on_file(argc, argv, backup_run);
+}
+
+static int run_restore(int argc, char **argv) {
+    return run_on_file(argc, argv, restore_run);
+}
+
+static int print_memory(const struct role *role, const char *unused) {
+    (void)unused;
+    return memory_run(role);
+}
+
+static int run_memory(int argc, char **argv) {
+    return run_with_role(argc, argv, print_memory, NULL);
 }
 
 static const struct tool tools[] = {
     {"tokens", "tokens --site S --count N   print visitor tokens, for load tests", run_tokens},
     {"memory", "memory                      print what Redis holds for a running service, by kind", run_memory},
+    {"backup", "backup FILE                 write all data of a running service to FILE", run_backup},
+    {"restore", "restore FILE                put the data of FILE in the place of a running service's", run_restore},
     {"check", "check                       read the configuration and say what is wrong", run_check},
 };
 

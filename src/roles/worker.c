@@ -10,6 +10,7 @@
 #include <uv.h>
 
 enum { ARENA_MOST = 1 << 20, OUTPUT_MOST = 1 << 20, WATCHED_COUNT = 2, SERVER_COUNT = 3 };
+enum { OPENING_LOOK_MS = 10, OPENING_MOST_MS = 1000 };
 
 struct process {
     uv_loop_t loop;
@@ -18,6 +19,9 @@ struct process {
     struct http_server *servers[SERVER_COUNT];
     int servers_open;
     uv_signal_t signals[WATCHED_COUNT];
+    uv_prepare_t turn_end; // writes the access log
+    uv_timer_t opening;    // until it listens
+    uint64_t started_ms;
     bool stopping;
     int exit_code;
 };
@@ -25,7 +29,8 @@ struct process {
 // ---- The end: listeners, then serving, then the store
 
 static void on_store_stopped(void *context) {
-    (void)context;
+    struct process *process = context;
+    uv_close((uv_handle_t *)&process->turn_end, NULL);
 }
 
 static void on_serve_stopped(void *context) {
@@ -39,6 +44,15 @@ static void on_server_stopped(void *context) {
         serve_stop(process->api.serve, on_serve_stopped, process);
 }
 
+static void stop_servers(struct process *process) {
+    process->servers_open++; // one more than there are, so that all are told before the last has stopped
+    for (int i = 0; i < SERVER_COUNT; i++)
+        if (process->servers[i])
+            http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
+                             process);
+    on_server_stopped(process);
+}
+
 static void stop(struct process *process) {
     if (process->stopping)
         return;
@@ -46,10 +60,14 @@ static void stop(struct process *process) {
     process->api.draining = true;
     for (int i = 0; i < WATCHED_COUNT; i++)
         uv_close((uv_handle_t *)&process->signals[i], NULL);
-    for (int i = 0; i < SERVER_COUNT; i++)
-        if (process->servers[i])
-            http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
-                             process);
+    if (!uv_is_closing((uv_handle_t *)&process->opening))
+        uv_close((uv_handle_t *)&process->opening, NULL);
+    stop_servers(process);
+}
+
+static void on_turn_end(uv_prepare_t *prepare) {
+    (void)prepare;
+    log_access_flush();
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
@@ -87,9 +105,12 @@ static bool listen_on(struct process *process, int index, const char *address, c
                                      metric_cell(METRIC_BAD_REQUESTS),
                                      metric_cell(METRIC_TIMEOUTS),
                                      metric_cell(METRIC_BYTES_OUT)};
+    struct http_callbacks told = *callbacks;
+    if (process->api.settings->access_log)
+        told.on_answered = api_log_answer;
     char error[256];
     process->servers[index] =
-        http_server_start(&process->loop, address, &limits, &counters, callbacks, &process->api, error, sizeof error);
+        http_server_start(&process->loop, address, &limits, &counters, &told, &process->api, error, sizeof error);
     if (!process->servers[index])
         log_error("%s", error);
     process->servers_open += process->servers[index] != NULL;
@@ -106,6 +127,26 @@ static bool listen_for_publishers(struct process *process) {
 
 static void answer_serve_error(struct http_request *request, enum outcome outcome) {
     api_answer_error(request, outcome, NULL);
+}
+
+static bool listen_on_all(struct process *process) {
+    const struct settings *settings = process->api.settings;
+    return listen_on(process, 0, settings->listen, &api_public_callbacks) &&
+           listen_on(process, 1, settings->ops_listen, &api_ops_callbacks) && listen_for_publishers(process);
+}
+
+// Nobody comes here before Redis does, as others serve meanwhile; without a Redis it waits in the open.
+static void on_opening(uv_timer_t *timer) {
+    struct process *process = timer->data;
+    if (!store_ready(process->api.store, NULL) && uv_now(&process->loop) - process->started_ms < OPENING_MOST_MS)
+        return;
+    uv_close((uv_handle_t *)timer, NULL);
+    if (listen_on_all(process)) {
+        metric_set(METRIC_PROCESSES_READY, 1);
+        return;
+    }
+    process->exit_code = 1;
+    stop(process);
 }
 
 static void watch(struct process *process, int index, int number) {
@@ -135,12 +176,15 @@ static bool start(struct process *process, const struct role *role) {
         log_error("a worker does not start: no memory, or the address of Redis is not valid");
         return false;
     }
+    uv_prepare_init(&process->loop, &process->turn_end);
+    if (settings->access_log)
+        uv_prepare_start(&process->turn_end, on_turn_end);
     watch(process, 0, SIGTERM);
     watch(process, 1, SIGINT);
-    if (!listen_on(process, 0, settings->listen, &api_public_callbacks) ||
-        !listen_on(process, 1, settings->ops_listen, &api_ops_callbacks) || !listen_for_publishers(process))
-        return false;
-    metric_set(METRIC_PROCESSES_READY, 1);
+    uv_timer_init(&process->loop, &process->opening);
+    process->opening.data = process;
+    process->started_ms = uv_now(&process->loop);
+    uv_timer_start(&process->opening, on_opening, OPENING_LOOK_MS, OPENING_LOOK_MS);
     return true;
 }
 
@@ -153,6 +197,7 @@ int worker_run(const struct role *role) {
         log_error("a handle is still open at the end");
         return 1;
     }
+    log_access_flush();
     assets_release(&process.api.assets);
     known_items_free(process.api.known);
     return process.exit_code;

@@ -99,12 +99,18 @@ static void on_batch(struct link_call *call) {
 
 // ---- Sending
 
-// Stable, so writes of one partition keep their order.
-static void sort_by_partition(struct batch *batch) {
+static bool goes_before(const struct batch *batch, const struct queued *a, const struct queued *b) {
+    if (a->partition != b->partition)
+        return a->partition < b->partition;
+    return batch->lane->kind->order(a) < batch->lane->kind->order(b);
+}
+
+// Stable: by insertion, as there are few.
+static void sort(struct batch *batch) {
     for (uint32_t i = 1; i < batch->count; i++) {
         struct queued *write = batch->writes[i];
         uint32_t at = i;
-        for (; at > 0 && batch->writes[at - 1]->partition > write->partition; at--)
+        for (; at > 0 && goes_before(batch, write, batch->writes[at - 1]); at--)
             batch->writes[at] = batch->writes[at - 1];
         batch->writes[at] = write;
     }
@@ -160,7 +166,7 @@ static bool send_batch(struct lane *lane) {
     batch->count = 0;
     while (lane->first && batch->count < BATCH_MOST)
         batch->writes[batch->count++] = take_first(lane);
-    sort_by_partition(batch);
+    sort(batch);
     compose(batch);
     lane->in_flight++;
     metric_add(METRIC_BATCHES, 1);

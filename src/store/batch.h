@@ -15,6 +15,8 @@ enum { BATCH_MOST = 64 };
 struct lane_kind {
     enum script script;
     uint32_t keys_each; // keys per write
+    // Within a partition writes are sorted by this; those of one number keep their order.
+    uint64_t (*order)(const struct queued *write);
     void (*add_keys)(struct store *store, struct queued *write);
     void (*add_head)(struct store *store);
     void (*add_arguments)(struct store *store, struct queued *write);

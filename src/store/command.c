@@ -22,13 +22,13 @@ void command_clear(struct command *command) {
     buffer_clear(&command->ends);
 }
 
-static void end_argument(struct command *command) {
+void command_end_argument(struct command *command) {
     buffer_add_u32(&command->ends, (uint32_t)command->bytes.len);
 }
 
 void command_add(struct command *command, struct bytes argument) {
     buffer_add_bytes(&command->bytes, argument);
-    end_argument(command);
+    command_end_argument(command);
 }
 
 void command_add_text(struct command *command, const char *argument) {
@@ -37,17 +37,17 @@ void command_add_text(struct command *command, const char *argument) {
 
 void command_add_int(struct command *command, int64_t argument) {
     buffer_addf(&command->bytes, "%" PRId64, argument);
-    end_argument(command);
+    command_end_argument(command);
 }
 
 void command_add_double(struct command *command, double argument) {
     buffer_addf(&command->bytes, "%.17g", argument);
-    end_argument(command);
+    command_end_argument(command);
 }
 
 void command_add_ref(struct command *command, uint64_t reference) {
     buffer_add_u64(&command->bytes, reference);
-    end_argument(command);
+    command_end_argument(command);
 }
 
 uint32_t command_count(const struct command *command) {

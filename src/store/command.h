@@ -18,6 +18,8 @@ void command_add_int(struct command *command, int64_t argument);
 void command_add_double(struct command *command, double argument); // as text that reads back exactly
 void command_add_ref(struct command *command,
                      uint64_t reference); // 8 bytes, little-endian, as the packed formats have it
+// Ends an argument whose bytes were appended to `bytes` one by one.
+void command_end_argument(struct command *command);
 uint32_t command_count(const struct command *command);
 // The command in Redis's protocol, to be freed with hiredis's redisFreeCommand; NULL without memory or when an argument
 // was left out for want of it.

@@ -29,9 +29,9 @@ struct commit {
     struct link_call call; // first: the link's view of it
     struct store *store;
     enum projection projection;
-    uint32_t partition, marks, commands, rankings;
+    uint32_t partition, marks, states, commands, rankings;
     uint64_t version;
-    struct command mark_arguments, command_arguments, ranking_arguments;
+    struct command mark_arguments, state_arguments, command_arguments, ranking_arguments;
     struct target_key *keys;
     uint32_t key_count;
     bool failed; // no memory for a piece
@@ -51,6 +51,7 @@ struct commit *commit_new(struct store *store, enum projection projection, uint3
     commit->version = version;
     commit->key_count = FIXED_KEYS;
     command_init(&commit->mark_arguments);
+    command_init(&commit->state_arguments);
     command_init(&commit->command_arguments);
     command_init(&commit->ranking_arguments);
     return commit;
@@ -65,6 +66,7 @@ void commit_free(struct commit *commit) {
         free(key);
     }
     command_release(&commit->mark_arguments);
+    command_release(&commit->state_arguments);
     command_release(&commit->command_arguments);
     command_release(&commit->ranking_arguments);
     free(commit);
@@ -110,9 +112,13 @@ static void set_or_delete(struct commit *commit, const struct key *key, struct b
     struct target_key *target = target_key(commit, key);
     if (!target)
         return;
-    begin_piece(commit, packed.len ? "SET" : "UNLINK", target->index, packed.len ? 1 : 0);
-    if (packed.len)
-        command_add(&commit->command_arguments, packed);
+    if (packed.len == 0) {
+        begin_piece(commit, "UNLINK", target->index, 0);
+        return;
+    }
+    command_add_int(&commit->state_arguments, target->index);
+    command_add(&commit->state_arguments, packed);
+    commit->states++;
 }
 
 void commit_state(struct commit *commit, ref_t item, struct bytes packed) {
@@ -280,6 +286,7 @@ void commit_send(struct commit *commit, void (*on_done)(void *context, const str
     add_keys(commit);
     command_add_int(&store->command, (int64_t)commit->version);
     add_all(&store->command, &commit->mark_arguments, commit->marks);
+    add_all(&store->command, &commit->state_arguments, commit->states);
     add_all(&store->command, &commit->command_arguments, commit->commands);
     add_all(&store->command, &commit->ranking_arguments, commit->rankings);
     if (commit->failed)

@@ -5,6 +5,7 @@
 // To ask one thing more, write its check and its line in greet().
 #include "base/clock.h"
 #include "ops/log.h"
+#include "ops/metrics.h"
 #include "store/gather.h"
 #include "store/store_inside.h"
 #include <assert.h>
@@ -42,10 +43,18 @@ static const char *check_eviction(struct store *store, const redisReply *reply) 
     return NULL;
 }
 
+static const char *check_raised(struct store *store, const redisReply *reply) {
+    (void)store;
+    if (reply_int(reply) > 0)
+        log_warn("redis: %d logs were behind their marks (a failover, a restore): raised", (int)reply_int(reply));
+    return NULL;
+}
+
 // The last answer: the data is what our settings mean, or nothing works.
 static const char *check_meta(struct store *store, const redisReply *reply) {
     struct bytes refusal = reply_text(reply);
     if (refusal.len == 0) {
+        store->generation++;
         link_ready(store->link);
         return NULL;
     }
@@ -106,21 +115,42 @@ static void load_scripts(struct store *store) {
     }
 }
 
-static void compare_meta(struct store *store) {
+void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key) {
     struct key key;
     char text[MAX_KINDS * NAME_SIZE] = "";
     size_t len = 0;
-    script_begin(&store->command, SCRIPT_META, 1);
+    script_begin(command, SCRIPT_META, 1);
     key_meta(&key);
-    add_key(store, &key);
-    command_add_int(&store->command, FORMAT);
-    command_add_int(&store->command, keys_partitions());
-    snprintf(text, sizeof text, "%016" PRIx64, keyed_hash64(store->hash_key, 'f', NULL, 0));
-    command_add_text(&store->command, text);
-    for (uint32_t i = 0; i < store->settings->kind_count; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, i ? " %s" : "%s", store->settings->kind_names[i]);
-    command_add_text(&store->command, text);
+    command_add(command, key_bytes(&key));
+    command_add_int(command, FORMAT);
+    command_add_int(command, keys_partitions());
+    snprintf(text, sizeof text, "%016" PRIx64, keyed_hash64(hash_key, 'f', NULL, 0));
+    command_add_text(command, text);
+    for (uint32_t i = 0; i < settings->kind_count; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, i ? " %s" : "%s", settings->kind_names[i]);
+    command_add_text(command, text);
+}
+
+static void compare_meta(struct store *store) {
+    begin_meta(&store->command, store->settings, store->hash_key);
     ask(store, check_meta);
+}
+
+// Before anything is written to a log.
+static void raise_logs(struct store *store) {
+    uint32_t partitions = keys_partitions();
+    struct key key;
+    script_begin(&store->command, SCRIPT_RAISE, partitions * (1 + PROJECTION_COUNT));
+    for (uint32_t i = 0; i < partitions; i++) {
+        key_log(&key, i);
+        add_key(store, &key);
+    }
+    for (uint32_t i = 0; i < partitions * PROJECTION_COUNT; i++) {
+        key_marks(&key, i / PROJECTION_COUNT, (enum projection)(i % PROJECTION_COUNT));
+        add_key(store, &key);
+    }
+    command_add_int(&store->command, partitions);
+    ask(store, check_raised);
 }
 
 void greet(void *context) {
@@ -137,6 +167,7 @@ void greet(void *context) {
     command_add_text(&store->command, "maxmemory-policy");
     ask(store, check_eviction);
     load_scripts(store);
+    raise_logs(store);
     compare_meta(store);
 }
 
@@ -152,6 +183,7 @@ static void on_beat(struct link_call *call) {
 
 void heartbeat(uv_timer_t *timer) {
     struct store *store = timer->data;
+    metric_add(METRIC_HEARTBEATS, 1);
     if (store->beating || !link_is_ready(store->link))
         return;
     store->beating = true;

@@ -120,21 +120,25 @@ void store_read_site_total(struct store *store, struct read_call *call, ref_t si
 
 struct memory_state {
     struct read_state read;
-    void (*on_memory)(struct read_call *call, uint64_t bytes);
+    void (*on_memory)(struct read_call *call, uint64_t used, uint64_t most);
 };
 
+// A line of INFO, "name:number"; 0 when it is not there.
+static uint64_t info_number(struct bytes text, const char *name) {
+    const char *found = text.len ? memmem(text.at, text.len, name, strlen(name)) : NULL;
+    return found ? strtoull(found + strlen(name), NULL, 10) : 0;
+}
+
 static void on_info(struct gather *gather) {
-    static const char name[] = "used_memory:";
     struct memory_state *state = gather->context;
     struct bytes text = reply_text(gather->at[0].reply);
-    const char *found = text.len ? memmem(text.at, text.len, name, sizeof name - 1) : NULL;
-    if (found)
-        state->on_memory(state->read.call, strtoull(found + sizeof name - 1, NULL, 10));
+    if (text.len)
+        state->on_memory(state->read.call, info_number(text, "\nused_memory:"), info_number(text, "\nmaxmemory:"));
     read_end(gather, gather_outcome(gather));
 }
 
 void store_read_memory(struct store *store, struct read_call *call,
-                       void (*on_memory)(struct read_call *call, uint64_t bytes)) {
+                       void (*on_memory)(struct read_call *call, uint64_t used, uint64_t most)) {
     struct gather *gather = read_begin(store, call, 1, sizeof(struct memory_state), on_info);
     if (!gather)
         return;

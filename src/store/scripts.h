@@ -12,6 +12,7 @@
     X(IMPORT, "import")                                                                                                \
     X(META, "meta")                                                                                                    \
     X(PUT, "put")                                                                                                      \
+    X(RAISE, "raise")                                                                                                  \
     X(SPLIT, "split")                                                                                                  \
     X(VIEW, "view")                                                                                                    \
     X(VOTE, "vote")

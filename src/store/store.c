@@ -119,6 +119,10 @@ void store_stop(struct store *store, void (*on_stopped)(void *context), void *co
     link_stop(store->link, on_link_stopped, store);
 }
 
+uint64_t store_generation(const struct store *store) {
+    return store->generation;
+}
+
 bool store_ready(const struct store *store, const char **ret_why) {
     bool ready = link_is_ready(store->link);
     if (ret_why)

@@ -25,6 +25,9 @@ struct store *store_start(void *loop, const struct settings *settings, const str
 void store_stop(struct store *store, void (*on_stopped)(void *context), void *context);
 // Connected, scripts loaded, settings agreed. If not, *ret_why (may be NULL) is one word or two for /readyz.
 bool store_ready(const struct store *store, const char **ret_why);
+// Raised whenever a connection was made anew: Redis may be another one since (restarted, failed over, restored), so
+// what was remembered of its data holds no more.
+uint64_t store_generation(const struct store *store);
 
 // The place of a log entry: what must be projected before a write is visible in lists.
 struct log_id {
@@ -180,9 +183,9 @@ void store_read_history(struct store *store, struct read_call *call, ref_t visit
                         void (*on_item)(struct read_call *call, ref_t item, int64_t time_ms));
 void store_forget_history(struct store *store, struct read_call *call, ref_t visitor);
 
-// Memory that Redis uses, in bytes.
+// Memory that Redis uses, and its maxmemory (0: no limit), in bytes.
 void store_read_memory(struct store *store, struct read_call *call,
-                       void (*on_memory)(struct read_call *call, uint64_t bytes));
+                       void (*on_memory)(struct read_call *call, uint64_t used, uint64_t most));
 
 // A page of all keys with the bytes each takes (0: it went meanwhile). `cursor` begins and ends as 0.
 void store_read_usage(struct store *store, struct read_call *call, uint64_t *cursor,

@@ -34,6 +34,7 @@ struct store {
     struct greeting_call beat;
     uv_timer_t heartbeat;
     bool beating, refused;
+    uint64_t generation;
     struct split *splits[SPLITS_MOST]; // under way: votes.c
     char refusal[256];
     void (*on_refused)(void *context, const char *line);
@@ -44,6 +45,8 @@ struct store {
 
 // greeting.c: what is said on a new connection; then TIME once a second.
 void greet(void *store);
+// The call that compares what the data is with what the settings mean: "" or what does not agree.
+void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
 
 // `tell` runs at the end of this turn: for calls that failed before anything was sent.

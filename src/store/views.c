@@ -18,6 +18,11 @@ static void add_keys(struct store *store, struct queued *write) {
     add_key(store, &key);
 }
 
+static uint64_t order(const struct queued *write) {
+    (void)write;
+    return 0; // as they came
+}
+
 static void add_head(struct store *store) {
     command_add_int(&store->command, clock_now_ms());
     command_add_int(&store->command, store->settings->view_window_ms);
@@ -65,6 +70,7 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
 const struct lane_kind view_lane = {
     .script = SCRIPT_VIEW,
     .keys_each = 1,
+    .order = order,
     .add_keys = add_keys,
     .add_head = add_head,
     .add_arguments = add_arguments,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Votes and retractions: the lane of lua/vote.lua, and the splitting of voter buckets that have grown (lua/split.lua).
 #include "base/clock.h"
+#include "model/decay.h"
+#include "model/entry.h"
 #include "model/voters.h"
 #include "ops/metrics.h"
 #include "store/gather.h"
@@ -31,12 +33,30 @@ static void add_head(struct store *store) {
     command_add_int(&store->command, store->settings->kind_count);
 }
 
+static uint64_t order(const struct queued *write) {
+    const struct vote_call *vote = (const struct vote_call *)((const char *)write - offsetof(struct vote_call, queued));
+    return vote->item;
+}
+
+// The part of a log record (model/entry.h) that does not depend on what Redis finds.
+static void add_record(struct command *command, const struct vote_call *vote) {
+    int64_t time_ms = 0;
+    bool retracts = vote->kind < 0;
+    if (!retracts)
+        vote_unpack(vote_pack(vote->time_ms, vote->kind), &time_ms);
+    buffer_add_char(&command->bytes, 'V');
+    buffer_add_u64(&command->bytes, vote->item);
+    buffer_add_u8(&command->bytes, retracts ? ENTRY_NO_KIND : (uint8_t)vote->kind);
+    buffer_add_u32(&command->bytes, retracts ? 0 : (uint32_t)(int32_t)((time_ms - DECAY_EPOCH_MS) / 1000));
+    command_end_argument(command);
+}
+
 static void add_arguments(struct store *store, struct queued *write) {
     const struct vote_call *vote = vote_of(write);
     struct command *command = &store->command;
     command_add(command, vote->id);
     command_add(command, vote->site);
-    command_add_ref(command, vote->item);
+    add_record(command, vote);
     command_add_int(command, vote->buckets);
     command_add_int(command, (int64_t)vote->visitor);
     if (vote->kind < 0 && vote->only_if) {
@@ -162,6 +182,7 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
 const struct lane_kind vote_lane = {
     .script = SCRIPT_VOTE,
     .keys_each = 2,
+    .order = order,
     .add_keys = add_keys,
     .add_head = add_head,
     .add_arguments = add_arguments,

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+// Backup: redis-cli asks for a snapshot, as a replica would. Restore: a second redis-server loads the file on a
+// loopback port under a password of its own, and the service's Redis takes the data over from it (store/replace.h).
+#include "roles/backup.h"
+#include "base/clock.h"
+#include "store/replace.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { PATH_SIZE = 4096, OUTPUT_SHOWN = 600, PASSWORD_BYTES = 24, STAGED_WAIT_US = 20000, STAGED_WAITS = 500 };
+
+static int complain(const char *what, const char *why) {
+    fprintf(stderr, "engaged: %s: %s\n", what, why);
+    return 1;
+}
+
+// ---- Processes
+
+// With `in` as standard input and what it says in `out`; -1 with errno.
+static pid_t spawn_program(char *const argv[], int in, int out) {
+    posix_spawn_file_actions_t files;
+    pid_t pid;
+    posix_spawn_file_actions_init(&files);
+    if (in >= 0)
+        posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
+    else
+        posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
+    int status = posix_spawnp(&pid, argv[0], &files, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&files);
+    errno = status;
+    return status == 0 ? pid : -1;
+}
+
+static void show_output(int out) {
+    char text[OUTPUT_SHOWN];
+    off_t end = lseek(out, 0, SEEK_END), begin = end > OUTPUT_SHOWN ? end - OUTPUT_SHOWN : 0;
+    ssize_t len = pread(out, text, sizeof text, begin);
+    if (len > 0)
+        fprintf(stderr, "%.*s\n", (int)len, text);
+}
+
+// ---- Backup
+
+// redis-cli's arguments for an address; the password goes by the environment, where `ps` does not show it.
+static void say_where(const struct address *address, char **argv) {
+    if (address->password[0])
+        setenv("REDISCLI_AUTH", address->password, 1);
+    if (address->is_unix) {
+        *argv++ = (char *)"-s";
+        *argv++ = (char *)address->path;
+    } else {
+        *argv++ = (char *)"-h";
+        *argv++ = (char *)address->host;
+        *argv++ = (char *)"-p";
+        *argv++ = (char *)address->port;
+    }
+    if (address->user[0]) {
+        *argv++ = (char *)"--user";
+        *argv++ = (char *)address->user;
+    }
+    *argv = NULL;
+}
+
+static bool snapshot(const struct address *address, const char *file) {
+    char *argv[16] = {(char *)"redis-cli", (char *)"--rdb", (char *)file};
+    int status = -1, out = memfd_create("engaged-output", MFD_CLOEXEC);
+    say_where(address, argv + 3);
+    pid_t pid = out < 0 ? -1 : spawn_program(argv, -1, out);
+    if (pid < 0)
+        complain("redis-cli", strerror(errno));
+    else if (waitpid(pid, &status, 0) != pid || status != 0)
+        show_output(out);
+    if (out >= 0)
+        close(out);
+    return pid >= 0 && status == 0;
+}
+
+static bool write_through(const char *file) {
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
+// Whole or not at all: under another name until it is on the disk.
+static bool take_backup(const struct address *address, const char *file) {
+    char partial[PATH_SIZE];
+    snprintf(partial, sizeof partial, "%s.partial", file);
+    umask(077);
+    if (!snapshot(address, partial)) {
+        unlink(partial);
+        return false;
+    }
+    if (write_through(partial) && rename(partial, file) == 0)
+        return true;
+    complain(file, strerror(errno));
+    unlink(partial);
+    return false;
+}
+
+static bool address_of(const struct role *role, struct address *ret_address) {
+    char error[256];
+    return address_parse(role->settings->redis, ret_address, error, sizeof error);
+}
+
+int backup_run(const struct role *role, const char *file) {
+    struct address address;
+    struct stat made;
+    if (!address_of(role, &address) || !take_backup(&address, file) || stat(file, &made) != 0)
+        return complain("backup", "failed; nothing was written");
+    printf("%s: %lld bytes. Keep the service's secret and hash_key with it (an embedded Redis: DIR/secrets): under "
+           "another hash_key nobody's votes are found.\n",
+           file, (long long)made.st_size);
+    return 0;
+}
+
+// ---- The staged Redis
+
+struct staged {
+    struct address address;
+    char folder[64];
+    pid_t pid;
+    int out;
+};
+
+// A loopback port that is free now.
+static bool choose_port(struct address *address) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool good = fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
+                getsockname(fd, (struct sockaddr *)&at, &len) == 0;
+    if (fd >= 0)
+        close(fd);
+    snprintf(address->host, sizeof address->host, "127.0.0.1");
+    snprintf(address->port, sizeof address->port, "%u", (unsigned)ntohs(at.sin_port));
+    return good;
+}
+
+// Its configuration, on a descriptor: a command line would show the password.
+static int write_configuration(const struct staged *staged) {
+    char text[512];
+    int fd = memfd_create("engaged-staged", MFD_CLOEXEC);
+    int len =
+        snprintf(text, sizeof text,
+                 "bind 127.0.0.1\nport %s\nrequirepass %s\ndir %s\ndbfilename dump.rdb\nsave \"\"\nappendonly no\n"
+                 "repl-diskless-sync yes\nrepl-diskless-sync-delay 0\n",
+                 staged->address.port, staged->address.password, staged->folder);
+    if (fd >= 0 && write(fd, text, (size_t)len) == len && lseek(fd, 0, SEEK_SET) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool is_listening(const struct address *address) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    at.sin_port = htons((uint16_t)atoi(address->port));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool good = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
+static bool wait_for_staged(struct staged *staged) {
+    int status;
+    for (int i = 0; i < STAGED_WAITS; i++, usleep(STAGED_WAIT_US)) {
+        if (waitpid(staged->pid, &status, WNOHANG) == staged->pid) {
+            staged->pid = -1;
+            return false;
+        }
+        if (is_listening(&staged->address))
+            return true;
+    }
+    return false;
+}
+
+static bool start_staged(struct staged *staged, const char *file) {
+    char path[PATH_SIZE], whole[PATH_SIZE];
+    uint8_t noise[PASSWORD_BYTES];
+    char *argv[] = {(char *)"redis-server", (char *)"-", NULL};
+    snprintf(staged->folder, sizeof staged->folder, "/tmp/engaged-restore-XXXXXX");
+    if (!realpath(file, whole) || !mkdtemp(staged->folder) || !choose_port(&staged->address))
+        return false;
+    random_fill(noise, sizeof noise);
+    for (size_t i = 0; i < sizeof noise; i++)
+        snprintf(staged->address.password + 2 * i, 3, "%02x", noise[i]);
+    snprintf(path, sizeof path, "%s/dump.rdb", staged->folder);
+    staged->out = memfd_create("engaged-output", MFD_CLOEXEC);
+    int in = write_configuration(staged);
+    if (symlink(whole, path) == 0 && in >= 0 && staged->out >= 0)
+        staged->pid = spawn_program(argv, in, staged->out);
+    if (in >= 0)
+        close(in);
+    return staged->pid > 0;
+}
+
+static void end_staged(struct staged *staged) {
+    char path[PATH_SIZE];
+    if (staged->pid > 0) {
+        kill(staged->pid, SIGKILL); // it holds nothing that is not in the file
+        waitpid(staged->pid, NULL, 0);
+    }
+    if (staged->out >= 0)
+        close(staged->out);
+    snprintf(path, sizeof path, "%s/dump.rdb", staged->folder);
+    unlink(path);
+    rmdir(staged->folder);
+}
+
+// ---- Restore
+
+static bool is_on_this_machine(const struct address *address) {
+    return address->is_unix || strcmp(address->host, "localhost") == 0 || strncmp(address->host, "127.", 4) == 0;
+}
+
+static bool keep_what_is(const struct address *live, const char *file) {
+    char before[PATH_SIZE], when[32];
+    time_t now = (time_t)(clock_now_ms() / 1000);
+    strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", gmtime(&now));
+    snprintf(before, sizeof before, "%s.before-%s", file, when);
+    if (!take_backup(live, before))
+        return false;
+    printf("What was there before is in %s.\n", before);
+    return true;
+}
+
+static int exchange(const struct role *role, const struct address *live, struct staged *staged, const char *file) {
+    char error[REPLACE_ERROR_SIZE] = "the data as it is cannot be kept first; nothing was changed";
+    if (!start_staged(staged, file))
+        return complain(file, strerror(errno));
+    if (!wait_for_staged(staged)) {
+        show_output(staged->out);
+        return complain(file, "Redis does not load it");
+    }
+    if (!replace_check(&staged->address, role->settings, &role->hash_key, error) || !keep_what_is(live, file))
+        return complain("restore", error);
+    signal(SIGINT, SIG_IGN); // from here on to the end: the live Redis must become a master again
+    signal(SIGTERM, SIG_IGN);
+    if (!replace_data(live, &staged->address, error))
+        return complain("restore", error);
+    printf("%s is what the service has now.\n", file);
+    return 0;
+}
+
+int restore_run(const struct role *role, const char *file) {
+    struct address live;
+    struct staged staged = {.pid = -1, .out = -1};
+    if (!address_of(role, &live))
+        return 1;
+    if (access(file, R_OK) != 0)
+        return complain(file, strerror(errno));
+    if (!is_on_this_machine(&live))
+        return complain("restore", "run it on the machine of the Redis: that one must reach the file's data");
+    int code = exchange(role, &live, &staged, file);
+    end_staged(&staged);
+    return code;
+}

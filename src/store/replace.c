@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// Two connections of hiredis's blocking kind, and some polling.
+#include "store/replace.h"
+#include "model/keys.h"
+#include "store/gather.h"
+#include "store/scripts.h"
+#include "store/store_inside.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { POLL_US = 50000, LOADING_MOST_S = 3600, CALL_MOST_S = 60, CONNECTING_MOST_S = 10 };
+enum { POLLS_A_SECOND = 1000000 / POLL_US };
+
+static bool fail(char *ret_error, const char *what, const char *why) {
+    snprintf(ret_error, REPLACE_ERROR_SIZE, "%s: %s", what, why);
+    return false;
+}
+
+// ---- Calls
+
+static redisReply *call(redisContext *context, const char *const *arguments, int count) {
+    return redisCommandArgv(context, count, (const char **)arguments, NULL);
+}
+#define CALL(context, ...)                                                                                             \
+    call(context, (const char *const[]){__VA_ARGS__}, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)))
+
+// Frees the reply; false with Redis's words when it is none, or an error.
+static bool went_well(redisContext *context, const char *what, redisReply *reply, char *ret_error) {
+    bool good = reply && reply->type != REDIS_REPLY_ERROR;
+    if (!good)
+        fail(ret_error, what, reply ? reply->str : context->errstr);
+    freeReplyObject(reply);
+    return good;
+}
+
+static redisContext *connect_to(const struct address *address, char *ret_error) {
+    struct timeval connecting = {CONNECTING_MOST_S, 0}, answering = {CALL_MOST_S, 0};
+    redisContext *context = address->is_unix ? redisConnectUnixWithTimeout(address->path, connecting)
+                                             : redisConnectWithTimeout(address->host, atoi(address->port), connecting);
+    bool good = context && context->err == 0 && redisSetTimeout(context, answering) == REDIS_OK;
+    if (!good)
+        fail(ret_error, "Redis", context ? context->errstr : "no memory");
+    else if (address->password[0] && address->user[0])
+        good = went_well(context, "AUTH", CALL(context, "AUTH", address->user, address->password), ret_error);
+    else if (address->password[0])
+        good = went_well(context, "AUTH", CALL(context, "AUTH", address->password), ret_error);
+    if (good)
+        return context;
+    if (context)
+        redisFree(context);
+    return NULL;
+}
+
+// A line of INFO holds `name:value`; false also when Redis does not answer.
+static bool info_says(redisContext *context, const char *section, const char *name, const char *value) {
+    char line[96];
+    redisReply *reply = CALL(context, "INFO", section);
+    snprintf(line, sizeof line, "\n%s:%s\r\n", name, value);
+    struct bytes text = reply_text(reply);
+    bool says = text.len && memmem(text.at, text.len, line, strlen(line));
+    freeReplyObject(reply);
+    return says;
+}
+
+// ---- Is it the right data
+
+static bool is_loaded(redisContext *staged, char *ret_error) {
+    for (int i = 0; i < LOADING_MOST_S * POLLS_A_SECOND && staged->err == 0; i++, usleep(POLL_US))
+        if (info_says(staged, "persistence", "loading", "0"))
+            return true;
+    return fail(ret_error, "the file", "cannot be loaded");
+}
+
+static bool is_ours(redisContext *staged, char *ret_error) {
+    struct key meta;
+    key_meta(&meta);
+    meta.at[meta.len] = '\0';
+    redisReply *reply = CALL(staged, "EXISTS", meta.at);
+    bool there = reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+    freeReplyObject(reply);
+    return there || fail(ret_error, "the file", "is no backup of engaged");
+}
+
+static redisReply *compare(redisContext *staged, const struct settings *settings, const struct secret_key *hash_key) {
+    const struct script_source *script = &script_sources[SCRIPT_META];
+    freeReplyObject(redisCommand(staged, "SCRIPT LOAD %b", script->at, (size_t)(script->end - script->at)));
+    struct command command;
+    size_t len;
+    command_init(&command);
+    begin_meta(&command, settings, hash_key);
+    char *text = command_format(&command, &len);
+    void *reply = NULL;
+    if (text && redisAppendFormattedCommand(staged, text, len) == REDIS_OK)
+        redisGetReply(staged, &reply);
+    redisFreeCommand(text);
+    command_release(&command);
+    return reply;
+}
+
+static bool agrees(redisContext *staged, const struct settings *settings, const struct secret_key *hash_key,
+                   char *ret_error) {
+    redisReply *reply = compare(staged, settings, hash_key);
+    bool answered = reply && reply->type == REDIS_REPLY_STRING;
+    bool good = answered && reply->len == 0;
+    if (!good)
+        fail(ret_error, "the file", reply && reply->str ? reply->str : staged->errstr);
+    freeReplyObject(reply);
+    return good;
+}
+
+bool replace_check(const struct address *staged, const struct settings *settings, const struct secret_key *hash_key,
+                   char ret_error[static REPLACE_ERROR_SIZE]) {
+    scripts_verify();
+    keys_init((uint32_t)settings->partitions);
+    redisContext *context = connect_to(staged, ret_error);
+    if (!context)
+        return false;
+    bool good =
+        is_loaded(context, ret_error) && is_ours(context, ret_error) && agrees(context, settings, hash_key, ret_error);
+    redisFree(context);
+    return good;
+}
+
+// ---- The exchange
+
+// What the live Redis is given for the time of the exchange, and gets back after it.
+static bool set_master_password(redisContext *live, const char *password, char *ret_error) {
+    return went_well(live, "CONFIG SET masterauth", CALL(live, "CONFIG", "SET", "masterauth", password), ret_error);
+}
+
+static char *master_password(redisContext *live) {
+    redisReply *reply = CALL(live, "CONFIG", "GET", "masterauth");
+    struct bytes text = reply_text_at(reply, 1);
+    char *copy = text.len ? strndup(text.at, text.len) : strdup("");
+    freeReplyObject(reply);
+    return copy;
+}
+
+// The staged one is asked first: should it have died, its connection says so.
+static bool has_all(redisContext *live, redisContext *staged) {
+    return info_says(staged, "persistence", "loading", "0") &&
+           info_says(live, "replication", "master_link_status", "up") && info_says(live, "persistence", "loading", "0");
+}
+
+// The append-only file is written anew after the data has come: until then a crash would bring the old data back.
+static bool is_on_disk(redisContext *live) {
+    return info_says(live, "persistence", "aof_enabled", "0") ||
+           (info_says(live, "persistence", "aof_rewrite_in_progress", "0") &&
+            info_says(live, "persistence", "aof_rewrite_scheduled", "0") &&
+            info_says(live, "persistence", "aof_last_bgrewrite_status", "ok"));
+}
+
+static bool wait_for_data(redisContext *live, redisContext *staged, char *ret_error) {
+    for (int i = 0; i < LOADING_MOST_S * POLLS_A_SECOND && live->err == 0 && staged->err == 0; i++, usleep(POLL_US))
+        if (has_all(live, staged) && is_on_disk(live))
+            return true;
+    return fail(ret_error, "Redis", "did not take the data over");
+}
+
+static bool exchange(redisContext *live, redisContext *staged, const struct address *from, char *ret_error) {
+    bool begun = set_master_password(live, from->password, ret_error) &&
+                 went_well(live, "REPLICAOF", CALL(live, "REPLICAOF", from->host, from->port), ret_error);
+    if (!begun)
+        return false;
+    // The service's connections are made anew, and are refused until this Redis is a master again.
+    bool good = went_well(live, "CLIENT KILL", CALL(live, "CLIENT", "KILL", "TYPE", "normal"), ret_error) &&
+                wait_for_data(live, staged, ret_error);
+    char error[REPLACE_ERROR_SIZE];
+    bool ended = went_well(live, "REPLICAOF NO ONE", CALL(live, "REPLICAOF", "NO", "ONE"), good ? ret_error : error);
+    return good && ended;
+}
+
+bool replace_data(const struct address *live, const struct address *staged, char ret_error[static REPLACE_ERROR_SIZE]) {
+    char error[REPLACE_ERROR_SIZE];
+    redisContext *to = connect_to(live, ret_error), *from = to ? connect_to(staged, ret_error) : NULL;
+    char *before = from ? master_password(to) : NULL;
+    bool good = before && exchange(to, from, staged, ret_error);
+    if (before)
+        set_master_password(to, before, error);
+    free(before);
+    if (from)
+        redisFree(from);
+    if (to)
+        redisFree(to);
+    return good;
+}

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""engaged backup and engaged restore, on a service that goes on: counts, voters, rankings and logs are those of the
+file, nothing acknowledged afterwards is lost, also when the Redis is killed right then."""
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+import redis
+from engaged_service import BUILD, ROOT, Service
+from test_supervisor import eventually, redis_pid
+
+PROGRAM = os.path.join(ROOT, BUILD, "engaged")
+
+
+@pytest.fixture
+def service(tmp_path):
+    service = Service(redis=f"embedded:{tmp_path}/d", kinds="up down")
+    yield service
+    service.stop()
+
+
+def run_tool(service, tool, file, **changed):
+    settings = {**service.settings, **changed}
+    options = [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
+    return subprocess.run([PROGRAM, tool, str(file), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=120)
+
+
+def vote(service, item, visitor):
+    return service.keyed("POST", f"/v1/s/items/{item}/votes", {"kind": "up"}, Engaged_Visitor=visitor)
+
+
+def is_new(service, item, visitor):
+    """Whether this visitor's vote is counted now, by the exact counts of two answers."""
+    before = vote(service, item, "a witness").json["votes"]["up"]
+    return vote(service, item, visitor).json["votes"]["up"] - before == 1
+
+
+def bulk(service, kind, visitors, items=5):
+    rows = [{"type": kind, "item": f"i{n % items}", "visitor": f"v{n}"} for n in visitors]
+    assert service.lines("/v1/s/events?wait=true", rows).json["accepted"] == len(rows)
+
+
+def counts(service):
+    answer = service.get("/v1/s/items?" + "&".join(f"id=i{n}" for n in range(5)))
+    return {item["item"]: (item["votes"]["up"], item["views"]) for item in answer.json["items"]}
+
+
+def top(service):
+    return [(item["item"], item["votes"]["up"]) for item in service.get("/v1/s/rankings/top").json["items"]]
+
+
+def test_a_restore_brings_back_what_the_backup_holds_and_the_service_goes_on(service, tmp_path):
+    bulk(service, "vote", range(100))
+    bulk(service, "view", range(50))
+    eventually(lambda: sum(v for v, _ in counts(service).values()) == 100, "counted")
+    before, ranked, file = counts(service), top(service), tmp_path / "backup.rdb"
+    done = run_tool(service, "backup", file)
+    assert done.returncode == 0 and "hash_key" in done.stdout, done.stdout
+    assert oct(file.stat().st_mode & 0o777) == "0o600"
+    bulk(service, "vote", range(100, 300))
+    bulk(service, "view", range(50, 150))
+    done = run_tool(service, "restore", file)
+    assert done.returncode == 0 and "before-" in done.stdout, done.stdout
+    assert len(list(tmp_path.glob("backup.rdb.before-*"))) == 1
+    eventually(lambda: service.get("/readyz").status == 200, "ready again", 5)
+    eventually(lambda: counts(service) == before, "the counts of the backup")
+    eventually(lambda: top(service) == ranked, "the ranking of the backup")
+    assert not is_new(service, "i0", "v0")  # its voters are known …
+    assert is_new(service, "i1", "v101")  # … and those of later are not
+    bulk(service, "vote", range(100, 200))
+    eventually(lambda: sum(v for v, _ in counts(service).values()) == 202, "counted on from there, and projected")
+    os.kill(redis_pid(tmp_path / "d"), signal.SIGKILL)
+    eventually(lambda: service.get("/readyz").status == 200, "Redis again")
+    eventually(lambda: sum(v for v, _ in counts(service).values()) == 202, "as before the kill")
+
+
+def test_what_is_acknowledged_after_a_restore_under_load_stays(service, tmp_path):
+    bulk(service, "vote", range(20))
+    file, done = tmp_path / "backup.rdb", threading.Event()
+    assert run_tool(service, "backup", file).returncode == 0
+    acknowledged = []
+
+    def go_on():
+        for n in range(10000, 100000):
+            if done.is_set():
+                return
+            began = time.time()
+            try:
+                if vote(service, "late", f"w{n}").status == 200:
+                    acknowledged.append((began, f"w{n}"))
+            except OSError:
+                pass
+
+    writer = threading.Thread(target=go_on)
+    writer.start()
+    time.sleep(0.5)
+    assert run_tool(service, "restore", file).returncode == 0
+    restored = time.time()
+    time.sleep(1.5)
+    done.set()
+    writer.join()
+    later = [visitor for began, visitor in acknowledged if began > restored]
+    assert later, "none was acknowledged after the restore"
+    before = vote(service, "late", "a witness").json["votes"]["up"]
+    assert len(later) <= before - 1 <= len(acknowledged)
+    for visitor in later:
+        assert vote(service, "late", visitor).json["votes"]["up"] == before, visitor
+
+
+def test_a_log_that_is_behind_its_marks_is_raised(service, tmp_path):
+    """As after a failover to a Redis whose clock is behind: new entries must not be taken as projected already."""
+    bulk(service, "vote", range(10))
+    eventually(lambda: sum(v for v, _ in counts(service).values()) == 10, "counted")
+    client = redis.Redis(unix_socket_path=f"{tmp_path}/d/redis.sock")
+    ahead = f"{int(time.time() * 1000) + 3600000}-5"
+    tags = {key.decode().split("}")[0] + "}" for key in client.scan_iter("{*}pos")}
+    sources = len(tags)
+    for tag in tags:
+        for projection in ("sums", "near"):
+            client.hset(f"{tag}{projection}", mapping={str(source): ahead for source in range(sources)} | {"version": 10**6})
+    client.client_kill_filter(_type="normal", skipme=True)
+    eventually(lambda: "raised" in service.log(), "said so")
+    bulk(service, "vote", range(10, 30))
+    eventually(lambda: sum(v for _, v in top(service)) == 30, "projected")
+
+
+def test_what_is_no_backup_or_another_services_is_refused_and_nothing_changes(service, tmp_path):
+    bulk(service, "vote", range(10))
+    junk, file = tmp_path / "junk", tmp_path / "backup.rdb"
+    junk.write_bytes(b"not a file of Redis")
+    assert run_tool(service, "backup", file).returncode == 0
+    for done, why in ((run_tool(service, "restore", junk), "does not load it"),
+                      (run_tool(service, "restore", tmp_path / "none"), "No such file"),
+                      (run_tool(service, "restore", file, hash_key="33" * 32), "hash_key"),
+                      (run_tool(service, "restore", file, partitions=8), "partitions"),
+                      (run_tool(service, "backup", tmp_path / "no" / "folder"), "nothing was written")):
+        assert done.returncode == 1 and why in done.stdout, done.stdout
+    assert vote(service, "i0", "v0").json["votes"]["up"] == 2
+    assert not list(tmp_path.glob("*.partial"))
