@@ -14,6 +14,7 @@ enum {
     READ_CHUNK = 64 * 1024,
     OUT_MOST = 256 << 20, // unsent commands; the bound on calls is reached long before
     READER_IDLE_BUFFER = 1 << 20,
+    ELEMENTS_MOST = 1 << 20, // of an array in a reply
 };
 
 static void connect_now(struct link *link);
@@ -166,6 +167,36 @@ static void on_check(uv_check_t *check) {
 
 // ---- Connecting
 
+// hiredis makes room for as many elements as a reply announces: a billion of them would take gigabytes and seconds.
+#if HIREDIS_MAJOR >= 1
+static redisReader *reader_new(void) {
+    redisReader *reader = redisReaderCreate();
+    if (reader)
+        reader->maxelements = ELEMENTS_MOST;
+    return reader;
+}
+#else
+static redisReplyObjectFunctions bounded;
+static void *(*create_array)(const redisReadTask *task, int elements);
+
+static void *create_bounded_array(const redisReadTask *task, int elements) {
+    return elements <= ELEMENTS_MOST ? create_array(task, elements) : NULL;
+}
+
+static redisReader *reader_new(void) {
+    redisReader *reader = redisReaderCreate();
+    if (!reader)
+        return NULL;
+    if (!create_array) {
+        bounded = *reader->fn;
+        create_array = bounded.createArray;
+        bounded.createArray = create_bounded_array;
+    }
+    reader->fn = &bounded;
+    return reader;
+}
+#endif
+
 static void on_connect(uv_connect_t *request, int status) {
     struct link *link = request->data;
     if (link->state != LINK_CONNECTING)
@@ -176,7 +207,7 @@ static void on_connect(uv_connect_t *request, int status) {
     }
     if (!link->address.is_unix)
         uv_tcp_nodelay(&link->peer.tcp, 1), uv_tcp_keepalive(&link->peer.tcp, 1, 30);
-    link->reader = redisReaderCreate();
+    link->reader = reader_new();
     if (!link->reader || uv_read_start(&link->peer.stream, on_alloc, on_read) < 0) {
         link_drop(link, "no memory");
         return;

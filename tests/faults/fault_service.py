@@ -62,6 +62,7 @@ class RedisServer:
 
 class FaultService:
     partitions = 16
+    worker_count = 2
 
     def __init__(self, server, **settings):
         self.port, self.ops_port = free_port(), free_port()
@@ -86,7 +87,7 @@ class FaultService:
     def __enter__(self):
         self.log = tempfile.TemporaryFile()
         try:
-            self.workers = [self.start("worker") for _ in range(2)]
+            self.workers = [self.start("worker") for _ in range(self.worker_count)]
             wait_until(self.is_ready, 20, "the service does not get ready")
         except BaseException:
             self.__exit__(True)
