@@ -43,22 +43,29 @@ void server_not_ready(struct conn *conn) {
 
 // ---- The sweep
 
+// A client that does not take what was sent, also one between its requests: it may have asked for much at once.
+static bool cut_off(struct conn *conn, uint64_t now) {
+    if (!conn->sending || now < conn->send_deadline || conn->state == CONN_CLOSING)
+        return false;
+    ++*conn->server->counters.timeouts;
+    conn_close(conn);
+    return true;
+}
+
 static void sweep_busy(struct http_server *server, uint64_t now) {
     struct conn *conn, *next;
-    DL_FOREACH_SAFE(server->busy, conn, next) {
-        if (conn->sending && now >= conn->send_deadline && conn->state != CONN_CLOSING) {
-            ++*server->counters.timeouts;
-            conn_close(conn);
-        } else if (conn->deadline && now >= conn->deadline) {
-            conn_on_deadline(conn);
-        }
-    }
+    DL_FOREACH_SAFE(server->busy, conn, next)
+    if (!cut_off(conn, now) && conn->deadline && now >= conn->deadline)
+        conn_on_deadline(conn);
 }
 
 // The longest idle ones come first.
 static void sweep_idle(struct http_server *server, uint64_t now) {
+    struct conn *conn, *next;
     while (server->idle && now >= server->idle->deadline)
         conn_close(server->idle);
+    DL_FOREACH_SAFE(server->idle, conn, next)
+    cut_off(conn, now);
 }
 
 static bool has_unread(const struct conn *conn) {

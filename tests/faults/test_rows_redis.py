@@ -20,8 +20,8 @@ class OneWorker(FaultService):
 
 
 @contextlib.contextmanager
-def serving(kind=FaultService, **settings):
-    with ScriptedRedis() as redis, kind(redis, redis_timeout=f"{TIMEOUT_MS}ms", **settings) as service:
+def serving(kind=FaultService, server=ScriptedRedis, **settings):
+    with server() as redis, kind(redis, redis_timeout=f"{TIMEOUT_MS}ms", **settings) as service:
         yield redis, service
 
 
