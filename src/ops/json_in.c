@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // jansson reads the text, the table says what goes where.
 #include "ops/json_in.h"
+#include "base/buffer.h"
 #include "base/times.h"
 #include "ops/metrics.h"
 #include <jansson.h>
@@ -196,4 +197,20 @@ enum outcome json_read(struct bytes body, const struct json_field *fields, bool 
 enum outcome json_read_known(struct bytes body, const struct json_field *fields, void *target, struct arena *arena,
                              const char **ret_detail) {
     return read_root(body, fields, (struct reading){UNKNOWN_PASSED, target, arena, ret_detail});
+}
+
+bool json_members_valid(struct bytes members) {
+    enum { MEMBERS_MOST = 1 << 20 };
+    struct buffer object;
+    if (members.len == 0)
+        return true;
+    buffer_init(&object, MEMBERS_MOST);
+    buffer_add_char(&object, '{');
+    buffer_add_bytes(&object, members);
+    buffer_add_char(&object, '}');
+    json_t *root = object.failed ? NULL : json_loadb(object.at, object.len, JSON_REJECT_DUPLICATES, NULL);
+    bool valid = json_is_object(root);
+    json_decref(root);
+    buffer_release(&object);
+    return valid;
 }

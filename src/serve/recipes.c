@@ -178,9 +178,12 @@ const struct recipe recipe_page = {'p', start_page};
 static void on_item(struct read_call *call, size_t index, const struct item_state *state) {
     struct refresh *refresh = call->context;
     struct json_out json = json_out_to(&refresh->out);
-    json.comma = index > 0;
-    if (state->outcome != OK)
-        refresh->outcome = state->outcome;
+    bool alone = refresh->out.len == 0;
+    if (state->outcome != OK) { // of many it is left out
+        refresh->outcome = alone ? state->outcome : refresh->outcome;
+        return;
+    }
+    json.comma = !alone && refresh->out.at[refresh->out.len - 1] != '[';
     item_render(&json, refresh->shelf->serve->settings, refresh->shelf->asked.ids[index], state);
 }
 

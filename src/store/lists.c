@@ -43,7 +43,7 @@ static size_t merge(const struct gather *gather, size_t most, struct ranked *roo
 
 static void on_tops(struct gather *gather) {
     struct top_state *state = gather->context;
-    enum outcome outcome = gather_outcome(gather);
+    enum outcome outcome = read_outcome(gather); // a partition's foreign key leaves that partition out
     size_t elements = 0;
     for (uint32_t i = 0; i < gather->count; i++)
         elements += gather->at[i].reply ? gather->at[i].reply->elements / 2 : 0;

@@ -2,6 +2,7 @@
 // Reads of items, votes and history: each is one pipeline of plain commands, looked at when the last reply is in.
 #include "store/reads.h"
 #include "model/sums.h"
+#include "ops/json_in.h"
 #include "ops/metrics.h"
 #include "store/gather.h"
 #include "store/store_inside.h"
@@ -110,6 +111,8 @@ static bool take_hash(const struct store *store, const redisReply *hash, struct 
     item->known = item->id.len > 0;
     item->has_card = hash->element[ITEM_CARD]->type == REDIS_REPLY_STRING;
     item->card = reply_text(hash->element[ITEM_CARD]);
+    if (!json_members_valid(item->card)) // it would spoil every list that it is in
+        return false;
     item->categories = reply_text(hash->element[ITEM_CATEGORIES]);
     int64_t buckets = reply_int(hash->element[ITEM_BUCKETS]);
     item->buckets = buckets > 1 ? (uint32_t)buckets : 1;

@@ -33,7 +33,7 @@ def wait_until(true, seconds, what):
         if true():
             return
         time.sleep(0.02)
-    raise AssertionError(what)
+    raise AssertionError(what() if callable(what) else what)
 
 
 class RedisServer:
