@@ -220,6 +220,7 @@ struct shelf {
     struct body *body;
     uint64_t digest;
     uint64_t made_ms, read_ms, retry_ms; // uv_now
+    enum outcome failure;                // of the last refresh; OK: it did not fail
     bool in_flight;
     struct waiter *waiters, *later;
     struct shelf *next_waited, **place_waited;

@@ -113,6 +113,7 @@ void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome 
         put_up(shelf, refresh);
     else
         shelf->retry_ms = uv_now(shelf->serve->loop) + pause;
+    shelf->failure = outcome;
     shelf->waiters = shelf->later;
     shelf->later = NULL;
     shelf->in_flight = false;
@@ -146,7 +147,7 @@ void shelf_answer(struct shelf *shelf, struct http_request *request) {
     metric_add(METRIC_BODY_MISSES, 1);
     kept_use(shelf->serve, &shelf->kept);
     if (!shelf->in_flight && !may_try(shelf)) {
-        answer_one(shelf, request, UNAVAILABLE);
+        answer_one(shelf, request, shelf->failure); // as the last one that asked was told
         return;
     }
     add_waiter(shelf, request);
