@@ -185,9 +185,22 @@ def check_contract():
         yield f"src/web/openapi.json: the error code {code} stands in one place only"
 
 
+def check_faults():
+    """deploy/faults.md has a row for each of the forty faults, and the tests that it names are there."""
+    with open("deploy/faults.md", encoding="utf-8") as file:
+        rows = re.findall(r"^\| (\d+) \|.*\| (?:`(\S+)::(\w+)`|–) \|$", file.read(), re.M)
+    if [int(number) for number, _, _ in rows] != list(range(1, 41)):
+        yield "deploy/faults.md: rows 1 to 40 are not all there, in order"
+    for number, path, name in rows:
+        if not path and number != "8":
+            yield f"deploy/faults.md: row {number} names no test"
+        if path and not (os.path.exists(path) and table(path, rf"^def ({name})\(")):
+            yield f"deploy/faults.md: row {number}: no {name} in {path}"
+
+
 CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
           check_scripts, check_lengths, check_functions, check_documents,
-          check_contract]
+          check_contract, check_faults]
 
 
 def main():
