@@ -52,7 +52,8 @@ struct json_field {
     const struct json_field *fields; // of an object; a table ends with a NULL name
 };
 
-// Whether these are an object's members (no braces around them; none at all is fine): what we kept and send out as it is.
+// Whether these are an object's members (no braces around them; none at all is fine): what we kept and send out as it
+// is.
 bool json_members_valid(struct bytes members);
 // Reads `body` into `target`, whose fields must be zeroed before. Texts are copied into the arena.
 // An empty body reads as an empty object.
