@@ -253,7 +253,10 @@ unsigned children_count(const struct children *children) {
 
 // ---- The clock
 
+// Not of those that drain: they have their time, and their launch may be gone.
 static void look_for_hang(struct child *child) {
+    if (child->retired)
+        return;
     uint64_t most_ms = child->launch->hang_timeout_ms, beats = metric_read(METRIC_HEARTBEATS, child->row);
     bool watched = most_ms && child->running && metric_read(METRIC_PROCESSES_READY, child->row) != 0;
     child->silent_ms = !watched || beats != child->beats ? 0 : child->silent_ms + TICK_MS;
