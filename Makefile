@@ -40,7 +40,8 @@ LIBRARIES += $(if $(LLHTTP_SOURCE),,libllhttp)
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/assets.o
 ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
-SCRIPTS := $(sort $(wildcard lua/*.lua))
+SCRIPT_PARTS := lua/item.lua
+SCRIPTS := $(filter-out $(SCRIPT_PARTS),$(sort $(wildcard lua/*.lua)))
 ASSETS := $(sort $(wildcard src/web/*))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
@@ -126,17 +127,19 @@ $(BUILD)/llhttp/%.o: $(LLHTTP_SOURCE)/%.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INCLUDE) -c -o $@ $<
 
-# The scripts byte for byte, each with the SHA-1 that EVALSHA names it by.
-$(BUILD)/gen/scripts.c: $(SCRIPTS) Makefile
+# The scripts byte for byte, each with the SHA-1 that EVALSHA names it by; before it what its head includes.
+script_parts = $$(sed -n 's|^-- include: \(.*\)|lua/\1.lua|p' $$f) $$f
+$(BUILD)/gen/scripts.c: $(SCRIPTS) $(SCRIPT_PARTS) Makefile
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)
 	$(Q){ echo '#include "store/scripts_table.h"'; \
 	for f in $(SCRIPTS); do n=$$(basename $$f .lua); \
-	  printf '__asm__(".section .rodata\\nscript_%s:\\n.incbin \\"%s\\"\\nscript_%s_end:\\n.byte 0\\n.previous\\n");\n' $$n $$f $$n; \
+	  printf '__asm__(".section .rodata\\nscript_%s:\\n' $$n; printf '.incbin \\"%s\\"\\n' $(script_parts); \
+	  printf 'script_%s_end:\\n.byte 0\\n.previous\\n");\n' $$n; \
 	  printf 'extern const char script_%s[], script_%s_end[];\n' $$n $$n; done; \
 	echo 'const struct script_source script_sources[] = {'; \
 	for f in $(SCRIPTS); do n=$$(basename $$f .lua); \
-	  printf '    {"%s", script_%s, script_%s_end, "%s"},\n' $$n $$n $$n $$(sha1sum $$f | cut -c1-40); done; \
+	  printf '    {"%s", script_%s, script_%s_end, "%s"},\n' $$n $$n $$n $$(cat $(script_parts) | sha1sum | cut -c1-40); done; \
 	echo '};'; echo 'const size_t script_source_count = sizeof script_sources / sizeof *script_sources;'; } > $@
 
 # The widget and the pages byte for byte.

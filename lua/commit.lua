@@ -4,7 +4,8 @@
 -- ARGV   1 version that was read, 2 number of marks, then per mark: source, id;
 --        then the number of states, then per state: key (index), value
 --        then the number of commands, then per command: name, key (index), number of arguments, arguments
---        then the number of rankings, then per ranking: key (index), bound, its name among the floors
+--        then the number of rankings, then per ranking: key (index), bound, its name among the floors, and
+--        the score beyond which it is cut because better ones were left out ("": none were)
 -- Reply  array: 1 written / 0 the version has moved, version now, 1 if a ranking was cut, 1 if one needs a refill
 
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
@@ -43,6 +44,11 @@ end
 local cut, refill = 0, 0
 for _ = 1, tonumber(ARGV[arg]) do
     local key, bound, name = KEYS[tonumber(ARGV[arg + 1])], tonumber(ARGV[arg + 2]), ARGV[arg + 3]
+    local cut_beyond = ARGV[arg + 4]
+    if cut_beyond ~= '' and type(redis.pcall('ZREMRANGEBYSCORE', key, '(' .. cut_beyond, '+inf')) == 'number' then
+        redis.call('HSET', KEYS[2], name, cut_beyond)
+        cut = 1
+    end
     local size = redis.pcall('ZCARD', key)
     if type(size) == 'number' then
         if size > 2 * bound then
@@ -54,7 +60,7 @@ for _ = 1, tonumber(ARGV[arg]) do
             refill = 1
         end
     end
-    arg = arg + 3
+    arg = arg + 4
 end
 if refill == 1 then redis.call('HDEL', KEYS[3], 'plan') end
 return {1, version + 1, cut, refill}

@@ -1,29 +1,31 @@
+-- include: item
 -- A card: kept with its item; when categories or publication changed, the log says so (store/items.c).
 --
--- KEYS   item, log, version of the sums, newest cards of the site in this partition
--- ARGV   1 accept time in ms, 2 id, 3 site, 4 reference (8 bytes), 5 card, 6 categories (joined by 0x1f),
---        7 published (ms), 8 base ("views votes votes …", or "" to keep what is there), 9 newest cards to keep
+-- KEYS   item, card, log, version of the sums, newest cards of the site in this partition
+-- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
+--        7 categories (joined by 0x1f), 8 published (ms), 9 base ("views votes votes …", or "" to keep what is there),
+--        10 newest cards to keep
 -- Reply  array: status (0 new, 1 existed, 3 another item's reference), id of the log entry or ""
 
-redis.call('XLEN', KEYS[2])
-local held = redis.call('HMGET', KEYS[1], 'id', 'site', 'cats', 'published')
-if held[1] and (held[1] ~= ARGV[2] or held[2] ~= ARGV[3]) then return {3, ''} end
-local set = {'id', ARGV[2], 'site', ARGV[3], 'card', ARGV[5], 'cats', ARGV[6], 'published', ARGV[7]}
-if ARGV[8] ~= '' then
-    set[#set + 1], set[#set + 2] = 'base', ARGV[8]
-end
-redis.call('HSET', KEYS[1], unpack(set))
-if tonumber(ARGV[7]) > 0 then
-    redis.call('ZADD', KEYS[4], '-' .. ARGV[7], ARGV[2])
+for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD'}) do redis.call(command, KEYS[i]) end
+local packed, kinds, name = redis.call('GET', KEYS[1]), tonumber(ARGV[2]), ARGV[4]
+local item = packed and assert(open_item(packed, kinds)) or new_item(name, kinds)
+if not is_named(item, name) then return {3, ''} end
+local _, base, categories = split_meta(item.meta)
+local published = item.published
+set_meta(item, name, ARGV[9] == '' and base or ARGV[9], ARGV[7])
+item.published, item.has_card = tonumber(ARGV[8]), true
+redis.call('MSET', KEYS[1], pack_item(item), KEYS[2], ARGV[6])
+if item.published > 0 then
+    redis.call('ZADD', KEYS[5], '-' .. ARGV[8], ARGV[3])
 else
-    redis.call('ZADD', KEYS[4], 'NX', '-' .. ARGV[1], ARGV[2])
+    redis.call('ZADD', KEYS[5], 'NX', '-' .. ARGV[1], ARGV[3])
 end
-redis.call('ZREMRANGEBYRANK', KEYS[4], ARGV[9], -1)
+redis.call('ZREMRANGEBYRANK', KEYS[5], ARGV[10], -1)
 local entry = ''
-if (held[3] or '') ~= ARGV[6] or (held[4] or '0') ~= ARGV[7] then
-    local old = held[3] or ''
-    redis.call('HINCRBY', KEYS[3], 'version', 1)
-    entry = redis.call('XADD', KEYS[2], '*', '1',
-        struct.pack('<d', tonumber(ARGV[1])) .. 'C' .. ARGV[4] .. struct.pack('<I2', #old) .. old)
+if categories ~= ARGV[7] or published ~= item.published then
+    redis.call('HINCRBY', KEYS[4], 'version', 1)
+    entry = redis.call('XADD', KEYS[3], '*', '1', pack('<d', tonumber(ARGV[1])) .. 'C' .. ARGV[5]
+        .. pack('<I2', #categories) .. categories)
 end
-return {held[1] and 1 or 0, entry}
+return {packed and 1 or 0, entry}

@@ -1,27 +1,42 @@
--- Splits one bucket of an item's voters (linear hashing: model/voters.h).
+-- include: item
+-- Splits one bucket of an item's voters (linear hashing: src/model/voters.h). The first takes the voters out of the item.
 --
--- KEYS   item, bucket that is split, new bucket
+-- KEYS   item, bucket that is split, new bucket (the same when it is the first)
 -- ARGV   1 buckets now, 2 modulus, 3 number of the new bucket
 -- Reply  buckets after; unchanged when another has split already
 
-local buckets = tonumber(redis.call('HGET', KEYS[1], 'n') or 1)
-if buckets ~= tonumber(ARGV[1]) or redis.call('EXISTS', KEYS[1]) == 0 then return buckets end
+local packed = redis.call('GET', KEYS[1])
+local item = packed and open_item(packed, 0)
+if not item or item.buckets ~= tonumber(ARGV[1]) then return item and item.buckets or 0 end
 local modulus, target = tonumber(ARGV[2]), tonumber(ARGV[3])
+local moved, kept = {}, {}
 
--- A 63-bit decimal is more than a Lua number holds: taken in two halves.
-local function remainder(decimal)
-    local high, low = tonumber(string.sub(decimal, 1, -10)) or 0, tonumber(string.sub(decimal, -9))
-    return ((high % modulus) * (1000000000 % modulus) + low) % modulus
+-- 64 bits are more than a Lua number holds: taken in two halves.
+local function goes(voter)
+    local low, high = unpack_bytes('<I4I4', voter)
+    return ((high % modulus) * (4294967296 % modulus) + low) % modulus == target
 end
 
--- Both are written anew: a hash that once outgrew the compact encoding never returns to it by itself.
-local voters, moved, kept = redis.call('HGETALL', KEYS[2]), {}, {}
-for i = 1, #voters, 2 do
-    local to = remainder(voters[i]) == target and moved or kept
-    to[#to + 1], to[#to + 2] = voters[i], voters[i + 1]
+local function set_all(key, pairs_of)
+    for i = 1, #pairs_of, 1000 do redis.call('HSET', key, unpack(pairs_of, i, math.min(i + 999, #pairs_of))) end
 end
-redis.call('UNLINK', KEYS[2])
-for i = 1, #moved, 1000 do redis.call('HSET', KEYS[3], unpack(moved, i, math.min(i + 999, #moved))) end
-for i = 1, #kept, 1000 do redis.call('HSET', KEYS[2], unpack(kept, i, math.min(i + 999, #kept))) end
-redis.call('HSET', KEYS[1], 'n', buckets + 1)
-return buckets + 1
+
+if item.buckets == 0 then
+    for at = 1, #item.voters, VOTER do
+        moved[#moved + 1], moved[#moved + 2] = sub(item.voters, at, at + 7), sub(item.voters, at + 8, at + 12)
+    end
+    item.voters = ''
+else
+    -- Both are written anew: a hash that once outgrew the compact encoding never returns to it by itself.
+    local voters = redis.call('HGETALL', KEYS[2])
+    for i = 1, #voters, 2 do
+        local to = goes(voters[i]) and moved or kept
+        to[#to + 1], to[#to + 2] = voters[i], voters[i + 1]
+    end
+    redis.call('UNLINK', KEYS[2])
+end
+set_all(KEYS[3], moved)
+set_all(KEYS[2], kept)
+item.buckets = item.buckets + 1
+redis.call('SET', KEYS[1], pack_item(item))
+return item.buckets

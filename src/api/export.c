@@ -12,7 +12,6 @@ enum { PAGE_ITEMS = 64, PAGE_MOST = 1024, TEXTS_MOST = 4 << 20, PIECE_MOST = 64 
 struct exported {
     ref_t item;
     struct bytes id;
-    uint32_t buckets;
 };
 
 struct export {
@@ -24,7 +23,7 @@ struct export {
     ref_t items[PAGE_MOST];
     struct exported page[PAGE_MOST];
     size_t item_count, page_count, next;
-    uint32_t bucket;
+    uint32_t bucket, buckets; // of the item at hand: the next, and how many there are
 };
 
 static void next_voters(struct export *export);
@@ -124,7 +123,7 @@ static void on_record(struct read_call *read, size_t index, const struct item_re
     if (!record->usable || !bytes_eq(record->site, export->call->site))
         return;
     struct exported *one = &export->page[export->page_count++];
-    *one = (struct exported){export->items[index], arena_copy(&export->texts, record->id), record->buckets};
+    *one = (struct exported){export->items[index], arena_copy(&export->texts, record->id)};
     struct json_out json = json_out_to(&export->piece);
     begin_line(&json, "item", record->id);
     json_raw(&json, record->card);
@@ -198,7 +197,7 @@ static void on_voters(struct read_call *read, enum outcome outcome) {
         end(export, outcome);
         return;
     }
-    if (++export->bucket >= export->page[export->next].buckets) {
+    if (++export->bucket >= export->buckets) {
         export->bucket = 0;
         export->next++;
     }
@@ -213,7 +212,7 @@ static void next_voters(struct export *export) {
         end(export, OK);
     else if (export->next < export->page_count)
         store_read_voters(store_of(export), next_read(export, on_voters), export->page[export->next].item,
-                          export->bucket, on_voter);
+                          export->bucket, &export->buckets, on_voter);
     else if (export->cursor)
         read_page(export);
     else

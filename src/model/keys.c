@@ -100,6 +100,10 @@ void key_item(struct key *key, ref_t item) {
     begin_ref(key, "i", item);
 }
 
+void key_card(struct key *key, ref_t item) {
+    begin_ref(key, "c", item);
+}
+
 void key_voters(struct key *key, ref_t item, uint32_t bucket) {
     char text[12];
     begin_ref(key, "v", item);
@@ -206,9 +210,9 @@ enum key_kind key_kind_of(struct bytes key) {
     static const struct {
         char letter;
         enum key_kind kind;
-    } letters[] = {{'i', KEY_ITEMS},   {'v', KEY_VOTERS},    {'s', KEY_SUMS},      {'n', KEY_NEIGHBOURS},
-                   {'u', KEY_UNIQUES}, {'h', KEY_HISTORIES}, {'a', KEY_HISTORIES}, {'r', KEY_RANKINGS},
-                   {'t', KEY_TOTALS},  {'e', KEY_EDITORIALS}};
+    } letters[] = {{'i', KEY_ITEMS},      {'c', KEY_CARDS},   {'v', KEY_VOTERS},    {'s', KEY_SUMS},
+                   {'n', KEY_NEIGHBOURS}, {'u', KEY_UNIQUES}, {'h', KEY_HISTORIES}, {'a', KEY_HISTORIES},
+                   {'r', KEY_RANKINGS},   {'t', KEY_TOTALS},  {'e', KEY_EDITORIALS}};
     const char *close = key.len && key.at[0] == '{' ? memchr(key.at, '}', key.len) : NULL;
     size_t left = close ? (size_t)(key.at + key.len - close) - 1 : 0;
     if (!left)
@@ -224,6 +228,7 @@ enum key_kind key_kind_of(struct bytes key) {
 
 const char *key_kind_name(enum key_kind kind) {
     static const char *const names[KEY_KINDS] = {[KEY_ITEMS] = "items",
+                                                 [KEY_CARDS] = "cards",
                                                  [KEY_VOTERS] = "voters (buckets)",
                                                  [KEY_SUMS] = "sums",
                                                  [KEY_NEIGHBOURS] = "neighbours",

@@ -3,8 +3,9 @@
 //
 // Every key of a partition carries its hash tag, {e0} … {eN}, chosen so that the partitions lie evenly over the 16,384
 // slots.
-//   {e7}i<ref>            hash    item: id, site, n (voter buckets), v0…v7 (votes by kind), card, cats, published, base
-//   {e7}v<ref>:<bucket>   hash    voters: 63-bit visitor reference → time and kind (model/voters.h)
+//   {e7}i<ref>            string  item: name, votes, what lists must know of its card, few voters (model/item.h)
+//   {e7}c<ref>            string  its card: JSON members, ready to be sent out
+//   {e7}v<ref>:<bucket>   hash    voters of an item that has many (model/voters.h)
 //   {e7}s<ref>            string  sums (model/sums.h)
 //   {e7}n<ref>            string  neighbours (model/neighbours.h)
 //   {e7}u<ref>            HyperLogLog of visitors
@@ -37,6 +38,7 @@ uint32_t keys_partitions(void);
 struct bytes key_bytes(const struct key *key); // a view into *key
 
 void key_item(struct key *key, ref_t item);
+void key_card(struct key *key, ref_t item);
 void key_voters(struct key *key, ref_t item, uint32_t bucket);
 void key_sums(struct key *key, ref_t item);
 void key_neighbours(struct key *key, ref_t item);
@@ -63,6 +65,7 @@ bool key_parse(struct bytes key, char letter, ref_t *ret_ref);
 // What a key is for, for the memory bill.
 enum key_kind {
     KEY_ITEMS,
+    KEY_CARDS,
     KEY_VOTERS,
     KEY_SUMS,
     KEY_NEIGHBOURS,

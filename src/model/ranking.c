@@ -99,3 +99,8 @@ double ranking_score(const struct ranking *ranking, double value, int64_t now_ms
     }
     return value;
 }
+
+uint32_t ranking_bound(uint32_t depth, uint32_t partitions) {
+    double mean = (double)depth / partitions;
+    return (uint32_t)(mean + 6 * sqrt(mean) + 8);
+}

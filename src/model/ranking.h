@@ -6,6 +6,8 @@
 #pragma once
 #include "model/sums.h"
 
+enum { RANKING_DEPTH = 500, CATEGORY_DEPTH = 200 }; // places of the whole that can be relied on
+
 enum ranking_kind { RANK_DECAYED, RANK_RISING, RANK_BEST, RANK_TOTAL };
 
 struct ranking {
@@ -23,4 +25,8 @@ struct ranking {
 // weighted sum not positive, or published longer ago than oldest_age; published_ms 0: unknown, passes).
 bool ranking_value(const struct ranking *ranking, const struct half_lives *lives, const struct sums *sums,
                    int64_t published_ms, int64_t now_ms, double *ret_value);
+// Places that each partition keeps, so that the best `depth` of the whole are among them: items lie evenly over the
+// partitions, m = depth/partitions of them in each on the average, and the chance that one has more than m + 6·√m + 8
+// (Poisson) is under 1e-8.
+uint32_t ranking_bound(uint32_t depth, uint32_t partitions);
 double ranking_score(const struct ranking *ranking, double value, int64_t now_ms);

@@ -2,6 +2,7 @@
 // Linear hashing: with N buckets, L the largest power of two not above N, a visitor is in h mod 2L if that bucket is
 // there already, else in h mod L.
 #include "model/voters.h"
+#include "base/reader.h"
 #include "model/decay.h"
 
 static uint32_t level_of(uint32_t buckets) {
@@ -20,11 +21,29 @@ uint32_t voters_bucket(ref_t visitor, uint32_t buckets) {
 uint32_t voters_split_source(uint32_t buckets, uint32_t *ret_modulus) {
     uint32_t level = level_of(buckets);
     *ret_modulus = 2 * level;
-    return buckets - level;
+    return buckets ? buckets - level : 0;
 }
 
 bool voters_split_due(uint64_t voters, uint32_t buckets) {
-    return voters > (uint64_t)VOTERS_PER_BUCKET * buckets;
+    return voters > (buckets ? (uint64_t)VOTERS_PER_BUCKET * buckets : VOTERS_INSIDE);
+}
+
+void vote_add(struct buffer *packed, int kind, int64_t time_ms) {
+    int64_t seconds_ms;
+    vote_unpack(vote_pack(time_ms, 0), &seconds_ms);
+    buffer_add_u8(packed, (uint8_t)kind);
+    buffer_add_u32(packed, (uint32_t)(int32_t)((seconds_ms - DECAY_EPOCH_MS) / 1000));
+}
+
+bool voter_unpack(struct bytes visitor, struct bytes vote, struct voter *ret_voter) {
+    struct reader fields = reader_of(vote);
+    if (visitor.len != sizeof ret_voter->visitor || vote.len != VOTE_SIZE)
+        return false;
+    memcpy(&ret_voter->visitor, visitor.at, sizeof ret_voter->visitor);
+    ret_voter->kind = read_u8(&fields);
+    ret_voter->time_ms = DECAY_EPOCH_MS + (int64_t)(int32_t)read_u32(&fields) * 1000;
+    ret_voter->packed = vote_pack(ret_voter->time_ms, ret_voter->kind);
+    return true;
 }
 
 int64_t vote_pack(int64_t time_ms, int kind) {

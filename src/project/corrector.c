@@ -30,7 +30,7 @@ struct corrector {
     struct read_call call;
     struct correction correction;
     bool any, end_of_scan;
-    uint32_t running;
+    uint32_t running, buckets;
     ref_t items[PAGE_MOST]; // of the page
     size_t item_count;
     struct found *found;
@@ -236,34 +236,21 @@ static void on_voter(struct read_call *call, const struct voter *voter) {
         add_found(corrector, item_of(corrector), voter->visitor, voter->packed);
 }
 
-static void on_bucket_count(struct read_call *call, size_t index, const struct item_state *state) {
-    struct corrector *corrector = call->context;
-    (void)index;
-    corrector->end_of_scan = !state->known || corrector->correction.cursor >= state->buckets;
-}
-
-static void on_buckets(struct read_call *call, enum outcome outcome) {
-    on_page(call->context, outcome);
-}
-
 static void on_voters(struct read_call *call, enum outcome outcome) {
     struct corrector *corrector = call->context;
-    if (outcome != OK) {
-        rest(corrector, RETRY_MS);
-        return;
+    if (outcome == OK) {
+        corrector->correction.cursor++;
+        corrector->correction.scanned++;
+        metric_add(METRIC_CORRECTIONS_SCANNED, 1);
+        corrector->end_of_scan = corrector->correction.cursor >= corrector->buckets;
     }
-    corrector->correction.cursor++;
-    corrector->correction.scanned++;
-    metric_add(METRIC_CORRECTIONS_SCANNED, 1);
-    corrector->items[0] = item_of(corrector);
-    corrector->call = (struct read_call){.on_done = on_buckets, .context = corrector};
-    store_read_items(corrector->store, &corrector->call, corrector->items, 1, on_bucket_count);
+    on_page(corrector, outcome);
 }
 
 static void read_bucket(struct corrector *corrector) {
     corrector->call = (struct read_call){.on_done = on_voters, .context = corrector};
     store_read_voters(corrector->store, &corrector->call, item_of(corrector), (uint32_t)corrector->correction.cursor,
-                      on_voter);
+                      &corrector->buckets, on_voter);
 }
 
 // ---- The next page

@@ -73,20 +73,21 @@ struct move {
 };
 
 static uint32_t bound_of(const struct ranking_at *ranking) {
-    return ranking->category ? CATEGORY_BOUND : RANKING_BOUND;
+    return ranking_bound(ranking->category ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
 }
 
 static void write_place(const struct move *move, const struct ranking_at *ranking) {
     const struct placed_item *item = move->item;
     const double *floor = floor_of(move->floors, ranking);
+    bool was_in = move->before.eligible && (!floor || move->before.value >= *floor);
+    bool may_stand = was_in || item->mode == PLACE_REPAIR;
     if (move->now.eligible && (!floor || move->now.value > *floor)) {
         bool same = move->before.eligible && move->before.value == move->now.value;
         if (!same || item->mode != PLACE_CHANGED)
-            commit_place(move->commit, ranking, bound_of(ranking), item->id, move->now.value);
+            commit_place(move->commit, ranking, bound_of(ranking), item->id, move->now.value, may_stand);
         return;
     }
-    bool was_in = move->before.eligible && (!floor || move->before.value >= *floor);
-    if (was_in || item->mode == PLACE_REPAIR)
+    if (may_stand)
         commit_leave(move->commit, ranking, bound_of(ranking), item->id);
 }
 
@@ -147,7 +148,7 @@ void write_places(const struct plan *plan, const struct secret_key *hash_key, co
         for (size_t c = 0; c < categories.left_count; c++) {
             at.category = &categories.left[c];
             if (move.before.eligible || item->mode == PLACE_REPAIR)
-                commit_leave(commit, &at, CATEGORY_BOUND, item->id);
+                commit_leave(commit, &at, bound_of(&at), item->id);
         }
     }
 }

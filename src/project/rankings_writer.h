@@ -8,7 +8,7 @@
 #include "store/plan.h"
 #include "store/projection.h"
 
-enum { RANKING_BOUND = 1000, CATEGORY_BOUND = 200, CATEGORIES_MOST = 8 };
+enum { CATEGORIES_MOST = 8 };
 
 // What an item was worth before, per ranking of the plan.
 struct place {

@@ -13,7 +13,7 @@ enum { TRIES_MOST = 16 };
 struct batch {
     struct link_call call; // first: the link's view of it
     struct lane *lane;
-    uint32_t count, groups;
+    uint32_t count;
     struct queued *writes[BATCH_MOST];
 };
 
@@ -65,7 +65,7 @@ static bool take_results(struct batch *batch, const redisReply *reply) {
     uint32_t group = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct queued *write = batch->writes[i];
-        group += i == 0 || write->partition != batch->writes[i - 1]->partition;
+        group += begins_group(batch->writes, i);
         lane->kind->set_entry(write, log_id_parse(reply_text_at(reply, group)));
         bool again = !lane->kind->take(lane->store, write, &results);
         if (results.failed)
@@ -116,37 +116,6 @@ static void sort(struct batch *batch) {
     }
 }
 
-static uint32_t group_end(const struct batch *batch, uint32_t begin) {
-    uint32_t end = begin + 1;
-    while (end < batch->count && batch->writes[end]->partition == batch->writes[begin]->partition)
-        end++;
-    return end;
-}
-
-static void compose(struct batch *batch) {
-    struct store *store = batch->lane->store;
-    const struct lane_kind *kind = batch->lane->kind;
-    uint32_t groups = 0, end;
-    for (uint32_t i = 0; i < batch->count; i = group_end(batch, i))
-        groups++;
-    script_begin(&store->command, kind->script, groups + batch->count * kind->keys_each);
-    for (uint32_t i = 0; i < batch->count; i = end) {
-        struct key log;
-        end = group_end(batch, i);
-        key_log(&log, batch->writes[i]->partition);
-        add_key(store, &log);
-        for (uint32_t j = i; j < end; j++)
-            kind->add_keys(store, batch->writes[j]);
-    }
-    kind->add_head(store);
-    for (uint32_t i = 0; i < batch->count; i = end) {
-        end = group_end(batch, i);
-        command_add_int(&store->command, end - i);
-        for (uint32_t j = i; j < end; j++)
-            kind->add_arguments(store, batch->writes[j]);
-    }
-}
-
 static struct queued *take_first(struct lane *lane) {
     struct queued *write = lane->first;
     lane->first = write->next;
@@ -167,7 +136,7 @@ static bool send_batch(struct lane *lane) {
     while (lane->first && batch->count < BATCH_MOST)
         batch->writes[batch->count++] = take_first(lane);
     sort(batch);
-    compose(batch);
+    lane->kind->compose(lane->store, batch->writes, batch->count);
     lane->in_flight++;
     metric_add(METRIC_BATCHES, 1);
     metric_add(METRIC_BATCHED_WRITES, batch->count);

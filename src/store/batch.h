@@ -14,12 +14,10 @@ enum { BATCH_MOST = 64 };
 
 struct lane_kind {
     enum script script;
-    uint32_t keys_each; // keys per write
     // Within a partition writes are sorted by this; those of one number keep their order.
     uint64_t (*order)(const struct queued *write);
-    void (*add_keys)(struct store *store, struct queued *write);
-    void (*add_head)(struct store *store);
-    void (*add_arguments)(struct store *store, struct queued *write);
+    // Puts the call together in store->command, for writes sorted by partition and order.
+    void (*compose)(struct store *store, struct queued *const *writes, uint32_t count);
     // Reads the write's result; false: it is to be tried again.
     bool (*take)(struct store *store, struct queued *write, struct reader *results);
     void (*set_entry)(struct queued *write, struct log_id entry);
@@ -34,6 +32,11 @@ struct lane {
     struct queued *refused;                // the queue was full: told at the end of the turn
     uint32_t waiting, in_flight;
 };
+
+// Whether the write is the first of its partition.
+static inline bool begins_group(struct queued *const *writes, uint32_t i) {
+    return i == 0 || writes[i]->partition != writes[i - 1]->partition;
+}
 
 void lane_init(struct lane *lane, struct store *store, const struct lane_kind *kind);
 void lane_add(struct lane *lane, struct queued *write, uint32_t partition);

@@ -2,7 +2,8 @@
 // The guarded write of one partition (lua/commit.lua): put together piece by piece, sent in one call.
 //
 // Pieces are kept as commands of "name, key, arguments". Members of one ranking are gathered per ranking, so a batch
-// that moves five hundred items in seven rankings is seven ZADD; likewise visitors per item.
+// that moves five hundred items in seven rankings is seven ZADD at most; likewise visitors per item.
+#include "model/item.h"
 #include "store/gather.h"
 #include "store/store_inside.h"
 #include <inttypes.h>
@@ -12,17 +13,28 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { ARGUMENTS_MOST = 4000 }; // of one redis.call: what Lua's unpack takes on its stack
+enum {
+    ARGUMENTS_MOST = 4000,    // of one redis.call: what Lua's unpack takes on its stack
+    CANDIDATES_MOST = 1 << 20 // of one ranking in one commit
+};
 
 // A key that the commit writes, with the members that go into it and out of it.
 struct target_key {
     UT_hash_handle hh;
     struct key key;
-    uint32_t index;         // in KEYS, from 1
-    uint32_t bound;         // a ranking's; 0 for any other key
-    struct command in, out; // arguments of ZADD and ZREM, or of PFADD
+    uint32_t index;           // in KEYS, from 1
+    uint32_t bound;           // a ranking's; 0 for any other key
+    struct command in, out;   // members that come and go; visitors that come
+    struct buffer candidates; // struct candidate each: what the members of `in` are worth in a ranking
+    double cut_below;         // if any was left out: the best of these
     char floor[RANKING_NAME_MAX];
     size_t floor_len;
+};
+
+struct candidate {
+    double value;
+    uint32_t member; // of `in`
+    bool may_stand;
 };
 
 struct commit {
@@ -63,6 +75,7 @@ void commit_free(struct commit *commit) {
         HASH_DEL(commit->keys, key);
         command_release(&key->in);
         command_release(&key->out);
+        buffer_release(&key->candidates);
         free(key);
     }
     command_release(&commit->mark_arguments);
@@ -89,6 +102,8 @@ static struct target_key *target_key(struct commit *commit, const struct key *ke
     found->index = ++commit->key_count;
     command_init(&found->in);
     command_init(&found->out);
+    buffer_init(&found->candidates, CANDIDATES_MOST * sizeof(struct candidate));
+    found->cut_below = NAN;
     HASH_ADD_KEYPTR(hh, commit->keys, found->key.at, found->key.len, found);
     return found;
 }
@@ -136,20 +151,15 @@ void commit_total(struct commit *commit, ref_t site, struct bytes packed) {
     set_or_delete(commit, &key, packed);
 }
 
-static void set_if_absent(struct commit *commit, uint32_t key_index, const char *field, struct bytes value) {
-    begin_piece(commit, "HSETNX", key_index, 2);
-    command_add_text(&commit->command_arguments, field);
-    command_add(&commit->command_arguments, value);
-}
-
 void commit_item(struct commit *commit, ref_t item, struct bytes site, struct bytes id) {
     struct key key;
     key_item(&key, item);
     struct target_key *target = target_key(commit, &key);
     if (!target)
         return;
-    set_if_absent(commit, target->index, "id", id);
-    set_if_absent(commit, target->index, "site", site);
+    begin_piece(commit, "SETNX", target->index, 1);
+    item_pack_new(site, id, commit->store->settings->kind_count, &commit->command_arguments.bytes);
+    command_end_argument(&commit->command_arguments);
 }
 
 void commit_visitors_clear(struct commit *commit, ref_t item) {
@@ -184,13 +194,15 @@ static struct target_key *ranking_key(struct commit *commit, const struct rankin
 }
 
 void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
-                  double value) {
+                  double value, bool may_stand) {
     struct target_key *target = ranking_key(commit, ranking);
     if (!target)
         return;
+    struct candidate candidate = {value, command_count(&target->in), may_stand};
     target->bound = bound;
-    command_add_double(&target->in, -value);
     command_add(&target->in, id);
+    buffer_add(&target->candidates, &candidate, sizeof candidate);
+    commit->failed |= target->candidates.failed;
 }
 
 void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id) {
@@ -203,12 +215,15 @@ void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint3
 
 // ---- The call
 
+static struct bytes argument_at(const struct command *command, uint32_t i) {
+    const uint32_t *ends = (const uint32_t *)(const void *)command->ends.at;
+    uint32_t start = i ? ends[i - 1] : 0;
+    return (struct bytes){command->bytes.at + start, ends[i] - start};
+}
+
 static void copy_arguments(struct command *to, const struct command *from, uint32_t begin, uint32_t end) {
-    const uint32_t *ends = (const uint32_t *)(const void *)from->ends.at;
-    for (uint32_t i = begin; i < end; i++) {
-        uint32_t start = i ? ends[i - 1] : 0;
-        command_add(to, (struct bytes){from->bytes.at + start, ends[i] - start});
-    }
+    for (uint32_t i = begin; i < end; i++)
+        command_add(to, argument_at(from, i));
 }
 
 // Members in runs that Lua can take.
@@ -222,17 +237,58 @@ static void add_members(struct commit *commit, const struct target_key *key, con
     }
 }
 
+static int best_first(const void *a, const void *b) {
+    double one = ((const struct candidate *)a)->value, other = ((const struct candidate *)b)->value;
+    return (one < other) - (one > other);
+}
+
+// What would be cut off at once is not written. The number of candidates that are.
+static uint32_t cut_candidates(struct target_key *key) {
+    struct candidate *all = (struct candidate *)(void *)key->candidates.at;
+    uint32_t count = command_count(&key->in);
+    if (count <= key->bound)
+        return count;
+    qsort(all, count, sizeof *all, best_first);
+    key->cut_below = all[key->bound].value;
+    for (uint32_t i = key->bound; i < count; i++)
+        if (all[i].may_stand)
+            command_add(&key->out, argument_at(&key->in, all[i].member));
+    return key->bound;
+}
+
+static void add_places(struct commit *commit, const struct target_key *key, uint32_t count) {
+    const struct candidate *at = (const struct candidate *)(const void *)key->candidates.at;
+    for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MOST / 2) {
+        uint32_t end = begin + ARGUMENTS_MOST / 2 < count ? begin + ARGUMENTS_MOST / 2 : count;
+        begin_piece(commit, "ZADD", key->index, 2 * (end - begin));
+        for (uint32_t i = begin; i < end; i++) {
+            command_add_double(&commit->command_arguments, -at[i].value);
+            command_add(&commit->command_arguments, argument_at(&key->in, at[i].member));
+        }
+    }
+}
+
+static void finish_ranking(struct commit *commit, struct target_key *key) {
+    uint32_t count = cut_candidates(key);
+    add_members(commit, key, "ZREM", &key->out);
+    add_places(commit, key, count);
+    command_add_int(&commit->ranking_arguments, key->index);
+    command_add_int(&commit->ranking_arguments, key->bound);
+    command_add(&commit->ranking_arguments, (struct bytes){key->floor, key->floor_len});
+    if (isnan(key->cut_below))
+        command_add(&commit->ranking_arguments, NO_BYTES);
+    else
+        command_add_double(&commit->ranking_arguments, -key->cut_below);
+    commit->rankings++;
+}
+
 static void finish_pieces(struct commit *commit) {
     struct target_key *key, *next;
     HASH_ITER(hh, commit->keys, key, next) {
-        add_members(commit, key, "ZREM", &key->out);
-        add_members(commit, key, key->floor_len ? "ZADD" : "PFADD", &key->in);
-        if (key->floor_len == 0)
-            continue;
-        command_add_int(&commit->ranking_arguments, key->index);
-        command_add_int(&commit->ranking_arguments, key->bound);
-        command_add(&commit->ranking_arguments, (struct bytes){key->floor, key->floor_len});
-        commit->rankings++;
+        if (key->floor_len)
+            finish_ranking(commit, key);
+        else
+            add_members(commit, key, "PFADD", &key->in);
     }
 }
 

@@ -113,6 +113,7 @@ void store_scan_items(struct store *store, struct read_call *call, uint64_t *cur
 
 struct voters_state {
     struct read_state read;
+    uint32_t *ret_buckets;
     void (*on_voter)(struct read_call *call, const struct voter *voter);
 };
 
@@ -120,26 +121,30 @@ static void on_voters(struct gather *gather) {
     struct voters_state *state = gather->context;
     const redisReply *reply = gather->at[0].reply;
     enum outcome outcome = read_outcome(gather);
-    size_t count =
-        outcome == OK && gather->at[0].outcome == OK && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
-    for (size_t i = 0; i + 1 < count; i += 2) {
-        struct voter voter = {.visitor = (ref_t)reply_int(reply->element[i]),
-                              .packed = reply_int(reply->element[i + 1])};
-        voter.kind = vote_unpack(voter.packed, &voter.time_ms);
-        state->on_voter(state->read.call, &voter);
+    bool there = gather->at[0].outcome == OK && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0;
+    *state->ret_buckets = there ? (uint32_t)reply_int(reply->element[0]) : 0;
+    for (size_t i = 1; there && i + 1 < reply->elements; i += 2) {
+        struct voter voter;
+        if (voter_unpack(reply_text_at(reply, i), reply_text_at(reply, i + 1), &voter))
+            state->on_voter(state->read.call, &voter);
     }
     read_end(gather, outcome);
 }
 
-void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t bucket,
+void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t bucket, uint32_t *ret_buckets,
                        void (*on_voter)(struct read_call *call, const struct voter *voter)) {
     struct gather *gather = read_begin(store, call, 1, sizeof(struct voters_state), on_voters);
     struct key key;
     if (!gather)
         return;
-    ((struct voters_state *)gather->context)->on_voter = on_voter;
-    key_voters(&key, item, bucket);
-    begin_command(store, "HGETALL");
+    struct voters_state *state = gather->context;
+    state->ret_buckets = ret_buckets;
+    state->on_voter = on_voter;
+    script_begin(&store->command, SCRIPT_VOTERS, 2);
+    key_item(&key, item);
     add_key(store, &key);
-    read_add(gather);
+    key_voters(&key, item, bucket);
+    add_key(store, &key);
+    command_add_int(&store->command, bucket);
+    gather_add(gather, store->link, &store->command, SCRIPT_VOTERS);
 }

@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
 
 // ---- The answers
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Cards, deletion and imported items: lua/put.lua, lua/delete.lua and lua/import.lua.
 #include "base/clock.h"
+#include "model/item.h"
 #include "store/gather.h"
 #include "store/levels.h"
 #include "store/store_inside.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 
 #define TOMBSTONE_KEPT_MS (INT64_C(7) * 86400 * 1000) // longer than a log can lag
-enum { TRIES_MOST = 16, DELETE_KEYS = 8, NEWEST_KEPT = 200 };
+enum { TRIES_MOST = 16, DELETE_KEYS = 9, NEWEST_KEPT = 200 };
 
 struct item_write {
     struct link_call call; // first: the link's view of it
@@ -56,7 +57,8 @@ static void add_newest_key(struct store *store, const struct item_call *call, ui
 
 static void add_identity(struct store *store, const struct item_call *call) {
     command_add(&store->command, call->id);
-    command_add(&store->command, call->site);
+    item_pack_name(call->site, call->id, &store->command.bytes);
+    command_end_argument(&store->command);
     command_add_ref(&store->command, call->item);
 }
 
@@ -88,6 +90,8 @@ static void add_card_base(struct store *store, const struct card *card) {
 }
 
 static void add_card(struct store *store, const struct item_call *call) {
+    command_add_int(&store->command, clock_now_ms());
+    command_add_int(&store->command, store->settings->kind_count);
     add_identity(store, call);
     command_add(&store->command, call->card.json);
     command_add(&store->command, call->card.categories);
@@ -101,6 +105,8 @@ static void add_put_keys(struct store *store, const struct item_call *call) {
     struct key key;
     key_item(&key, call->item);
     add_key(store, &key);
+    key_card(&key, call->item);
+    add_key(store, &key);
     key_log(&key, partition);
     add_key(store, &key);
     key_marks(&key, partition, PROJECTION_SUMS);
@@ -112,9 +118,8 @@ void store_put_item(struct store *store, struct item_call *call) {
     struct item_write *write = begin(store, call, on_put);
     if (!write)
         return;
-    script_begin(&store->command, SCRIPT_PUT, 4);
+    script_begin(&store->command, SCRIPT_PUT, 5);
     add_put_keys(store, call);
-    command_add_int(&store->command, clock_now_ms());
     add_card(store, call);
     send_script(store, &write->call, SCRIPT_PUT);
 }
@@ -140,11 +145,10 @@ void store_import_item(struct store *store, struct item_call *call, bool has_car
     struct key key;
     if (!write)
         return;
-    script_begin(&store->command, SCRIPT_IMPORT, 5);
+    script_begin(&store->command, SCRIPT_IMPORT, 6);
     add_put_keys(store, call);
     key_uniques(&key, call->item);
     add_key(store, &key);
-    command_add_int(&store->command, clock_now_ms());
     add_card(store, call);
     command_add_text(&store->command, has_card ? "1" : "");
     command_add(&store->command, visitors);
@@ -172,7 +176,7 @@ static void on_delete(struct link_call *call) {
     }
     write->item->existed = status == DELETE_DONE;
     write->item->entry = log_id_parse(reply_text_at(call->reply, 2));
-    levels_set(write->store->levels, write->item->item, 1);
+    levels_set(write->store->levels, write->item->item, 0);
     finish(write, status == DELETE_CLASH ? ID_CLASH : status == DELETE_RETRY ? UNAVAILABLE : OK);
 }
 
@@ -180,6 +184,8 @@ static void add_delete_keys(struct store *store, const struct item_call *call) {
     uint32_t partition = partition_of(call->item, keys_partitions());
     struct key key;
     key_item(&key, call->item);
+    add_key(store, &key);
+    key_card(&key, call->item);
     add_key(store, &key);
     key_log(&key, partition);
     add_key(store, &key);

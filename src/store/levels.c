@@ -29,12 +29,12 @@ static size_t place_of(ref_t item) {
 
 uint32_t levels_get(const struct levels *levels, ref_t item) {
     const struct level *level = &levels->at[place_of(item)];
-    return level->item == item && level->buckets ? level->buckets : 1;
+    return level->item == item ? level->buckets : 0;
 }
 
 void levels_set(struct levels *levels, ref_t item, uint32_t buckets) {
     struct level *level = &levels->at[place_of(item)];
-    if (buckets > 1)
+    if (buckets)
         *level = (struct level){item, buckets};
     else if (level->item == item)
         level->buckets = 0;

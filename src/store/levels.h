@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How many voter buckets an item has, as far as this process remembers: a guess that Redis puts right (RETRY).
-// Direct-mapped and bounded; an item that is not there is taken to have one bucket, as nearly all have.
+// Direct-mapped and bounded; an item that is not there is taken to have none (its voters stand in the item), as nearly
+// all have.
 #pragma once
 #include "model/names.h"
 

@@ -69,11 +69,12 @@ void store_read_top(struct store *store, struct read_call *call, ref_t site, str
     struct top_state *state = gather->context;
     state->most = most;
     state->on_top = on_top;
+    size_t each = ranking_bound(RANKING_DEPTH, keys_partitions()); // what lies deeper may lack others
     for (uint32_t i = 0; i < keys_partitions(); i++) {
         begin_command(store, "ZRANGE");
         add_ranking_key(store, i, &at);
         command_add_int(&store->command, 0);
-        command_add_int(&store->command, (int64_t)most - 1);
+        command_add_int(&store->command, (int64_t)(most < each ? most : each) - 1);
         command_add_text(&store->command, "WITHSCORES");
         read_add(gather);
     }

@@ -60,6 +60,7 @@ struct target_call {
     uint64_t version;
     struct log_id *marks; // the caller's array, one per source partition: filled here ({0,0}: none)
     // The store's own.
+    struct store *store;
     struct deferred deferred;
 };
 void store_read_target(struct store *store, struct target_call *call);
@@ -84,8 +85,10 @@ void commit_visitor(struct commit *commit, ref_t item, ref_t visitor);          
 void commit_visitors_clear(struct commit *commit, ref_t item); // before any commit_visitor of it
 void commit_total(struct commit *commit, ref_t site, struct bytes packed);
 // The item stands in the ranking by this value; or it leaves. `bound`: kept at least; over twice that it is cut to it.
+// Of more places than that in one commit only the best are written, the others are as if they had been cut;
+// `may_stand`: it may be in the ranking now, by another value.
 void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
-                  double value);
+                  double value, bool may_stand);
 void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id);
 
 struct commit_result {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads of items, votes and history: each is one pipeline of plain commands, looked at when the last reply is in.
 #include "store/reads.h"
+#include "model/item.h"
 #include "model/sums.h"
 #include "ops/json_in.h"
 #include "ops/metrics.h"
@@ -53,6 +54,13 @@ void read_add(struct gather *gather) {
     gather_add(gather, state->store->link, &state->store->command, -1);
 }
 
+void read_ask(struct gather *gather, const char *command, const struct key *key) {
+    struct read_state *state = gather->context;
+    begin_command(state->store, command);
+    add_key(state->store, key);
+    read_add(gather);
+}
+
 // INTERNAL is one key's own; anything else is the whole read's.
 enum outcome read_outcome(const struct gather *gather) {
     for (uint32_t i = 0; i < gather->count; i++)
@@ -61,34 +69,14 @@ enum outcome read_outcome(const struct gather *gather) {
     return OK;
 }
 
-// ---- Items: hash, sums and unique visitors of each
+// ---- Items: record, card, sums and unique visitors of each
 
-enum {
-    COMMANDS_PER_ITEM = 3,
-    ITEM_ID = 0,
-    ITEM_SITE,
-    ITEM_CARD,
-    ITEM_CATEGORIES,
-    ITEM_PUBLISHED,
-    ITEM_BASE,
-    ITEM_BUCKETS,
-    ITEM_VOTES
-};
+enum { AT_ITEM, AT_CARD, AT_SUMS, AT_VISITORS, COMMANDS_PER_ITEM };
 
 struct items_state {
     struct read_state read;
     void (*on_item)(struct read_call *call, size_t index, const struct item_state *item);
 };
-
-static void add_item_fields(struct store *store) {
-    static const char *const names[] = {"id", "site", "card", "cats", "published", "base", "n"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        command_add_text(&store->command, names[i]);
-    for (uint32_t i = 0; i < store->settings->kind_count; i++) {
-        char name[3] = {'v', (char)('0' + i), '\0'};
-        command_add_text(&store->command, name);
-    }
-}
 
 // "views votes votes …", as lua/put.lua keeps it.
 void add_base(struct bytes base, struct item_state *item) {
@@ -103,46 +91,46 @@ void add_base(struct bytes base, struct item_state *item) {
     }
 }
 
-static bool take_hash(const struct store *store, const redisReply *hash, struct item_state *item) {
-    if (!hash || hash->type != REDIS_REPLY_ARRAY || hash->elements != ITEM_VOTES + store->settings->kind_count)
+static bool take_record(const redisReply *packed, const redisReply *card, struct item_state *item) {
+    struct item record;
+    item->known = packed->type == REDIS_REPLY_STRING;
+    if (!item->known)
+        return true;
+    if (!item_unpack(reply_text(packed), &record))
         return false;
-    item->id = reply_text(hash->element[ITEM_ID]);
-    item->site = reply_text(hash->element[ITEM_SITE]);
-    item->known = item->id.len > 0;
-    item->has_card = hash->element[ITEM_CARD]->type == REDIS_REPLY_STRING;
-    item->card = reply_text(hash->element[ITEM_CARD]);
-    if (!json_members_valid(item->card)) // it would spoil every list that it is in
-        return false;
-    item->categories = reply_text(hash->element[ITEM_CATEGORIES]);
-    int64_t buckets = reply_int(hash->element[ITEM_BUCKETS]);
-    item->buckets = buckets > 1 ? (uint32_t)buckets : 1;
-    item->published_ms = reply_int(hash->element[ITEM_PUBLISHED]);
-    for (uint32_t i = 0; i < store->settings->kind_count; i++)
-        item->votes[i] = (uint64_t)reply_int(hash->element[ITEM_VOTES + i]);
-    return true;
+    item->id = record.id;
+    item->site = record.site;
+    item->categories = record.categories;
+    item->published_ms = record.published_ms;
+    item->has_card = record.has_card && card->type == REDIS_REPLY_STRING;
+    item->card = item->has_card ? reply_text(card) : NO_BYTES;
+    memcpy(item->votes, record.votes, sizeof item->votes);
+    add_base(record.base, item);
+    return json_members_valid(item->card); // it would spoil every list that it is in
 }
 
 static bool take_sums(const struct store *store, const redisReply *packed, struct item_state *item) {
     struct sums sums;
     if (!sums_unpack(reply_text(packed), &store->plan.lives, &sums))
         return false;
-    item->views = sums.signals[SIGNAL_VIEWS].count;
+    item->views += sums.signals[SIGNAL_VIEWS].count;
     return true;
 }
 
 static void take_item(const struct store *store, const struct gathered *at, struct item_state *item) {
     *item = (struct item_state){.outcome = OK};
-    bool good = at[0].outcome == OK && at[1].outcome == OK && at[2].outcome == OK;
-    good = good && take_hash(store, at[0].reply, item) && (!item->known || take_sums(store, at[1].reply, item));
+    bool good = true;
+    for (int i = 0; i < COMMANDS_PER_ITEM; i++)
+        good = good && at[i].outcome == OK;
+    good = good && take_record(at[AT_ITEM].reply, at[AT_CARD].reply, item) &&
+           (!item->known || take_sums(store, at[AT_SUMS].reply, item));
     if (!good) {
         metric_add(METRIC_BAD_STATES, 1);
         item->outcome = INTERNAL;
         return;
     }
-    if (!item->known)
-        return;
-    item->visitors = (uint64_t)reply_int(at[2].reply);
-    add_base(reply_text_at(at[0].reply, ITEM_BASE), item);
+    if (item->known)
+        item->visitors = (uint64_t)reply_int(at[AT_VISITORS].reply);
 }
 
 static void on_items(struct gather *gather) {
@@ -165,18 +153,13 @@ void store_read_items(struct store *store, struct read_call *call, const ref_t *
     for (size_t i = 0; i < count; i++) {
         struct key key;
         key_item(&key, items[i]);
-        begin_command(store, "HMGET");
-        add_key(store, &key);
-        add_item_fields(store);
-        read_add(gather);
+        read_ask(gather, "GET", &key);
+        key_card(&key, items[i]);
+        read_ask(gather, "GET", &key);
         key_sums(&key, items[i]);
-        begin_command(store, "GET");
-        add_key(store, &key);
-        read_add(gather);
+        read_ask(gather, "GET", &key);
         key_uniques(&key, items[i]);
-        begin_command(store, "PFCOUNT");
-        add_key(store, &key);
-        read_add(gather);
+        read_ask(gather, "PFCOUNT", &key);
     }
 }
 
@@ -212,8 +195,6 @@ void store_read_neighbours(struct store *store, struct read_call *call, const re
     for (size_t i = 0; i < count; i++) {
         struct key key;
         key_neighbours(&key, items[i]);
-        begin_command(store, "GET");
-        add_key(store, &key);
-        read_add(gather);
+        read_ask(gather, "GET", &key);
     }
 }

@@ -13,7 +13,8 @@ struct read_state {
 // NULL when there is nothing to ask (OK) or no memory (UNAVAILABLE): the call is completed at the end of the turn.
 struct gather *read_begin(struct store *store, struct read_call *call, size_t commands, size_t state_size,
                           void (*on_all)(struct gather *));
-void read_add(struct gather *gather); // sends store->command
+void read_add(struct gather *gather);                                             // sends store->command
+void read_ask(struct gather *gather, const char *command, const struct key *key); // a command with a key alone
 enum outcome read_outcome(const struct gather *gather);
 void read_end(struct gather *gather, enum outcome outcome);
 void add_base(struct bytes base, struct item_state *item);   // onto its counts

@@ -15,7 +15,8 @@
     X(RAISE, "raise")                                                                                                  \
     X(SPLIT, "split")                                                                                                  \
     X(VIEW, "view")                                                                                                    \
-    X(VOTE, "vote")
+    X(VOTE, "vote")                                                                                                    \
+    X(VOTERS, "voters")
 
 enum script {
 #define SCRIPT(name, text) SCRIPT_##name,

@@ -12,6 +12,7 @@
 #include "model/merge.h"
 #include "model/names.h"
 #include "model/neighbours.h"
+#include "model/voters.h"
 #include "ops/settings.h"
 
 struct store;
@@ -132,7 +133,6 @@ struct item_state {
     struct bytes categories; // joined by 0x1f
     int64_t published_ms;
     bool has_card;
-    uint32_t buckets;          // of its voters
     uint64_t votes[MAX_KINDS]; // with base
     uint64_t views;            // with base
     uint64_t visitors;
@@ -200,21 +200,15 @@ void store_read_corrections(struct store *store, struct read_call *call, bool wi
 // Some items of all sites (about `count`; one may come twice).
 void store_scan_items(struct store *store, struct read_call *call, uint64_t *cursor, uint32_t count,
                       void (*on_item)(struct read_call *call, ref_t item));
-struct voter {
-    ref_t visitor;
-    int kind;
-    int64_t time_ms, packed;
-};
-// A split moves voters to higher buckets only: read from 0 upwards, with the number of buckets looked at again in the
-// end, none is missed.
-void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t bucket,
+// The voters of one bucket, and how many buckets there are at that instant (0: none after this one). A split moves
+// voters to higher buckets only: read from 0 upwards, until there is no further one, none is missed.
+void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t bucket, uint32_t *ret_buckets,
                        void (*on_voter)(struct read_call *call, const struct voter *voter));
 
 // ---- Export and import
 struct item_record {
     bool usable;
     struct bytes id, site, card;
-    uint32_t buckets;
     struct bytes base;     // "views votes votes …", as lua/put.lua keeps it
     struct bytes views;    // packed sums of the views alone (model/sums.h)
     struct bytes visitors; // HyperLogLog

@@ -1,23 +1,41 @@
 // SPDX-License-Identifier: MIT
 // Reading a target partition for the projector: version and marks first, then tombstones, states, and what the lists
 // must know of the items. The version comes in the same pipeline before the states, so a write under it is safe.
-#include "model/sums.h"
+#include "model/item.h"
 #include "store/gather.h"
 #include "store/store_inside.h"
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-// The order of the commands: three or four of the partition, then one or two per item, then one per site.
-enum { AT_MARKS, AT_FLOORS, AT_DEAD, AT_ITEMS };
-
-static uint32_t commands_per_item(const struct target_call *call) {
-    return call->projection == PROJECTION_SUMS ? 2 : 1;
-}
+// The commands, in order. MGET takes a foreign type for nothing, so the states are counted with EXISTS as well.
+enum { AT_MARKS, AT_FLOORS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, COMMANDS };
 
 static void on_target_failed(struct deferred *deferred) {
     struct target_call *call = (struct target_call *)((char *)deferred - offsetof(struct target_call, deferred));
     call->on_done(call, UNAVAILABLE);
+}
+
+// ---- Questions
+
+static void key_state(struct key *key, enum projection projection, ref_t item) {
+    if (projection == PROJECTION_SUMS)
+        key_sums(key, item);
+    else
+        key_neighbours(key, item);
+}
+
+static void ask(struct store *store, struct gather *gather, const char *name, const struct key *key) {
+    begin_command(store, name);
+    add_key(store, key);
+    gather_add(gather, store->link, &store->command, -1);
+}
+
+// Without keys something harmless takes a command's place.
+static void ask_nothing(struct store *store, struct gather *gather, const struct target_call *call) {
+    struct key key;
+    key_dead(&key, call->partition);
+    ask(store, gather, "EXISTS", &key);
 }
 
 // ---- Replies
@@ -40,103 +58,157 @@ static void take_floors(struct target_call *call, const redisReply *floors) {
         call->on_floor(call, reply_text(floors->element[i]), -reply_double(floors->element[i + 1]));
 }
 
-enum { INFO_ID, INFO_SITE, INFO_CATEGORIES, INFO_PUBLISHED, INFO_COUNT };
-
-static void take_info(const struct gathered *at, struct target_item *item) {
-    const redisReply *info = at->reply;
-    item->torn |= at->outcome != OK || info->type != REDIS_REPLY_ARRAY || info->elements != INFO_COUNT;
-    if (item->torn)
-        return;
-    item->id = reply_text(info->element[INFO_ID]);
-    item->site = reply_text(info->element[INFO_SITE]);
-    item->categories = reply_text(info->element[INFO_CATEGORIES]);
-    item->published_ms = reply_int(info->element[INFO_PUBLISHED]);
-    item->known = item->id.len > 0;
+static bool is_absent(const redisReply *states, size_t i) {
+    return reply_text_at(states, i).at == NULL;
 }
 
-static void give_items(struct target_call *call, const struct gather *gather) {
-    const redisReply *dead = gather->at[AT_DEAD].reply;
-    for (size_t i = 0; i < call->item_count; i++) {
-        const struct gathered *at = &gather->at[AT_ITEMS + i * commands_per_item(call)];
-        struct target_item item = {.state = reply_text(at->reply), .torn = at->outcome != OK};
+static void take_record(const redisReply *records, size_t i, struct target_item *item) {
+    struct item record;
+    if (is_absent(records, i))
+        return;
+    item->torn |= !item_unpack(reply_text_at(records, i), &record);
+    if (item->torn)
+        return;
+    item->known = true;
+    item->id = record.id;
+    item->site = record.site;
+    item->categories = record.categories;
+    item->published_ms = record.published_ms;
+}
+
+// `types`: of the keys that MGET found nothing under; NULL: there is nothing.
+static void give_items(struct target_call *call, const struct gather *gather, const struct gather *types) {
+    const redisReply *dead = gather->at[AT_DEAD].reply, *states = gather->at[AT_STATES].reply;
+    for (size_t i = 0, absent = 0; i < call->item_count; i++) {
+        struct target_item item = {.state = reply_text_at(states, i)};
+        if (types && is_absent(states, i))
+            item.torn = !bytes_eq(reply_text(types->at[absent++].reply), BYTES("none"));
         if (dead->type == REDIS_REPLY_ARRAY && i < dead->elements)
             item.deleted_ms = reply_double(dead->element[i]);
         if (call->projection == PROJECTION_SUMS)
-            take_info(at + 1, &item);
+            take_record(gather->at[AT_RECORDS].reply, i, &item);
         call->on_item(call, i, &item);
     }
 }
 
-static void give_totals(struct target_call *call, const struct gather *gather) {
-    size_t first = AT_ITEMS + call->item_count * commands_per_item(call);
-    for (size_t i = 0; i < call->site_count; i++)
-        call->on_total(call, i, reply_text(gather->at[first + i].reply));
-}
-
-// A foreign type under an item's key is that item's own trouble; any other failure is the whole read's.
-static enum outcome target_outcome(const struct gather *gather) {
-    for (uint32_t i = 0; i < gather->count; i++) {
-        bool own = i >= AT_ITEMS && gather->at[i].outcome == INTERNAL;
-        if (gather->at[i].outcome != OK && !own)
-            return gather->at[i].outcome;
-    }
-    return OK;
-}
-
-static void on_target(struct gather *gather) {
+static void give_all(struct gather *gather, const struct gather *types) {
     struct target_call *call = gather->context;
-    enum outcome outcome = target_outcome(gather);
-    if (outcome == OK) {
-        take_marks(call, gather->at[AT_MARKS].reply);
-        take_floors(call, gather->at[AT_FLOORS].reply);
-        give_items(call, gather);
-        give_totals(call, gather);
-    }
+    take_marks(call, gather->at[AT_MARKS].reply);
+    take_floors(call, gather->at[AT_FLOORS].reply);
+    give_items(call, gather, types);
+    for (size_t i = 0; i < call->site_count; i++)
+        call->on_total(call, i, reply_text_at(gather->at[AT_TOTALS].reply, i));
+    call->on_done(call, OK);
+    gather_free(gather);
+}
+
+static void fail(struct gather *gather, enum outcome outcome) {
+    struct target_call *call = gather->context;
     call->on_done(call, outcome);
     gather_free(gather);
 }
 
-// ---- Questions
-
-static void ask(struct store *store, struct gather *gather, const char *name, const struct key *key) {
-    begin_command(store, name);
-    add_key(store, key);
-    gather_add(gather, store->link, &store->command, -1);
+static void on_types(struct gather *types) {
+    struct gather *gather = types->context;
+    enum outcome outcome = gather_outcome(types);
+    if (outcome == OK)
+        give_all(gather, types);
+    else
+        fail(gather, outcome);
+    gather_free(types);
 }
 
-// Tombstones of all items in one call. Without items something harmless takes its place.
+static uint32_t count_absent(const struct target_call *call, const redisReply *states) {
+    uint32_t absent = 0;
+    for (size_t i = 0; i < call->item_count; i++)
+        absent += is_absent(states, i);
+    return absent;
+}
+
+// A foreign type under an item's key is that item's own trouble: which one it is under is asked for only now.
+static void ask_types(struct gather *gather, uint32_t absent) {
+    struct target_call *call = gather->context;
+    struct gather *types = gather_new(absent, on_types, gather);
+    if (!types) {
+        fail(gather, UNAVAILABLE);
+        return;
+    }
+    for (size_t i = 0; i < call->item_count; i++) {
+        struct key key;
+        if (!is_absent(gather->at[AT_STATES].reply, i))
+            continue;
+        key_state(&key, call->projection, call->items[i]);
+        ask(call->store, types, "TYPE", &key);
+    }
+}
+
+static void on_target(struct gather *gather) {
+    struct target_call *call = gather->context;
+    enum outcome outcome = gather_outcome(gather);
+    if (outcome != OK) {
+        fail(gather, outcome);
+        return;
+    }
+    uint32_t absent = count_absent(call, gather->at[AT_STATES].reply);
+    if (call->item_count && reply_int(gather->at[AT_PRESENT].reply) != (int64_t)(call->item_count - absent))
+        ask_types(gather, absent);
+    else
+        give_all(gather, NULL);
+}
+
+// ---- The questions of a target
+
+// Tombstones of all items in one call.
 static void ask_dead(struct store *store, struct gather *gather, const struct target_call *call) {
     struct key key;
+    if (call->item_count == 0) {
+        ask_nothing(store, gather, call);
+        return;
+    }
     key_dead(&key, call->partition);
-    begin_command(store, call->item_count ? "ZMSCORE" : "EXISTS");
+    begin_command(store, "ZMSCORE");
     add_key(store, &key);
     for (size_t i = 0; i < call->item_count; i++)
         command_add_ref(&store->command, call->items[i]);
     gather_add(gather, store->link, &store->command, -1);
 }
 
-static void ask_item(struct store *store, struct gather *gather, const struct target_call *call, ref_t item) {
-    static const char *const names[INFO_COUNT] = {"id", "site", "cats", "published"};
+static void ask_items(struct store *store, struct gather *gather, const struct target_call *call, const char *name,
+                      bool records) {
     struct key key;
-    if (call->projection == PROJECTION_NEIGHBOURS) {
-        key_neighbours(&key, item);
-        ask(store, gather, "GET", &key);
+    if (call->item_count == 0 || (records && call->projection != PROJECTION_SUMS)) {
+        ask_nothing(store, gather, call);
         return;
     }
-    key_sums(&key, item);
-    ask(store, gather, "GET", &key);
-    key_item(&key, item);
-    begin_command(store, "HMGET");
-    add_key(store, &key);
-    for (size_t i = 0; i < INFO_COUNT; i++)
-        command_add_text(&store->command, names[i]);
+    begin_command(store, name);
+    for (size_t i = 0; i < call->item_count; i++) {
+        if (records)
+            key_item(&key, call->items[i]);
+        else
+            key_state(&key, call->projection, call->items[i]);
+        add_key(store, &key);
+    }
+    gather_add(gather, store->link, &store->command, -1);
+}
+
+static void ask_totals(struct store *store, struct gather *gather, const struct target_call *call) {
+    struct key key;
+    if (call->site_count == 0) {
+        ask_nothing(store, gather, call);
+        return;
+    }
+    begin_command(store, "MGET");
+    for (size_t i = 0; i < call->site_count; i++) {
+        key_site_total(&key, call->partition, call->sites[i]);
+        add_key(store, &key);
+    }
     gather_add(gather, store->link, &store->command, -1);
 }
 
 void store_read_target(struct store *store, struct target_call *call) {
-    size_t count = AT_ITEMS + call->item_count * commands_per_item(call) + call->site_count;
-    struct gather *gather = gather_new((uint32_t)count, on_target, call);
+    struct gather *gather = gather_new(COMMANDS, on_target, call);
     struct key key;
+    call->store = store;
     if (!gather) {
         store_defer(store, &call->deferred, on_target_failed);
         return;
@@ -146,10 +218,8 @@ void store_read_target(struct store *store, struct target_call *call) {
     key_floors(&key, call->partition);
     ask(store, gather, "HGETALL", &key);
     ask_dead(store, gather, call);
-    for (size_t i = 0; i < call->item_count; i++)
-        ask_item(store, gather, call, call->items[i]);
-    for (size_t i = 0; i < call->site_count; i++) {
-        key_site_total(&key, call->partition, call->sites[i]);
-        ask(store, gather, "GET", &key);
-    }
+    ask_items(store, gather, call, "MGET", false);
+    ask_items(store, gather, call, "EXISTS", false);
+    ask_items(store, gather, call, "MGET", true);
+    ask_totals(store, gather, call);
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What an export says of an item, beside what every read shows. The way in is in items.c (lua/import.lua).
 #include "base/clock.h"
+#include "model/item.h"
 #include "model/sums.h"
 #include "store/reads.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { COMMANDS_PER_RECORD = 3, PACKED_MOST = 8 << 10 };
-enum { RECORD_ID, RECORD_SITE, RECORD_CARD, RECORD_BASE, RECORD_BUCKETS, RECORD_FIELDS };
-static const char *const record_fields[RECORD_FIELDS] = {"id", "site", "card", "base", "n"};
+enum { AT_ITEM, AT_CARD, AT_SUMS, AT_VISITORS, COMMANDS_PER_RECORD, PACKED_MOST = 8 << 10 };
 
 struct records_state {
     struct read_state read;
@@ -41,19 +40,21 @@ static struct bytes without_cached_count(const redisReply *reply) {
 }
 
 static void tell_record(struct records_state *state, size_t index, const struct gathered *at) {
-    struct item_record record = {.usable = at[0].outcome == OK && at[1].outcome == OK && at[2].outcome == OK};
+    struct item_record record = {.usable = true};
     struct buffer views;
+    struct item item;
     buffer_init(&views, PACKED_MOST);
+    for (int i = 0; i < COMMANDS_PER_RECORD; i++)
+        record.usable = record.usable && at[i].outcome == OK;
+    record.usable = record.usable && item_unpack(reply_text(at[AT_ITEM].reply), &item) &&
+                    pack_views(state->read.store, reply_text(at[AT_SUMS].reply), &views);
     if (record.usable) {
-        record.usable = pack_views(state->read.store, reply_text(at[1].reply), &views);
-        record.id = reply_text_at(at[0].reply, RECORD_ID);
-        record.site = reply_text_at(at[0].reply, RECORD_SITE);
-        record.card = reply_text_at(at[0].reply, RECORD_CARD);
-        record.base = reply_text_at(at[0].reply, RECORD_BASE);
-        record.buckets = (uint32_t)reply_int(at[0].reply->element[RECORD_BUCKETS]);
-        record.buckets = record.buckets ? record.buckets : 1;
+        record.id = item.id;
+        record.site = item.site;
+        record.base = item.base;
+        record.card = item.has_card ? reply_text(at[AT_CARD].reply) : NO_BYTES;
         record.views = buffer_bytes(&views);
-        record.visitors = without_cached_count(at[2].reply);
+        record.visitors = without_cached_count(at[AT_VISITORS].reply);
     }
     state->on_record(state->read.call, index, &record);
     buffer_release(&views);
@@ -77,19 +78,13 @@ void store_read_records(struct store *store, struct read_call *call, const ref_t
     for (size_t i = 0; i < count; i++) {
         struct key key;
         key_item(&key, items[i]);
-        begin_command(store, "HMGET");
-        add_key(store, &key);
-        for (int field = 0; field < RECORD_FIELDS; field++)
-            command_add_text(&store->command, record_fields[field]);
-        read_add(gather);
+        read_ask(gather, "GET", &key);
+        key_card(&key, items[i]);
+        read_ask(gather, "GET", &key);
         key_sums(&key, items[i]);
-        begin_command(store, "GET");
-        add_key(store, &key);
-        read_add(gather);
+        read_ask(gather, "GET", &key);
         key_uniques(&key, items[i]);
-        begin_command(store, "GET");
-        add_key(store, &key);
-        read_add(gather);
+        read_ask(gather, "GET", &key);
     }
 }
 

@@ -11,27 +11,27 @@ static struct view_call *view_of(struct queued *write) {
     return (struct view_call *)((char *)write - offsetof(struct view_call, queued));
 }
 
-static void add_keys(struct store *store, struct queued *write) {
-    const struct view_call *view = view_of(write);
-    struct key key;
-    key_history(&key, view->visitor, view->anonymous);
-    add_key(store, &key);
-}
-
 static uint64_t order(const struct queued *write) {
     (void)write;
     return 0; // as they came
 }
 
-static void add_head(struct store *store) {
-    command_add_int(&store->command, clock_now_ms());
-    command_add_int(&store->command, store->settings->view_window_ms);
-    command_add_int(&store->command, HISTORY_KEPT_MS);
+// ---- What goes to the script
+
+static void add_keys(struct store *store, struct queued *const *writes, uint32_t count) {
+    struct key key;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct view_call *view = view_of(writes[i]);
+        if (begins_group(writes, i)) {
+            key_log(&key, writes[i]->partition);
+            add_key(store, &key);
+        }
+        key_history(&key, view->visitor, view->anonymous);
+        add_key(store, &key);
+    }
 }
 
-static void add_arguments(struct store *store, struct queued *write) {
-    const struct view_call *view = view_of(write);
-    struct command *command = &store->command;
+static void add_view(struct command *command, const struct view_call *view) {
     command_add_text(command, view->anonymous ? "1" : "");
     command_add_ref(command, view->item);
     command_add_ref(command, view->visitor);
@@ -39,6 +39,32 @@ static void add_arguments(struct store *store, struct queued *write) {
     command_add(command, view->site);
     command_add(command, view->id);
 }
+
+static uint32_t group_size(struct queued *const *writes, uint32_t count, uint32_t begin) {
+    uint32_t end = begin + 1;
+    while (end < count && !begins_group(writes, end))
+        end++;
+    return end - begin;
+}
+
+static void compose(struct store *store, struct queued *const *writes, uint32_t count) {
+    struct command *command = &store->command;
+    uint32_t groups = 0;
+    for (uint32_t i = 0; i < count; i++)
+        groups += begins_group(writes, i);
+    script_begin(command, SCRIPT_VIEW, groups + count);
+    add_keys(store, writes, count);
+    command_add_int(command, clock_now_ms());
+    command_add_int(command, store->settings->view_window_ms);
+    command_add_int(command, HISTORY_KEPT_MS);
+    for (uint32_t i = 0; i < count; i++) {
+        if (begins_group(writes, i))
+            command_add_int(command, group_size(writes, count, i));
+        add_view(command, view_of(writes[i]));
+    }
+}
+
+// ---- What comes back
 
 enum { VIEW_REPEAT, VIEW_COUNTED };
 
@@ -69,11 +95,8 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
 
 const struct lane_kind view_lane = {
     .script = SCRIPT_VIEW,
-    .keys_each = 1,
     .order = order,
-    .add_keys = add_keys,
-    .add_head = add_head,
-    .add_arguments = add_arguments,
+    .compose = compose,
     .take = take,
     .set_entry = set_entry,
     .finish = finish,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What is known of one visitor: own votes on some items, the last items read; and forgetting the latter.
-#include "model/voters.h"
+#include "model/item.h"
 #include "store/levels.h"
 #include "store/reads.h"
 #include <math.h>
@@ -8,10 +8,10 @@
 
 // ---- Own votes
 
-// The vote is read before the number of buckets. A voter's bucket never changes back while an item lives, so one that
-// is the same for what was guessed and for what is there proves that the right bucket was read. It changes at most once
-// when the buckets double: tries beyond that are as many as doublings.
-enum { COMMANDS_PER_VOTE = 2, VOTE_BUCKETS = 0, VOTE_BASE, VOTE_COUNTS, VOTE_TRIES = 32 };
+// The bucket is read before the item. A voter's bucket never changes back while an item lives, so one that is the same
+// for what was guessed and for what is there proves that the right bucket was read; voters that stand in the item come
+// with it. A bucket changes at most once when the buckets double: tries beyond that are as many as doublings.
+enum { AT_BUCKET, AT_ITEM, COMMANDS_PER_VOTE, VOTE_TRIES = 32 };
 
 struct votes_state {
     struct read_state read;
@@ -23,64 +23,79 @@ struct votes_state {
     void (*on_vote)(struct read_call *call, size_t index, const struct own_vote *vote);
 };
 
+// Of an item that is taken to have none, the first.
+static uint32_t bucket_of(ref_t visitor, uint32_t buckets) {
+    return voters_bucket(visitor, buckets ? buckets : 1);
+}
+
 static void ask_votes(struct votes_state *state, struct gather *gather) {
     struct store *store = state->read.store;
     for (size_t i = 0; i < state->count; i++) {
         struct key key;
-        key_voters(&key, state->items[i], voters_bucket(state->visitor, state->guessed[i]));
+        key_voters(&key, state->items[i], bucket_of(state->visitor, state->guessed[i]));
         begin_command(store, "HGET");
         add_key(store, &key);
-        command_add_int(&store->command, (int64_t)state->visitor);
+        command_add_ref(&store->command, state->visitor);
         read_add(gather);
         key_item(&key, state->items[i]);
-        begin_command(store, "HMGET");
-        add_key(store, &key);
-        command_add_text(&store->command, "n");
-        command_add_text(&store->command, "base");
-        for (uint32_t kind = 0; kind < store->settings->kind_count; kind++) {
-            char name[3] = {'v', (char)('0' + kind), '\0'};
-            command_add_text(&store->command, name);
-        }
-        read_add(gather);
+        read_ask(gather, "GET", &key);
     }
 }
 
-static uint32_t buckets_of(const struct gathered *hash) {
-    int64_t buckets = hash->outcome == OK ? reply_int(hash->reply->element[VOTE_BUCKETS]) : 1;
-    return buckets > 1 ? (uint32_t)buckets : 1;
+// An item that is not there, or not usable, has none.
+static void read_item(const struct gathered *at, struct item *ret_item) {
+    *ret_item = (struct item){0};
+    if (at->outcome == OK)
+        item_unpack(reply_text(at->reply), ret_item);
 }
 
 // What was guessed wrong is put right for the next try.
 static bool guessed_wrong(struct votes_state *state, const struct gather *gather) {
     bool wrong = false;
     for (size_t i = 0; i < state->count; i++) {
-        uint32_t buckets = buckets_of(&gather->at[i * COMMANDS_PER_VOTE + 1]), guessed = state->guessed[i];
-        if (buckets == guessed)
+        struct item item;
+        uint32_t guessed = state->guessed[i];
+        read_item(&gather->at[i * COMMANDS_PER_VOTE + AT_ITEM], &item);
+        if (item.buckets == guessed)
             continue;
-        levels_set(state->read.store->levels, state->items[i], buckets);
-        state->guessed[i] = buckets;
-        wrong = wrong || voters_bucket(state->visitor, guessed) != voters_bucket(state->visitor, buckets);
+        levels_set(state->read.store->levels, state->items[i], item.buckets);
+        state->guessed[i] = item.buckets;
+        wrong = wrong || (item.buckets &&
+                          (!guessed || bucket_of(state->visitor, guessed) != bucket_of(state->visitor, item.buckets)));
     }
     return wrong;
 }
 
+static bool find_inside(const struct item *item, ref_t visitor, struct voter *ret_voter) {
+    for (size_t at = 0; at + VOTER_SIZE <= item->voters.len; at += VOTER_SIZE) {
+        const char *voter = item->voters.at + at;
+        if (memcmp(voter, &visitor, sizeof visitor) == 0)
+            return voter_unpack((struct bytes){voter, sizeof visitor},
+                                (struct bytes){voter + sizeof visitor, VOTE_SIZE}, ret_voter);
+    }
+    return false;
+}
+
+static bool find_in_bucket(const struct gathered *at, ref_t visitor, struct voter *ret_voter) {
+    struct bytes name = {(const char *)&visitor, sizeof visitor};
+    return at->outcome == OK && voter_unpack(name, reply_text(at->reply), ret_voter);
+}
+
 static void tell_vote(struct votes_state *state, size_t index, const struct gathered *at) {
     struct own_vote vote = {.kind = -1};
-    uint32_t kinds = state->read.store->settings->kind_count;
     struct item_state counts = {.known = true};
-    if (at[0].outcome == OK && at[0].reply->type == REDIS_REPLY_STRING) {
-        int64_t packed = reply_int(at[0].reply);
-        vote.kind = vote_unpack(packed, &vote.time_ms);
-        vote.packed = packed;
-    }
-    if (at[1].outcome == OK) {
-        add_base(reply_text_at(at[1].reply, VOTE_BASE), &counts);
-        for (uint32_t kind = 0; kind < kinds; kind++)
-            counts.votes[kind] += (uint64_t)reply_int(at[1].reply->element[VOTE_COUNTS + kind]);
-    }
-    memcpy(vote.votes, counts.votes, sizeof vote.votes);
-    if (vote.kind >= (int)kinds)
+    struct voter voter;
+    struct item item;
+    read_item(&at[AT_ITEM], &item);
+    bool voted = item.buckets ? find_in_bucket(&at[AT_BUCKET], state->visitor, &voter)
+                              : find_inside(&item, state->visitor, &voter);
+    if (voted)
+        vote = (struct own_vote){.kind = voter.kind, .packed = voter.packed, .time_ms = voter.time_ms};
+    if (vote.kind >= (int)state->read.store->settings->kind_count)
         vote.kind = -1;
+    memcpy(counts.votes, item.votes, sizeof counts.votes);
+    add_base(item.base, &counts);
+    memcpy(vote.votes, counts.votes, sizeof vote.votes);
     state->on_vote(state->read.call, index, &vote);
 }
 

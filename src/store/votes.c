@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "model/decay.h"
 #include "model/entry.h"
-#include "model/voters.h"
+#include "model/item.h"
 #include "ops/metrics.h"
 #include "store/gather.h"
 #include "store/levels.h"
@@ -18,56 +18,77 @@ static struct vote_call *vote_of(struct queued *write) {
 
 // ---- What goes to the script
 
-static void add_keys(struct store *store, struct queued *write) {
-    struct vote_call *vote = vote_of(write);
-    struct key key;
-    vote->buckets = levels_get(store->levels, vote->item);
-    key_item(&key, vote->item);
-    add_key(store, &key);
-    key_voters(&key, vote->item, voters_bucket(vote->visitor, vote->buckets));
-    add_key(store, &key);
-}
-
-static void add_head(struct store *store) {
-    command_add_int(&store->command, clock_now_ms());
-    command_add_int(&store->command, store->settings->kind_count);
-}
-
 static uint64_t order(const struct queued *write) {
     const struct vote_call *vote = (const struct vote_call *)((const char *)write - offsetof(struct vote_call, queued));
     return vote->item;
 }
 
-// The part of a log record (model/entry.h) that does not depend on what Redis finds.
-static void add_record(struct command *command, const struct vote_call *vote) {
-    int64_t time_ms = 0;
+static bool begins_item(struct queued *const *writes, uint32_t i) {
+    return begins_group(writes, i) || order(writes[i]) != order(writes[i - 1]);
+}
+
+// Items, logs, then the buckets that votes name.
+static void add_keys(struct store *store, struct queued *const *writes, uint32_t count) {
+    struct key key;
+    for (uint32_t i = 0; i < count; i++)
+        if (begins_item(writes, i)) {
+            key_item(&key, vote_of(writes[i])->item);
+            add_key(store, &key);
+        }
+    for (uint32_t i = 0; i < count; i++)
+        if (begins_group(writes, i)) {
+            key_log(&key, writes[i]->partition);
+            add_key(store, &key);
+        }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vote_call *vote = vote_of(writes[i]);
+        if (!vote->buckets)
+            continue;
+        key_voters(&key, vote->item, voters_bucket(vote->visitor, vote->buckets));
+        add_key(store, &key);
+    }
+}
+
+enum { BEGINS_ITEM = 1, BEGINS_GROUP = 2, NEEDS_CARD = 4 };
+
+static void add_vote(struct command *command, const struct vote_call *vote, int begins) {
+    struct buffer *data = &command->bytes;
     bool retracts = vote->kind < 0;
-    if (!retracts)
-        vote_unpack(vote_pack(vote->time_ms, vote->kind), &time_ms);
-    buffer_add_char(&command->bytes, 'V');
-    buffer_add_u64(&command->bytes, vote->item);
-    buffer_add_u8(&command->bytes, retracts ? ENTRY_NO_KIND : (uint8_t)vote->kind);
-    buffer_add_u32(&command->bytes, retracts ? 0 : (uint32_t)(int32_t)((time_ms - DECAY_EPOCH_MS) / 1000));
+    item_pack_name(vote->site, vote->id, data);
+    command_end_argument(command);
+    buffer_add_u8(data, (uint8_t)(begins + (vote->needs_card ? NEEDS_CARD : 0)));
+    buffer_add_u16(data, (uint16_t)vote->buckets);
+    buffer_add_u64(data, vote->visitor);
+    buffer_add_char(data, 'V');
+    buffer_add_u64(data, vote->item);
+    vote_add(data, retracts ? ENTRY_NO_KIND : vote->kind, retracts ? DECAY_EPOCH_MS : vote->time_ms);
+    if (retracts && vote->only_if) {
+        int64_t time_ms;
+        int kind = vote_unpack(vote->only_if, &time_ms);
+        vote_add(data, kind, time_ms);
+    }
     command_end_argument(command);
 }
 
-static void add_arguments(struct store *store, struct queued *write) {
-    const struct vote_call *vote = vote_of(write);
+static void compose(struct store *store, struct queued *const *writes, uint32_t count) {
     struct command *command = &store->command;
-    command_add(command, vote->id);
-    command_add(command, vote->site);
-    add_record(command, vote);
-    command_add_int(command, vote->buckets);
-    command_add_int(command, (int64_t)vote->visitor);
-    if (vote->kind < 0 && vote->only_if) {
-        char text[32];
-        snprintf(text, sizeof text, "=%lld", (long long)vote->only_if);
-        command_add_text(command, text);
-    } else if (vote->kind < 0)
-        command_add(command, NO_BYTES);
-    else
-        command_add_int(command, vote_pack(vote->time_ms, vote->kind));
-    command_add_text(command, vote->needs_card ? "1" : "");
+    uint32_t items = 0, groups = 0, buckets = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct vote_call *vote = vote_of(writes[i]);
+        vote->buckets = levels_get(store->levels, vote->item);
+        items += begins_item(writes, i);
+        groups += begins_group(writes, i);
+        buckets += vote->buckets > 0;
+    }
+    script_begin(command, SCRIPT_VOTE, items + groups + buckets);
+    add_keys(store, writes, count);
+    command_add_int(command, clock_now_ms());
+    command_add_int(command, store->settings->kind_count);
+    command_add_int(command, items);
+    command_add_int(command, groups);
+    for (uint32_t i = 0; i < count; i++)
+        add_vote(command, vote_of(writes[i]),
+                 (begins_item(writes, i) ? BEGINS_ITEM : 0) + (begins_group(writes, i) ? BEGINS_GROUP : 0));
 }
 
 // ---- Splitting: some at a time per process; an item's go on until its buckets are small again, as votes may come
@@ -85,7 +106,7 @@ static void split_once(struct split *split, uint32_t buckets);
 
 static void on_split(struct link_call *call) {
     struct split *split = (struct split *)call;
-    uint32_t buckets = call->outcome == OK ? (uint32_t)reply_int(call->reply) : 0;
+    uint32_t buckets = call->outcome == OK ? (uint32_t)reply_int(call->reply) : 0; // 0: the item is gone
     freeReplyObject(call->reply);
     if (buckets) {
         metric_add(METRIC_BUCKET_SPLITS, 1);
@@ -181,11 +202,8 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
 
 const struct lane_kind vote_lane = {
     .script = SCRIPT_VOTE,
-    .keys_each = 2,
     .order = order,
-    .add_keys = add_keys,
-    .add_head = add_head,
-    .add_arguments = add_arguments,
+    .compose = compose,
     .take = take,
     .set_entry = set_entry,
     .finish = finish,

@@ -106,9 +106,10 @@ def check_opening():
 
 
 def check_scripts():
-    for path in glob.glob("lua/*.lua"):
-        with open(path, encoding="utf-8") as file:
-            head = re.match(r"(--.*\n)+\n?(--.*\n)*", file.read())
+    texts = {path: open(path, encoding="utf-8").read() for path in glob.glob("lua/*.lua")}
+    included = {f"lua/{name}.lua" for text in texts.values() for name in re.findall(r"^-- include: (\w+)$", text, re.M)}
+    for path in texts.keys() - included:
+        head = re.match(r"(--.*\n)+\n?(--.*\n)*", texts[path])
         for word in ("KEYS", "ARGV", "Reply"):
             if not head or word not in head.group(0):
                 yield f"{path}: its head block does not name {word}"

@@ -36,6 +36,15 @@ def wait_until(true, seconds, what):
     raise AssertionError(what() if callable(what) else what)
 
 
+def item_id(packed):
+    """The id in an item's record (src/model/item.h); None when it is none."""
+    if packed[:1] != b"\x01":
+        return None
+    site_at = 15 + 4 * packed[2]
+    id_at = site_at + 1 + packed[site_at]
+    return packed[id_at + 2:id_at + 2 + int.from_bytes(packed[id_at:id_at + 2], "little")].decode()
+
+
 class RedisServer:
     def __enter__(self):
         self.port = free_port()

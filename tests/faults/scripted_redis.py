@@ -7,13 +7,23 @@ how often. Commands and connections are counted.
 import glob
 import hashlib
 import os
+import re
 import socket
 import threading
 import time
 
 from fault_service import ROOT, RedisServer, free_port
 
-SCRIPTS = {hashlib.sha1(open(path, "rb").read()).hexdigest(): os.path.basename(path)[:-4]
+
+def script_text(path):
+    """As the build embeds it: what its head includes goes before it."""
+    with open(path, "rb") as file:
+        text = file.read()
+    parts = re.findall(rb"^-- include: (\w+)$", text, re.M)
+    return b"".join(script_text(os.path.join(os.path.dirname(path), part.decode() + ".lua")) for part in parts) + text
+
+
+SCRIPTS = {hashlib.sha1(script_text(path)).hexdigest(): os.path.basename(path)[:-4]
            for path in glob.glob(f"{ROOT}/lua/*.lua")}
 
 

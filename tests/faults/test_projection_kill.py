@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from fault_service import FaultService, RedisServer, wait_until  # noqa: E402
+from fault_service import FaultService, RedisServer, item_id, wait_until  # noqa: E402
 
 SHORT = os.environ.get("SHORT_TESTS") == "1"
 KILLS = 10 if SHORT else 100
@@ -290,8 +290,7 @@ def read_items(redis):
     found = {}
     for key in redis.scan_iter(match="{e*}i" + 16 * "?", count=1000):
         tag, ref = key.split(b"}i")
-        name = redis.hget(key, "id")
-        found[name.decode()] = tag, ref, redis.get(tag + b"}s" + ref)
+        found[item_id(redis.get(key))] = tag, ref, redis.get(tag + b"}s" + ref)
     return found
 
 

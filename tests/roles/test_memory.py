@@ -17,12 +17,13 @@ def bill(service):
 def test_the_bill_names_every_kind_and_adds_up():
     service = Service()
     try:
-        rows = [{"type": kind, "item": f"i{n % 200}", "visitor": f"v{n}"} for n in range(1000) for kind in ("view", "vote")]
+        rows = [{"type": kind, "item": f"i{n % 20}", "visitor": f"v{n}"} for n in range(1000) for kind in ("view", "vote")]
         assert service.lines("/v1/s/events?wait=true", rows).json["accepted"] == 2000
+        assert service.lines("/v1/s/items", [{"item": f"i{n}", "title": "x"} for n in range(20)]).json["accepted"] == 20
         done = bill(service)
         assert done.returncode == 0, done.stderr
         lines = {line[:24].strip(): line[24:].split() for line in done.stdout.splitlines()}
-        assert int(lines["items"][0]) == int(lines["voters (buckets)"][0]) == int(lines["sums"][0]) == 200
+        assert int(lines["items"][0]) == int(lines["cards"][0]) == int(lines["voters (buckets)"][0]) == int(lines["sums"][0]) == 20
         assert int(lines["histories of visitors"][0]) == 1000
         assert "other" not in lines or int(lines["other"][0]) == 1  # engaged:meta
         named = sum(int(row[1]) for name, row in lines.items() if name not in ("kind", "all keys", "Redis, used_memory"))
