@@ -29,10 +29,10 @@ bool voters_split_due(uint64_t voters, uint32_t buckets) {
 }
 
 void vote_add(struct buffer *packed, int kind, int64_t time_ms) {
-    int64_t seconds_ms;
-    vote_unpack(vote_pack(time_ms, 0), &seconds_ms);
+    int64_t seconds = vote_pack(time_ms, 0) / 8;
+    seconds = seconds < INT32_MIN ? INT32_MIN : seconds > INT32_MAX ? INT32_MAX : seconds;
     buffer_add_u8(packed, (uint8_t)kind);
-    buffer_add_u32(packed, (uint32_t)(int32_t)((seconds_ms - DECAY_EPOCH_MS) / 1000));
+    buffer_add_u32(packed, (uint32_t)(int32_t)seconds);
 }
 
 bool voter_unpack(struct bytes visitor, struct bytes vote, struct voter *ret_voter) {

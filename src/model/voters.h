@@ -24,7 +24,7 @@ struct voter {
     int64_t time_ms, packed; // packed: vote_pack
 };
 
-// Appends a vote's VOTE_SIZE bytes; the time is kept to the second.
+// Appends a vote's VOTE_SIZE bytes; the time is kept to the second, and within 68 years of 2024.
 void vote_add(struct buffer *packed, int kind, int64_t time_ms);
 // Of these bytes; false for a wrong length.
 bool voter_unpack(struct bytes visitor, struct bytes vote, struct voter *ret_voter);
