@@ -1,10 +1,11 @@
 -- Writes what a projection computed for one partition, if nothing has changed there since it was read (store/commit.c).
 --
--- KEYS   marks (with the version), floors, position; then the keys that the commands name
+-- KEYS   marks (with the version), floors, position; then the states' keys; then those that the commands name
 -- ARGV   1 version that was read, 2 number of marks, then per mark: source, id;
---        then the number of states, then per state: key (index), value
---        then the number of commands, then per command: name, key (index), number of arguments, arguments
---        then the number of rankings, then per ranking: key (index), bound, its name among the floors, and
+--        then the number of states, then the value of each, in the order of their keys
+--        then the number of commands, then per command: name, key (counted from the first behind the states), number of
+--        arguments, arguments
+--        then the number of rankings, then per ranking: key (likewise), bound, its name among the floors, and
 --        the score beyond which it is cut because better ones were left out ("": none were)
 -- Reply  array: 1 written / 0 the version has moved, version now, 1 if a ranking was cut, 1 if one needs a refill
 
@@ -21,29 +22,31 @@ redis.call('HSET', KEYS[1], unpack(set))
 arg = arg + 1 + 2 * marks
 
 -- All states in one command, a thousand at most.
+local FIXED_KEYS, AT_ONCE = 3, 1000
 local states = tonumber(ARGV[arg])
-for first = 1, states, 1000 do
-    local set = {}
-    for i = first, math.min(first + 999, states) do
-        set[#set + 1] = KEYS[tonumber(ARGV[arg + 2 * i - 1])]
-        set[#set + 1] = ARGV[arg + 2 * i]
+for first = 1, states, AT_ONCE do
+    local set, last = {}, math.min(first + AT_ONCE - 1, states)
+    for i = first, last do
+        local at = 2 * (i - first)
+        set[at + 1], set[at + 2] = KEYS[FIXED_KEYS + i], ARGV[arg + i]
     end
     redis.call('MSET', unpack(set))
 end
-arg = arg + 1 + 2 * states
+arg = arg + 1 + states
+local before = FIXED_KEYS + states
 
 -- A foreign type under one key spoils that key alone.
 local commands = tonumber(ARGV[arg])
 arg = arg + 1
 for _ = 1, commands do
     local count = tonumber(ARGV[arg + 2])
-    redis.pcall(ARGV[arg], KEYS[tonumber(ARGV[arg + 1])], unpack(ARGV, arg + 3, arg + 2 + count))
+    redis.pcall(ARGV[arg], KEYS[before + tonumber(ARGV[arg + 1])], unpack(ARGV, arg + 3, arg + 2 + count))
     arg = arg + 3 + count
 end
 
 local cut, refill = 0, 0
 for _ = 1, tonumber(ARGV[arg]) do
-    local key, bound, name = KEYS[tonumber(ARGV[arg + 1])], tonumber(ARGV[arg + 2]), ARGV[arg + 3]
+    local key, bound, name = KEYS[before + tonumber(ARGV[arg + 1])], tonumber(ARGV[arg + 2]), ARGV[arg + 3]
     local cut_beyond = ARGV[arg + 4]
     if cut_beyond ~= '' and type(redis.pcall('ZREMRANGEBYSCORE', key, '(' .. cut_beyond, '+inf')) == 'number' then
         redis.call('HSET', KEYS[2], name, cut_beyond)

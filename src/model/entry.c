@@ -31,6 +31,7 @@ static int64_t read_vote_time(struct reader *reader) {
 
 static bool read_vote(struct reader *reader, struct entry_record *record) {
     record->item = read_u64(reader);
+    record->visitor = read_u64(reader);
     record->kind = read_u8(reader);
     record->time_ms = read_vote_time(reader);
     record->old_kind = read_u8(reader);

@@ -4,7 +4,7 @@
 //
 // One stream entry has the field "1" (the format's version) with the value: f64 accept time in ms, then records
 // (little-endian; times of votes in s since 2024-01-01; "text8" is u8 length and bytes, "text16" u16 length and bytes):
-//   'V' vote      u64 item, u8 new kind (255: none), i32 new time, u8 old kind (255: none), i32 old time
+//   'V' vote      u64 item, u64 voter, u8 new kind (255: none), i32 new time, u8 old kind (255: none), i32 old time
 //   'W' view      u64 item, u64 visitor, f64 event time in ms, text8 site, text16 id, u8 n,
 //                 n × (u64 item, u32 age in ms): the visitor's last items before it, latest first
 //   'D' deletion  u64 item, text8 site, text16 id, text16 categories (joined by 0x1f): what the lists knew it by
@@ -21,10 +21,10 @@ struct entry_record {
     ref_t item;
     uint8_t kind, old_kind;
     int64_t time_ms, old_time_ms; // of a vote, or of a view
-    ref_t visitor;
-    struct bytes site, id;   // of a view, a deletion or an import; into the entry
-    struct bytes categories; // of a deletion, or the old ones of a card
-    struct bytes packed;     // of an import
+    ref_t visitor;                // or voter
+    struct bytes site, id;        // of a view, a deletion or an import; into the entry
+    struct bytes categories;      // of a deletion, or the old ones of a card
+    struct bytes packed;          // of an import
     int recent_count;
     struct {
         ref_t item;

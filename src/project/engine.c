@@ -12,7 +12,6 @@ enum {
     ENTRIES_AT_ONCE = 4096, // of all logs
     ENTRIES_LEAST = 8,      // of one log
     ENTRIES_MOST = 256,
-    CHUNK_SPARE = 16, // for what is asked of the partition itself
 };
 
 void bad_state(const struct projection_type *type, ref_t item) {
@@ -30,15 +29,9 @@ static uint32_t entries_each(const struct engine *engine) {
     return each < ENTRIES_LEAST ? ENTRIES_LEAST : each > ENTRIES_MOST ? ENTRIES_MOST : each;
 }
 
-// So that the reads of all targets, of both projections, fit into the store's queue: some commands per item.
-static uint32_t chunk_items_most(const struct engine *engine) {
-    uint32_t items = engine->queue / (PROJECTION_COUNT * TARGETS_AT_ONCE * 2);
-    return items > CHUNK_ITEMS ? CHUNK_ITEMS : items > CHUNK_SPARE ? items - CHUNK_SPARE : 1;
-}
-
 bool engine_init(struct engine *engine) {
     uint32_t n = engine->partitions;
-    engine->chunk_items = chunk_items_most(engine);
+    engine->chunk_items = CHUNK_ITEMS;
     engine->position = calloc(n, sizeof(*engine->position));
     engine->stored = calloc(n, sizeof(*engine->stored));
     engine->trim = calloc(n, sizeof(*engine->trim));
@@ -244,7 +237,7 @@ static void on_position_written(struct read_call *call, enum outcome outcome) {
         if (engine->batch.last[i].ms != 0)
             engine->position[i] = engine->stored[i] = engine->batch.last[i];
     engine->pending_since_ms = 0;
-    if (engine->chunk_items * 2 <= chunk_items_most(engine))
+    if (engine->chunk_items * 2 <= CHUNK_ITEMS)
         engine->chunk_items *= 2;
     failpoint(FAILPOINT_POSITION_AFTER);
     if (!engine->trim_below(engine, engine->trim)) {

@@ -54,7 +54,6 @@ struct engine {
     const struct plan *plan;
     struct store *store;
     uint32_t partitions;
-    uint32_t queue;     // commands that the store takes at once
     size_t cache_bytes; // for busy states
     // What the projector wants to know; each fires outside of any step's middle.
     void (*on_read)(struct engine *engine);                     // entries were read

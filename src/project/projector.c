@@ -211,7 +211,6 @@ static bool init_pace(struct projector *projector, enum projection projection) {
         .plan = &projector->plan,
         .store = projector->store,
         .partitions = keys_partitions(),
-        .queue = (uint32_t)projector->settings->redis_queue,
         .cache_bytes = projection == PROJECTION_SUMS ? (size_t)projector->settings->projector_cache : 0,
         .on_read = on_read,
         .trim_below = trim_below,

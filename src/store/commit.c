@@ -22,7 +22,7 @@ enum {
 struct target_key {
     UT_hash_handle hh;
     struct key key;
-    uint32_t index;           // in KEYS, from 1
+    uint32_t index;           // in KEYS behind the states, from 1
     uint32_t bound;           // a ranking's; 0 for any other key
     struct command in, out;   // members that come and go; visitors that come
     struct buffer candidates; // struct candidate each: what the members of `in` are worth in a ranking
@@ -43,7 +43,7 @@ struct commit {
     enum projection projection;
     uint32_t partition, marks, states, commands, rankings;
     uint64_t version;
-    struct command mark_arguments, state_arguments, command_arguments, ranking_arguments;
+    struct command mark_arguments, state_keys, state_arguments, command_arguments, ranking_arguments;
     struct target_key *keys;
     uint32_t key_count;
     bool failed; // no memory for a piece
@@ -61,8 +61,8 @@ struct commit *commit_new(struct store *store, enum projection projection, uint3
     commit->projection = projection;
     commit->partition = partition;
     commit->version = version;
-    commit->key_count = FIXED_KEYS;
     command_init(&commit->mark_arguments);
+    command_init(&commit->state_keys);
     command_init(&commit->state_arguments);
     command_init(&commit->command_arguments);
     command_init(&commit->ranking_arguments);
@@ -79,6 +79,7 @@ void commit_free(struct commit *commit) {
         free(key);
     }
     command_release(&commit->mark_arguments);
+    command_release(&commit->state_keys);
     command_release(&commit->state_arguments);
     command_release(&commit->command_arguments);
     command_release(&commit->ranking_arguments);
@@ -124,16 +125,15 @@ void commit_mark(struct commit *commit, uint32_t source, struct log_id id) {
 }
 
 static void set_or_delete(struct commit *commit, const struct key *key, struct bytes packed) {
-    struct target_key *target = target_key(commit, key);
-    if (!target)
-        return;
-    if (packed.len == 0) {
-        begin_piece(commit, "UNLINK", target->index, 0);
+    if (packed.len) {
+        command_add(&commit->state_keys, key_bytes(key));
+        command_add(&commit->state_arguments, packed);
+        commit->states++;
         return;
     }
-    command_add_int(&commit->state_arguments, target->index);
-    command_add(&commit->state_arguments, packed);
-    commit->states++;
+    struct target_key *target = target_key(commit, key);
+    if (target)
+        begin_piece(commit, "UNLINK", target->index, 0);
 }
 
 void commit_state(struct commit *commit, ref_t item, struct bytes packed) {
@@ -302,6 +302,7 @@ static void add_keys(struct commit *commit) {
     add_key(store, &key);
     key_position(&key, commit->partition);
     add_key(store, &key);
+    copy_arguments(&store->command, &commit->state_keys, 0, commit->states);
     HASH_ITER(hh, commit->keys, target, next)
     add_key(store, &target->key);
 }
@@ -338,7 +339,7 @@ void commit_send(struct commit *commit, void (*on_done)(void *context, const str
     commit->context = context;
     commit->call.on_reply = on_committed;
     finish_pieces(commit);
-    script_begin(&store->command, SCRIPT_COMMIT, commit->key_count);
+    script_begin(&store->command, SCRIPT_COMMIT, FIXED_KEYS + commit->states + commit->key_count);
     add_keys(commit);
     command_add_int(&store->command, (int64_t)commit->version);
     add_all(&store->command, &commit->mark_arguments, commit->marks);

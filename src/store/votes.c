@@ -58,9 +58,9 @@ static void add_vote(struct command *command, const struct vote_call *vote, int 
     command_end_argument(command);
     buffer_add_u8(data, (uint8_t)(begins + (vote->needs_card ? NEEDS_CARD : 0)));
     buffer_add_u16(data, (uint16_t)vote->buckets);
-    buffer_add_u64(data, vote->visitor);
     buffer_add_char(data, 'V');
     buffer_add_u64(data, vote->item);
+    buffer_add_u64(data, vote->visitor);
     vote_add(data, retracts ? ENTRY_NO_KIND : vote->kind, retracts ? DECAY_EPOCH_MS : vote->time_ms);
     if (retracts && vote->only_if) {
         int64_t time_ms;

@@ -37,6 +37,7 @@ static void begin_entry(double accept_ms) {
 static void add_vote(ref_t item, uint8_t kind, int32_t time_s) {
     buffer_add_char(&text, 'V');
     buffer_add_u64(&text, item);
+    buffer_add_u64(&text, 98);
     buffer_add_u8(&text, kind);
     buffer_add_u32(&text, (uint32_t)time_s);
     buffer_add_u8(&text, ENTRY_NO_KIND);
