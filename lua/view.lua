@@ -1,62 +1,92 @@
 -- Views of one batch: is each a repeat, and if not, what had its visitor read before (store/views.c).
+-- A history is one string: per view u64 item and f64 time in ms, latest first. All come in one call.
 --
--- KEYS   per group (one partition): its log, then per view: the visitor's history
--- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms, then per group: number of views,
---        then per view: "1" if anonymous (kept for one window only, nothing learnt), item (8 bytes), visitor (8 bytes),
---        time in ms, site, id
+-- KEYS   a log per group (one partition), then per view the visitor's history
+-- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms, 4 number of groups; then per view:
+--        the item's name (text8 site, text16 id), and
+--        u8 flags (1 begins a group, 2 anonymous: kept for one window only, nothing learnt), and the beginning of its
+--        log record (src/model/entry.h: 'W', item, visitor, time)
 -- Reply  array: one byte per view in order: 0 a repeat, 1 counted, 2 foreign data; then per group the id of its log
 --        entry, "" when nothing was counted
 
-local KEPT, LOOKED_AT, RECENT, RECENT_AGE = 32, 16, 5, 3 * 86400 * 1000
-local window, keep = tonumber(ARGV[2]), ARGV[3]
+local KEPT, LOOKED_AT, RECENT, VIEW = 20, 16, 5, 16
 local REPEAT, COUNTED, BROKEN = '\0', '\1', '\2'
+local byte, sub, find, number = string.byte, string.sub, string.find, struct.unpack
+local window, keep, group_count = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
--- The last items read not later than `time`, each once, latest first: packed, with their ages; and how many. The item
--- itself is left out.
-local function recents(history, time, item)
-    local seen, packed, count = {[item] = true}, {}, 0
-    local members = redis.call('ZREVRANGEBYSCORE', history, time, time - RECENT_AGE, 'LIMIT', 0, LOOKED_AT)
-    for _, member in ipairs(members) do
-        local other = string.sub(member, 1, 8)
-        if count < RECENT and not seen[other] then
+-- MGET takes a foreign type for nothing.
+local histories, absent, foreign, changed = {}, {}, {}, {}
+for i, history in ipairs(redis.call('MGET', unpack(KEYS, group_count + 1))) do
+    local key = KEYS[group_count + i]
+    histories[key] = history or ''
+    if not history then absent[#absent + 1] = key end
+end
+if #absent > 0 and redis.call('EXISTS', unpack(absent)) > 0 then
+    for _, key in ipairs(absent) do foreign[key] = redis.call('EXISTS', key) == 1 end
+end
+
+local function is_repeat(history, item, time)
+    local at = find(history, item, 1, true)
+    while at do
+        if at % VIEW == 1 and math.abs(number('<d', history, at + 8) - time) < window then return true end
+        at = find(history, item, at + 1, true)
+    end
+    return false
+end
+
+-- Where the first one lies that is not later than `time`.
+local function place_of(history, time)
+    local at = 1
+    while at < #history and number('<d', history, at + 8) > time do at = at + VIEW end
+    return at
+end
+
+-- The last items from there on, each once, as they stand in the history; and how many. The item itself is left out.
+local function recents(history, at, item)
+    local seen, found, count = {[item] = true}, {}, 0
+    local last = math.min(#history, at + LOOKED_AT * VIEW - 1)
+    while at <= last and count < RECENT do
+        local other = sub(history, at, at + 7)
+        if not seen[other] then
             seen[other], count = true, count + 1
-            packed[count] = other .. struct.pack('<I4', time - struct.unpack('<d', string.sub(member, 9)))
+            found[count] = sub(history, at, at + VIEW - 1)
         end
+        at = at + VIEW
     end
-    return string.char(count) .. table.concat(packed)
+    return string.char(count) .. table.concat(found)
 end
 
--- Returns what became of it, and its log record.
-local function take(history, anonymous, item, visitor, time, site, id)
-    local near = redis.pcall('ZRANGEBYSCORE', history, '(' .. string.format('%.0f', time - window),
-        '(' .. string.format('%.0f', time + window))
-    if near.err then return BROKEN end
-    for _, member in ipairs(near) do
-        if string.sub(member, 1, 8) == item then return REPEAT end
-    end
-    local packed_time = struct.pack('<d', time)
-    local before = anonymous and '\0' or recents(history, time, item)
-    redis.call('ZADD', history, string.format('%.0f', time), item .. packed_time)
-    redis.call('ZREMRANGEBYRANK', history, 0, -KEPT - 1)
-    redis.call('PEXPIRE', history, anonymous and math.max(window, 1) or keep)
-    return COUNTED, 'W' .. item .. visitor .. packed_time .. string.char(#site) .. site
-        .. struct.pack('<I2', #id) .. id .. before
+-- What became of it, and its log record.
+local function take(key, name, data)
+    local history, item, anonymous = histories[key], sub(data, 3, 10), byte(data) >= 2
+    if foreign[key] or #history % VIEW ~= 0 then return BROKEN end
+    local time = number('<d', data, 19)
+    if is_repeat(history, item, time) then return REPEAT end
+    local at = place_of(history, time)
+    local before = anonymous and '\0' or recents(history, at, item)
+    histories[key] = sub(sub(history, 1, at - 1) .. item .. sub(data, 19, 26) .. sub(history, at), 1, KEPT * VIEW)
+    changed[key] = anonymous and math.max(window, 1) or keep
+    return COUNTED, sub(data, 2) .. name .. before
 end
 
-local results, reply = {}, {''}
-local key, arg = 1, 4
-while key <= #KEYS do
-    local log, count, records = KEYS[key], tonumber(ARGV[arg]), {}
-    redis.call('XLEN', log)
-    key, arg = key + 1, arg + 1
-    for _ = 1, count do
-        local result, record = take(KEYS[key], ARGV[arg] == '1', ARGV[arg + 1], ARGV[arg + 2],
-            tonumber(ARGV[arg + 3]), ARGV[arg + 4], ARGV[arg + 5])
-        results[#results + 1], records[#records + 1] = result, record
-        key, arg = key + 1, arg + 6
+local time = struct.pack('<d', tonumber(ARGV[1]))
+local results, groups, log_at, log_is_foreign = {}, {}, 0
+for view = 1, #KEYS - group_count do
+    local name, data = ARGV[3 + 2 * view], ARGV[4 + 2 * view]
+    if byte(data) % 2 == 1 then
+        log_at = log_at + 1
+        groups[log_at] = {time}
+        log_is_foreign = type(redis.pcall('XLEN', KEYS[log_at])) == 'table'
     end
-    reply[#reply + 1] = #records > 0
-        and redis.call('XADD', log, '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. table.concat(records)) or ''
+    local result, record = BROKEN
+    if not log_is_foreign then result, record = take(KEYS[group_count + view], name, data) end
+    results[view] = result
+    if record then table.insert(groups[log_at], record) end
 end
-reply[1] = table.concat(results)
+
+for key, kept_ms in pairs(changed) do redis.call('SET', key, histories[key], 'PX', kept_ms) end
+local reply = {table.concat(results)}
+for i, records in ipairs(groups) do
+    reply[i + 1] = #records > 1 and redis.call('XADD', KEYS[i], '*', '1', table.concat(records)) or ''
+end
 return reply

@@ -53,7 +53,8 @@ static bool read_view(struct reader *reader, struct entry_record *record) {
     record->time_ms = (int64_t)time_ms;
     for (int i = 0; i < record->recent_count; i++) {
         record->recent[i].item = read_u64(reader);
-        record->recent[i].age_ms = read_u32(reader);
+        double age_ms = time_ms - read_f64(reader);
+        record->recent[i].age_ms = age_ms >= 0 && age_ms < 1e15 ? (int64_t)age_ms : INT64_MAX; // junk: too old
     }
     return true;
 }

@@ -6,7 +6,7 @@
 // (little-endian; times of votes in s since 2024-01-01; "text8" is u8 length and bytes, "text16" u16 length and bytes):
 //   'V' vote      u64 item, u64 voter, u8 new kind (255: none), i32 new time, u8 old kind (255: none), i32 old time
 //   'W' view      u64 item, u64 visitor, f64 event time in ms, text8 site, text16 id, u8 n,
-//                 n × (u64 item, u32 age in ms): the visitor's last items before it, latest first
+//                 n × (u64 item, f64 time in ms): the visitor's last items not later than it, latest first
 //   'D' deletion  u64 item, text8 site, text16 id, text16 categories (joined by 0x1f): what the lists knew it by
 //   'C' card      u64 item, text16 old categories: its places in the rankings are to be done anew
 //   'I' import    u64 item, text8 site, text16 id, text16 packed sums: its views are these

@@ -9,7 +9,7 @@
 //   {e7}s<ref>            string  sums (model/sums.h)
 //   {e7}n<ref>            string  neighbours (model/neighbours.h)
 //   {e7}u<ref>            HyperLogLog of visitors
-//   {e7}h<ref>            zset    a visitor's last views by event time (8 bytes item reference, 8 bytes time)
+//   {e7}h<ref>            string  a visitor's last views, latest first (lua/view.lua)
 //   {e7}r<site>:<name>    zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9 is the
 //   top ten {e7}r<site>:<name>:<category> {e7}t<site>           string  sums over the site's items of this partition
 //   {e7}e<site>           hash    an editor's hand: item reference in hex → JSON (lua/editorial.lua)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Views: the lane of lua/view.lua, in the partition of the visitor.
 #include "base/clock.h"
+#include "model/item.h"
 #include "ops/metrics.h"
 #include "store/store_inside.h"
 #include <stddef.h>
@@ -20,31 +21,30 @@ static uint64_t order(const struct queued *write) {
 
 static void add_keys(struct store *store, struct queued *const *writes, uint32_t count) {
     struct key key;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct view_call *view = view_of(writes[i]);
+    for (uint32_t i = 0; i < count; i++)
         if (begins_group(writes, i)) {
             key_log(&key, writes[i]->partition);
             add_key(store, &key);
         }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct view_call *view = view_of(writes[i]);
         key_history(&key, view->visitor, view->anonymous);
         add_key(store, &key);
     }
 }
 
-static void add_view(struct command *command, const struct view_call *view) {
-    command_add_text(command, view->anonymous ? "1" : "");
-    command_add_ref(command, view->item);
-    command_add_ref(command, view->visitor);
-    command_add_int(command, view->time_ms);
-    command_add(command, view->site);
-    command_add(command, view->id);
-}
+enum { BEGINS_GROUP = 1, ANONYMOUS = 2 };
 
-static uint32_t group_size(struct queued *const *writes, uint32_t count, uint32_t begin) {
-    uint32_t end = begin + 1;
-    while (end < count && !begins_group(writes, end))
-        end++;
-    return end - begin;
+static void add_view(struct command *command, const struct view_call *view, bool begins) {
+    struct buffer *data = &command->bytes;
+    item_pack_name(view->site, view->id, data);
+    command_end_argument(command);
+    buffer_add_u8(data, (uint8_t)((begins ? BEGINS_GROUP : 0) + (view->anonymous ? ANONYMOUS : 0)));
+    buffer_add_char(data, 'W');
+    buffer_add_u64(data, view->item);
+    buffer_add_u64(data, view->visitor);
+    buffer_add_f64(data, (double)view->time_ms);
+    command_end_argument(command);
 }
 
 static void compose(struct store *store, struct queued *const *writes, uint32_t count) {
@@ -57,11 +57,9 @@ static void compose(struct store *store, struct queued *const *writes, uint32_t 
     command_add_int(command, clock_now_ms());
     command_add_int(command, store->settings->view_window_ms);
     command_add_int(command, HISTORY_KEPT_MS);
-    for (uint32_t i = 0; i < count; i++) {
-        if (begins_group(writes, i))
-            command_add_int(command, group_size(writes, count, i));
-        add_view(command, view_of(writes[i]));
-    }
+    command_add_int(command, groups);
+    for (uint32_t i = 0; i < count; i++)
+        add_view(command, view_of(writes[i]), begins_group(writes, i));
 }
 
 // ---- What comes back

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What is known of one visitor: own votes on some items, the last items read; and forgetting the latter.
+#include "base/reader.h"
 #include "model/item.h"
 #include "store/levels.h"
 #include "store/reads.h"
@@ -150,18 +151,13 @@ struct history_state {
 
 static void on_history(struct gather *gather) {
     struct history_state *state = gather->context;
-    const redisReply *reply = gather->at[0].reply;
     enum outcome outcome = read_outcome(gather);
-    bool there = outcome == OK && reply && reply->type == REDIS_REPLY_ARRAY;
-    for (size_t i = 0; there && i < reply->elements; i++) {
-        struct bytes member = reply_text(reply->element[i]);
-        ref_t item;
-        double time_ms;
-        if (member.len != sizeof item + sizeof time_ms)
-            continue;
-        memcpy(&item, member.at, sizeof item);
-        memcpy(&time_ms, member.at + sizeof item, sizeof time_ms);
-        state->on_item(state->read.call, item, isfinite(time_ms) ? (int64_t)time_ms : 0);
+    struct reader views = reader_of(outcome == OK ? reply_text(gather->at[0].reply) : NO_BYTES);
+    while (!reader_at_end(&views)) {
+        ref_t item = read_u64(&views);
+        double time_ms = read_f64(&views);
+        if (!views.failed)
+            state->on_item(state->read.call, item, isfinite(time_ms) ? (int64_t)time_ms : 0);
     }
     read_end(gather, outcome);
 }
@@ -174,11 +170,7 @@ void store_read_history(struct store *store, struct read_call *call, ref_t visit
         return;
     ((struct history_state *)gather->context)->on_item = on_item;
     key_history(&key, visitor, false);
-    begin_command(store, "ZREVRANGE");
-    add_key(store, &key);
-    command_add_int(&store->command, 0);
-    command_add_int(&store->command, -1);
-    read_add(gather);
+    read_ask(gather, "GET", &key);
 }
 
 static void on_forgotten(struct gather *gather) {

@@ -202,7 +202,7 @@ static void test_tokens(void **state) {
 static void test_torn_entries_are_refused(void **state) {
     (void)state;
     static const char value[] = "\0\0\0\0\0\0\0\0W12345678abcdefgh\0\0\0\0\0\0\0\0\1s\1\0i\1"
-                                "ABCDEFGH\1\0\0\0F";
+                                "ABCDEFGH\0\0\0\0\0\0\0\0F";
     struct bytes whole = {value, sizeof value - 1};
     for (size_t len = 0; len <= whole.len; len++) {
         char *copy = malloc(len + 1); // so that the sanitizers see a read past the end

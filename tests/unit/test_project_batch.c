@@ -56,7 +56,7 @@ static void add_view(ref_t item, const ref_t *recent, uint8_t count) {
     buffer_add_u8(&text, count);
     for (int i = 0; i < count; i++) {
         buffer_add_u64(&text, recent[i]);
-        buffer_add_u32(&text, 3600000);
+        buffer_add_f64(&text, 1760000000000.0 - 3600000);
     }
 }
 
