@@ -116,11 +116,11 @@ local function take(name, data, flags, buckets, bucket)
     if find(tail, name, 1, true) ~= 1 then return CLASH, NO_KIND end
     if head[BUCKETS] ~= buckets then return RETRY, NO_KIND end
     if flags >= NEEDS_CARD and head[FLAGS] % 2 == 0 then return NO_CARD, NO_KIND end
-    local vote, kind, held, went = sub(data, 13, 25), byte(data, 21)
+    local vote, kind, only, held, went = sub(data, 13, 25), byte(data, 21), #data > 25 and sub(data, 26) or ''
     if bucket then
-        held, went = swap_in_bucket(bucket, vote, kind, sub(data, 26))
+        held, went = swap_in_bucket(bucket, vote, kind, only)
     else
-        held, went = swap_inside(vote, kind, sub(data, 26))
+        held, went = swap_inside(vote, kind, only)
     end
     if went == nil then return BROKEN, NO_KIND end
     if not went then return UNCHANGED, held and byte(held) or NO_KIND end
@@ -139,8 +139,8 @@ local function pack_result(status, kind)
 end
 
 local time = pack('<d', tonumber(ARGV[1]))
-local results, groups, set, group, log_is_foreign = {}, {}, {}
-local item_at, log_at, bucket_at, result_count, set_count, record_count = 0, item_count, item_count + group_count, 0, 0, 0
+local results, records, set, log_is_foreign = {}, {}, {} -- records: of each group, end to end
+local item_at, log_at, bucket_at, result_count, set_count = 0, item_count, item_count + group_count, 0, 0
 
 local function end_item()
     if not changed then return end
@@ -149,8 +149,8 @@ local function end_item()
 end
 
 local function begin_group()
-    log_at, group, record_count = log_at + 1, {time}, 1
-    groups[log_at - item_count] = group
+    log_at = log_at + 1
+    records[log_at] = ''
     log_is_foreign = type(try('XLEN', KEYS[log_at])) == 'table'
 end
 
@@ -173,16 +173,13 @@ for arg = 5, #ARGV, 2 do
     local status, kind, held = take(name, data, flags, buckets, bucket)
     result_count = result_count + 1
     results[result_count] = pack_result(status, kind)
-    if held then
-        group[record_count + 1], group[record_count + 2] = sub(data, 4, 25), held
-        record_count = record_count + 2
-    end
+    if held then records[log_at] = records[log_at] .. sub(data, 4, 25) .. held end
 end
 end_item()
 
 if set_count > 0 then call('MSET', unpack(set)) end
 local reply = {table.concat(results)}
-for i, records in ipairs(groups) do
-    reply[i + 1] = #records > 1 and call('XADD', KEYS[item_count + i], '*', '1', table.concat(records)) or ''
+for at = item_count + 1, log_at do
+    reply[at - item_count + 1] = records[at] ~= '' and call('XADD', KEYS[at], '*', '1', time .. records[at]) or ''
 end
 return reply
