@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A log entry: what one batch of writes changed. lua/vote.lua, lua/view.lua and lua/item.lua append them, src/project
-// reads them; this file and the scripts' head blocks spell the format. Pure.
+// A log entry: what one batch of writes changed. The scripts of lua/ append them, src/project reads
+// them; this file and the scripts' head blocks spell the format. Pure.
 //
 // One stream entry has the field "1" (the format's version) with the value: f64 accept time in ms, then records
 // (little-endian; times of votes in s since 2024-01-01; "text8" is u8 length and bytes, "text16" u16 length and bytes):
