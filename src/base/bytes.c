@@ -48,19 +48,14 @@ bool bytes_to_u64(struct bytes text, unsigned long long max, unsigned long long 
     return true;
 }
 
-// Reads one character; 0 when the bytes are no valid UTF-8 (RFC 3629), else how many bytes it takes.
-static size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
+// Reads one character that is not ASCII.
+static size_t utf8_next_long(const uint8_t *at, size_t len, uint32_t *ret_code) {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     uint32_t code = at[0];
-    size_t size = code < 0x80             ? 1
-                  : (code & 0xe0) == 0xc0 ? 2
-                  : (code & 0xf0) == 0xe0 ? 3
-                  : (code & 0xf8) == 0xf0 ? 4
-                                          : 0;
+    size_t size = (code & 0xe0) == 0xc0 ? 2 : (code & 0xf0) == 0xe0 ? 3 : (code & 0xf8) == 0xf0 ? 4 : 0;
     if (size == 0 || size > len)
         return 0;
-    if (size > 1)
-        code &= 0x7fu >> size;
+    code &= 0x7fu >> size;
     for (size_t i = 1; i < size; i++) {
         if ((at[i] & 0xc0) != 0x80)
             return 0;
@@ -70,6 +65,12 @@ static size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
         return 0;
     *ret_code = code;
     return size;
+}
+
+// Reads one character; 0 when the bytes are no valid UTF-8 (RFC 3629), else how many bytes it takes.
+static inline size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
+    *ret_code = at[0];
+    return at[0] < 0x80 ? 1 : utf8_next_long(at, len, ret_code);
 }
 
 bool bytes_are_utf8(struct bytes text) {
