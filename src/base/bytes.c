@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Runs of bytes: compares, numbers, UTF-8.
 #include "base/bytes.h"
-#include <stdint.h>
 
 static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
@@ -46,6 +45,17 @@ bool bytes_to_u64(struct bytes text, unsigned long long max, unsigned long long 
     }
     *ret_value = value;
     return true;
+}
+
+struct bytes bytes_of_int(int64_t value, char room[static DECIMAL_SIZE]) {
+    char *const end = room + DECIMAL_SIZE, *at = end;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        *--at = '-';
+    return (struct bytes){at, (size_t)(end - at)};
 }
 
 // Reads one character that is not ASCII.

@@ -117,8 +117,11 @@ void reply_head(struct exchange *exchange, const struct http_reply *reply, struc
         buffer_add_bytes(out, BYTES("\r\n"));
     }
     buffer_add_bytes(out, reply->fields);
-    if (!exchange->streaming && reply->status != 204 && (reply->status != 304 || reply->media_type))
-        buffer_addf(out, "Content-Length: %zu\r\n", reply->media_type ? reply->body.len : 0);
+    if (!exchange->streaming && reply->status != 204 && (reply->status != 304 || reply->media_type)) {
+        buffer_add_bytes(out, BYTES("Content-Length: "));
+        buffer_add_int(out, reply->media_type ? (int64_t)reply->body.len : 0);
+        buffer_add_bytes(out, BYTES("\r\n"));
+    }
     if (exchange->chunking)
         buffer_add_bytes(out, BYTES("Transfer-Encoding: chunked\r\n"));
     buffer_add_bytes(out, reply_tail(exchange, reply->close));
