@@ -46,7 +46,7 @@ static struct bytes next_segment(struct bytes *rest) {
 // Dots would be taken for the folder above by somebody on the way; controls have no business in a path.
 static bool segment_sound(struct bytes segment) {
     bool dots = bytes_eq(segment, BYTES(".")) || bytes_eq(segment, BYTES(".."));
-    return !dots && bytes_are_utf8(segment) && !bytes_have_controls(segment);
+    return !dots && bytes_are_text(segment);
 }
 
 static enum outcome split(struct http_request *request, struct segments *ret_segments) {
@@ -118,6 +118,20 @@ static bool listens(const struct api *api, const struct route *route, enum liste
     return listener == LISTENER_OPS || route->kind != ROUTE_OPS;
 }
 
+// The methods that the path has on this listener; none: there is no such path.
+static unsigned methods_of(struct call *call, const struct segments *segments, enum listener listener) {
+    unsigned methods = 0;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        if (!fits(&shapes[i], segments) || !listens(call->api, &routes[i], listener))
+            continue;
+        take_names(call, &shapes[i], segments);
+        methods |= 1u << routes[i].method;
+        if (routes[i].method == HTTP_METHOD_GET)
+            methods |= 1u << HTTP_METHOD_HEAD;
+    }
+    return methods;
+}
+
 static enum outcome find_route(struct call *call, const struct segments *segments, enum listener listener) {
     static bool patterns_split;
     enum http_method method = call->request->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : call->request->method;
@@ -125,18 +139,16 @@ static enum outcome find_route(struct call *call, const struct segments *segment
         split_patterns();
     patterns_split = true;
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        if (!fits(&shapes[i], segments) || !listens(call->api, &routes[i], listener))
+        if (routes[i].method != method || !fits(&shapes[i], segments) || !listens(call->api, &routes[i], listener))
             continue;
         take_names(call, &shapes[i], segments);
-        call->methods |= 1u << routes[i].method;
-        if (routes[i].method == HTTP_METHOD_GET)
-            call->methods |= 1u << HTTP_METHOD_HEAD;
-        if (routes[i].method == method)
-            call->route = &routes[i];
+        call->route = &routes[i];
+        return OK;
     }
+    call->methods = methods_of(call, segments, listener);
     if (!call->methods)
         return NOT_FOUND;
-    return call->route || method == HTTP_METHOD_OPTIONS ? OK : METHOD_NOT_ALLOWED;
+    return method == HTTP_METHOD_OPTIONS ? OK : METHOD_NOT_ALLOWED;
 }
 
 bool path_is_shared(const struct call *call) {

@@ -58,8 +58,8 @@ struct bytes bytes_of_int(int64_t value, char room[static DECIMAL_SIZE]) {
     return (struct bytes){at, (size_t)(end - at)};
 }
 
-// Reads one character that is not ASCII.
-static size_t utf8_next_long(const uint8_t *at, size_t len, uint32_t *ret_code) {
+// Reads one character that is not ASCII; 0 when the bytes are no valid UTF-8, else how many bytes it takes.
+static size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     uint32_t code = at[0];
     size_t size = (code & 0xe0) == 0xc0 ? 2 : (code & 0xf0) == 0xe0 ? 3 : (code & 0xf8) == 0xf0 ? 4 : 0;
@@ -77,28 +77,20 @@ static size_t utf8_next_long(const uint8_t *at, size_t len, uint32_t *ret_code) 
     return size;
 }
 
-// Reads one character; 0 when the bytes are no valid UTF-8 (RFC 3629), else how many bytes it takes.
-static inline size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
-    *ret_code = at[0];
-    return at[0] < 0x80 ? 1 : utf8_next_long(at, len, ret_code);
-}
-
-bool bytes_are_utf8(struct bytes text) {
-    uint32_t code;
-    for (size_t i = 0, size; i < text.len; i += size) {
-        size = utf8_next((const uint8_t *)text.at + i, text.len - i, &code);
-        if (size == 0)
+bool bytes_are_text(struct bytes text) {
+    const uint8_t *at = (const uint8_t *)text.at, *end = at + text.len;
+    while (at < end) {
+        if (*at < 0x80) {
+            if (*at < 0x20 || *at == 0x7f)
+                return false;
+            at++;
+            continue;
+        }
+        uint32_t code;
+        size_t size = utf8_next(at, (size_t)(end - at), &code);
+        if (size == 0 || code <= 0x9f)
             return false;
+        at += size;
     }
     return true;
-}
-
-bool bytes_have_controls(struct bytes text) {
-    uint32_t code = 0;
-    for (size_t i = 0, size; i < text.len; i += size) {
-        size = utf8_next((const uint8_t *)text.at + i, text.len - i, &code);
-        if (size == 0 || code < 0x20 || (code >= 0x7f && code <= 0x9f))
-            return true;
-    }
-    return false;
 }

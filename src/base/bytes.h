@@ -40,7 +40,6 @@ bool bytes_to_u64(struct bytes text, unsigned long long max, unsigned long long 
 // The number in decimal digits, in `room`.
 enum { DECIMAL_SIZE = 20 };
 struct bytes bytes_of_int(int64_t value, char room[static DECIMAL_SIZE]);
-// True for valid UTF-8 (RFC 3629: no surrogates, nothing over U+10FFFF, no overlong forms).
-bool bytes_are_utf8(struct bytes text);
-// True when a byte below 0x20 or 0x7f, or a C1 control (U+0080..U+009F), is in the valid UTF-8 text.
-bool bytes_have_controls(struct bytes text);
+// True for valid UTF-8 (RFC 3629: no surrogates, nothing over U+10FFFF, no overlong forms) that holds no control: no
+// byte below 0x20, no 0x7f, and no C1 control (U+0080..U+009F).
+bool bytes_are_text(struct bytes text);
