@@ -17,6 +17,10 @@ struct buffer {
 
 // The caller owns the struct; no memory is taken before the first append.
 void buffer_init(struct buffer *buffer, size_t cap);
+// Over memory of the caller's: never grows, is not released.
+static inline struct buffer buffer_over(char *room, size_t size) {
+    return (struct buffer){.at = room, .room = size, .cap = size};
+}
 // Frees the memory; the struct may be initialised again.
 void buffer_release(struct buffer *buffer);
 // Forgets content and failure, keeps the memory.
