@@ -2,16 +2,14 @@
 // Runs of bytes: compares, numbers, UTF-8.
 #include "base/bytes.h"
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 bool bytes_eq_nocase(struct bytes a, struct bytes b) {
     if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (lower(a.at[i]) != lower(b.at[i]))
+    for (size_t i = 0; i < a.len; i++) {
+        unsigned char folded = (unsigned char)a.at[i] | 0x20, differs = (unsigned char)(a.at[i] ^ b.at[i]);
+        if (differs && (differs != 0x20 || folded < 'a' || folded > 'z'))
             return false;
+    }
     return true;
 }
 

@@ -58,8 +58,12 @@ static void add_quoted(struct buffer *buffer, struct bytes text) {
     char escape[8];
     size_t run = 0, i = 0;
     buffer_add_char(buffer, '"');
-    while (i < text.len) {
-        size_t len = special_byte[at[i]] ? escape_of(at + i, text.len - i, escape) : 0;
+    for (;;) {
+        while (i < text.len && !special_byte[at[i]])
+            i++;
+        if (i == text.len)
+            break;
+        size_t len = escape_of(at + i, text.len - i, escape);
         if (len == 0) {
             i++;
             continue;
