@@ -29,7 +29,7 @@ enum {
     OUTPUT_KEPT = 128 << 10, // an output buffer grown over this is not kept
     OUTPUTS_KEPT = 1 << 20,  // and of those that nobody uses, so much together
     ERROR_BODY_MOST = 4 << 10,
-    POOL_MOST = 256, // free structs kept, of each kind
+    POOL_MOST = 1024, // free structs kept, of each kind: an exchange is some 7 KiB at most
 };
 
 enum conn_state {
