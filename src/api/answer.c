@@ -25,17 +25,17 @@ void methods_text(unsigned methods, char text[static 64]) {
 
 static void add_cors(const struct call *call, struct buffer *fields) {
     if (!call || path_is_shared(call)) {
-        buffer_addf(fields, "Access-Control-Allow-Origin: *\r\n");
+        buffer_add_bytes(fields, BYTES("Access-Control-Allow-Origin: *\r\n"));
         return;
     }
-    buffer_addf(fields, "Vary: Origin\r\n");
+    buffer_add_bytes(fields, BYTES("Vary: Origin\r\n"));
     if (!call->granted_origin.at)
         return;
-    buffer_addf(fields, "Access-Control-Allow-Origin: %.*s\r\n", (int)call->granted_origin.len,
-                call->granted_origin.at);
+    buffer_add_bytes(fields, BYTES("Access-Control-Allow-Origin: "));
+    buffer_add_bytes(fields, call->granted_origin);
     if (call->credentials)
-        buffer_addf(fields, "Access-Control-Allow-Credentials: true\r\n");
-    buffer_addf(fields, "Access-Control-Expose-Headers: Engaged-Visitor, Retry-After\r\n");
+        buffer_add_bytes(fields, BYTES("\r\nAccess-Control-Allow-Credentials: true"));
+    buffer_add_bytes(fields, BYTES("\r\nAccess-Control-Expose-Headers: Engaged-Visitor, Retry-After\r\n"));
 }
 
 static bool seen_by_https(const struct call *call) {
@@ -72,7 +72,6 @@ static void reply(struct http_request *request, int status, const char *media_ty
     struct http_reply answer = {
         .status = status, .media_type = media_type, .fields = buffer_bytes(fields), .body = body};
     http_reply(request, &answer);
-    buffer_release(fields);
 }
 
 // ---- Errors
@@ -121,11 +120,10 @@ static const char *render_answer(const struct http_request *request, const struc
 
 void api_answer_error(struct http_request *request, enum outcome outcome, const char *detail) {
     struct call *call = call_of(request);
-    struct buffer body, fields;
-    char methods[64];
+    char methods[64], body_room[ERROR_MOST], fields_room[FIELDS_MOST];
+    struct buffer body = buffer_over(body_room, sizeof body_room);
+    struct buffer fields = buffer_over(fields_room, sizeof fields_room);
     int status = outcome_status(outcome);
-    buffer_init(&body, ERROR_MOST);
-    buffer_init(&fields, FIELDS_MOST);
     const char *media_type = render_answer(request, call, outcome, detail, &body);
     buffer_addf(&fields, "Cache-Control: no-store\r\n");
     add_cors(call, &fields);
@@ -138,7 +136,6 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
     if (status == 401)
         buffer_addf(&fields, "WWW-Authenticate: Bearer\r\n");
     reply(request, status, media_type, &fields, buffer_bytes(&body));
-    buffer_release(&body);
 }
 
 void answer_error(struct call *call, enum outcome outcome, const char *detail) {
@@ -147,56 +144,56 @@ void answer_error(struct call *call, enum outcome outcome, const char *detail) {
 
 // ---- Successes
 
-static void begin_fields(const struct call *call, struct buffer *fields) {
-    buffer_init(fields, FIELDS_MOST);
-    buffer_addf(fields, "Cache-Control: no-store\r\n");
+// In the caller's room.
+static struct buffer begin_fields(const struct call *call, char room[static FIELDS_MOST]) {
+    struct buffer fields = buffer_over(room, FIELDS_MOST);
+    buffer_add_bytes(&fields, BYTES("Cache-Control: no-store\r\n"));
     if (call->site.at) {
-        add_cors(call, fields);
-        add_token(call, fields);
+        add_cors(call, &fields);
+        add_token(call, &fields);
     }
+    return fields;
 }
 
 void answer_json(struct call *call, int status, const struct buffer *body) {
-    struct buffer fields;
+    char room[FIELDS_MOST];
     if (body->failed) {
         answer_error(call, UNAVAILABLE, "no memory for the answer");
         return;
     }
-    begin_fields(call, &fields);
+    struct buffer fields = begin_fields(call, room);
     reply(call->request, status, "application/json", &fields, buffer_bytes(body));
 }
 
 void answer_text(struct call *call, const char *media_type, struct bytes text) {
-    struct buffer fields;
-    begin_fields(call, &fields);
+    char room[FIELDS_MOST];
+    struct buffer fields = begin_fields(call, room);
     reply(call->request, 200, media_type, &fields, text);
 }
 
 void answer_page(struct call *call, int status, struct bytes html) {
-    struct buffer fields;
-    begin_fields(call, &fields);
+    char room[FIELDS_MOST];
+    struct buffer fields = begin_fields(call, room);
     reply(call->request, status, "text/html; charset=utf-8", &fields, html);
 }
 
 void begin_stream(struct call *call, const char *media_type) {
-    struct buffer fields;
-    begin_fields(call, &fields);
+    char room[FIELDS_MOST];
+    struct buffer fields = begin_fields(call, room);
     struct http_reply head = {.status = 200, .media_type = media_type, .fields = buffer_bytes(&fields)};
     http_stream_begin(call->request, &head);
-    buffer_release(&fields);
 }
 
 void answer_empty(struct call *call, int status) {
-    struct buffer fields;
-    begin_fields(call, &fields);
+    char room[FIELDS_MOST];
+    struct buffer fields = begin_fields(call, room);
     reply(call->request, status, NULL, &fields, NO_BYTES);
 }
 
 // OPTIONS, and the preflight of a browser: the real methods of this path. A refused origin is granted nothing.
 void answer_options(struct call *call) {
-    struct buffer fields;
-    char methods[64];
-    buffer_init(&fields, FIELDS_MOST);
+    char methods[64], room[FIELDS_MOST];
+    struct buffer fields = buffer_over(room, sizeof room);
     methods_text(call->methods | 1u << HTTP_METHOD_OPTIONS, methods);
     buffer_addf(&fields, "Cache-Control: no-store\r\nAllow: %s\r\n", methods);
     add_cors(call, &fields);

@@ -32,7 +32,7 @@ struct call {
     struct api *api;
     struct http_request *request;
     const struct route *route; // NULL when none matches
-    unsigned methods;          // bits of the methods that this path has
+    unsigned methods;          // without a route: bits of the methods that this path has
     enum outcome refusal;      // found before the body; OK: none
     const char *detail;
     uint32_t retry_after_s; // of a 429

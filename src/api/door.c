@@ -84,7 +84,7 @@ enum outcome door_check(struct call *call) {
 enum outcome door_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) {
     const struct api *api = call->api;
     if (call->keyed && !token_like(text)) {
-        if (text.len == 0 || text.len > OPAQUE_VISITOR_MAX || !bytes_are_utf8(text) || bytes_have_controls(text))
+        if (text.len == 0 || text.len > OPAQUE_VISITOR_MAX || !bytes_are_text(text))
             return BAD_VISITOR;
         visitor_id_of_opaque(api->hash_key, call->site, text, ret_id);
         return OK;

@@ -51,7 +51,7 @@ static enum outcome take_format(struct params *params, struct bytes value) {
 }
 
 static enum outcome take_category(struct params *params, struct bytes value) {
-    if (value.len == 0 || value.len > CATEGORY_MAX || !bytes_are_utf8(value) || bytes_have_controls(value))
+    if (value.len == 0 || value.len > CATEGORY_MAX || !bytes_are_text(value))
         return BAD_PARAMETER;
     params->category = value;
     return OK;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// From a path to a call: split on '/', each segment decoded once, compared with the patterns of routes.def.
-// A pattern's segments are told apart by their braces; {item} may be "-", then the id is the parameter `id`.
+// From a path to a call: split on '/', each segment decoded once, compared with the patterns of routes.def, which are
+// split at the first call. {item} may be "-", then the id is the parameter `id`.
 #include "api/call.h"
 #include "http/uri.h"
+#include <assert.h>
 
 enum { SEGMENTS_MOST = 8 };
+enum part_kind { PART_WORD, PART_SITE, PART_ITEM, PART_NAME };
 
 static const struct route routes[] = {
 #define ROUTE(method, pattern, start, kind, body, parameters)                                                          \
@@ -13,10 +15,21 @@ static const struct route routes[] = {
 #undef ROUTE
 };
 
+enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
+
 struct segments {
     size_t count;
     struct bytes at[SEGMENTS_MOST];
 };
+
+// A pattern, split.
+static struct shape {
+    size_t count;
+    struct part {
+        enum part_kind kind;
+        struct bytes word;
+    } parts[SEGMENTS_MOST];
+} shapes[ROUTE_COUNT];
 
 // ---- Splitting
 
@@ -33,7 +46,7 @@ static struct bytes next_segment(struct bytes *rest) {
 // Dots would be taken for the folder above by somebody on the way; controls have no business in a path.
 static bool segment_sound(struct bytes segment) {
     bool dots = bytes_eq(segment, BYTES(".")) || bytes_eq(segment, BYTES(".."));
-    return !dots && bytes_are_utf8(segment) && !bytes_have_controls(segment);
+    return !dots && bytes_are_text(segment);
 }
 
 static enum outcome split(struct http_request *request, struct segments *ret_segments) {
@@ -62,23 +75,41 @@ static enum outcome split(struct http_request *request, struct segments *ret_seg
 
 // ---- Matching
 
-// Compares with a pattern and takes out what its braces name.
-static bool matches(struct call *call, const struct segments *segments, const char *pattern) {
-    struct bytes rest = {pattern + 1, strlen(pattern) - 1};
-    for (size_t i = 0; i < segments->count; i++) {
-        struct bytes wanted = next_segment(&rest);
-        if (wanted.len == 0)
-            return false;
-        if (bytes_eq(wanted, BYTES("{site}")))
-            call->site = segments->at[i];
-        else if (bytes_eq(wanted, BYTES("{item}")))
-            call->item = segments->at[i];
-        else if (bytes_eq(wanted, BYTES("{name}")))
-            call->name = segments->at[i];
-        else if (!bytes_eq(wanted, segments->at[i]))
-            return false;
+static enum part_kind kind_of(struct bytes part) {
+    static const struct bytes braced[] = {
+        [PART_SITE] = {"{site}", 6}, [PART_ITEM] = {"{item}", 6}, [PART_NAME] = {"{name}", 6}};
+    for (enum part_kind kind = PART_SITE; kind <= PART_NAME; kind++)
+        if (bytes_eq(part, braced[kind]))
+            return kind;
+    return PART_WORD;
+}
+
+static void split_patterns(void) {
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        struct bytes rest = bytes_of(routes[i].pattern + 1);
+        struct shape *shape = &shapes[i];
+        for (shape->count = 0; rest.len; shape->count++) {
+            struct bytes part = next_segment(&rest);
+            assert(shape->count < SEGMENTS_MOST);
+            shape->parts[shape->count] = (struct part){kind_of(part), part};
+        }
     }
-    return rest.len == 0;
+}
+
+static bool fits(const struct shape *shape, const struct segments *segments) {
+    if (shape->count != segments->count)
+        return false;
+    for (size_t i = 0; i < shape->count; i++)
+        if (shape->parts[i].kind == PART_WORD && !bytes_eq(shape->parts[i].word, segments->at[i]))
+            return false;
+    return true;
+}
+
+static void take_names(struct call *call, const struct shape *shape, const struct segments *segments) {
+    struct bytes *const names[] = {[PART_SITE] = &call->site, [PART_ITEM] = &call->item, [PART_NAME] = &call->name};
+    for (size_t i = 0; i < shape->count; i++)
+        if (shape->parts[i].kind != PART_WORD)
+            *names[shape->parts[i].kind] = segments->at[i];
 }
 
 static bool listens(const struct api *api, const struct route *route, enum listener listener) {
@@ -87,23 +118,37 @@ static bool listens(const struct api *api, const struct route *route, enum liste
     return listener == LISTENER_OPS || route->kind != ROUTE_OPS;
 }
 
-static enum outcome find_route(struct call *call, const struct segments *segments, enum listener listener) {
-    enum http_method method = call->request->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : call->request->method;
-    struct call found = *call;
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!listens(call->api, &routes[i], listener) || !matches(call, segments, routes[i].pattern))
+// The methods that the path has on this listener; none: there is no such path.
+static unsigned methods_of(struct call *call, const struct segments *segments, enum listener listener) {
+    unsigned methods = 0;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        if (!fits(&shapes[i], segments) || !listens(call->api, &routes[i], listener))
             continue;
-        found.site = call->site, found.item = call->item, found.name = call->name;
-        found.methods |= 1u << routes[i].method;
+        take_names(call, &shapes[i], segments);
+        methods |= 1u << routes[i].method;
         if (routes[i].method == HTTP_METHOD_GET)
-            found.methods |= 1u << HTTP_METHOD_HEAD;
-        if (routes[i].method == method)
-            found.route = &routes[i];
+            methods |= 1u << HTTP_METHOD_HEAD;
     }
-    *call = found;
+    return methods;
+}
+
+static enum outcome find_route(struct call *call, const struct segments *segments, enum listener listener) {
+    static bool patterns_split;
+    enum http_method method = call->request->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : call->request->method;
+    if (!patterns_split)
+        split_patterns();
+    patterns_split = true;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        if (routes[i].method != method || !fits(&shapes[i], segments) || !listens(call->api, &routes[i], listener))
+            continue;
+        take_names(call, &shapes[i], segments);
+        call->route = &routes[i];
+        return OK;
+    }
+    call->methods = methods_of(call, segments, listener);
     if (!call->methods)
         return NOT_FOUND;
-    return call->route || method == HTTP_METHOD_OPTIONS ? OK : METHOD_NOT_ALLOWED;
+    return method == HTTP_METHOD_OPTIONS ? OK : METHOD_NOT_ALLOWED;
 }
 
 bool path_is_shared(const struct call *call) {

@@ -5,15 +5,17 @@
 #include "base/clock.h"
 #include "ops/metrics.h"
 
+enum { BODY_MOST = 16 << 10 };
+
 static void answer_gif(struct call *call);
 
 static void answer(struct call *call, bool counted, const char *reason) {
-    struct buffer body;
+    char room[BODY_MOST];
     if (call->route->start == view_gif_start) {
         answer_gif(call);
         return;
     }
-    buffer_init(&body, 16 << 10);
+    struct buffer body = buffer_over(room, sizeof room);
     struct json_out json = json_out_to(&body);
     json_open(&json, '{');
     json_key(&json, BYTES("item"));
@@ -26,7 +28,6 @@ static void answer(struct call *call, bool counted, const char *reason) {
     }
     json_close(&json, '}');
     answer_json(call, 202, &body);
-    buffer_release(&body);
 }
 
 // Accepted, but not counted: no token either.

@@ -6,6 +6,8 @@
 #include "ops/json_in.h"
 #include "ops/metrics.h"
 
+enum { BODY_MOST = 16 << 10 };
+
 struct vote_body {
     struct bytes kind, visitor;
 };
@@ -135,12 +137,12 @@ void unvote_start(struct call *call) {
 static void on_vote(struct vote_call *vote) {
     struct call *call = vote->context;
     const struct settings *settings = call->api->settings;
-    struct buffer body;
+    char room[BODY_MOST];
     if (vote->outcome != OK) {
         answer_error(call, vote->outcome, NULL);
         return;
     }
-    buffer_init(&body, 16 << 10);
+    struct buffer body = buffer_over(room, sizeof room);
     struct json_out json = json_out_to(&body);
     json_open(&json, '{');
     json_key(&json, BYTES("item"));
@@ -154,5 +156,4 @@ static void on_vote(struct vote_call *vote) {
         json_text(&json, bytes_of(settings->kind_names[vote->kind_now]));
     json_close(&json, '}');
     answer_json(call, 200, &body);
-    buffer_release(&body);
 }

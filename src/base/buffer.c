@@ -23,59 +23,44 @@ void buffer_clear(struct buffer *buffer) {
     buffer->failed = false;
 }
 
-static bool grow(struct buffer *buffer, size_t need) {
-    size_t room = buffer->room ? buffer->room : FIRST_ROOM;
-    while (room < need)
+char *buffer_grow(struct buffer *buffer, size_t more) {
+    size_t need = buffer->len + more, room = buffer->room ? buffer->room : FIRST_ROOM;
+    bool fits = !buffer->failed && more <= buffer->cap && buffer->len <= buffer->cap - more;
+    while (fits && room < need)
         room *= 2;
     if (room > buffer->cap)
         room = buffer->cap;
-    char *at = realloc(buffer->at, room);
-    if (!at)
-        return false;
-    buffer->at = at;
-    buffer->room = room;
-    return true;
-}
-
-char *buffer_reserve(struct buffer *buffer, size_t more) {
-    bool fits = !buffer->failed && more <= buffer->cap && buffer->len <= buffer->cap - more;
-    if (!fits || (buffer->len + more > buffer->room && !grow(buffer, buffer->len + more))) {
+    char *at = fits ? realloc(buffer->at, room) : NULL;
+    if (!at) {
         buffer->failed = true;
         return NULL;
     }
-    return buffer->at + buffer->len;
+    buffer->at = at;
+    buffer->room = room;
+    return at + buffer->len;
 }
 
-void buffer_add(struct buffer *buffer, const void *data, size_t len) {
-    char *at = len ? buffer_reserve(buffer, len) : NULL;
-    if (!at)
-        return;
-    memcpy(at, data, len);
-    buffer->len += len;
+void buffer_add_int(struct buffer *buffer, int64_t value) {
+    char room[DECIMAL_SIZE];
+    buffer_add_bytes(buffer, bytes_of_int(value, room));
 }
 
-void buffer_add_bytes(struct buffer *buffer, struct bytes data) {
-    buffer_add(buffer, data.at, data.len);
-}
-
-void buffer_add_char(struct buffer *buffer, char byte) {
-    buffer_add(buffer, &byte, 1);
-}
-
+// Written where there may be room enough, else once more with the room that it takes.
 void buffer_addf(struct buffer *buffer, const char *format, ...) {
-    va_list arguments;
+    va_list arguments, again;
     va_start(arguments, format);
-    int len = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
+    va_copy(again, arguments);
+    size_t room = buffer->room - buffer->len;
+    int len = vsnprintf(room ? buffer->at + buffer->len : NULL, room, format, arguments);
     char *at = len >= 0 ? buffer_reserve(buffer, (size_t)len + 1) : NULL;
-    if (!at) {
-        buffer->failed = true;
-        return;
-    }
-    va_start(arguments, format);
-    vsnprintf(at, (size_t)len + 1, format, arguments);
+    if (at && (size_t)len >= room)
+        vsnprintf(at, (size_t)len + 1, format, again);
+    va_end(again);
     va_end(arguments);
-    buffer->len += (size_t)len;
+    if (at)
+        buffer->len += (size_t)len;
+    else
+        buffer->failed = true;
 }
 
 void buffer_drop(struct buffer *buffer, size_t len) {

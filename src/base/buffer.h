@@ -17,15 +17,34 @@ struct buffer {
 
 // The caller owns the struct; no memory is taken before the first append.
 void buffer_init(struct buffer *buffer, size_t cap);
+// Over memory of the caller's: never grows, is not released.
+static inline struct buffer buffer_over(char *room, size_t size) {
+    return (struct buffer){.at = room, .room = size, .cap = size};
+}
 // Frees the memory; the struct may be initialised again.
 void buffer_release(struct buffer *buffer);
 // Forgets content and failure, keeps the memory.
 void buffer_clear(struct buffer *buffer);
 // Room for `more` bytes behind `len`; NULL on failure. The pointer lives until the next append.
-char *buffer_reserve(struct buffer *buffer, size_t more);
-void buffer_add(struct buffer *buffer, const void *data, size_t len);
-void buffer_add_bytes(struct buffer *buffer, struct bytes data);
-void buffer_add_char(struct buffer *buffer, char byte);
+char *buffer_grow(struct buffer *buffer, size_t more); // the slow half
+static inline char *buffer_reserve(struct buffer *buffer, size_t more) {
+    bool fits = more <= buffer->room - buffer->len && !buffer->failed;
+    return fits ? buffer->at + buffer->len : buffer_grow(buffer, more);
+}
+static inline void buffer_add(struct buffer *buffer, const void *data, size_t len) {
+    char *at = len ? buffer_reserve(buffer, len) : NULL;
+    if (!at)
+        return;
+    memcpy(at, data, len);
+    buffer->len += len;
+}
+static inline void buffer_add_bytes(struct buffer *buffer, struct bytes data) {
+    buffer_add(buffer, data.at, data.len);
+}
+static inline void buffer_add_char(struct buffer *buffer, char byte) {
+    buffer_add(buffer, &byte, 1);
+}
+void buffer_add_int(struct buffer *buffer, int64_t value); // in decimal digits
 void buffer_addf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // Drops the first `len` bytes.
 void buffer_drop(struct buffer *buffer, size_t len);

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Runs of bytes: compares, numbers, UTF-8.
 #include "base/bytes.h"
-#include <stdint.h>
-
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
 
 bool bytes_eq_nocase(struct bytes a, struct bytes b) {
     if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (lower(a.at[i]) != lower(b.at[i]))
+    for (size_t i = 0; i < a.len; i++) {
+        unsigned char folded = (unsigned char)a.at[i] | 0x20, differs = (unsigned char)(a.at[i] ^ b.at[i]);
+        if (differs && (differs != 0x20 || folded < 'a' || folded > 'z'))
             return false;
+    }
     return true;
 }
 
@@ -48,19 +45,25 @@ bool bytes_to_u64(struct bytes text, unsigned long long max, unsigned long long 
     return true;
 }
 
-// Reads one character; 0 when the bytes are no valid UTF-8 (RFC 3629), else how many bytes it takes.
+struct bytes bytes_of_int(int64_t value, char room[static DECIMAL_SIZE]) {
+    char *const end = room + DECIMAL_SIZE, *at = end;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        *--at = '-';
+    return (struct bytes){at, (size_t)(end - at)};
+}
+
+// Reads one character that is not ASCII; 0 when the bytes are no valid UTF-8, else how many bytes it takes.
 static size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     uint32_t code = at[0];
-    size_t size = code < 0x80             ? 1
-                  : (code & 0xe0) == 0xc0 ? 2
-                  : (code & 0xf0) == 0xe0 ? 3
-                  : (code & 0xf8) == 0xf0 ? 4
-                                          : 0;
+    size_t size = (code & 0xe0) == 0xc0 ? 2 : (code & 0xf0) == 0xe0 ? 3 : (code & 0xf8) == 0xf0 ? 4 : 0;
     if (size == 0 || size > len)
         return 0;
-    if (size > 1)
-        code &= 0x7fu >> size;
+    code &= 0x7fu >> size;
     for (size_t i = 1; i < size; i++) {
         if ((at[i] & 0xc0) != 0x80)
             return 0;
@@ -72,22 +75,20 @@ static size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
     return size;
 }
 
-bool bytes_are_utf8(struct bytes text) {
-    uint32_t code;
-    for (size_t i = 0, size; i < text.len; i += size) {
-        size = utf8_next((const uint8_t *)text.at + i, text.len - i, &code);
-        if (size == 0)
+bool bytes_are_text(struct bytes text) {
+    const uint8_t *at = (const uint8_t *)text.at, *end = at + text.len;
+    while (at < end) {
+        if (*at < 0x80) {
+            if (*at < 0x20 || *at == 0x7f)
+                return false;
+            at++;
+            continue;
+        }
+        uint32_t code;
+        size_t size = utf8_next(at, (size_t)(end - at), &code);
+        if (size == 0 || code <= 0x9f)
             return false;
+        at += size;
     }
     return true;
-}
-
-bool bytes_have_controls(struct bytes text) {
-    uint32_t code = 0;
-    for (size_t i = 0, size; i < text.len; i += size) {
-        size = utf8_next((const uint8_t *)text.at + i, text.len - i, &code);
-        if (size == 0 || code < 0x20 || (code >= 0x7f && code <= 0x9f))
-            return true;
-    }
-    return false;
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct bytes {
@@ -36,7 +37,9 @@ bool bytes_starts(struct bytes whole, struct bytes start);
 struct bytes bytes_trim(struct bytes whole);
 // A plain decimal number without sign, at most `max`; false (and *ret_value untouched) for anything else.
 bool bytes_to_u64(struct bytes text, unsigned long long max, unsigned long long *ret_value);
-// True for valid UTF-8 (RFC 3629: no surrogates, nothing over U+10FFFF, no overlong forms).
-bool bytes_are_utf8(struct bytes text);
-// True when a byte below 0x20 or 0x7f, or a C1 control (U+0080..U+009F), is in the valid UTF-8 text.
-bool bytes_have_controls(struct bytes text);
+// The number in decimal digits, in `room`.
+enum { DECIMAL_SIZE = 20 };
+struct bytes bytes_of_int(int64_t value, char room[static DECIMAL_SIZE]);
+// True for valid UTF-8 (RFC 3629: no surrogates, nothing over U+10FFFF, no overlong forms) that holds no control: no
+// byte below 0x20, no 0x7f, and no C1 control (U+0080..U+009F).
+bool bytes_are_text(struct bytes text);

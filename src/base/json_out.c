@@ -2,7 +2,6 @@
 // Writes JSON. Text goes out in runs: only what must be escaped breaks one.
 #include "base/json_out.h"
 #include "base/times.h"
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,14 +50,20 @@ static size_t escape_of(const uint8_t *at, size_t left, char escape[static 8]) {
     return 0;
 }
 
+// What may have to be escaped, alone or with what follows.
+static const bool special_byte[256] = {[0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, ['<'] = true, [0xe2] = true};
+
 static void add_quoted(struct buffer *buffer, struct bytes text) {
     const uint8_t *at = (const uint8_t *)text.at;
     char escape[8];
     size_t run = 0, i = 0;
     buffer_add_char(buffer, '"');
-    while (i < text.len) {
-        bool plain = at[i] >= 0x20 && at[i] != '"' && at[i] != '\\' && at[i] != '<' && at[i] != 0xe2;
-        size_t len = plain ? 0 : escape_of(at + i, text.len - i, escape);
+    for (;;) {
+        while (i < text.len && !special_byte[at[i]])
+            i++;
+        if (i == text.len)
+            break;
+        size_t len = escape_of(at + i, text.len - i, escape);
         if (len == 0) {
             i++;
             continue;
@@ -85,7 +90,7 @@ void json_text(struct json_out *json, struct bytes text) {
 
 void json_int(struct json_out *json, int64_t value) {
     separate(json);
-    buffer_addf(json->buffer, "%" PRId64, value);
+    buffer_add_int(json->buffer, value);
 }
 
 void json_number(struct json_out *json, double value) {

@@ -72,22 +72,6 @@ bool constant_time_eq(struct bytes a, struct bytes b) {
     return a.len == b.len && (a.len == 0 || sodium_memcmp(a.at, b.at, a.len) == 0);
 }
 
-void base64url_encode(const void *data, size_t len, char *text, size_t text_size) {
-    sodium_bin2base64(text, text_size, data, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-}
-
-bool base64url_decode(struct bytes text, void *ret_data, size_t exact_len) {
-    uint8_t room[256];
-    size_t len;
-    if (exact_len > sizeof room ||
-        sodium_base642bin(room, exact_len, text.at, text.len, NULL, &len, NULL,
-                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
-        len != exact_len)
-        return false;
-    memcpy(ret_data, room, exact_len);
-    return true;
-}
-
 void sha256_hex(struct bytes text, char hex[static 65]) {
     unsigned char digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(digest, (const unsigned char *)text.at, text.len);

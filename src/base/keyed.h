@@ -29,7 +29,3 @@ bool constant_time_eq(struct bytes a, struct bytes b);
 
 // SHA-256 of the bytes, as 64 lower-case hex digits and a NUL: what sha256sum prints.
 void sha256_hex(struct bytes text, char hex[static 65]);
-
-// base64url without padding. encode: writes 4/3 of len plus NUL; decode: exact length or false.
-void base64url_encode(const void *data, size_t len, char *text, size_t text_size);
-bool base64url_decode(struct bytes text, void *ret_data, size_t exact_len);

@@ -196,7 +196,7 @@ void http_reply_body(struct http_request *request, const struct body *body) {
     struct bytes if_none_match = request->fields[HTTP_IF_NONE_MATCH];
     const struct representation *held = if_none_match.len ? held_by_client(body, if_none_match, chosen) : NULL;
     if (held)
-        http_reply_made(request, buffer_bytes(&held->unchanged), NO_BYTES);
+        http_reply_made(request, 304, buffer_bytes(&held->unchanged), NO_BYTES);
     else
-        http_reply_made(request, buffer_bytes(&chosen->head), chosen->content);
+        http_reply_made(request, 200, buffer_bytes(&chosen->head), chosen->content);
 }

@@ -4,7 +4,7 @@
 #include "http/http_inside.h"
 #include <stdlib.h>
 
-enum { BODY_KEPT = 16 << 10, HEAD_KEPT = 4 << 10, ARENA_KEPT = 4 << 10 };
+enum { BODY_KEPT = 1 << 10, HEAD_KEPT = 2 << 10, ARENA_KEPT = 2 << 10 };
 
 static struct exchange *exchange_new(struct http_server *server) {
     struct exchange *exchange = calloc(1, sizeof *exchange);

@@ -33,6 +33,19 @@ static const bool token_byte[256] = {
 // 3986 leaves out ("<>\^`{|}) is what browsers do send.
 static const bool target_byte[256] = {['!' ... '"'] = true, ['$' ... '~'] = true};
 
+static size_t token_len(struct bytes text) {
+    const char *at = text.at, *end = at + text.len;
+    while (at < end && token_byte[(unsigned char)*at])
+        at++;
+    return (size_t)(at - text.at);
+}
+
+// Of the names of one length most differ at an end.
+static bool is_name(struct bytes text, struct bytes name) {
+    size_t last = name.len - 1;
+    return (text.at[0] | 0x20) == name.at[0] && (text.at[last] | 0x20) == name.at[last] && bytes_eq_nocase(text, name);
+}
+
 static int find_name(struct bytes name) {
     static int8_t first[NAME_LONGEST + 1], next[FIELD_NAMES];
     static bool ready;
@@ -47,7 +60,7 @@ static int find_name(struct bytes name) {
     if (name.len > NAME_LONGEST)
         return NO_FIELD;
     for (int i = first[name.len]; i != NO_FIELD; i = next[i])
-        if ((name.at[0] | 0x20) == names[i].at[0] && bytes_eq_nocase(name, names[i]))
+        if (is_name(name, names[i]))
             return i;
     return NO_FIELD;
 }
@@ -70,9 +83,7 @@ void head_begin(struct head *head) {
 
 // The method's end when it is one; called on the unfinished line too, so that what isn't HTTP is refused at once.
 static bool check_method(struct head *head, struct bytes line, size_t *ret_len) {
-    size_t n = 0;
-    while (n < line.len && token_byte[(unsigned char)line.at[n]])
-        n++;
+    size_t n = token_len(line);
     if (n > METHOD_LONGEST)
         return refuse(head, NOT_IMPLEMENTED, "The method is not known");
     if (n < line.len && (n == 0 || line.at[n] != ' '))
@@ -169,9 +180,8 @@ static bool on_transfer_encoding(struct head *head, struct bytes value) {
         head->chunked = true;
         return true;
     }
-    for (size_t i = 0; i < value.len; i++)
-        if (!token_byte[(unsigned char)value.at[i]])
-            return refuse(head, BAD_REQUEST, "The only transfer coding is chunked, once");
+    if (token_len(value) < value.len)
+        return refuse(head, BAD_REQUEST, "The only transfer coding is chunked, once");
     return refuse(head, NOT_IMPLEMENTED, "The transfer coding is not known");
 }
 
@@ -200,9 +210,7 @@ static bool on_field(struct head *head, struct bytes raw, int field, struct byte
 
 // Splits a field line at its colon; false when the name is not a token.
 static bool split_field(struct bytes line, struct bytes *ret_name, struct bytes *ret_value) {
-    size_t n = 0;
-    while (n < line.len && token_byte[(unsigned char)line.at[n]])
-        n++;
+    size_t n = token_len(line);
     if (n == 0 || n == line.len || line.at[n] != ':')
         return false;
     *ret_name = (struct bytes){line.at, n};

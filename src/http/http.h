@@ -89,9 +89,9 @@ struct http_reply {
 
 // Answers; the request is invalid afterwards.
 void http_reply(struct http_request *request, const struct http_reply *reply);
-// Answers with a head made beforehand: status line and all fields but Date and Connection, each line ended by CR LF,
-// without the empty line. The fastest road: two copies into the connection's buffer.
-void http_reply_made(struct http_request *request, struct bytes head, struct bytes body);
+// Answers with a head made beforehand: the line of `status` and all fields but Date and Connection, each line ended by
+// CR LF, without the empty line. The fastest road: two copies into the connection's buffer.
+void http_reply_made(struct http_request *request, int status, struct bytes head, struct bytes body);
 // An answer of unknown length (chunked; closes after it for HTTP/1.0): begin, any number of pieces, end.
 // http_stream_piece returns false when the client is slow: wait for `on_drain` (once) before the next. After the client
 // left pieces are no-ops that return true.

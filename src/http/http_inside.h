@@ -27,8 +27,9 @@ enum {
     EMPTY_LINES_MOST = 4, // before a request line
     REPLY_MOST = 16 << 20,
     OUTPUT_KEPT = 128 << 10, // an output buffer grown over this is not kept
+    OUTPUTS_KEPT = 1 << 20,  // and of those that nobody uses, so much together
     ERROR_BODY_MOST = 4 << 10,
-    POOL_MOST = 64, // free structs kept, of each kind
+    POOL_MOST = 1024, // free structs kept, of each kind: an exchange is some 7 KiB at most
 };
 
 enum conn_state {
@@ -123,6 +124,7 @@ struct http_server {
     struct exchange *free_exchanges;
     struct output *free_outputs;
     uint32_t free_conn_count, free_exchange_count, free_output_count;
+    size_t free_output_bytes;
     uint32_t conn_count, exchange_count, handles;
     uint32_t conn_limit;
     char tail_text[TAIL_KINDS][80]; // the end of every head: Date, Connection, the empty line

@@ -10,6 +10,7 @@ static struct output *output_take(struct http_server *server) {
     if (output) {
         server->free_outputs = output->next;
         server->free_output_count--;
+        server->free_output_bytes -= output->data.room;
         return output;
     }
     output = calloc(1, sizeof *output);
@@ -24,18 +25,17 @@ static void output_free(struct output *output) {
 }
 
 static void output_put(struct http_server *server, struct output *output) {
-    enum { KEPT = 8 };
-    if (server->free_output_count >= KEPT) {
+    if (output->data.room > OUTPUT_KEPT)
+        buffer_release(&output->data);
+    if (server->free_output_count >= POOL_MOST || server->free_output_bytes + output->data.room > OUTPUTS_KEPT) {
         output_free(output);
         return;
     }
-    if (output->data.room > OUTPUT_KEPT)
-        buffer_release(&output->data);
-    else
-        buffer_clear(&output->data);
+    buffer_clear(&output->data);
     output->next = server->free_outputs;
     server->free_outputs = output;
     server->free_output_count++;
+    server->free_output_bytes += output->data.room;
 }
 
 void output_free_all(struct http_server *server) {
@@ -45,6 +45,7 @@ void output_free_all(struct http_server *server) {
         output_free(output);
     }
     server->free_output_count = 0;
+    server->free_output_bytes = 0;
 }
 
 void output_release(struct conn *conn) {

@@ -117,8 +117,11 @@ void reply_head(struct exchange *exchange, const struct http_reply *reply, struc
         buffer_add_bytes(out, BYTES("\r\n"));
     }
     buffer_add_bytes(out, reply->fields);
-    if (!exchange->streaming && reply->status != 204 && (reply->status != 304 || reply->media_type))
-        buffer_addf(out, "Content-Length: %zu\r\n", reply->media_type ? reply->body.len : 0);
+    if (!exchange->streaming && reply->status != 204 && (reply->status != 304 || reply->media_type)) {
+        buffer_add_bytes(out, BYTES("Content-Length: "));
+        buffer_add_int(out, reply->media_type ? (int64_t)reply->body.len : 0);
+        buffer_add_bytes(out, BYTES("\r\n"));
+    }
     if (exchange->chunking)
         buffer_add_bytes(out, BYTES("Transfer-Encoding: chunked\r\n"));
     buffer_add_bytes(out, reply_tail(exchange, reply->close));
@@ -158,7 +161,7 @@ void http_reply(struct http_request *request, const struct http_reply *reply) {
     reply_done(exchange);
 }
 
-void http_reply_made(struct http_request *request, struct bytes head, struct bytes body) {
+void http_reply_made(struct http_request *request, int status, struct bytes head, struct bytes body) {
     struct exchange *exchange = (struct exchange *)request;
     struct conn *conn = reply_conn(exchange);
     struct buffer *out = conn ? output_open(conn) : NULL;
@@ -169,16 +172,16 @@ void http_reply_made(struct http_request *request, struct bytes head, struct byt
         if (!exchange->head.is_head)
             buffer_add_bytes(out, body);
     }
-    reply_note(exchange, atoi(head.at + sizeof "HTTP/1.1"), exchange->head.is_head ? 0 : body.len);
+    reply_note(exchange, status, exchange->head.is_head ? 0 : body.len);
     reply_done(exchange);
 }
 
 // The server's own error: the application renders its body.
 void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bool without_body) {
-    struct buffer body, *out = output_open(conn);
+    char room[ERROR_BODY_MOST];
+    struct buffer body = buffer_over(room, sizeof room), *out = output_open(conn);
     if (!out)
         return;
-    buffer_init(&body, ERROR_BODY_MOST);
     const char *type = conn->server->callbacks.render_error(outcome, detail, &body);
     add_status(out, outcome_status(outcome));
     buffer_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, body.failed ? 0 : body.len);
@@ -189,7 +192,6 @@ void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bo
         buffer_add_bytes(out, buffer_bytes(&body));
     if (conn->server->callbacks.on_answered)
         conn->server->callbacks.on_answered(NULL, outcome_status(outcome), body.len, 0);
-    buffer_release(&body);
 }
 
 bool http_client_gone(const struct http_request *request) {

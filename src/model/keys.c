@@ -105,9 +105,11 @@ void key_card(struct key *key, ref_t item) {
 }
 
 void key_voters(struct key *key, ref_t item, uint32_t bucket) {
-    char text[12];
+    char room[DECIMAL_SIZE];
+    struct bytes number = bytes_of_int(bucket, room);
     begin_ref(key, "v", item);
-    add(key, text, (size_t)snprintf(text, sizeof text, ":%u", bucket));
+    add(key, ":", 1);
+    add(key, number.at, number.len);
 }
 
 void key_sums(struct key *key, ref_t item) {

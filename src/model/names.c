@@ -22,7 +22,7 @@ bool item_id_valid(struct bytes id) {
         return false;
     if (bytes_eq(id, BYTES("-")) || bytes_eq(id, BYTES(".")) || bytes_eq(id, BYTES("..")))
         return false;
-    return bytes_are_utf8(id) && !bytes_have_controls(id);
+    return bytes_are_text(id);
 }
 
 ref_t site_ref(const struct secret_key *hash_key, struct bytes site) {

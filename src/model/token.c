@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Visitor tokens: made and checked. A check does the same work whatever is wrong with the token.
 #include "model/token.h"
+#include "base/base64url.h"
 
 enum { MAC_TOKEN = 't', BODY_SIZE = VISITOR_ID_SIZE + 4, WHOLE_SIZE = BODY_SIZE + MAC_SIZE, AHEAD_MS = 60000 };
 
@@ -22,7 +23,8 @@ void token_make(const struct token_keys *keys, struct bytes site, const uint8_t 
         whole[VISITOR_ID_SIZE + i] = (uint8_t)(seconds >> (24 - 8 * i));
     sign(&keys->current, site, whole, whole + BODY_SIZE);
     memcpy(ret_text, prefix.at, prefix.len);
-    base64url_encode(whole, sizeof whole, ret_text + prefix.len, TOKEN_SIZE - prefix.len);
+    base64url_encode(whole, sizeof whole, ret_text + prefix.len);
+    ret_text[TOKEN_SIZE - 1] = '\0';
 }
 
 static bool signed_by(const struct secret_key *key, struct bytes site, const uint8_t whole[static WHOLE_SIZE]) {
@@ -38,7 +40,7 @@ bool token_check(const struct token_keys *keys, struct bytes site, struct bytes 
     struct bytes rest = {text.at + prefix.len, text.len - prefix.len};
     bool shaped = token_like(text) && base64url_decode(rest, whole, sizeof whole);
     bool current = signed_by(&keys->current, site, whole);
-    bool old = signed_by(keys->has_old ? &keys->old : &keys->current, site, whole);
+    bool old = keys->has_old && signed_by(&keys->old, site, whole);
     uint32_t seconds = 0;
     for (int i = 0; i < 4; i++)
         seconds = seconds << 8 | whole[VISITOR_ID_SIZE + i];

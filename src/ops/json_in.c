@@ -46,7 +46,7 @@ static bool too_deep(struct bytes body) {
 static enum outcome copy_text(const struct reading *reading, json_t *value, size_t least, size_t most,
                               struct bytes *ret_text) {
     struct bytes text = {json_string_value(value), json_string_length(value)};
-    if (!json_is_string(value) || text.len < least || text.len > most || bytes_have_controls(text))
+    if (!json_is_string(value) || text.len < least || text.len > most || !bytes_are_text(text))
         return BAD_FIELD;
     struct bytes copy = arena_copy(reading->arena, text);
     if (!copy.at)

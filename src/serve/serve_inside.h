@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "model/related.h"
 #include "serve/serve.h"
+#define HASH_FUNCTION HASH_SFH // two bytes a step: most reads are one lookup of some fifty bytes
 #include <uthash.h>
 #include <uv.h>
 

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Arguments are kept end to end, so a batch of some hundred needs two allocations, kept for the next batch.
 #include "store/command.h"
-#include <hiredis/hiredis.h>
-#include <inttypes.h>
-#include <stdlib.h>
 
-enum { COMMAND_BYTES_MAX = 64 << 20, COMMAND_ARGUMENTS_MAX = 1 << 20, ON_STACK = 64 };
+enum { COMMAND_BYTES_MAX = 64 << 20, COMMAND_ARGUMENTS_MAX = 1 << 20 };
 
 void command_init(struct command *command) {
     buffer_init(&command->bytes, COMMAND_BYTES_MAX);
@@ -36,7 +33,7 @@ void command_add_text(struct command *command, const char *argument) {
 }
 
 void command_add_int(struct command *command, int64_t argument) {
-    buffer_addf(&command->bytes, "%" PRId64, argument);
+    buffer_add_int(&command->bytes, argument);
     command_end_argument(command);
 }
 
@@ -54,34 +51,26 @@ uint32_t command_count(const struct command *command) {
     return (uint32_t)(command->ends.len / sizeof(uint32_t));
 }
 
-static char *format(const struct command *command, const char **at, size_t *len, size_t *ret_len) {
-    uint32_t count = command_count(command), begin = 0;
-    const uint32_t *ends = (const uint32_t *)(const void *)command->ends.at;
-    for (uint32_t i = 0; i < count; begin = ends[i++]) {
-        at[i] = command->bytes.len ? command->bytes.at + begin : "";
-        len[i] = ends[i] - begin;
-    }
-    char *text = NULL;
-    long long size = redisFormatCommandArgv(&text, (int)count, at, len);
-    if (size < 0)
-        return NULL;
-    *ret_len = (size_t)size;
-    return text;
+// "*3", then for each argument "$4" and its bytes, each of these lines ended by CR LF.
+static void write_count(struct buffer *out, char mark, size_t count) {
+    buffer_add_char(out, mark);
+    buffer_add_int(out, (int64_t)count);
+    buffer_add_bytes(out, BYTES("\r\n"));
 }
 
-char *command_format(const struct command *command, size_t *ret_len) {
-    uint32_t count = command_count(command);
-    if (command->bytes.failed || command->ends.failed || count == 0)
-        return NULL;
-    if (count <= ON_STACK) {
-        const char *at[ON_STACK];
-        size_t len[ON_STACK];
-        return format(command, at, len, ret_len);
+bool command_write(const struct command *command, struct buffer *out) {
+    const uint32_t *ends = (const uint32_t *)(const void *)command->ends.at;
+    uint32_t count = command_count(command), begin = 0;
+    size_t before = out->len;
+    write_count(out, '*', count);
+    for (uint32_t i = 0; i < count; begin = ends[i++]) {
+        write_count(out, '$', ends[i] - begin);
+        buffer_add(out, command->bytes.at + begin, ends[i] - begin);
+        buffer_add_bytes(out, BYTES("\r\n"));
     }
-    const char **at = malloc(count * sizeof *at);
-    size_t *len = malloc(count * sizeof *len);
-    char *text = at && len ? format(command, at, len, ret_len) : NULL;
-    free(at);
-    free(len);
-    return text;
+    if (!out->failed && !command->bytes.failed && !command->ends.failed)
+        return true;
+    out->len = before;
+    out->failed = false;
+    return false;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A Redis command while it is put together: binary-safe arguments one after another, formatted by hiredis at the end.
+// A Redis command while it is put together: binary-safe arguments one after another, their lengths known at the end.
 #pragma once
 #include "base/buffer.h"
+#include "base/outcome.h"
 #include <stdint.h>
 
 struct command {
@@ -21,6 +22,6 @@ void command_add_ref(struct command *command,
 // Ends an argument whose bytes were appended to `bytes` one by one.
 void command_end_argument(struct command *command);
 uint32_t command_count(const struct command *command);
-// The command in Redis's protocol, to be freed with hiredis's redisFreeCommand; NULL without memory or when an argument
+// Appends the command in Redis's protocol (RESP). False, and nothing is appended, without memory or when an argument
 // was left out for want of it.
-char *command_format(const struct command *command, size_t *ret_len);
+bool command_write(const struct command *command, struct buffer *out) MUST_CHECK;

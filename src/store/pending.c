@@ -49,8 +49,7 @@ void pending_tell_failed(struct link *link) {
 }
 
 static void forget(struct pending *pending) {
-    if (pending->again)
-        redisFreeCommand(pending->again);
+    free(pending->again);
     pending->again = NULL;
     pending->call = NULL;
 }
@@ -81,29 +80,33 @@ bool pending_expire(struct link *link, uint64_t now_ms) {
 
 // ---- Sending
 
-static void enqueue(struct link *link, struct link_call *call, char *text, size_t len, int script) {
-    buffer_add(&link->out, text, len);
-    struct pending *pending = pending_at(link, link->count++);
-    *pending = (struct pending){.call = call, .deadline_ms = uv_now(link->loop) + link->timeout_ms, .script = script};
+static void remember(struct link *link, struct pending pending) {
+    *pending_at(link, link->count++) = pending;
     metric_add(METRIC_REDIS_CALLS, 1);
-    if (script < 0) {
-        redisFreeCommand(text);
-        return;
+}
+
+// A script's call is kept as it is written. False without memory: nothing was written.
+static bool write_call(struct link *link, struct link_call *call, const struct command *command, int script) {
+    struct pending pending = {.call = call, .deadline_ms = uv_now(link->loop) + link->timeout_ms, .script = script};
+    size_t begin = link->out.len;
+    if (!command_write(command, &link->out))
+        return false;
+    if (script >= 0) {
+        pending.again_len = link->out.len - begin;
+        pending.again = malloc(pending.again_len);
+        if (!pending.again) {
+            link->out.len = begin;
+            return false;
+        }
+        memcpy(pending.again, link->out.at + begin, pending.again_len);
     }
-    pending->again = text;
-    pending->again_len = len;
+    remember(link, pending);
+    return true;
 }
 
 static void send_now(struct link *link, struct link_call *call, const struct command *command, int script) {
-    size_t len;
-    char *text = command_format(command, &len);
-    if (text && buffer_reserve(&link->out, len)) {
-        enqueue(link, call, text, len, script);
+    if (write_call(link, call, command, script))
         return;
-    }
-    link->out.failed = false; // nothing was appended: what is in the buffer is whole
-    if (text)
-        redisFreeCommand(text);
     metric_add(METRIC_REDIS_SHED, 1);
     fail_later(link, call, OVERLOADED);
 }
@@ -156,24 +159,20 @@ static enum outcome error_outcome(const char *text, bool *ret_drop) {
 static bool load_and_repeat(struct link *link, struct pending *pending) {
     const struct script_source *script = &script_sources[pending->script];
     struct command load;
+    if (link->count + 2 > link->room)
+        return false;
     command_init(&load);
     command_add_text(&load, "SCRIPT");
     command_add_text(&load, "LOAD");
     command_add(&load, (struct bytes){script->at, (size_t)(script->end - script->at)});
-    size_t len;
-    char *text = command_format(&load, &len);
+    bool loads = write_call(link, NULL, &load, -1);
     command_release(&load);
-    bool fits = text && link->count + 2 <= link->room && buffer_reserve(&link->out, len + pending->again_len);
-    if (!fits) {
-        link->out.failed = false;
-        if (text)
-            redisFreeCommand(text);
+    if (!loads || !buffer_reserve(&link->out, pending->again_len)) {
+        link->out.failed = false; // nothing was appended: what is in the buffer is whole
         return false;
     }
-    enqueue(link, NULL, text, len, -1);
     buffer_add(&link->out, pending->again, pending->again_len);
-    struct pending *again = pending_at(link, link->count++);
-    *again = (struct pending){.call = pending->call, .deadline_ms = pending->deadline_ms, .script = -1};
+    remember(link, (struct pending){.call = pending->call, .deadline_ms = pending->deadline_ms, .script = -1});
     return true;
 }
 
@@ -181,7 +180,7 @@ static void answer(struct link *link, struct pending pending, redisReply *reply)
     bool drop = false, error = reply->type == REDIS_REPLY_ERROR;
     if (error && pending.script >= 0 && pending.call && strncmp(reply->str, "NOSCRIPT", 8) == 0 &&
         load_and_repeat(link, &pending)) {
-        redisFreeCommand(pending.again);
+        free(pending.again);
         freeReplyObject(reply);
         return;
     }

@@ -86,15 +86,16 @@ static bool is_ours(redisContext *staged, char *ret_error) {
 static redisReply *compare(redisContext *staged, const struct settings *settings, const struct secret_key *hash_key) {
     const struct script_source *script = &script_sources[SCRIPT_META];
     freeReplyObject(redisCommand(staged, "SCRIPT LOAD %b", script->at, (size_t)(script->end - script->at)));
+    enum { META_MOST = 64 << 10 };
     struct command command;
-    size_t len;
+    struct buffer text;
     command_init(&command);
+    buffer_init(&text, META_MOST);
     begin_meta(&command, settings, hash_key);
-    char *text = command_format(&command, &len);
     void *reply = NULL;
-    if (text && redisAppendFormattedCommand(staged, text, len) == REDIS_OK)
+    if (command_write(&command, &text) && redisAppendFormattedCommand(staged, text.at, text.len) == REDIS_OK)
         redisGetReply(staged, &reply);
-    redisFreeCommand(text);
+    buffer_release(&text);
     command_release(&command);
     return reply;
 }

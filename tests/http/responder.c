@@ -63,7 +63,7 @@ static void hello(struct http_request *request) {
 }
 
 static void made(struct http_request *request) {
-    http_reply_made(request, BYTES("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"),
+    http_reply_made(request, 200, BYTES("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"),
                     BYTES("made\n"));
 }
 
