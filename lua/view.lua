@@ -1,23 +1,22 @@
 -- Views of one batch: is each a repeat, and if not, what had its visitor read before (store/views.c).
 -- A history is one string: per view u64 item and f64 time in ms, latest first. All come in one call.
 --
--- KEYS   a log per group (one partition), then per view the visitor's history
--- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms, 4 number of groups; then per view:
---        the item's name (text8 site, text16 id), and
---        u8 flags (1 begins a group, 2 anonymous: kept for one window only, nothing learnt), and the beginning of its
+-- KEYS   a log, then per view the visitor's history
+-- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms; then per view: the item's name
+--        (text8 site, text16 id), and u8 anonymous (1: kept for one window only, nothing learnt) with the beginning of its
 --        log record (src/model/entry.h: 'W', item, visitor, time)
--- Reply  array: one byte per view in order: 0 a repeat, 1 counted, 2 foreign data; then per group the id of its log
---        entry, "" when nothing was counted
+-- Reply  array: one byte per view in order: 0 a repeat, 1 counted, 2 foreign data; then the id of the log entry, "" when
+--        nothing was counted
 
 local KEPT, LOOKED_AT, RECENT, VIEW = 20, 16, 5, 16
 local REPEAT, COUNTED, BROKEN = '\0', '\1', '\2'
 local byte, sub, find, number = string.byte, string.sub, string.find, struct.unpack
-local window, keep, group_count = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local window, keep = tonumber(ARGV[2]), ARGV[3]
 
 -- MGET takes a foreign type for nothing.
 local histories, absent, foreign, changed = {}, {}, {}, {}
-for i, history in ipairs(redis.call('MGET', unpack(KEYS, group_count + 1))) do
-    local key = KEYS[group_count + i]
+for i, history in ipairs(redis.call('MGET', unpack(KEYS, 2))) do
+    local key = KEYS[1 + i]
     histories[key] = history or ''
     if not history then absent[#absent + 1] = key end
 end
@@ -58,7 +57,7 @@ end
 
 -- What became of it, and its log record.
 local function take(key, name, data)
-    local history, item, anonymous = histories[key], sub(data, 3, 10), byte(data) >= 2
+    local history, item, anonymous = histories[key], sub(data, 3, 10), byte(data) == 1
     if foreign[key] or #history % VIEW ~= 0 then return BROKEN end
     local time = number('<d', data, 19)
     if is_repeat(history, item, time) then return REPEAT end
@@ -69,24 +68,12 @@ local function take(key, name, data)
     return COUNTED, sub(data, 2) .. name .. before
 end
 
-local time = struct.pack('<d', tonumber(ARGV[1]))
-local results, groups, log_at, log_is_foreign = {}, {}, 0
-for view = 1, #KEYS - group_count do
-    local name, data = ARGV[3 + 2 * view], ARGV[4 + 2 * view]
-    if byte(data) % 2 == 1 then
-        log_at = log_at + 1
-        groups[log_at] = {time}
-        log_is_foreign = type(redis.pcall('XLEN', KEYS[log_at])) == 'table'
-    end
-    local result, record = BROKEN
-    if not log_is_foreign then result, record = take(KEYS[group_count + view], name, data) end
-    results[view] = result
-    if record then table.insert(groups[log_at], record) end
+local results, records = {}, {struct.pack('<d', tonumber(ARGV[1]))}
+redis.call('XLEN', KEYS[1])
+for view = 1, #KEYS - 1 do
+    local result, record = take(KEYS[1 + view], ARGV[2 + 2 * view], ARGV[3 + 2 * view])
+    results[view], records[#records + 1] = result, record
 end
 
 for key, kept_ms in pairs(changed) do redis.call('SET', key, histories[key], 'PX', kept_ms) end
-local reply = {table.concat(results)}
-for i, records in ipairs(groups) do
-    reply[i + 1] = #records > 1 and redis.call('XADD', KEYS[i], '*', '1', table.concat(records)) or ''
-end
-return reply
+return {table.concat(results), #records > 1 and redis.call('XADD', KEYS[1], '*', '1', table.concat(records)) or ''}

@@ -44,7 +44,7 @@ static void on_event_vote(struct vote_call *vote) {
 }
 
 static void on_event_view(struct view_call *view) {
-    line_note(view->context, partition_of(view->visitor, keys_partitions()), view->entry);
+    line_note(view->context, view->log, view->entry);
     line_done(view->context, view->outcome);
 }
 

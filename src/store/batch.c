@@ -13,7 +13,7 @@ enum { TRIES_MOST = 16 };
 struct batch {
     struct link_call call; // first: the link's view of it
     struct lane *lane;
-    uint32_t count;
+    uint32_t count, log;
     struct queued *writes[BATCH_MOST];
 };
 
@@ -65,8 +65,10 @@ static bool take_results(struct batch *batch, const redisReply *reply) {
     uint32_t group = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct queued *write = batch->writes[i];
-        group += begins_group(batch->writes, i);
-        lane->kind->set_entry(write, log_id_parse(reply_text_at(reply, group)));
+        bool one_log = lane->kind->one_log;
+        group += one_log ? i == 0 : begins_group(batch->writes, i);
+        lane->kind->set_entry(write, one_log ? batch->log : write->partition,
+                              log_id_parse(reply_text_at(reply, group)));
         bool again = !lane->kind->take(lane->store, write, &results);
         if (results.failed)
             return false;
@@ -136,7 +138,8 @@ static bool send_batch(struct lane *lane) {
     while (lane->first && batch->count < BATCH_MOST)
         batch->writes[batch->count++] = take_first(lane);
     sort(batch);
-    lane->kind->compose(lane->store, batch->writes, batch->count);
+    batch->log = lane->next_log++ % keys_partitions();
+    lane->kind->compose(lane->store, batch->writes, batch->count, batch->log);
     lane->in_flight++;
     metric_add(METRIC_BATCHES, 1);
     metric_add(METRIC_BATCHED_WRITES, batch->count);

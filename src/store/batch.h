@@ -14,13 +14,14 @@ enum { BATCH_MOST = 64 };
 
 struct lane_kind {
     enum script script;
+    bool one_log; // one entry for the whole batch, in any partition's log: the order of its records is of no account
     // Within a partition writes are sorted by this; those of one number keep their order.
     uint64_t (*order)(const struct queued *write);
-    // Puts the call together in store->command, for writes sorted by partition and order.
-    void (*compose)(struct store *store, struct queued *const *writes, uint32_t count);
+    // Puts the call together in store->command, for writes sorted by partition and order. `log`: of one_log.
+    void (*compose)(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log);
     // Reads the write's result; false: it is to be tried again.
     bool (*take)(struct store *store, struct queued *write, struct reader *results);
-    void (*set_entry)(struct queued *write, struct log_id entry);
+    void (*set_entry)(struct queued *write, uint32_t log, struct log_id entry);
     void (*finish)(struct store *store, struct queued *write, enum outcome outcome);
 };
 
@@ -30,7 +31,7 @@ struct lane {
     struct queued *first, **end;           // waiting, in order
     struct queued *retried, **retried_end; // to go before them
     struct queued *refused;                // the queue was full: told at the end of the turn
-    uint32_t waiting, in_flight;
+    uint32_t waiting, in_flight, next_log;
 };
 
 // Whether the write is the first of its partition.

@@ -80,6 +80,7 @@ struct view_call {
     enum outcome outcome;
     bool counted; // false: a repeat
     struct log_id entry;
+    uint32_t log;         // of this partition
     struct queued queued; // the batch's own
 };
 void store_view(struct store *store, struct view_call *call);

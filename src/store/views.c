@@ -19,13 +19,10 @@ static uint64_t order(const struct queued *write) {
 
 // ---- What goes to the script
 
-static void add_keys(struct store *store, struct queued *const *writes, uint32_t count) {
+static void add_keys(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log) {
     struct key key;
-    for (uint32_t i = 0; i < count; i++)
-        if (begins_group(writes, i)) {
-            key_log(&key, writes[i]->partition);
-            add_key(store, &key);
-        }
+    key_log(&key, log);
+    add_key(store, &key);
     for (uint32_t i = 0; i < count; i++) {
         const struct view_call *view = view_of(writes[i]);
         key_history(&key, view->visitor, view->anonymous);
@@ -33,13 +30,11 @@ static void add_keys(struct store *store, struct queued *const *writes, uint32_t
     }
 }
 
-enum { BEGINS_GROUP = 1, ANONYMOUS = 2 };
-
-static void add_view(struct command *command, const struct view_call *view, bool begins) {
+static void add_view(struct command *command, const struct view_call *view) {
     struct buffer *data = &command->bytes;
     item_pack_name(view->site, view->id, data);
     command_end_argument(command);
-    buffer_add_u8(data, (uint8_t)((begins ? BEGINS_GROUP : 0) + (view->anonymous ? ANONYMOUS : 0)));
+    buffer_add_u8(data, view->anonymous);
     buffer_add_char(data, 'W');
     buffer_add_u64(data, view->item);
     buffer_add_u64(data, view->visitor);
@@ -47,19 +42,15 @@ static void add_view(struct command *command, const struct view_call *view, bool
     command_end_argument(command);
 }
 
-static void compose(struct store *store, struct queued *const *writes, uint32_t count) {
+static void compose(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log) {
     struct command *command = &store->command;
-    uint32_t groups = 0;
-    for (uint32_t i = 0; i < count; i++)
-        groups += begins_group(writes, i);
-    script_begin(command, SCRIPT_VIEW, groups + count);
-    add_keys(store, writes, count);
+    script_begin(command, SCRIPT_VIEW, 1 + count);
+    add_keys(store, writes, count, log);
     command_add_int(command, clock_now_ms());
     command_add_int(command, store->settings->view_window_ms);
     command_add_int(command, HISTORY_KEPT_MS);
-    command_add_int(command, groups);
     for (uint32_t i = 0; i < count; i++)
-        add_view(command, view_of(writes[i]), begins_group(writes, i));
+        add_view(command, view_of(writes[i]));
 }
 
 // ---- What comes back
@@ -77,8 +68,9 @@ static bool take(struct store *store, struct queued *write, struct reader *resul
     return true;
 }
 
-static void set_entry(struct queued *write, struct log_id entry) {
+static void set_entry(struct queued *write, uint32_t log, struct log_id entry) {
     view_of(write)->entry = entry;
+    view_of(write)->log = log;
 }
 
 static void finish(struct store *store, struct queued *write, enum outcome outcome) {
@@ -93,6 +85,7 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
 
 const struct lane_kind view_lane = {
     .script = SCRIPT_VIEW,
+    .one_log = true,
     .order = order,
     .compose = compose,
     .take = take,

@@ -70,7 +70,8 @@ static void add_vote(struct command *command, const struct vote_call *vote, int 
     command_end_argument(command);
 }
 
-static void compose(struct store *store, struct queued *const *writes, uint32_t count) {
+static void compose(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log) {
+    (void)log; // a vote's is its item's: whoever folds it must see votes and their retractions in order
     struct command *command = &store->command;
     uint32_t items = 0, groups = 0, buckets = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -186,7 +187,8 @@ static bool take(struct store *store, struct queued *write, struct reader *resul
     return status != VOTE_RETRY;
 }
 
-static void set_entry(struct queued *write, struct log_id entry) {
+static void set_entry(struct queued *write, uint32_t log, struct log_id entry) {
+    (void)log;
     vote_of(write)->entry = entry;
 }
 
