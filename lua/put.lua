@@ -8,14 +8,15 @@
 -- Reply  array: status (0 new, 1 existed, 3 another item's reference), id of the log entry or ""
 
 for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD'}) do redis.call(command, KEYS[i]) end
+local items = item_module()
 local packed, kinds, name = redis.call('GET', KEYS[1]), tonumber(ARGV[2]), ARGV[4]
-local item = packed and assert(open_item(packed, kinds)) or new_item(name, kinds)
-if not is_named(item, name) then return {3, ''} end
-local _, base, categories = split_meta(item.meta)
+local item = packed and assert(items.open(packed, kinds)) or items.new(name, kinds)
+if not items.is_named(item, name) then return {3, ''} end
+local _, base, categories = items.split_meta(item.meta)
 local published = item.published
-set_meta(item, name, ARGV[9] == '' and base or ARGV[9], ARGV[7])
+items.set_meta(item, name, ARGV[9] == '' and base or ARGV[9], ARGV[7])
 item.published, item.has_card = tonumber(ARGV[8]), true
-redis.call('MSET', KEYS[1], pack_item(item), KEYS[2], ARGV[6])
+redis.call('MSET', KEYS[1], items.pack(item), KEYS[2], ARGV[6])
 if item.published > 0 then
     redis.call('ZADD', KEYS[5], '-' .. ARGV[8], ARGV[3])
 else
@@ -25,7 +26,7 @@ redis.call('ZREMRANGEBYRANK', KEYS[5], ARGV[10], -1)
 local entry = ''
 if categories ~= ARGV[7] or published ~= item.published then
     redis.call('HINCRBY', KEYS[4], 'version', 1)
-    entry = redis.call('XADD', KEYS[3], '*', '1', pack('<d', tonumber(ARGV[1])) .. 'C' .. ARGV[5]
-        .. pack('<I2', #categories) .. categories)
+    entry = redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. 'C' .. ARGV[5]
+        .. struct.pack('<I2', #categories) .. categories)
 end
 return {packed and 1 or 0, entry}

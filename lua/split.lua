@@ -5,15 +5,16 @@
 -- ARGV   1 buckets now, 2 modulus, 3 number of the new bucket
 -- Reply  buckets after; unchanged when another has split already
 
+local items = item_module()
 local packed = redis.call('GET', KEYS[1])
-local item = packed and open_item(packed, 0)
+local item = packed and items.open(packed, 0)
 if not item or item.buckets ~= tonumber(ARGV[1]) then return item and item.buckets or 0 end
 local modulus, target = tonumber(ARGV[2]), tonumber(ARGV[3])
 local moved, kept = {}, {}
 
 -- 64 bits are more than a Lua number holds: taken in two halves.
 local function goes(voter)
-    local low, high = unpack_bytes('<I4I4', voter)
+    local low, high = struct.unpack('<I4I4', voter)
     return ((high % modulus) * (4294967296 % modulus) + low) % modulus == target
 end
 
@@ -22,10 +23,7 @@ local function set_all(key, pairs_of)
 end
 
 if item.buckets == 0 then
-    for at = 1, #item.voters, VOTER do
-        moved[#moved + 1], moved[#moved + 2] = sub(item.voters, at, at + 7), sub(item.voters, at + 8, at + 12)
-    end
-    item.voters = ''
+    moved, item.voters = items.voters(item), ''
 else
     -- Both are written anew: a hash that once outgrew the compact encoding never returns to it by itself.
     local voters = redis.call('HGETALL', KEYS[2])
@@ -38,5 +36,5 @@ end
 set_all(KEYS[3], moved)
 set_all(KEYS[2], kept)
 item.buckets = item.buckets + 1
-redis.call('SET', KEYS[1], pack_item(item))
+redis.call('SET', KEYS[1], items.pack(item))
 return item.buckets

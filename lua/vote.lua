@@ -15,19 +15,52 @@
 --        u64 votes per kind (base included); then per group the id of its log entry, "" when nothing changed
 -- Status 0 unchanged, 1 changed, 2 retry with these buckets, 3 another item's reference, 4 foreign data, 5 no card
 
-local UNCHANGED, CHANGED, RETRY, CLASH, BROKEN, NO_CARD = 0, 1, 2, 3, 4, 5
-local BEGINS_GROUP, NEEDS_CARD = 2, 4
-local NO_VOTE, VOTE = pack('<Bi4', NO_KIND, 0), 5
-local call, try, find = redis.call, redis.pcall, string.find
+-- One long loop on purpose: functions and the locals that they capture would be made anew at every call, and cost a
+-- small batch more than its votes. For the same reason an item is the numbers of its head and what follows them as it is.
 
+local UNCHANGED, CHANGED, RETRY, CLASH, BROKEN, NO_CARD = 0, 1, 2, 3, 4, 5
+local FORMAT, FLAGS, KINDS, BUCKETS, VOTERS_AT, COUNTS = 1, 2, 3, 4, 5, 6
+local byte, sub, find, pack, unpack_bytes, call = string.byte, string.sub, string.find, struct.pack, struct.unpack, redis.call
+
+-- Of an error other than a foreign type: it is Redis's own (no memory, no disk), came before anything was written, and
+-- is the whole call's.
+local function is_foreign(reply)
+    if type(reply) ~= 'table' then return false end
+    if string.sub(reply.err, 1, 9) ~= 'WRONGTYPE' then error(reply) end
+    return true
+end
+
+-- Puts a vote in the place of what a bucket holds; returns that, and whether it went (nil: the bucket is not usable).
+-- `kind` 255 retracts: `only` that vote, '' for whatever it is.
+local function swap_in_bucket(bucket, voter, vote, kind, only)
+    local fresh = kind ~= 255 and redis.pcall('HSETNX', bucket, voter, vote)
+    if fresh == 1 then return nil, true end
+    local held = not is_foreign(fresh) and redis.pcall('HGET', bucket, voter)
+    if is_foreign(fresh) or is_foreign(held) or (held and #held ~= #vote) then return nil, nil end
+    if kind == 255 then
+        if not held or (only ~= '' and held ~= only) then return held, false end
+        redis.call('HDEL', bucket, voter)
+    else
+        if string.byte(held) == kind then return held, false end
+        redis.call('HSET', bucket, voter, vote)
+    end
+    return held, true
+end
+
+-- "views votes votes …" → votes by kind; nil when the item is torn.
+local function read_base(tail)
+    local whole, _, text = pcall(item_module().split_meta, tail)
+    local base = {}
+    for number in string.gmatch(whole and text or '', '%d+') do base[#base + 1] = tonumber(number) end
+    table.remove(base, 1)
+    return whole and base or nil
+end
+
+local VOTER, NO_KIND = 13, 255
+local NO_VOTE = pack('<Bi4', NO_KIND, 0)
 local kinds, item_count, group_count = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local result_format = '<BBI4I4' .. string.rep('I8', kinds)
-
--- The item at hand: the numbers of its head, and what follows them as it is, the voters last. nil: it is not usable.
--- (The table of named fields that open_item makes would be half of the cost of a vote.)
-local FLAGS, KINDS, BUCKETS, VOTERS_AT, COUNTS = 2, 3, 4, 5, 6
 local head_format, head_size = '<BBBI2I2d' .. string.rep('I4', kinds), 15 + 4 * kinds
-local head, tail, first_voter, voters, base, changed
 local new_head, no_base = {FORMAT, 0, kinds, 0, 0, 0}, {}
 for kind = 1, kinds do new_head[COUNTS + kind], no_base[kind] = 0, 0 end
 
@@ -41,144 +74,118 @@ if #absent > 0 and call('EXISTS', unpack(absent)) > 0 then
     for _, key in ipairs(absent) do foreign[key] = call('EXISTS', key) == 1 end
 end
 
-local function begin_new_item(key, name)
-    head, tail, voters = nil, name .. NO_TEXTS, 0
-    if foreign[key] then return end
-    first_voter = #tail + 1
-    head = {unpack(new_head)}
-    head[VOTERS_AT] = head_size + #tail
-end
-
-local function begin_item(record)
-    head, voters = nil, 0
-    if not is_item(record) then return end
-    if byte(record, KINDS) ~= kinds then record = pack_item(open_item(record, kinds)) end -- some were added since
-    head, tail = {unpack_bytes(head_format, record)}, sub(record, head_size + 1)
-    first_voter = head[VOTERS_AT] - head_size + 1
-    for kind = 1, kinds do voters = voters + head[COUNTS + kind] end
-    if head[FLAGS] < 2 then return end
-    local whole, _, text = pcall(split_meta, tail)
-    base = {}
-    for number in string.gmatch(whole and text or '', '%d+') do base[#base + 1] = tonumber(number) end
-    table.remove(base, 1) -- "views votes votes …"
-end
-
-local function count(kind, by)
-    head[COUNTS + 1 + kind] = (head[COUNTS + 1 + kind] or 0) + by
-    voters = voters + by
-end
-
--- Of an error other than a foreign type: it is Redis's own (no memory, no disk), came before anything was written, and
--- is the whole call's.
-local function is_foreign(reply)
-    if type(reply) ~= 'table' then return false end
-    if sub(reply.err, 1, 9) ~= 'WRONGTYPE' then error(reply) end
-    return true
-end
-
--- Whether what is held stays. `kind` NO_KIND retracts: `only` that vote, '' for whatever it is.
-local function stays(held, kind, only)
-    if kind ~= NO_KIND then return held and byte(held) == kind end
-    return not held or (only ~= '' and held ~= only)
-end
-
--- Both put a vote (u64 voter, kind, time) in the place of what is held, and return what was held and whether it went.
-local function swap_inside(vote, kind, only)
-    if #tail < first_voter then -- nobody has voted yet
-        if kind == NO_KIND then return nil, false end
-        tail = tail .. vote
-        return nil, true
-    end
-    local voter = sub(vote, 1, 8)
-    local at = find(tail, voter, first_voter, true)
-    while at and (at - first_voter) % VOTER ~= 0 do at = find(tail, voter, at + 1, true) end
-    local held = at and sub(tail, at + 8, at + 12)
-    if stays(held, kind, only) then return held, false end
-    if held then tail = sub(tail, 1, at - 1) .. sub(tail, at + VOTER) end
-    if kind ~= NO_KIND then tail = tail .. vote end
-    return held, true
-end
-
-local function swap_in_bucket(bucket, vote, kind, only)
-    local voter, value = sub(vote, 1, 8), sub(vote, 9)
-    local fresh = kind ~= NO_KIND and try('HSETNX', bucket, voter, value)
-    if fresh == 1 then return nil, true end
-    local held = not is_foreign(fresh) and try('HGET', bucket, voter)
-    if is_foreign(fresh) or is_foreign(held) or (held and #held ~= VOTE) then return nil, nil end
-    if stays(held, kind, only) then return held, false end
-    if kind == NO_KIND then call('HDEL', bucket, voter) else call('HSET', bucket, voter, value) end
-    return held, true
-end
-
--- Status, kind now, and of a change what was held, as the record's end.
-local function take(name, data, flags, buckets, bucket)
-    if not head then return BROKEN, NO_KIND end
-    if find(tail, name, 1, true) ~= 1 then return CLASH, NO_KIND end
-    if head[BUCKETS] ~= buckets then return RETRY, NO_KIND end
-    if flags >= NEEDS_CARD and head[FLAGS] % 2 == 0 then return NO_CARD, NO_KIND end
-    local vote, kind, only, held, went = sub(data, 13, 25), byte(data, 21), #data > 25 and sub(data, 26) or ''
-    if bucket then
-        held, went = swap_in_bucket(bucket, vote, kind, only)
-    else
-        held, went = swap_inside(vote, kind, only)
-    end
-    if went == nil then return BROKEN, NO_KIND end
-    if not went then return UNCHANGED, held and byte(held) or NO_KIND end
-    if held then count(byte(held), -1) end
-    if kind ~= NO_KIND then count(kind, 1) end
-    changed = true
-    return CHANGED, kind, held or NO_VOTE
-end
-
-local function pack_result(status, kind)
-    if not head then return pack(result_format, status, kind, 0, 0, unpack(no_base)) end
-    if kinds == 1 then return pack(result_format, status, kind, head[BUCKETS], voters, head[COUNTS + 1] + (base[1] or 0)) end
-    local shown = {}
-    for at = 1, kinds do shown[at] = head[COUNTS + at] + (base[at] or 0) end
-    return pack(result_format, status, kind, head[BUCKETS], voters, unpack(shown))
-end
-
-local time = pack('<d', tonumber(ARGV[1]))
-local results, records, set, log_is_foreign = {}, {}, {} -- records: of each group, end to end
+local results, records, set = {}, {}, {} -- records: of each group, end to end
 local item_at, log_at, bucket_at, result_count, set_count = 0, item_count, item_count + group_count, 0, 0
-
-local function end_item()
-    if not changed then return end
-    set[set_count + 1], set[set_count + 2] = KEYS[item_at], pack(head_format, unpack(head)) .. tail
-    set_count, changed = set_count + 2, false
-end
-
-local function begin_group()
-    log_at = log_at + 1
-    records[log_at] = ''
-    log_is_foreign = type(try('XLEN', KEYS[log_at])) == 'table'
-end
+local log_is_foreign
+local head, tail, first_voter, voters, base, changed -- of the item at hand; head nil: it is not usable
 
 for arg = 5, #ARGV, 2 do
     local name, data, bucket = ARGV[arg], ARGV[arg + 1]
     local flags, low, high = byte(data, 1, 3)
-    if flags % 2 == 1 then
-        end_item()
-        if flags % 4 >= BEGINS_GROUP then begin_group() end
-        item_at, base = item_at + 1, no_base
-        local record = packed[item_at]
-        if record then begin_item(record) else begin_new_item(KEYS[item_at], name) end
-        if log_is_foreign then head = nil end
+    if flags % 4 >= 2 then -- a group begins
+        log_at = log_at + 1
+        records[log_at] = ''
+        log_is_foreign = type(redis.pcall('XLEN', KEYS[log_at])) == 'table'
     end
+
+    if flags % 2 == 1 then -- an item begins
+        item_at = item_at + 1
+        head, voters, base, changed = nil, 0, no_base, false
+        local record = packed[item_at]
+        if not record then
+            tail = name .. '\0\0\0' -- no base, no categories
+            if not foreign[KEYS[item_at]] then
+                head = {unpack(new_head)}
+                head[VOTERS_AT] = head_size + #tail
+            end
+        elseif #record > 15 and byte(record) == FORMAT then
+            if byte(record, KINDS) ~= kinds then -- some were added since
+                local items = item_module()
+                local item = items.open(record, kinds)
+                record = item and items.pack(item) or ''
+            end
+            tail = sub(record, head_size + 1)
+            if tail ~= '' then
+                head = {unpack_bytes(head_format, record)}
+                for kind = 1, kinds do voters = voters + head[COUNTS + kind] end
+                if head[VOTERS_AT] > #record or (#record - head[VOTERS_AT]) % VOTER ~= 0 then head = nil end
+                if head and head[FLAGS] >= 2 then base = read_base(tail) end
+            end
+        end
+        if not base or log_is_foreign then head = nil end
+        first_voter = head and head[VOTERS_AT] - head_size + 1
+    end
+
     local buckets = low + 256 * high
     if buckets > 0 then
         bucket_at = bucket_at + 1
         bucket = KEYS[bucket_at]
     end
-    local status, kind, held = take(name, data, flags, buckets, bucket)
+
+    local status, kind, held = UNCHANGED, byte(data, 21)
+    if not head then
+        status = BROKEN
+    elseif find(tail, name, 1, true) ~= 1 then
+        status = CLASH
+    elseif head[BUCKETS] ~= buckets then
+        status = RETRY
+    elseif flags >= 4 and head[FLAGS] % 2 == 0 then
+        status = NO_CARD
+    else
+        local entry, only, went = sub(data, 13, 25), #data > 25 and sub(data, 26) or ''
+        if bucket then
+            held, went = swap_in_bucket(bucket, sub(entry, 1, 8), sub(entry, 9), kind, only)
+        else
+            local at = #tail >= first_voter and find(tail, sub(entry, 1, 8), first_voter, true)
+            while at and (at - first_voter) % VOTER ~= 0 do at = find(tail, sub(entry, 1, 8), at + 1, true) end
+            held = at and sub(tail, at + 8, at + 12)
+            if kind == NO_KIND then
+                went = held and (only == '' or held == only) or false
+            else
+                went = not held or byte(held) ~= kind
+            end
+            if went and held then tail = sub(tail, 1, at - 1) .. sub(tail, at + VOTER) end
+            if went and kind ~= NO_KIND then tail = tail .. entry end
+        end
+        if went == nil then
+            status = BROKEN
+        elseif went then
+            status, changed = CHANGED, true
+            records[log_at] = records[log_at] .. sub(data, 4, 25) .. (held or NO_VOTE)
+            if held then
+                local old = COUNTS + 1 + byte(held)
+                head[old], voters = (head[old] or 0) - 1, voters - 1
+            end
+            if kind ~= NO_KIND then
+                local new = COUNTS + 1 + kind
+                head[new], voters = (head[new] or 0) + 1, voters + 1
+            end
+        else
+            kind = held and byte(held) or NO_KIND
+        end
+    end
+    if status > CHANGED then kind = NO_KIND end
+
     result_count = result_count + 1
-    results[result_count] = pack_result(status, kind)
-    if held then records[log_at] = records[log_at] .. sub(data, 4, 25) .. held end
+    if not head then
+        results[result_count] = pack(result_format, status, kind, 0, 0, unpack(no_base))
+    elseif kinds == 1 then
+        results[result_count] = pack(result_format, status, kind, head[BUCKETS], voters, head[COUNTS + 1] + (base[1] or 0))
+    else
+        local shown = {}
+        for at = 1, kinds do shown[at] = head[COUNTS + at] + (base[at] or 0) end
+        results[result_count] = pack(result_format, status, kind, head[BUCKETS], voters, unpack(shown))
+    end
+
+    local following = ARGV[arg + 3]
+    if changed and (not following or byte(following) % 2 == 1) then -- the item ends
+        set[set_count + 1], set[set_count + 2] = KEYS[item_at], pack(head_format, unpack(head)) .. tail
+        set_count = set_count + 2
+    end
 end
-end_item()
 
 if set_count > 0 then call('MSET', unpack(set)) end
-local reply = {table.concat(results)}
+local reply, time = {table.concat(results)}, pack('<d', tonumber(ARGV[1]))
 for at = item_count + 1, log_at do
     reply[at - item_count + 1] = records[at] ~= '' and call('XADD', KEYS[at], '*', '1', time .. records[at]) or ''
 end

@@ -5,15 +5,14 @@
 -- ARGV   1 number of the bucket
 -- Reply  array: buckets (0: all voters stand in the item, and are told as those of the first), then voter, vote, …
 
+local items = item_module()
 local packed = redis.call('GET', KEYS[1])
-local item = packed and open_item(packed, 0)
+local item = packed and items.open(packed, 0)
 if not item then return {0} end
 local reply = {item.buckets}
 if item.buckets > 0 then
     for _, part in ipairs(redis.call('HGETALL', KEYS[2])) do reply[#reply + 1] = part end
 elseif ARGV[1] == '0' then
-    for at = 1, #item.voters, VOTER do
-        reply[#reply + 1], reply[#reply + 2] = sub(item.voters, at, at + 7), sub(item.voters, at + 8, at + 12)
-    end
+    for _, part in ipairs(items.voters(item)) do reply[#reply + 1] = part end
 end
 return reply
