@@ -47,7 +47,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
-.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest clean install programs
+.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest instructions clean install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
@@ -88,6 +88,11 @@ replay: deps ## load a click log: make replay DATA=clicks.tsv.gz
 loadtest: deps-test ## first figures against nginx and redis-benchmark
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/run.py
+
+instructions: deps-test ## instructions and allocations a request (installs valgrind)
+	$(Q)deploy/install-packages valgrind
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) loadtest/instructions.py
 
 crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
 	$(Q)$(MAKE) --no-print-directory all

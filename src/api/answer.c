@@ -59,12 +59,24 @@ static void add_token(const struct call *call, struct buffer *fields) {
     if (!call->visitor.fresh)
         return;
     token_make(call->api->tokens, call->site, call->visitor.id, clock_now_ms(), token);
-    buffer_addf(fields, "Engaged-Visitor: %s\r\n", token);
+    buffer_add_bytes(fields, BYTES("Engaged-Visitor: "));
+    buffer_add_bytes(fields, bytes_of(token));
+    buffer_add_bytes(fields, BYTES("\r\n"));
     if (!settings->cookies || !call->credentials)
         return;
     door_cookie_name(call, name);
-    buffer_addf(fields, "Set-Cookie: %s=%s; Path=/; Max-Age=%lld; HttpOnly; %s\r\n", name, token,
-                (long long)(settings->token_age_ms / 1000), cookie_attributes(call));
+    char digits[DECIMAL_SIZE];
+    const struct bytes pieces[] = {BYTES("Set-Cookie: "),
+                                   bytes_of(name),
+                                   BYTES("="),
+                                   bytes_of(token),
+                                   BYTES("; Path=/; Max-Age="),
+                                   bytes_of_int(settings->token_age_ms / 1000, digits),
+                                   BYTES("; HttpOnly; "),
+                                   bytes_of(cookie_attributes(call)),
+                                   BYTES("\r\n")};
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+        buffer_add_bytes(fields, pieces[i]);
 }
 
 static void reply(struct http_request *request, int status, const char *media_type, struct buffer *fields,

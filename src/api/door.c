@@ -2,8 +2,9 @@
 // Who may call: the origin, the secret key, the visitor. Nothing of what is refused here counts anything.
 #include "api/call.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "ops/json_in.h"
-#include <stdio.h>
+#include <endian.h>
 
 // ---- Origin
 
@@ -101,7 +102,11 @@ void door_new_visitor(struct visitor *visitor) {
 void door_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]) {
     ref_t site = site_ref(call->api->hash_key, call->site);
     bool lax = strcmp(call->api->settings->cookie_form, "lax") == 0;
-    snprintf(name, COOKIE_NAME_SIZE, "%sengaged_%08x", lax ? "" : "__Host-", (unsigned)(site >> 32));
+    uint32_t digits = htobe32((uint32_t)(site >> 32));
+    struct buffer text = buffer_over(name, COOKIE_NAME_SIZE);
+    buffer_add_bytes(&text, lax ? BYTES("engaged_") : BYTES("__Host-engaged_"));
+    hex_add(&text, (struct bytes){(const char *)&digits, sizeof digits});
+    buffer_add_char(&text, '\0');
 }
 
 // The value of the site's cookie; at == NULL when there is none.
