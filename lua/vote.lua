@@ -12,7 +12,8 @@
 --        (src/model/entry.h: 'V', item, voter, kind, time; kind 255 retracts), and the vote to be retracted if only that
 --        one (kind, time)
 -- Reply  array: results of all votes in order, packed: u8 status, u8 kind now (255 none), u32 buckets, u32 voters,
---        u64 votes per kind (base included); then per group the id of its log entry, "" when nothing changed
+--        u64 votes per kind (base included); then the ids of the groups' log entries, a space behind each, none when
+--        nothing changed
 -- Status 0 unchanged, 1 changed, 2 retry with these buckets, 3 another item's reference, 4 foreign data, 5 no card
 
 -- One long loop on purpose: functions and the locals that they capture would be made anew at every call, and cost a
@@ -185,8 +186,8 @@ for arg = 5, #ARGV, 2 do
 end
 
 if set_count > 0 then call('MSET', unpack(set)) end
-local reply, time = {table.concat(results)}, pack('<d', tonumber(ARGV[1]))
+local ids, time = '', pack('<d', tonumber(ARGV[1]))
 for at = item_count + 1, log_at do
-    reply[at - item_count + 1] = records[at] ~= '' and call('XADD', KEYS[at], '*', '1', time .. records[at]) or ''
+    ids = ids .. (records[at] ~= '' and call('XADD', KEYS[at], '*', '1', time .. records[at]) or '') .. ' '
 end
-return reply
+return {table.concat(results), ids}

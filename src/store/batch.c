@@ -57,18 +57,28 @@ static void try_again(struct lane *lane, struct queued *write) {
     lane->waiting++;
 }
 
+// The id before the next space; what is left of `ids` begins behind it.
+static struct log_id next_entry(struct bytes *ids) {
+    const char *space = ids->len ? memchr(ids->at, ' ', ids->len) : NULL;
+    size_t len = space ? (size_t)(space - ids->at) : ids->len, step = space ? len + 1 : len;
+    struct log_id entry = log_id_parse((struct bytes){ids->at, len});
+    *ids = (struct bytes){ids->at + step, ids->len - step};
+    return entry;
+}
+
 // Entries are one per group, results one per write. Everything is read before the first completion runs.
 static bool take_results(struct batch *batch, const redisReply *reply) {
     struct lane *lane = batch->lane;
     struct reader results = reader_of(reply_text_at(reply, 0));
+    struct bytes ids = reply_text_at(reply, 1);
+    struct log_id entry = {0, 0};
     struct queued *done = NULL, **end = &done;
-    uint32_t group = 0;
+    bool one_log = lane->kind->one_log;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct queued *write = batch->writes[i];
-        bool one_log = lane->kind->one_log;
-        group += one_log ? i == 0 : begins_group(batch->writes, i);
-        lane->kind->set_entry(write, one_log ? batch->log : write->partition,
-                              log_id_parse(reply_text_at(reply, group)));
+        if (one_log ? i == 0 : begins_group(batch->writes, i))
+            entry = next_entry(&ids);
+        lane->kind->set_entry(write, one_log ? batch->log : write->partition, entry);
         bool again = !lane->kind->take(lane->store, write, &results);
         if (results.failed)
             return false;
