@@ -15,6 +15,8 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 LIBRARIES := libuv hiredis libsodium jansson inih zlib
 PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server libsodium-dev libjansson-dev libinih-dev \
 	uthash-dev zlib1g-dev python3 curl
+# Peers that the load test measures against, and what draws its plots; fastify and ioredis come by npm.
+PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplotlib
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-redis python3-hypothesis clang-format \
 	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema
 
@@ -44,6 +46,7 @@ SCRIPTS := $(sort $(wildcard lua/*.lua))
 ASSETS := $(sort $(wildcard src/web/*))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
+LOAD_PROGRAMS := $(BUILD)/bare_responder $(BUILD)/open_loop
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
 .PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest clean install programs
@@ -163,9 +166,13 @@ $(BUILD)/responder: tests/http/responder.c $(ROOM_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
 
+$(LOAD_PROGRAMS): $(BUILD)/%: loadtest/%.c $(LLHTTP_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(LLHTTP_OBJECTS) $(PKG_LIBS)
+
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -I. -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
 
--include $(OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS)) $(BUILD)/responder.d
+-include $(OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS)) $(BUILD)/responder.d $(LOAD_PROGRAMS:=.d)
