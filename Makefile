@@ -17,6 +17,8 @@ PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server li
 	uthash-dev zlib1g-dev python3 curl
 # Peers that the load test measures against, and what draws its plots; fastify and ioredis come by npm.
 PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplotlib
+PACKAGES_NPM := fastify ioredis
+NODE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-loadtest
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-redis python3-hypothesis clang-format \
 	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema
 
@@ -49,13 +51,13 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 LOAD_PROGRAMS := $(BUILD)/bare_responder $(BUILD)/open_loop
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
-.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest clean install programs
+.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps clean install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what building and running needs (apt-get)
 	$(Q)deploy/install-packages $(PACKAGES_RUN)
@@ -87,9 +89,15 @@ replay: deps ## load a click log: make replay DATA=clicks.tsv.gz
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/replay.py $(DATA)
 
-loadtest: deps-test ## first figures against nginx and redis-benchmark
-	$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(PYTHON) loadtest/run.py
+loadtest-deps: deps-test ## install the peers of the load test (apt-get, npm into a cache folder)
+	$(Q)deploy/install-packages $(PACKAGES_LOADTEST)
+	$(Q)command -v npm >/dev/null || deploy/install-packages nodejs npm
+	$(Q)mkdir -p $(NODE_CACHE)
+	$(Q)[ -d $(NODE_CACHE)/node_modules/fastify ] || npm install --no-audit --no-fund --silent --prefix $(NODE_CACHE) $(PACKAGES_NPM)
+
+loadtest: deps-test ## figures beside the peers: make loadtest QUICK=1 ONLY=votes-zipf,idle
+	$(Q)$(MAKE) --no-print-directory all $(LOAD_PROGRAMS)
+	$(Q)$(PYTHON) loadtest/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES))
 
 crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
 	$(Q)$(MAKE) --no-print-directory all
