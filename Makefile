@@ -97,7 +97,8 @@ loadtest-deps: deps-test ## install the peers of the load test (apt-get, npm int
 
 loadtest: deps-test ## figures beside the peers: make loadtest QUICK=1 ONLY=votes-zipf,idle
 	$(Q)$(MAKE) --no-print-directory all $(LOAD_PROGRAMS)
-	$(Q)$(PYTHON) loadtest/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES))
+	$(Q)$(PYTHON) loadtest/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(INTO),--into $(INTO))
 
 crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
 	$(Q)$(MAKE) --no-print-directory all

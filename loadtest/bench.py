@@ -53,8 +53,8 @@ class Redis:
         wait_until(lambda: os.path.exists(self.socket))
 
     def cli(self, *command):
-        done = subprocess.run(["redis-cli", "-s", self.socket, *command], stdout=subprocess.PIPE, text=True, check=True)
-        return done.stdout.strip()
+        done = subprocess.run(["redis-cli", "-s", self.socket, *command], stdout=subprocess.PIPE, check=True)
+        return done.stdout.decode(errors="replace").strip()
 
     def info(self, section):
         return dict(line.strip().split(":", 1) for line in self.cli("INFO", section).splitlines() if ":" in line)
@@ -84,7 +84,8 @@ class Result:
 
     def __init__(self, measured, requests):
         self.requests, self.rate = requests, requests / measured["seconds"]
-        self.latency = {name: measured[name] for name in ("p50", "p99", "p99.9") if name in measured}
+        self.latency = {name: measured[name] for name in ("p50", "p99", "p99.9")
+                        if measured.get(name, -1) >= 0}
         self.bad = measured.get("bad", 0) + measured.get("broken", 0)
         self.cpu, self.redis_us, self.aof_bytes, self.extra = {}, None, None, {}
 

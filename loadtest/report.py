@@ -7,8 +7,6 @@ import subprocess
 
 from client import ROOT
 
-FOLDER = os.path.join(ROOT, "loadtest/report")
-
 
 def median(values):
     return statistics.median(values)
@@ -50,7 +48,11 @@ def machine():
 
 
 class Report:
-    def __init__(self, heading):
+    """Printed as it comes, and kept in `folder`."""
+
+    def __init__(self, heading, folder):
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
         self.lines, self.aims, self.missing = [heading, ""], [], {}
 
     def say(self, text=""):
@@ -90,17 +92,15 @@ class Report:
                  yscale="log" if log_y else "linear")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-        os.makedirs(FOLDER, exist_ok=True)
-        figure.savefig(f"{FOLDER}/{name}.svg", metadata={"Date": None})
+        figure.savefig(f"{self.folder}/{name}.svg", metadata={"Date": None})
         pyplot.close(figure)
         self.say(f"\n![{name}](report/{name}.svg)")
 
-    def end(self, file_name):
+    def end(self):
         if self.aims:
             self.table("Aims", ["what", "measured", "aim", "reached"], self.aims)
         for peer, why in self.missing.items():
             self.say(f"\nMissing: {peer}: {why} (`make loadtest-deps`)")
-        os.makedirs(FOLDER, exist_ok=True)
-        with open(f"{FOLDER}/{file_name}", "w", encoding="utf-8") as file:
+        with open(f"{self.folder}/report.md", "w", encoding="utf-8") as file:
             file.write("\n".join(self.lines) + "\n")
         return all(aim[3] == "yes" for aim in self.aims)

@@ -5,8 +5,9 @@
 --quick        fewer and shorter drives, smaller states
 --only A,B     these scenarios alone; --list names them
 --minutes N    how long "keeps-up" lasts
+--into FOLDER  where the report and its plots go: build/loadtest; loadtest/report holds those of loadtest/README.md
 
-Ceilings are off; one worker, as each peer has one process. A report goes to loadtest/report/.
+Ceilings are off; one worker, as each peer has one process.
 """
 import argparse
 import os
@@ -71,6 +72,7 @@ def arguments(known):
     options.add_argument("--quick", action="store_true")
     options.add_argument("--only", default="")
     options.add_argument("--minutes", type=float)
+    options.add_argument("--into", default="build/loadtest")
     options.add_argument("--list", action="store_true")
     given = options.parse_args()
     wanted = [name for name in given.only.split(",") if name]
@@ -86,11 +88,11 @@ def main():
     given, wanted = arguments(known)
     with tempfile.TemporaryDirectory(prefix="engaged-load-") as folder:
         plan = Plan(given.quick, given.minutes, folder)
-        report = Report(f"Load test{', quick' if given.quick else ''}: {machine()}")
+        report = Report(f"Load test{', quick' if given.quick else ''}: {machine()}", given.into)
         print(report.lines[0], flush=True)
         for name in wanted:
             known[name](plan, report)
-        reached = report.end("quick.md" if given.quick else "report.md" if not given.only else "part.md")
+        reached = report.end()
     print("\n" + ("every aim is reached" if reached else "some aims are not reached"))
     return 0
 
