@@ -87,9 +87,9 @@ def growth(plan, report):
         for items, target in zip(sizes, targets):
             add_votes(target, items)
         votes, reads = {items: [] for items in sizes}, {items: [] for items in sizes}
-        for turn in range(plan.pairs):
+        for _ in range(plan.pairs):
             for items, target in zip(sizes, targets):
-                work = {**VOTE_WORK, **plan.work("visitors", turn + 1), "ITEMS": items}
+                work = {**VOTE_WORK, **plan.work("visitors"), "ITEMS": items}
                 votes[items].append(drive(target, plan.seconds, 64, work))
                 reads[items].append(drive(target, plan.seconds, 64, {"TARGET": HOT}))
 
@@ -201,7 +201,7 @@ def memory(plan, report):
             rows.append([what, f"{count:,}", each, apart, used / count, sum(added.values()) / count])
             report.aim(f"memory: {what}, bytes", each, "<=", most)
         total, used = bill(target)
-        drive(target, 2, 64, {"WORK": "votes", "LAW": "zipf", **plan.work("visitors", 1)})
+        drive(target, 2, 64, {"WORK": "votes", "LAW": "zipf", **plan.work("visitors")})
         processes = {role: status_kib(pid, "VmRSS") / 1024 for role, pid in target.pids().items()}
     report.table("memory: by `engaged memory`; the last two columns are all that was added, by Redis's used_memory and by "
                  "the bill", ["what", "how many", "bytes each", "of these and besides, by kind", "used_memory each",

@@ -57,7 +57,7 @@ def open_loop_votes(plan, report):
         ours, peer = targets[0], targets[1] if len(targets) > 1 else None
         kinds = {target: "users" if target is peer else "visitors" for target in targets}
         requests = {target: vote_requests(plan, 200000, kinds[target]) for target in targets}
-        peaks = {target: peak_of(target, plan, {**VOTE_WORK, **plan.work(kinds[target], 1)}) for target in targets}
+        peaks = {target: peak_of(target, plan, {**VOTE_WORK, **plan.work(kinds[target])}) for target in targets}
         if peer:
             pairs = [[at_rate(target, peaks[peer] / 2, seconds, requests[target]) for target in targets]
                      for _ in range(plan.pairs)]
@@ -94,7 +94,7 @@ def overload(plan, report):
     """Over the limit a request gets 503 at once; accepted ones are answered in time; afterwards all is as before."""
     connections, seconds, rows, points = 8000, 2 if plan.quick else 5, [], []
     with stopping(Engaged()) as (target,):
-        work, requests = {**VOTE_WORK, **plan.work("visitors", 1)}, vote_requests(plan, 300000)
+        work, requests = {**VOTE_WORK, **plan.work("visitors")}, vote_requests(plan, 300000)
         peak = before = peak_of(target, plan, work, 1024)
         worker = target.pids()["worker"]
         for factor in (0.5, 1, 2) if plan.quick else (0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2):
@@ -162,7 +162,7 @@ def visible(plan, report):
                                                  for n in range(4000)])
         numbers = Numbers(range(4000))
         probes = [threading.Thread(target=probe, args=(target, numbers, tokens, delays, over)) for _ in range(threads)]
-        work, loads = {**VOTE_WORK, **plan.work("visitors", 1)}, []
+        work, loads = {**VOTE_WORK, **plan.work("visitors")}, []
         loader = threading.Thread(target=lambda: loads.append(wrk(target.port, seconds, 64, work)))
         loader.start()
         time.sleep(1)
@@ -196,7 +196,7 @@ def keeps_up(plan, report):
         try:
             with Watch(target, 0.5) as watch:
                 load = wrk(target.port, math.ceil(60 * plan.minutes), 64,
-                           {"WORK": "writes", "LAW": "zipf", **plan.work("visitors", 1)})
+                           {"WORK": "writes", "LAW": "zipf", **plan.work("visitors")})
         finally:
             over.set()
             sampler.join()

@@ -111,6 +111,10 @@ class Peer:
         except OSError:
             return False
 
+    def spawn(self, command, **more):
+        with open(f"{self.folder}/said", "wb") as said:
+            return subprocess.Popen(command, **{"stdout": said, "stderr": said, **more})
+
     def write(self, name, text):
         with open(f"{self.folder}/{name}", "wb") as file:
             file.write(text if isinstance(text, bytes) else text.encode())
@@ -158,7 +162,7 @@ class Nginx(Peer):
             text = text.split("\n", 1)[1]
         elif not all(os.path.exists(f"{MODULES}/{name}") for name in wanted):
             raise Missing("libnginx-mod-http-lua")
-        return subprocess.Popen(["nginx", "-p", self.folder, "-c", self.write("conf", text)])
+        return self.spawn(["nginx", "-p", self.folder, "-c", self.write("conf", text)])
 
 
 class NginxStatic(Nginx):
@@ -186,8 +190,8 @@ class Bare(Peer):
         super().__init__()
 
     def start(self):
-        process = subprocess.Popen([f"{PROGRAMS}/bare_responder", self.write("reply", self.reply)],
-                                   stdout=subprocess.PIPE, text=True)
+        process = self.spawn([f"{PROGRAMS}/bare_responder", self.write("reply", self.reply)],
+                             stdout=subprocess.PIPE, text=True)
         self.port = int(process.stdout.readline().split()[1])
         return process
 
@@ -212,7 +216,7 @@ class Webdis(Peer):
         path = self.write("conf", f"""{{"redis_host": "{self.redis.socket}", "redis_port": 0, "http_host": "127.0.0.1",
             "http_port": {self.port}, "threads": 1, "pool_size": 20, "daemonize": false, "database": 0,
             "verbosity": 0, "logfile": "{self.folder}/log", "acl": []}}""")
-        return subprocess.Popen(["webdis", path])
+        return self.spawn(["webdis", path])
 
     def work(self, work):
         return {**work, "WORK": "webdis", "SHA": self.sha}
@@ -226,7 +230,7 @@ class Fastify(Peer):
             raise Missing("fastify, ioredis (npm)")
         more = {"NODE_PATH": NODE_MODULES, "NODE_ENV": "production", "PORT": str(self.port), "REDIS": self.redis.socket,
                 "SCRIPT": f"{ROOT}/loadtest/yardstick_vote.lua"}
-        return subprocess.Popen(["node", f"{ROOT}/loadtest/fastify_vote.js"], env={**os.environ, **more})
+        return self.spawn(["node", f"{ROOT}/loadtest/fastify_vote.js"], env={**os.environ, **more})
 
 
 class RedisBenchmark(Peer):

@@ -33,7 +33,7 @@ class Plan:
         self.visitors = 10**5 if quick else 10**6
         self.readers = 5000 if quick else 20000
         self.minutes = minutes or (0.25 if quick else 10)
-        self.files = {}
+        self.files, self.seed = {}, 0
 
     def tokens(self):
         """Visitors of the service: signed tokens."""
@@ -57,9 +57,10 @@ class Plan:
         self.files[kind] = path
         return path
 
-    def work(self, kind, seed):
-        """The rest of wrk's environment (traffic.lua)."""
-        return {"ITEMS": self.items, "TOKENS": self.file(kind), "SEED": seed}
+    def work(self, kind):
+        """The rest of wrk's environment (traffic.lua). No two drives draw the same: a vote made again changes nothing."""
+        self.seed += 1
+        return {"ITEMS": self.items, "TOKENS": self.file(kind), "SEED": self.seed}
 
 
 def scenarios():

@@ -28,6 +28,7 @@ class Scenario:
     fsync: str = "everysec"
     connections: int = 64
     seed: str = ""  # "reads" or "readers"
+    items: int = 10**6
     limits: dict = field(default_factory=dict)  # most of a column: "redis"; "bare cpu": times the bare responder's
 
 
@@ -51,8 +52,10 @@ PAIRED = [
              VOTING[:1]),
     Scenario("views", "views by visitors with five earlier items, zipf; the peer's are votes",
              {"WORK": "views", "LAW": "zipf"}, VOTING[:2], {"nginx+Lua": 1, "webdis": 1}, seed="readers"),
-    Scenario("mixed", "90 % pages, 8 % views, 2 % votes, zipf; nginx: always one page", {"WORK": "mixed", "LAW": "zipf"},
-             STATIC[:1], seed="reads"),
+    Scenario("mixed", "90 % pages of a thousand items, 8 % views, 2 % votes, zipf; nginx: always one page",
+             {"WORK": "mixed", "LAW": "zipf"}, STATIC[:1], seed="reads", items=1000),
+    Scenario("mixed-long-tail", "the same over a million items: most pages are not in memory",
+             {"WORK": "mixed", "LAW": "zipf"}, seed="reads"),
 ]
 
 
@@ -70,7 +73,7 @@ def add_readers(target, plan):
     """Five views of each visitor."""
     done = 0
     while done < 5 * plan.readers:
-        done += target.load(3, 64, {**plan.work("readers", 1), "WORK": "views", "LAW": "zipf"}).requests
+        done += target.load(3, 64, {**plan.work("readers"), "WORK": "views", "LAW": "zipf"}).requests
     target.flush()
 
 
@@ -128,10 +131,10 @@ def open_peers(scenario, reply, report):
 def measure(scenario, target, peers, plan):
     """Results of each target, in order; one round of all after the other."""
     results = {one.name: [] for one in (target, *peers)}
-    for turn in range(plan.pairs):
+    for _ in range(plan.pairs):
         for one in (target, *peers):
-            work = {**scenario.work, **plan.work("readers" if one is target and scenario.seed == "readers" else
-                                                 "visitors" if one is target else "users", turn + 1)}
+            visitors = "users" if one is not target else "readers" if scenario.seed == "readers" else "visitors"
+            work = {**scenario.work, **plan.work(visitors), "ITEMS": scenario.items}
             if one is not target:
                 results[one.name].append(drive(one, plan.seconds, scenario.connections, peer_work(scenario, work)))
                 continue
@@ -143,7 +146,7 @@ def measure(scenario, target, peers, plan):
 
 def peer_work(scenario, work):
     """Peers that vote know only votes; nginx knows only its file."""
-    if "TARGET" in work or scenario.peers[0] in STATIC:
+    if scenario.peers[0] in STATIC:
         return {**work, "WORK": "read"}
     return {**work, "WORK": "votes"}
 
@@ -185,7 +188,7 @@ def run_paired(scenario, plan, report):
         SEEDS[scenario.seed](target, plan)
         path = scenario.work.get("TARGET", PAGE)
         reply = reply_of(target, path) if scenario.peers and scenario.peers[0] in STATIC else b""
-        target.flush_after = scenario.seed == "readers" or scenario.name == "mixed"
+        target.flush_after = scenario.work.get("WORK") in ("views", "mixed")
         with stopping(*open_peers(scenario, reply, report)) as peers:
             results = measure(scenario, target, peers, plan)
     size = f", {len(reply)} bytes with the head" if reply else ""
