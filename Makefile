@@ -20,7 +20,7 @@ PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplo
 PACKAGES_NPM := fastify ioredis
 NODE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-loadtest
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-redis python3-hypothesis clang-format \
-	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema
+	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind
 
 CC ?= gcc
 CFLAGS ?= -O2 -g
@@ -48,6 +48,7 @@ SCRIPTS := $(sort $(wildcard lua/*.lua))
 ASSETS := $(sort $(wildcard src/web/*))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
+GUARDS := $(if $(SANITIZER),,$(BUILD)/allocations.so)
 LOAD_PROGRAMS := $(BUILD)/bare_responder $(BUILD)/open_loop
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
@@ -111,7 +112,7 @@ fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
-programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) ## the program and everything the tests run
+programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) ## the program and everything the tests run
 
 install: all ## install the program, the example configuration and the unit
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
@@ -174,6 +175,11 @@ $(BUILD)/unit/%: tests/unit/%.c $(ROOM_OBJECTS)
 $(BUILD)/responder: tests/http/responder.c $(ROOM_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
+
+$(BUILD)/allocations.so: tests/guards/allocations.c
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(STANDARD) $(CFLAGS) -Wall -Wextra -Werror -fPIC -shared -o $@ $<
 
 $(LOAD_PROGRAMS): $(BUILD)/%: loadtest/%.c $(LLHTTP_OBJECTS)
 	$(call say,LINK,$@)
