@@ -52,7 +52,8 @@ GUARDS := $(if $(SANITIZER),,$(BUILD)/allocations.so)
 LOAD_PROGRAMS := $(BUILD)/bare_responder $(BUILD)/open_loop
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
-.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps clean install programs
+.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps \
+	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
@@ -100,6 +101,10 @@ loadtest: deps-test ## figures beside the peers: make loadtest QUICK=1 ONLY=vote
 	$(Q)$(MAKE) --no-print-directory all $(LOAD_PROGRAMS)
 	$(Q)$(PYTHON) loadtest/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(INTO),--into $(INTO))
+
+guards-record: deps-test ## record the instructions a request of this tree anew (tests/guards)
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)RECORD=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/guards/test_instructions.py
 
 crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
 	$(Q)$(MAKE) --no-print-directory all
