@@ -26,8 +26,8 @@ from scenarios import PAIRED, run_paired
 class Plan:
     """How much: drives, seconds, states, and the files of visitors."""
 
-    def __init__(self, quick, minutes, folder):
-        self.quick, self.folder = quick, folder
+    def __init__(self, quick, minutes, folder, program=f"{PROGRAMS}/engaged"):
+        self.quick, self.folder, self.program = quick, folder, program
         self.pairs, self.seconds = (1, 2) if quick else (3, 5)
         self.items = 10**6
         self.visitors = 10**5 if quick else 10**6
@@ -41,7 +41,7 @@ class Plan:
             path = f"{self.folder}/visitors"
             options = [part for name, value in KEYS.items() for part in ("--" + name.replace("_", "-"), value)]
             with open(path, "w", encoding="utf-8") as file:
-                subprocess.run([f"{PROGRAMS}/engaged", "tokens", "--site", "load", "--count", str(self.visitors), *options],
+                subprocess.run([self.program, "tokens", "--site", "load", "--count", str(self.visitors), *options],
                                stdout=file, check=True)
             self.files["visitors"] = path
         return self.files["visitors"]
