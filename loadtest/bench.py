@@ -64,10 +64,9 @@ class Redis:
         return {"cpu": 1e6 * (float(used["used_cpu_user"]) + float(used["used_cpu_sys"])),
                 "aof": int(disk["aof_current_size"])}
 
-    def log_length(self):
-        """Entries in all logs of the service."""
-        logs = [key for key in self.cli("--scan", "--pattern", "*log*").split() if self.cli("TYPE", key) == "stream"]
-        return sum(int(self.cli("XLEN", key)) for key in logs)
+    def logs(self):
+        """Keys of the service's logs; walks over all keys."""
+        return [key for key in self.cli("--scan", "--pattern", "{e*}log").split() if self.cli("TYPE", key) == "stream"]
 
     def load_script(self):
         with open(f"{ROOT}/loadtest/yardstick_vote.lua", encoding="utf-8") as file:

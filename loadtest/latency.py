@@ -126,19 +126,20 @@ def overload(plan, report):
 
 
 def probe(target, numbers, tokens, delays, over):
-    """Votes on a fresh item that has a category of its own, and reads that category's ranking until it is there."""
+    """Votes on a fresh item that has a category of its own, at any instant between two refreshes of that category's
+    ranking, which is read all the time until the item is there."""
     client = target.client()
     while not over.is_set():
-        number, token = next(numbers), next(tokens)
-        path = f"/v1/load/rankings/hot?category=p{number}"
-        client.get(path)  # in memory already, as a busy site's would be
-        client.headers = {"Engaged-Visitor": token}
+        path = f"/v1/load/rankings/hot?category=p{next(numbers)}"
+        vote, vote_at, voted = path.replace("rankings/hot?category=p", "items/probe") + "/votes", random.random(), None
         begin = time.monotonic()
-        client.call("POST", f"/v1/load/items/probe{number}/votes")
-        client.headers = {}
         while not client.get(path)["items"] and time.monotonic() - begin < 30:
+            if voted is None and time.monotonic() - begin > vote_at:
+                client.headers, voted = {"Engaged-Visitor": next(tokens)}, time.monotonic()
+                client.call("POST", vote)
+                client.headers = {}
             time.sleep(0.01)
-        delays.append(time.monotonic() - begin)
+        delays.append(time.monotonic() - voted)
 
 
 class Numbers:
@@ -187,9 +188,12 @@ def keeps_up(plan, report):
     lengths, over = [], threading.Event()
     interval = min(60, 60 * plan.minutes / 10)
     with stopping(Engaged(neighbour_interval=f"{interval * 1000:.0f}ms")) as (target,):
+        target.flush()  # so that there are logs
+        logs = target.redis.logs()
+
         def sample():
-            while not over.wait(2):
-                lengths.append((time.monotonic(), target.redis.log_length()))
+            while not over.wait(1):
+                lengths.append((time.monotonic(), sum(int(target.redis.cli("XLEN", log)) for log in logs)))
         sampler = threading.Thread(target=sample)
         sampler.start()
         begin = time.monotonic()

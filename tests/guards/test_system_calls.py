@@ -46,6 +46,13 @@ def settled(trace, wanted=0, seconds=60):
     return lines
 
 
+def wait_until(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def calls_of(lines):
     return [(match.group(1), match.group(2)) for match in (re.match(r"(\w+)\((\d+)?", line) for line in lines) if match]
 
@@ -112,6 +119,7 @@ def test_writes_that_come_together_are_one_write_to_redis_and_a_call_for_64(trac
     before, counted = len(settled(traced.trace)), traced.metrics()
     store.slowlog_reset()
     os.kill(traced.worker_pid, signal.SIGSTOP)  # so that all have come when it looks
+    wait_until(lambda: any("stopped by SIGSTOP" in line for line in traced.trace()[before:]))
     for wire, data in zip(wires, writes):
         wire.send(data)
     os.kill(traced.worker_pid, signal.SIGCONT)
