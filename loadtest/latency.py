@@ -25,9 +25,12 @@ def vote_requests(plan, count, kind="visitors"):
 
 
 def peak_of(target, plan, work, connections=64):
-    rate = target.load(max(plan.seconds, 3), connections, work).rate
-    target.settle()
-    return rate
+    """The best of some drives: with less than the peak there is no overload."""
+    rates = []
+    for _ in range(plan.pairs):
+        rates.append(target.load(max(plan.seconds, 3), connections, {**work, "SEED": random.random()}).rate)
+        target.settle()
+    return max(rates)
 
 
 def at_rate(target, rate, seconds, requests, connections=MANY):

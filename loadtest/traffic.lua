@@ -9,7 +9,7 @@ local tokens = {}
 if os.getenv('TOKENS') then
     for line in io.lines(os.getenv('TOKENS')) do tokens[#tokens + 1] = line end
 end
-math.randomseed(tonumber(os.getenv('SEED') or 1))
+math.randomseed(tonumber(os.getenv('SEED') or 1) * 1000)
 
 local span = math.log(items + 1)
 local laws = {
