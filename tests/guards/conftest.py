@@ -14,8 +14,9 @@ from engaged_service import BUILD, Service  # noqa: E402
 
 HOT = "/v1/s/rankings/hot"
 PAGE = "/v1/s/items/i7/page?related=8&ranking=10&recommendation=8"
-# Nothing is refreshed while it is counted, and votes of the tests have no ceiling.
-QUIET = {"refresh_interval": "1h", "neighbour_interval": "1h", "projection_interval": "50ms", "ceilings": "off"}
+# Nothing is refreshed while it is counted, votes have no ceiling, and nothing is too slow under a tool.
+QUIET = {"refresh_interval": "1h", "neighbour_interval": "1h", "projection_interval": "50ms", "ceilings": "off",
+         "hang_timeout": "0", "redis_timeout": "30s"}
 
 
 @pytest.fixture(autouse=True)

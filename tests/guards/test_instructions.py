@@ -47,7 +47,7 @@ class Worker:
         self.port, self.folder = free_port(), folder
         folder.mkdir()
         settings = {**QUIET, **KEYS, "redis": store, "listen": f"127.0.0.1:{self.port}",
-                    "ops_listen": f"127.0.0.1:{free_port()}", "secret_key": "k", "hang_timeout": "0", "redis_timeout": "30s"}
+                    "ops_listen": f"127.0.0.1:{free_port()}", "secret_key": "k"}
         options = [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), value)]
         with open(folder / "log", "wb") as log:
             self.process = subprocess.Popen(
