@@ -15,8 +15,12 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 LIBRARIES := libuv hiredis libsodium jansson inih zlib
 PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server libsodium-dev libjansson-dev libinih-dev \
 	uthash-dev zlib1g-dev python3 curl
+# Peers that the load test measures against, and what draws its plots; fastify and ioredis come by npm.
+PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplotlib
+PACKAGES_NPM := fastify ioredis
+NODE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-loadtest
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-redis python3-hypothesis clang-format \
-	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema
+	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind
 
 CC ?= gcc
 CFLAGS ?= -O2 -g
@@ -45,15 +49,18 @@ SCRIPTS := $(filter-out $(SCRIPT_PARTS),$(sort $(wildcard lua/*.lua)))
 ASSETS := $(sort $(wildcard src/web/*))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
+GUARDS := $(if $(SANITIZER),,$(BUILD)/allocations.so)
+LOAD_PROGRAMS := $(BUILD)/bare_responder $(BUILD)/open_loop
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
-.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest instructions clean install programs
+.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps instructions \
+	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what building and running needs (apt-get)
 	$(Q)deploy/install-packages $(PACKAGES_RUN)
@@ -85,9 +92,24 @@ replay: deps ## load a click log: make replay DATA=clicks.tsv.gz
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/replay.py $(DATA)
 
-loadtest: deps-test ## first figures against nginx and redis-benchmark
+loadtest-deps: deps-test ## install the peers of the load test (apt-get, npm into a cache folder)
+	$(Q)deploy/install-packages $(PACKAGES_LOADTEST)
+	$(Q)command -v npm >/dev/null || deploy/install-packages nodejs npm
+	$(Q)mkdir -p $(NODE_CACHE)
+	$(Q)[ -d $(NODE_CACHE)/node_modules/fastify ] || npm install --no-audit --no-fund --silent --prefix $(NODE_CACHE) $(PACKAGES_NPM)
+
+loadtest: deps-test ## figures beside the peers: make loadtest QUICK=1 ONLY=votes-zipf,idle
+	$(Q)$(MAKE) --no-print-directory all $(LOAD_PROGRAMS)
+	$(Q)$(PYTHON) loadtest/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(INTO),--into $(INTO))
+
+bench-compare: deps-test ## two revisions side by side: make bench-compare A=main B=. QUICK=1 ONLY=votes-zipf
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(PYTHON) loadtest/run.py
+	$(Q)$(PYTHON) loadtest/compare.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(or $(A),HEAD) $(or $(B),.)
+
+guards-record: deps-test ## record the instructions a request of this tree anew (tests/guards)
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)RECORD=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/guards/test_instructions.py
 
 instructions: deps-test ## instructions and allocations a request (installs valgrind)
 	$(Q)deploy/install-packages valgrind
@@ -105,7 +127,7 @@ fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
-programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) ## the program and everything the tests run
+programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) ## the program and everything the tests run
 
 install: all ## install the program, the example configuration and the unit
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
@@ -171,9 +193,18 @@ $(BUILD)/responder: tests/http/responder.c $(ROOM_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
 
+$(BUILD)/allocations.so: tests/guards/allocations.c
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(STANDARD) $(CFLAGS) -Wall -Wextra -Werror -fPIC -shared -o $@ $<
+
+$(LOAD_PROGRAMS): $(BUILD)/%: loadtest/%.c $(LLHTTP_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(LLHTTP_OBJECTS) $(PKG_LIBS)
+
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -I. -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
 
--include $(OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS)) $(BUILD)/responder.d
+-include $(OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS)) $(BUILD)/responder.d $(LOAD_PROGRAMS:=.d)

@@ -50,7 +50,8 @@ class Client:
 class OwnService:
     """build/engaged with its data in a temporary folder; ends with the `with` block."""
 
-    def __init__(self, **settings):
+    def __init__(self, program=None, **settings):
+        self.program = program or f"{ROOT}/build/engaged"
         self.folder = tempfile.mkdtemp(prefix="engaged-")
         self.port, self.ops_port = free_port(), free_port()
         self.url, self.key = f"http://127.0.0.1:{self.port}", "loadtest"
@@ -59,7 +60,7 @@ class OwnService:
         self.options = [part for name, value in settings.items()
                         for part in ("--" + name.replace("_", "-"), str(value))]
         self.log = open(f"{self.folder}/log", "w", encoding="utf-8")
-        self.process = subprocess.Popen([f"{ROOT}/build/engaged", *self.options], stderr=self.log)
+        self.process = subprocess.Popen([self.program, *self.options], stderr=self.log)
 
     def __enter__(self):
         for _ in range(200):
@@ -73,6 +74,15 @@ class OwnService:
             time.sleep(0.05)
         self.__exit__(None, None, None)
         raise RuntimeError("the service does not start")
+
+    def metrics(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=30)
+        try:
+            connection.request("GET", "/metrics")
+            rows = [line.rsplit(" ", 1) for line in connection.getresponse().read().decode().splitlines()]
+            return {name: int(value) for name, value in rows if not name.startswith("#")}
+        finally:
+            connection.close()
 
     def __exit__(self, *_):
         self.process.terminate()

@@ -32,6 +32,8 @@ class Answer:
 
 
 class Service:
+    wrapper, environment = (), None  # a tool to run it under; its environment
+
     def __init__(self, **settings):
         self.folder = tempfile.mkdtemp(prefix="engaged-")
         self.port, self.ops_port = free_port(), free_port()
@@ -45,7 +47,8 @@ class Service:
         options = [part for name, value in self.settings.items()
                    for part in ("--" + name.replace("_", "-"), str(value))]
         with open(self.log_path, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([os.path.join(ROOT, BUILD, "engaged"), *options], stderr=log)
+            self.process = subprocess.Popen([*self.wrapper, os.path.join(ROOT, BUILD, "engaged"), *options], stderr=log,
+                                            env=self.environment)
         for _ in range(400):
             if self.process.poll() is not None:
                 break
@@ -55,6 +58,7 @@ class Service:
             except OSError:
                 pass
             time.sleep(0.025)
+        self.process.terminate()
         raise AssertionError("not ready:\n" + self.log())
 
     def log(self):

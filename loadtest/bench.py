@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What is measured with: a Redis of our own, wrk and open_loop, and the processor time of each process."""
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+from client import ROOT
+
+TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
+PROGRAMS = os.path.join(ROOT, "build")
+
+
+def cpu_us(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_US
+
+
+def status_kib(pid, name):
+    """A line of /proc/PID/status: VmRSS, RssAnon, VmHWM."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def wait_until(what, seconds=60, pause=0.02):
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            raise RuntimeError("waited in vain")
+        time.sleep(pause)
+
+
+class Redis:
+    """Set as the embedded one is (deploy/redis.conf), but for `fsync`; never rewrites its log while it is measured."""
+
+    def __init__(self, fsync="everysec", **more):
+        self.folder = tempfile.mkdtemp(prefix="engaged-redis-")
+        self.socket = f"{self.folder}/redis.sock"
+        settings = {"port": "0", "dir": self.folder, "unixsocket": self.socket, "save": "", "appendonly": "yes",
+                    "appendfsync": fsync, "maxmemory-policy": "noeviction", "hash-max-listpack-entries": "512",
+                    "hash-max-listpack-value": "2048", "auto-aof-rewrite-percentage": "0",
+                    "logfile": f"{self.folder}/log", "maxclients": "4000", **more}
+        options = [part for name, value in settings.items() for part in ("--" + name, value)]
+        self.process = subprocess.Popen(["redis-server", *options])
+        wait_until(lambda: os.path.exists(self.socket))
+
+    def cli(self, *command):
+        done = subprocess.run(["redis-cli", "-s", self.socket, *command], stdout=subprocess.PIPE, check=True)
+        return done.stdout.decode(errors="replace").strip()
+
+    def info(self, section):
+        return dict(line.strip().split(":", 1) for line in self.cli("INFO", section).splitlines() if ":" in line)
+
+    def figures(self):
+        used, disk = self.info("cpu"), self.info("persistence")
+        return {"cpu": 1e6 * (float(used["used_cpu_user"]) + float(used["used_cpu_sys"])),
+                "aof": int(disk["aof_current_size"])}
+
+    def logs(self):
+        """Keys of the service's logs; walks over all keys."""
+        return [key for key in self.cli("--scan", "--pattern", "{e*}log").split() if self.cli("TYPE", key) == "stream"]
+
+    def load_script(self):
+        with open(f"{ROOT}/loadtest/yardstick_vote.lua", encoding="utf-8") as file:
+            return self.cli("SCRIPT", "LOAD", file.read())
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Result:
+    """Of one drive: requests, rate, latencies in µs, and µs of each process a request."""
+
+    def __init__(self, measured, requests):
+        self.requests, self.rate = requests, requests / measured["seconds"]
+        self.latency = {name: measured[name] for name in ("p50", "p99", "p99.9")
+                        if measured.get(name, -1) >= 0}
+        self.bad = measured.get("bad", 0) + measured.get("broken", 0)
+        self.cpu, self.redis_us, self.aof_bytes, self.extra = {}, None, None, {}
+
+
+def wrk(port, seconds, connections, work):
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
+               f"{ROOT}/loadtest/traffic.lua", f"http://127.0.0.1:{port}/"]
+    text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True,
+                          env={**os.environ, **{name: str(value) for name, value in work.items()}}).stdout
+    measured = json.loads(text.split("JSON ", 1)[1].splitlines()[0])
+    return Result(measured, measured["requests"])
+
+
+def open_loop(port, rate, seconds, connections, requests):
+    """`requests`: lines "METHOD TARGET [VISITOR]"; returns what loadtest/open_loop.c prints."""
+    with tempfile.NamedTemporaryFile("w", prefix="engaged-requests-") as file:
+        file.writelines(line + "\n" for line in requests)
+        file.flush()
+        done = subprocess.run([f"{PROGRAMS}/open_loop", str(port), str(rate), str(seconds), str(connections), file.name],
+                              stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def drive(target, seconds, connections, work):
+    """One measured load on a target (peers.py); what it still has to do afterwards counts."""
+    redis, pids = getattr(target, "redis", None), target.pids()
+    stored = redis.figures() if redis else None
+    spent = {role: cpu_us(pid) for role, pid in pids.items()}
+    result = target.load(seconds, connections, work)
+    target.settle()
+    result.cpu = {role: (cpu_us(pid) - spent[role]) / result.requests for role, pid in pids.items()}
+    if redis:
+        now = redis.figures()
+        result.redis_us = (now["cpu"] - stored["cpu"]) / result.requests
+        result.aof_bytes = (now["aof"] - stored["aof"]) / result.requests
+    return result
+
+
+@contextlib.contextmanager
+def stopping(*things):
+    try:
+        yield things
+    finally:
+        for thing in reversed(things):
+            thing.stop()

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios that set the service beside its peers, in alternating drives of the same run.
+
+To add one: a line in PAIRED. Its aims are ratios of rates, the service's over the peer's.
+"""
+import threading
+import time
+from dataclasses import dataclass, field
+
+from bench import drive, stopping
+from peers import PEERS, Engaged, Missing
+from report import median, percentile, spread
+
+HOT = "/v1/load/rankings/hot?limit=10"
+RELATED = "/v1/load/items/i7/related?limit=10"
+PAGE = "/v1/load/items/i7/page?related=8&ranking=10&recommendation=8"
+STATIC, VOTING = ("nginx static", "bare responder"), ("nginx+Lua", "webdis", "fastify+ioredis", "redis-benchmark")
+LAG = 'engaged_projection_lag_milliseconds{projection="sums"}'
+
+
+@dataclass
+class Scenario:
+    name: str
+    what: str
+    work: dict
+    peers: tuple = ()
+    aims: dict = field(default_factory=dict)  # peer: least ratio
+    fsync: str = "everysec"
+    connections: int = 64
+    seed: str = ""  # "reads" or "readers"
+    items: int = 10**6
+    limits: dict = field(default_factory=dict)  # most of a column: "redis"; "bare cpu": times the bare responder's
+
+
+SPREAD, ZIPF = {"WORK": "votes", "LAW": "uniform"}, {"WORK": "votes", "LAW": "zipf"}
+PAIRED = [
+    Scenario("ranking", "a ranking of 10 from memory", {"TARGET": HOT}, STATIC, {"nginx static": 1.3}, seed="reads",
+             limits={"bare cpu": 1.3}),
+    Scenario("related", "Related of an item from memory", {"TARGET": RELATED}, STATIC, {"nginx static": 1.3},
+             seed="reads", limits={"bare cpu": 1.3}),
+    Scenario("page", "a page of 8 + 10 + 8 entries from memory", {"TARGET": PAGE}, STATIC, {"nginx static": 1.3},
+             seed="reads", limits={"bare cpu": 1.3}),
+    Scenario("pipelined", "the ranking, 16 requests in a write", {"TARGET": HOT, "DEPTH": 16}, STATIC,
+             {"bare responder": 0.6}, seed="reads"),
+    Scenario("votes-spread", "votes spread evenly", SPREAD, VOTING, {"nginx+Lua": 2, "webdis": 2}, limits={"redis": 14}),
+    Scenario("votes-zipf", "votes by a zipf law", ZIPF, VOTING, {"nginx+Lua": 2.5, "webdis": 2.5}, limits={"redis": 8}),
+    Scenario("votes-always", "votes spread evenly", SPREAD, VOTING[:2], {"nginx+Lua": 2, "webdis": 2}, "always",
+             limits={"redis": 14}),
+    Scenario("votes-always-1024", "votes spread evenly", SPREAD, VOTING[:2], {"nginx+Lua": 2, "webdis": 2}, "always", 1024,
+             limits={"redis": 14}),
+    Scenario("undo", "votes and their undoing by turns, zipf; the peer's are votes", {"WORK": "undo", "LAW": "zipf"},
+             VOTING[:1]),
+    Scenario("views", "views by visitors with five earlier items, zipf; the peer's are votes",
+             {"WORK": "views", "LAW": "zipf"}, VOTING[:2], {"nginx+Lua": 1, "webdis": 1}, seed="readers"),
+    Scenario("mixed", "90 % pages of a thousand items, 8 % views, 2 % votes, zipf; nginx: always one page",
+             {"WORK": "mixed", "LAW": "zipf"}, STATIC[:1], seed="reads", items=1000),
+    Scenario("mixed-long-tail", "the same over a million items: most pages are not in memory",
+             {"WORK": "mixed", "LAW": "zipf"}, seed="reads"),
+]
+
+
+def add_reads(target):
+    """Enough for full lists: 1,000 cards of some 100 bytes, readers who share articles, votes."""
+    client = target.client()
+    client.lines("/v1/load/items", [
+        {"item": f"i{n}", "title": f"The title of article {n:03}", "url": f"/articles/{n:03}"} for n in range(1000)])
+    client.lines("/v1/load/events?wait=true", [
+        {"type": kind, "item": f"i{(reader * 7 + step) % 40}", "visitor": f"r{reader}"}
+        for reader in range(200) for step in range(6) for kind in ("view", "vote")])
+
+
+def add_readers(target, plan):
+    """Five views of each visitor."""
+    done = 0
+    while done < 5 * plan.readers:
+        done += target.load(3, 64, {**plan.work("readers"), "WORK": "views", "LAW": "zipf"}).requests
+    target.flush()
+
+
+SEEDS = {"": lambda target, plan: None, "reads": lambda target, plan: add_reads(target), "readers": add_readers}
+
+
+class Watch:
+    """Samples the lag of the sums while it is open."""
+
+    def __init__(self, target, pause=0.25):
+        self.lags, self.target, self.pause, self.over = [], target, pause, threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.over.wait(self.pause):
+            self.lags.append(self.target.metrics()[LAG])
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def reply_of(target, path):
+    """All bytes of a shared read's reply, as the bare responder sends them."""
+    connection = target.client().connection
+    connection.request("GET", path)
+    time.sleep(1.2)  # of the second refresh: what stays
+    connection.getresponse().read()
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    head = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
+    return f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + answer.read()
+
+
+def open_peers(scenario, reply, report):
+    """A peer that is not there is named."""
+    peers = []
+    try:
+        for name in scenario.peers:
+            try:
+                peers.append(PEERS[name](reply if name in STATIC else scenario.fsync))
+            except Missing as missing:
+                report.miss(name, f"{missing} is not installed")
+    except Exception:
+        for peer in peers:
+            peer.stop()
+        raise
+    return peers
+
+
+def measure(scenario, target, peers, plan):
+    """Results of each target, in order; one round of all after the other."""
+    results = {one.name: [] for one in (target, *peers)}
+    for _ in range(plan.pairs):
+        for one in (target, *peers):
+            visitors = "users" if one is not target else "readers" if scenario.seed == "readers" else "visitors"
+            work = {**scenario.work, **plan.work(visitors), "ITEMS": scenario.items}
+            if one is not target:
+                results[one.name].append(drive(one, plan.seconds, scenario.connections, peer_work(scenario, work)))
+                continue
+            with Watch(target) as watch:
+                results[one.name].append(drive(one, plan.seconds, scenario.connections, work))
+            results[one.name][-1].extra["lag"] = percentile(watch.lags or [0], 0.99)
+    return results
+
+
+def peer_work(scenario, work):
+    """Peers that vote know only votes; nginx knows only its file."""
+    if scenario.peers[0] in STATIC:
+        return {**work, "WORK": "read"}
+    return {**work, "WORK": "votes"}
+
+
+COLUMNS = ["target", "/s", "engaged ÷ it (min–max)", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs a request", "Redis µs",
+           "AOF bytes", "lag p99 ms", "errors"]
+
+
+def row_of(name, results, ours):
+    def middle(values):
+        known = [value for value in values if value is not None]
+        return median(known) if known else None
+    ratios = [own.rate / other.rate for own, other in zip(ours, results)]
+    cpu = ", ".join(f"{role} {median([one.cpu.get(role, 0) for one in results]):.1f}" for role in results[0].cpu)
+    latency = [middle([one.latency.get(key) for one in results]) for key in ("p50", "p99", "p99.9")]
+    return [f"**{name}**" if results is ours else name, middle([one.rate for one in results]),
+            "" if results is ours else spread(ratios), *[value and value / 1000 for value in latency], cpu,
+            middle([one.redis_us for one in results]), middle([one.aof_bytes for one in results]),
+            middle([one.extra.get("lag") for one in results]), str(sum(one.bad for one in results))]
+
+
+def check_aims(scenario, results, report):
+    ours = results["engaged"]
+    for peer, least in scenario.aims.items():
+        if results.get(peer):
+            ratio = median([own.rate / other.rate for own, other in zip(ours, results[peer])])
+            report.aim(f"{scenario.name}: rate ÷ {peer}", ratio, ">=", least)
+    if "redis" in scenario.limits:
+        report.aim(f"{scenario.name}: Redis µs a vote", median([one.redis_us for one in ours]), "<=",
+                   scenario.limits["redis"])
+    if "bare cpu" in scenario.limits and results.get("bare responder"):
+        ratio = median([own.cpu["worker"] / bare.cpu["bare responder"]
+                        for own, bare in zip(ours, results["bare responder"])])
+        report.aim(f"{scenario.name}: CPU a request ÷ bare responder's", ratio, "<=", scenario.limits["bare cpu"])
+
+
+def run_paired(scenario, plan, report):
+    with stopping(Engaged(scenario.fsync)) as (target,):
+        SEEDS[scenario.seed](target, plan)
+        path = scenario.work.get("TARGET", PAGE)
+        reply = reply_of(target, path) if scenario.peers and scenario.peers[0] in STATIC else b""
+        target.flush_after = scenario.work.get("WORK") in ("views", "mixed")
+        with stopping(*open_peers(scenario, reply, report)) as peers:
+            results = measure(scenario, target, peers, plan)
+    size = f", {len(reply)} bytes with the head" if reply else ""
+    report.table(f"{scenario.name}: {scenario.what}{size}; {scenario.fsync}, {scenario.connections} connections, "
+                 f"{plan.pairs} × {plan.seconds} s", COLUMNS,
+                 [row_of(name, rows, results["engaged"]) for name, rows in results.items()])
+    check_aims(scenario, results, report)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""Instructions of a worker a request, by callgrind, within 5 % of what `recorded.json` says.
+
+The figures hold for one compiler and one set of libraries, which are recorded with them; with others they are not
+compared, and the test says so. `make guards-record` records those of the tree anew, also after a change for the better.
+"""
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+from conftest import HOT, PAGE, QUIET, Counted, Wire, request_of
+from engaged_service import BUILD, ROOT, free_port
+
+RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded.json")
+SLACK, REQUESTS = 0.05, 400
+KEYS = {"secret": "11" * 32, "hash_key": "22" * 32}
+BORDER = "health_start"  # callgrind writes its counts down whenever this is called: GET /healthz
+
+
+def said(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
+
+
+def made_with():
+    """All that the number of instructions depends on besides our sources."""
+    header = next((path for path in ("/usr/share/include/llhttp/llhttp.h", "/usr/include/llhttp.h") if os.path.exists(path)),
+                  None)
+    with open(header or os.devnull, encoding="utf-8") as file:
+        llhttp = re.findall(r"LLHTTP_VERSION_\w+ (\d+)", file.read())
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        flags = set(re.search(r"^flags\s*: (.*)$", file.read() + "\nflags : ", re.M).group(1).split())
+    libraries = {name: said("pkg-config", "--modversion", name) for name in ("libuv", "hiredis", "libsodium")}
+    return {"gcc": said("gcc", "-dumpfullversion"), "llhttp": ".".join(llhttp), **libraries,
+            "libc": said("ldd", "--version").split("\n")[0].split()[-1], "machine": os.uname().machine,
+            "valgrind": said("valgrind", "--version"), "vectors": " ".join(sorted(flags & {"sse4_2", "avx", "avx2"}))}
+
+
+class Worker:
+    """A worker by itself under callgrind, over what a service left in Redis."""
+
+    def __init__(self, folder, store):
+        self.port, self.folder = free_port(), folder
+        folder.mkdir()
+        settings = {**QUIET, **KEYS, "redis": store, "listen": f"127.0.0.1:{self.port}",
+                    "ops_listen": f"127.0.0.1:{free_port()}", "secret_key": "k"}
+        options = [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), value)]
+        with open(folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["valgrind", "-q", "--tool=callgrind", f"--dump-before={BORDER}", f"--callgrind-out-file={folder}/counts",
+                 os.path.join(ROOT, BUILD, "engaged"), *options], stderr=log, env={**os.environ, "ENGAGED_ROLE": "worker"})
+        self.wait_ready()
+
+    def wait_ready(self):
+        for _ in range(1200):
+            assert self.process.poll() is None, "the worker has ended"
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+                connection.request("GET", "/readyz")
+                if connection.getresponse().status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError("not ready")
+
+    def parts(self):
+        """Instructions between one border and the next, in order."""
+        names = sorted((name for name in os.listdir(self.folder) if re.fullmatch(r"counts\.\d+", name)),
+                       key=lambda name: int(name.split(".")[1]))
+        texts = [(self.folder / name).read_text(errors="replace") for name in names]
+        return [int(found.group(1)) for found in (re.search(r"^totals: (\d+)", text, re.M) for text in texts) if found]
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def store(tmp_path):
+    address = str(tmp_path / "redis.sock")
+    process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", address, "--save", "", "--dir", str(tmp_path),
+                                "--logfile", str(tmp_path / "redis.log")])
+    yield f"unix:{address}"
+    process.terminate()
+    process.wait(30)
+
+
+def cases(service):
+    """Name -> the request of that number, and how many stand in it."""
+    tokens = [service.token() for _ in range(1 + REQUESTS // 8)]
+    etag = "\"" + "0" * 16 + "\""
+
+    def write(what):
+        return lambda n: request_of("POST", f"/v1/s/items/i{n % 8}/{what}", f"Engaged-Visitor: {tokens[n // 8]}",
+                                    "Content-Length: 0")
+    return {"ranking": (lambda n: request_of("GET", HOT), 1),
+            "ranking, 16 together": (lambda n: 16 * request_of("GET", HOT), 16),
+            "page": (lambda n: request_of("GET", PAGE), 1),
+            "page, gzip, other ETag": (lambda n: request_of("GET", PAGE, "Accept-Encoding: gzip", f"If-None-Match: {etag}"), 1),
+            "vote": (write("votes"), 1), "view": (write("views"), 1)}
+
+
+def measure(folder, store):
+    service = Counted(redis=store, **KEYS)
+    try:
+        service.fill()
+        requests = cases(service)
+    finally:
+        service.stop()
+    worker = Worker(folder, store)
+    try:
+        wire, border = Wire(worker.port), request_of("GET", "/healthz")
+        for make, together in requests.values():
+            wire.call(make(0), together)  # in memory, and what is made once is made
+        for make, together in requests.values():
+            wire.call(border)
+            for number in range(1, 1 + REQUESTS, together):
+                wire.call(make(number), together)
+        wire.call(border)
+        wire.close()
+    finally:
+        worker.stop()
+    counts = worker.parts()[1:]  # the first is the start
+    assert len(counts) == len(requests), counts
+    return {name: round(count / REQUESTS) for name, count in zip(requests, counts)}
+
+
+def off(found, recorded):
+    return {name: (found.get(name), figure) for name, figure in recorded.items()
+            if abs(found.get(name, 0) - figure) > SLACK * figure}
+
+
+def test_instructions_are_as_recorded(tmp_path, store):
+    if not shutil.which("valgrind"):
+        pytest.skip("left out: valgrind is not installed")
+    with open(RECORDED, encoding="utf-8") as file:
+        recorded = json.load(file)
+    if recorded["made_with"] != made_with() and not os.environ.get("RECORD"):
+        pytest.skip(f"left out: recorded with {recorded['made_with']}, this is {made_with()}")
+    found = measure(tmp_path / "first", store)
+    if os.environ.get("RECORD"):
+        with open(RECORDED, "w", encoding="utf-8") as file:
+            json.dump({"made_with": made_with(), "instructions": found}, file, indent=1)
+            file.write("\n")
+        return
+    if off(found, recorded["instructions"]):  # the fewer of two: timers of a slow machine only add
+        again = measure(tmp_path / "again", store)
+        found = {name: min(figure, again[name]) for name, figure in found.items()}
+    wrong = off(found, recorded["instructions"])
+    assert not wrong, f"(found, recorded): {wrong}; if it is meant so: make guards-record"
