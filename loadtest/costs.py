@@ -176,7 +176,7 @@ def add_seldom(target, items):
                                                   for n in range(begin, begin + 5000) for kind in ("view", "vote")])
 
 
-ITEM_KINDS = ("items", "voters (buckets)", "sums", "neighbours")
+ITEM_KINDS = ("items", "cards", "voters (buckets)", "sums", "neighbours")
 
 
 def memory(plan, report):
@@ -186,7 +186,7 @@ def memory(plan, report):
               lambda target: [target.client().lines("/v1/load/events", [
                   {"type": "vote", "item": f"hot{n % 4}", "visitor": f"v{n}"} for n in range(begin, begin + 10000)])
                   for begin in range(0, hot, 10000)]),
-             ("a vote where each item has ten", 10 * tens, ("voters (buckets)",), 30,
+             ("a vote where each item has ten", 10 * tens, ("items", "voters (buckets)"), 30,
               lambda target: add_votes(target, tens, 10, 1000, "ten")),
              ("an item all in: card of 300 bytes, 100 neighbours, a vote", full, ITEM_KINDS, 2500,
               lambda target: add_full_items(target, full)),

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,14 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def script_text(name):
+    """A script of lua/ as the build embeds it: what its head includes goes before it."""
+    with open(os.path.join(ROOT, "lua", f"{name}.lua"), "rb") as file:
+        text = file.read()
+    parts = re.findall(rb"^-- include: (\w+)$", text, re.M)
+    return b"".join(script_text(part.decode()) for part in parts) + text
 
 
 class Answer:

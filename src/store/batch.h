@@ -10,7 +10,7 @@
 #include "store/scripts.h"
 #include "store/store.h"
 
-enum { BATCH_MOST = 64 };
+enum { BATCH_MOST = 128 };
 
 struct lane_kind {
     enum script script;

@@ -7,24 +7,18 @@ how often. Commands and connections are counted.
 import glob
 import hashlib
 import os
-import re
 import socket
+import sys
 import threading
 import time
 
-from fault_service import ROOT, RedisServer, free_port
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from engaged_service import script_text  # noqa: E402
+from fault_service import ROOT, RedisServer, free_port  # noqa: E402
 
 
-def script_text(path):
-    """As the build embeds it: what its head includes goes before it."""
-    with open(path, "rb") as file:
-        text = file.read()
-    parts = re.findall(rb"^-- include: (\w+)$", text, re.M)
-    return b"".join(script_text(os.path.join(os.path.dirname(path), part.decode() + ".lua")) for part in parts) + text
-
-
-SCRIPTS = {hashlib.sha1(script_text(path)).hexdigest(): os.path.basename(path)[:-4]
-           for path in glob.glob(f"{ROOT}/lua/*.lua")}
+NAMES = [os.path.basename(path)[:-4] for path in glob.glob(f"{ROOT}/lua/*.lua")]
+SCRIPTS = {hashlib.sha1(script_text(name)).hexdigest(): name for name in NAMES}
 
 
 class Cut(Exception):

@@ -62,5 +62,5 @@ def test_a_read_from_memory_allocates_nothing(counted):
 
 
 def test_the_counter_counts(counted):
-    """A refusal makes its body anew."""
-    assert taken(counted, request_of("GET", "/v1/s/rankings/none")) >= READS
+    """What asks Redis takes memory for the question."""
+    assert taken(counted, request_of("GET", "/v1/s/me?id=a", f"Engaged-Visitor: {counted.token()}")) >= READS

@@ -10,7 +10,7 @@ import urllib.parse
 import pytest
 import redis
 from conftest import HOT, PAGE, Counted, Wire, can_trace, request_of
-from engaged_service import ROOT
+from engaged_service import script_text
 
 READS, WRITES = ("read", "readv", "recvfrom", "recvmsg"), ("write", "writev", "sendto", "sendmsg")
 
@@ -100,14 +100,13 @@ def test_sixteen_reads_in_a_piece_are_one_read_and_one_write(traced):
 
 
 def script_calls(store, name):
-    with open(os.path.join(ROOT, f"lua/{name}.lua"), "rb") as file:
-        sha = hashlib.sha1(file.read()).hexdigest()
+    sha = hashlib.sha1(script_text(name)).hexdigest()
     return sum(sha.encode() in entry["command"] for entry in store.slowlog_get(100000))
 
 
 @pytest.mark.parametrize("what, script", [("votes", "vote"), ("views", "view")])
-def test_writes_that_come_together_are_one_write_to_redis_and_a_call_for_64(traced, what, script):
-    clients = 100
+def test_writes_that_come_together_are_one_write_to_redis_and_a_call_for_128(traced, what, script):
+    clients = 200
     store = redis.Redis(unix_socket_path=f"{traced.folder}/d/redis.sock")
     store.config_set("slowlog-log-slower-than", 0)
     store.config_set("slowlog-max-len", 100000)
@@ -130,7 +129,7 @@ def test_writes_that_come_together_are_one_write_to_redis_and_a_call_for_64(trac
     lines = settled(traced.trace)[before:]
     to_redis = [line for line in lines if line.split("(", 1)[0] in WRITES and "EVALSHA" in line]
     assert len(to_redis) == 1, to_redis
-    assert script_calls(store, script) == 2  # 64 and 36
+    assert script_calls(store, script) == 2  # 128 and 72
     after = traced.metrics()
     batched = "engaged_batched_writes_total"
     assert after[batched] - counted[batched] == clients
