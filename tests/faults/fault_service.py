@@ -4,6 +4,7 @@
 Workers and projectors are children of the test, without a supervisor, so that they die and come back as fast as the
 test likes. (A child dies with the thread that started it: start those that are to stay from the main thread.)
 """
+import contextlib
 import http.client
 import json
 import os
@@ -34,6 +35,16 @@ def wait_until(true, seconds, what):
             return
         time.sleep(0.02)
     raise AssertionError(what() if callable(what) else what)
+
+
+def descriptors(process):
+    """What each open descriptor of a process is; they come and go meanwhile."""
+    names = []
+    with contextlib.suppress(OSError):
+        for number in os.listdir(f"/proc/{process.pid}/fd"):
+            with contextlib.suppress(OSError):
+                names.append(os.readlink(f"/proc/{process.pid}/fd/{number}"))
+    return names
 
 
 class RedisServer:
@@ -88,7 +99,9 @@ class FaultService:
         self.log = tempfile.TemporaryFile()
         try:
             self.workers = [self.start("worker") for _ in range(self.worker_count)]
-            wait_until(self.is_ready, 20, "the service does not get ready")
+            wait_until(lambda: all(self.listens(worker) for worker in self.workers), 20, "a worker does not listen")
+            for _ in range(8 * self.worker_count):  # by chance this one, by chance that one
+                wait_until(self.is_ready, 20, "the service does not get ready")
         except BaseException:
             self.__exit__(True)
             raise
@@ -111,6 +124,13 @@ class FaultService:
         for report in ("Sanitizer", "runtime error", "Assertion", "handle is still open"):
             assert report not in text, text[-8000:]
         assert set(codes) == {0}, (codes, text[-4000:])
+
+    def listens(self, process):
+        """Whether it has a socket of its own at the service's port: only then has it also set up its signals."""
+        with open("/proc/net/tcp", encoding="ascii") as file:
+            rows = [line.split() for line in file]
+        inodes = {row[9] for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "0A"}
+        return bool(inodes & {name[8:-1] for name in descriptors(process) if name.startswith("socket:[")})
 
     @staticmethod
     def end(process):
