@@ -46,7 +46,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 
-.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest clean install programs
+.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest soak clean install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
@@ -91,6 +91,10 @@ loadtest: deps-test ## first figures against nginx and redis-benchmark
 crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
+
+soak: deps ## a mixed load for long, nothing may grow: make soak SECONDS=3600
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) loadtest/soak.py --seconds $(or $(SECONDS),60)
 
 fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 	$(Q)deploy/install-packages $(PACKAGES_RUN) clang
