@@ -45,6 +45,7 @@ ASSETS := $(sort $(wildcard src/web/*))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
+FAILING_MALLOC := $(if $(wildcard tests/faults/failing_malloc.c),$(BUILD)/failing_malloc.so)
 
 .PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest soak clean install programs
 .DELETE_ON_ERROR:
@@ -103,7 +104,7 @@ fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
-programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) ## the program and everything the tests run
+programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(FAILING_MALLOC) ## the program and everything the tests run
 
 install: all ## install the program, the example configuration and the unit
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
@@ -166,6 +167,10 @@ $(BUILD)/unit/%: tests/unit/%.c $(ROOM_OBJECTS)
 $(BUILD)/responder: tests/http/responder.c $(ROOM_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(ROOM_OBJECTS) $(PKG_LIBS) -lm
+
+$(FAILING_MALLOC): tests/faults/failing_malloc.c
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(STANDARD) $(WARNINGS) -O1 -g -shared -fPIC -o $@ $< -ldl
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_OBJECTS)
 	@mkdir -p $(@D)

@@ -67,10 +67,14 @@ static void add_token(const struct call *call, struct buffer *fields) {
                 (long long)(settings->token_age_ms / 1000), cookie_attributes(call));
 }
 
+// Without memory for its fields (a token may be among them) an answer is a bare 503.
 static void reply(struct http_request *request, int status, const char *media_type, struct buffer *fields,
                   struct bytes body) {
+    static const struct http_reply bare = {.status = 503, .fields = BYTES("Cache-Control: no-store\r\nRetry-After: 1\r\n")};
     struct http_reply answer = {
         .status = status, .media_type = media_type, .fields = buffer_bytes(fields), .body = body};
+    if (fields->failed)
+        answer = bare;
     http_reply(request, &answer);
     buffer_release(fields);
 }
@@ -123,6 +127,8 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
     struct call *call = call_of(request);
     struct buffer body, fields;
     char methods[64];
+    if (request->arena->lacking) // what seemed wrong may have been read wrong
+        outcome = UNAVAILABLE;
     int status = outcome_status(outcome);
     buffer_init(&body, ERROR_MOST);
     buffer_init(&fields, FIELDS_MOST);
@@ -137,7 +143,7 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
         buffer_addf(&fields, "Retry-After: %u\r\n", call && call->retry_after_s ? call->retry_after_s : RETRY_SECONDS);
     if (status == 401)
         buffer_addf(&fields, "WWW-Authenticate: Bearer\r\n");
-    reply(request, status, media_type, &fields, buffer_bytes(&body));
+    reply(request, status, body.failed ? NULL : media_type, &fields, buffer_bytes(&body));
     buffer_release(&body);
 }
 
@@ -178,12 +184,17 @@ void answer_page(struct call *call, int status, struct bytes html) {
     reply(call->request, status, "text/html; charset=utf-8", &fields, html);
 }
 
-void begin_stream(struct call *call, const char *media_type) {
+bool begin_stream(struct call *call, const char *media_type) {
     struct buffer fields;
     begin_fields(call, &fields);
+    if (fields.failed) {
+        buffer_release(&fields);
+        return false;
+    }
     struct http_reply head = {.status = 200, .media_type = media_type, .fields = buffer_bytes(&fields)};
     http_stream_begin(call->request, &head);
     buffer_release(&fields);
+    return true;
 }
 
 void answer_empty(struct call *call, int status) {

@@ -6,6 +6,7 @@
 #include "ops/metrics.h"
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 
 enum { DEPTH_MOST = 8 };
 #define COUNT_MOST (INT64_C(1) << 53)
@@ -175,15 +176,39 @@ static enum outcome read_object(const struct reading *reading, json_t *object, c
     return OK;
 }
 
+// jansson does not always say that it had no memory: a text may come out short. So its allocations are watched.
+static bool memory_lacked;
+
+static void *allocate(size_t size) {
+    void *at = malloc(size);
+    memory_lacked |= !at;
+    return at;
+}
+
+// OK and its root, an object; BAD_JSON; or UNAVAILABLE without memory.
+static enum outcome load(struct bytes text, json_t **ret_root) {
+    memory_lacked = false;
+    json_set_alloc_funcs(allocate, free);
+    json_t *root = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(root) && !memory_lacked) {
+        *ret_root = root;
+        return OK;
+    }
+    json_decref(root);
+    return memory_lacked ? UNAVAILABLE : BAD_JSON;
+}
+
 static enum outcome read_root(struct bytes body, const struct json_field *fields, struct reading reading) {
-    json_error_t error;
+    json_t *root;
     *reading.ret_detail = NULL;
     if (body.len == 0)
         return OK;
     if (too_deep(body))
         return BAD_JSON;
-    json_t *root = json_loadb(body.at, body.len, JSON_REJECT_DUPLICATES, &error);
-    enum outcome outcome = json_is_object(root) ? read_object(&reading, root, fields) : BAD_JSON;
+    enum outcome outcome = load(body, &root);
+    if (outcome != OK)
+        return outcome;
+    outcome = read_object(&reading, root, fields);
     json_decref(root);
     return outcome;
 }
@@ -199,18 +224,19 @@ enum outcome json_read_known(struct bytes body, const struct json_field *fields,
     return read_root(body, fields, (struct reading){UNKNOWN_PASSED, target, arena, ret_detail});
 }
 
-bool json_members_valid(struct bytes members) {
+enum outcome json_check_members(struct bytes members) {
     enum { MEMBERS_MOST = 1 << 20 };
     struct buffer object;
+    json_t *root;
     if (members.len == 0)
-        return true;
+        return OK;
     buffer_init(&object, MEMBERS_MOST);
     buffer_add_char(&object, '{');
     buffer_add_bytes(&object, members);
     buffer_add_char(&object, '}');
-    json_t *root = object.failed ? NULL : json_loadb(object.at, object.len, JSON_REJECT_DUPLICATES, NULL);
-    bool valid = json_is_object(root);
-    json_decref(root);
+    enum outcome outcome = object.failed ? UNAVAILABLE : load(buffer_bytes(&object), &root);
+    if (outcome == OK)
+        json_decref(root);
     buffer_release(&object);
-    return valid;
+    return outcome;
 }

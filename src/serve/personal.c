@@ -53,6 +53,7 @@ void serve_personal(struct serve *serve, struct personal_call *call, const struc
     if (visitor)
         personal->visitor = *visitor;
     list_init(&personal->list);
+    personal->list.texts.failed = personal->names.failed; // ends UNAVAILABLE
     for (uint32_t i = 0; i < query->exclude_count; i++)
         list_without(&personal->list, item_ref(serve->hash_key, query->site, query->exclude[i]));
     serve->refreshes++;

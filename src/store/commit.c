@@ -3,6 +3,7 @@
 //
 // Pieces are kept as commands of "name, key, arguments". Members of one ranking are gathered per ranking, so a batch
 // that moves five hundred items in seven rankings is seven ZADD; likewise visitors per item.
+#include "base/hash.h"
 #include "store/gather.h"
 #include "store/store_inside.h"
 #include <inttypes.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum { ARGUMENTS_MOST = 4000 }; // of one redis.call: what Lua's unpack takes on its stack
 
@@ -90,7 +90,11 @@ static struct target_key *target_key(struct commit *commit, const struct key *ke
     command_init(&found->in);
     command_init(&found->out);
     HASH_ADD_KEYPTR(hh, commit->keys, found->key.at, found->key.len, found);
-    return found;
+    if (HASH_HAS_TAKEN(found))
+        return found;
+    free(found);
+    commit->failed = true;
+    return NULL;
 }
 
 static void begin_piece(struct commit *commit, const char *name, uint32_t key_index, uint32_t arguments) {

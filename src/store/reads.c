@@ -103,23 +103,25 @@ void add_base(struct bytes base, struct item_state *item) {
     }
 }
 
-static bool take_hash(const struct store *store, const redisReply *hash, struct item_state *item) {
+// INTERNAL when it is not usable, UNAVAILABLE without memory to see that.
+static enum outcome take_hash(const struct store *store, const redisReply *hash, struct item_state *item) {
     if (!hash || hash->type != REDIS_REPLY_ARRAY || hash->elements != ITEM_VOTES + store->settings->kind_count)
-        return false;
+        return INTERNAL;
     item->id = reply_text(hash->element[ITEM_ID]);
     item->site = reply_text(hash->element[ITEM_SITE]);
     item->known = item->id.len > 0;
     item->has_card = hash->element[ITEM_CARD]->type == REDIS_REPLY_STRING;
     item->card = reply_text(hash->element[ITEM_CARD]);
-    if (!json_members_valid(item->card)) // it would spoil every list that it is in
-        return false;
+    enum outcome outcome = json_check_members(item->card);
+    if (outcome != OK) // it would spoil every list that it is in
+        return outcome == UNAVAILABLE ? UNAVAILABLE : INTERNAL;
     item->categories = reply_text(hash->element[ITEM_CATEGORIES]);
     int64_t buckets = reply_int(hash->element[ITEM_BUCKETS]);
     item->buckets = buckets > 1 ? (uint32_t)buckets : 1;
     item->published_ms = reply_int(hash->element[ITEM_PUBLISHED]);
     for (uint32_t i = 0; i < store->settings->kind_count; i++)
         item->votes[i] = (uint64_t)reply_int(hash->element[ITEM_VOTES + i]);
-    return true;
+    return OK;
 }
 
 static bool take_sums(const struct store *store, const redisReply *packed, struct item_state *item) {
@@ -133,13 +135,12 @@ static bool take_sums(const struct store *store, const redisReply *packed, struc
 static void take_item(const struct store *store, const struct gathered *at, struct item_state *item) {
     *item = (struct item_state){.outcome = OK};
     bool good = at[0].outcome == OK && at[1].outcome == OK && at[2].outcome == OK;
-    good = good && take_hash(store, at[0].reply, item) && (!item->known || take_sums(store, at[1].reply, item));
-    if (!good) {
-        metric_add(METRIC_BAD_STATES, 1);
+    item->outcome = good ? take_hash(store, at[0].reply, item) : INTERNAL;
+    if (item->outcome == OK && item->known && !take_sums(store, at[1].reply, item))
         item->outcome = INTERNAL;
-        return;
-    }
-    if (!item->known)
+    if (item->outcome == INTERNAL)
+        metric_add(METRIC_BAD_STATES, 1);
+    if (item->outcome != OK || !item->known)
         return;
     item->visitors = (uint64_t)reply_int(at[2].reply);
     add_base(reply_text_at(at[0].reply, ITEM_BASE), item);
@@ -151,7 +152,10 @@ static void on_items(struct gather *gather) {
     for (uint32_t i = 0; outcome == OK && i < gather->count; i += COMMANDS_PER_ITEM) {
         struct item_state item;
         take_item(state->read.store, &gather->at[i], &item);
-        state->on_item(state->read.call, i / COMMANDS_PER_ITEM, &item);
+        if (item.outcome == UNAVAILABLE)
+            outcome = UNAVAILABLE;
+        else
+            state->on_item(state->read.call, i / COMMANDS_PER_ITEM, &item);
     }
     read_end(gather, outcome);
 }
