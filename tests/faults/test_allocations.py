@@ -29,6 +29,9 @@ class Orders:
         self.file = tempfile.NamedTemporaryFile(prefix="engaged-orders-")
         self.file.write(bytes(32))
         self.file.flush()
+        self.leaks = tempfile.NamedTemporaryFile(prefix="engaged-leaks-")  # of glibc, when it has no memory
+        self.leaks.write(b"leak:_dl_map_object_deps\nleak:dl_open_worker\n")
+        self.leaks.flush()
         self.map = mmap.mmap(self.file.fileno(), 32)
 
     def put(self, index, value):
@@ -48,7 +51,7 @@ class Orders:
         return self.get(HITS)
 
     def environment(self):
-        return {"LD_PRELOAD": os.path.join(os.path.dirname(PROGRAM), "failing_malloc.so"), "FAILING_MALLOC": self.file.name,
+        return {"LSAN_OPTIONS": f"print_suppressions=0:suppressions={self.leaks.name}", "LD_PRELOAD": os.path.join(os.path.dirname(PROGRAM), "failing_malloc.so"), "FAILING_MALLOC": self.file.name,
                 "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
 
 
@@ -189,10 +192,10 @@ def until_projected(service):
     until_answered(service, 200, ("POST", "/events?wait=true", lines({"type": "view", "item": "fence", "visitor": "fence"})))
 
 
-def content(answer, number):
+def content(answer):
     """What of an answer does not change from one question to the next."""
     text = re.sub(rb'"(computed_at|score)":[^,}]*,', b"", answer[1])
-    return text.replace(b"-%d" % number, b"-N")
+    return re.sub(rb"(other|more|site)-\d+", rb"\1", text)
 
 
 def walk(service, kind):
@@ -219,7 +222,7 @@ def walk(service, kind):
         if not is_whole(answer, status):
             answer = until_answered(service, status, request(number))
         elif request(number)[0] == "GET" and status == 200 and kind not in UNLIKE:
-            assert content(answer, number) == content(first, 0), f"{said}, not {first}"
+            assert content(answer) == content(first), f"{said}, not {first}"
         yield number, answer[1]
     assert hit >= 1 or kind == "ranking in memory" or most <= 6, f"none of {most} was hit"
 
