@@ -159,13 +159,13 @@ def service():
         yield running
 
 
-def tries(most):
+def tries(most, sampled=SAMPLED):
     """(which allocation fails, how many in a row): all, or the first ones and some others."""
     if ALL:
         return [(n, stay) for n in range(1, most + 1) for stay in (1, 3)]
     some = range(1, most + 1)
-    if most > FIRST + SAMPLED:
-        some = [*range(1, FIRST + 1), *sorted(random.Random(most).sample(range(FIRST + 1, most + 1), SAMPLED))]
+    if most > FIRST + sampled:
+        some = [*range(1, FIRST + 1), *sorted(random.Random(most).sample(range(FIRST + 1, most + 1), sampled))]
     return [(n, 1 if n % 3 else 3) for n in some]
 
 
@@ -271,3 +271,64 @@ COUNTED = {
     "editorial": lambda service, done: b'"boost":%d,' % (1 + done[-1][0]) in ask(service, "GET", "/editorial")[1],
     "deletion": lambda service, done: all("title" not in shown(service, f"gone-{n}") for n, _ in done),
 }
+
+
+# ---- The projector: it may end and is started again, but nothing is lost and nothing counts twice
+
+class FailingProjector(FaultService):
+    worker_count = 1
+    partitions = 2
+
+    def __init__(self, server, orders):
+        super().__init__(server, refresh_interval="0", projection_interval="5ms")
+        self.orders = orders
+
+    def start(self, role, **environment):
+        return super().start(role, **environment, **(self.orders.environment() if role == "projector" else {}))
+
+    def keep_projecting(self):
+        code = self.projectors[-1].poll()
+        if code is not None:
+            assert code > 0, f"the projector has ended with {code}"
+            self.start_projector()
+
+
+def write_one(service, number):
+    """A vote and a view on the one item, and on a new one."""
+    for item in ("all", f"one-{number}"):
+        until_answered(service, 200, ("POST", f"/items/{item}/votes", None, f"v{number}"))
+        until_answered(service, 202, ("POST", f"/items/{item}/views", "{}", f"v{number}"))
+
+
+def is_projected(service, item, count):
+    top = json.loads(until_answered(service, 200, ("GET", "/rankings/top?limit=100"))[1])["items"]
+    row = next((row for row in top if row["item"] == item), {"score": 0, "votes": {"up": 0}, "views": 0})
+    whole = row["votes"]["up"] == row["views"] == count
+    return whole and abs(row["score"] - 1.1 * count) < 1e-6  # the preset weight of a view is a tenth
+
+
+def test_row_20_a_failing_allocation_of_the_projector_loses_and_doubles_nothing():
+    orders = Orders()
+    with RedisServer() as server, FailingProjector(server, orders) as service:
+        service.start_projector()
+        write_one(service, 0)
+        wait_until(lambda: is_projected(service, "all", 1), 10, lambda: f"not projected: {ask(service, 'GET', '/rankings/top')}")
+        orders.fail(10**9)
+        write_one(service, 1)
+        wait_until(lambda: is_projected(service, "all", 2), 10, "projected")
+        most, hit = orders.get(SEEN) + 20, 0
+        for number, (failing, stay) in enumerate(tries(most, 15), 2):
+            orders.fail(failing, stay)
+            write_one(service, number)
+            wait_until(lambda: orders.get(HITS) == stay or service.projectors[-1].poll() is not None, 10, "the order is met")
+            hit += orders.end()
+            service.keep_projecting()
+        wait_until(lambda: is_projected(service, "all", number + 1), 20,
+                   lambda: f"{number + 1} are not {ask(service, 'GET', '/rankings/top')}")
+        for n in range(number + 1):
+            assert (shown(service, f"one-{n}")["votes"]["up"], shown(service, f"one-{n}")["views"]) == (1, 1)
+        time.sleep(0.2)
+        assert is_projected(service, "all", number + 1) and hit > 10
+        service.keep_projecting()
+        service.projectors[-1].terminate()
+        assert service.projectors[-1].wait(20) == 0
