@@ -47,7 +47,10 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 FAILING_MALLOC := $(if $(wildcard tests/faults/failing_malloc.c),$(BUILD)/failing_malloc.so)
 
-.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest soak clean install programs
+VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
+	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
+
+.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest soak valgrind clean install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
@@ -96,6 +99,11 @@ crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=6
 soak: deps ## a mixed load for long, nothing may grow: make soak SECONDS=3600
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/soak.py --seconds $(or $(SECONDS),60)
+
+valgrind: deps-test ## tests of HTTP, of the contract and of faults under memcheck: in minutes
+	$(Q)deploy/install-packages valgrind
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)BUILD=tests/valgrind BARE_SERVICE=1 SHORT_TESTS=1 $(PYTHON) -m pytest -q -p no:cacheprovider --timeout=300 $(VALGRIND_TESTS)
 
 fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 	$(Q)deploy/install-packages $(PACKAGES_RUN) clang

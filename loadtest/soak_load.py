@@ -35,6 +35,7 @@ class Caller(threading.Thread):
         self.connection = None
         self.done, self.wrong = collections.Counter(), []
         self.votes, self.views = {}, collections.Counter()  # what must be counted
+        self.refused, self.doubts = 0, collections.Counter()  # 503s; calls on an item of which one may come true late
         self.clock = {f"bulk-{number}-{n}": time.time() - BULK_SINCE_S for n in range(BULK_VISITORS)}
         self.visitors = [f"v-{number}-{n}" for n in range(VISITORS)]
 
@@ -53,6 +54,19 @@ class Caller(threading.Thread):
     # ---- One call
 
     def call(self, method, path, status, body=None, visitor=None, kind="application/json"):
+        """Until it is answered as it must be: 503 is what is promised while Redis stands still."""
+        for _ in range(100):
+            answered, text = self.once(method, path, body, visitor, kind)
+            if answered != 503 or self.over.is_set():
+                break
+            self.refused += 1
+            self.doubts.update(item for item in ITEMS if f"/{item}/" in path or f'"{item}"' in str(body))
+            time.sleep(0.2)
+        if answered != status:
+            raise AssertionError(f"{method} {path}: {answered} {text}")
+        return text
+
+    def once(self, method, path, body, visitor, kind):
         if self.connection and self.dice.random() < 0.05:
             self.connection.close()
             self.connection = None
@@ -61,9 +75,8 @@ class Caller(threading.Thread):
         self.connection.request(method, SITE + path, json.dumps(body) if isinstance(body, dict) else body, headers)
         answer = self.connection.getresponse()
         text = answer.read()
-        if answer.status != status:
-            raise AssertionError(f"{method} {path}: {answer.status} {text[:200]}")
-        return json.loads(text) if text and "json" in answer.getheader("Content-Type", "") and text[-1:] == b"}" else text
+        is_json = "json" in answer.getheader("Content-Type", "") and text[-1:] == b"}"
+        return answer.status, json.loads(text) if is_json else text
 
     def metrics(self, ops_port):
         """Of all processes; for the main thread."""
@@ -107,7 +120,7 @@ class Caller(threading.Thread):
     def me(self):
         visitor, item = self.draw()
         votes = self.call("GET", f"/me?id={item}", 200, visitor=visitor)["votes"]
-        assert votes.get(item) == self.votes.get((visitor, item)), (visitor, item, votes)
+        assert self.doubts[item] or votes.get(item) == self.votes.get((visitor, item)), (visitor, item, votes)
 
     def recommendations(self):
         self.call("GET", "/me/recommendations", 200, visitor=self.draw()[0])
@@ -191,11 +204,17 @@ class Crowd(threading.Thread):
 
 
 def expected_counts(callers):
-    votes, views = collections.Counter(), collections.Counter()
+    votes, views, doubts = collections.Counter(), collections.Counter(), collections.Counter()
     for caller in callers:
+        doubts.update(caller.doubts)
         votes.update((item, kind) for (_, item), kind in caller.votes.items())
         views.update(caller.views)
-    return votes, views
+    return votes, views, doubts
+
+
+def is_within(shown, wanted, doubt):
+    pairs = [(shown[1], wanted[1]), *((shown[0][kind], wanted[0][kind]) for kind in KINDS)]
+    return all(abs(is_shown - is_wanted) <= doubt for is_shown, is_wanted in pairs)
 
 
 def shown_counts(caller, item):
@@ -205,15 +224,15 @@ def shown_counts(caller, item):
 
 def check_counts(service, callers):
     """What each item shows, when all is projected, must be what its visitors hold."""
-    votes, views = expected_counts(callers)
+    votes, views, doubts = expected_counts(callers)
     witness = Caller(service, "witness", 1, threading.Event())
     last = json.dumps({"type": "view", "item": "last", "visitor": "witness"}) + "\n"
     witness.call("POST", "/events?wait=true", 200, last, kind="application/x-ndjson")
     end = time.monotonic() + 20
     for item in ITEMS:
         wanted = {kind: votes[item, kind] for kind in KINDS}, views[item]
-        while (shown := shown_counts(witness, item)) != wanted and time.monotonic() < end:
+        while not is_within(shown := shown_counts(witness, item), wanted, doubts[item]) and time.monotonic() < end:
             time.sleep(0.3)  # a read may still get the body of before, and asks for the next one
-        if shown != wanted:
-            yield f"{item}: {shown[0]} and {shown[1]} views, must be {wanted[0]} and {wanted[1]}"
-    print(f"{sum(votes.values())} votes and {sum(views.values())} views compared, item by item")
+        if not is_within(shown, wanted, doubts[item]):
+            yield f"{item}: {shown[0]} and {shown[1]} views, must be {wanted[0]} and {wanted[1]} (in doubt {doubts[item]})"
+    print(f"{sum(votes.values())} votes and {sum(views.values())} views compared, item by item; {sum(doubts.values())} calls in doubt after a 503")

@@ -70,7 +70,8 @@ static void add_token(const struct call *call, struct buffer *fields) {
 // Without memory for its fields (a token may be among them) an answer is a bare 503.
 static void reply(struct http_request *request, int status, const char *media_type, struct buffer *fields,
                   struct bytes body) {
-    static const struct http_reply bare = {.status = 503, .fields = BYTES("Cache-Control: no-store\r\nRetry-After: 1\r\n")};
+    static const struct http_reply bare = {.status = 503,
+                                           .fields = BYTES("Cache-Control: no-store\r\nRetry-After: 1\r\n")};
     struct http_reply answer = {
         .status = status, .media_type = media_type, .fields = buffer_bytes(fields), .body = body};
     if (fields->failed)

@@ -19,7 +19,14 @@
 #include "serve/serve.h"
 #include <uv.h>
 
-enum { ORDER_MOST = 256, ALIASES_MOST = 8, UNREAD_MS = 10000, RETRY_LEAST_MS = 100, RETRY_MOST_MS = 1000, REFRESHES_MOST = 1024 };
+enum {
+    ORDER_MOST = 256,
+    ALIASES_MOST = 8,
+    UNREAD_MS = 10000,
+    RETRY_LEAST_MS = 100,
+    RETRY_MOST_MS = 1000,
+    REFRESHES_MOST = 1024
+};
 
 struct serve {
     uv_loop_t *loop;

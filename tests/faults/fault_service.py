@@ -108,13 +108,10 @@ class FaultService:
         return self
 
     def __exit__(self, *failure):
-        for worker in self.workers:
-            worker.terminate()
-        codes = [self.end(worker) for worker in self.workers]
-        for projector in self.projectors:
-            if projector.poll() is None:
-                projector.kill()
-                projector.wait()
+        ending = self.workers + [projector for projector in self.projectors if projector.poll() is None]
+        for process in ending:
+            process.terminate()
+        codes = [self.end(process) for process in ending]
         self.log.seek(0)
         text = self.log.read().decode(errors="replace")
         self.log.close()
