@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -108,10 +109,11 @@ class FaultService:
         return self
 
     def __exit__(self, *failure):
-        ending = self.workers + [projector for projector in self.projectors if projector.poll() is None]
-        for process in ending:
+        projectors = [projector for projector in self.projectors if projector.poll() is None]
+        for process in self.workers + projectors:
             process.terminate()
-        codes = [self.end(process) for process in ending]
+        codes = [self.end(worker) for worker in self.workers]
+        codes += [0 if code == -signal.SIGTERM else code for code in map(self.end, projectors)]  # one may only have begun
         self.log.seek(0)
         text = self.log.read().decode(errors="replace")
         self.log.close()
