@@ -209,6 +209,10 @@ void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint3
 
 static void copy_arguments(struct command *to, const struct command *from, uint32_t begin, uint32_t end) {
     const uint32_t *ends = (const uint32_t *)(const void *)from->ends.at;
+    if (from->bytes.failed || from->ends.failed) { // half of it must not go out either
+        to->bytes.failed = true;
+        return;
+    }
     for (uint32_t i = begin; i < end; i++) {
         uint32_t start = i ? ends[i - 1] : 0;
         command_add(to, (struct bytes){from->bytes.at + start, ends[i] - start});
