@@ -223,6 +223,7 @@ static void copy_arguments(struct command *to, const struct command *from, uint3
 static void add_members(struct commit *commit, const struct target_key *key, const char *name,
                         const struct command *members) {
     uint32_t count = command_count(members);
+    commit->failed |= members->bytes.failed || members->ends.failed;
     for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MOST) {
         uint32_t end = begin + ARGUMENTS_MOST < count ? begin + ARGUMENTS_MOST : count;
         begin_piece(commit, name, key->index, end - begin);

@@ -332,3 +332,27 @@ def test_row_20_a_failing_allocation_of_the_projector_loses_and_doubles_nothing(
         service.keep_projecting()
         service.projectors[-1].terminate()
         assert service.projectors[-1].wait(20) == 0
+
+
+def test_row_20_a_projector_without_memory_in_its_first_round_loses_and_doubles_nothing():
+    """Fresh each time, so that also those allocations fail that are made once and kept; its start may fail altogether."""
+    orders = Orders()
+    with RedisServer() as server, FailingProjector(server, orders) as service:
+        orders.fail(10**9)
+        write_one(service, 0)
+        projector = service.start_projector()
+        wait_until(lambda: is_projected(service, "all", 1), 10, "projected")
+        most = orders.get(SEEN)
+        for number, (failing, _) in enumerate(tries(most, 60), 1):
+            projector.kill()
+            projector.wait()
+            write_one(service, number)
+            orders.fail(most - failing)  # the last ones first: those before are of its start
+            projector = service.start_projector()
+            wait_until(lambda: is_projected(service, "all", number + 1) or projector.poll() is not None, 10,
+                       lambda: f"{number + 1} are not {ask(service, 'GET', '/rankings/top')}")
+            orders.end()
+            if projector.poll() is not None:
+                projector = service.start_projector()
+                wait_until(lambda: is_projected(service, "all", number + 1), 10, f"{number + 1} after its end")
+        wait_until(lambda: all(is_projected(service, f"one-{n}", 1) for n in range(number + 1)), 5, "each new one")
