@@ -18,6 +18,7 @@ import pytest
 from fault_service import PROGRAM, FaultService, RedisServer, wait_until
 
 ALL = os.environ.get("ALL_ALLOCATIONS") == "1"
+BEFORE_MAIN = 20  # allocations or so of the loader and the sanitizers, which may stand still without memory
 FIRST, SAMPLED = 10, 10  # of each kind, when not all are tried
 LEFT, STAY, SEEN, HITS = range(4)
 
@@ -350,7 +351,7 @@ def test_row_20_a_projector_without_memory_in_its_first_round_loses_and_doubles_
             projector.kill()
             projector.wait()
             write_one(service, number)
-            orders.fail(most - failing)  # the last ones first: those before are of its start
+            orders.fail(max(BEFORE_MAIN, most - failing))  # the last ones first: those before are of its start
             projector = service.start_projector()
             wait_until(lambda: is_projected(service, "all", number + 1) or projector.poll() is not None, 10,
                        lambda: f"{number + 1} are not {ask(service, 'GET', '/rankings/top')}")
