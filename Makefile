@@ -52,8 +52,12 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 GUARDS := $(if $(SANITIZER),,$(BUILD)/allocations.so)
 LOAD_PROGRAMS := $(BUILD)/bare_responder $(BUILD)/open_loop
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
+FAILING_MALLOC := $(if $(wildcard tests/faults/failing_malloc.c),$(BUILD)/failing_malloc.so)
 
-.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps instructions \
+VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
+	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
+
+.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
 	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
@@ -120,6 +124,15 @@ crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=6
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
 
+soak: deps ## a mixed load for long, nothing may grow: make soak SECONDS=3600
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) loadtest/soak.py --seconds $(or $(SECONDS),60)
+
+valgrind: deps-test ## tests of HTTP, of the contract and of faults under memcheck: in minutes
+	$(Q)deploy/install-packages valgrind
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)BUILD=tests/valgrind BARE_SERVICE=1 SHORT_TESTS=1 $(PYTHON) -m pytest -q -p no:cacheprovider --timeout=300 $(VALGRIND_TESTS)
+
 fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 	$(Q)deploy/install-packages $(PACKAGES_RUN) clang
 	$(Q)$(MAKE) --no-print-directory CC=clang SANITIZER=fuzzer-no-link,address,undefined fuzzers
@@ -127,7 +140,7 @@ fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
-programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) ## the program and everything the tests run
+programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) $(FAILING_MALLOC) ## the program and everything the tests run
 
 install: all ## install the program, the example configuration and the unit
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
@@ -201,6 +214,10 @@ $(BUILD)/allocations.so: tests/guards/allocations.c
 $(LOAD_PROGRAMS): $(BUILD)/%: loadtest/%.c $(LLHTTP_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(LLHTTP_OBJECTS) $(PKG_LIBS)
+
+$(FAILING_MALLOC): tests/faults/failing_malloc.c
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(STANDARD) $(WARNINGS) -O1 -g -shared -fPIC -o $@ $< -ldl
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_OBJECTS)
 	@mkdir -p $(@D)

@@ -41,7 +41,13 @@ class Answer:
 
 
 class Service:
+    """With BARE_SERVICE=1 without a supervisor, as its children can't be watched by valgrind: see BareService."""
+
     wrapper, environment = (), None  # a tool to run it under; its environment
+
+    def __new__(cls, **_):
+        bare = os.environ.get("BARE_SERVICE") and cls is Service
+        return object.__new__(BareService if bare else cls)
 
     def __init__(self, **settings):
         self.folder = tempfile.mkdtemp(prefix="engaged-")
@@ -58,6 +64,9 @@ class Service:
         with open(self.log_path, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen([*self.wrapper, os.path.join(ROOT, BUILD, "engaged"), *options], stderr=log,
                                             env=self.environment)
+        self.wait_ready()
+
+    def wait_ready(self):
         for _ in range(400):
             if self.process.poll() is not None:
                 break
@@ -112,3 +121,32 @@ class Service:
         assert "still open" not in log, log
         for report in REPORTS:
             assert report not in log, log
+
+
+class BareService(Service):
+    """A Redis, one worker and a projector, children of the test."""
+
+    def start(self):
+        port = free_port()
+        named = {"redis_timeout": "20s", "secret": "11" * 32, "hash_key": "22" * 32, **self.settings, "redis": f"redis://127.0.0.1:{port}"}
+        environment = {**os.environ, **{f"ENGAGED_{name.upper()}": str(value) for name, value in named.items()}}
+        self.redis = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir",
+                                       self.folder], stdout=subprocess.DEVNULL)
+        self.processes = []
+        for role in ("worker", "projector"):
+            with open(self.log_path, "a", encoding="utf-8") as log:
+                self.processes.append(subprocess.Popen([os.path.join(ROOT, BUILD, "engaged")], stderr=log,
+                                                       env={**environment, "ENGAGED_ROLE": role}))
+        self.process = self.processes[0]
+        self.wait_ready()
+
+    def stop(self):
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        codes = [process.wait(60) for process in self.processes]
+        self.redis.kill()
+        self.redis.wait()
+        log = self.log()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        assert codes == [0, 0], (codes, log)
+        assert not any(report in log for report in REPORTS), log

@@ -79,10 +79,15 @@ static void add_token(const struct call *call, struct buffer *fields) {
         buffer_add_bytes(fields, pieces[i]);
 }
 
+// Without memory for its fields (a token may be among them) an answer is a bare 503.
 static void reply(struct http_request *request, int status, const char *media_type, struct buffer *fields,
                   struct bytes body) {
+    static const struct http_reply bare = {.status = 503,
+                                           .fields = BYTES("Cache-Control: no-store\r\nRetry-After: 1\r\n")};
     struct http_reply answer = {
         .status = status, .media_type = media_type, .fields = buffer_bytes(fields), .body = body};
+    if (fields->failed)
+        answer = bare;
     http_reply(request, &answer);
 }
 
@@ -135,6 +140,8 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
     char methods[64], body_room[ERROR_MOST], fields_room[FIELDS_MOST];
     struct buffer body = buffer_over(body_room, sizeof body_room);
     struct buffer fields = buffer_over(fields_room, sizeof fields_room);
+    if (request->arena->lacking) // what seemed wrong may have been read wrong
+        outcome = UNAVAILABLE;
     int status = outcome_status(outcome);
     const char *media_type = render_answer(request, call, outcome, detail, &body);
     buffer_addf(&fields, "Cache-Control: no-store\r\n");
@@ -147,7 +154,7 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
         buffer_addf(&fields, "Retry-After: %u\r\n", call && call->retry_after_s ? call->retry_after_s : RETRY_SECONDS);
     if (status == 401)
         buffer_addf(&fields, "WWW-Authenticate: Bearer\r\n");
-    reply(request, status, media_type, &fields, buffer_bytes(&body));
+    reply(request, status, body.failed ? NULL : media_type, &fields, buffer_bytes(&body));
 }
 
 void answer_error(struct call *call, enum outcome outcome, const char *detail) {
@@ -189,11 +196,14 @@ void answer_page(struct call *call, int status, struct bytes html) {
     reply(call->request, status, "text/html; charset=utf-8", &fields, html);
 }
 
-void begin_stream(struct call *call, const char *media_type) {
+bool begin_stream(struct call *call, const char *media_type) {
     char room[FIELDS_MOST];
     struct buffer fields = begin_fields(call, room);
+    if (fields.failed)
+        return false;
     struct http_reply head = {.status = 200, .media_type = media_type, .fields = buffer_bytes(&fields)};
     http_stream_begin(call->request, &head);
+    return true;
 }
 
 void answer_empty(struct call *call, int status) {

@@ -75,7 +75,8 @@ void answer_error(struct call *call, enum outcome outcome, const char *detail);
 void answer_json(struct call *call, int status, const struct buffer *body);
 void answer_empty(struct call *call, int status);
 void answer_text(struct call *call, const char *media_type, struct bytes text);
-void begin_stream(struct call *call, const char *media_type); // the rest by http_stream_…
+// The rest by http_stream_…; false without memory: nothing was answered.
+bool begin_stream(struct call *call, const char *media_type) MUST_CHECK;
 void answer_page(struct call *call, int status, struct bytes html);
 void answer_options(struct call *call);
 // The methods of a set of bits, "GET, HEAD, …".

@@ -55,14 +55,18 @@ static void answer_accepted(struct correcting *state, const char *name) {
 }
 
 static void record(struct correcting *state, void (*on_done)(struct read_call *read, enum outcome outcome)) {
-    buffer_init(&state->json, CORRECTION_JSON_MAX);
+    struct buffer json;
+    buffer_init(&json, CORRECTION_JSON_MAX);
     state->correction.requested_ms = clock_now_ms();
     correction_new_id(state->correction.id);
-    correction_render(&state->correction, false, &state->json);
+    correction_render(&state->correction, false, &json);
     state->read = (struct read_call){.on_done = on_done, .context = state};
-    store_keep_correction(state->call->api->store, &state->read, bytes_of(state->correction.id),
-                          buffer_bytes(&state->json));
-    buffer_release(&state->json);
+    if (json.failed)
+        answer_error(state->call, UNAVAILABLE, NULL);
+    else
+        store_keep_correction(state->call->api->store, &state->read, bytes_of(state->correction.id),
+                              buffer_bytes(&json));
+    buffer_release(&json);
 }
 
 // ---- A publisher's
@@ -144,9 +148,10 @@ static void on_correction(struct read_call *read, struct bytes id, struct bytes 
     struct arena arena;
     (void)id;
     arena_init(&arena, CORRECTION_JSON_MAX * 2);
-    if (correction_read(json, &arena, &correction) && bytes_eq(correction.site, state->call->site) &&
-        correction.kind != CORRECT_ERASURE) {
-        if (state->json.at[state->json.len - 1] == '}')
+    enum outcome outcome = correction_read(json, &arena, &correction);
+    state->json.failed |= outcome == UNAVAILABLE;
+    if (outcome == OK && bytes_eq(correction.site, state->call->site) && correction.kind != CORRECT_ERASURE) {
+        if (state->json.len && state->json.at[state->json.len - 1] == '}')
             buffer_add_char(&state->json, ',');
         correction_render(&correction, true, &state->json);
     }

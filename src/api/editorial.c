@@ -126,6 +126,10 @@ void editorial_put_start(struct call *call) {
     edit->read = (struct read_call){.on_done = on_put, .context = edit};
     buffer_init(&edit->json, EDITORIAL_JSON_MAX);
     render(&edit->json, call->item, &body);
+    if (edit->json.failed) {
+        on_put(&edit->read, UNAVAILABLE);
+        return;
+    }
     struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site),
                                        .item = item_ref(call->api->hash_key, call->site, call->item),
                                        .until_ms = body.until.given ? body.until.unix_ms : 0,
@@ -162,6 +166,10 @@ enum outcome editorial_line(struct line *line, struct bytes text) {
     struct buffer json;
     buffer_init(&json, EDITORIAL_JSON_MAX);
     render(&json, body.item, &body);
+    if (json.failed) {
+        buffer_release(&json);
+        return UNAVAILABLE;
+    }
     *read = (struct read_call){.on_done = on_line, .context = line};
     struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site),
                                        .item = item_ref(call->api->hash_key, call->site, body.item),
@@ -220,7 +228,7 @@ static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct
     (void)item;
     if (until_ms && until_ms <= clock_now_ms())
         return;
-    if (edit->json.at[edit->json.len - 1] == '}')
+    if (edit->json.len && edit->json.at[edit->json.len - 1] == '}')
         buffer_add_char(&edit->json, ',');
     buffer_add_bytes(&edit->json, json);
 }

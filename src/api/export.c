@@ -96,6 +96,7 @@ static void add_hex(struct json_out *json, const char *name, struct bytes data) 
     hex_add(&hex, data);
     json_key(json, bytes_of(name));
     json_text(json, buffer_bytes(&hex));
+    json->buffer->failed |= hex.failed;
     buffer_release(&hex);
 }
 
@@ -125,6 +126,7 @@ static void on_record(struct read_call *read, size_t index, const struct item_re
     struct exported *one = &export->page[export->page_count++];
     *one = (struct exported){export->items[index], arena_copy(&export->texts, record->id)};
     struct json_out json = json_out_to(&export->piece);
+    json.buffer->failed |= !one->id.at;
     begin_line(&json, "item", record->id);
     json_raw(&json, record->card);
     add_base(&json, export->call->api->settings, record->base);
@@ -221,7 +223,7 @@ static void next_voters(struct export *export) {
 
 void export_start(struct call *call) {
     struct export *export = calloc(1, sizeof *export);
-    if (!export || !store_ready(call->api->store, NULL)) {
+    if (!export || !store_ready(call->api->store, NULL) || !begin_stream(call, "application/x-ndjson")) {
         free(export);
         answer_error(call, UNAVAILABLE, NULL);
         return;
@@ -230,6 +232,5 @@ void export_start(struct call *call) {
     call->state = export;
     buffer_init(&export->piece, PIECE_MOST);
     arena_init(&export->texts, TEXTS_MOST);
-    begin_stream(call, "application/x-ndjson");
     read_page(export);
 }

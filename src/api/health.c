@@ -24,6 +24,9 @@ void metrics_start(struct call *call) {
     struct buffer text;
     buffer_init(&text, METRICS_MOST);
     metrics_render(&text);
-    answer_text(call, "text/plain; version=0.0.4; charset=utf-8", buffer_bytes(&text));
+    if (text.failed)
+        answer_error(call, UNAVAILABLE, NULL);
+    else
+        answer_text(call, "text/plain; version=0.0.4; charset=utf-8", buffer_bytes(&text));
     buffer_release(&text);
 }

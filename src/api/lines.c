@@ -17,6 +17,7 @@ struct lines {
     unsigned long number, accepted, rejected_count;
     uint32_t in_flight;
     bool paused, ended, cut;
+    bool too_long; // the partial line
     void (*on_end)(struct call *call);
     struct log_id *entries; // per partition, the latest
     struct rejected rejected[REJECTED_LISTED];
@@ -88,6 +89,8 @@ static void start_line(struct lines *lines, struct bytes text) {
     arena_init(&line->arena, LINE_ARENA_MOST);
     lines->in_flight++;
     enum outcome outcome = lines->start_line(line, text);
+    if (outcome != OK && line->arena.lacking)
+        outcome = UNAVAILABLE; // what seemed wrong may have been read wrong
     if (outcome == OK && !line->skipped)
         return;
     lines->in_flight--;
@@ -98,12 +101,18 @@ static void start_line(struct lines *lines, struct bytes text) {
     free_line(line);
 }
 
+static void add_part(struct lines *lines, struct bytes part) {
+    lines->too_long |= part.len > lines->partial.cap - lines->partial.len;
+    buffer_add_bytes(&lines->partial, part);
+}
+
 static void end_line(struct lines *lines) {
     if (lines->partial.failed)
-        reject(lines, ++lines->number, TOO_LARGE);
+        reject(lines, ++lines->number, lines->too_long ? TOO_LARGE : UNAVAILABLE);
     else
         start_line(lines, buffer_bytes(&lines->partial));
     buffer_clear(&lines->partial);
+    lines->too_long = false;
 }
 
 // A line that lies whole in the piece is not copied.
@@ -112,7 +121,7 @@ static void take_until(struct lines *lines, struct bytes part) {
         start_line(lines, part);
         return;
     }
-    buffer_add_bytes(&lines->partial, part);
+    add_part(lines, part);
     end_line(lines);
 }
 
@@ -135,7 +144,7 @@ void lines_take(struct http_request *request, struct bytes piece) {
         piece.at += len + 1;
         piece.len -= len + 1;
     }
-    buffer_add_bytes(&lines->partial, piece);
+    add_part(lines, piece);
     set_paused(lines, lines->in_flight >= LINES_IN_FLIGHT);
 }
 
@@ -225,9 +234,13 @@ static void on_flushed(struct read_call *read, enum outcome outcome);
 static void on_projected(struct read_call *read, enum outcome outcome);
 
 void lines_answer_projected(struct call *call) {
-    struct read_call *read = call->params.wait ? arena_take(call->request->arena, sizeof *read) : NULL;
-    if (!read) {
+    if (!call->params.wait) {
         lines_answer(call);
+        return;
+    }
+    struct read_call *read = arena_take(call->request->arena, sizeof *read);
+    if (!read) {
+        answer_error(call, UNAVAILABLE, "the events are accepted, their projection is not waited for");
         return;
     }
     *read = (struct read_call){.on_done = on_flushed, .context = call};

@@ -42,6 +42,7 @@ void *arena_take(struct arena *arena, size_t len) {
     struct arena_block *block = arena->blocks;
     if (!block || size > block->room - block->used)
         block = add_block(arena, size);
+    arena->lacking |= !block;
     if (!block)
         return NULL;
     void *at = block->at + block->used;
@@ -77,9 +78,11 @@ void arena_reset(struct arena *arena) {
         ASAN_POISON_MEMORY_REGION(arena->blocks->at, arena->blocks->room);
     }
     arena->taken = 0;
+    arena->lacking = false;
 }
 
 void arena_release(struct arena *arena) {
     drop_blocks(arena, false);
     arena->taken = 0;
+    arena->lacking = false;
 }

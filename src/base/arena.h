@@ -4,6 +4,7 @@
 // it.
 #pragma once
 #include "base/bytes.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_block;
@@ -12,6 +13,7 @@ struct arena {
     struct arena_block *blocks;
     size_t taken;
     size_t cap;
+    bool lacking; // memory was asked for and not there
 };
 
 void arena_init(struct arena *arena, size_t cap);

@@ -49,21 +49,23 @@ static uint8_t *put(uint8_t *at, const void *data, size_t len) {
 
 uint64_t keyed_hash64(const struct secret_key *key, char domain, const struct bytes *parts, size_t count) {
     _Static_assert(KEY_SIZE >= crypto_shorthash_siphash24_KEYBYTES, "SipHash takes the first half of a key");
-    uint8_t stack[ON_STACK], *text = stack, hash[8];
+    uint8_t text[ON_STACK], mac[MAC_SIZE], hash[8];
+    uint64_t value;
     size_t size = 1;
     for (size_t i = 0; i < count; i++)
         size += sizeof(uint64_t) + parts[i].len;
-    if (size > sizeof stack && !(text = malloc(size)))
-        abort(); // a name is at most some hundred bytes: nobody outside can bring this about
+    if (size >
+        sizeof text) { // no name is: whole bodies, which are hashed piece by piece, so that no memory is asked for
+        keyed_mac(key, domain, parts, count, mac);
+        memcpy(&value, mac, sizeof value);
+        return value;
+    }
     uint8_t *at = put(text, &domain, 1);
     for (size_t i = 0; i < count; i++) {
         uint64_t len = parts[i].len;
         at = put(put(at, &len, sizeof len), parts[i].at, parts[i].len);
     }
     crypto_shorthash_siphash24(hash, text, size, key->at);
-    if (text != stack)
-        free(text);
-    uint64_t value;
     memcpy(&value, hash, sizeof value);
     return value;
 }

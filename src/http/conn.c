@@ -131,8 +131,8 @@ static void begin_body(struct conn *conn, bool some_came) {
 
 static void on_head_whole(struct conn *conn, struct bytes raw, bool more_came) {
     struct exchange *exchange = conn->exchange;
-    if (!exchange_fill(exchange, raw)) {
-        conn_fail(conn, HEAD_TOO_LARGE, NULL);
+    if (!exchange_fill(exchange, raw)) { // its length was looked at before: there is no memory
+        conn_fail(conn, OVERLOADED, NULL);
         return;
     }
     enum outcome outcome = parse_head(exchange);

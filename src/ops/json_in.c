@@ -6,6 +6,7 @@
 #include "ops/metrics.h"
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 
 enum { DEPTH_MOST = 8 };
 #define COUNT_MOST (INT64_C(1) << 53)
@@ -175,17 +176,77 @@ static enum outcome read_object(const struct reading *reading, json_t *object, c
     return OK;
 }
 
+// Without memory in the middle of a text jansson may end the process (an assertion of its scanner) or cut a text short.
+// So all that it can need is there before it begins: as many bytes for each of the text's, by far ("{}," is its
+// dearest).
+enum { BYTES_PER_BYTE = 96, BYTES_BESIDE = 4096, ROOM_KEPT = 256 << 10, ALIGNMENT = 16 };
+
+static struct {
+    char *at;
+    size_t room, used;
+    bool lacked;
+} pool;
+
+static void *take(size_t size) {
+    size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    pool.lacked |= size > pool.room - pool.used;
+    if (pool.lacked)
+        return NULL;
+    pool.used += size;
+    return pool.at + pool.used - size;
+}
+
+static void give_back(void *at) {
+    (void)at; // all of it, when the next text begins
+}
+
+static char *own_pool(size_t room) {
+    static _Alignas(16) char kept[ROOM_KEPT];
+    return room <= sizeof kept ? kept : NULL;
+}
+
+// OK and what the caller reads of the root, an object; BAD_JSON; or UNAVAILABLE without memory.
+static enum outcome with_root(struct bytes text, enum outcome (*read)(void *context, json_t *root), void *context) {
+    size_t room = BYTES_PER_BYTE * text.len + BYTES_BESIDE;
+    char *large = own_pool(room) ? NULL : malloc(room);
+    pool.at = large ? large : own_pool(room);
+    pool.room = room;
+    pool.used = 0;
+    pool.lacked = !pool.at;
+    if (pool.lacked)
+        return UNAVAILABLE;
+    json_set_alloc_funcs(take, give_back);
+    json_t *root = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, NULL);
+    enum outcome outcome = pool.lacked ? UNAVAILABLE : BAD_JSON;
+    if (json_is_object(root) && !pool.lacked)
+        outcome = read(context, root);
+    free(large);
+    return outcome;
+}
+
+struct root_reading {
+    const struct reading *reading;
+    const struct json_field *fields;
+};
+
+static enum outcome read_fields(void *context, json_t *root) {
+    const struct root_reading *of_root = context;
+    return read_object(of_root->reading, root, of_root->fields);
+}
+
+static enum outcome read_nothing(void *context, json_t *root) {
+    (void)context;
+    (void)root;
+    return OK;
+}
+
 static enum outcome read_root(struct bytes body, const struct json_field *fields, struct reading reading) {
-    json_error_t error;
     *reading.ret_detail = NULL;
     if (body.len == 0)
         return OK;
     if (too_deep(body))
         return BAD_JSON;
-    json_t *root = json_loadb(body.at, body.len, JSON_REJECT_DUPLICATES, &error);
-    enum outcome outcome = json_is_object(root) ? read_object(&reading, root, fields) : BAD_JSON;
-    json_decref(root);
-    return outcome;
+    return with_root(body, read_fields, &(struct root_reading){&reading, fields});
 }
 
 enum outcome json_read(struct bytes body, const struct json_field *fields, bool strict, void *target,
@@ -199,18 +260,16 @@ enum outcome json_read_known(struct bytes body, const struct json_field *fields,
     return read_root(body, fields, (struct reading){UNKNOWN_PASSED, target, arena, ret_detail});
 }
 
-bool json_members_valid(struct bytes members) {
+enum outcome json_check_members(struct bytes members) {
     enum { MEMBERS_MOST = 1 << 20 };
     struct buffer object;
     if (members.len == 0)
-        return true;
+        return OK;
     buffer_init(&object, MEMBERS_MOST);
     buffer_add_char(&object, '{');
     buffer_add_bytes(&object, members);
     buffer_add_char(&object, '}');
-    json_t *root = object.failed ? NULL : json_loadb(object.at, object.len, JSON_REJECT_DUPLICATES, NULL);
-    bool valid = json_is_object(root);
-    json_decref(root);
+    enum outcome outcome = object.failed ? UNAVAILABLE : with_root(buffer_bytes(&object), read_nothing, NULL);
     buffer_release(&object);
-    return valid;
+    return outcome;
 }

@@ -53,8 +53,8 @@ struct json_field {
 };
 
 // Whether these are an object's members (no braces around them; none at all is fine): what we kept and send out as it
-// is.
-bool json_members_valid(struct bytes members);
+// is. OK, BAD_JSON, or UNAVAILABLE without memory.
+enum outcome json_check_members(struct bytes members) MUST_CHECK;
 // Reads `body` into `target`, whose fields must be zeroed before. Texts are copied into the arena.
 // An empty body reads as an empty object.
 // The same of what we wrote ourselves: members that the table does not name are passed over, and not counted.

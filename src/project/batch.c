@@ -17,10 +17,7 @@ bool batch_init(struct batch *batch, uint32_t partitions, size_t most_bytes) {
     batch->taken = calloc(partitions, sizeof(*batch->taken));
     batch->read = calloc(partitions, sizeof(*batch->read));
     batch->closed = calloc(partitions, sizeof(*batch->closed));
-    if (batch->targets && batch->last && batch->taken && batch->read && batch->closed)
-        return true;
-    batch_release(batch);
-    return false;
+    return batch->targets && batch->last && batch->taken && batch->read && batch->closed;
 }
 
 void batch_release(struct batch *batch) {

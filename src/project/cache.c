@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Busy states, least recently used first. uthash keeps the order of adding, so a use takes an entry out and adds it.
 #include "project/cache.h"
+#include "base/hash.h"
 #include <stdlib.h>
-#include <uthash.h>
 
 struct cached_item {
     UT_hash_handle hh;
@@ -24,6 +24,17 @@ static void drop(struct cache *cache, struct cached_item *held) {
     HASH_DEL(cache->items, held);
     cache->bytes -= held->size;
     free(held);
+}
+
+// Without memory it is not kept.
+static bool add(struct cache *cache, struct cached_item *held) {
+    HASH_ADD(hh, cache->items, item, sizeof(held->item), held);
+    if (!HASH_HAS_TAKEN(held)) {
+        free(held);
+        return false;
+    }
+    cache->bytes += held->size;
+    return true;
 }
 
 void cache_release(struct cache *cache) {
@@ -64,8 +75,8 @@ const struct target_item *cache_find(struct cache *cache, ref_t item) {
         return NULL;
     }
     HASH_DEL(cache->items, held);
-    HASH_ADD(hh, cache->items, item, sizeof(item), held);
-    return &held->facts;
+    cache->bytes -= held->size;
+    return add(cache, held) ? &held->facts : NULL;
 }
 
 void cache_drop(struct cache *cache, ref_t item) {
@@ -101,6 +112,5 @@ void cache_put(struct cache *cache, ref_t item, const struct target_item *facts)
     held->facts.id = keep(&place, facts->id);
     held->facts.site = keep(&place, facts->site);
     held->facts.categories = keep(&place, facts->categories);
-    HASH_ADD(hh, cache->items, item, sizeof(item), held);
-    cache->bytes += size;
+    add(cache, held);
 }

@@ -106,13 +106,15 @@ static bool kind_of(struct bytes name, enum correction_kind *ret_kind) {
     return false;
 }
 
-bool correction_read(struct bytes json, struct arena *arena, struct correction *ret_correction) {
+enum outcome correction_read(struct bytes json, struct arena *arena, struct correction *ret_correction) {
     struct body body = {.kind = NO_BYTES};
     const char *detail;
     enum correction_kind kind;
-    if (json_read_known(json, fields, &body, arena, &detail) != OK || !kind_of(body.kind, &kind) ||
-        body.correction.len != CORRECTION_ID_SIZE - 1 || !body.site.len)
-        return false;
+    enum outcome outcome = json_read_known(json, fields, &body, arena, &detail);
+    if (outcome != OK)
+        return outcome;
+    if (!kind_of(body.kind, &kind) || body.correction.len != CORRECTION_ID_SIZE - 1 || !body.site.len)
+        return BAD_FIELD;
     *ret_correction = (struct correction){.kind = kind,
                                           .site = body.site,
                                           .item = body.item,
@@ -126,5 +128,5 @@ bool correction_read(struct bytes json, struct arena *arena, struct correction *
                                           .scanned = body.scanned.value,
                                           .retracted = body.retracted.value};
     memcpy(ret_correction->id, body.correction.at, CORRECTION_ID_SIZE - 1);
-    return true;
+    return OK;
 }

@@ -25,4 +25,4 @@ void correction_new_id(char id[static CORRECTION_ID_SIZE]);
 // `shown`: without what only the scan needs.
 void correction_render(const struct correction *correction, bool shown, struct buffer *out);
 // Texts go into the arena. False when it is not one of ours.
-bool correction_read(struct bytes json, struct arena *arena, struct correction *ret_correction);
+enum outcome correction_read(struct bytes json, struct arena *arena, struct correction *ret_correction);

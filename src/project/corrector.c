@@ -77,6 +77,10 @@ static void keep(struct corrector *corrector) {
     }
     buffer_clear(&corrector->record);
     correction_render(correction, false, &corrector->record);
+    if (corrector->record.failed) {
+        rest(corrector, RETRY_MS);
+        return;
+    }
     corrector->call = (struct read_call){.on_done = on_kept, .context = corrector};
     struct bytes record = buffer_bytes(&corrector->record);
     if (done)
@@ -125,11 +129,13 @@ static void on_name(struct read_call *call, size_t index, const struct item_stat
         return;
     vote->id = arena_copy(&corrector->texts, state->id);
     vote->site = arena_copy(&corrector->texts, state->site);
+    if (!vote->id.at || !vote->site.at)
+        corrector->outcome = UNAVAILABLE; // the page is done again
 }
 
 static void on_named(struct read_call *call, enum outcome outcome) {
     struct corrector *corrector = call->context;
-    if (outcome == OK)
+    if (outcome == OK && corrector->outcome == OK)
         retract_all(corrector);
     else
         rest(corrector, RETRY_MS);
@@ -260,7 +266,7 @@ static void on_correction(struct read_call *call, struct bytes id, struct bytes 
     (void)id;
     corrector->running++;
     if (!corrector->any)
-        corrector->any = correction_read(json, &corrector->texts, &corrector->correction);
+        corrector->any = correction_read(json, &corrector->texts, &corrector->correction) == OK;
 }
 
 static void on_corrections(struct read_call *call, enum outcome outcome) {

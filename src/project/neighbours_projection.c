@@ -77,6 +77,7 @@ static void fold(void *context, uint32_t index, uint32_t total, const struct tou
 
 static bool write(void *context, struct commit *commit) {
     struct neighbours_work *work = context;
+    bool whole = true;
     for (uint32_t i = 0; i < work->count; i++) {
         struct subject *subject = &work->subjects[i];
         if (!subject->changed)
@@ -84,9 +85,10 @@ static bool write(void *context, struct commit *commit) {
         buffer_clear(&work->packed);
         if (subject->table.count != 0)
             neighbours_pack(&subject->table, &work->packed);
+        whole = whole && !work->packed.failed;
         commit_state(commit, subject->item, buffer_bytes(&work->packed));
     }
-    return !work->packed.failed;
+    return whole;
 }
 
 static bool touch_site(const struct secret_key *hash_key, const struct touch *touch, ref_t *ret_site) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Writes an item's places in the rankings of its site and categories.
 #include "project/rankings_writer.h"
+#include "base/hash.h"
 #include <stdlib.h>
-#include <uthash.h>
 
 struct floor_row {
     double value;
@@ -21,6 +21,10 @@ bool floors_add(struct floors *floors, struct bytes name, double value) {
             return false;
         memcpy(row->name, name.at, name.len);
         HASH_ADD_KEYPTR(hh, floors->rows, row->name, (unsigned)name.len, row);
+        if (!HASH_HAS_TAKEN(row)) {
+            free(row);
+            return false;
+        }
     }
     row->value = value;
     return true;

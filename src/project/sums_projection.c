@@ -35,6 +35,7 @@ struct sums_work {
     struct floors floors;
     struct arena texts;
     struct buffer packed;
+    bool failed; // no memory for a part of this work
     int64_t now_ms;
 };
 
@@ -78,6 +79,7 @@ static bool begin(void *context, const ref_t *items, uint32_t item_count, const 
     arena_reset(&work->texts);
     floors_clear(&work->floors);
     work->subject_count = work->total_count = 0;
+    work->failed = false;
     work->now_ms = clock_now_ms();
     if (!make_room((void **)&work->subjects, &work->subject_room, item_count, sizeof(*work->subjects)) ||
         !make_room((void **)&work->totals, &work->total_room, site_count, sizeof(*work->totals)))
@@ -146,6 +148,7 @@ static void know(struct sums_work *work, struct subject *subject, struct bytes s
 
 static void note_categories(struct sums_work *work, struct subject *subject, struct bytes joined) {
     struct old_categories *old = joined.len ? arena_take(&work->texts, sizeof(*old)) : NULL;
+    work->failed |= joined.len && !old;
     if (!old)
         return;
     *old = (struct old_categories){joined, subject->placed.old};
@@ -212,6 +215,7 @@ static struct bytes packed_state(struct sums_work *work, const struct sums *sums
     buffer_clear(&work->packed);
     if (has_events(sums))
         sums_pack(sums, &work->plan->lives, &work->packed);
+    work->failed |= work->packed.failed;
     return buffer_bytes(&work->packed);
 }
 
@@ -233,7 +237,7 @@ static bool write(void *context, struct commit *commit) {
     for (uint32_t i = 0; i < work->total_count; i++)
         if (work->totals[i].changed)
             commit_total(commit, work->totals[i].site, packed_state(work, &work->totals[i].sums));
-    return !work->packed.failed;
+    return !work->failed;
 }
 
 static bool describe(void *context, uint32_t index, struct target_item *ret_item) {

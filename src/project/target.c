@@ -306,8 +306,10 @@ static void on_target_read(struct target_call *call, enum outcome outcome) {
         end_target(target, NO_FAILURE);
     else if (conflict && overtaken(target))
         end_target(target, OVERTAKEN);
-    else if (load_cached(target))
-        commit_chunk(target);
-    else
+    else if (!load_cached(target))
         read_chunk(target);
+    else if (target->failed)
+        end_target(target, FAILED);
+    else
+        commit_chunk(target);
 }

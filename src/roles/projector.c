@@ -104,7 +104,9 @@ static void watch(struct process *process, int i, int number) {
 }
 
 int projector_run(const struct role *role) {
-    struct process process = {.settings = role->settings};
+    static struct process
+        process; // libuv's threads may look at its loop until the very end, also when it does not start
+    process.settings = role->settings;
     uv_loop_init(&process.loop);
     process.store = store_start(&process.loop, role->settings, &role->hash_key, on_refused, &process);
     process.projector =

@@ -189,7 +189,8 @@ static bool start(struct process *process, const struct role *role) {
 }
 
 int worker_run(const struct role *role) {
-    struct process process = {.exit_code = 0};
+    static struct process
+        process; // libuv's threads may look at its loop until the very end, also when it does not start
     if (!start(&process, role))
         return 1;
     uv_run(&process.loop, UV_RUN_DEFAULT);

@@ -162,6 +162,11 @@ static struct shelf *shelf_new(struct serve *serve, const struct question *quest
     shelf->kept.free = shelf_free;
     point_into_key(shelf, question, (struct bytes *)(shelf + 1), id_count);
     HASH_ADD_KEYPTR(hh, serve->shelves, shelf->key, shelf->key_len, shelf);
+    if (!HASH_HAS_TAKEN(shelf)) {
+        free(copy);
+        free(shelf);
+        return NULL;
+    }
     kept_add(serve, &shelf->kept, size + key->len);
     return shelf;
 }
@@ -190,10 +195,14 @@ void shelf_remember_target(struct shelf *shelf, struct bytes target) {
     if (alias || shelf->alias_count == ALIASES_MOST || !(alias = malloc(sizeof *alias + target.len)))
         return;
     memcpy(alias->target, target.at, target.len);
+    HASH_ADD_KEYPTR(hh, serve->aliases, alias->target, target.len, alias);
+    if (!HASH_HAS_TAKEN(alias)) {
+        free(alias);
+        return;
+    }
     alias->shelf = shelf;
     alias->next = shelf->aliases;
     shelf->aliases = alias;
     shelf->alias_count++;
-    HASH_ADD_KEYPTR(hh, serve->aliases, alias->target, target.len, alias);
     kept_resize(serve, &shelf->kept, shelf->kept.bytes + sizeof *alias + target.len);
 }

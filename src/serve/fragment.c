@@ -33,7 +33,7 @@ static const struct json_field fields[] = {
 };
 
 // An entry's members are JSON of ours: read back into texts.
-static void read_entry(const struct list *list, const struct placed *placed, struct arena *arena,
+static void read_entry(const struct list *list, const struct placed *placed, struct arena *arena, struct buffer *out,
                        struct card_text *ret_text) {
     struct buffer object;
     const char *detail;
@@ -42,7 +42,10 @@ static void read_entry(const struct list *list, const struct placed *placed, str
     buffer_add_char(&object, '{');
     buffer_add_bytes(&object, placed_json(list, placed));
     buffer_add_char(&object, '}');
-    if (object.failed || json_read_known(buffer_bytes(&object), fields, ret_text, arena, &detail) != OK)
+    enum outcome outcome =
+        object.failed ? UNAVAILABLE : json_read_known(buffer_bytes(&object), fields, ret_text, arena, &detail);
+    out->failed |= outcome == UNAVAILABLE;
+    if (outcome != OK)
         *ret_text = (struct card_text){.title = NO_BYTES};
     buffer_release(&object);
 }
@@ -83,7 +86,7 @@ static void add_html_entry(const struct list *list, const struct placed *placed,
     struct arena arena;
     struct card_text card;
     arena_init(&arena, FRAGMENT_ARENA_MOST);
-    read_entry(list, placed, &arena, &card);
+    read_entry(list, placed, &arena, out, &card);
     buffer_addf(out, "<li class=\"engaged-item\" data-item=\"");
     add_escaped(out, id_of(list, placed));
     buffer_addf(out, "\" data-reason=\"%s\">", placed->candidate.reason);
@@ -167,7 +170,7 @@ static void add_feed_entry(struct json_out *json, const struct list *list, size_
     struct arena arena;
     struct card_text card;
     arena_init(&arena, FRAGMENT_ARENA_MOST);
-    read_entry(list, placed, &arena, &card);
+    read_entry(list, placed, &arena, json->buffer, &card);
     struct bytes title = card.title.len ? card.title : id_of(list, placed);
     json_open(json, '{');
     add_text(json, "id", id_of(list, placed));
@@ -201,5 +204,6 @@ void list_render_feed(const struct list *list, struct buffer *out) {
         add_feed_entry(&json, list, i);
     json_close(&json, ']');
     json_close(&json, '}');
+    out->failed |= title.failed;
     buffer_release(&title);
 }

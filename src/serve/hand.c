@@ -13,6 +13,7 @@ struct hand {
     struct serve *serve;
     ref_t site;
     bool in_flight, good;
+    bool lacking; // memory for a mark that was read
     uint64_t made_ms;
     struct hand_wait *waits, *later;
     struct read_call call;
@@ -81,7 +82,9 @@ static void on_mark(struct read_call *call, ref_t item, int64_t until_ms, struct
         return;
     arena_init(&arena, MARK_ARENA_MOST);
     // What can't be read is nobody's hand; fields that only GET shows are passed over.
-    if (json_read_known(json, fields, &body, &arena, &detail) == OK)
+    enum outcome outcome = json_read_known(json, fields, &body, &arena, &detail);
+    hand->lacking |= outcome == UNAVAILABLE;
+    if (outcome == OK)
         hand->reading->at[hand->reading->count++] =
             (struct mark){.item = item,
                           .until_ms = until_ms,
@@ -121,6 +124,7 @@ static void take_marks(struct hand *hand) {
 static void on_read(struct read_call *call, enum outcome outcome) {
     struct hand *hand = call->context;
     struct hand_wait *waits = hand->waits;
+    outcome = hand->lacking ? UNAVAILABLE : outcome;
     if (outcome == OK)
         take_marks(hand);
     hand->good = outcome == OK;
@@ -145,6 +149,7 @@ static void refresh(struct hand *hand) {
     }
     hand->reading->holders = 1;
     hand->reading->count = 0;
+    hand->lacking = false;
     hand->in_flight = hand->kept.busy = true;
     hand->made_ms = uv_now(hand->serve->loop);
     hand->call = (struct read_call){.on_done = on_read, .context = hand};
@@ -162,6 +167,10 @@ static struct hand *find(struct serve *serve, ref_t site) {
     hand->site = site;
     hand->kept.free = hand_free;
     HASH_ADD(hh, serve->hands, site, sizeof hand->site, hand);
+    if (!HASH_HAS_TAKEN(hand)) {
+        free(hand);
+        return NULL;
+    }
     kept_add(serve, &hand->kept, sizeof *hand);
     return hand;
 }

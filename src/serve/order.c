@@ -112,6 +112,11 @@ static struct order *order_find(struct serve *serve, struct bytes site_name, con
     order->kept.free = order_free;
     order->kept.busy = true;
     HASH_ADD_STR(serve->orders, key, order);
+    if (!HASH_HAS_TAKEN(order)) {
+        free(order->site_name);
+        free(order);
+        return NULL;
+    }
     kept_add(serve, &order->kept, sizeof *order);
     return order;
 }

@@ -33,15 +33,19 @@ static void on_done(struct list *list, enum outcome outcome) {
 void serve_personal(struct serve *serve, struct personal_call *call, const struct list_query *query,
                     const ref_t *visitor) {
     struct personal *personal = calloc(1, sizeof *personal);
-    if (!personal) {
+    struct buffer names;
+    buffer_init(&names, NAME_SIZE);
+    buffer_add_bytes(&names, query->site);
+    if (!personal || names.failed) {
+        free(personal);
+        buffer_release(&names);
         call->on_done(call, UNAVAILABLE, NO_BYTES);
         return;
     }
     personal->serve = serve;
     personal->call = call;
     personal->format = query->format;
-    buffer_init(&personal->names, NAME_SIZE);
-    buffer_add_bytes(&personal->names, query->site);
+    personal->names = names;
     personal->list = (struct list){.serve = serve,
                                    .kind = LIST_RECOMMENDATION,
                                    .site = buffer_bytes(&personal->names),

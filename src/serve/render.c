@@ -64,6 +64,7 @@ static void add_list_id(struct json_out *json, const struct list *list) {
     }
     json_key(json, BYTES("list"));
     json_text(json, buffer_bytes(&id));
+    json->buffer->failed |= id.failed;
     buffer_release(&id);
 }
 

@@ -14,13 +14,19 @@
 //   personal.c the list for one visitor
 #pragma once
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "model/related.h"
 #include "serve/serve.h"
-#define HASH_FUNCTION HASH_SFH // two bytes a step: most reads are one lookup of some fifty bytes
-#include <uthash.h>
 #include <uv.h>
 
-enum { ORDER_MOST = 256, ALIASES_MOST = 8, UNREAD_MS = 10000, RETRY_LEAST_MS = 100, REFRESHES_MOST = 1024 };
+enum {
+    ORDER_MOST = 256,
+    ALIASES_MOST = 8,
+    UNREAD_MS = 10000,
+    RETRY_LEAST_MS = 100,
+    RETRY_MOST_MS = 1000,
+    REFRESHES_MOST = 1024
+};
 
 struct serve {
     uv_loop_t *loop;

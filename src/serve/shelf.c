@@ -85,16 +85,15 @@ static bool may_try(const struct shelf *shelf) {
     return !shelf->in_flight && uv_now(shelf->serve->loop) >= shelf->retry_ms;
 }
 
-// What was made takes the old one's place, unless only time has passed.
-static void put_up(struct shelf *shelf, struct refresh *refresh) {
+// What was made takes the old one's place, unless only time has passed; false without memory.
+static bool put_up(struct shelf *shelf, struct refresh *refresh) {
     struct bytes mark = buffer_bytes(&refresh->marks);
     uint64_t digest = keyed_hash64(shelf->serve->hash_key, 'd', &mark, 1);
-    shelf->made_ms = refresh->began_ms;
     if (!shelf->body || digest != shelf->digest) {
         struct body *made = body_new(buffer_bytes(&refresh->out), format_media_type(shelf->asked.format),
                                      buffer_bytes(&shelf->serve->fields));
         if (!made)
-            return;
+            return false;
         if (shelf->body) {
             kept_resize(shelf->serve, &shelf->kept, shelf->kept.bytes - body_size(shelf->body));
             body_release(shelf->body);
@@ -103,15 +102,19 @@ static void put_up(struct shelf *shelf, struct refresh *refresh) {
         shelf->digest = digest;
         kept_resize(shelf->serve, &shelf->kept, shelf->kept.bytes + body_size(made));
     }
+    shelf->made_ms = refresh->began_ms;
     body_checked(shelf->body, refresh->now_ms);
+    return true;
 }
 
 void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome outcome) {
     struct waiter *waiters = shelf->waiters;
     uint64_t pause = interval(shelf) > RETRY_LEAST_MS ? interval(shelf) : RETRY_LEAST_MS;
-    if (outcome == OK)
-        put_up(shelf, refresh);
-    else
+    if (pause > RETRY_MOST_MS)
+        pause = RETRY_MOST_MS;
+    if (outcome == OK && !put_up(shelf, refresh))
+        outcome = UNAVAILABLE;
+    if (outcome != OK)
         shelf->retry_ms = uv_now(shelf->serve->loop) + pause;
     shelf->failure = outcome;
     shelf->waiters = shelf->later;

@@ -62,6 +62,8 @@ bool command_write(const struct command *command, struct buffer *out) {
     const uint32_t *ends = (const uint32_t *)(const void *)command->ends.at;
     uint32_t count = command_count(command), begin = 0;
     size_t before = out->len;
+    if (count == 0) // Redis would pass over it without a reply
+        return false;
     write_count(out, '*', count);
     for (uint32_t i = 0; i < count; begin = ends[i++]) {
         write_count(out, '$', ends[i] - begin);

@@ -3,6 +3,7 @@
 //
 // Pieces are kept as commands of "name, key, arguments". Members of one ranking are gathered per ranking, so a batch
 // that moves five hundred items in seven rankings is seven ZADD at most; likewise visitors per item.
+#include "base/hash.h"
 #include "model/item.h"
 #include "store/gather.h"
 #include "store/store_inside.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum {
     ARGUMENTS_MOST = 4000,    // of one redis.call: what Lua's unpack takes on its stack
@@ -106,7 +106,11 @@ static struct target_key *target_key(struct commit *commit, const struct key *ke
     buffer_init(&found->candidates, CANDIDATES_MOST * sizeof(struct candidate));
     found->cut_below = NAN;
     HASH_ADD_KEYPTR(hh, commit->keys, found->key.at, found->key.len, found);
-    return found;
+    if (HASH_HAS_TAKEN(found))
+        return found;
+    free(found);
+    commit->failed = true;
+    return NULL;
 }
 
 static void begin_piece(struct commit *commit, const char *name, uint32_t key_index, uint32_t arguments) {
@@ -202,7 +206,7 @@ void commit_place(struct commit *commit, const struct ranking_at *ranking, uint3
     target->bound = bound;
     command_add(&target->in, id);
     buffer_add(&target->candidates, &candidate, sizeof candidate);
-    commit->failed |= target->candidates.failed;
+    commit->failed |= target->candidates.failed || target->in.bytes.failed || target->in.ends.failed;
 }
 
 void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id) {
@@ -222,6 +226,10 @@ static struct bytes argument_at(const struct command *command, uint32_t i) {
 }
 
 static void copy_arguments(struct command *to, const struct command *from, uint32_t begin, uint32_t end) {
+    if (from->bytes.failed || from->ends.failed) { // half of it must not go out either
+        to->bytes.failed = true;
+        return;
+    }
     for (uint32_t i = begin; i < end; i++)
         command_add(to, argument_at(from, i));
 }
@@ -230,6 +238,7 @@ static void copy_arguments(struct command *to, const struct command *from, uint3
 static void add_members(struct commit *commit, const struct target_key *key, const char *name,
                         const struct command *members) {
     uint32_t count = command_count(members);
+    commit->failed |= members->bytes.failed || members->ends.failed;
     for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MOST) {
         uint32_t end = begin + ARGUMENTS_MOST < count ? begin + ARGUMENTS_MOST : count;
         begin_piece(commit, name, key->index, end - begin);
@@ -285,6 +294,8 @@ static void finish_ranking(struct commit *commit, struct target_key *key) {
 static void finish_pieces(struct commit *commit) {
     struct target_key *key, *next;
     HASH_ITER(hh, commit->keys, key, next) {
+        if (commit->failed) // a candidate may have lost its member
+            return;
         if (key->floor_len)
             finish_ranking(commit, key);
         else

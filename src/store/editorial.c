@@ -26,6 +26,7 @@ static void add_value(struct store *store, const struct editorial_call *editoria
         buffer_add_bytes(&value, editorial->json);
     }
     command_add(&store->command, buffer_bytes(&value));
+    store->command.bytes.failed |= value.failed; // half a value, or none, must not go out
     buffer_release(&value);
 }
 

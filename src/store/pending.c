@@ -7,6 +7,7 @@
 #include "store/scripts_table.h"
 #include <stdlib.h>
 
+#define LOG_PAUSE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
 enum { GREETING_ROOM = 64, RING_LEAST = 256 }; // commands of a greeting come on top of the bound
 
 bool pending_init(struct link *link, uint32_t queue_most) {
@@ -144,6 +145,19 @@ static const struct {
     {"WRONGTYPE", INTERNAL, false},
 };
 
+// One key's foreign data may be asked for with every refresh: a line says how many there were since the one before.
+static void log_error_reply(const char *text) {
+    static uint64_t said_ns;
+    static unsigned unsaid;
+    uint64_t now = uv_hrtime();
+    unsaid++;
+    if (said_ns && now - said_ns < LOG_PAUSE_NS)
+        return;
+    log_error("redis: %s (%u such replies)", text, unsaid);
+    said_ns = now;
+    unsaid = 0;
+}
+
 static enum outcome error_outcome(const char *text, bool *ret_drop) {
     *ret_drop = false;
     metric_add(METRIC_REDIS_ERRORS, 1);
@@ -186,7 +200,7 @@ static void answer(struct link *link, struct pending pending, redisReply *reply)
     }
     enum outcome outcome = error ? error_outcome(reply->str, &drop) : OK;
     if (outcome == INTERNAL)
-        log_error("redis: %s", reply->str);
+        log_error_reply(reply->str);
     if (drop)
         link_drop(link, reply->str);
     struct link_call *call = pending.call;

@@ -91,13 +91,14 @@ void add_base(struct bytes base, struct item_state *item) {
     }
 }
 
-static bool take_record(const redisReply *packed, const redisReply *card, struct item_state *item) {
+// INTERNAL when it is not usable, UNAVAILABLE without memory to see that.
+static enum outcome take_record(const redisReply *packed, const redisReply *card, struct item_state *item) {
     struct item record;
     item->known = packed->type == REDIS_REPLY_STRING;
     if (!item->known)
-        return true;
+        return OK;
     if (!item_unpack(reply_text(packed), &record))
-        return false;
+        return INTERNAL;
     item->id = record.id;
     item->site = record.site;
     item->categories = record.categories;
@@ -106,7 +107,8 @@ static bool take_record(const redisReply *packed, const redisReply *card, struct
     item->card = item->has_card ? reply_text(card) : NO_BYTES;
     memcpy(item->votes, record.votes, sizeof item->votes);
     add_base(record.base, item);
-    return json_members_valid(item->card); // it would spoil every list that it is in
+    enum outcome outcome = json_check_members(item->card); // a bad one would spoil every list that it is in
+    return outcome == OK || outcome == UNAVAILABLE ? outcome : INTERNAL;
 }
 
 static bool take_sums(const struct store *store, const redisReply *packed, struct item_state *item) {
@@ -122,14 +124,12 @@ static void take_item(const struct store *store, const struct gathered *at, stru
     bool good = true;
     for (int i = 0; i < COMMANDS_PER_ITEM; i++)
         good = good && at[i].outcome == OK;
-    good = good && take_record(at[AT_ITEM].reply, at[AT_CARD].reply, item) &&
-           (!item->known || take_sums(store, at[AT_SUMS].reply, item));
-    if (!good) {
-        metric_add(METRIC_BAD_STATES, 1);
+    item->outcome = good ? take_record(at[AT_ITEM].reply, at[AT_CARD].reply, item) : INTERNAL;
+    if (item->outcome == OK && item->known && !take_sums(store, at[AT_SUMS].reply, item))
         item->outcome = INTERNAL;
-        return;
-    }
-    if (item->known)
+    if (item->outcome == INTERNAL)
+        metric_add(METRIC_BAD_STATES, 1);
+    if (item->outcome == OK && item->known)
         item->visitors = (uint64_t)reply_int(at[AT_VISITORS].reply);
 }
 
@@ -139,7 +139,10 @@ static void on_items(struct gather *gather) {
     for (uint32_t i = 0; outcome == OK && i < gather->count; i += COMMANDS_PER_ITEM) {
         struct item_state item;
         take_item(state->read.store, &gather->at[i], &item);
-        state->on_item(state->read.call, i / COMMANDS_PER_ITEM, &item);
+        if (item.outcome == UNAVAILABLE)
+            outcome = UNAVAILABLE;
+        else
+            state->on_item(state->read.call, i / COMMANDS_PER_ITEM, &item);
     }
     read_end(gather, outcome);
 }

@@ -39,7 +39,8 @@ static struct bytes without_cached_count(const redisReply *reply) {
     return sketch;
 }
 
-static void tell_record(struct records_state *state, size_t index, const struct gathered *at) {
+// False without memory.
+static bool tell_record(struct records_state *state, size_t index, const struct gathered *at) {
     struct item_record record = {.usable = true};
     struct buffer views;
     struct item item;
@@ -56,15 +57,19 @@ static void tell_record(struct records_state *state, size_t index, const struct 
         record.views = buffer_bytes(&views);
         record.visitors = without_cached_count(at[AT_VISITORS].reply);
     }
-    state->on_record(state->read.call, index, &record);
+    bool whole = !views.failed;
+    if (whole)
+        state->on_record(state->read.call, index, &record);
     buffer_release(&views);
+    return whole;
 }
 
 static void on_records(struct gather *gather) {
     struct records_state *state = gather->context;
     enum outcome outcome = read_outcome(gather);
     for (uint32_t i = 0; outcome == OK && i < gather->count; i += COMMANDS_PER_RECORD)
-        tell_record(state, i / COMMANDS_PER_RECORD, &gather->at[i]);
+        if (!tell_record(state, i / COMMANDS_PER_RECORD, &gather->at[i]))
+            outcome = UNAVAILABLE;
     read_end(gather, outcome);
 }
 

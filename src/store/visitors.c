@@ -136,6 +136,14 @@ void store_read_votes(struct store *store, struct read_call *call, ref_t visitor
     state->on_vote = on_vote;
     state->items = malloc(count * sizeof *items);
     state->guessed = malloc(count * sizeof *state->guessed);
+    if (!state->items || !state->guessed) {
+        free(state->items);
+        free(state->guessed);
+        free(state);
+        gather_free(gather);
+        read_fail(store, call);
+        return;
+    }
     memcpy(state->items, items, count * sizeof *items);
     for (size_t i = 0; i < count; i++)
         state->guessed[i] = levels_get(store->levels, items[i]);

@@ -89,6 +89,11 @@ def test_the_key(service, site):
     (b"{}", "application/x-www-form-urlencoded", 415), (b"{", "application/json", 400), (b"[]", "text/plain", 400),
     (b'{"a":1,"a":2}', None, 400), (b'{"x":"\xff"}', None, 400), (b'{"x":1e999}', None, 400),
     (b'{"x":' + b"[" * 8 + b"]" * 8 + b"}", None, 400), (b'{"x":' + b"[" * 7 + b"]" * 7 + b"}", None, 200),
+    # the dearest in memory for their length
+    (b'{"x":[' + b"{}," * 5000 + b"{}]}", None, 200), (b'{"x":[' + b"[]," * 5000 + b"[]]}", None, 200),
+    (b'{"x":[' + b"0," * 8000 + b"0]}", None, 200), (b'{"x":[' + b'"",' * 5000 + b'""]}', None, 200),
+    (b"{" + b",".join(b'"%x":0' % n for n in range(2000)) + b"}", None, 200),
+    (b'{"x":[' + b'{"":0},' * 2000 + b"0]}", None, 200), (b'{"x":"' + b"\\u00e9" * 2700 + b'"}', None, 200),
     (b'{"x":"' + b"a" * (16384 - 8) + b'"}', None, 200), (b'{"x":"' + b"a" * (16385 - 8) + b'"}', None, 413)])
 def test_bodies(service, site, body, kind, status):
     headers = {"Content_Type": kind} if kind else {}

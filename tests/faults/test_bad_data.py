@@ -3,9 +3,11 @@
 left out, it is logged, and everything else goes on."""
 import contextlib
 import json
+import math
 
 import pytest
 from fault_service import FaultService, RedisServer, item_id, wait_until
+from scripted_redis import ScriptedRedis, answer
 from test_rows_redis import call, log_of, vote
 
 PARTITIONS = 2  # so that the bad thing and a good neighbour share one
@@ -23,6 +25,13 @@ def serving():
                 assert call(service, "POST", f"/v1/s/items/{item}/views", visitor=f"v{n}")[0] == 202
         wait_until(lambda: shown(service, "other") == 3, 10, "projected")
         yield server.client(), service
+
+
+@contextlib.contextmanager
+def scripted(**settings):
+    with ScriptedRedis() as redis, FaultService(redis, partitions=PARTITIONS, **settings) as service:
+        service.start_projector()
+        yield redis, service
 
 
 def get(service, path):
@@ -109,6 +118,39 @@ def test_row_15_junk_in_rankings_is_left_out():
         assert status == 200 and {entry["item"] for entry in answer["items"]} >= {"bad", "good", "other", "fourth"}
 
 
+ODD_SCORES = ["nan", "-nan", "NAN(7)", "inf", "-inf", "1e999", "", "0x1p3", "none", "-1e-999"]
+
+
+def test_row_15_scores_that_are_no_numbers_leave_a_ranking_readable():
+    """Redis itself keeps none such: one that stands before it, or another program, may say so."""
+    with scripted(refresh_interval="0") as (redis, service):
+        for n in range(len(ODD_SCORES)):
+            assert vote(service, f"odd-{n}", "v")[0] == 200
+        wait_until(lambda: len(get(service, "/v1/s/rankings/top?limit=50")[1]["items"]) == len(ODD_SCORES), 10, "projected")
+        words = [word for n, score in enumerate(ODD_SCORES) for word in (f"odd-{n}", score)] + ["nan", "-1", "inf", "-2"]
+        raw = f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+        redis.rule("zrange", answer(raw.encode()))
+        for path in ("rankings/top", "rankings/hot", "rankings/rising", "items/odd-1/related", "items/odd-1/page"):
+            status, shown_now = get(service, f"/v1/s/{path}")
+            assert status == 200
+            boxes = [shown_now] if "items" in shown_now else [shown_now[name] for name in ("related", "ranking", "recommendation")]
+            for entry in (entry for box in boxes for entry in box["items"]):
+                assert isinstance(entry["score"], (int, float)) and math.isfinite(entry["score"]), entry
+        redis.obey_redis()
+        assert len(get(service, "/v1/s/rankings/top?limit=50")[1]["items"]) == len(ODD_SCORES)
+        assert vote(service, "odd-0", "w")[0] == 200
+
+
+def test_row_15_what_is_not_usable_is_said_once_and_not_with_every_read():
+    with serving() as (client, service):
+        make_foreign(client, item_key(client, "bad"))
+        for n in range(150):
+            assert vote(service, "bad", f"x{n}")[0] == 500
+            get(service, f"/v1/s/rankings/top?exclude=none-{n}")
+        lines = [line for line in log_of(service).splitlines() if " error: " in line]
+        assert 1 <= len(lines) <= 2 * 3, lines[:10]  # of each worker and kind one in ten seconds; the projector's
+
+
 @pytest.mark.parametrize("part", ["r", "t", "e", "h", "dead", "floor"])
 def test_row_15_a_foreign_type_under_a_shared_key_stops_nothing_else(part):
     with serving() as (client, service):
@@ -157,7 +199,7 @@ def test_row_15_states_of_an_unknown_version_are_left_alone_and_said():
         call(service, "POST", "/v1/s/items/bad/views", visitor="w")
         the_rest_goes_on(service, "after the version")
         assert {key: client.get(key) for key in kept} == kept
-        assert "cannot be read" in log_of(service)
+        wait_until(lambda: "cannot be read" in log_of(service), 10, "it is said")
 
 
 @pytest.mark.parametrize("part", ["log", "sums", "pos"])

@@ -18,7 +18,7 @@ def run(program, seconds):
     name = os.path.basename(program)
     grown = os.path.join(os.path.dirname(program), "corpus-" + name)
     os.makedirs(grown, exist_ok=True)
-    done = subprocess.run([program, f"-max_total_time={seconds}", "-max_len=8192", "-timeout=5", "-rss_limit_mb=2048",
+    done = subprocess.run([program, f"-max_total_time={seconds}", "-max_len=8192", "-timeout=5", "-rss_limit_mb=2048", "-close_fd_mask=2",
                            f"-artifact_prefix={grown}-bad-", "-print_final_stats=1", grown,
                            os.path.join(ROOT, "tests/fuzz/corpus", name)], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace")

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// What comes from Redis, arbitrary and cut anywhere, through the real link on a real socket: every call is answered
+// exactly once, with a reply when the outcome is OK; then the link stops and leaves nothing.
+//
+// An input: how many calls are sent; bits (1: they are of a script, 2: an answered one sends another); the seed of the
+// cuts (0: none); then the bytes of Redis.
+#include "store/link.h"
+#include "tests/fuzz/fuzz.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { CALLS_MOST = 32, QUEUE_MOST = 16, HEAD = 3, TURNS_MOST = 1000, TIMEOUT_MS = 60000 };
+enum { OF_SCRIPT = 1, SENDS_ANOTHER = 2 };
+
+struct one_call {
+    struct link_call call; // first
+    int answers;
+};
+
+static uv_loop_t loop;
+static int listener = -1, peer;
+static struct address address = {.is_unix = true};
+static struct link *fuzzed;
+static bool is_stopped;
+static uint8_t bits;
+static struct one_call calls[2 * CALLS_MOST];
+static size_t sent, wanted;
+
+static void send_one(void);
+
+static void on_reply(struct link_call *call) {
+    struct one_call *one = (struct one_call *)call;
+    FUZZ_CHECK(++one->answers == 1);
+    FUZZ_CHECK(call->outcome != OK || (call->reply && call->reply->type != REDIS_REPLY_ERROR));
+    freeReplyObject(call->reply);
+    if ((bits & SENDS_ANOTHER) && sent < 2 * wanted)
+        send_one();
+}
+
+static void send_one(void) {
+    struct command command;
+    command_init(&command);
+    command_add_text(&command, "EVALSHA");
+    calls[sent] = (struct one_call){.call.on_reply = on_reply};
+    link_send(fuzzed, &calls[sent++].call, &command, bits & OF_SCRIPT ? 0 : -1);
+    command_release(&command);
+}
+
+static void on_connected(void *context) {
+    (void)context;
+    link_ready(fuzzed);
+}
+
+static void on_stopped(void *context) {
+    (void)context;
+    is_stopped = true;
+}
+
+// Once: a socket that listens under a name that goes with the process.
+static void listen_once(void) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (listener >= 0)
+        return;
+    signal(SIGPIPE, SIG_IGN);
+    FUZZ_CHECK(uv_loop_init(&loop) == 0);
+    snprintf(address.path, sizeof address.path, "/tmp/engaged-fuzz-%d.sock", (int)getpid());
+    memcpy(at.sun_path, address.path, sizeof at.sun_path - 1);
+    unlink(address.path);
+    listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    FUZZ_CHECK(bind(listener, (struct sockaddr *)&at, sizeof at) == 0 && listen(listener, 8) == 0);
+}
+
+static void connect_link(void) {
+    struct link_hooks hooks = {.on_connected = on_connected};
+    fuzzed = link_start(&loop, &address, TIMEOUT_MS, QUEUE_MOST, &hooks);
+    FUZZ_CHECK(fuzzed);
+    peer = -1;
+    for (int i = 0; i < TURNS_MOST && (peer < 0 || !link_is_ready(fuzzed)); i++) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        if (peer < 0)
+            peer = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    }
+    FUZZ_CHECK(peer >= 0 && link_is_ready(fuzzed));
+}
+
+// What was sent to Redis is read away, so that nobody waits.
+static void turn(void) {
+    char sink[4096];
+    uv_run(&loop, UV_RUN_NOWAIT);
+    while (read(peer, sink, sizeof sink) > 0)
+        ;
+}
+
+static void feed(const uint8_t *data, size_t size, unsigned seed) {
+    while (size && link_is_ready(fuzzed)) {
+        size_t piece = seed ? 1 + rand_r(&seed) % 16 : size;
+        ssize_t taken = write(peer, data, piece < size ? piece : size);
+        if (taken <= 0)
+            break;
+        data += taken;
+        size -= (size_t)taken;
+        turn();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size < HEAD)
+        return 0;
+    listen_once();
+    connect_link();
+    sent = 0;
+    wanted = data[0] % CALLS_MOST;
+    bits = data[1];
+    while (sent < wanted)
+        send_one();
+    turn();
+    feed(data + HEAD, size - HEAD, data[2]);
+    turn();
+    bits = 0;
+    close(peer);
+    is_stopped = false;
+    link_stop(fuzzed, on_stopped, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    FUZZ_CHECK(is_stopped);
+    for (size_t i = 0; i < sent; i++)
+        FUZZ_CHECK(calls[i].answers == 1);
+    return 0;
+}
