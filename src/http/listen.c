@@ -45,6 +45,18 @@ static int fail(int fd, const char *listen, const char *what, char *ret_error, s
     return -1;
 }
 
+// The processes of a supervisor that was killed hold its ports for some milliseconds more: its successor is not to be
+// sent away for that.
+static bool bind_patiently(int fd, const struct addrinfo *to) {
+    enum { TRIES = 40, PAUSE_US = 25000 };
+    for (int tries = 1; bind(fd, to->ai_addr, to->ai_addrlen) < 0; tries++) {
+        if (errno != EADDRINUSE || tries == TRIES)
+            return false;
+        usleep(PAUSE_US);
+    }
+    return true;
+}
+
 static int open_inet(const char *listen, bool shared, char *ret_error, size_t error_size) {
     char host[HOST_MOST];
     const char *port;
@@ -57,7 +69,7 @@ static int open_inet(const char *listen, bool shared, char *ret_error, size_t er
     int yes = 1, fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool done = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
                 (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes) == 0) &&
-                bind(fd, found->ai_addr, found->ai_addrlen) == 0;
+                bind_patiently(fd, found);
     int bind_error = errno;
     freeaddrinfo(found);
     return done ? fd : fail(fd, listen, strerror(bind_error), ret_error, error_size);
