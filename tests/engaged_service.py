@@ -45,7 +45,7 @@ class Service:
 
     wrapper, environment = (), None  # a tool to run it under; its environment
 
-    def __new__(cls, **_):
+    def __new__(cls, *_, **__):
         bare = os.environ.get("BARE_SERVICE") and cls is Service
         return object.__new__(BareService if bare else cls)
 
