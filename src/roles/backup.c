@@ -22,7 +22,14 @@
 
 extern char **environ;
 
-enum { PATH_SIZE = 4096, OUTPUT_SHOWN = 600, PASSWORD_BYTES = 24, STAGED_WAIT_US = 20000, STAGED_WAITS = 500 };
+enum {
+    PATH_SIZE = 4096,
+    OUTPUT_SHOWN = 600,
+    PASSWORD_BYTES = 24,
+    STAGED_WAIT_US = 20000,
+    ENDING_WAITS = 10,
+    STAGED_WAITS = 500
+};
 
 static int complain(const char *what, const char *why) {
     fprintf(stderr, "engaged: %s: %s\n", what, why);
@@ -181,17 +188,25 @@ static bool is_listening(const struct address *address) {
     return good;
 }
 
-static bool wait_for_staged(struct staged *staged) {
+static bool has_ended(struct staged *staged) {
     int status;
-    for (int i = 0; i < STAGED_WAITS; i++, usleep(STAGED_WAIT_US)) {
-        if (waitpid(staged->pid, &status, WNOHANG) == staged->pid) {
-            staged->pid = -1;
-            return false;
-        }
+    if (staged->pid > 0 && waitpid(staged->pid, &status, WNOHANG) == staged->pid)
+        staged->pid = -1;
+    return staged->pid <= 0;
+}
+
+static bool wait_for_staged(struct staged *staged) {
+    for (int i = 0; i < STAGED_WAITS && !has_ended(staged); i++, usleep(STAGED_WAIT_US))
         if (is_listening(&staged->address))
             return true;
-    }
     return false;
+}
+
+// It listens before it loads: one that can't load ends in the middle of our questions, or a moment later.
+static bool ends_soon(struct staged *staged) {
+    for (int i = 0; i < ENDING_WAITS && !has_ended(staged); i++)
+        usleep(STAGED_WAIT_US);
+    return has_ended(staged);
 }
 
 static bool start_staged(struct staged *staged, const char *file) {
@@ -248,11 +263,13 @@ static int exchange(const struct role *role, const struct address *live, struct 
     char error[REPLACE_ERROR_SIZE] = "the data as it is cannot be kept first; nothing was changed";
     if (!start_staged(staged, file))
         return complain(file, strerror(errno));
-    if (!wait_for_staged(staged)) {
+    bool loads = wait_for_staged(staged);
+    bool fits = loads && replace_check(&staged->address, role->settings, &role->hash_key, error);
+    if (!loads || (!fits && ends_soon(staged))) {
         show_output(staged->out);
         return complain(file, "Redis does not load it");
     }
-    if (!replace_check(&staged->address, role->settings, &role->hash_key, error) || !keep_what_is(live, file))
+    if (!fits || !keep_what_is(live, file))
         return complain("restore", error);
     signal(SIGINT, SIG_IGN); // from here on to the end: the live Redis must become a master again
     signal(SIGTERM, SIG_IGN);
