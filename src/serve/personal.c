@@ -25,6 +25,7 @@ static void on_done(struct list *list, enum outcome outcome) {
     personal->serve->refreshes--;
     personal->call->on_done(personal->call, outcome, outcome == OK ? buffer_bytes(&out) : NO_BYTES);
     buffer_release(&out);
+    shelf_begin_waiting(personal->serve);
     list_release(list);
     buffer_release(&personal->names);
     free(personal);

@@ -27,10 +27,12 @@ void refresh_start(struct shelf *shelf) {
 
 void refresh_end(struct refresh *refresh, enum outcome outcome) {
     struct shelf *shelf = refresh->shelf;
+    struct serve *serve = shelf->serve;
     if (refresh->out.failed || refresh->marks.failed)
         outcome = UNAVAILABLE;
-    shelf->serve->refreshes--;
+    serve->refreshes--;
     shelf_refreshed(shelf, refresh, outcome);
+    shelf_begin_waiting(serve);
     buffer_release(&refresh->out);
     buffer_release(&refresh->marks);
     for (uint32_t i = 0; i < refresh->lists_begun; i++)

@@ -25,7 +25,8 @@ enum {
     UNREAD_MS = 10000,
     RETRY_LEAST_MS = 100,
     RETRY_MOST_MS = 1000,
-    REFRESHES_MOST = 1024
+    REFRESH_CALLS = 256, // to Redis, of a page or a list of the usual length
+    REFRESHES_LEAST = 4  // at once, however short the queue
 };
 
 struct serve {
@@ -238,6 +239,7 @@ struct shelf {
 void shelf_answer(struct shelf *shelf, struct http_request *request);
 bool shelf_is_good(const struct shelf *shelf); // may be sent at once, fresh or while it is refreshed
 void shelf_sweep(struct serve *serve);
+void shelf_begin_waiting(struct serve *serve); // after a refresh has ended
 // Finds or makes the shelf; NULL without memory.
 struct shelf *shelf_get(struct serve *serve, const struct question *question);
 void shelf_remember_target(struct shelf *shelf, struct bytes target);

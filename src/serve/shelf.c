@@ -73,8 +73,14 @@ static void add_waiter(struct shelf *shelf, struct http_request *request) {
 
 // ---- Refreshing
 
+// So many at once as fit into the store's queue: what does not begin now does when another has ended.
+static bool is_full(const struct serve *serve) {
+    uint32_t most = (uint32_t)serve->settings->redis_queue / REFRESH_CALLS;
+    return serve->refreshes >= (most > REFRESHES_LEAST ? most : REFRESHES_LEAST);
+}
+
 static void begin(struct shelf *shelf) {
-    if (shelf->in_flight || shelf->serve->refreshes >= REFRESHES_MOST)
+    if (shelf->in_flight || is_full(shelf->serve))
         return;
     shelf->in_flight = shelf->kept.busy = true;
     metric_add(METRIC_BODY_REFRESHES, 1);
@@ -154,14 +160,15 @@ void shelf_answer(struct shelf *shelf, struct http_request *request) {
         return;
     }
     add_waiter(shelf, request);
-    if (shelf->serve->refreshes < REFRESHES_MOST || shelf->in_flight) {
+    begin(shelf);
+}
+
+// The latest first: where all must wait too long, some at least are in time.
+void shelf_begin_waiting(struct serve *serve) {
+    for (struct shelf *shelf = serve->waited_for, *next; shelf && !is_full(serve); shelf = next) {
+        next = shelf->next_waited;
         begin(shelf);
-        return;
     }
-    struct waiter *waiters = shelf->waiters;
-    shelf->waiters = NULL;
-    answer_all(shelf, waiters, OVERLOADED);
-    set_waited(shelf);
 }
 
 // ---- Deadlines

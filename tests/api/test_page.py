@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The page in one call, the visitor's own, the editor's hand, fragments and feeds, the counting image."""
 import json
+import socket
 import time
 
 import pytest
@@ -36,6 +37,19 @@ def test_page_is_whole_and_repeats_nothing(service, site):
     assert len(set(all_ids)) == 26 and "i3" not in all_ids
     assert all([entry["rank"] for entry in box["items"]] == list(range(1, len(box["items"]) + 1)) for box in boxes)
     assert all(entry["title"] for box in boxes for entry in box["items"])
+
+
+def test_pages_that_are_not_in_memory_wait_their_turn_and_none_is_refused(service, site):
+    """All ask Redis for more at once than its queue takes."""
+    fill(service, site, 60, viewed=30)
+    clients = [socket.create_connection(("127.0.0.1", service.port), timeout=30) for _ in range(200)]
+    for number, client in enumerate(clients):
+        client.sendall(f"GET {site}/items/other-{number}/page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    statuses = []
+    for client in clients:
+        with client, client.makefile("rb") as file:
+            statuses.append(file.readline().split()[1])
+    assert set(statuses) == {b"200"}
 
 
 def test_page_is_filled_with_cards_that_nobody_read(service, site):

@@ -84,6 +84,16 @@ static void test_votes_read_back_to_the_second(void **state) {
     }
 }
 
+static void test_splits_are_due_until_there_are_as_many_buckets_as_there_may_be(void **state) {
+    (void)state;
+    assert_false(voters_split_due(VOTERS_INSIDE, 0));
+    assert_true(voters_split_due(VOTERS_INSIDE + 1, 0));
+    assert_false(voters_split_due(VOTERS_PER_BUCKET, 1));
+    assert_true(voters_split_due(VOTERS_PER_BUCKET + 1, 1));
+    assert_true(voters_split_due(UINT64_MAX, BUCKETS_MOST - 1));
+    assert_false(voters_split_due(UINT64_MAX, BUCKETS_MOST));
+}
+
 static void test_a_time_too_far_away_is_the_last_there_is(void **state) {
     (void)state;
     static const int64_t times[] = {INT64_C(-4000000000000), INT64_C(9000000000000)};
@@ -122,6 +132,7 @@ int main(void) {
         cmocka_unit_test(test_a_torn_record_is_refused_at_every_place),
         cmocka_unit_test(test_a_new_record_reads_back),
         cmocka_unit_test(test_votes_read_back_to_the_second),
+        cmocka_unit_test(test_splits_are_due_until_there_are_as_many_buckets_as_there_may_be),
         cmocka_unit_test(test_a_time_too_far_away_is_the_last_there_is),
         cmocka_unit_test(test_partitions_keep_places_enough),
     };
