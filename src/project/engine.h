@@ -11,7 +11,7 @@
 #include "project/projection_type.h"
 #include "project/ref_index.h"
 
-enum { TARGETS_AT_ONCE = 4, CHUNK_ITEMS = 500 };
+enum { TARGETS_AT_ONCE = 1, CHUNK_ITEMS = 100 }; // a commit of a hundred keeps votes waiting for half a millisecond
 
 struct engine;
 

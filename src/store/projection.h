@@ -98,7 +98,7 @@ struct commit_result {
     bool cut;         // some ranking was cut: its floor is new, read the target again
     bool refill;      // a cut ranking fell below half its bound: begin a refill
 };
-// Frees the commit; `on_done` once, later. The sent bytes of one commit must stay under a few MB (about 500 items).
+// Frees the commit; `on_done` once, later. The sent bytes of one commit must stay under a few MB.
 void commit_send(struct commit *commit, void (*on_done)(void *context, const struct commit_result *result),
                  void *context);
 void commit_free(struct commit *commit); // one that is not to be sent
