@@ -29,6 +29,7 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
     if (!serve)
         return NULL;
     serve->loop = loop;
+    serve->waited_end = &serve->waited_for;
     serve->settings = settings;
     serve->hash_key = hash_key;
     serve->plan = plan;

@@ -44,8 +44,8 @@ struct serve {
     struct hand *hands;
     struct kept *newest, *oldest;
     size_t bytes;
-    uint32_t refreshes;       // in flight
-    struct shelf *waited_for; // shelves that requests wait for
+    uint32_t refreshes;                     // in flight
+    struct shelf *waited_for, **waited_end; // shelves that requests wait for, the longest first
     uv_timer_t sweep;
     void (*on_stopped)(void *context);
     void *stopped_context;

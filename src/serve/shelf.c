@@ -27,15 +27,13 @@ static void set_waited(struct shelf *shelf) {
     bool waited = shelf->waiters || shelf->later;
     shelf->kept.busy = waited || shelf->in_flight;
     if (waited && !shelf->place_waited) {
-        shelf->next_waited = serve->waited_for;
-        if (serve->waited_for)
-            serve->waited_for->place_waited = &shelf->next_waited;
-        serve->waited_for = shelf;
-        shelf->place_waited = &serve->waited_for;
+        shelf->next_waited = NULL;
+        shelf->place_waited = serve->waited_end;
+        *serve->waited_end = shelf;
+        serve->waited_end = &shelf->next_waited;
     } else if (!waited && shelf->place_waited) {
         *shelf->place_waited = shelf->next_waited;
-        if (shelf->next_waited)
-            shelf->next_waited->place_waited = shelf->place_waited;
+        *(shelf->next_waited ? &shelf->next_waited->place_waited : &serve->waited_end) = shelf->place_waited;
         shelf->place_waited = NULL;
     }
 }
@@ -163,7 +161,6 @@ void shelf_answer(struct shelf *shelf, struct http_request *request) {
     begin(shelf);
 }
 
-// The latest first: where all must wait too long, some at least are in time.
 void shelf_begin_waiting(struct serve *serve) {
     for (struct shelf *shelf = serve->waited_for, *next; shelf && !is_full(serve); shelf = next) {
         next = shelf->next_waited;
