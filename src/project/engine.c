@@ -185,6 +185,10 @@ static uint32_t next_target(struct engine *engine) {
     return engine->next_target;
 }
 
+bool engine_is_last_target(struct engine *engine) {
+    return engine->running == 1 && next_target(engine) == engine->partitions;
+}
+
 // Gives free workplaces the next partitions. Counts as running itself, for a target may fail before it has started.
 static void start_targets(struct engine *engine) {
     engine->running++;

@@ -94,6 +94,7 @@ bool target_init(struct target *target, struct engine *engine);
 void target_release(struct target *target);
 void target_start(struct target *target, uint32_t partition);
 void engine_target_done(struct target *target, enum engine_failure failure);
+bool engine_is_last_target(struct engine *engine); // of this batch: none runs beside it, none is to come
 void engine_read_logs(struct engine *engine);
 void engine_project(struct engine *engine);
 void engine_end(struct engine *engine, enum engine_failure failure);

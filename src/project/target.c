@@ -253,7 +253,7 @@ static void on_committed(void *context, const struct commit_result *result) {
     remember_chunk(target, result->version);
     if (result->refill)
         engine->refill.needed[target->partition] = true;
-    if (engine->running > 1)
+    if (!engine_is_last_target(engine))
         failpoint(FAILPOINT_COMMIT);
     next_chunk(target);
 }
