@@ -2,8 +2,7 @@
 // What a site name, an item id and a reference are, and in which partition each lives. Pure.
 //
 // A reference is a 64-bit keyed hash of site and item (or of site and visitor): it names the keys and picks the
-// partition, so no byte of a client's ever reaches a Redis key. Visitors' references have 63 bits, so that they are
-// positive decimal integers, which Redis packs into 9 bytes.
+// partition, so no byte of a client's ever reaches a Redis key. Visitors' references have 63 bits.
 #pragma once
 #include "base/bytes.h"
 #include "base/keyed.h"

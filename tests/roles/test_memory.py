@@ -49,3 +49,19 @@ def test_a_vote_on_a_hot_item_takes_twenty_bytes_also_when_all_come_at_once():
         assert int(lines[0][24:].split()[1]) / 40000 <= 20
     finally:
         service.stop()
+
+
+def test_kinds_of_vote_that_are_added_later_find_the_votes_that_are_there(tmp_path):
+    """The item's record has a count for each kind that was known when it was written."""
+    service = Service(redis=f"embedded:{tmp_path}/d")
+    try:
+        row = {"type": "vote", "item": "a", "visitor": "early"}
+        assert service.lines("/v1/s/events?wait=true", [row]).json["accepted"] == 1
+        assert service.stop() is None
+        service = Service(redis=f"embedded:{tmp_path}/d", kinds="up down")
+        assert service.get("/v1/s/items/a").json["votes"] == {"up": 1, "down": 0}
+        rows = [{**row, "visitor": "late", "kind": "down"}, {**row, "kind": "down"}, {**row, "visitor": "later"}]
+        assert service.lines("/v1/s/events?wait=true", rows).json["accepted"] == 3
+        assert service.get("/v1/s/items/a").json["votes"] == {"up": 1, "down": 2}
+    finally:
+        service.stop()
