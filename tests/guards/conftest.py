@@ -97,3 +97,14 @@ def can_trace():
     """strace may be absent, or not allowed in a container."""
     return bool(shutil.which("strace")) and subprocess.run(["strace", "-o", "/dev/null", "true"],
                                                            stderr=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A Redis apart: it has an allocator of its own, which a tool's would break."""
+    address = str(tmp_path / "redis.sock")
+    process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", address, "--save", "", "--dir", str(tmp_path),
+                                "--logfile", str(tmp_path / "redis.log")])
+    yield f"unix:{address}"
+    process.terminate()
+    process.wait(30)

@@ -3,7 +3,6 @@
 import os
 import re
 import struct
-import subprocess
 
 import pytest
 from conftest import HOT, PAGE, Counted, Wire, request_of
@@ -11,17 +10,6 @@ from engaged_service import BUILD, ROOT
 
 READS = 2000
 LEAST_TIMERS = 100  # what timers may take meanwhile: far less than one for each read
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A Redis apart: it has an allocator of its own, which ours would break."""
-    address = str(tmp_path / "redis.sock")
-    process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", address, "--save", "", "--dir", str(tmp_path),
-                                "--logfile", str(tmp_path / "redis.log")])
-    yield f"unix:{address}"
-    process.terminate()
-    process.wait(30)
 
 
 @pytest.fixture

@@ -80,16 +80,6 @@ class Worker:
         return self.process.wait(60)
 
 
-@pytest.fixture
-def store(tmp_path):
-    address = str(tmp_path / "redis.sock")
-    process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", address, "--save", "", "--dir", str(tmp_path),
-                                "--logfile", str(tmp_path / "redis.log")])
-    yield f"unix:{address}"
-    process.terminate()
-    process.wait(30)
-
-
 def cases(service):
     """Name -> the request of that number, and how many stand in it."""
     tokens = [service.token() for _ in range(1 + REQUESTS // 8)]
