@@ -7,7 +7,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from engaged_service import Service  # noqa: E402
+from support.service import Service  # noqa: E402
 
 numbers = itertools.count(1)
 

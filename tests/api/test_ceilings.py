@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from engaged_service import BUILD, ROOT, Service, free_port
+from support.service import BUILD, ROOT, Service, free_port
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 HEADLESS = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/126.0.0.0 Safari/537.36"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from engaged_service import Service, free_port
+from support.service import Service, free_port
 
 NEW, OLD, HASH = "11" * 32, "22" * 32, "33" * 32
 

@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from engaged_service import ROOT, free_port
+from support.service import ROOT, free_port
 
 SITE = "/v1/sample"
 ITEM = "harbour-bridge-reopens"

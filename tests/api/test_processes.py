@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from engaged_service import BUILD, ROOT, Service, free_port
+from support.service import BUILD, ROOT, Service, free_port
 
 PROGRAM = os.path.join(ROOT, BUILD, "engaged")
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from engaged_service import Service  # noqa: E402
+from support.service import Service  # noqa: E402
 
 KEY = "5a" * 32
 

@@ -13,7 +13,7 @@ from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.chrome.service import Service as Driver
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from engaged_service import ROOT, Service  # noqa: E402
+from support.service import ROOT, Service  # noqa: E402
 
 ARTEFACTS = os.path.join(ROOT, "tests", "artefacts")
 

@@ -13,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from engaged_service import script_text  # noqa: E402
+from support.service import script_text  # noqa: E402
 from fault_service import ROOT, RedisServer, free_port  # noqa: E402
 
 

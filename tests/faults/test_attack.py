@@ -17,7 +17,7 @@ import pytest
 import redis
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from engaged_service import Service, free_port  # noqa: E402
+from support.service import Service, free_port  # noqa: E402
 
 SHORT = bool(os.environ.get("SHORT_TESTS"))
 ROWS = []

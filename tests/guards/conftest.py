@@ -10,7 +10,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from engaged_service import BUILD, Service  # noqa: E402
+from support.service import BUILD, Service  # noqa: E402
 
 HOT = "/v1/s/rankings/hot"
 PAGE = "/v1/s/items/i7/page?related=8&ranking=10&recommendation=8"

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from conftest import HOT, PAGE, Counted, Wire, request_of
-from engaged_service import BUILD, ROOT
+from support.service import BUILD, ROOT
 
 READS = 2000
 LEAST_TIMERS = 100  # what timers may take meanwhile: far less than one for each read

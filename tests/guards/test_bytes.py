@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from conftest import Counted
-from engaged_service import BUILD, ROOT
+from support.service import BUILD, ROOT
 
 ITEM_KINDS = ("items", "cards", "voters (buckets)", "sums", "neighbours")
 

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from conftest import HOT, PAGE, QUIET, Counted, Wire, request_of
-from engaged_service import BUILD, ROOT, free_port
+from support.service import BUILD, ROOT, free_port
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded.json")
 SLACK, REQUESTS = 0.05, 400

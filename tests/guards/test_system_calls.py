@@ -10,7 +10,7 @@ import urllib.parse
 import pytest
 import redis
 from conftest import HOT, PAGE, Counted, Wire, can_trace, request_of
-from engaged_service import script_text
+from support.service import script_text
 
 READS, WRITES = ("read", "readv", "recvfrom", "recvmsg"), ("write", "writev", "sendto", "sendmsg")
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import redis
-from engaged_service import BUILD, ROOT, Service
+from support.service import BUILD, ROOT, Service
 from test_supervisor import eventually, redis_pid
 
 PROGRAM = os.path.join(ROOT, BUILD, "engaged")

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from engaged_service import Service
+from support.service import Service
 from test_supervisor import PROGRAM, eventually, redis_pid
 
 

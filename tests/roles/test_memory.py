@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from engaged_service import BUILD, ROOT, Service, free_port  # noqa: E402
+from support.service import BUILD, ROOT, Service, free_port  # noqa: E402
 
 
 def bill(service):

@@ -13,7 +13,7 @@ import time
 
 import pytest
 import redis
-from engaged_service import Service, free_port
+from support.service import Service, free_port
 from test_supervisor import PROGRAM, eventually, is_worker_of, status_of
 
 

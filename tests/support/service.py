@@ -6,20 +6,16 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from support.ports import free_port
+from support.reports import reports_in
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", "build")
-REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+PROGRAM = os.path.join(ROOT, BUILD, "engaged")
 
 
 def script_text(name):
@@ -62,7 +58,7 @@ class Service:
         options = [part for name, value in self.settings.items()
                    for part in ("--" + name.replace("_", "-"), str(value))]
         with open(self.log_path, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([*self.wrapper, os.path.join(ROOT, BUILD, "engaged"), *options], stderr=log,
+            self.process = subprocess.Popen([*self.wrapper, PROGRAM, *options], stderr=log,
                                             env=self.environment)
         self.wait_ready()
 
@@ -118,9 +114,7 @@ class Service:
         log = self.log()
         shutil.rmtree(self.folder, ignore_errors=True)
         assert code == 0, log
-        assert "still open" not in log, log
-        for report in REPORTS:
-            assert report not in log, log
+        assert not reports_in(log), log
 
 
 class BareService(Service):
@@ -135,7 +129,7 @@ class BareService(Service):
         self.processes = []
         for role in ("worker", "projector"):
             with open(self.log_path, "a", encoding="utf-8") as log:
-                self.processes.append(subprocess.Popen([os.path.join(ROOT, BUILD, "engaged")], stderr=log,
+                self.processes.append(subprocess.Popen([PROGRAM], stderr=log,
                                                        env={**environment, "ENGAGED_ROLE": role}))
         self.process = self.processes[0]
         self.wait_ready()
@@ -149,4 +143,4 @@ class BareService(Service):
         log = self.log()
         shutil.rmtree(self.folder, ignore_errors=True)
         assert codes == [0, 0], (codes, log)
-        assert not any(report in log for report in REPORTS), log
+        assert not reports_in(log), log
