@@ -4,10 +4,18 @@
 -- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end)
 -- Reply  "" when all agrees, else one line that says what does not
 
+-- The oldest format that this program still reads; what it finds in an older form it writes in the present one.
+local OLDEST = 2
+
 local held = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'hash-key', 'kinds')
 if held[1] then
     local known = held[4] .. ' '
-    if held[1] ~= ARGV[1] then return 'the data has format ' .. held[1] .. ', this program reads ' .. ARGV[1] end
+    local format, newest = tonumber(held[1]) or 0, tonumber(ARGV[1])
+    local reads = ', this program reads ' .. OLDEST .. ' to ' .. ARGV[1]
+    if format > newest then return 'the data has format ' .. held[1] .. ' of a newer program' .. reads end
+    if format < OLDEST or format % 1 ~= 0 then
+        return 'the data has format ' .. held[1] .. reads .. ': take it over with the export of the program that wrote it'
+    end
     if held[2] ~= ARGV[2] then return 'partitions: the data has ' .. held[2] .. ', the setting says ' .. ARGV[2] end
     if held[3] ~= ARGV[3] then return 'hash_key: not the key that the data was made with' end
     if string.sub(ARGV[4] .. ' ', 1, #known) ~= known then

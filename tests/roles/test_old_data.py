@@ -3,11 +3,13 @@
 import glob
 import json
 import os
+import subprocess
 import tarfile
 
 import pytest
 
-from support.service import ROOT, Service
+from support.ports import free_port
+from support.service import PROGRAM, ROOT, Service
 from support.wait import wait_until
 
 FIXTURES = sorted(glob.glob(os.path.join(ROOT, "tests", "fixtures", "*.json")))
@@ -42,6 +44,47 @@ def test_data_of_before_answers_the_same(expected_path):
         assert voted["votes"]["up"] == 901, voted
     finally:
         service.stop()
+
+
+def recorded_format(service, to=None):
+    """The format that the data's record says; with `to`, written there."""
+    redis = os.path.join(service.folder, "d", "redis.sock")
+    command = ["HGET", "engaged:meta", "format"] if to is None else ["HSET", "engaged:meta", "format", to]
+    return subprocess.run(["redis-cli", "-s", redis, *command], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def test_data_of_format_2_becomes_format_3():
+    with open(FIXTURES[0], encoding="utf-8") as file:
+        service = OldData(FIXTURES[0][:-5] + ".tar.gz", **json.load(file)["settings"])
+    try:
+        assert recorded_format(service) == "3"
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize("format,line", [
+    ("1", "the data has format 1, this program reads 2 to 3: take it over with the export"),
+    ("0", "the data has format 0, this program reads 2 to 3"),
+    ("2.5", "the data has format 2.5, this program reads 2 to 3"),
+    ("two", "the data has format two, this program reads 2 to 3"),
+    ("4", "the data has format 4 of a newer program, this program reads 2 to 3"),
+])
+def test_data_of_another_format_is_refused_and_left_as_it_is(format, line):
+    service = Service()
+    try:
+        recorded_format(service, format)
+        with subprocess.Popen([PROGRAM, *options(service)], stderr=subprocess.PIPE, text=True) as second:
+            said = second.communicate(timeout=20)[1]
+        assert second.returncode == 1 and line in said, said
+        assert recorded_format(service) == format
+        recorded_format(service, "3")
+    finally:
+        service.stop()
+
+
+def options(service):
+    settings = {**service.settings, "listen": f"127.0.0.1:{free_port()}", "ops_listen": f"127.0.0.1:{free_port()}"}
+    return [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
 
 
 def same(now, before):
