@@ -72,6 +72,7 @@ def test_data_of_format_2_becomes_format_3():
 def test_data_of_another_format_is_refused_and_left_as_it_is(format, line):
     service = Service()
     try:
+        wait_until(lambda: service.log().count("redis: ready") == 2)
         recorded_format(service, format)
         with subprocess.Popen([PROGRAM, *options(service)], stderr=subprocess.PIPE, text=True) as second:
             said = second.communicate(timeout=20)[1]
