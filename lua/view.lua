@@ -1,17 +1,21 @@
 -- Views of one batch: is each a repeat, and if not, what had its visitor read before (store/views.c).
--- A history is one string: per view u64 item and f64 time in ms, latest first. All come in one call.
+-- A visitor has two histories: of views that may be remembered, and of those in which it asked not to be followed. Each is
+-- one string: per view u64 item and f64 time in ms, latest first. They hold every item of the present view window, as an
+-- item in one of them does not count again; the first holds the last KEPT items beside. All come in one call.
 --
--- KEYS   a log, then per view the visitor's history
--- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms; then per view: the item's name
---        (text8 site, text16 id), and u8 anonymous (1: kept for one window only, nothing learnt) with the beginning of its
---        log record (src/model/entry.h: 'W', item, visitor, time)
--- Reply  array: one byte per view in order: 0 a repeat, 1 counted, 2 foreign data; then the id of the log entry, "" when
---        nothing was counted
+-- KEYS   a log, then per view the history that it goes to and the visitor's other one
+-- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms, 4 most items in one window; then per
+--        view: the item's name (text8 site, text16 id), and u8 flags (1 anonymous: kept for one window only; 2 alone: what
+--        was read before is of no account; 1 implies 2) with the beginning of its log record (src/model/entry.h: 'W', item,
+--        visitor, time)
+-- Reply  array: one byte per view in order: 0 a repeat, 1 counted, 2 over the most items, 3 foreign data; then the id of the
+--        log entry, "" when nothing was counted
 
 local KEPT, LOOKED_AT, RECENT, VIEW = 20, 16, 5, 16
-local REPEAT, COUNTED, BROKEN = '\0', '\1', '\2'
-local byte, sub, find, number = string.byte, string.sub, string.find, struct.unpack
-local window, keep = tonumber(ARGV[2]), ARGV[3]
+local ANONYMOUS, REMEMBERED = 1, 0
+local REPEAT, COUNTED, OVER, BROKEN = '\0', '\1', '\2', '\3'
+local byte, sub, find, number, max = string.byte, string.sub, string.find, struct.unpack, math.max
+local window, keep, most = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
 -- MGET takes a foreign type for nothing.
 local histories, absent, foreign, changed = {}, {}, {}, {}
@@ -31,6 +35,22 @@ local function is_repeat(history, item, time)
         at = find(history, item, at + 1, true)
     end
     return false
+end
+
+-- As many bytes of it as stay: what is within the window of `newest`, and the first `least` views.
+local function kept(history, newest, least)
+    local last = #history
+    while last > least * VIEW and newest - number('<d', history, last - 7) >= window do last = last - VIEW end
+    return last
+end
+
+-- Does the window that ends with the newest of them all hold as many items as it may, and does this view lie in it?
+local function is_full(history, other, time)
+    if #history + #other < most * VIEW then return false end
+    local newest = time
+    if history ~= '' then newest = max(newest, number('<d', history, 9)) end
+    if other ~= '' then newest = max(newest, number('<d', other, 9)) end
+    return newest - time < window and kept(history, newest, 0) + kept(other, newest, 0) >= most * VIEW
 end
 
 -- Where the first one lies that is not later than `time`.
@@ -56,22 +76,25 @@ local function recents(history, at, item)
 end
 
 -- What became of it, and its log record.
-local function take(key, name, data)
-    local history, item, anonymous = histories[key], sub(data, 3, 10), byte(data) == 1
-    if foreign[key] or #history % VIEW ~= 0 then return BROKEN end
+local function take(key, other_key, name, data)
+    local history, other, item, flags = histories[key], histories[other_key], sub(data, 3, 10), byte(data)
+    if foreign[key] or foreign[other_key] or #history % VIEW + #other % VIEW ~= 0 then return BROKEN end
     local time = number('<d', data, 19)
-    if is_repeat(history, item, time) then return REPEAT end
+    if is_repeat(history, item, time) or is_repeat(other, item, time) then return REPEAT end
+    if is_full(history, other, time) then return OVER end
     local at = place_of(history, time)
-    local before = anonymous and '\0' or recents(history, at, item)
-    histories[key] = sub(sub(history, 1, at - 1) .. item .. sub(data, 19, 26) .. sub(history, at), 1, KEPT * VIEW)
-    changed[key] = anonymous and math.max(window, 1) or keep
+    local before = flags == REMEMBERED and recents(history, at, item) or '\0'
+    history = sub(history, 1, at - 1) .. item .. sub(data, 19, 26) .. sub(history, at)
+    local anonymous = flags % 2 == ANONYMOUS
+    histories[key] = sub(history, 1, kept(history, number('<d', history, 9), anonymous and 0 or KEPT))
+    changed[key] = anonymous and max(window, 1) or keep
     return COUNTED, sub(data, 2) .. name .. before
 end
 
 local results, records = {}, {struct.pack('<d', tonumber(ARGV[1]))}
 redis.call('XLEN', KEYS[1])
-for view = 1, #KEYS - 1 do
-    local result, record = take(KEYS[1 + view], ARGV[2 + 2 * view], ARGV[3 + 2 * view])
+for view = 1, (#KEYS - 1) / 2 do
+    local result, record = take(KEYS[2 * view], KEYS[2 * view + 1], ARGV[3 + 2 * view], ARGV[4 + 2 * view])
     results[view], records[#records + 1] = result, record
 end
 

@@ -125,7 +125,7 @@ static void on_look(struct item_look *look) {
 static void on_view(struct view_call *view) {
     struct call *call = view->context;
     if (view->outcome == OK)
-        answer(call, view->counted, "repeat");
+        answer(call, view->result == VIEW_COUNTED, view->result == VIEW_OVER ? "limit" : "repeat");
     else
         answer_error(call, view->outcome, NULL);
 }

@@ -70,15 +70,20 @@ struct vote_call {
 };
 void store_vote(struct store *store, struct vote_call *call);
 
+// What became of a view: not the first of its visitor and item within the view window; counted; of one item more than a
+// visitor may count in a window.
+enum view_result { VIEW_REPEAT, VIEW_COUNTED, VIEW_OVER };
+
 struct view_call {
     ref_t item, visitor;
     struct bytes site, id;
     int64_t time_ms;
     bool anonymous; // no history is kept beyond one view window, no co-views are learnt
+    bool alone;     // no co-views are learnt from this one
     void (*on_done)(struct view_call *call);
     void *context;
     enum outcome outcome;
-    bool counted; // false: a repeat
+    enum view_result result;
     struct log_id entry;
     uint32_t log;         // of this partition
     struct queued queued; // the batch's own

@@ -19,6 +19,8 @@ static uint64_t order(const struct queued *write) {
 
 // ---- What goes to the script
 
+enum { FLAG_ANONYMOUS = 1, FLAG_ALONE = 2 };
+
 static void add_keys(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log) {
     struct key key;
     key_log(&key, log);
@@ -27,6 +29,8 @@ static void add_keys(struct store *store, struct queued *const *writes, uint32_t
         const struct view_call *view = view_of(writes[i]);
         key_history(&key, view->visitor, view->anonymous);
         add_key(store, &key);
+        key_history(&key, view->visitor, !view->anonymous);
+        add_key(store, &key);
     }
 }
 
@@ -34,7 +38,7 @@ static void add_view(struct command *command, const struct view_call *view) {
     struct buffer *data = &command->bytes;
     item_pack_name(view->site, view->id, data);
     command_end_argument(command);
-    buffer_add_u8(data, view->anonymous);
+    buffer_add_u8(data, (uint8_t)(view->anonymous ? FLAG_ANONYMOUS : view->alone ? FLAG_ALONE : 0));
     buffer_add_char(data, 'W');
     buffer_add_u64(data, view->item);
     buffer_add_u64(data, view->visitor);
@@ -44,26 +48,28 @@ static void add_view(struct command *command, const struct view_call *view) {
 
 static void compose(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log) {
     struct command *command = &store->command;
-    script_begin(command, SCRIPT_VIEW, 1 + count);
+    script_begin(command, SCRIPT_VIEW, 1 + 2 * count);
     add_keys(store, writes, count, log);
     command_add_int(command, clock_now_ms());
     command_add_int(command, store->settings->view_window_ms);
     command_add_int(command, HISTORY_KEPT_MS);
+    command_add_int(command, store->settings->visitor_window_items);
     for (uint32_t i = 0; i < count; i++)
         add_view(command, view_of(writes[i]));
 }
 
 // ---- What comes back
 
-enum { VIEW_REPEAT, VIEW_COUNTED };
+static const enum metric result_metrics[] = {
+    [VIEW_REPEAT] = METRIC_VIEWS_REPEAT, [VIEW_COUNTED] = METRIC_VIEWS_COUNTED, [VIEW_OVER] = METRIC_VIEWS_LIMIT};
 
 static bool take(struct store *store, struct queued *write, struct reader *results) {
     (void)store;
     struct view_call *view = view_of(write);
     uint8_t result = read_u8(results);
-    view->counted = result == VIEW_COUNTED;
-    view->outcome = result <= VIEW_COUNTED ? OK : INTERNAL;
-    if (!view->counted)
+    view->outcome = result <= VIEW_OVER ? OK : INTERNAL;
+    view->result = result <= VIEW_OVER ? result : VIEW_REPEAT;
+    if (view->result != VIEW_COUNTED)
         view->entry = (struct log_id){0, 0};
     return true;
 }
@@ -79,7 +85,7 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
     if (outcome != OK)
         view->outcome = outcome;
     else if (view->outcome == OK)
-        metric_add(view->counted ? METRIC_VIEWS_COUNTED : METRIC_VIEWS_REPEAT, 1);
+        metric_add(result_metrics[view->result], 1);
     view->on_done(view);
 }
 
