@@ -6,13 +6,13 @@
 -- KEYS   a log, then per view the history that it goes to and the visitor's other one
 -- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms, 4 most items in one window; then per
 --        view: the item's name (text8 site, text16 id), and u8 flags (1 anonymous: kept for one window only; 2 alone: what
---        was read before is of no account; 1 implies 2) with the beginning of its log record (src/model/entry.h: 'W', item,
+--        was read before is of no account) with the beginning of its log record (src/model/entry.h: 'W', item,
 --        visitor, time)
 -- Reply  array: one byte per view in order: 0 a repeat, 1 counted, 2 over the most items, 3 foreign data; then the id of the
 --        log entry, "" when nothing was counted
 
 local KEPT, LOOKED_AT, RECENT, VIEW = 20, 16, 5, 16
-local ANONYMOUS, REMEMBERED = 1, 0
+local LEARNT, ANONYMOUS = 0, 1 -- no flag; the lowest bit
 local REPEAT, COUNTED, OVER, BROKEN = '\0', '\1', '\2', '\3'
 local byte, sub, find, number, max = string.byte, string.sub, string.find, struct.unpack, math.max
 local window, keep, most = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -83,7 +83,7 @@ local function take(key, other_key, name, data)
     if is_repeat(history, item, time) or is_repeat(other, item, time) then return REPEAT end
     if is_full(history, other, time) then return OVER end
     local at = place_of(history, time)
-    local before = flags == REMEMBERED and recents(history, at, item) or '\0'
+    local before = flags == LEARNT and recents(history, at, item) or '\0'
     history = sub(history, 1, at - 1) .. item .. sub(data, 19, 26) .. sub(history, at)
     local anonymous = flags % 2 == ANONYMOUS
     histories[key] = sub(history, 1, kept(history, number('<d', history, 9), anonymous and 0 or KEPT))

@@ -11,19 +11,22 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-static struct ceiling ceiling_named(const struct settings *settings, enum limit limit) {
+static struct ceiling ceiling_named(const struct settings *settings, enum limit limit, int64_t factor) {
     const struct {
         int64_t per_minute, burst;
     } limits[LIMIT_COUNT] = {
-#define LIMIT(id, name) [LIMIT_##id] = {settings->name##_per_minute, settings->name##_burst},
+#define LIMIT(id, name, wide) [LIMIT_##id] = {settings->name##_per_minute, settings->name##_burst},
 #include "api/limits.def"
 #undef LIMIT
     };
-    return ceiling_of(limits[limit].per_minute, limits[limit].burst);
+    return ceiling_of(limits[limit].per_minute * factor, limits[limit].burst * factor);
 }
 
-static const enum metric refused_metrics[LIMIT_COUNT] = {
-#define LIMIT(id, name) [LIMIT_##id] = METRIC_REFUSED_##id,
+static const struct {
+    enum metric refused;
+    bool wide;
+} kinds[LIMIT_COUNT] = {
+#define LIMIT(id, name, wide) [LIMIT_##id] = {METRIC_REFUSED_##id, wide},
 #include "api/limits.def"
 #undef LIMIT
 };
@@ -53,12 +56,24 @@ static struct netaddr network(const struct call *call) {
 
 // ---- Ceilings
 
-static enum outcome charge(struct call *call, enum limit limit, struct bytes who) {
-    uint64_t key = ceiling_key((char)('A' + limit), who, clock_now_ms());
-    uint64_t wait_ns = ceiling_take(ceiling_named(call->api->settings, limit), key, clock_mono_ns());
+// Whose bucket: a visitor's, a network's, a network's of one item.
+struct who {
+    struct netaddr network;
+    ref_t item; // 0: of all
+};
+
+static struct bytes bytes_of_who(const struct who *who) {
+    _Static_assert(sizeof *who == sizeof who->network + sizeof who->item, "no byte of it is undefined");
+    return (struct bytes){(const char *)who, sizeof *who};
+}
+
+// The bucket is `factor` times as large as the settings say.
+static enum outcome charge(struct call *call, enum limit limit, char class, struct bytes who, int64_t factor) {
+    uint64_t key = ceiling_key(class, who, clock_now_ms());
+    uint64_t wait_ns = ceiling_take(ceiling_named(call->api->settings, limit, factor), key, clock_mono_ns());
     if (wait_ns == 0)
         return OK;
-    metric_add(refused_metrics[limit], 1);
+    metric_add(kinds[limit].refused, 1);
     call->retry_after_s = (uint32_t)((wait_ns + SECOND_NS - 1) / SECOND_NS);
     return TOO_MANY_REQUESTS;
 }
@@ -75,12 +90,21 @@ static void warn_of_unlisted_proxy(const struct call *call) {
     log_warn("ceilings: a call was refused whose peer is not in trusted_proxies, but names another client");
 }
 
-static enum outcome charge_network(struct call *call, enum limit limit) {
-    struct netaddr address = network(call);
-    enum outcome outcome = charge(call, limit, (struct bytes){(const char *)address.at, sizeof address.at});
+// The network, and the one around it.
+static enum outcome charge_who(struct call *call, enum limit limit, const struct who *who) {
+    int64_t factor = call->api->settings->wide_network_factor;
+    struct who wide = {wide_network_of(who->network), who->item};
+    enum outcome outcome = charge(call, limit, (char)('A' + limit), bytes_of_who(who), 1);
+    if (outcome == OK && factor && kinds[limit].wide)
+        outcome = charge(call, limit, (char)('a' + limit), bytes_of_who(&wide), factor);
     if (outcome != OK)
         warn_of_unlisted_proxy(call);
     return outcome;
+}
+
+static enum outcome charge_network(struct call *call, enum limit limit) {
+    struct who who = {network(call), 0};
+    return charge_who(call, limit, &who);
 }
 
 enum outcome limit_new_visitor(struct call *call) {
@@ -91,22 +115,54 @@ enum outcome limit_erasure(struct call *call) {
     return has_ceilings(call) ? charge_network(call, LIMIT_ERASURES) : OK;
 }
 
-// The visitor's own ceiling first: one visitor's loop takes nothing from the others of its network.
-static enum outcome charge_write(struct call *call, ref_t visitor, enum limit of_visitor, enum limit of_network) {
-    if (!has_ceilings(call))
-        return OK;
-    enum outcome outcome = call->visitor.fresh
-                               ? charge_network(call, LIMIT_NEW_VISITORS)
-                               : charge(call, of_visitor, (struct bytes){(const char *)&visitor, sizeof visitor});
-    return outcome == OK ? charge_network(call, of_network) : outcome;
+static enum outcome charge_visitor(struct call *call, ref_t visitor, enum limit limit, const struct who *who) {
+    if (call->visitor.fresh)
+        return charge_who(call, LIMIT_NEW_VISITORS, who);
+    return charge(call, limit, (char)('A' + limit), (struct bytes){(const char *)&visitor, sizeof visitor}, 1);
 }
 
-enum outcome limit_vote(struct call *call, ref_t visitor) {
-    return charge_write(call, visitor, LIMIT_VISITOR_VOTES, LIMIT_VOTES);
+// The visitor's own ceiling first, then the item's: the loop of one visitor, or of many on one item, takes nothing from
+// the others of its network. Item 0: of no account.
+static enum outcome charge_vote(struct call *call, ref_t visitor, ref_t item) {
+    if (!has_ceilings(call))
+        return OK;
+    struct who all = {network(call), 0}, of_item = {all.network, item};
+    enum outcome outcome = charge_visitor(call, visitor, LIMIT_VISITOR_VOTES, &all);
+    if (outcome == OK && item)
+        outcome = charge_who(call, LIMIT_ITEM_VOTES, &of_item);
+    return outcome == OK ? charge_who(call, LIMIT_VOTES, &all) : outcome;
+}
+
+enum outcome limit_vote(struct call *call, ref_t visitor, ref_t item) {
+    return charge_vote(call, visitor, item);
+}
+
+enum outcome limit_retraction(struct call *call, ref_t visitor) {
+    return charge_vote(call, visitor, 0);
 }
 
 enum outcome limit_view(struct call *call, ref_t visitor) {
-    return charge_write(call, visitor, LIMIT_VISITOR_VIEWS, LIMIT_VIEWS);
+    if (!has_ceilings(call))
+        return OK;
+    struct who all = {network(call), 0};
+    enum outcome outcome = charge_visitor(call, visitor, LIMIT_VISITOR_VIEWS, &all);
+    return outcome == OK ? charge_who(call, LIMIT_VIEWS, &all) : outcome;
+}
+
+static bool take_lesson(char class, const struct who *who, int64_t most) {
+    return lesson_take(ceiling_key(class, bytes_of_who(who), clock_now_ms()), most, clock_mono_ns());
+}
+
+// A visitor made here has read nothing before.
+bool limit_teaches(const struct call *call, ref_t item) {
+    const struct settings *settings = call->api->settings;
+    int64_t most = settings->network_item_coviews_per_hour, factor = settings->wide_network_factor;
+    if (most == 0 || call->visitor.fresh || !has_ceilings(call))
+        return true;
+    struct who who = {network(call), item}, wide = {wide_network_of(who.network), item};
+    bool teaches = take_lesson('-', &who, most) && (factor == 0 || take_lesson('+', &wide, most * factor));
+    metric_add(METRIC_COVIEWS_LEFT_OUT, !teaches);
+    return teaches;
 }
 
 // ---- Items

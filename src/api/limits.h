@@ -6,7 +6,7 @@
 #include "api/known.h"
 
 enum limit {
-#define LIMIT(id, name) LIMIT_##id,
+#define LIMIT(id, name, wide) LIMIT_##id,
 #include "api/limits.def"
 #undef LIMIT
     LIMIT_COUNT
@@ -16,9 +16,12 @@ enum limit {
 enum outcome limit_new_visitor(struct call *call) MUST_CHECK;
 enum outcome limit_erasure(struct call *call) MUST_CHECK;
 // A write by call->visitor, whose reference is `visitor`, under the network's and the visitor's ceiling. A visitor made
-// here is one more of the network's new ones.
-enum outcome limit_vote(struct call *call, ref_t visitor) MUST_CHECK;
+// here is one more of the network's new ones. A vote is one on its item too, a retraction is not.
+enum outcome limit_vote(struct call *call, ref_t visitor, ref_t item) MUST_CHECK;
+enum outcome limit_retraction(struct call *call, ref_t visitor) MUST_CHECK;
 enum outcome limit_view(struct call *call, ref_t visitor) MUST_CHECK;
+// May co-views be learnt from this view? Of one item a network teaches only so much in an hour.
+bool limit_teaches(const struct call *call, ref_t item);
 // Must the item be looked at before the write is counted? A view in another partition than its item's can't be refused
 // by its script, as a vote can.
 bool limit_needs_look(const struct call *call, ref_t item, bool is_view);

@@ -97,6 +97,11 @@ static void look(struct call *call, struct view_call *view) {
     item_look_start(call->api->store, item);
 }
 
+static void count(struct call *call, struct view_call *view) {
+    view->alone = view->anonymous || !limit_teaches(call, view->item);
+    store_view(call->api->store, view);
+}
+
 void view_start(struct call *call) {
     struct view_call *view = NULL;
     enum outcome outcome = begin(call, &view);
@@ -109,7 +114,7 @@ void view_start(struct call *call) {
     else if (limit_needs_look(call, view->item, true))
         look(call, view);
     else
-        store_view(call->api->store, view);
+        count(call, view);
 }
 
 static void on_look(struct item_look *look) {
@@ -117,7 +122,7 @@ static void on_look(struct item_look *look) {
     struct call *call = view->context;
     enum outcome outcome = limit_item(call, look, true);
     if (outcome == OK)
-        store_view(call->api->store, view);
+        count(call, view);
     else
         answer_refused(call, outcome);
 }

@@ -83,7 +83,8 @@ static void decide(struct call *call, struct vote_call *vote) {
         look(call, vote, on_look_of_bot);
         return;
     }
-    enum outcome outcome = limit_vote(call, vote->visitor);
+    enum outcome outcome =
+        vote->kind < 0 ? limit_retraction(call, vote->visitor) : limit_vote(call, vote->visitor, vote->item);
     if (outcome != OK)
         answer_error(call, outcome, NULL);
     else if (limit_needs_look(call, vote->item, false))

@@ -72,10 +72,17 @@ struct netaddr client_address(const struct netranges *trusted, struct netaddr pe
     return client;
 }
 
-struct netaddr network_of(struct netaddr address, unsigned ipv6_prefix) {
-    if (netaddr_is_ipv4(&address))
-        return address;
-    for (unsigned bit = ipv6_prefix; bit < 128; bit++)
+static struct netaddr first_bits(struct netaddr address, unsigned bits) {
+    for (unsigned bit = bits; bit < 128; bit++)
         address.at[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
     return address;
+}
+
+struct netaddr network_of(struct netaddr address, unsigned ipv6_prefix) {
+    return netaddr_is_ipv4(&address) ? address : first_bits(address, ipv6_prefix);
+}
+
+struct netaddr wide_network_of(struct netaddr address) {
+    enum { MAPPED_BITS = 96 };
+    return first_bits(address, netaddr_is_ipv4(&address) ? MAPPED_BITS + 24 : 48);
 }

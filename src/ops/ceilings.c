@@ -3,12 +3,13 @@
 // misplace one charge; a ceiling need not be exact to one, and no lock can be left behind by a process that is killed.
 #include "ops/ceilings.h"
 #include "base/keyed.h"
-#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { GROUPS = 1 << 15, GROUP = 8, TRIES = 4 };
+enum { GROUPS = 1 << 15, GROUP = 8, TRIES = 4, LESSONS = 1 << 24, PAGE = 4096 };
 #define MINUTE_NS UINT64_C(60000000000)
+#define HOUR_NS (60 * MINUTE_NS)
 #define DAY_MS INT64_C(86400000)
 
 struct slot {
@@ -18,8 +19,9 @@ struct slot {
 
 static struct shared {
     struct secret_key seed;
-    uint8_t padding[64 - sizeof(struct secret_key)]; // groups are whole cache lines
-    struct slot groups[GROUPS][GROUP];
+    uint64_t hour; // of the lessons
+    _Alignas(64) struct slot groups[GROUPS][GROUP];
+    _Alignas(PAGE) uint8_t lessons[LESSONS];
 } * shared;
 
 struct ceiling ceiling_of(int64_t per_minute, int64_t burst) {
@@ -42,10 +44,18 @@ int ceilings_create(void) {
     return fd;
 }
 
+// A supervisor of another version may have made another table: then each process counts for itself.
+static bool is_ours(int fd) {
+    struct stat stat;
+    return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_size == sizeof(struct shared);
+}
+
 bool ceilings_attach(int fd) {
-    void *at =
-        fd < 0 ? calloc(1, sizeof *shared) : mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (!at || at == MAP_FAILED)
+    if (!is_ours(fd))
+        fd = -1;
+    void *at = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | (fd < 0 ? MAP_ANONYMOUS : 0),
+                    fd < 0 ? -1 : fd, 0);
+    if (at == MAP_FAILED)
         return false;
     shared = at;
     if (fd < 0)
@@ -107,5 +117,36 @@ uint64_t ceiling_take(struct ceiling ceiling, uint64_t key, uint64_t now_ns) {
             return end_ns - now_ns - ceiling.whole_ns;
         if (exchange(&slot->due_ns, due_ns, end_ns))
             return 0;
+    }
+}
+
+// ---- Lessons
+
+// The first that sees a new hour empties the table: its pages are given back, as few are used again at once.
+static void begin_hour(uint64_t now_ns) {
+    uint64_t hour = load(&shared->hour);
+    if (hour != now_ns / HOUR_NS && exchange(&shared->hour, hour, now_ns / HOUR_NS) &&
+        madvise(shared->lessons, LESSONS, MADV_REMOVE) != 0)
+        memset(shared->lessons, 0, LESSONS);
+}
+
+static bool raise_cell(uint8_t *cell, uint8_t from) {
+    return __atomic_compare_exchange_n(cell, &from, from + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+// Only a cell that is the lesser grows, so that keys which share a cell raise each other least. When another process
+// was faster it is tried again: what was raised in vain makes it stricter by one.
+bool lesson_take(uint64_t key, int64_t most, uint64_t now_ns) {
+    uint8_t *one = &shared->lessons[key % LESSONS], *other = &shared->lessons[(key >> 32) % LESSONS];
+    begin_hour(now_ns);
+    for (;;) {
+        uint8_t first = __atomic_load_n(one, __ATOMIC_RELAXED), second = __atomic_load_n(other, __ATOMIC_RELAXED);
+        uint8_t least = first < second ? first : second;
+        if (least >= most || least == UINT8_MAX)
+            return false;
+        bool raised = first > least || raise_cell(one, least);
+        raised = raised && (second > least || one == other || raise_cell(other, least));
+        if (raised)
+            return true;
     }
 }

@@ -5,6 +5,9 @@
 // memory that the processes share, like the metrics; a bucket that is empty needs no slot, so its slot is taken by
 // whoever comes next. Who somebody is stands there only as a hash under a key that is made at the start, is written
 // nowhere, and gives other hashes every day.
+//
+// Lessons have a table of their own, for at some hundred new pairs a second they would push the others out: counters of
+// one byte, two for each key, of which the lesser is right or too high. It is emptied each hour.
 #pragma once
 #include "base/bytes.h"
 #include <stdint.h>
@@ -19,7 +22,7 @@ struct ceiling ceiling_of(int64_t per_minute, int64_t burst);
 
 // An fd of a memfd, or -1. Before fork and exec.
 int ceilings_create(void);
-// Maps it; -1: memory of this process alone. False without memory.
+// Maps it; -1 or a table of another form: memory of this process alone. False without memory.
 bool ceilings_attach(int fd);
 
 // The bucket of `who` in a class of things on one day.
@@ -27,3 +30,5 @@ uint64_t ceiling_key(char class, struct bytes who, int64_t unix_ms);
 // Puts one into the bucket: 0, or when it is full the nanoseconds until there is room, and nothing is changed.
 // `now_ns` is CLOCK_MONOTONIC's, which all processes of a machine share.
 uint64_t ceiling_take(struct ceiling ceiling, uint64_t key, uint64_t now_ns);
+// Counts one more of the key in the present hour; false: it has `most` already (255 at most).
+bool lesson_take(uint64_t key, int64_t most, uint64_t now_ns);

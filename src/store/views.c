@@ -38,7 +38,7 @@ static void add_view(struct command *command, const struct view_call *view) {
     struct buffer *data = &command->bytes;
     item_pack_name(view->site, view->id, data);
     command_end_argument(command);
-    buffer_add_u8(data, (uint8_t)(view->anonymous ? FLAG_ANONYMOUS : view->alone ? FLAG_ALONE : 0));
+    buffer_add_u8(data, (uint8_t)((view->anonymous ? FLAG_ANONYMOUS : 0) | (view->alone ? FLAG_ALONE : 0)));
     buffer_add_char(data, 'W');
     buffer_add_u64(data, view->item);
     buffer_add_u64(data, view->visitor);

@@ -102,6 +102,68 @@ static void test_many_processes(void **state) {
     assert_int_equal(sum, BURST);
 }
 
+// ---- Lessons
+
+static int lessons_of(uint64_t key, int64_t most, uint64_t now_ns, int tries) {
+    int taken = 0;
+    for (int i = 0; i < tries; i++)
+        taken += lesson_take(key, most, now_ns);
+    return taken;
+}
+
+static void test_lessons_of_an_hour(void **state) {
+    (void)state;
+    uint64_t hour_ns = 3600 * SECOND_NS, key = new_key(), other = new_key();
+    assert_int_equal(lessons_of(key, 10, 5 * hour_ns, 50), 10);
+    assert_int_equal(lessons_of(key, 10, 6 * hour_ns - 1, 50), 0);
+    assert_int_equal(lessons_of(other, 3, 6 * hour_ns - 1, 50), 3);
+    assert_int_equal(lessons_of(key, 11, 6 * hour_ns - 1, 50), 1);
+    assert_int_equal(lessons_of(key, 10, 6 * hour_ns, 50), 10); // the next hour
+    assert_int_equal(lessons_of(other, 3, 6 * hour_ns, 50), 3);
+    assert_int_equal(lessons_of(new_key(), 2000, 6 * hour_ns, 3000), 255); // as much as a byte holds
+}
+
+// Of half a million others few are shut out too early, and none gets more than it may.
+static void test_lessons_of_many(void **state) {
+    (void)state;
+    enum { KEYS = 500000, MOST = 2 };
+    uint64_t now_ns = 7 * 3600 * SECOND_NS;
+    int short_of = 0;
+    for (int i = 0; i < KEYS; i++) {
+        int taken = lessons_of(new_key(), MOST, now_ns, MOST + 1);
+        assert_in_range(taken, 0, MOST);
+        short_of += taken < MOST;
+    }
+    assert_in_range(short_of, 0, KEYS / 100);
+}
+
+static void test_lessons_of_many_processes(void **state) {
+    (void)state;
+    enum { PROCESSES = 8, ROUNDS = 200, MOST = 50 };
+    uint64_t now_ns = 8 * 3600 * SECOND_NS, keys[ROUNDS];
+    int taken[2];
+    for (int i = 0; i < ROUNDS; i++)
+        keys[i] = new_key();
+    assert_int_equal(pipe(taken), 0);
+    lesson_take(new_key(), 1, now_ns); // the hour has begun
+    for (int i = 0; i < PROCESSES; i++)
+        if (fork() == 0) {
+            int mine[ROUNDS];
+            for (int round = 0; round < ROUNDS; round++)
+                mine[round] = lessons_of(keys[round], MOST, now_ns, MOST);
+            _exit(write(taken[1], mine, sizeof mine) != sizeof mine);
+        }
+    int sums[ROUNDS] = {0}, one[ROUNDS];
+    for (int i = 0; i < PROCESSES; i++) {
+        assert_int_equal(read(taken[0], one, sizeof one), sizeof one);
+        for (int round = 0; round < ROUNDS; round++)
+            sums[round] += one[round];
+        assert_true(wait(NULL) > 0);
+    }
+    for (int round = 0; round < ROUNDS; round++)
+        assert_in_range(sums[round], MOST / 2, MOST); // never more
+}
+
 static int set_up(void **state) {
     (void)state;
     int fd = keyed_init() ? ceilings_create() : -1;
@@ -110,9 +172,15 @@ static int set_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_burst_then_rate), cmocka_unit_test(test_long_run),
-        cmocka_unit_test(test_forms),           cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_a_full_table),    cmocka_unit_test(test_many_processes),
+        cmocka_unit_test(test_burst_then_rate),
+        cmocka_unit_test(test_long_run),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_a_full_table),
+        cmocka_unit_test(test_many_processes),
+        cmocka_unit_test(test_lessons_of_an_hour),
+        cmocka_unit_test(test_lessons_of_many),
+        cmocka_unit_test(test_lessons_of_many_processes),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -142,6 +142,10 @@ static void test_networks(void **state) {
     expect(network_of(address("2001:db8:1:ffff::1"), 56), "2001:db8:1:ff00::");
     expect(network_of(address("2001:db8::ffff"), 125), "2001:db8::fff8");
     expect(network_of(address("2001:db8::1"), 128), "2001:db8::1");
+    expect(wide_network_of(address("192.0.2.77")), "192.0.2.0");
+    expect(wide_network_of(address("192.0.3.255")), "192.0.3.0");
+    expect(wide_network_of(address("2001:db8:1:2:3:4:5:6")), "2001:db8:1::");
+    expect(wide_network_of(address("2001:db8:ffff::")), "2001:db8:ffff::");
 }
 
 // ---- User agents: one real one per line
