@@ -7,6 +7,7 @@
 
 enum { FIELDS_MOST = 4096, ERROR_MOST = 4096, PREFLIGHT_SECONDS = 86400 };
 #define RETRY_SECONDS 1u
+#define EXPOSED_FIELDS "Engaged-Visitor, Engaged-Checked-At, Retry-After, ETag"
 
 // ---- Header fields
 
@@ -24,8 +25,11 @@ void methods_text(unsigned methods, char text[static 64]) {
 }
 
 static void add_cors(const struct call *call, struct buffer *fields) {
+    static const struct bytes exposed = {"Access-Control-Expose-Headers: " EXPOSED_FIELDS "\r\n",
+                                         sizeof("Access-Control-Expose-Headers: " EXPOSED_FIELDS "\r\n") - 1};
     if (!call || path_is_shared(call)) {
         buffer_add_bytes(fields, BYTES("Access-Control-Allow-Origin: *\r\n"));
+        buffer_add_bytes(fields, exposed);
         return;
     }
     buffer_add_bytes(fields, BYTES("Vary: Origin\r\n"));
@@ -35,7 +39,8 @@ static void add_cors(const struct call *call, struct buffer *fields) {
     buffer_add_bytes(fields, call->granted_origin);
     if (call->credentials)
         buffer_add_bytes(fields, BYTES("\r\nAccess-Control-Allow-Credentials: true"));
-    buffer_add_bytes(fields, BYTES("\r\nAccess-Control-Expose-Headers: Engaged-Visitor, Retry-After\r\n"));
+    buffer_add_bytes(fields, BYTES("\r\n"));
+    buffer_add_bytes(fields, exposed);
 }
 
 static bool seen_by_https(const struct call *call) {
@@ -212,7 +217,7 @@ void answer_empty(struct call *call, int status) {
     reply(call->request, status, NULL, &fields, NO_BYTES);
 }
 
-// OPTIONS, and the preflight of a browser: the real methods of this path. A refused origin is granted nothing.
+// OPTIONS, and the preflight of a browser: the real methods of this path. A refused origin is let through to its 403.
 void answer_options(struct call *call) {
     char methods[64], room[FIELDS_MOST];
     struct buffer fields = buffer_over(room, sizeof room);

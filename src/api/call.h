@@ -33,14 +33,16 @@ struct call {
     struct http_request *request;
     const struct route *route; // NULL when none matches
     unsigned methods;          // without a route: bits of the methods that this path has
+    bool all_shared;           // without a route: each of them is for everybody
     enum outcome refusal;      // found before the body; OK: none
     const char *detail;
     uint32_t retry_after_s; // of a 429
     struct bytes site, item, name;
     const struct site_setting *site_setting; // NULL: the site has none of its own
     bool keyed;                              // the secret key was given and is right
-    struct bytes granted_origin;             // to be named in CORS headers; at == NULL: none
+    struct bytes granted_origin;             // to be named in CORS headers, refused or not; at == NULL: none
     bool credentials;                        // of a granted origin; and the cookie may be used
+    bool foreign;                            // an image on a page whose origin may not write: answered, not counted
     struct params params;
     struct visitor visitor;
     void *state; // the endpoint's own
@@ -55,7 +57,7 @@ struct call *call_prepare(struct http_request *request, enum listener listener);
 bool path_is_shared(const struct call *call); // the errors of shared reads are for everybody too
 
 // door.c
-// Site, origin and secret key, before the body is read.
+// Origin and secret key, before the body is read; what was refused before stays so.
 enum outcome door_check(struct call *call) MUST_CHECK;
 // The visitor: header, then `body_visitor` (at == NULL: absent), then cookie, else a fresh one.
 enum outcome door_visitor(struct call *call, struct bytes body_visitor) MUST_CHECK;

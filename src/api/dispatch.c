@@ -40,9 +40,7 @@ static enum outcome take_item_of_query(struct call *call) {
 }
 
 static enum outcome check(struct call *call) {
-    enum outcome outcome = call->refusal;
-    if (outcome == OK)
-        outcome = door_check(call);
+    enum outcome outcome = door_check(call);
     if (outcome != OK || !call->route)
         return outcome;
     unsigned allowed = call->route->parameters | (bytes_eq(call->item, BYTES("-")) ? PARAM_ID : 0u);
@@ -103,6 +101,10 @@ static void on_request(struct http_request *request, enum listener listener) {
         api_answer_error(request, UNAVAILABLE, "no memory for the request");
 }
 
+// Of an error that the HTTP room finds, before it is known who asks for what: it is the same for everybody.
+static const char server_error_fields[] = "Cache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n"
+                                          "Access-Control-Expose-Headers: Retry-After\r\n";
+
 // One set of callbacks per listener: the HTTP room does not say on which a request came.
 #define CALLBACKS(name, listener)                                                                                      \
     static struct http_body_plan on_##name##_head(struct http_request *request) {                                      \
@@ -117,6 +119,7 @@ static void on_request(struct http_request *request, enum listener listener) {
         .on_request = on_##name##_request,                                                                             \
         .on_cut = lines_cut,                                                                                           \
         .render_error = api_render_error,                                                                              \
+        .error_fields = {server_error_fields, sizeof server_error_fields - 1},                                         \
     }
 CALLBACKS(public, LISTENER_PUBLIC);
 CALLBACKS(ops, LISTENER_OPS);

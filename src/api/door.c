@@ -1,49 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Who may call: the origin, the secret key, the visitor. Nothing of what is refused here counts anything.
-#include "api/call.h"
+#include "api/origins.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "ops/json_in.h"
 #include <endian.h>
-
-// ---- Origin
-
-static bool is_own_origin(const struct call *call, struct bytes origin) {
-    static const struct bytes schemes[] = {{"http://", 7}, {"https://", 8}};
-    const struct settings *settings = call->api->settings;
-    if (settings->public_url[0] && bytes_eq(origin, bytes_of(settings->public_url)))
-        return true;
-    for (size_t i = 0; i < 2; i++) {
-        struct bytes host = {origin.at + schemes[i].len, origin.len - schemes[i].len};
-        if (bytes_starts(origin, schemes[i]) && bytes_eq_nocase(host, call->request->host))
-            return true;
-    }
-    return false;
-}
-
-static bool is_listed(const struct site_setting *site, struct bytes origin) {
-    for (uint32_t i = 0; i < site->origin_count; i++)
-        if (bytes_eq(origin, bytes_of(site->origins[i])))
-            return true;
-    return false;
-}
-
-// "null" is what a sandboxed frame or a local file sends: it says nothing about who asks.
-static enum outcome check_origin(struct call *call) {
-    const struct site_setting *site = call->site_setting;
-    struct bytes origin = call->request->fields[HTTP_ORIGIN];
-    if (!origin.at) {
-        call->credentials = true;
-        return OK;
-    }
-    bool own = is_own_origin(call, origin), has_list = site && site->origin_count;
-    bool listed = has_list && is_listed(site, origin);
-    if (!own && (has_list ? !listed : bytes_eq(origin, BYTES("null"))))
-        return BAD_ORIGIN;
-    call->granted_origin = origin;
-    call->credentials = own || listed;
-    return OK;
-}
 
 // ---- Secret key
 
@@ -74,9 +35,22 @@ static enum outcome check_key(struct call *call) {
     return call->keyed || !needed ? OK : BAD_KEY;
 }
 
+// An image is answered whoever asks; from a foreign page it does not count.
+static enum outcome check_origin(struct call *call) {
+    if (path_is_shared(call) || !call->site.at)
+        return OK;
+    if (!call->route || call->route->start != view_gif_start)
+        return origin_grant(call) ? OK : BAD_ORIGIN;
+    call->foreign = !origin_grants_image(call);
+    return OK;
+}
+
 enum outcome door_check(struct call *call) {
-    bool shared = path_is_shared(call);
-    enum outcome outcome = shared || !call->site.at ? OK : check_origin(call);
+    if (call->refusal != OK) { // the answer names who asked
+        origin_grant(call);
+        return call->refusal;
+    }
+    enum outcome outcome = check_origin(call);
     return outcome == OK ? check_key(call) : outcome;
 }
 

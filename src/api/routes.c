@@ -121,11 +121,13 @@ static bool listens(const struct api *api, const struct route *route, enum liste
 // The methods that the path has on this listener; none: there is no such path.
 static unsigned methods_of(struct call *call, const struct segments *segments, enum listener listener) {
     unsigned methods = 0;
+    call->all_shared = true;
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         if (!fits(&shapes[i], segments) || !listens(call->api, &routes[i], listener))
             continue;
         take_names(call, &shapes[i], segments);
         methods |= 1u << routes[i].method;
+        call->all_shared &= routes[i].kind == ROUTE_SHARED || routes[i].kind == ROUTE_HEALTH;
         if (routes[i].method == HTTP_METHOD_GET)
             methods |= 1u << HTTP_METHOD_HEAD;
     }
@@ -154,7 +156,7 @@ static enum outcome find_route(struct call *call, const struct segments *segment
 bool path_is_shared(const struct call *call) {
     if (call->route)
         return call->route->kind == ROUTE_SHARED;
-    return call->methods == (1u << HTTP_METHOD_GET | 1u << HTTP_METHOD_HEAD);
+    return call->methods && call->all_shared;
 }
 
 // ---- What the path names

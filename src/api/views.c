@@ -39,7 +39,9 @@ static void answer_uncounted(struct call *call, enum metric metric, const char *
 
 // True when what the request says of itself has answered it.
 static bool answer_unwanted(struct call *call) {
-    if (is_prefetch(call))
+    if (call->foreign)
+        answer_uncounted(call, METRIC_VIEWS_ORIGIN, "origin");
+    else if (is_prefetch(call))
         answer_uncounted(call, METRIC_VIEWS_PREFETCH, "prefetch");
     else if (is_bot(call))
         answer_uncounted(call, METRIC_VIEWS_BOT, "bot");

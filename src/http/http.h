@@ -74,6 +74,7 @@ struct http_callbacks {
     // The body of an error answer that the server itself gives (400, 408, 413, 414, 431, 501, 505, 503): writes the
     // whole body into `body` and returns its media type. Called with only outcome and detail known.
     const char *(*render_error)(enum outcome outcome, const char *detail, struct buffer *body);
+    struct bytes error_fields; // further header lines of such an answer, each ended by CR LF
     // NULL, or told of every answer when it has been written (a stream: when it begins). `request` NULL: the server's
     // own error, for a head that could not be read. `body_bytes` of a stream is 0.
     void (*on_answered)(const struct http_request *request, int status, size_t body_bytes, uint64_t took_us);

@@ -187,6 +187,7 @@ void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bo
     buffer_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, body.failed ? 0 : body.len);
     if (outcome_status(outcome) == 503)
         buffer_add_bytes(out, BYTES("Retry-After: 1\r\n"));
+    buffer_add_bytes(out, conn->server->callbacks.error_fields);
     buffer_add_bytes(out, tail(conn->server, TAIL_CLOSE));
     if (!body.failed && !without_body)
         buffer_add_bytes(out, buffer_bytes(&body));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Names and references. The domain letters keep hashes of different uses apart; they are part of the data's format.
 #include "model/names.h"
+#include "base/netaddr.h"
 
 enum { HASH_SITE = 's', HASH_ITEM = 'i', HASH_VISITOR = 'v', HASH_CATEGORY = 'c', MAC_OPAQUE = 'o' };
 
@@ -15,6 +16,11 @@ bool site_name_valid(struct bytes name) {
         if (!is_alphanumeric(name.at[i]) && name.at[i] != '.' && name.at[i] != '-')
             return false;
     return true;
+}
+
+bool site_names_host(struct bytes name) {
+    struct netaddr address;
+    return memchr(name.at, '.', name.len) && !netaddr_parse(name, &address);
 }
 
 bool item_id_valid(struct bytes id) {

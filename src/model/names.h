@@ -14,7 +14,9 @@ enum { SITE_NAME_MAX = 63, ITEM_ID_MAX = 512, OPAQUE_VISITOR_MAX = 128, VISITOR_
 typedef uint64_t ref_t;
 
 bool site_name_valid(struct bytes name); // API.md section 0
-bool item_id_valid(struct bytes id);     // 1..512 bytes, UTF-8, no controls, not "-", "." or ".."
+// A host name: it has a dot and is no IP address.
+bool site_names_host(struct bytes name);
+bool item_id_valid(struct bytes id); // 1..512 bytes, UTF-8, no controls, not "-", "." or ".."
 ref_t site_ref(const struct secret_key *hash_key, struct bytes site);
 ref_t item_ref(const struct secret_key *hash_key, struct bytes site, struct bytes id);
 ref_t visitor_ref(const struct secret_key *hash_key, struct bytes site,

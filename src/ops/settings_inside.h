@@ -12,6 +12,8 @@ bool value_exists(const char *name);
 void value_set_all_defaults(struct settings *settings);
 // "https://host[:port]", as browsers send it in Origin.
 bool origin_valid(const char *origin);
+// A valid one as browsers write it: in lower case, without the scheme's own port.
+void origin_fold(char *origin);
 bool bearer_valid(const char *text); // a key, or sha256: and 64 hex digits
 // A key of a [ranking NAME] or [site NAME] section; the section is made when it is new.
 bool ranking_set(struct settings *settings, const char *section, const char *key, const char *text,

@@ -2,6 +2,7 @@
 // The sections [ranking NAME] and [site NAME], and what is only known when everything was read.
 #include "base/times.h"
 #include "ops/settings_inside.h"
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,6 +215,14 @@ bool origin_valid(const char *origin) {
     return *rest && strlen(origin) < 256 && !strpbrk(rest, "/?# \t");
 }
 
+void origin_fold(char *origin) {
+    for (char *c = origin; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    char *port = strrchr(origin, ':');
+    if (strcmp(port, strncmp(origin, "https", 5) == 0 ? ":443" : ":80") == 0)
+        *port = '\0';
+}
+
 // Several lines add up: a line of the file is short.
 static bool set_origins(struct site_setting *site, const char *text, char why[static WHY_SIZE]) {
     char words[MAX_ORIGINS * 256], *rest = words;
@@ -223,6 +232,7 @@ static bool set_origins(struct site_setting *site, const char *text, char why[st
             continue;
         if (site->origin_count == MAX_ORIGINS || !origin_valid(word))
             return fail(why, "origins: at most 16 of the form https://host[:port], separated by spaces");
+        origin_fold(word);
         snprintf(site->origins[site->origin_count++], sizeof site->origins[0], "%s", word);
     }
     return true;

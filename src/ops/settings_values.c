@@ -215,7 +215,9 @@ static bool set_text(struct settings *settings, const struct value *value, const
     }
     if (!fits(value->name, text, why))
         return false;
-    memcpy((char *)settings + value->offset, text, strlen(text) + 1);
+    char *copy = memcpy((char *)settings + value->offset, text, strlen(text) + 1);
+    if (*text && strcmp(value->name, "public_url") == 0)
+        origin_fold(copy);
     return true;
 }
 

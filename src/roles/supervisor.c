@@ -2,13 +2,13 @@
 // Signals and order: Redis first up and last down.
 #include "roles/supervisor.h"
 #include "base/clock.h"
-#include "base/netaddr.h"
 #include "ops/ceilings.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/children.h"
 #include "roles/embedded.h"
 #include "roles/notify.h"
+#include "roles/openness.h"
 #include "roles/secrets.h"
 #include <stdio.h>
 #include <string.h>
@@ -174,30 +174,6 @@ static bool start_sharing(struct supervisor *supervisor) {
     return true;
 }
 
-// The address that peers on the same machine have: true when `listen` admits no others.
-static bool listens_locally(const char *listen, struct netaddr *ret_peer) {
-    struct bytes host = {listen, (size_t)(strrchr(listen, ':') - listen)};
-    if (strncmp(listen, "unix:", 5) == 0) {
-        *ret_peer = (struct netaddr){{0}};
-        return true;
-    }
-    if (bytes_eq(host, BYTES("localhost")))
-        host = BYTES("127.0.0.1");
-    else if (host.len > 2 && host.at[0] == '[')
-        host = (struct bytes){host.at + 1, host.len - 2};
-    return netaddr_parse(host, ret_peer) && netaddr_is_loopback(ret_peer);
-}
-
-// A proxy on this machine that is not listed makes all its clients look like one that has no ceiling.
-static void warn_of_no_ceilings(const struct settings *settings) {
-    struct netranges trusted;
-    struct netaddr peer;
-    if (settings->ceilings && listens_locally(settings->listen, &peer) &&
-        netranges_parse(bytes_of(settings->trusted_proxies), &trusted) && !netranges_hold(&trusted, &peer))
-        log_warn("ceilings: clients on %s have none; list a proxy that stands before it in trusted_proxies",
-                 settings->listen);
-}
-
 static bool start_children(struct supervisor *supervisor, struct launch *launch) {
     struct children_hooks hooks = {on_refused, on_ready, supervisor};
     watch_signals(supervisor);
@@ -226,7 +202,7 @@ static bool start(struct supervisor *supervisor, const struct settings *settings
             return fail(error);
         }
     }
-    warn_of_no_ceilings(settings);
+    say_who_may_write(settings);
     return start_children(supervisor, launch);
 }
 

@@ -17,7 +17,8 @@ static void add_fields(struct serve *serve) {
     buffer_init(&serve->fields, FIELDS_MOST);
     buffer_addf(&serve->fields,
                 "Cache-Control: public, max-age=%lld, s-maxage=%lld, stale-while-revalidate=%lld, "
-                "stale-if-error=%lld\r\nAccess-Control-Allow-Origin: *\r\n",
+                "stale-if-error=%lld\r\nAccess-Control-Allow-Origin: *\r\n"
+                "Access-Control-Expose-Headers: Engaged-Checked-At, Retry-After, ETag\r\n",
                 (long long)settings->max_age, (long long)settings->shared_max_age,
                 (long long)settings->stale_while_revalidate, (long long)settings->stale_if_error);
 }

@@ -376,7 +376,11 @@ static bool set_option(const char *argument) {
 
 int main(int argc, char **argv) {
     const struct http_counters counters = {&opened, &open_now, &refused, &requests, &bad, &timeouts, &bytes_out};
-    const struct http_callbacks callbacks = {on_head, on_piece, on_request, on_cut, render_error, NULL};
+    const struct http_callbacks callbacks = {.on_head = on_head,
+                                            .on_piece = on_piece,
+                                            .on_request = on_request,
+                                            .on_cut = on_cut,
+                                            .render_error = render_error};
     const char *listen = "127.0.0.1:0";
     char error[256];
     for (int i = 1; i < argc; i++)

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// Whose pages may write. A site's own list of origins decides; without one the site's name does, when it is a host
+// name; any other site takes writes from every origin, and its cookie from the service's own alone.
+#include "api/origins.h"
+#include "api/call.h"
+
+enum { ORIGIN_MOST = 300 }; // scheme, a name of 253 bytes and a port fit
+
+enum grant { GRANT_NONE, GRANT_TOKENS, GRANT_ALL };
+
+// ---- The parts of an origin
+
+// What stands behind "http://" or "https://"; at == NULL when neither does.
+static struct bytes authority_of(struct bytes url) {
+    static const struct bytes schemes[] = {{"http://", 7}, {"https://", 8}};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (bytes_starts(url, schemes[i]))
+            return (struct bytes){url.at + schemes[i].len, url.len - schemes[i].len};
+    return NO_BYTES;
+}
+
+// The host of "http://host[:port]"; empty when the text is anything else.
+static struct bytes host_of(struct bytes origin) {
+    struct bytes authority = authority_of(origin);
+    const char *colon = authority.len ? memchr(authority.at, ':', authority.len) : NULL;
+    size_t len = colon ? (size_t)(colon - authority.at) : authority.len;
+    unsigned long long port;
+    if (colon && !bytes_to_u64((struct bytes){colon + 1, authority.len - len - 1}, 65535, &port))
+        return NO_BYTES;
+    return (struct bytes){authority.at, len};
+}
+
+// The origin of a URL: all before its path. at == NULL when it has none.
+static struct bytes origin_of_url(struct bytes url) {
+    struct bytes authority = authority_of(url);
+    size_t len = 0;
+    if (!authority.at)
+        return NO_BYTES;
+    while (len < authority.len && !strchr("/?#", authority.at[len]))
+        len++;
+    return (struct bytes){url.at, url.len - authority.len + len};
+}
+
+// It comes back in a header field, so it holds nothing but what an origin can hold.
+static bool can_be_named(struct bytes origin) {
+    if (origin.len == 0 || origin.len > ORIGIN_MOST)
+        return false;
+    for (size_t i = 0; i < origin.len; i++)
+        if (origin.at[i] <= ' ' || origin.at[i] > '~')
+            return false;
+    return true;
+}
+
+// ---- What an origin may do
+
+static bool is_own(const struct call *call, struct bytes origin) {
+    struct bytes public_url = bytes_of(call->api->settings->public_url), authority = authority_of(origin);
+    if (public_url.len && bytes_eq(origin, public_url))
+        return true;
+    return authority.len && bytes_eq_nocase(authority, call->request->host);
+}
+
+static bool is_listed(const struct site_setting *site, struct bytes origin) {
+    for (uint32_t i = 0; i < site->origin_count; i++)
+        if (bytes_eq(origin, bytes_of(site->origins[i])))
+            return true;
+    return false;
+}
+
+static bool is_host_or_below(struct bytes host, struct bytes name) {
+    if (host.len <= name.len)
+        return bytes_eq_nocase(host, name);
+    struct bytes end = {host.at + host.len - name.len, name.len};
+    return end.at[-1] == '.' && bytes_eq_nocase(end, name);
+}
+
+// The site's host and what is below it; "www.example.org" stands for "example.org" too.
+static bool is_of_site(struct bytes site, struct bytes origin) {
+    struct bytes host = host_of(origin), www = BYTES("www.");
+    if (host.len == 0)
+        return false;
+    if (is_host_or_below(host, site))
+        return true;
+    return site.len > www.len && bytes_eq_nocase((struct bytes){site.at, www.len}, www) &&
+           bytes_eq_nocase(host, (struct bytes){site.at + www.len, site.len - www.len});
+}
+
+// "null" is what a sandboxed frame or a local file sends: it says nothing about who asks.
+static enum grant grant_of(const struct call *call, struct bytes origin) {
+    const struct site_setting *site = call->site_setting;
+    if (!can_be_named(origin))
+        return GRANT_NONE;
+    if (is_own(call, origin))
+        return GRANT_ALL;
+    if (!call->site.at)
+        return GRANT_NONE;
+    if (site && site->origin_count)
+        return is_listed(site, origin) ? GRANT_ALL : GRANT_NONE;
+    if (site_names_host(call->site))
+        return is_of_site(call->site, origin) ? GRANT_ALL : GRANT_NONE;
+    return bytes_eq(origin, BYTES("null")) ? GRANT_NONE : GRANT_TOKENS;
+}
+
+bool origin_grant(struct call *call) {
+    struct bytes origin = call->request->fields[HTTP_ORIGIN];
+    if (!origin.at) {
+        call->credentials = true;
+        return true;
+    }
+    enum grant grant = grant_of(call, origin);
+    call->credentials = grant == GRANT_ALL;
+    if (can_be_named(origin))
+        call->granted_origin = origin;
+    return grant != GRANT_NONE;
+}
+
+bool origin_grants_image(struct call *call) {
+    const struct bytes *fields = call->request->fields;
+    bool granted = origin_grant(call);
+    if (fields[HTTP_ORIGIN].at || !granted)
+        return granted;
+    if (fields[HTTP_REFERER].len)
+        return grant_of(call, origin_of_url(fields[HTTP_REFERER])) != GRANT_NONE;
+    return !bytes_eq_nocase(fields[HTTP_SEC_FETCH_SITE], BYTES("cross-site"));
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// What the start says about who may write: sites that take writes from any page, clients without rate limits.
+#include "roles/openness.h"
+#include "base/netaddr.h"
+#include "model/names.h"
+#include "ops/log.h"
+
+static void say_of_origins(const struct settings *settings) {
+    for (uint32_t i = 0; i < settings->site_count; i++) {
+        const struct site_setting *site = &settings->site_list[i];
+        if (site->origin_count == 0 && !site_names_host(bytes_of(site->name)))
+            log_warn("site %s takes writes from any origin: it has no origins, and its name is no host name",
+                     site->name);
+    }
+    if (strcmp(settings->sites, "any") == 0)
+        log_warn("sites that are not declared take writes from any origin when their name is no host name; "
+                 "sites = declared refuses them");
+}
+
+// The address that peers on the same machine have: true when `listen` admits no others.
+static bool listens_locally(const char *listen, struct netaddr *ret_peer) {
+    struct bytes host = {listen, (size_t)(strrchr(listen, ':') - listen)};
+    if (strncmp(listen, "unix:", 5) == 0) {
+        *ret_peer = (struct netaddr){{0}};
+        return true;
+    }
+    if (bytes_eq(host, BYTES("localhost")))
+        host = BYTES("127.0.0.1");
+    else if (host.len > 2 && host.at[0] == '[')
+        host = (struct bytes){host.at + 1, host.len - 2};
+    return netaddr_parse(host, ret_peer) && netaddr_is_loopback(ret_peer);
+}
+
+// A proxy on this machine that is not listed makes all its clients look like one that has no ceiling.
+static void say_of_ceilings(const struct settings *settings) {
+    struct netranges trusted;
+    struct netaddr peer;
+    if (settings->ceilings && listens_locally(settings->listen, &peer) &&
+        netranges_parse(bytes_of(settings->trusted_proxies), &trusted) && !netranges_hold(&trusted, &peer))
+        log_warn("ceilings: clients on %s have none; list a proxy that stands before it in trusted_proxies",
+                 settings->listen);
+}
+
+void say_who_may_write(const struct settings *settings) {
+    say_of_origins(settings);
+    say_of_ceilings(settings);
+}
