@@ -230,7 +230,6 @@ void lines_answer(struct call *call) {
 
 // ---- Waiting for the projections
 
-static void on_flushed(struct read_call *read, enum outcome outcome);
 static void on_projected(struct read_call *read, enum outcome outcome);
 
 void lines_answer_projected(struct call *call) {
@@ -243,17 +242,7 @@ void lines_answer_projected(struct call *call) {
         answer_error(call, UNAVAILABLE, "the events are accepted, their projection is not waited for");
         return;
     }
-    *read = (struct read_call){.on_done = on_flushed, .context = call};
-    store_flush(call->api->store, read);
-}
-
-static void on_flushed(struct read_call *read, enum outcome outcome) {
-    struct call *call = read->context;
-    if (outcome != OK) {
-        answer_error(call, outcome, "the events are accepted, their projection is not waited for");
-        return;
-    }
-    read->on_done = on_projected;
+    *read = (struct read_call){.on_done = on_projected, .context = call};
     store_wait_projected(call->api->store, read, lines_entries(call), WAIT_MS);
 }
 

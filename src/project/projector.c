@@ -73,6 +73,13 @@ static void poke(struct pace *pace) {
     uv_timer_start(&pace->timer, on_timer, 0, 0);
 }
 
+// Somebody waits for what is in the logs.
+static void on_wake(void *context) {
+    struct projector *projector = context;
+    for (int i = 0; i < PROJECTION_COUNT; i++)
+        poke(&projector->paces[i]);
+}
+
 // ---- Stopping
 
 static void on_closed(uv_handle_t *handle) {
@@ -95,6 +102,7 @@ static void close_pace(struct pace *pace) {
 
 void projector_stop(struct projector *projector, void (*on_stopped)(void *context), void *context) {
     projector->stopping = true;
+    store_on_wake(projector->store, NULL, NULL);
     projector->on_stopped = on_stopped;
     projector->stopped_context = context;
     for (int i = 0; i < PROJECTION_COUNT; i++) {
@@ -257,5 +265,6 @@ struct projector *projector_start(void *loop, const struct settings *settings, c
     }
     start_pace(&projector->paces[PROJECTION_SUMS], settings->projection_interval_ms, SUMS_LEAST_MS);
     start_pace(&projector->paces[PROJECTION_NEIGHBOURS], settings->neighbour_interval_ms, IDLE_MS);
+    store_on_wake(store, on_wake, projector);
     return projector;
 }

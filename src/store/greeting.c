@@ -89,13 +89,17 @@ static void ask(struct store *store, const char *(*check)(struct store *, const 
     link_send_early(store->link, &greeting->call, &store->command);
 }
 
-static void log_in(struct store *store) {
-    if (!store->address.password[0])
-        return;
+void begin_login(struct store *store) {
     begin_command(store, "AUTH");
     if (store->address.user[0])
         command_add_text(&store->command, store->address.user);
     command_add_text(&store->command, store->address.password);
+}
+
+static void log_in(struct store *store) {
+    if (!store->address.password[0])
+        return;
+    begin_login(store);
     ask(store, check_nothing);
 }
 
@@ -184,6 +188,8 @@ static void on_beat(struct link_call *call) {
 void heartbeat(uv_timer_t *timer) {
     struct store *store = timer->data;
     metric_add(METRIC_HEARTBEATS, 1);
+    if (store->subscription)
+        subscription_beat(store->subscription);
     if (store->beating || !link_is_ready(store->link))
         return;
     store->beating = true;

@@ -34,7 +34,7 @@ bool link_is_ready(const struct link *link) {
 }
 
 static void set_state(struct link *link, enum link_state state) {
-    if ((link->state == LINK_READY) != (state == LINK_READY))
+    if ((link->state == LINK_READY) != (state == LINK_READY) && !link->hooks.on_message)
         metric_set(METRIC_REDIS_UP, state == LINK_READY);
     link->state = state;
 }
@@ -56,7 +56,7 @@ static void wait_and_connect(struct link *link) {
 void link_drop(struct link *link, const char *why) {
     if (link->state == LINK_WAITING || link->state == LINK_CLOSING || link->state == LINK_STOPPED)
         return;
-    if (!link->stopping)
+    if (!link->stopping && !link->hooks.on_message)
         log_warn("redis: %s while %s; next attempt in %u ms at most", why, link_state_name(link), link->back_off_ms);
     bool open = link->state != LINK_RESOLVING;
     set_state(link, LINK_CLOSING);
@@ -282,7 +282,8 @@ void link_ready(struct link *link) {
         return;
     link->back_off_ms = BACK_OFF_LEAST_MS;
     set_state(link, LINK_READY);
-    log_info("redis: ready");
+    if (!link->hooks.on_message)
+        log_info("redis: ready");
 }
 
 // ---- Start and stop

@@ -26,6 +26,7 @@ struct link_call {
 struct link_hooks {
     void (*on_connected)(void *context); // greet now, with link_send_early; then link_ready or link_drop
     void (*on_turn)(void *context);      // the end of a loop turn, before commands are written
+    void (*on_message)(void *context);   // of a channel; a connection with this hook only listens, and logs nothing
     void *context;
 };
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The logs: reading them, the positions of the projections in them, trimming; and waiting until they have passed.
+// The logs: reading them, the positions of the projections in them, and trimming.
 #include "store/reads.h"
 #include <stdlib.h>
 
-// Fields of a partition's position hash.
-static const char *const position_fields[PROJECTION_COUNT] = {
-    [PROJECTION_SUMS] = "sums", [PROJECTION_NEIGHBOURS] = "neighbours"};
+const char *position_field(enum projection projection) {
+    return projection == PROJECTION_SUMS ? "sums" : "neighbours";
+}
 
 static void add_position_key(struct store *store, uint32_t partition) {
     struct key key;
@@ -56,7 +56,7 @@ void store_read_positions(struct store *store, struct read_call *call, enum proj
     for (uint32_t i = 0; i < keys_partitions(); i++) {
         begin_command(store, "HMGET");
         add_position_key(store, i);
-        command_add_text(&store->command, position_fields[projection]);
+        command_add_text(&store->command, position_field(projection));
         command_add_text(&store->command, "plan");
         read_add(gather);
     }
@@ -70,7 +70,7 @@ void store_write_positions(struct store *store, struct read_call *call, enum pro
             continue;
         begin_command(store, "HSET");
         add_position_key(store, i);
-        command_add_text(&store->command, position_fields[projection]);
+        command_add_text(&store->command, position_field(projection));
         add_log_id(store, positions[i]);
         read_add(gather);
     }
@@ -135,101 +135,4 @@ void store_read_logs(struct store *store, struct read_call *call, const struct l
         command_add_int(&store->command, most);
         read_add(gather);
     }
-}
-
-// ---- Waiting
-
-void store_flush(struct store *store, struct read_call *call) {
-    static const char flush[] = "\0\0\0\0\0\0\0\0F"; // an entry of one record: model/entry.h
-    struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct read_state), on_all_plain);
-    for (uint32_t i = 0; gather && i < keys_partitions(); i++) {
-        struct key key;
-        key_log(&key, i);
-        begin_command(store, "XADD");
-        add_key(store, &key);
-        command_add_text(&store->command, "*");
-        command_add_text(&store->command, "1");
-        command_add(&store->command, (struct bytes){flush, sizeof flush - 1});
-        read_add(gather);
-    }
-}
-
-enum { POLL_MS = 5 };
-
-// Polls the positions, as `?wait=true` is for tests, replays and loading.
-struct wait {
-    struct store *store;
-    struct read_call *call; // the waiter's
-    struct read_call poll;
-    uv_timer_t timer;
-    uint64_t until_ms;
-    enum outcome outcome;
-    bool passed[PROJECTION_COUNT];
-    enum projection asked;
-    struct log_id entries[];
-};
-
-static void poll_positions(struct wait *wait, enum projection projection);
-
-static void on_wait_closed(uv_handle_t *handle) {
-    struct wait *wait = handle->data;
-    struct read_call *call = wait->call;
-    enum outcome outcome = wait->outcome;
-    free(wait);
-    call->on_done(call, outcome);
-}
-
-static void wait_end(struct wait *wait, enum outcome outcome) {
-    wait->outcome = outcome;
-    uv_close((uv_handle_t *)&wait->timer, on_wait_closed);
-}
-
-static void on_waited(uv_timer_t *timer) {
-    struct wait *wait = timer->data;
-    poll_positions(wait, PROJECTION_SUMS);
-}
-
-static void on_wait_position(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan) {
-    struct wait *wait = call->context;
-    (void)plan;
-    if (log_id_cmp(position, wait->entries[partition]) < 0)
-        wait->passed[wait->asked] = false;
-}
-
-static void on_wait_positions(struct read_call *call, enum outcome outcome) {
-    struct wait *wait = call->context;
-    if (outcome != OK)
-        wait_end(wait, outcome);
-    else if (!wait->passed[wait->asked] && uv_now(wait->store->loop) >= wait->until_ms)
-        wait_end(wait, UNAVAILABLE);
-    else if (!wait->passed[wait->asked])
-        uv_timer_start(&wait->timer, on_waited, POLL_MS, 0);
-    else if (wait->asked == PROJECTION_SUMS)
-        poll_positions(wait, PROJECTION_NEIGHBOURS);
-    else
-        wait_end(wait, OK);
-}
-
-static void poll_positions(struct wait *wait, enum projection projection) {
-    wait->asked = projection;
-    wait->passed[projection] = true;
-    wait->poll = (struct read_call){.on_done = on_wait_positions, .context = wait};
-    store_read_positions(wait->store, &wait->poll, projection, on_wait_position);
-}
-
-void store_wait_projected(struct store *store, struct read_call *call, const struct log_id *entries,
-                          uint32_t timeout_ms) {
-    size_t size = keys_partitions() * sizeof *entries;
-    struct wait *wait = calloc(1, sizeof *wait + size);
-    if (!wait) {
-        read_fail(store, call);
-        return;
-    }
-    wait->store = store;
-    wait->call = call;
-    wait->until_ms = uv_now(store->loop) + timeout_ms;
-    memcpy(wait->entries, entries, size);
-    uv_timer_init(store->loop, &wait->timer);
-    wait->timer.data = wait;
-    poll_positions(wait, PROJECTION_SUMS);
 }

@@ -214,10 +214,22 @@ static void answer(struct link *link, struct pending pending, redisReply *reply)
     call->on_reply(call);
 }
 
+// ["message", channel, text]: nobody's answer.
+static bool is_message(const redisReply *reply) {
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 && reply->element[0]->type == REDIS_REPLY_STRING &&
+           strcmp(reply->element[0]->str, "message") == 0;
+}
+
 void pending_take_replies(struct link *link) {
     while (link->reader) {
         void *reply = NULL;
-        if (redisReaderGetReply(link->reader, &reply) != REDIS_OK || (reply && link->count == 0)) {
+        bool good = redisReaderGetReply(link->reader, &reply) == REDIS_OK;
+        if (good && reply && link->hooks.on_message && is_message(reply)) {
+            freeReplyObject(reply);
+            link->hooks.on_message(link->hooks.context);
+            continue;
+        }
+        if (!good || (reply && link->count == 0)) {
             freeReplyObject(reply);
             link_drop(link, "reply that is not Redis's protocol");
             return;

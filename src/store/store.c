@@ -84,38 +84,52 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     lane_init(&store->votes, store, &vote_lane);
     lane_init(&store->views, store, &view_lane);
     store->levels = levels_new();
-    if (!store->levels || !plan_make(settings, &store->plan) || !start_link(store)) {
+    store->waits = waits_new(store);
+    if (!store->levels || !store->waits || !plan_make(settings, &store->plan) || !start_link(store)) {
         levels_free(store->levels);
+        free(store->waits);
         free(store);
         return NULL;
     }
+    waits_start(store->waits);
     uv_timer_init(loop, &store->heartbeat);
     store->heartbeat.data = store;
     uv_timer_start(&store->heartbeat, heartbeat, HEARTBEAT_MS, HEARTBEAT_MS);
     return store;
 }
 
-static void on_timer_closed(uv_handle_t *handle) {
-    struct store *store = handle->data;
+// The link, the heartbeat, the waits and the subscription: the last of them that is closed frees the store.
+static void on_part_closed(struct store *store) {
+    if (--store->open_parts > 0)
+        return;
     void (*on_stopped)(void *) = store->on_stopped;
     void *context = store->stopped_context;
     command_release(&store->command);
     levels_free(store->levels);
+    free(store->waits);
     free(store);
     on_stopped(context);
 }
 
+static void on_heartbeat_closed(uv_handle_t *handle) {
+    on_part_closed(handle->data);
+}
+
 static void on_link_stopped(void *context) {
     struct store *store = context;
-    uv_close((uv_handle_t *)&store->heartbeat, on_timer_closed);
+    uv_close((uv_handle_t *)&store->heartbeat, on_heartbeat_closed);
 }
 
 void store_stop(struct store *store, void (*on_stopped)(void *context), void *context) {
     store->on_stopped = on_stopped;
     store->stopped_context = context;
+    store->open_parts = store->subscription ? 3 : 2;
     lane_fail(&store->votes);
     lane_fail(&store->views);
     tell_deferred(store);
+    waits_stop(store->waits, on_part_closed);
+    if (store->subscription)
+        subscription_stop(store->subscription, on_part_closed);
     link_stop(store->link, on_link_stopped, store);
 }
 

@@ -232,7 +232,10 @@ void store_read_site_total(struct store *store, struct read_call *call, ref_t si
                            void (*on_total)(struct read_call *call, double total));
 
 // Completes OK when both projections have passed these entries (per partition; {0,0}: none), UNAVAILABLE after
-// `timeout_ms`. store_flush asks the projector not to gather any longer: call it before waiting.
-void store_flush(struct store *store, struct read_call *call);
+// `timeout_ms`. The projectors are woken for it.
 void store_wait_projected(struct store *store, struct read_call *call, const struct log_id *entries,
                           uint32_t timeout_ms);
+// The same for all that stood in the logs when it was called: whatever was acknowledged before is then projected.
+void store_wait_all_projected(struct store *store, struct read_call *call, uint32_t timeout_ms);
+// `on_wake` fires whenever somebody waits for the projections (on_wake NULL: no longer).
+void store_on_wake(struct store *store, void (*on_wake)(void *context), void *context);

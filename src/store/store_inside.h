@@ -10,6 +10,8 @@
 enum { GREETING_MOST = 8 + SCRIPT_COUNT, SPLITS_MOST = 16 };
 
 struct split;
+struct waits;        // waits.c
+struct subscription; // wake.c
 
 // One question of the greeting, and what is made of its answer: NULL, or why this Redis will not do.
 struct greeting_call {
@@ -33,6 +35,9 @@ struct store {
     uint32_t greeting_count;
     struct greeting_call beat;
     uv_timer_t heartbeat;
+    struct waits *waits;
+    struct subscription *subscription; // the projector's; NULL: nobody is to be woken here
+    int open_parts;                    // of stopping
     bool beating, refused;
     uint64_t generation;
     struct split *splits[SPLITS_MOST]; // under way: votes.c
@@ -48,6 +53,19 @@ void greet(void *store);
 // The call that compares what the data is with what the settings mean: "" or what does not agree.
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
+
+// logs.c: the field of a partition's position hash.
+const char *position_field(enum projection projection);
+// greeting.c: AUTH, when there is a password.
+void begin_login(struct store *store);
+// waits.c: who waits for the projections. NULL without memory; `on_closed` once nothing of it is open any more.
+struct waits *waits_new(struct store *store); // freed with free() as long as it has not been started
+void waits_start(struct waits *waits);
+void waits_stop(struct waits *waits, void (*on_closed)(struct store *store));
+// wake.c: asks the projectors to look at the logs at once, whatever their intervals.
+void wake_projectors(struct store *store);
+void subscription_beat(struct subscription *subscription);
+void subscription_stop(struct subscription *subscription, void (*on_closed)(struct store *store));
 
 // `tell` runs at the end of this turn: for calls that failed before anything was sent.
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+// Waiting until both projections have passed entries of the logs: for `?wait=true`, and for what must come after all
+// that was acknowledged before it (a deletion, an import).
+//
+// All waits share one poll: the positions of both projections in every log, and for waits that are new the last entry
+// of every log, which is asked for before the positions. While somebody waits the projectors are woken now and then.
+#include "store/reads.h"
+#include <stdlib.h>
+
+enum { POLL_MS = 5, WAKE_AGAIN_MS = 100 };
+
+struct wait {
+    struct wait *next;
+    struct read_call *call; // the waiter's
+    uint64_t until_ms;
+    bool polled; // the poll under way is for this one as well
+    bool known;  // its entries are; else they are the ends of the logs at its first poll
+    enum outcome outcome;
+    struct log_id entries[];
+};
+
+struct waits {
+    struct store *store;
+    struct wait *first;
+    uv_timer_t timer;
+    struct read_call poll;
+    bool polling, stopping;
+    uint64_t woken_ms; // when last; 0: not since somebody waits
+    void (*on_closed)(struct store *store);
+    uint32_t partitions;
+    struct log_id logs[]; // the last entry of each log, then the position that both projections have passed in it
+};
+
+static void poll_now(struct waits *waits);
+
+static struct log_id *ends_of(struct waits *waits) {
+    return waits->logs;
+}
+
+static struct log_id *passed_of(struct waits *waits) {
+    return waits->logs + waits->partitions;
+}
+
+// ---- What a poll has found
+
+static bool has_passed(struct waits *waits, const struct wait *wait) {
+    for (uint32_t i = 0; i < waits->partitions; i++)
+        if (log_id_cmp(passed_of(waits)[i], wait->entries[i]) < 0)
+            return false;
+    return true;
+}
+
+// True when the wait has ended. A full queue says nothing: it is asked again.
+static bool settle(struct waits *waits, struct wait *wait, enum outcome outcome) {
+    bool late = uv_now(waits->store->loop) >= wait->until_ms;
+    if (outcome == OK && wait->polled && !wait->known) {
+        memcpy(wait->entries, ends_of(waits), waits->partitions * sizeof *wait->entries);
+        wait->known = true;
+    }
+    bool passed = outcome == OK && wait->polled && has_passed(waits, wait);
+    bool broken = outcome != OK && outcome != OVERLOADED && wait->polled;
+    wait->polled = false;
+    wait->outcome = passed ? OK : broken ? outcome : UNAVAILABLE;
+    return passed || broken || late;
+}
+
+// Takes those that have ended off the list; they are told when the list is whole again.
+static struct wait *take_ended(struct waits *waits, enum outcome outcome) {
+    struct wait *ended = NULL, **ended_end = &ended;
+    for (struct wait **at = &waits->first; *at;) {
+        struct wait *wait = *at;
+        if (!waits->stopping && !settle(waits, wait, outcome)) {
+            at = &wait->next;
+            continue;
+        }
+        *at = wait->next;
+        wait->next = NULL;
+        *ended_end = wait;
+        ended_end = &wait->next;
+    }
+    return ended;
+}
+
+static void tell(struct wait *ended) {
+    while (ended) {
+        struct wait *wait = ended;
+        struct read_call *call = wait->call;
+        enum outcome outcome = wait->outcome;
+        ended = wait->next;
+        free(wait);
+        call->on_done(call, outcome);
+    }
+}
+
+// ---- Polling
+
+static void on_timer(uv_timer_t *timer) {
+    poll_now(timer->data);
+}
+
+static bool any_new(const struct waits *waits) {
+    for (const struct wait *wait = waits->first; wait; wait = wait->next)
+        if (!wait->known)
+            return true;
+    return false;
+}
+
+static void wake(struct waits *waits) {
+    uint64_t now_ms = uv_now(waits->store->loop);
+    if (waits->woken_ms && now_ms - waits->woken_ms < WAKE_AGAIN_MS)
+        return;
+    waits->woken_ms = now_ms;
+    wake_projectors(waits->store);
+}
+
+static void on_poll_done(struct read_call *call, enum outcome outcome) {
+    struct waits *waits = call->context;
+    waits->polling = false;
+    struct wait *ended = take_ended(waits, outcome);
+    if (waits->stopping || !waits->first) {
+        waits->woken_ms = 0;
+    } else {
+        wake(waits);
+        uv_timer_start(&waits->timer, on_timer, outcome == OK && any_new(waits) ? 0 : POLL_MS, 0);
+    }
+    tell(ended);
+}
+
+struct poll_state {
+    struct read_state read;
+    bool with_ends;
+};
+
+static struct log_id least(struct log_id a, struct log_id b) {
+    return log_id_cmp(a, b) < 0 ? a : b;
+}
+
+static void on_polled(struct gather *gather) {
+    struct poll_state *state = gather->context;
+    struct waits *waits = state->read.call->context;
+    enum outcome outcome = gather_outcome(gather);
+    uint32_t at = 0;
+    for (uint32_t i = 0; outcome == OK && state->with_ends && i < waits->partitions; i++) {
+        const redisReply *entries = gather->at[at++].reply; // of one entry at most: [id, fields]
+        bool any = entries->type == REDIS_REPLY_ARRAY && entries->elements;
+        ends_of(waits)[i] = any ? log_id_parse(reply_text_at(entries->element[0], 0)) : (struct log_id){0, 0};
+    }
+    for (uint32_t i = 0; outcome == OK && i < waits->partitions; i++) {
+        const redisReply *positions = gather->at[at++].reply;
+        passed_of(waits)[i] =
+            least(log_id_parse(reply_text_at(positions, 0)), log_id_parse(reply_text_at(positions, 1)));
+    }
+    read_end(gather, outcome);
+}
+
+// An entry that was trimmed has been projected; a log's last id of all may be raised above every entry.
+static void ask_end(struct gather *gather, struct store *store, uint32_t partition) {
+    struct key key;
+    key_log(&key, partition);
+    begin_command(store, "XREVRANGE");
+    add_key(store, &key);
+    command_add_text(&store->command, "+");
+    command_add_text(&store->command, "-");
+    command_add_text(&store->command, "COUNT");
+    command_add_int(&store->command, 1);
+    read_add(gather);
+}
+
+static void ask_positions(struct gather *gather, struct store *store, uint32_t partition) {
+    struct key key;
+    key_position(&key, partition);
+    begin_command(store, "HMGET");
+    add_key(store, &key);
+    command_add_text(&store->command, position_field(PROJECTION_SUMS));
+    command_add_text(&store->command, position_field(PROJECTION_NEIGHBOURS));
+    read_add(gather);
+}
+
+static void poll_now(struct waits *waits) {
+    struct store *store = waits->store;
+    bool with_ends = any_new(waits);
+    for (struct wait *wait = waits->first; wait; wait = wait->next)
+        wait->polled = true;
+    waits->polling = true;
+    waits->poll = (struct read_call){.on_done = on_poll_done, .context = waits};
+    struct gather *gather =
+        read_begin(store, &waits->poll, waits->partitions * (with_ends ? 2 : 1), sizeof(struct poll_state), on_polled);
+    if (!gather)
+        return;
+    ((struct poll_state *)gather->context)->with_ends = with_ends;
+    for (uint32_t i = 0; with_ends && i < waits->partitions; i++)
+        ask_end(gather, store, i);
+    for (uint32_t i = 0; i < waits->partitions; i++)
+        ask_positions(gather, store, i);
+}
+
+// ---- Beginning to wait
+
+static void begin(struct store *store, struct read_call *call, const struct log_id *entries, uint32_t timeout_ms) {
+    struct waits *waits = store->waits;
+    size_t size = waits->partitions * sizeof *entries;
+    struct wait *wait = waits->stopping ? NULL : calloc(1, sizeof *wait + size);
+    if (!wait) {
+        read_fail(store, call);
+        return;
+    }
+    wait->call = call;
+    wait->until_ms = uv_now(store->loop) + timeout_ms;
+    wait->known = entries != NULL;
+    if (entries)
+        memcpy(wait->entries, entries, size);
+    wait->next = waits->first;
+    waits->first = wait;
+    if (!waits->polling) {
+        uv_timer_stop(&waits->timer);
+        poll_now(waits);
+    }
+}
+
+void store_wait_projected(struct store *store, struct read_call *call, const struct log_id *entries,
+                          uint32_t timeout_ms) {
+    begin(store, call, entries, timeout_ms);
+}
+
+void store_wait_all_projected(struct store *store, struct read_call *call, uint32_t timeout_ms) {
+    begin(store, call, NULL, timeout_ms);
+}
+
+// ---- Start and stop
+
+struct waits *waits_new(struct store *store) {
+    uint32_t partitions = keys_partitions();
+    struct waits *waits = calloc(1, sizeof *waits + 2 * partitions * sizeof(struct log_id));
+    if (!waits)
+        return NULL;
+    waits->store = store;
+    waits->partitions = partitions;
+    return waits;
+}
+
+void waits_start(struct waits *waits) {
+    uv_timer_init(waits->store->loop, &waits->timer);
+    waits->timer.data = waits;
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    struct waits *waits = handle->data;
+    waits->on_closed(waits->store);
+}
+
+void waits_stop(struct waits *waits, void (*on_closed)(struct store *store)) {
+    waits->stopping = true;
+    waits->on_closed = on_closed;
+    struct wait *ended = take_ended(waits, UNAVAILABLE);
+    for (struct wait *wait = ended; wait; wait = wait->next)
+        wait->outcome = UNAVAILABLE;
+    uv_close((uv_handle_t *)&waits->timer, on_timer_closed);
+    tell(ended);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Waking the projectors: a message on a channel of Redis, which costs no memory there and reaches every machine. A
+// projector has a second connection for it, which only listens. Where nobody listens (a user of Redis who may not, a
+// projector of the version before) a record in a log asks for the same, and is seen with the next look at the logs.
+#include "ops/log.h"
+#include "store/gather.h"
+#include "store/store_inside.h"
+#include <stddef.h>
+#include <stdlib.h>
+
+#define CHANNEL "engaged:wake"
+enum { QUEUE_MOST = 16 };
+
+// ---- Asking
+
+struct wake {
+    struct link_call call; // first: the link's view of it
+    struct store *store;
+};
+
+static void free_wake(struct link_call *call) {
+    freeReplyObject(call->reply);
+    free(call);
+}
+
+static void write_flush(struct wake *wake) {
+    static const char flush[] = "\0\0\0\0\0\0\0\0F"; // an entry of one record: model/entry.h
+    struct store *store = wake->store;
+    struct key key;
+    key_log(&key, 0);
+    begin_command(store, "XADD");
+    add_key(store, &key);
+    command_add_text(&store->command, "*");
+    command_add_text(&store->command, "1");
+    command_add(&store->command, (struct bytes){flush, sizeof flush - 1});
+    wake->call.on_reply = free_wake;
+    send_command(store, &wake->call);
+}
+
+static void on_published(struct link_call *call) {
+    struct wake *wake = (struct wake *)call;
+    redisReply *reply = call->reply;
+    bool unheard = reply && !(reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
+    freeReplyObject(reply);
+    call->reply = NULL;
+    if (unheard)
+        write_flush(wake);
+    else
+        free(wake);
+}
+
+void wake_projectors(struct store *store) {
+    struct wake *wake = calloc(1, sizeof *wake);
+    if (!wake)
+        return; // they look at the logs by themselves
+    wake->store = store;
+    wake->call.on_reply = on_published;
+    begin_command(store, "PUBLISH");
+    command_add_text(&store->command, CHANNEL);
+    command_add(&store->command, NO_BYTES);
+    send_command(store, &wake->call);
+}
+
+// ---- Listening
+
+struct subscription {
+    struct store *store;
+    struct link *link;
+    struct link_call login, subscribe, ping;
+    bool pinging, refused;
+    void (*on_wake)(void *context);
+    void *context;
+    void (*on_closed)(struct store *store);
+};
+
+static void on_message(void *context) {
+    struct subscription *subscription = context;
+    if (subscription->on_wake)
+        subscription->on_wake(subscription->context);
+}
+
+static struct subscription *of_call(struct link_call *call, size_t offset) {
+    return (struct subscription *)(void *)((char *)call - offset);
+}
+
+static void on_login(struct link_call *call) {
+    struct subscription *subscription = of_call(call, offsetof(struct subscription, login));
+    if (call->reply && call->reply->type == REDIS_REPLY_ERROR)
+        link_drop(subscription->link, call->reply->str);
+    freeReplyObject(call->reply);
+}
+
+// A message may have been missed before.
+static void on_subscribed(struct link_call *call) {
+    struct subscription *subscription = of_call(call, offsetof(struct subscription, subscribe));
+    bool error = call->reply && call->reply->type == REDIS_REPLY_ERROR;
+    if (error && !subscription->refused)
+        log_warn("redis: %s: who waits for the projections (a deletion, ?wait=true) waits longer", call->reply->str);
+    subscription->refused |= error;
+    if (call->reply) {
+        link_ready(subscription->link);
+        on_message(subscription);
+    }
+    freeReplyObject(call->reply);
+}
+
+static void on_connected(void *context) {
+    struct subscription *subscription = context;
+    struct store *store = subscription->store;
+    subscription->pinging = false;
+    if (store->address.password[0]) {
+        begin_login(store);
+        subscription->login = (struct link_call){.on_reply = on_login};
+        link_send_early(subscription->link, &subscription->login, &store->command);
+    }
+    command_add_text(begin_command(store, "SUBSCRIBE"), CHANNEL);
+    subscription->subscribe = (struct link_call){.on_reply = on_subscribed};
+    link_send_early(subscription->link, &subscription->subscribe, &store->command);
+}
+
+void store_on_wake(struct store *store, void (*on_wake)(void *context), void *context) {
+    struct subscription *subscription = store->subscription;
+    if (!subscription && !on_wake)
+        return;
+    if (!subscription)
+        subscription = calloc(1, sizeof *subscription);
+    if (!subscription)
+        return; // the intervals hold
+    subscription->store = store;
+    subscription->on_wake = on_wake;
+    subscription->context = context;
+    struct link_hooks hooks = {.on_connected = on_connected, .on_message = on_message, .context = subscription};
+    if (!subscription->link)
+        subscription->link =
+            link_start(store->loop, &store->address, (uint32_t)store->settings->redis_timeout_ms, QUEUE_MOST, &hooks);
+    if (subscription->link)
+        store->subscription = subscription;
+    else
+        free(subscription);
+}
+
+// ---- A Redis that has fallen silent is noticed
+
+static void on_pong(struct link_call *call) {
+    struct subscription *subscription = of_call(call, offsetof(struct subscription, ping));
+    subscription->pinging = false;
+    freeReplyObject(call->reply);
+}
+
+void subscription_beat(struct subscription *subscription) {
+    if (subscription->pinging || !link_is_ready(subscription->link))
+        return;
+    subscription->pinging = true;
+    subscription->ping = (struct link_call){.on_reply = on_pong};
+    begin_command(subscription->store, "PING");
+    link_send(subscription->link, &subscription->ping, &subscription->store->command, -1);
+}
+
+static void on_stopped(void *context) {
+    struct subscription *subscription = context;
+    struct store *store = subscription->store;
+    void (*on_closed)(struct store *) = subscription->on_closed;
+    free(subscription);
+    on_closed(store);
+}
+
+void subscription_stop(struct subscription *subscription, void (*on_closed)(struct store *store)) {
+    subscription->on_wake = NULL;
+    subscription->on_closed = on_closed;
+    link_stop(subscription->link, on_stopped, subscription);
+}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""`?wait=true`: the projectors start at once, and a service that is ended meanwhile ends cleanly."""
+import contextlib
+import http.client
+import os
+import signal
+import statistics
+import threading
+import time
+
+import pytest
+from support.children import children_of
+from support.service import Service
+from support.wait import wait_until
+
+SITE = "/v1/paper.example"
+
+
+@pytest.fixture
+def slow():
+    """Nothing is projected by itself for a second, no co-views for an hour."""
+    running = Service(projection_interval="1s", neighbour_interval="1h", drain_timeout="1s")
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+def view(number):
+    return {"type": "view", "item": f"i{number % 3}", "visitor": f"v{number}"}
+
+
+def test_it_is_projected_at_once_whatever_the_intervals(slow):
+    took = []
+    for number in range(8):
+        began = time.monotonic()
+        assert slow.lines(f"{SITE}/events?wait=true", [view(number)]).json["accepted"] == 1
+        took.append(time.monotonic() - began)
+        assert sum(slow.get(f"{SITE}/items/i{at}").json["views"] for at in range(3)) == number + 1
+    assert statistics.median(took) < 0.4, took
+
+
+def test_related_is_there_when_it_has_answered(slow):
+    events = [{"type": "view", "item": item, "visitor": f"v{number}"} for number in range(5) for item in ("a", "b")]
+    assert slow.lines(f"{SITE}/events?wait=true", events).json["accepted"] == 10
+    rows = slow.get(f"{SITE}/items/a/related").json["items"]
+    assert [(row["item"], row["reason"]) for row in rows] == [("b", "related")]
+
+
+def test_a_projector_that_was_started_again_is_woken_too(slow):
+    (projector,) = children_of(slow, "projector")
+    os.kill(projector, signal.SIGKILL)
+    wait_until(lambda: children_of(slow, "projector") not in ([], [projector]))
+    began = time.monotonic()
+    assert slow.lines(f"{SITE}/events?wait=true", [view(0)]).json["accepted"] == 1
+    assert time.monotonic() - began < 5
+
+
+def test_many_wait_at_once(slow):
+    answers = []
+
+    def post(number):
+        answers.append(slow.lines(f"{SITE}/events?wait=true", [view(number)]).status)
+
+    threads = [threading.Thread(target=post, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 40
+    assert sum(slow.get(f"{SITE}/items/i{at}").json["views"] for at in range(3)) == 40
+
+
+def test_a_service_that_is_ended_while_somebody_waits_ends_cleanly(slow):
+    """The projector stands still, so the calls wait; their connections are cut when the drain is over."""
+    (projector,) = children_of(slow, "projector")
+    os.kill(projector, signal.SIGSTOP)
+
+    def post(number):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            slow.lines(f"{SITE}/events?wait=true", [view(number)])
+
+    threads = [threading.Thread(target=post, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    threading.Timer(1.4, os.kill, (projector, signal.SIGCONT)).start()
+    slow.stop()
+    for thread in threads:
+        thread.join()
