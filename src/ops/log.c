@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Log lines to stderr, each in one write, so that lines of several processes never mix.
+// Log lines to stderr, each in one write of at most PIPE_BUF bytes, so that lines of several processes never mix.
+//
+// A write never waits for the reader of the log: with a reader that stalls, lines are lost and requests are not. The
+// flag O_NONBLOCK belongs to the open file, which we share with the shell that started us. So a pipe or a terminal is
+// opened a second time for ourselves; a socket takes the flag with each send; a regular file never blocks.
 #include "ops/log.h"
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "base/times.h"
+#include "ops/metrics.h"
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINE_MOST = 2048, PATH_MOST = 500 };
@@ -16,11 +25,68 @@ static const char *log_who = "engaged";
 static enum log_level log_most = LOG_LEVEL_INFO;
 static int log_json;
 
+// ---- The way out
+
+static int out_fd = STDERR_FILENO;
+static bool out_is_socket;
+static uint64_t lost_lines; // since the last line that went out
+
+static void open_own(void) {
+    struct stat about;
+    if (out_fd != STDERR_FILENO || fstat(STDERR_FILENO, &about) != 0)
+        return;
+    out_is_socket = S_ISSOCK(about.st_mode);
+    if (!S_ISFIFO(about.st_mode) && !S_ISCHR(about.st_mode))
+        return;
+    int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (own >= 0)
+        out_fd = own;
+}
+
 void log_setup(const char *who, enum log_level most, int as_json) {
     log_who = who;
     log_most = most;
     log_json = as_json;
+    open_own();
 }
+
+static bool put_out(struct bytes lines) {
+    ssize_t put = out_is_socket ? send(out_fd, lines.at, lines.len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                : write(out_fd, lines.at, lines.len);
+    return put >= 0;
+}
+
+static uint64_t count_lines(struct bytes lines) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < lines.len; i++)
+        count += lines.at[i] == '\n';
+    return count;
+}
+
+static void add_line(struct buffer *line, enum log_level level, const char *text);
+
+static void say_what_was_lost(void) {
+    char text[64];
+    struct buffer line;
+    snprintf(text, sizeof text, "%llu log lines were lost: nobody read them", (unsigned long long)lost_lines);
+    buffer_init(&line, PIPE_BUF);
+    add_line(&line, LOG_LEVEL_WARN, text);
+    if (put_out(buffer_bytes(&line)))
+        lost_lines = 0;
+    buffer_release(&line);
+}
+
+static void emit(struct bytes lines) {
+    if (lost_lines)
+        say_what_was_lost();
+    if (!lost_lines && put_out(lines))
+        return;
+    uint64_t lost = count_lines(lines);
+    lost_lines += lost;
+    metric_add(METRIC_LOG_LINES_LOST, lost);
+}
+
+// ---- Lines
 
 static struct json_out begin_json(struct buffer *line, const char *level) {
     struct json_out json = json_out_to(line);
@@ -55,6 +121,13 @@ static void make_printable(char *text) {
             *text = '?';
 }
 
+static void add_line(struct buffer *line, enum log_level level, const char *text) {
+    if (log_json)
+        add_json_line(line, level, text);
+    else
+        add_text_line(line, level, text);
+}
+
 void log_line(enum log_level level, const char *format, ...) {
     char text[LINE_MOST];
     struct buffer line;
@@ -66,12 +139,13 @@ void log_line(enum log_level level, const char *format, ...) {
     va_end(arguments);
     make_printable(text);
     buffer_init(&line, (size_t)8 * LINE_MOST);
-    if (log_json)
-        add_json_line(&line, level, text);
-    else
-        add_text_line(&line, level, text);
-    if (write(STDERR_FILENO, line.at, line.len) < 0)
-        line.failed = true; // nowhere is left to say so
+    add_line(&line, level, text);
+    while (line.len > PIPE_BUF) { // JSON's escapes may make it longer than one write may be
+        text[strlen(text) / 2] = 0;
+        buffer_clear(&line);
+        add_line(&line, level, text);
+    }
+    emit(buffer_bytes(&line));
     buffer_release(&line);
 }
 
@@ -104,8 +178,8 @@ static void add_access_text(struct buffer *line, const struct log_access *access
 }
 
 void log_access_flush(void) {
-    if (gathered.len && write(STDERR_FILENO, gathered.at, gathered.len) < 0)
-        gathered.failed = true; // nowhere is left to say so
+    if (gathered.len)
+        emit(buffer_bytes(&gathered));
     buffer_clear(&gathered);
 }
 

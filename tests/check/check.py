@@ -23,6 +23,7 @@ THIRD_PARTY = {
     "zlib.h": ("src/http/",),
 }
 LINES_MOST = 450
+FAULT_ROWS_LEAST = 40
 FUNCTION_LINES_MOST = 80  # a longer one says why in a comment "long: …"
 
 
@@ -187,11 +188,11 @@ def check_contract():
 
 
 def check_faults():
-    """deploy/faults.md has a row for each of the forty faults, and the tests that it names are there."""
+    """deploy/faults.md has a row for each fault, numbered in order, and the tests that it names are there."""
     with open("deploy/faults.md", encoding="utf-8") as file:
         rows = re.findall(r"^\| (\d+) \|.*\| (?:`(\S+)::(\w+)`|–) \|$", file.read(), re.M)
-    if [int(number) for number, _, _ in rows] != list(range(1, 41)):
-        yield "deploy/faults.md: rows 1 to 40 are not all there, in order"
+    if [int(number) for number, _, _ in rows] != list(range(1, max(FAULT_ROWS_LEAST, len(rows)) + 1)):
+        yield f"deploy/faults.md: rows 1 to {FAULT_ROWS_LEAST} or more are not all there, in order"
     for number, path, name in rows:
         if not path and number != "8":
             yield f"deploy/faults.md: row {number} names no test"
