@@ -6,6 +6,7 @@
 // that four times a second.
 #include "roles/embedded.h"
 #include "ops/log.h"
+#include "roles/redis_memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,9 +29,10 @@ struct lock {
 struct embedded {
     uv_loop_t *loop;
     char directory[512];
-    char memory_limit[24]; // as Redis reads it
-    struct lock owner;     // ours alone: who looks after the Redis
-    struct lock server;    // the Redis inherits it: held as long as we or it live
+    char memory_limit[24]; // as Redis reads it; "0": it is set when Redis has loaded
+    struct redis_memory memory;
+    struct lock owner;  // ours alone: who looks after the Redis
+    struct lock server; // the Redis inherits it: held as long as we or it live
     bool running, closing, stopping;
     uint64_t started_ms, start_at_ms, back_off_ms, kill_at_ms;
     uv_process_t process;
@@ -59,6 +61,7 @@ static bool lock_take(struct lock *lock) {
 }
 
 static void release(struct embedded *embedded) {
+    redis_memory_stop(&embedded->memory);
     if (embedded->owner.fd >= 0)
         close(embedded->owner.fd);
     if (embedded->server.fd >= 0)
@@ -89,6 +92,11 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     embedded->running = false;
     embedded->closing = true;
     uv_close((uv_handle_t *)process, on_process_closed);
+}
+
+static void want_memory_limit(struct embedded *embedded) {
+    if (strcmp(embedded->memory_limit, "0") == 0)
+        redis_memory_want(&embedded->memory);
 }
 
 // `--dir` first: Redis goes there at once, so the other paths are relative to it. deploy/redis.conf has the reasons.
@@ -127,8 +135,10 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
                                     .flags = UV_PROCESS_DETACHED};
     int status = uv_spawn(embedded->loop, &embedded->process, &options);
     embedded->running = status == 0;
-    if (status == 0)
+    if (status == 0) {
+        want_memory_limit(embedded);
         return 0;
+    }
     embedded->closing = true;
     uv_close((uv_handle_t *)&embedded->process, on_process_closed);
     return status;
@@ -205,6 +215,11 @@ static void on_tick(uv_timer_t *timer) {
     else if (!embedded->running && now >= embedded->start_at_ms && lock_take(&embedded->owner) &&
              lock_take(&embedded->server))
         spawn(embedded);
+    if (!embedded->stopping) {
+        char path[PATH_SIZE];
+        path_in(embedded, "redis.sock", path);
+        redis_memory_tick(&embedded->memory, path);
+    }
 }
 
 // ---- Start and stop
@@ -222,6 +237,8 @@ static int start_or_adopt(struct embedded *embedded, const char **ret_what) {
         *ret_what = status == UV_ENOENT ? "redis-server" : *ret_what;
         return status;
     }
+    if (owned)
+        want_memory_limit(embedded);
     log_info(owned ? "a Redis already runs in %s: adopted" : "another service looks after the Redis in %s: used",
              embedded->directory);
     return 0;
@@ -237,7 +254,7 @@ struct embedded *embedded_start(uv_loop_t *loop, const char *directory, uint64_t
     }
     embedded->loop = loop;
     embedded->process.data = embedded->tick.data = embedded;
-    embedded->owner.fd = embedded->server.fd = -1;
+    embedded->owner.fd = embedded->server.fd = embedded->memory.fd = -1;
     embedded->back_off_ms = BACK_OFF_LEAST_MS;
     snprintf(embedded->directory, sizeof embedded->directory, "%s", directory);
     snprintf(embedded->memory_limit, sizeof embedded->memory_limit, "%" PRIu64, memory_limit);

@@ -10,8 +10,8 @@
 
 struct embedded;
 
-// Starts or adopts. `memory_limit`: bytes that a Redis started here may use; 0: no limit. NULL with one line in
-// ret_error when the directory or redis-server is not usable.
+// Starts or adopts. `memory_limit`: bytes that a Redis started here may use; 0: as roles/redis_memory.h says. NULL with
+// one line in ret_error when the directory or redis-server is not usable.
 struct embedded *embedded_start(uv_loop_t *loop, const char *directory, uint64_t memory_limit, char *ret_error,
                                 size_t error_size);
 // Shuts the server down (SIGTERM: it writes what is left) and waits for its end, unless another service looks after it;
