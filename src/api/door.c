@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Who may call: the origin, the secret key, the visitor. Nothing of what is refused here counts anything.
+#include "api/limits.h"
 #include "api/origins.h"
 #include "base/clock.h"
 #include "base/hex.h"
@@ -31,8 +32,12 @@ static enum outcome check_key(struct call *call) {
     if (!field.at || field.len < scheme.len || !bytes_eq_nocase((struct bytes){field.at, scheme.len}, scheme))
         return needed ? KEY_REQUIRED : OK;
     struct bytes given = bytes_trim((struct bytes){field.at + scheme.len, field.len - scheme.len});
+    enum outcome outcome = limit_key(call);
+    if (outcome != OK)
+        return outcome;
     call->keyed = is_key(given, wanted);
-    return call->keyed || !needed ? OK : BAD_KEY;
+    outcome = call->keyed ? OK : limit_wrong_key(call);
+    return outcome != OK || call->keyed || !needed ? outcome : BAD_KEY;
 }
 
 // An image is answered whoever asks; from a foreign page it does not count.

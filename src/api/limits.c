@@ -40,11 +40,17 @@ static struct netaddr peer_of(const struct call *call) {
     return peer;
 }
 
-// A peer on this machine that is no listed proxy has no ceiling: all behind it would be one network.
+// A peer on this machine that is no listed proxy may name its reader.
+static bool is_named_by_auto(const struct call *call) {
+    struct netaddr peer = peer_of(call);
+    return client_is_named_by_auto(&call->api->trusted, &peer, call->request->fields[HTTP_X_FORWARDED_FOR]);
+}
+
+// One that names none has no ceiling: it is a program of one's own, and all behind it would be one network.
 static bool has_ceilings(const struct call *call) {
     struct netaddr peer = peer_of(call);
     return call->api->settings->ceilings && !call->keyed &&
-           (!call->request->peer.loopback || netranges_hold(&call->api->trusted, &peer));
+           (!call->request->peer.loopback || netranges_hold(&call->api->trusted, &peer) || is_named_by_auto(call));
 }
 
 static struct netaddr network(const struct call *call) {
@@ -67,10 +73,14 @@ static struct bytes bytes_of_who(const struct who *who) {
     return (struct bytes){(const char *)who, sizeof *who};
 }
 
+// ceiling_take, or ceiling_look.
+typedef uint64_t charger(struct ceiling ceiling, uint64_t key, uint64_t now_ns);
+
 // The bucket is `factor` times as large as the settings say.
-static enum outcome charge(struct call *call, enum limit limit, char class, struct bytes who, int64_t factor) {
+static enum outcome charge_by(charger *take, struct call *call, enum limit limit, char class, struct bytes who,
+                              int64_t factor) {
     uint64_t key = ceiling_key(class, who, clock_now_ms());
-    uint64_t wait_ns = ceiling_take(ceiling_named(call->api->settings, limit, factor), key, clock_mono_ns());
+    uint64_t wait_ns = take(ceiling_named(call->api->settings, limit, factor), key, clock_mono_ns());
     if (wait_ns == 0)
         return OK;
     metric_add(kinds[limit].refused, 1);
@@ -84,22 +94,52 @@ static void warn_of_unlisted_proxy(const struct call *call) {
     struct netaddr peer = peer_of(call);
     const struct bytes *fields = call->request->fields;
     bool names_a_client = fields[HTTP_X_FORWARDED_FOR].at || fields[HTTP_FORWARDED].at;
-    if (warned || !names_a_client || netranges_hold(&call->api->trusted, &peer))
+    if (warned || !names_a_client || netranges_hold(&call->api->trusted, &peer) || is_named_by_auto(call))
         return;
     warned = true;
     log_warn("ceilings: a call was refused whose peer is not in trusted_proxies, but names another client");
 }
 
-// The network, and the one around it.
-static enum outcome charge_who(struct call *call, enum limit limit, const struct who *who) {
+static void warn_of_joint_limit(const struct call *call) {
+    static uint64_t quiet_until_ns;
+    if (clock_mono_ns() < quiet_until_ns)
+        return;
+    quiet_until_ns = clock_mono_ns() + 60 * SECOND_NS;
+    log_warn("ceilings: what comes by trusted_proxies = auto is over the joint limit of %lld networks. The proxy must "
+             "name the reader itself (nginx: proxy_set_header X-Forwarded-For $remote_addr;), not hand on what clients "
+             "write; then list it in trusted_proxies",
+             (long long)call->api->settings->auto_proxies_factor);
+}
+
+// What a proxy that is not listed says of its readers may be what they wrote themselves.
+static enum outcome charge_all_by_auto(charger *take, struct call *call, enum limit limit, ref_t item) {
+    _Static_assert('0' + LIMIT_COUNT <= 'A', "classes differ");
+    const struct who all = {.item = item};
+    int64_t factor = call->api->settings->auto_proxies_factor;
+    if (factor == 0 || !is_named_by_auto(call))
+        return OK;
+    enum outcome outcome = charge_by(take, call, limit, (char)('0' + limit), bytes_of_who(&all), factor);
+    if (outcome != OK)
+        warn_of_joint_limit(call);
+    return outcome;
+}
+
+// The network, the one around it, and all that come the same way.
+static enum outcome charge_who_by(charger *take, struct call *call, enum limit limit, const struct who *who) {
     int64_t factor = call->api->settings->wide_network_factor;
     struct who wide = {wide_network_of(who->network), who->item};
-    enum outcome outcome = charge(call, limit, (char)('A' + limit), bytes_of_who(who), 1);
+    enum outcome outcome = charge_by(take, call, limit, (char)('A' + limit), bytes_of_who(who), 1);
     if (outcome == OK && factor && kinds[limit].wide)
-        outcome = charge(call, limit, (char)('a' + limit), bytes_of_who(&wide), factor);
+        outcome = charge_by(take, call, limit, (char)('a' + limit), bytes_of_who(&wide), factor);
+    if (outcome == OK)
+        outcome = charge_all_by_auto(take, call, limit, who->item);
     if (outcome != OK)
         warn_of_unlisted_proxy(call);
     return outcome;
+}
+
+static enum outcome charge_who(struct call *call, enum limit limit, const struct who *who) {
+    return charge_who_by(ceiling_take, call, limit, who);
 }
 
 static enum outcome charge_network(struct call *call, enum limit limit) {
@@ -107,24 +147,75 @@ static enum outcome charge_network(struct call *call, enum limit limit) {
     return charge_who(call, limit, &who);
 }
 
+// ---- Writes
+
+// Most readers share some hundred texts: what the last ones of each slot are is remembered by their hash.
+static enum agent agent_of_request(const struct call *call) {
+    enum { SLOTS = 512 };
+    static struct {
+        uint64_t hash;
+        enum agent agent;
+    } seen[SLOTS];
+    struct bytes text = call->request->fields[HTTP_USER_AGENT];
+    uint64_t hash = keyed_hash64(call->api->hash_key, 'u', &text, 1);
+    if (seen[hash % SLOTS].hash != hash) {
+        seen[hash % SLOTS].agent = agent_of(text);
+        seen[hash % SLOTS].hash = hash;
+    }
+    return seen[hash % SLOTS].agent;
+}
+
+// Browsers seldom run where the service does: more likely a proxy names none of its readers.
+static void note_unlimited(const struct call *call) {
+    static bool warned;
+    metric_add(METRIC_UNLIMITED_WRITES, 1);
+    if (warned || !bytes_starts(call->request->fields[HTTP_USER_AGENT], BYTES("Mozilla/")) ||
+        agent_of_request(call) != AGENT_READER)
+        return;
+    warned = true;
+    log_warn("ceilings: a browser's write came from this machine without X-Forwarded-For and has no rate limit. When a "
+             "proxy sent it, let the proxy name the reader (nginx: proxy_set_header X-Forwarded-For $remote_addr;)");
+}
+
+// To be asked once a write: those without a limit are counted.
+static bool is_limited(const struct call *call) {
+    bool limited = has_ceilings(call);
+    if (!limited && call->api->settings->ceilings && !call->keyed)
+        note_unlimited(call);
+    return limited;
+}
+
 enum outcome limit_new_visitor(struct call *call) {
-    return has_ceilings(call) ? charge_network(call, LIMIT_NEW_VISITORS) : OK;
+    return is_limited(call) ? charge_network(call, LIMIT_NEW_VISITORS) : OK;
 }
 
 enum outcome limit_erasure(struct call *call) {
-    return has_ceilings(call) ? charge_network(call, LIMIT_ERASURES) : OK;
+    return is_limited(call) ? charge_network(call, LIMIT_ERASURES) : OK;
+}
+
+// With too many wrong keys behind it no key of the network is looked at: else the refusal would tell them apart.
+enum outcome limit_key(struct call *call) {
+    if (!has_ceilings(call))
+        return OK;
+    struct who who = {network(call), 0};
+    return charge_who_by(ceiling_look, call, LIMIT_WRONG_KEYS, &who);
+}
+
+enum outcome limit_wrong_key(struct call *call) {
+    return has_ceilings(call) ? charge_network(call, LIMIT_WRONG_KEYS) : OK;
 }
 
 static enum outcome charge_visitor(struct call *call, ref_t visitor, enum limit limit, const struct who *who) {
     if (call->visitor.fresh)
         return charge_who(call, LIMIT_NEW_VISITORS, who);
-    return charge(call, limit, (char)('A' + limit), (struct bytes){(const char *)&visitor, sizeof visitor}, 1);
+    struct bytes who_else = {(const char *)&visitor, sizeof visitor};
+    return charge_by(ceiling_take, call, limit, (char)('A' + limit), who_else, 1);
 }
 
 // The visitor's own ceiling first, then the item's: the loop of one visitor, or of many on one item, takes nothing from
 // the others of its network. Item 0: of no account.
 static enum outcome charge_vote(struct call *call, ref_t visitor, ref_t item) {
-    if (!has_ceilings(call))
+    if (!is_limited(call))
         return OK;
     struct who all = {network(call), 0}, of_item = {all.network, item};
     enum outcome outcome = charge_visitor(call, visitor, LIMIT_VISITOR_VOTES, &all);
@@ -142,7 +233,7 @@ enum outcome limit_retraction(struct call *call, ref_t visitor) {
 }
 
 enum outcome limit_view(struct call *call, ref_t visitor) {
-    if (!has_ceilings(call))
+    if (!is_limited(call))
         return OK;
     struct who all = {network(call), 0};
     enum outcome outcome = charge_visitor(call, visitor, LIMIT_VISITOR_VIEWS, &all);
@@ -189,22 +280,6 @@ enum outcome limit_item(struct call *call, const struct item_look *look, bool is
 }
 
 // ---- What a request says of itself
-
-// Most readers share some hundred texts: what the last ones of each slot are is remembered by their hash.
-static enum agent agent_of_request(const struct call *call) {
-    enum { SLOTS = 512 };
-    static struct {
-        uint64_t hash;
-        enum agent agent;
-    } seen[SLOTS];
-    struct bytes text = call->request->fields[HTTP_USER_AGENT];
-    uint64_t hash = keyed_hash64(call->api->hash_key, 'u', &text, 1);
-    if (seen[hash % SLOTS].hash != hash) {
-        seen[hash % SLOTS].agent = agent_of(text);
-        seen[hash % SLOTS].hash = hash;
-    }
-    return seen[hash % SLOTS].agent;
-}
 
 bool is_bot(const struct call *call) {
     const char *bots = call->api->settings->bots;

@@ -31,6 +31,11 @@ bool netaddr_is_loopback(const struct netaddr *address) {
            memcmp(address->at, loopback6, sizeof loopback6) == 0;
 }
 
+bool netaddr_is_local(const struct netaddr *address) {
+    static const struct netaddr of_unix;
+    return netaddr_is_loopback(address) || memcmp(address, &of_unix, sizeof of_unix) == 0;
+}
+
 bool netrange_parse(struct bytes text, struct netrange *ret_range) {
     struct netrange range = {.bits = ALL_BITS};
     unsigned long long bits;
@@ -62,12 +67,16 @@ bool netrange_holds(const struct netrange *range, const struct netaddr *address)
 
 bool netranges_parse(struct bytes text, struct netranges *ret_ranges) {
     ret_ranges->count = 0;
+    ret_ranges->automatic = false;
     for (text = bytes_trim(text); text.len; text = bytes_trim(text)) {
         const char *space = memchr(text.at, ' ', text.len);
         struct bytes word = {text.at, space ? (size_t)(space - text.at) : text.len};
-        if (ret_ranges->count == NETRANGES_MAX || !netrange_parse(word, &ret_ranges->list[ret_ranges->count]))
+        bool automatic = bytes_eq(word, BYTES("auto"));
+        if (!automatic &&
+            (ret_ranges->count == NETRANGES_MAX || !netrange_parse(word, &ret_ranges->list[ret_ranges->count])))
             return false;
-        ret_ranges->count++;
+        ret_ranges->automatic |= automatic;
+        ret_ranges->count += !automatic;
         text = (struct bytes){text.at + word.len, text.len - word.len};
     }
     return true;

@@ -59,15 +59,26 @@ static bool element_parse(struct bytes element, struct netaddr *ret_address) {
     return false;
 }
 
+bool client_is_named_by_auto(const struct netranges *trusted, const struct netaddr *peer,
+                             struct bytes x_forwarded_for) {
+    return trusted->automatic && x_forwarded_for.at && netaddr_is_local(peer) && !netranges_hold(trusted, peer);
+}
+
 struct netaddr client_address(const struct netranges *trusted, struct netaddr peer, struct bytes x_forwarded_for,
                               struct bytes forwarded) {
     bool (*parse)(struct bytes, struct netaddr *) = x_forwarded_for.len ? node_parse : element_parse;
     struct bytes rest = x_forwarded_for.len ? x_forwarded_for : forwarded;
     struct netaddr client = peer;
-    while (rest.len && netranges_hold(trusted, &client)) {
+    bool automatic = client_is_named_by_auto(trusted, &peer, x_forwarded_for);
+    if (automatic)
+        rest = x_forwarded_for;
+    for (bool trusts = automatic; rest.len && (trusts || netranges_hold(trusted, &client));) {
         struct bytes hop = take_last(&rest, ',');
-        if (hop.len && !parse(hop, &client)) // an empty element of a list says nothing (RFC 9110, 5.6.1)
+        if (hop.len == 0) // an empty element of a list says nothing (RFC 9110, 5.6.1)
+            continue;
+        if (!parse(hop, &client))
             break;
+        trusts = false;
     }
     return client;
 }

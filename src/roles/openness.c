@@ -36,9 +36,11 @@ static void say_of_ceilings(const struct settings *settings) {
     struct netranges trusted;
     struct netaddr peer;
     if (settings->ceilings && listens_locally(settings->listen, &peer) &&
-        netranges_parse(bytes_of(settings->trusted_proxies), &trusted) && !netranges_hold(&trusted, &peer))
-        log_warn("ceilings: clients on %s have none; list a proxy that stands before it in trusted_proxies",
-                 settings->listen);
+        netranges_parse(bytes_of(settings->trusted_proxies), &trusted) && !trusted.automatic &&
+        !netranges_hold(&trusted, &peer))
+        log_warn(
+            "ceilings: clients on %s have none; list a proxy that stands before it in trusted_proxies, or add auto",
+            settings->listen);
 }
 
 void say_who_may_write(const struct settings *settings) {

@@ -135,6 +135,48 @@ static void test_a_peer_that_is_not_trusted_says_nothing(void **state) {
     expect(client_address(&trusted, address("11.0.0.1"), BYTES("192.0.2.1"), BYTES("for=192.0.2.1")), "11.0.0.1");
 }
 
+// Peers on this machine under "auto", besides the listed 10.0.0.0/8.
+static const struct {
+    const char *peer, *x_forwarded_for, *forwarded, *client;
+    bool named;
+} automatic_hops[] = {
+    {"127.0.0.1", "192.0.2.1", NULL, "192.0.2.1", true},
+    {"127.8.8.8", "198.51.100.1, 192.0.2.1:80", "for=203.0.113.1", "192.0.2.1", true},
+    {"::1", "198.51.100.1, [2001:db8::7]:1", NULL, "2001:db8::7", true},
+    {"::", "192.0.2.1", NULL, "192.0.2.1", true},                             // a Unix socket
+    {"127.0.0.1", "192.0.2.1, 10.2.2.2", NULL, "192.0.2.1", true},            // the last one is a listed proxy
+    {"127.0.0.1", "192.0.2.1, 10.2.2.2, 127.0.0.1", NULL, "127.0.0.1", true}, // automatic for one hop only
+    {"127.0.0.1", "192.0.2.1, 127.0.0.1", NULL, "127.0.0.1", true},
+    {"127.0.0.1", "192.0.2.1, ", NULL, "192.0.2.1", true},
+    {"127.0.0.1", "192.0.2.1, unknown", NULL, "127.0.0.1", true},
+    {"127.0.0.1", "", "for=192.0.2.1", "127.0.0.1", true},
+    {"127.0.0.1", NULL, "for=192.0.2.1", "127.0.0.1", false},
+    {"127.0.0.1", NULL, NULL, "127.0.0.1", false},
+    {"10.0.0.1", "192.0.2.1, 127.0.0.1", NULL, "127.0.0.1", false}, // a listed one
+    {"11.0.0.1", "192.0.2.1", NULL, "11.0.0.1", false},
+    {"126.0.0.1", "192.0.2.1", NULL, "126.0.0.1", false},
+};
+
+static void test_proxies_on_this_machine(void **state) {
+    (void)state;
+    struct netranges trusted;
+    assert_true(netranges_parse(BYTES("auto 10.0.0.0/8"), &trusted));
+    assert_true(trusted.automatic && trusted.count == 1);
+    for (size_t i = 0; i < sizeof automatic_hops / sizeof *automatic_hops; i++) {
+        struct netaddr peer = address(automatic_hops[i].peer);
+        struct bytes x_forwarded_for = bytes_of(automatic_hops[i].x_forwarded_for);
+        expect(client_address(&trusted, peer, x_forwarded_for, bytes_of(automatic_hops[i].forwarded)),
+               automatic_hops[i].client);
+        assert_int_equal(client_is_named_by_auto(&trusted, &peer, x_forwarded_for), automatic_hops[i].named);
+    }
+    struct netranges listed;
+    struct netaddr peer = address("127.0.0.1");
+    assert_true(netranges_parse(BYTES("127.0.0.1 auto"), &listed));
+    assert_false(client_is_named_by_auto(&listed, &peer, BYTES("192.0.2.1")));
+    assert_true(netranges_parse(NO_BYTES, &listed));
+    assert_false(listed.automatic || client_is_named_by_auto(&listed, &peer, BYTES("192.0.2.1")));
+}
+
 static void test_networks(void **state) {
     (void)state;
     expect(network_of(address("192.0.2.77"), 64), "192.0.2.77");
@@ -180,9 +222,13 @@ static void test_agents(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_hops),      cmocka_unit_test(test_a_peer_that_is_not_trusted_says_nothing),
-        cmocka_unit_test(test_networks),  cmocka_unit_test(test_agents),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_hops),
+        cmocka_unit_test(test_a_peer_that_is_not_trusted_says_nothing),
+        cmocka_unit_test(test_proxies_on_this_machine),
+        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_agents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
