@@ -75,8 +75,11 @@ static int open_inet(const char *listen, bool shared, char *ret_error, size_t er
     return done ? fd : fail(fd, listen, strerror(bind_error), ret_error, error_size);
 }
 
-// A socket file that nobody listens on any more is in the way.
+// A socket that nobody listens on any more is in the way. A file of another kind is somebody's: it stays.
 static void remove_stale(const struct sockaddr_un *address) {
+    struct stat about;
+    if (lstat(address->sun_path, &about) != 0 || !S_ISSOCK(about.st_mode))
+        return;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;

@@ -19,6 +19,7 @@ struct ranking_setting {
     char name[NAME_SIZE];
     enum ranking_type type;
     int64_t half_life_ms;          // decayed and rising
+    bool half_life_given;          // in the configuration: refused for the other types
     double vote_weight[MAX_KINDS]; // by kind, in the order of `kinds`; default 1 for each ("votes = up:1 down:-1" sets)
     double view_weight;            // default 0.1 ... see settings.c for why
     uint32_t floor;                // events of evidence needed
@@ -32,6 +33,9 @@ struct site_setting {
     char origins[MAX_ORIGINS][256]; // exact origins; none: writes from any
     uint32_t origin_count;
 };
+
+// The value of publisher_listen that means: the operators' listener takes the publisher's calls.
+#define PUBLISHERS_ON_OPS "ops_listen"
 
 struct settings {
 #define TEXT(name, size, preset, help) char name[size];

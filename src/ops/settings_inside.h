@@ -15,11 +15,13 @@ bool origin_valid(const char *origin);
 // A valid one as browsers write it: in lower case, without the scheme's own port.
 void origin_fold(char *origin);
 bool bearer_valid(const char *text); // a key, or sha256: and 64 hex digits
-// A key of a [ranking NAME] or [site NAME] section; the section is made when it is new.
-bool ranking_set(struct settings *settings, const char *section, const char *key, const char *text,
-                 char why[static WHY_SIZE]);
-bool site_set(struct settings *settings, const char *section, const char *key, const char *text,
-              char why[static WHY_SIZE]);
+// Begins a section [ranking NAME] or [site NAME], which must be new; the keys that follow are of the last one begun.
+bool ranking_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
+bool ranking_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
+bool site_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
+bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
+// Whether the three listeners can be told apart; publisher_listen becomes PUBLISHERS_ON_OPS where it is ops_listen's.
+bool listeners_finish(struct settings *settings, char why[static WHY_SIZE]);
 // Before the sections are read, as rankings name kinds: the kinds by number.
 bool settings_split_kinds(struct settings *settings, char why[static WHY_SIZE]);
 // After all sources were read: what depends on several values. False with the reason.

@@ -57,19 +57,16 @@ static struct ranking_setting *add_ranking(struct settings *settings, const char
     return ranking;
 }
 
-static struct ranking_setting *ranking_named(struct settings *settings, const char *name, char why[static WHY_SIZE]) {
+bool ranking_open(struct settings *settings, const char *name, char why[static WHY_SIZE]) {
     for (uint32_t i = 0; i < settings->ranking_count; i++)
         if (strcmp(settings->rankings[i].name, name) == 0)
-            return &settings->rankings[i];
-    if (!name_valid(name)) {
-        fail(why, "a ranking's name is 1 to 63 of A-Z a-z 0-9 _ . - and does not begin with a dot");
-        return NULL;
-    }
-    if (settings->ranking_count == MAX_RANKINGS) {
-        fail(why, "more than 32 rankings");
-        return NULL;
-    }
-    return add_ranking(settings, name);
+            return fail(why, "there are two sections of this ranking");
+    if (!name_valid(name))
+        return fail(why, "a ranking's name is 1 to 63 of A-Z a-z 0-9 _ . - and does not begin with a dot");
+    if (settings->ranking_count == MAX_RANKINGS)
+        return fail(why, "more than 32 rankings");
+    add_ranking(settings, name);
+    return true;
 }
 
 static bool weight_parse(const char *text, double *ret_weight) {
@@ -97,6 +94,7 @@ static bool set_half_life(struct settings *settings, struct ranking_setting *ran
     if (!duration_parse(bytes_of(text), &ms) || ms < 60000 || ms > 3650 * 24 * HOUR_MS)
         return false;
     ranking->half_life_ms = ms;
+    ranking->half_life_given = true;
     return true;
 }
 
@@ -169,11 +167,8 @@ static const struct {
     {"oldest_age", "a duration; 0 for any age", set_oldest_age},
 };
 
-bool ranking_set(struct settings *settings, const char *section, const char *key, const char *text,
-                 char why[static WHY_SIZE]) {
-    struct ranking_setting *ranking = ranking_named(settings, section, why);
-    if (!ranking)
-        return false;
+bool ranking_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]) {
+    struct ranking_setting *ranking = &settings->rankings[settings->ranking_count - 1];
     for (size_t i = 0; i < sizeof ranking_keys / sizeof *ranking_keys; i++) {
         if (strcmp(ranking_keys[i].key, key) != 0)
             continue;
@@ -188,24 +183,21 @@ bool ranking_set(struct settings *settings, const char *section, const char *key
 
 // ---- Sites
 
-static struct site_setting *site_named(struct settings *settings, const char *name, char why[static WHY_SIZE]) {
+bool site_open(struct settings *settings, const char *name, char why[static WHY_SIZE]) {
     for (uint32_t i = 0; i < settings->site_count; i++)
         if (strcmp(settings->site_list[i].name, name) == 0)
-            return &settings->site_list[i];
-    if (settings->site_count == MAX_SITES || !name_valid(name) || strchr(name, '_') || name[0] == '-') {
-        fail(why, "a site's name is 1 to 63 of A-Z a-z 0-9 . - and begins with a letter or digit; at most 1024 sites");
-        return NULL;
-    }
+            return fail(why, "there are two sections of this site");
+    if (settings->site_count == MAX_SITES || !name_valid(name) || strchr(name, '_') || name[0] == '-')
+        return fail(
+            why, "a site's name is 1 to 63 of A-Z a-z 0-9 . - and begins with a letter or digit; at most 1024 sites");
     struct site_setting *list = realloc(settings->site_list, (settings->site_count + 1) * sizeof *list);
-    if (!list) {
-        fail(why, "no memory");
-        return NULL;
-    }
+    if (!list)
+        return fail(why, "no memory");
     settings->site_list = list;
     struct site_setting *site = &list[settings->site_count++];
     *site = (struct site_setting){.origin_count = 0};
     snprintf(site->name, sizeof site->name, "%s", name);
-    return site;
+    return true;
 }
 
 bool origin_valid(const char *origin) {
@@ -238,11 +230,8 @@ static bool set_origins(struct site_setting *site, const char *text, char why[st
     return true;
 }
 
-bool site_set(struct settings *settings, const char *section, const char *key, const char *text,
-              char why[static WHY_SIZE]) {
-    struct site_setting *site = site_named(settings, section, why);
-    if (!site)
-        return false;
+bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]) {
+    struct site_setting *site = &settings->site_list[settings->site_count - 1];
     if (strcmp(key, "origins") == 0)
         return set_origins(site, text, why);
     if (strcmp(key, "secret_key") != 0)
@@ -282,14 +271,40 @@ static void add_default_rankings(struct settings *settings) {
     }
 }
 
-bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
+// What is wrong with a ranking as a whole; NULL: nothing.
+static const char *ranking_fault(const struct settings *settings, const struct ranking_setting *ranking) {
+    bool decays = ranking->type == RANKING_DECAYED || ranking->type == RANKING_RISING,
+         counts = ranking->view_weight != 0;
+    for (uint32_t kind = 0; kind < settings->kind_count; kind++)
+        counts |= ranking->vote_weight[kind] != 0;
+    if (ranking->half_life_given && !decays)
+        return "half_life means nothing for this type";
+    if (ranking->type == RANKING_BEST && settings->kind_count < 2)
+        return "the type best compares kinds of vote, and there is one kind only";
+    return counts ? NULL : "no vote and no view has a weight: it would always be empty";
+}
+
+static bool rankings_finish(struct settings *settings, char why[static WHY_SIZE]) {
+    for (uint32_t i = 0; i < settings->ranking_count; i++) {
+        const char *fault = ranking_fault(settings, &settings->rankings[i]);
+        if (fault) {
+            snprintf(why, WHY_SIZE, "[ranking %s]: %s", settings->rankings[i].name, fault);
+            return false;
+        }
+    }
     if (settings->ranking_count == 0)
         add_default_rankings(settings);
+    return true;
+}
+
+bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
+    if (!rankings_finish(settings, why))
+        return false;
     if (settings->site_count)
         qsort(settings->site_list, settings->site_count, sizeof settings->site_list[0], by_name);
     if (settings->head_limit < settings->request_line_limit)
         return fail(why, "head_limit: less than request_line_limit");
-    return true;
+    return listeners_finish(settings, why);
 }
 
 static void print_ranking(const struct settings *settings, const struct ranking_setting *ranking) {

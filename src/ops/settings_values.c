@@ -157,8 +157,8 @@ static bool is_origin(const char *text, const char *unused) {
     return *text == '\0' || origin_valid(text);
 }
 
-static bool is_listen_or_none(const char *text, const char *unused) {
-    return *text == '\0' || is_listen(text, unused);
+static bool is_publisher_listen(const char *text, const char *unused) {
+    return *text == '\0' || strcmp(text, PUBLISHERS_ON_OPS) == 0 || is_listen(text, unused);
 }
 
 static bool is_proxy_list(const char *text, const char *unused) {
@@ -174,7 +174,7 @@ static const struct {
 } text_forms[] = {
     {"listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
     {"ops_listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
-    {"publisher_listen", is_listen_or_none, NULL, "host:port, [v6]:port, unix:PATH or nothing"},
+    {"publisher_listen", is_publisher_listen, NULL, "host:port, [v6]:port, unix:PATH, ops_listen or nothing"},
     {"cookie_form", is_word, "lax host partitioned", "lax, host or partitioned"},
     {"redis", is_redis, NULL, "embedded:DIR, redis://[user:password@]host:port[/db] or unix:PATH"},
     {"secret", is_hex_key, NULL, "64 hex digits"},

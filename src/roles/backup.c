@@ -107,10 +107,10 @@ static bool write_through(const char *file) {
     return good;
 }
 
-// Whole or not at all: under another name until it is on the disk.
+// Whole or not at all: under another name, of this process alone, until it is on the disk.
 static bool take_backup(const struct address *address, const char *file) {
     char partial[PATH_SIZE];
-    snprintf(partial, sizeof partial, "%s.partial", file);
+    snprintf(partial, sizeof partial, "%s.partial.%d", file, (int)getpid());
     umask(077);
     if (!snapshot(address, partial)) {
         unlink(partial);
@@ -280,6 +280,9 @@ static int exchange(const struct role *role, const struct address *live, struct 
 }
 
 int restore_run(const struct role *role, const char *file) {
+    struct stat about;
+    if (stat(file, &about) == 0 && !S_ISREG(about.st_mode))
+        return complain(file, "not a regular file");
     struct address live;
     struct staged staged = {.pid = -1, .out = -1};
     if (!address_of(role, &live))

@@ -24,8 +24,7 @@ static const char *const listen_options[LISTENERS] = {"--listen", "--ops-listen"
 
 static const char *address_of(const struct settings *settings, int index) {
     const char *const addresses[LISTENERS] = {settings->listen, settings->ops_listen, settings->publisher_listen};
-    bool shared = index == 2 && strcmp(settings->publisher_listen, settings->ops_listen) == 0;
-    return shared ? "" : addresses[index];
+    return strcmp(addresses[index], PUBLISHERS_ON_OPS) == 0 ? "" : addresses[index];
 }
 
 // ---- How many workers
@@ -165,7 +164,7 @@ void launch_withdraw(const struct launch *launch, unsigned worker) {
 
 // ---- Arguments
 
-static bool add_arguments(struct launch *launch, int argc, char **argv) {
+static bool add_arguments(struct launch *launch, const struct settings *settings, int argc, char **argv) {
     static char numbers[LISTENERS][8];
     launch->argv = calloc((size_t)argc + ARGUMENTS_ADDED + 1, sizeof *launch->argv);
     if (!launch->argv)
@@ -183,6 +182,10 @@ static bool add_arguments(struct launch *launch, int argc, char **argv) {
             launch->argv[argc++] = (char *)listen_options[i];
             launch->argv[argc++] = numbers[i];
         }
+    if (strcmp(settings->publisher_listen, PUBLISHERS_ON_OPS) == 0) { // the children know no address of ops_listen
+        launch->argv[argc++] = (char *)listen_options[2];
+        launch->argv[argc++] = (char *)PUBLISHERS_ON_OPS;
+    }
     return true;
 }
 
@@ -206,7 +209,7 @@ static bool fill(struct launch *launch, const struct settings *settings, int arg
         return false;
     launch->drain_timeout_ms = (uint64_t)settings->drain_timeout_ms;
     launch->hang_timeout_ms = (uint64_t)settings->hang_timeout_ms;
-    return add_arguments(launch, argc, argv);
+    return add_arguments(launch, settings, argc, argv);
 }
 
 struct launch *launch_new(const struct settings *settings, const char *directory, const struct shared_files *shared,

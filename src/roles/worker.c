@@ -120,7 +120,7 @@ static bool listen_on(struct process *process, int index, const char *address, c
 static bool listen_for_publishers(struct process *process) {
     const struct settings *settings = process->api.settings;
     const char *address = settings->publisher_listen;
-    if (!*address || strcmp(address, settings->ops_listen) == 0)
+    if (!*address || strcmp(address, PUBLISHERS_ON_OPS) == 0)
         return true;
     return listen_on(process, 2, address, &api_publisher_callbacks);
 }

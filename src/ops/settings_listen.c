@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// The three listeners must be told apart: with SO_REUSEPORT the kernel would spread the connections of one address over
+// two of them, and the operators' pages would be public at random.
+#include "ops/settings_inside.h"
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+struct endpoint {
+    const char *text;
+    struct sockaddr_storage at; // ss_family 0: a path, a descriptor, or a name that does not resolve
+};
+
+static struct endpoint endpoint_of(const char *text) {
+    struct endpoint endpoint = {.text = text};
+    struct addrinfo *found, want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    char host[sizeof((struct settings *)0)->listen];
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon == text || strncmp(text, "unix:", 5) == 0 || strncmp(text, "fd:", 3) == 0)
+        return endpoint;
+    bool bracketed = *text == '[';
+    snprintf(host, sizeof host, "%.*s", (int)(colon - text) - 2 * bracketed, text + bracketed);
+    if (getaddrinfo(host, colon + 1, &want, &found) != 0)
+        return endpoint;
+    memcpy(&endpoint.at, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    return endpoint;
+}
+
+// Both families begin with the port.
+static in_port_t port_of(const struct endpoint *endpoint) {
+    return ((const struct sockaddr_in *)(const void *)&endpoint->at)->sin_port;
+}
+
+static bool takes_all(const struct endpoint *endpoint) {
+    const struct sockaddr_in *v4 = (const void *)&endpoint->at;
+    const struct sockaddr_in6 *v6 = (const void *)&endpoint->at;
+    return endpoint->at.ss_family == AF_INET ? v4->sin_addr.s_addr == htonl(INADDR_ANY)
+                                             : IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
+static bool is_same(const struct endpoint *a, const struct endpoint *b) {
+    return strcmp(a->text, b->text) == 0 || (a->at.ss_family && memcmp(&a->at, &b->at, sizeof a->at) == 0);
+}
+
+static bool clash(const struct endpoint *a, const struct endpoint *b) {
+    if (!*a->text || !*b->text)
+        return false;
+    if (is_same(a, b))
+        return true;
+    return a->at.ss_family && b->at.ss_family && port_of(a) == port_of(b) && (takes_all(a) || takes_all(b));
+}
+
+static bool fail(char why[static WHY_SIZE], const char *name, const char *other, const char *address) {
+    snprintf(why, WHY_SIZE, "%s: the address is taken by %s (%.100s)", name, other, address);
+    return false;
+}
+
+bool listeners_finish(struct settings *settings, char why[static WHY_SIZE]) {
+    struct endpoint listen = endpoint_of(settings->listen), ops = endpoint_of(settings->ops_listen);
+    struct endpoint publisher = endpoint_of(settings->publisher_listen);
+    if (clash(&listen, &ops))
+        return fail(why, "ops_listen", "listen", settings->listen);
+    if (clash(&listen, &publisher))
+        return fail(why, "publisher_listen", "listen", settings->listen);
+    if (*publisher.text && is_same(&ops, &publisher))
+        strcpy(settings->publisher_listen, PUBLISHERS_ON_OPS);
+    else if (clash(&ops, &publisher))
+        return fail(why, "publisher_listen", "ops_listen", settings->ops_listen);
+    return true;
+}
