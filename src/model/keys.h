@@ -16,7 +16,9 @@
 //   {e7}dead              zset    tombstones: item reference → accept time of the deletion
 //   {e7}log               stream  what was accepted (model/entry.h)
 //   {e7}sums, {e7}near    hash    version and marks of the projections (store/projection.h)
-//   {e7}pos               hash    position of both projections in this partition's log
+//   {e7}pos               hash    position of both projections in this partition's log, each with a hash of the lives
+//   in
+//                                 which it holds; the life under which the log was opened (lua/open.lua)
 //   {e7}floor             hash    floors of the rankings that were cut
 //   engaged:correcting, engaged:corrected   hash  corrections under way and done: id → JSON
 //   engaged:meta          hash    format, partitions, fingerprint of the hash key, kinds

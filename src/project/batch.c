@@ -57,8 +57,18 @@ static void *room_for_one(void *at, uint32_t count, uint32_t *room, size_t size)
     return grown;
 }
 
+static bool is_applied(const struct batch *batch, uint32_t entry, uint32_t target) {
+    if (entry == NO_ENTRY || !batch->applied)
+        return false;
+    const struct batch_entry *one = &batch->entries[entry];
+    return log_id_order(one->id, batch->applied[(size_t)target * batch->partitions + one->source]) <= 0;
+}
+
 struct touch *batch_touch(struct batch *batch, uint32_t entry, enum touch_type type, ref_t item) {
-    struct touch_list *list = &batch->targets[partition_of(item, batch->partitions)];
+    uint32_t target = partition_of(item, batch->partitions);
+    struct touch_list *list = &batch->targets[target];
+    if (is_applied(batch, entry, target))
+        return NULL;
     struct touch *grown = room_for_one(list->at, list->count, &list->room, sizeof(*grown));
     if (!grown) {
         batch->failed = true;

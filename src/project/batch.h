@@ -59,14 +59,16 @@ struct batch {
     struct batch_entry *entries;
     uint32_t entry_count, entry_room;
     struct touch_list *targets; // per partition
-    struct log_id *last;        // per log: its last entry taken; {0,0}: none
-    size_t *taken;              // per log: bytes taken
-    uint32_t *read;             // per log: entries read
-    bool *closed;               // per log: an entry did not fit, so no later one may be taken
-    bool left;                  // of some log
-    bool flush;                 // somebody waits for these entries
-    bool failed;                // no memory: the batch must not be projected
-    double oldest_ms;           // accept time of the oldest entry; 0: none
+    // Per target and source, lent: touches of entries at or below it are applied there. NULL: not known.
+    const struct log_id *applied;
+    struct log_id *last; // per log: its last entry taken; {0,0}: none
+    size_t *taken;       // per log: bytes taken
+    uint32_t *read;      // per log: entries read
+    bool *closed;        // per log: an entry did not fit, so no later one may be taken
+    bool left;           // of some log
+    bool flush;          // somebody waits for these entries
+    bool failed;         // no memory: the batch must not be projected
+    double oldest_ms;    // accept time of the oldest entry; 0: none
 };
 
 bool batch_init(struct batch *batch, uint32_t partitions, size_t most_bytes);
@@ -76,7 +78,8 @@ void batch_clear(struct batch *batch);
 typedef void touch_maker(struct batch *batch, uint32_t entry, const struct entry_record *record);
 // Takes an entry, or closes its log. An entry that cannot be read, or its unreadable rest, is set aside and logged.
 void batch_take(struct batch *batch, const struct log_entry *entry, touch_maker *make_touches);
-// Adds a touch of the item, of this type, to its partition's list, for the caller to fill; NULL without memory.
+// Adds a touch of the item, of this type, to its partition's list, for the caller to fill; NULL when it is applied
+// there already, or without memory.
 struct touch *batch_touch(struct batch *batch, uint32_t entry, enum touch_type type, ref_t item);
 
 static inline int log_id_order(struct log_id a, struct log_id b) {

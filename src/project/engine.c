@@ -12,6 +12,7 @@ enum {
     ENTRIES_AT_ONCE = 4096, // of all logs
     ENTRIES_LEAST = 8,      // of one log
     ENTRIES_MOST = 256,
+    MARKS_KEPT_MOST = 256, // partitions: their marks take up a megabyte
 };
 
 void bad_state(const struct projection_type *type, ref_t item) {
@@ -34,9 +35,11 @@ bool engine_init(struct engine *engine) {
     engine->chunk_items = CHUNK_ITEMS;
     engine->position = calloc(n, sizeof(*engine->position));
     engine->stored = calloc(n, sizeof(*engine->stored));
-    engine->trim = calloc(n, sizeof(*engine->trim));
-    bool fits = engine->position && engine->stored && engine->trim;
+    engine->scratch = calloc(n, sizeof(*engine->scratch));
+    engine->applied = n <= MARKS_KEPT_MOST ? calloc((size_t)n * n, sizeof(*engine->applied)) : NULL;
+    bool fits = engine->position && engine->stored && engine->scratch && (engine->applied || n > MARKS_KEPT_MOST);
     fits = batch_init(&engine->batch, n, engine->type->batch_bytes) && fits;
+    engine->batch.applied = engine->applied;
     fits = cache_init(&engine->cache, n, engine->cache_bytes) && fits;
     fits = refill_init(engine) && fits;
     for (int i = 0; i < TARGETS_AT_ONCE; i++)
@@ -55,11 +58,13 @@ void engine_release(struct engine *engine) {
     cache_release(&engine->cache);
     free(engine->position);
     free(engine->stored);
-    free(engine->trim);
+    free(engine->scratch);
+    free(engine->applied);
 }
 
 void engine_forget(struct engine *engine) {
     engine->known = false;
+    memset(engine->stored, 0, engine->partitions * sizeof(*engine->stored));
     cache_forget_all(&engine->cache);
     engine->refill.active = false;
     engine->refill.began_ns = 0;
@@ -88,7 +93,7 @@ static bool goes_on(struct engine *engine, enum outcome outcome) {
     return false;
 }
 
-// ---- Positions
+// ---- Where to begin: positions, and what is applied already
 
 static void on_position(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan) {
     struct engine *engine = call->context;
@@ -97,12 +102,40 @@ static void on_position(struct read_call *call, uint32_t partition, struct log_i
     refill_note_plan(engine, partition, plan);
 }
 
+static void on_mark(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark) {
+    struct engine *engine = call->context;
+    if (engine->applied)
+        engine->applied[(size_t)target * engine->partitions + source] = mark;
+    if (log_id_order(mark, engine->scratch[source]) > 0)
+        engine->scratch[source] = mark;
+}
+
+// Where logs had to be raised above the marks, the next step reads all of this again.
+static void on_opened(struct read_call *call, enum outcome outcome) {
+    struct engine *engine = call->context;
+    if (!goes_on(engine, outcome))
+        return;
+    engine->known = engine->generation == store_generation(engine->store);
+    if (engine->known)
+        refill_begin(engine);
+    else
+        engine_end(engine, NO_FAILURE);
+}
+
+static void on_marks(struct read_call *call, enum outcome outcome) {
+    struct engine *engine = call->context;
+    if (goes_on(engine, outcome))
+        store_open_above(engine->store, next_call(engine, on_opened), engine->scratch, engine->position);
+}
+
 static void on_positions(struct read_call *call, enum outcome outcome) {
     struct engine *engine = call->context;
     if (!goes_on(engine, outcome))
         return;
-    engine->known = true;
-    refill_begin(engine);
+    memset(engine->scratch, 0, engine->partitions * sizeof(*engine->scratch));
+    if (engine->applied)
+        memset(engine->applied, 0, (size_t)engine->partitions * engine->partitions * sizeof(*engine->applied));
+    store_read_marks(engine->store, next_call(engine, on_marks), engine->type->projection, on_mark);
 }
 
 void engine_step(struct engine *engine) {
@@ -117,7 +150,8 @@ void engine_step(struct engine *engine) {
     if (engine->known)
         refill_begin(engine);
     else
-        store_read_positions(engine->store, next_call(engine, on_positions), engine->type->projection, on_position);
+        store_read_positions(engine->store, next_call(engine, on_positions), engine->type->projection, &engine->lives,
+                             on_position);
 }
 
 // ---- Logs
@@ -244,12 +278,12 @@ static void on_position_written(struct read_call *call, enum outcome outcome) {
     if (engine->chunk_items * 2 <= CHUNK_ITEMS)
         engine->chunk_items *= 2;
     failpoint(FAILPOINT_POSITION_AFTER);
-    if (!engine->trim_below(engine, engine->trim)) {
+    if (!engine->trim_below(engine, engine->scratch)) {
         finish(engine);
         return;
     }
     failpoint(FAILPOINT_TRIM_BEFORE);
-    store_trim(engine->store, next_call(engine, on_trimmed), engine->trim);
+    store_trim(engine->store, next_call(engine, on_trimmed), engine->scratch, engine->lives);
 }
 
 static void write_positions(struct engine *engine) {
@@ -259,5 +293,5 @@ static void write_positions(struct engine *engine) {
     }
     failpoint(FAILPOINT_POSITION_BEFORE);
     store_write_positions(engine->store, next_call(engine, on_position_written), engine->type->projection,
-                          engine->batch.last);
+                          engine->batch.last, engine->lives);
 }

@@ -2,10 +2,11 @@
 // The engine of one projection: reads the logs after its position, has each target partition written under its version,
 // then stores the position and trims (DESIGN section 2, "Project").
 //
-// A step: positions (once) → logs → [refill: some states] → targets, four at a time → position → trim. Any failure
-// ends the step: the engine forgets what it remembered, waits and begins anew at the stored positions; marks tell what
-// of it has been applied. A write that another projector was quicker with makes it stand back for some seconds.
-// projector.c decides when a step begins; target.c does one partition; refill.c what a changed plan asks for.
+// A step: positions and marks (once) → logs → [refill: some states] → targets, four at a time → position → trim. Any
+// failure ends the step: the engine forgets what it remembered, waits and begins anew at the stored positions, or at
+// the oldest entry where these do not hold since Redis may have lost something; marks tell what of it has been applied.
+// A write that another projector was quicker with makes it stand back for some seconds. projector.c decides when a step
+// begins; target.c does one partition; refill.c what a changed plan asks for.
 #pragma once
 #include "project/cache.h"
 #include "project/projection_type.h"
@@ -63,11 +64,13 @@ struct engine {
 
     bool busy;               // between engine_step and on_end
     bool known;              // the positions are those that Redis has, or later …
-    uint64_t generation;     // … as of this connection
+    uint64_t generation;     // … as of this connection and this life of the master
+    uint64_t lives;          // a hash of the lives in which the positions hold
     bool stopping;           // the step ends where it is
     struct log_id *position; // last entry read, per log
     struct log_id *stored;   // what Redis was told and has acknowledged
-    struct log_id *trim;     // scratch of trimming
+    struct log_id *scratch;  // of trimming, of the highest marks
+    struct log_id *applied;  // per target and source: its mark when the positions were read; NULL: too many to keep
     struct batch batch;
     struct cache cache;
     struct read_call call;

@@ -39,7 +39,8 @@ struct projector {
     struct store *store;
     struct plan plan;
     struct pace paces[PROJECTION_COUNT];
-    struct log_id *trimmed; // per log
+    struct log_id *trimmed;      // per log …
+    uint64_t trimmed_generation; // … as of this one of the store
     bool stopping;
     int open_timers;
     void (*on_stopped)(void *context);
@@ -140,10 +141,17 @@ static struct log_id least(struct log_id a, struct log_id b) {
     return log_id_order(a, b) < 0 ? a : b;
 }
 
-// What both projections have passed and is not trimmed yet.
+static void forget_trimmed(struct projector *projector) {
+    memset(projector->trimmed, 0, keys_partitions() * sizeof(*projector->trimmed));
+    projector->trimmed_generation = store_generation(projector->store);
+}
+
+// What both projections have passed, as far as is known here, and is not trimmed yet.
 static bool trim_below(struct engine *engine, struct log_id *below) {
     struct projector *projector = ((struct pace *)engine->context)->projector;
     bool any = false;
+    if (projector->trimmed_generation != store_generation(projector->store))
+        forget_trimmed(projector);
     for (uint32_t i = 0; i < engine->partitions; i++) {
         struct log_id passed = least(projector->paces[PROJECTION_SUMS].engine.stored[i],
                                      projector->paces[PROJECTION_NEIGHBOURS].engine.stored[i]);
@@ -184,7 +192,7 @@ static void retry(struct pace *pace) {
 
 static void after_failure(struct pace *pace, enum engine_failure failure) {
     struct projector *projector = pace->projector;
-    memset(projector->trimmed, 0, pace->engine.partitions * sizeof(*projector->trimmed));
+    forget_trimmed(projector);
     if (failure == OVERTAKEN)
         stand_back(pace);
     else
@@ -263,6 +271,7 @@ struct projector *projector_start(void *loop, const struct settings *settings, c
         free(projector);
         return NULL;
     }
+    store_guard_logs(store);
     start_pace(&projector->paces[PROJECTION_SUMS], settings->projection_interval_ms, SUMS_LEAST_MS);
     start_pace(&projector->paces[PROJECTION_NEIGHBOURS], settings->neighbour_interval_ms, IDLE_MS);
     store_on_wake(store, on_wake, projector);

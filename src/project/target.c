@@ -300,7 +300,8 @@ static void on_target_read(struct target_call *call, enum outcome outcome) {
     target->conflict = false;
     if (outcome == OVERLOADED && engine->chunk_items > 1)
         engine->chunk_items /= 2;
-    if (outcome != OK || target->failed)
+    bool another_life = engine->generation != store_generation(engine->store);
+    if (outcome != OK || target->failed || another_life)
         end_target(target, FAILED);
     else if (engine->failure != NO_FAILURE || engine->stopping)
         end_target(target, NO_FAILURE);

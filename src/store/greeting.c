@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What is said on a new connection, all in one write: log in, is this a master, what time is it, here are the scripts,
-// is this the data that our settings mean. Only when every answer is right the link is ready. Then TIME once a second:
-// it sets the service's clock, and a Redis that has fallen silent is noticed while nobody else asks.
+// is this the data that our settings mean; then the logs are opened (open.c). Only when every answer is right the link
+// is ready. Then TIME once a second: it sets the service's clock, and a Redis that has fallen silent is noticed while
+// nobody else asks.
 // To ask one thing more, write its check and its line in greet().
 #include "base/clock.h"
 #include "ops/log.h"
@@ -43,19 +44,27 @@ static const char *check_eviction(struct store *store, const redisReply *reply) 
     return NULL;
 }
 
-static const char *check_raised(struct store *store, const redisReply *reply) {
-    (void)store;
-    if (reply_int(reply) > 0)
-        log_warn("redis: %d logs were behind their marks (a failover, a restore): raised", (int)reply_int(reply));
+// Redis may not let us ask: see open.c.
+static const char *check_life(struct store *store, const redisReply *reply) {
+    return life_note(store, reply) ? NULL : "this Redis is not a master";
+}
+
+// The last answer.
+static const char *check_open(struct store *store, const redisReply *reply) {
+    open_done(store, reply);
+    store->generation++;
+    link_ready(store->link);
     return NULL;
 }
 
-// The last answer: the data is what our settings mean, or nothing works.
+static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *));
+
+// The data is what our settings mean, or nothing is written.
 static const char *check_meta(struct store *store, const redisReply *reply) {
     struct bytes refusal = reply_text(reply);
     if (refusal.len == 0) {
-        store->generation++;
-        link_ready(store->link);
+        open_begin(store, NULL, NULL);
+        ask(store, check_open);
         return NULL;
     }
     snprintf(store->refusal, sizeof store->refusal, "%s", refusal.at);
@@ -71,9 +80,10 @@ static void on_greeted(struct link_call *call) {
     struct store *store = greeting->store;
     redisReply *reply = call->reply;
     const char *why = NULL;
-    if (reply && reply->type == REDIS_REPLY_ERROR && greeting->check != check_eviction)
+    bool may_be_refused = greeting->check == check_eviction || greeting->check == check_life;
+    if (reply && reply->type == REDIS_REPLY_ERROR && !may_be_refused)
         why = reply->str;
-    else if (call->outcome == OK)
+    else if (call->outcome == OK || (reply && may_be_refused))
         why = greeting->check(store, reply);
     if (why)
         link_drop(store->link, why);
@@ -140,27 +150,10 @@ static void compare_meta(struct store *store) {
     ask(store, check_meta);
 }
 
-// Before anything is written to a log.
-static void raise_logs(struct store *store) {
-    uint32_t partitions = keys_partitions();
-    struct key key;
-    script_begin(&store->command, SCRIPT_RAISE, partitions * (1 + PROJECTION_COUNT));
-    for (uint32_t i = 0; i < partitions; i++) {
-        key_log(&key, i);
-        add_key(store, &key);
-    }
-    for (uint32_t i = 0; i < partitions * PROJECTION_COUNT; i++) {
-        key_marks(&key, i / PROJECTION_COUNT, (enum projection)(i % PROJECTION_COUNT));
-        add_key(store, &key);
-    }
-    command_add_int(&store->command, partitions);
-    ask(store, check_raised);
-}
-
 void greet(void *context) {
     struct store *store = context;
     store->greeting_count = 0;
-    store->beating = false;
+    store->beating = store->looking = false;
     log_in(store);
     select_database(store);
     begin_command(store, "ROLE");
@@ -170,8 +163,9 @@ void greet(void *context) {
     command_add_text(begin_command(store, "CONFIG"), "GET");
     command_add_text(&store->command, "maxmemory-policy");
     ask(store, check_eviction);
+    ask_for_life(store);
+    ask(store, check_life);
     load_scripts(store);
-    raise_logs(store);
     compare_meta(store);
 }
 
@@ -196,4 +190,5 @@ void heartbeat(uv_timer_t *timer) {
     store->beat = (struct greeting_call){.call.on_reply = on_beat, .store = store};
     begin_command(store, "TIME");
     send_command(store, &store->beat.call);
+    open_look(store);
 }

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The logs: reading them, the positions of the projections in them, and trimming.
 #include "store/reads.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { LIVES_TEXT = 18 }; // a space, 16 hex digits
 
 const char *position_field(enum projection projection) {
     return projection == PROJECTION_SUMS ? "sums" : "neighbours";
@@ -30,40 +35,73 @@ static size_t count_set(const struct log_id *ids) {
     return count;
 }
 
-// ---- Positions
+// ---- Positions: "<id> <hash of the lives in which it was reached>" (lua/open.lua). One of other lives may be ahead of
+// what this Redis has: it holds no more, and the projection begins again at the oldest entry.
 
 struct positions_state {
     struct read_state read;
     void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan);
+    uint64_t *ret_lives;
+    struct bytes lives[];
 };
+
+enum { AT_POSITION, AT_PLAN, AT_LIFE };
+
+uint64_t hash_of_lives(const struct store *store, const struct bytes *lives) {
+    return keyed_hash64(store->hash_key, 'l', lives, keys_partitions());
+}
+
+struct log_id position_in(struct bytes text, uint64_t lives) {
+    char suffix[LIVES_TEXT];
+    size_t len = (size_t)snprintf(suffix, sizeof suffix, " %016" PRIx64, lives);
+    bool holds = text.len > len && memcmp(text.at + text.len - len, suffix, len) == 0;
+    return holds ? log_id_parse((struct bytes){text.at, text.len - len}) : (struct log_id){0, 0};
+}
 
 static void on_positions(struct gather *gather) {
     struct positions_state *state = gather->context;
     enum outcome outcome = gather_outcome(gather);
     for (uint32_t i = 0; outcome == OK && i < gather->count; i++)
-        state->on_position(state->read.call, i, log_id_parse(reply_text_at(gather->at[i].reply, 0)),
-                           reply_text_at(gather->at[i].reply, 1));
+        state->lives[i] = reply_text_at(gather->at[i].reply, AT_LIFE);
+    uint64_t lives = outcome == OK ? hash_of_lives(state->read.store, state->lives) : 0;
+    if (outcome == OK)
+        *state->ret_lives = lives;
+    for (uint32_t i = 0; outcome == OK && i < gather->count; i++)
+        state->on_position(state->read.call, i, position_in(reply_text_at(gather->at[i].reply, AT_POSITION), lives),
+                           reply_text_at(gather->at[i].reply, AT_PLAN));
     read_end(gather, outcome);
 }
 
-void store_read_positions(struct store *store, struct read_call *call, enum projection projection,
+void store_read_positions(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
                           void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position,
                                               struct bytes plan)) {
-    struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct positions_state), on_positions);
+    uint32_t partitions = keys_partitions();
+    size_t size = sizeof(struct positions_state) + partitions * sizeof(struct bytes);
+    struct gather *gather = read_begin(store, call, partitions, size, on_positions);
     if (!gather)
         return;
-    ((struct positions_state *)gather->context)->on_position = on_position;
-    for (uint32_t i = 0; i < keys_partitions(); i++) {
+    struct positions_state *state = gather->context;
+    state->on_position = on_position;
+    state->ret_lives = ret_lives;
+    for (uint32_t i = 0; i < partitions; i++) {
         begin_command(store, "HMGET");
         add_position_key(store, i);
         command_add_text(&store->command, position_field(projection));
         command_add_text(&store->command, "plan");
+        command_add_text(&store->command, "life");
         read_add(gather);
     }
 }
 
+static void add_position(struct store *store, struct log_id id, uint64_t lives) {
+    char text[LOG_ID_TEXT + LIVES_TEXT];
+    log_id_format(id, text);
+    snprintf(text + strlen(text), LIVES_TEXT, " %016" PRIx64, lives);
+    command_add_text(&store->command, text);
+}
+
 void store_write_positions(struct store *store, struct read_call *call, enum projection projection,
-                           const struct log_id *positions) {
+                           const struct log_id *positions, uint64_t lives) {
     struct gather *gather = read_begin(store, call, count_set(positions), sizeof(struct read_state), on_all_plain);
     for (uint32_t i = 0; gather && i < keys_partitions(); i++) {
         if (log_id_none(positions[i]))
@@ -71,22 +109,64 @@ void store_write_positions(struct store *store, struct read_call *call, enum pro
         begin_command(store, "HSET");
         add_position_key(store, i);
         command_add_text(&store->command, position_field(projection));
-        add_log_id(store, positions[i]);
+        add_position(store, positions[i], lives);
         read_add(gather);
     }
 }
 
-void store_trim(struct store *store, struct read_call *call, const struct log_id *below) {
-    struct gather *gather = read_begin(store, call, count_set(below), sizeof(struct read_state), on_all_plain);
-    for (uint32_t i = 0; gather && i < keys_partitions(); i++) {
+void store_trim(struct store *store, struct read_call *call, const struct log_id *below, uint64_t lives) {
+    size_t count = count_set(below);
+    struct gather *gather = read_begin(store, call, count > 0, sizeof(struct read_state), on_all_plain);
+    char text[LIVES_TEXT];
+    if (!gather)
+        return;
+    script_begin(&store->command, SCRIPT_TRIM, 2 * (uint32_t)count);
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
         struct key key;
         if (log_id_none(below[i]))
             continue;
         key_log(&key, i);
-        begin_command(store, "XTRIM");
         add_key(store, &key);
-        command_add_text(&store->command, "MINID");
-        add_log_id(store, (struct log_id){below[i].ms, below[i].seq + 1});
+        add_position_key(store, i);
+    }
+    snprintf(text, sizeof text, "%016" PRIx64, lives);
+    command_add_text(&store->command, text);
+    command_add_text(&store->command, life_is_known(store) ? store->life : "");
+    gather_add(gather, store->link, &store->command, SCRIPT_TRIM);
+}
+
+// ---- Marks
+
+struct marks_state {
+    struct read_state read;
+    void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark);
+};
+
+static void on_marks(struct gather *gather) {
+    struct marks_state *state = gather->context;
+    enum outcome outcome = gather_outcome(gather);
+    for (uint32_t i = 0; outcome == OK && i < gather->count; i++) {
+        const redisReply *marks = gather->at[i].reply;
+        for (size_t j = 0; marks->type == REDIS_REPLY_ARRAY && j + 1 < marks->elements; j += 2) {
+            unsigned long long source;
+            if (bytes_to_u64(reply_text(marks->element[j]), keys_partitions() - 1, &source))
+                state->on_mark(state->read.call, i, (uint32_t)source, log_id_parse(reply_text(marks->element[j + 1])));
+        }
+    }
+    read_end(gather, outcome);
+}
+
+void store_read_marks(struct store *store, struct read_call *call, enum projection projection,
+                      void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark)) {
+    struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct marks_state), on_marks);
+    if (!gather)
+        return;
+    ((struct marks_state *)gather->context)->on_mark = on_mark;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        struct key key;
+        key_marks(&key, i, projection);
+        begin_command(store, "HGETALL");
+        add_key(store, &key);
         read_add(gather);
     }
 }

@@ -11,11 +11,22 @@
 
 // ---- The logs
 
-// The position of a projection in each log (0-0: from the start), and the plan whose rankings are complete in that
-// partition (empty: none, they must be refilled).
-void store_read_positions(struct store *store, struct read_call *call, enum projection projection,
+// From now on this store sees to it each second that the logs are open, also where somebody has taken them away.
+void store_guard_logs(struct store *store);
+// The position of a projection in each log (0-0: from the oldest entry on, as what it was before does not hold in the
+// present lives of the masters, see lua/open.lua), and the plan whose rankings are complete in that partition (empty:
+// none, they must be refilled). *ret_lives: a hash of these lives.
+void store_read_positions(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
                           void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position,
                                               struct bytes plan));
+// The marks of every target: what is applied there already.
+void store_read_marks(struct store *store, struct read_call *call, enum projection projection,
+                      void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark));
+// `marks[source]`: the highest anywhere, {0,0}: none. A log that is not above it (data was lost, and clocks differ) is
+// opened anew, and store_generation rises. An empty log whose position is {0,0} gets an entry, so that there is one
+// again.
+void store_open_above(struct store *store, struct read_call *call, const struct log_id *marks,
+                      const struct log_id *positions);
 
 struct log_entry {
     uint32_t partition;
@@ -25,11 +36,12 @@ struct log_entry {
 // Up to `most` entries of each log after `after[partition]`, each log's in order. Does not block.
 void store_read_logs(struct store *store, struct read_call *call, const struct log_id *after, uint32_t most,
                      void (*on_entry)(struct read_call *call, const struct log_entry *entry));
-// positions[partition]; {0,0} leaves that one as it is. Only after every target has acknowledged.
+// positions[partition]; {0,0} leaves that one as it is. Only after every target has acknowledged. `lives`: those in
+// which they were reached, as store_read_positions told them.
 void store_write_positions(struct store *store, struct read_call *call, enum projection projection,
-                           const struct log_id *positions);
-// Drops what lies at or below `below[partition]` ({0,0}: nothing): the least of both projections' positions.
-void store_trim(struct store *store, struct read_call *call, const struct log_id *below);
+                           const struct log_id *positions, uint64_t lives);
+// Drops what both projections have passed in these lives, of logs with below[partition] ({0,0}: not this one).
+void store_trim(struct store *store, struct read_call *call, const struct log_id *below, uint64_t lives);
 
 // ---- A target partition
 

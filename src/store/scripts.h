@@ -11,9 +11,10 @@
     X(EDITORIAL, "editorial")                                                                                          \
     X(IMPORT, "import")                                                                                                \
     X(META, "meta")                                                                                                    \
+    X(OPEN, "open")                                                                                                    \
     X(PUT, "put")                                                                                                      \
-    X(RAISE, "raise")                                                                                                  \
     X(SPLIT, "split")                                                                                                  \
+    X(TRIM, "trim")                                                                                                    \
     X(VIEW, "view")                                                                                                    \
     X(VOTE, "vote")                                                                                                    \
     X(VOTERS, "voters")

@@ -7,7 +7,7 @@
 #include "store/projection.h"
 #include "store/scripts.h"
 
-enum { GREETING_MOST = 8 + SCRIPT_COUNT, SPLITS_MOST = 16 };
+enum { GREETING_MOST = 10 + SCRIPT_COUNT, SPLITS_MOST = 16, LIFE_SIZE = 48 };
 
 struct split;
 struct waits;        // waits.c
@@ -39,6 +39,10 @@ struct store {
     struct subscription *subscription; // the projector's; NULL: nobody is to be woken here
     int open_parts;                    // of stopping
     bool beating, refused;
+    struct greeting_call look; // at the life of the master
+    bool looking, guards_logs;
+    char life_found[LIFE_SIZE], life[LIFE_SIZE]; // as Redis said last; under which the logs were opened
+    char lives[LIFE_SIZE];                       // digest of the lives of all logs
     uint64_t generation;
     struct split *splits[SPLITS_MOST]; // under way: votes.c
     char refusal[256];
@@ -54,8 +58,10 @@ void greet(void *store);
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
 
-// logs.c: the field of a partition's position hash.
+// logs.c: the field of a partition's position hash; and what stands there: "<id> <hash of the lives of all logs>".
 const char *position_field(enum projection projection);
+uint64_t hash_of_lives(const struct store *store, const struct bytes *lives); // the field "life" of each partition
+struct log_id position_in(struct bytes text, uint64_t lives);                 // {0,0} when it does not hold in these
 // greeting.c: AUTH, when there is a password.
 void begin_login(struct store *store);
 // waits.c: who waits for the projections. NULL without memory; `on_closed` once nothing of it is open any more.
@@ -66,6 +72,16 @@ void waits_stop(struct waits *waits, void (*on_closed)(struct store *store));
 void wake_projectors(struct store *store);
 void subscription_beat(struct subscription *subscription);
 void subscription_stop(struct subscription *subscription, void (*on_closed)(struct store *store));
+// open.c: the master's life, and the opening of the logs under it.
+void ask_for_life(struct store *store);                               // begins the command
+bool life_note(struct store *store, const redisReply *info);          // false: it is no master
+bool life_is_known(const struct store *store);                        // false: Redis does not tell
+bool life_goes_on(const struct store *store, const redisReply *info); // the one under which we opened
+// Begins the script's call. `above`: per log the id that it must have passed; with it, where none of `positions` holds,
+// the log gets an entry to reach. NULL: neither.
+void open_begin(struct store *store, const struct log_id *above, const struct log_id *positions);
+void open_done(struct store *store, const redisReply *reply);
+void open_look(struct store *store); // whether all is as it was; if not, opens again
 
 // `tell` runs at the end of this turn: for calls that failed before anything was sent.
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));

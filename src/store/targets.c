@@ -9,7 +9,8 @@
 #include <string.h>
 
 // The commands, in order. MGET takes a foreign type for nothing, so the states are counted with EXISTS as well.
-enum { AT_MARKS, AT_FLOORS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, COMMANDS };
+// The life of the master comes last: what was read before it was read in it, or in one before.
+enum { AT_MARKS, AT_FLOORS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, AT_LIFE, COMMANDS };
 
 static void on_target_failed(struct deferred *deferred) {
     struct target_call *call = (struct target_call *)((char *)deferred - offsetof(struct target_call, deferred));
@@ -142,9 +143,19 @@ static void ask_types(struct gather *gather, uint32_t absent) {
     }
 }
 
+// Another life may have lost some of the entries that are about to be projected.
+static enum outcome life_outcome(struct store *store, const redisReply *info) {
+    if (!life_is_known(store) || life_goes_on(store, info))
+        return OK;
+    open_look(store);
+    return UNAVAILABLE;
+}
+
 static void on_target(struct gather *gather) {
     struct target_call *call = gather->context;
     enum outcome outcome = gather_outcome(gather);
+    if (outcome == OK)
+        outcome = life_outcome(call->store, gather->at[AT_LIFE].reply);
     if (outcome != OK) {
         fail(gather, outcome);
         return;
@@ -222,4 +233,9 @@ void store_read_target(struct store *store, struct target_call *call) {
     ask_items(store, gather, call, "EXISTS", false);
     ask_items(store, gather, call, "MGET", true);
     ask_totals(store, gather, call);
+    if (life_is_known(store)) {
+        ask_for_life(store);
+        gather_add(gather, store->link, &store->command, -1);
+    } else
+        ask_nothing(store, gather, call);
 }

@@ -129,10 +129,23 @@ static void on_poll_done(struct read_call *call, enum outcome outcome) {
 struct poll_state {
     struct read_state read;
     bool with_ends;
+    struct bytes lives[];
 };
+
+enum { AT_SUMS, AT_NEIGHBOURS, AT_LIFE };
 
 static struct log_id least(struct log_id a, struct log_id b) {
     return log_id_cmp(a, b) < 0 ? a : b;
+}
+
+// A position that does not hold in the present lives is none.
+static void take_positions(struct waits *waits, struct poll_state *state, const struct gathered *at) {
+    for (uint32_t i = 0; i < waits->partitions; i++)
+        state->lives[i] = reply_text_at(at[i].reply, AT_LIFE);
+    uint64_t lives = hash_of_lives(waits->store, state->lives);
+    for (uint32_t i = 0; i < waits->partitions; i++)
+        passed_of(waits)[i] = least(position_in(reply_text_at(at[i].reply, AT_SUMS), lives),
+                                    position_in(reply_text_at(at[i].reply, AT_NEIGHBOURS), lives));
 }
 
 static void on_polled(struct gather *gather) {
@@ -145,11 +158,8 @@ static void on_polled(struct gather *gather) {
         bool any = entries->type == REDIS_REPLY_ARRAY && entries->elements;
         ends_of(waits)[i] = any ? log_id_parse(reply_text_at(entries->element[0], 0)) : (struct log_id){0, 0};
     }
-    for (uint32_t i = 0; outcome == OK && i < waits->partitions; i++) {
-        const redisReply *positions = gather->at[at++].reply;
-        passed_of(waits)[i] =
-            least(log_id_parse(reply_text_at(positions, 0)), log_id_parse(reply_text_at(positions, 1)));
-    }
+    if (outcome == OK)
+        take_positions(waits, state, &gather->at[at]);
     read_end(gather, outcome);
 }
 
@@ -173,6 +183,7 @@ static void ask_positions(struct gather *gather, struct store *store, uint32_t p
     add_key(store, &key);
     command_add_text(&store->command, position_field(PROJECTION_SUMS));
     command_add_text(&store->command, position_field(PROJECTION_NEIGHBOURS));
+    command_add_text(&store->command, "life");
     read_add(gather);
 }
 
@@ -183,8 +194,8 @@ static void poll_now(struct waits *waits) {
         wait->polled = true;
     waits->polling = true;
     waits->poll = (struct read_call){.on_done = on_poll_done, .context = waits};
-    struct gather *gather =
-        read_begin(store, &waits->poll, waits->partitions * (with_ends ? 2 : 1), sizeof(struct poll_state), on_polled);
+    size_t size = sizeof(struct poll_state) + waits->partitions * sizeof(struct bytes);
+    struct gather *gather = read_begin(store, &waits->poll, waits->partitions * (with_ends ? 2 : 1), size, on_polled);
     if (!gather)
         return;
     ((struct poll_state *)gather->context)->with_ends = with_ends;

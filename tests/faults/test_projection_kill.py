@@ -303,7 +303,7 @@ def settle(redis, partitions, seconds):
         for log in redis.scan_iter(match="{e*}log", count=1000):
             last = redis.xinfo_stream(log)["last-generated-id"]
             passed = redis.hmget(log[:-3] + b"pos", "sums", "neighbours")
-            if any(position != last for position in passed):
+            if any((position or b"").split(b" ")[0] != last for position in passed):
                 behind.append((log, last, passed))
         if not behind:
             return

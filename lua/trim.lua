@@ -1,0 +1,31 @@
+-- Drops what both projections have passed from logs (store/logs.c). A position counts only if it was reached in the
+-- present lives (lua/open.lua): another may be ahead of the states that it speaks of. Positions and log are looked at in
+-- the same instant, and nothing is dropped when the master lives on as another one: it may just have been restored.
+--
+-- KEYS   per partition: log, position
+-- ARGV   1 hash of the present lives, 2 the master's life, "" if Redis does not tell it
+-- Reply  how many entries were dropped
+
+if ARGV[2] ~= '' then
+    local info = redis.pcall('INFO', 'replication')
+    local life = type(info) == 'string' and string.match(info, '\nmaster_replid:(%x+)')
+    if life and life ~= ARGV[2] then return 0 end
+end
+
+-- nil when the position holds no more.
+local function parts(position)
+    local ms, seq, lives = string.match(position or '', '^(%d+)-(%d+) (%x+)$')
+    if lives == ARGV[1] then return tonumber(ms), tonumber(seq) end
+end
+
+local dropped = 0
+for i = 1, #KEYS, 2 do
+    local positions = redis.call('HMGET', KEYS[i + 1], 'sums', 'neighbours')
+    local ms, seq = parts(positions[1])
+    local other_ms, other_seq = parts(positions[2])
+    if ms and other_ms then
+        if other_ms < ms or (other_ms == ms and other_seq < seq) then ms, seq = other_ms, other_seq end
+        dropped = dropped + redis.call('XTRIM', KEYS[i], 'MINID', string.format('%.0f-%.0f', ms, seq + 1))
+    end
+end
+return dropped

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// The life of the master that we are connected to, and the opening of the logs under it (lua/open.lua): at each new
+// connection before anything is written, and again when the master went on as another one behind the same connection (a
+// restore, a replica promoted), which is looked at each second. Who guards the logs also notices when somebody took
+// them away.
+#include "base/clock.h"
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "store/reads.h"
+
+enum { AHEAD_MS = 60000 }; // clocks of all who open logs agree within this
+
+// Where a master's replication id cannot be read: restarts are then known by the connection alone.
+static const struct bytes unknown_life = {"unknown", 7};
+
+// The value of "\nname:value\r" in a section of INFO; NO_BYTES when it is not there.
+static struct bytes info_value(struct bytes info, const char *name) {
+    size_t len = strlen(name);
+    const char *at = info.len ? memmem(info.at, info.len, name, len) : NULL;
+    if (!at)
+        return NO_BYTES;
+    struct bytes rest = {at + len, info.len - (size_t)(at - info.at) - len};
+    const char *end = memchr(rest.at, '\r', rest.len);
+    return end ? (struct bytes){rest.at, (size_t)(end - rest.at)} : NO_BYTES;
+}
+
+void ask_for_life(struct store *store) {
+    command_add_text(begin_command(store, "INFO"), "replication");
+}
+
+static struct bytes life_of(const redisReply *info) {
+    struct bytes life = info_value(reply_text(info), "\nmaster_replid:");
+    return life.len > 0 && life.len < LIFE_SIZE ? life : unknown_life;
+}
+
+bool life_note(struct store *store, const redisReply *info) {
+    struct bytes life = life_of(info), role = info_value(reply_text(info), "\nrole:");
+    snprintf(store->life_found, sizeof store->life_found, "%.*s", (int)life.len, life.at);
+    return role.len == 0 || bytes_eq(role, BYTES("master"));
+}
+
+bool life_is_known(const struct store *store) {
+    return !bytes_eq(bytes_of(store->life), unknown_life);
+}
+
+bool life_goes_on(const struct store *store, const redisReply *info) {
+    return bytes_eq(life_of(info), bytes_of(store->life));
+}
+
+// ---- Opening
+
+// An id, and "+" for a log that must have an entry.
+static void add_above(struct store *store, struct log_id above, struct log_id position) {
+    char text[LOG_ID_TEXT + 1] = "";
+    if (!log_id_none(above))
+        log_id_format(above, text);
+    command_add_text(&store->command, log_id_none(position) ? strcat(text, "+") : text);
+}
+
+void open_begin(struct store *store, const struct log_id *above, const struct log_id *positions) {
+    uint32_t partitions = keys_partitions();
+    struct key key;
+    script_begin(&store->command, SCRIPT_OPEN, 2 * partitions);
+    for (uint32_t i = 0; i < partitions; i++) {
+        key_log(&key, i);
+        add_key(store, &key);
+        key_position(&key, i);
+        add_key(store, &key);
+    }
+    command_add_text(&store->command, store->life_found);
+    command_add_int(&store->command, clock_now_ms() + AHEAD_MS);
+    for (uint32_t i = 0; above && i < partitions; i++)
+        add_above(store, above[i], positions[i]);
+}
+
+void open_done(struct store *store, const redisReply *reply) {
+    struct bytes digest = reply_text_at(reply, 2);
+    bool whole = reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
+    int opened = whole ? (int)reply_int(reply->element[0]) : 0, behind = whole ? (int)reply_int(reply->element[1]) : 0;
+    snprintf(store->life, sizeof store->life, "%s", store->life_found);
+    if (opened > 0)
+        log_info("redis: %d logs were opened", opened);
+    if (behind > 0)
+        log_warn("redis: %d logs were behind the marks of what was projected (data was lost, clocks differ): raised",
+                 behind);
+    metric_add(METRIC_PROJECTION_GAPS, (uint64_t)behind);
+    if (bytes_eq(digest, bytes_of(store->lives)))
+        return;
+    snprintf(store->lives, sizeof store->lives, "%.*s", (int)digest.len, digest.len ? digest.at : "");
+    store->generation++;
+}
+
+// ---- Opening for the sake of marks
+
+static void on_opened(struct gather *gather) {
+    enum outcome outcome = gather_outcome(gather);
+    if (outcome == OK)
+        open_done(((struct read_state *)gather->context)->store, gather->at[0].reply);
+    read_end(gather, outcome);
+}
+
+void store_open_above(struct store *store, struct read_call *call, const struct log_id *marks,
+                      const struct log_id *positions) {
+    struct gather *gather = read_begin(store, call, 1, sizeof(struct read_state), on_opened);
+    if (!gather)
+        return;
+    open_begin(store, marks, positions);
+    gather_add(gather, store->link, &store->command, SCRIPT_OPEN);
+}
+
+// ---- Each second, and when a reply shows another life
+
+static void end_look(struct link_call *call) {
+    ((struct greeting_call *)call)->store->looking = false;
+    freeReplyObject(call->reply);
+}
+
+static void on_look_opened(struct link_call *call) {
+    if (call->outcome == OK)
+        open_done(((struct greeting_call *)call)->store, call->reply);
+    end_look(call);
+}
+
+static void open_again(struct store *store) {
+    store->look = (struct greeting_call){.call.on_reply = on_look_opened, .store = store};
+    open_begin(store, NULL, NULL);
+    send_script(store, &store->look.call, SCRIPT_OPEN);
+}
+
+static void on_look(struct link_call *call) {
+    struct store *store = ((struct greeting_call *)call)->store;
+    if (call->outcome != OK || !life_note(store, call->reply)) {
+        end_look(call);
+        return;
+    }
+    if (life_goes_on(store, call->reply) && !store->guards_logs) {
+        end_look(call);
+        return;
+    }
+    freeReplyObject(call->reply);
+    open_again(store);
+}
+
+void store_guard_logs(struct store *store) {
+    store->guards_logs = true;
+}
+
+void open_look(struct store *store) {
+    if (store->looking || !link_is_ready(store->link))
+        return;
+    store->looking = true;
+    if (!life_is_known(store)) {
+        open_again(store);
+        return;
+    }
+    store->look = (struct greeting_call){.call.on_reply = on_look, .store = store};
+    ask_for_life(store);
+    send_command(store, &store->look.call);
+}
