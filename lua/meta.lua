@@ -1,7 +1,9 @@
--- What this data is: recorded at the first start, compared at every later one (store/greeting.c).
+-- What this data is: recorded at the first start, compared at every later one (store/greeting.c). Tools, and processes
+-- that have not taken over yet, only compare.
 --
 -- KEYS   engaged:meta
--- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end)
+-- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end),
+--        5 "record" or ""
 -- Reply  "" when all agrees, else one line that says what does not
 
 -- The oldest format that this program still reads; what it finds in an older form it writes in the present one.
@@ -22,5 +24,6 @@ if held[1] then
         return 'kinds: the data has "' .. held[4] .. '", new ones may only be added behind these'
     end
 end
+if ARGV[5] == '' then return '' end
 redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4])
 return ''

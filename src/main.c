@@ -2,6 +2,7 @@
 // The program: reads the settings, then is a supervisor, one of its children (ENGAGED_ROLE), or a tool.
 #include "base/clock.h"
 #include "ops/ceilings.h"
+#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/secrets.h"
@@ -44,10 +45,11 @@ static void set_up_log(const struct settings *settings, const char *who) {
 static int run_child(const struct role *role, const char *name) {
     static char who[32];
     const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD"),
-               *ceilings_fd = getenv("ENGAGED_CEILINGS_FD");
+               *ceilings_fd = getenv("ENGAGED_CEILINGS_FD"), *generation = getenv("ENGAGED_GENERATION");
     prctl(PR_SET_NAME, "engaged");
     metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0);
     clock_share(metrics_clock_offset());
+    generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0);
     if (!ceilings_attach(ceilings_fd ? atoi(ceilings_fd) : -1))
         return fail("no memory for ceilings");
     snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");

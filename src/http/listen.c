@@ -182,8 +182,19 @@ static void enter(struct conn *conn, int error) {
         conn_close(conn);
 }
 
+// Somebody has shut the socket down that we share: accept() would fail for ever, and libuv would never stop trying.
+static void listen_again(struct http_server *server) {
+    uv_os_fd_t fd;
+    if (uv_fileno(&server->listener.handle, &fd) == 0 && listen(fd, BACKLOG) == 0)
+        return;
+    server->waiting_to_accept = false;
+    uv_close(&server->listener.handle, server_handle_closed);
+}
+
 static void on_connection(uv_stream_t *listener, int status) {
     struct http_server *server = listener->data;
+    if (status == UV_EINVAL)
+        listen_again(server);
     if (status < 0) // no descriptor was free: libuv has turned the client away
         return;
     struct conn *conn = make_conn(server);
@@ -276,7 +287,8 @@ void listen_drain(struct http_server *server) {
             enter(conn, server->is_unix ? uv_pipe_open(&conn->uv.pipe, fd) : uv_tcp_open(&conn->uv.tcp, fd));
         }
     forget_path(server);
-    uv_close(&server->listener.handle, server_handle_closed);
+    if (!uv_is_closing(&server->listener.handle))
+        uv_close(&server->listener.handle, server_handle_closed);
 }
 
 int http_server_port(const struct http_server *server) {

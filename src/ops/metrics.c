@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Rows of cells in a memfd that all processes of one service map. Row 0 begins with the shared clock's offset.
+// Rows of cells in a memfd that all processes of one service map. Before them: the shared clock's offset, the
+// generation in charge.
 #include "ops/metrics.h"
 #include <stdbool.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@ enum { ROWS = METRICS_ROWS, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is wh
 
 struct shared {
     int64_t clock_offset_ms;
-    uint64_t padding[7];
+    uint64_t generation;
+    uint64_t padding[6];
     uint64_t rows[ROWS][CELLS];
 };
 
@@ -19,6 +21,7 @@ static struct shared *shared;
 static uint64_t own_cells[METRIC_COUNT]; // until metrics_attach
 static uint64_t *cells = own_cells;
 static int64_t own_offset;
+static uint64_t own_generation;
 
 static const struct {
     bool counter;
@@ -56,6 +59,10 @@ int metrics_attach(int fd, unsigned row) {
 
 int64_t *metrics_clock_offset(void) {
     return shared ? &shared->clock_offset_ms : &own_offset;
+}
+
+uint64_t *metrics_generation(void) {
+    return shared ? &shared->generation : &own_generation;
 }
 
 uint64_t *metric_cell(enum metric metric) {

@@ -18,6 +18,7 @@ enum metric {
 int metrics_create(void);                  // an fd, or -1
 int metrics_attach(int fd, unsigned row);  // 0, or -1
 int64_t *metrics_clock_offset(void);       // the shared cell for clock_share
+uint64_t *metrics_generation(void);        // the shared cell for generation_share
 uint64_t *metric_cell(enum metric metric); // this process's cell
 static inline void metric_add(enum metric metric, uint64_t by) {
     *metric_cell(metric) += by;

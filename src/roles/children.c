@@ -4,19 +4,20 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/roles.h"
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, HEALTHY_MS = 10000, HANDOVER_MS = 15000 };
-enum { CRASHES_REPORTED = 5 };
-enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, MARKS = 4, MARK_SIZE = 64 };
+enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, HEALTHY_MS = 10000, KILL_AFTER_MS = 1000 };
+enum { CRASHES_REPORTED = 5, ENDS_BORNE = 1 };
+enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, MARKS = 5, MARK_SIZE = 64 };
 
 struct child {
     struct child *next;
     struct children *all;
-    const struct launch *launch;
+    const struct launch *launch; // NULL: retired
     const char *role;
     char name[24];
     int worker;   // its number, from 0; -1: the projector
@@ -25,9 +26,10 @@ struct child {
     bool running, closing;
     bool retired; // not to be started again
     uint64_t started_ms, start_at_ms, back_off_ms;
-    unsigned crashes;   // in a row, none of them healthy before
-    uint64_t beats;     // of its loop, as seen last …
-    uint64_t silent_ms; // … and for how long: our own ticks, so that our own standing still does not count
+    uint64_t kill_at_ms; // retired: if it has not ended by then
+    unsigned crashes;    // in a row, none of them healthy before
+    uint64_t beats;      // of its loop, as seen last …
+    uint64_t silent_ms;  // … and for how long: our own ticks, so that our own standing still does not count
 };
 
 struct children {
@@ -36,9 +38,13 @@ struct children {
     struct launch *next_launch; // of the generation that is to take over; NULL: none
     struct child *list;
     uv_timer_t tick;
-    uint64_t give_up_at_ms; // with next_launch
-    uint64_t kill_at_ms;    // with stopping
+    uint64_t generations;
+    uint64_t give_up_at_ms; // with next_launch, as the next three
+    const char *spoilt;     // why the next generation is to be given up; NULL: it is not
+    unsigned ends;          // of its processes
+    bool in_charge;         // it is, and the present one still serves
     bool stopping, refused, told_ready;
+    bool proven; // one of the present generation has been accepted by Redis: the settings are right
     struct children_hooks hooks;
     void (*on_stopped)(void *context);
     void *stopped_context;
@@ -51,21 +57,38 @@ static void on_process_closed(uv_handle_t *handle) {
     child->closing = false;
 }
 
+// Its socket may be the one on which another generation's worker listens: they are the same open file.
+static bool listens_alone(const struct child *child) {
+    const struct children *all = child->all;
+    bool alone = child->worker >= 0 && !all->next_launch;
+    for (const struct child *other = all->list; other; other = other->next)
+        alone = alone && !other->retired;
+    return alone;
+}
+
+static void note_crash(struct child *child, int64_t status, int signal) {
+    if (++child->crashes == CRASHES_REPORTED)
+        log_error("%s has ended %u times in a row, each time within %u s of its start: look at the lines before",
+                  child->name, child->crashes, HEALTHY_MS / 1000);
+    log_error("%s ended (%s %d), starting it again in %u ms", child->name, signal ? "signal" : "status",
+              signal ? signal : (int)status, (unsigned)child->back_off_ms);
+    metric_add(METRIC_PROCESS_RESTARTS, 1);
+    if (child->crashes > 1 && listens_alone(child))
+        launch_withdraw(child->launch, (unsigned)child->worker); // the first time it is back at once
+}
+
 static void note_end(struct child *child, int64_t status, int signal) {
     struct children *all = child->all;
     bool is_refusal = status == EXIT_REFUSED && signal == 0;
-    if (is_refusal && child->launch == all->launch && !all->refused) {
+    if (all->stopping || child->retired)
+        return;
+    if (child->launch == all->next_launch && (is_refusal || ++all->ends > ENDS_BORNE)) {
+        all->spoilt = is_refusal ? "the new processes refuse, see the line before" : "the new processes keep ending";
+    } else if (is_refusal && !all->proven) {
         all->refused = true;
         all->hooks.on_refused(all->hooks.context);
-    } else if (!all->stopping && !child->retired) {
-        if (++child->crashes == CRASHES_REPORTED)
-            log_error("%s has ended %u times in a row, each time within %u s of its start: look at the lines before",
-                      child->name, child->crashes, HEALTHY_MS / 1000);
-        log_error("%s ended (%s %d), starting it again in %u ms", child->name, signal ? "signal" : "status",
-                  signal ? signal : (int)status, (unsigned)child->back_off_ms);
-        metric_add(METRIC_PROCESS_RESTARTS, 1);
-        if (child->worker >= 0 && child->crashes > 1)
-            launch_withdraw(child->launch, (unsigned)child->worker); // the first time it is back at once
+    } else {
+        note_crash(child, status, signal);
     }
 }
 
@@ -99,6 +122,7 @@ static char **child_environment(const struct child *child, char marks[MARKS][MAR
     snprintf(marks[1], MARK_SIZE, "ENGAGED_ROW=%u", child->row);
     snprintf(marks[2], MARK_SIZE, "ENGAGED_METRICS_FD=%d", STANDARD_FILES);
     snprintf(marks[3], MARK_SIZE, "ENGAGED_CEILINGS_FD=%d", STANDARD_FILES + 1);
+    snprintf(marks[4], MARK_SIZE, "ENGAGED_GENERATION=%llu", (unsigned long long)child->launch->generation);
     for (int i = 0; i < MARKS; i++)
         environment[count++] = marks[i];
     return environment;
@@ -180,10 +204,12 @@ static void add_generation(struct children *all, const struct launch *launch) {
 
 // ---- All of them
 
-static void signal_retired(struct children *all, int signal) {
-    for (struct child *child = all->list; child; child = child->next)
-        if (child->running && child->retired)
-            uv_process_kill(&child->process, signal);
+static void kill_overdue(struct child *child, uint64_t now) {
+    if (!child->retired || !child->running || now < child->kill_at_ms)
+        return;
+    log_error("%s was told to end and has not: killed", child->name);
+    child->kill_at_ms = now + KILL_AFTER_MS;
+    uv_process_kill(&child->process, SIGKILL);
 }
 
 // Those of one launch (NULL: all) are to end; the ones that retired earlier have had their signal.
@@ -192,6 +218,8 @@ static void retire(struct children *all, const struct launch *launch) {
         if (child->retired || (launch && child->launch != launch))
             continue;
         child->retired = true;
+        child->kill_at_ms = uv_now(all->loop) + child->launch->drain_timeout_ms + KILL_AFTER_MS;
+        child->launch = NULL; // which may be freed before the child ends
         if (child->running)
             uv_process_kill(&child->process, SIGTERM);
     }
@@ -217,43 +245,81 @@ static bool all_ready(const struct children *all, const struct launch *launch) {
     return true;
 }
 
+static unsigned count_of(const struct children *all, const struct launch *launch) {
+    unsigned count = 0;
+    for (const struct child *child = all->list; child; child = child->next)
+        count += child->launch == launch;
+    return count;
+}
+
+// Whose link to Redis is ready: it has accepted their settings.
+static unsigned linked_of(const struct children *all, const struct launch *launch) {
+    unsigned count = 0;
+    for (const struct child *child = all->list; child; child = child->next)
+        count += child->launch == launch && metric_read(METRIC_REDIS_UP, child->row) != 0;
+    return count;
+}
+
+static void put_in_charge(struct children *all, const struct launch *launch) {
+    all->in_charge = launch == all->next_launch;
+    __atomic_store_n(metrics_generation(), launch->generation, __ATOMIC_RELEASE);
+}
+
 static void hand_on(struct children *all, struct launch *from, struct launch *to) {
+    put_in_charge(all, to);
     retire(all, from);
     all->told_ready = all->told_ready && all->launch == to;
     all->launch = to;
     all->next_launch = NULL;
+    all->in_charge = false;
     launch_free(from, to);
 }
 
+static void take_over(struct children *all) {
+    hand_on(all, all->launch, all->next_launch);
+    all->proven = true;
+    log_info("reload: the new processes have taken over");
+    all->hooks.on_renewed(all->hooks.context, NULL);
+}
+
+static void give_up(struct children *all, const char *why) {
+    hand_on(all, all->next_launch, all->launch);
+    log_error("reload: %s; those before stay", why);
+    all->hooks.on_renewed(all->hooks.context, why);
+}
+
 static void look_after_renewal(struct children *all, uint64_t now) {
-    if (!all->next_launch)
+    if (!all->next_launch || all->stopping)
         return;
-    if (all_ready(all, all->next_launch)) {
-        hand_on(all, all->launch, all->next_launch);
-        log_info("reload: the new processes have taken over");
-    } else if (now >= all->give_up_at_ms) {
-        hand_on(all, all->next_launch, all->launch);
-        log_error("reload: the new processes do not get ready; those before stay");
-    }
+    if (all->spoilt)
+        give_up(all, all->spoilt);
+    else if (now >= all->give_up_at_ms)
+        give_up(all, "the new processes do not get ready");
+    else if (!all->in_charge && linked_of(all, all->next_launch) == count_of(all, all->next_launch))
+        put_in_charge(all, all->next_launch);
+    else if (all->in_charge && all_ready(all, all->next_launch))
+        take_over(all);
 }
 
 unsigned children_linked(const struct children *children) {
-    unsigned count = 0;
-    for (const struct child *child = children->list; child; child = child->next)
-        count += child->launch == children->launch && metric_read(METRIC_REDIS_UP, child->row) != 0;
-    return count;
+    return linked_of(children, children->launch);
 }
 
 unsigned children_count(const struct children *children) {
-    unsigned count = 0;
-    for (const struct child *child = children->list; child; child = child->next)
-        count += child->launch == children->launch;
-    return count;
+    return count_of(children, children->launch);
+}
+
+bool children_renewing(const struct children *children) {
+    return children->next_launch != NULL;
+}
+
+bool children_ready(const struct children *children) {
+    return children->told_ready;
 }
 
 // ---- The clock
 
-// Not of those that drain: they have their time, and their launch may be gone.
+// Not of those that drain: they have their time.
 static void look_for_hang(struct child *child) {
     if (child->retired)
         return;
@@ -285,14 +351,14 @@ static void on_tick(uv_timer_t *timer) {
         uv_close((uv_handle_t *)timer, on_tick_closed);
         return;
     }
-    if (all->stopping && now >= all->kill_at_ms)
-        signal_retired(all, SIGKILL);
+    all->proven = all->proven || children_linked(all) != 0;
     look_after_renewal(all, now);
     if (!all->told_ready && !all->stopping && all_ready(all, all->launch)) {
         all->told_ready = true;
         all->hooks.on_ready(all->hooks.context);
     }
     for (struct child *child = all->list; child; child = child->next) {
+        kill_overdue(child, now);
         if (!child->running && !child->closing && !child->retired && now >= child->start_at_ms)
             start(child);
         if (!all->stopping)
@@ -312,18 +378,21 @@ struct children *children_start(uv_loop_t *loop, struct launch *launch, const st
     uv_timer_init(loop, &all->tick);
     all->tick.data = all;
     uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS);
+    launch->generation = ++all->generations;
+    put_in_charge(all, launch);
     add_generation(all, launch);
     return all;
 }
 
-// The projector is renewed too: it reads the rankings from the settings. Two at once are safe.
-bool children_renew(struct children *children, struct launch *launch) {
-    if (children->next_launch)
-        return false;
+// The projector is renewed too: it reads the rankings from the settings.
+void children_renew(struct children *children, struct launch *launch) {
+    assert(!children->next_launch);
     children->next_launch = launch;
-    children->give_up_at_ms = uv_now(children->loop) + HANDOVER_MS;
+    children->spoilt = NULL;
+    children->ends = 0;
+    children->give_up_at_ms = uv_now(children->loop) + launch->reload_timeout_ms;
+    launch->generation = ++children->generations;
     add_generation(children, launch);
-    return true;
 }
 
 const struct launch *children_launch(const struct children *children) {
@@ -334,7 +403,6 @@ void children_stop(struct children *children, void (*on_stopped)(void *context),
     children->stopping = true;
     children->on_stopped = on_stopped;
     children->stopped_context = context;
-    children->kill_at_ms = uv_now(children->loop) + children->launch->drain_timeout_ms + 1000;
     retire(children, NULL);
     if (children->next_launch)
         hand_on(children, children->next_launch, children->launch);

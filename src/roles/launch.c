@@ -209,6 +209,7 @@ static bool fill(struct launch *launch, const struct settings *settings, int arg
         return false;
     launch->drain_timeout_ms = (uint64_t)settings->drain_timeout_ms;
     launch->hang_timeout_ms = (uint64_t)settings->hang_timeout_ms;
+    launch->reload_timeout_ms = (uint64_t)settings->reload_timeout_ms;
     return add_arguments(launch, settings, argc, argv);
 }
 

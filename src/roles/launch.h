@@ -33,7 +33,8 @@ struct launch {
     char address[LISTENERS][256];   // of listen, ops_listen and publisher_listen; empty: none
     char directory[512];            // of the embedded Redis; empty: none
     unsigned workers;
-    uint64_t drain_timeout_ms, hang_timeout_ms;
+    uint64_t generation; // its number, from 1
+    uint64_t drain_timeout_ms, hang_timeout_ms, reload_timeout_ms;
 };
 
 // `before`: the launch that this one follows, whose listeners it may take over, or NULL. NULL with one line in

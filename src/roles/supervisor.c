@@ -27,6 +27,7 @@ struct supervisor {
     uv_signal_t signals[SIGNAL_COUNT];
     uv_timer_t watchdog, linking; // for systemd: we turn; the embedded Redis is still loading
     bool stopping;
+    bool reload_wanted; // SIGHUP came while a reload was under way
     int exit_code;
 };
 
@@ -79,6 +80,12 @@ static void on_linking(uv_timer_t *timer) {
     uv_timer_stop(timer);
 }
 
+// The service is what it was before: ready, if it was.
+static void say_refused(struct supervisor *supervisor, const char *why) {
+    bool ready = children_ready(supervisor->children) && !uv_is_active((uv_handle_t *)&supervisor->linking);
+    notify("%sSTATUS=The last reload was refused: %.300s", ready ? "READY=1\n" : "", why);
+}
+
 static void on_ready(void *context) {
     struct supervisor *supervisor = context;
     uv_timer_start(&supervisor->linking, on_linking, 0, LINK_LOOK_MS);
@@ -118,31 +125,47 @@ static bool reload(struct supervisor *supervisor, struct settings *settings, cha
                                        supervisor->argv, before, error, ERROR_SIZE);
     if (!launch)
         return false;
-    if (children_renew(supervisor->children, launch))
-        return true;
-    launch_free(launch, before);
-    snprintf(error, ERROR_SIZE, "the one before is still under way");
-    return false;
+    children_renew(supervisor->children, launch);
+    return true;
 }
 
-static void on_reload(uv_signal_t *signal, int number) {
+static void begin_reload(struct supervisor *supervisor) {
     extern char **environ;
-    struct supervisor *supervisor = signal->data;
     struct settings settings;
     char error[ERROR_SIZE];
-    (void)number;
-    if (supervisor->stopping)
-        return;
+    supervisor->reload_wanted = false;
     bool right = settings_read(&settings, supervisor->argc, supervisor->argv, environ, error, sizeof error);
     notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(uv_hrtime() / 1000));
     if (right && reload(supervisor, &settings, error)) {
         log_info("reload: new processes start");
     } else {
         log_error("reload: %s; the settings before stay", error);
-        notify("READY=1\nSTATUS=The last reload was refused: %.300s", error);
+        say_refused(supervisor, error);
     }
     if (right)
         settings_release(&settings);
+}
+
+// Of several that come during one, the last is what counts: it reads the settings as they are then.
+static void on_reload(uv_signal_t *signal, int number) {
+    struct supervisor *supervisor = signal->data;
+    (void)number;
+    if (supervisor->stopping)
+        return;
+    if (!children_renewing(supervisor->children)) {
+        begin_reload(supervisor);
+        return;
+    }
+    supervisor->reload_wanted = true;
+    log_info("reload: it begins when the one before has ended");
+}
+
+static void on_renewed(void *context, const char *why) {
+    struct supervisor *supervisor = context;
+    if (why)
+        say_refused(supervisor, why);
+    if (supervisor->reload_wanted && !supervisor->stopping)
+        begin_reload(supervisor);
 }
 
 static void watch_signals(struct supervisor *supervisor) {
@@ -175,7 +198,7 @@ static bool start_sharing(struct supervisor *supervisor) {
 }
 
 static bool start_children(struct supervisor *supervisor, struct launch *launch) {
-    struct children_hooks hooks = {on_refused, on_ready, supervisor};
+    struct children_hooks hooks = {on_refused, on_ready, on_renewed, supervisor};
     watch_signals(supervisor);
     init_timers(supervisor);
     supervisor->children = children_start(&supervisor->loop, launch, &hooks);

@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "api/known.h"
 #include "base/clock.h"
+#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/roles.h"
@@ -135,9 +136,12 @@ static bool listen_on_all(struct process *process) {
            listen_on(process, 1, settings->ops_listen, &api_ops_callbacks) && listen_for_publishers(process);
 }
 
-// Nobody comes here before Redis does, as others serve meanwhile; without a Redis it waits in the open.
+// Nobody comes here before Redis does, as others serve meanwhile; without a Redis it waits in the open. In a reload it
+// does not: those before serve until all of the new ones have been accepted.
 static void on_opening(uv_timer_t *timer) {
     struct process *process = timer->data;
+    if (!generation_is_current())
+        return;
     if (!store_ready(process->api.store, NULL) && uv_now(&process->loop) - process->started_ms < OPENING_MOST_MS)
         return;
     uv_close((uv_handle_t *)timer, NULL);

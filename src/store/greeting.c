@@ -5,6 +5,7 @@
 // nobody else asks.
 // To ask one thing more, write its check and its line in greet().
 #include "base/clock.h"
+#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "store/gather.h"
@@ -62,14 +63,16 @@ static void ask(struct store *store, const char *(*check)(struct store *, const 
 // The data is what our settings mean, or nothing is written.
 static const char *check_meta(struct store *store, const redisReply *reply) {
     struct bytes refusal = reply_text(reply);
-    if (refusal.len == 0) {
+    store->refused = refusal.len != 0;
+    if (!store->refused) {
         open_begin(store, NULL, NULL);
         ask(store, check_open);
         return NULL;
     }
     snprintf(store->refusal, sizeof store->refusal, "%s", refusal.at);
-    if (!store->refused) {
-        store->refused = true;
+    // One that has worked waits for its data to come back; one that has not tells its owner.
+    if (store->generation == 0 && !store->told_refused) {
+        store->told_refused = true;
         store->on_refused(store->refused_context, store->refusal);
     }
     return store->refusal;
@@ -143,9 +146,11 @@ void begin_meta(struct command *command, const struct settings *settings, const 
     for (uint32_t i = 0; i < settings->kind_count; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, i ? " %s" : "%s", settings->kind_names[i]);
     command_add_text(command, text);
+    command_add_text(command, generation_is_current() ? "record" : "");
 }
 
 static void compare_meta(struct store *store) {
+    store->recorded = generation_is_current();
     begin_meta(&store->command, store->settings, store->hash_key);
     ask(store, check_meta);
 }
@@ -171,6 +176,23 @@ void greet(void *context) {
 
 // ---- The heartbeat
 
+// Now that this generation has taken over, what its settings mean is recorded.
+static void on_recorded(struct link_call *call) {
+    struct store *store = ((struct greeting_call *)call)->store;
+    store->recording = false;
+    store->recorded = call->outcome == OK && reply_text(call->reply).len == 0;
+    if (call->outcome == OK && !store->recorded)
+        link_drop(store->link, reply_text(call->reply).at);
+    freeReplyObject(call->reply);
+}
+
+static void record_meta(struct store *store) {
+    store->recording = true;
+    store->record = (struct greeting_call){.call.on_reply = on_recorded, .store = store};
+    begin_meta(&store->command, store->settings, store->hash_key);
+    send_script(store, &store->record.call, SCRIPT_META);
+}
+
 static void on_beat(struct link_call *call) {
     struct greeting_call *beat = (struct greeting_call *)call;
     beat->store->beating = false;
@@ -186,6 +208,8 @@ void heartbeat(uv_timer_t *timer) {
         subscription_beat(store->subscription);
     if (store->beating || !link_is_ready(store->link))
         return;
+    if (!store->recorded && !store->recording && generation_is_current())
+        record_meta(store);
     store->beating = true;
     store->beat = (struct greeting_call){.call.on_reply = on_beat, .store = store};
     begin_command(store, "TIME");

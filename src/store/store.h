@@ -18,8 +18,8 @@
 struct store;
 
 // Connects in the background and goes on trying. `loop` is a uv_loop_t *; settings and key must outlive the store.
-// When what Redis has recorded contradicts the settings (partitions, hash key, kinds), `on_refused` gets one line,
-// once; nothing works then.
+// When what Redis has recorded contradicts the settings (partitions, hash key, kinds), nothing works; `on_refused` gets
+// one line, once, unless the store has worked before: then it waits, and store_ready says why.
 struct store *store_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
                           void (*on_refused)(void *context, const char *line), void *context);
 // `on_stopped` fires when no handle is open any more; the store is freed after it returned.

@@ -33,16 +33,17 @@ struct store {
     struct deferred *deferred, **deferred_end;
     struct greeting_call greeting[GREETING_MOST];
     uint32_t greeting_count;
-    struct greeting_call beat;
+    struct greeting_call beat, record;
     uv_timer_t heartbeat;
     struct waits *waits;
     struct subscription *subscription; // the projector's; NULL: nobody is to be woken here
     int open_parts;                    // of stopping
-    bool beating, refused;
-    struct greeting_call look; // at the life of the master
+    struct greeting_call look;         // at the life of the master
     bool looking, guards_logs;
     char life_found[LIFE_SIZE], life[LIFE_SIZE]; // as Redis said last; under which the logs were opened
     char lives[LIFE_SIZE];                       // digest of the lives of all logs
+    bool beating, recording, recorded;           // recorded: what our settings mean, since the last greeting
+    bool refused, told_refused;
     uint64_t generation;
     struct split *splits[SPLITS_MOST]; // under way: votes.c
     char refusal[256];
@@ -54,7 +55,8 @@ struct store {
 
 // greeting.c: what is said on a new connection; then TIME once a second.
 void greet(void *store);
-// The call that compares what the data is with what the settings mean: "" or what does not agree.
+// The call that compares what the data is with what the settings mean: "" or what does not agree. Only the generation
+// in charge has its own recorded.
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
 

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: MIT
+"""A reload that is refused, given up, slow or repeated: the generation that runs is never disturbed by it."""
+import ctypes
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+import redis
+from support.service import PROGRAM, Service
+from support.wait import wait_until
+from test_supervisor import status_of
+
+KEPT = "those before stay"
+SIXTEEN_TOO_MANY = "".join(f"[ranking r{hours}]\nhalf_life = {hours}h\n" for hours in range(1, 21))
+
+
+class FileService(Service):
+    """A service whose Redis stands in its configuration file, which the tests write anew."""
+
+    def __init__(self, folder, text="", **settings):
+        self.config, self.directory = folder / "engaged.conf", folder / "d"
+        self.write(text)
+        super().__init__(**{"workers": 2, "config": self.config, **settings})
+
+    def write(self, text):
+        head = "" if "redis =" in text else f"redis = embedded:{self.directory}\n"
+        self.config.write_text(head + text)
+
+    def start(self):
+        self.settings.pop("redis", None)
+        super().start()
+
+
+@pytest.fixture
+def own(tmp_path):
+    services = []
+
+    def start(text="", **settings):
+        services.append(FileService(tmp_path, text, **settings))
+        return services[-1]
+
+    yield start
+    for service in services:
+        if service.process.poll() is None:
+            service.stop()
+
+
+def reload(service, text=None):
+    if text is not None:
+        service.write(text)
+    service.process.send_signal(signal.SIGHUP)
+
+
+def wait_for_log(service, words, count=1, seconds=15):
+    wait_until(lambda: service.log().count(words) >= count, seconds, lambda: f"{words} not in\n{service.log()}")
+
+
+def children_of(service, role="worker"):
+    """{generation: pids}."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                parent = int(file.read().rsplit(")", 1)[1].split()[1])
+            with open(f"/proc/{pid}/environ", encoding="utf-8") as file:
+                environment = dict(part.split("=", 1) for part in file.read().split("\0") if "=" in part)
+        except OSError:
+            continue
+        if parent == service.process.pid and environment.get("ENGAGED_ROLE") == role:
+            found.setdefault(int(environment.get("ENGAGED_GENERATION", 0)), []).append(int(pid))
+    return found
+
+
+def redis_of(service):
+    return redis.Redis(unix_socket_path=f"{service.directory}/redis.sock", decode_responses=True)
+
+
+def redis_pid(service):
+    return int((service.directory / "redis.pid").read_text())
+
+
+class Callers:
+    """Two who ask /healthz on a new connection each time. `refused` holds what went wrong, `longest` the worst wait."""
+
+    def __init__(self, port):
+        self.port, self.done, self.calls, self.refused, self.longest = port, threading.Event(), 0, [], 0.0
+        self.threads = [threading.Thread(target=self.ask) for _ in range(2)]
+
+    def ask(self):
+        while not self.done.is_set():
+            begun, connection = time.monotonic(), http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            try:
+                connection.request("GET", "/healthz")
+                if connection.getresponse().read() != b"ok\n":
+                    self.refused.append("status")
+            except (OSError, http.client.HTTPException) as error:
+                self.refused.append(repr(error))
+            finally:
+                connection.close()
+            self.calls += 1
+            self.longest = max(self.longest, time.monotonic() - begun)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
+
+    def assert_unharmed(self):
+        assert self.calls > 100 and not self.refused and self.longest < 2, (self.calls, self.refused[:5], self.longest)
+
+
+def assert_serves(service, max_age, pids=None):
+    answer = service.get("/v1/s/rankings/top")
+    assert answer.status == 200 and f"max-age={max_age}," in answer.headers["cache-control"]
+    assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor=f"v{time.monotonic()}").status == 200
+    assert service.process.poll() is None
+    if pids is not None:
+        assert children_of(service) == pids
+
+
+@pytest.mark.parametrize("text,why", [
+    ("max_age = 9\npartitions = 8\n", "partitions: the data has 16, the setting says 8"),
+    ("max_age = 9\nkinds = down\n", 'kinds: the data has "up"'),
+    (f"max_age = 9\nhash_key = {'ab' * 32}\n", "hash_key: not the key"),
+    ("max_age = 9\n" + SIXTEEN_TOO_MANY, "half-lives"),
+    ("max_age = nine\n", "not a whole number"),
+    ("max_age = 9\nredis = embedded:./elsewhere\n", "an embedded Redis comes and goes only with a new start"),
+], ids=["partitions", "kinds", "hash_key", "half_lives", "wrong", "redis"])
+def test_a_reload_that_is_refused_disturbs_nobody(own, text, why):
+    service = own("max_age = 7\n")
+    pids = children_of(service)
+    with Callers(service.port) as callers:
+        reload(service, text)
+        wait_for_log(service, " stay")
+        time.sleep(1.5)
+    callers.assert_unharmed()
+    assert why in service.log(), service.log()
+    assert_serves(service, 7, pids)
+    reload(service, "max_age = 7\nshared_max_age = 8\n")
+    wait_for_log(service, "have taken over")
+    assert "s-maxage=8," in service.get("/v1/s/rankings/top").headers["cache-control"]
+
+
+class Stopped:
+    """A process that stands still for a while."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __enter__(self):
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("text,end,max_age", [("max_age = 9\npartitions = 8\n", KEPT, 7),
+                                              ("max_age = 9\n", "have taken over", 9)], ids=["wrong", "right"])
+def test_a_reload_waits_for_a_redis_that_does_not_answer(own, text, end, max_age):
+    service = own("max_age = 7\n", redis_timeout="5s")
+    with Callers(service.port) as callers:
+        with Stopped(redis_pid(service)):
+            reload(service, text)
+            time.sleep(2.5)
+            assert "have taken over" not in service.log() and KEPT not in service.log()
+        wait_for_log(service, end)
+        time.sleep(0.5)
+    callers.assert_unharmed()
+    assert_serves(service, max_age)
+
+
+def test_a_reload_that_redis_does_not_answer_in_time_is_given_up_and_the_next_one_works(own):
+    service = own("max_age = 7\nreload_timeout = 1s\n", redis_timeout="5s")
+    with Callers(service.port) as callers:
+        with Stopped(redis_pid(service)):
+            begun = time.monotonic()
+            reload(service, "max_age = 9\nreload_timeout = 1s\n")
+            wait_for_log(service, "do not get ready; those before stay")
+            assert 0.9 < time.monotonic() - begun < 2
+        wait_until(lambda: len(children_of(service)) == 1, what="one generation")
+    callers.assert_unharmed()
+    assert_serves(service, 7)
+    reload(service)
+    wait_for_log(service, "have taken over")
+    assert_serves(service, 9)
+
+
+def test_a_worker_that_hangs_when_a_reload_comes_is_killed(own):
+    service = own("max_age = 7\n", hang_timeout="2s", drain_timeout="1s")
+    hung = next(iter(children_of(service).values()))[0]
+    os.kill(hung, signal.SIGSTOP)
+    reload(service, "max_age = 9\n")
+    wait_for_log(service, "have taken over")
+    wait_until(lambda: hung not in sum(children_of(service).values(), []), 6, "the one that hangs is still there")
+    assert "was told to end and has not: killed" in service.log()
+    assert_serves(service, 9)
+
+
+def test_of_reloads_in_quick_sequence_the_last_one_counts(own):
+    service = own("max_age = 7\n")
+    for max_age in (20, 21, 22, 23, 24):
+        reload(service, f"max_age = {max_age}\n")
+        time.sleep(0.03)
+    wait_until(lambda: "max-age=24," in service.get("/v1/s/rankings/top").headers["cache-control"], 15, service.log)
+    wait_until(lambda: len(children_of(service)) == 1, what="one generation")
+
+
+def test_a_reload_that_comes_during_one_that_is_given_up_is_not_lost(own):
+    service = own("max_age = 7\n")
+    with Stopped(redis_pid(service)):
+        reload(service, "max_age = 9\npartitions = 8\n")
+        time.sleep(0.3)
+        reload(service, "max_age = 11\n")
+    wait_for_log(service, KEPT)
+    wait_for_log(service, "have taken over")
+    assert_serves(service, 11)
+
+
+# ---- Kinds of vote
+
+def test_a_reload_that_was_given_up_records_no_kind(own):
+    service = own("reload_timeout = 1s\n", redis_timeout="5s")
+    with Stopped(redis_pid(service)):
+        reload(service, "reload_timeout = 1s\nkinds = up down\n")
+        wait_for_log(service, KEPT)
+    wait_until(lambda: len(children_of(service)) == 1, what="one generation")
+    assert redis_of(service).hget("engaged:meta", "kinds") == "up"
+    reload(service)
+    wait_for_log(service, "have taken over")
+    wait_until(lambda: redis_of(service).hget("engaged:meta", "kinds") == "up down", what="the new kind is recorded")
+    voted = service.keyed("POST", "/v1/s/items/a/votes", {"kind": "down"}, Engaged_Visitor="v")
+    assert voted.status == 200 and voted.json["votes"] == {"up": 0, "down": 1}
+
+
+def test_a_tool_records_nothing(own):
+    service = own()
+    before = redis_of(service).hgetall("engaged:meta")
+    done = subprocess.run([PROGRAM, "memory", "--config", str(service.config), "--kinds", "up down"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and "all keys" in done.stdout, done.stderr
+    now = redis_of(service).hgetall("engaged:meta")
+    assert {name: now[name] for name in ("format", "partitions", "hash-key", "kinds")} == \
+        {name: before[name] for name in ("format", "partitions", "hash-key", "kinds")}
+    done = subprocess.run([PROGRAM, "memory", "--config", str(service.config), "--kinds", "down"], stderr=subprocess.PIPE,
+                          text=True)
+    assert done.returncode == 1 and "kinds" in done.stderr
+
+
+def test_data_that_turns_foreign_under_a_running_service_does_not_end_it(own):
+    service = own(workers=1)
+    client = redis_of(service)
+    assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v").status == 200
+    time.sleep(0.3)  # the supervisor has seen that the settings were right
+    client.hset("engaged:meta", "kinds", "up sideways")
+    client.client_kill_filter(_type="normal")
+    wait_until(lambda: service.get("/readyz").status == 503, what="not ready")
+    wait_until(lambda: b"kinds" in service.get("/readyz").body, what="why")
+    worker = next(iter(children_of(service).values()))[0]
+    os.kill(worker, signal.SIGKILL)  # the one that follows it is refused at once
+    time.sleep(1.5)
+    assert service.process.poll() is None, service.log()
+    redis_of(service).hset("engaged:meta", "kinds", "up")
+    wait_until(lambda: status_of(service.port) == 200, 15, service.log)
+    assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="w").json["votes"] == {"up": 2}
+
+
+# ---- Sockets
+
+def listening_sockets(pid):
+    """Copies of a process's listening TCP sockets."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    process = libc.syscall(434, pid, 0)  # pidfd_open
+    found = []
+    for number in map(int, os.listdir(f"/proc/{pid}/fd")):
+        if not os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:"):
+            continue
+        copy = libc.syscall(438, process, number, 0)  # pidfd_getfd
+        if copy < 0:
+            pytest.skip("sockets of another process cannot be had here")
+        one = socket.socket(fileno=copy)
+        if one.family == socket.AF_INET and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            found.append(one)
+    os.close(process)
+    return found
+
+
+def test_a_listening_socket_that_is_shut_down_is_listened_on_again(own):
+    service = own(workers=1)
+    (worker,) = children_of(service)[1]
+    sockets = listening_sockets(worker)
+    assert len(sockets) == 2  # the public one and the operators'
+    for one in sockets:
+        one.shutdown(2)
+        one.close()
+    wait_until(lambda: can_connect(service.port) and can_connect(service.ops_port), 3, "nobody listens")
+    assert children_of(service)[1] == [worker]
+    ticks = cpu_ticks(worker)
+    time.sleep(1)
+    assert cpu_ticks(worker) - ticks < 50, "it spins"
+
+
+def can_connect(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as client:
+            client.settimeout(1)
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return client.recv(100).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
