@@ -124,7 +124,7 @@ crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=6
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
 
-soak: deps ## a mixed load for long, nothing may grow: make soak SECONDS=3600
+soak: deps-test ## a mixed load for long, nothing may grow: make soak SECONDS=3600
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/soak.py --seconds $(or $(SECONDS),60)
 

@@ -3,12 +3,11 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import tempfile
-import time
 
 from client import ROOT
+from own import RedisServer
 
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
 PROGRAMS = os.path.join(ROOT, "build")
@@ -30,27 +29,14 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def wait_until(what, seconds=60, pause=0.02):
-    end = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > end:
-            raise RuntimeError("waited in vain")
-        time.sleep(pause)
-
-
-class Redis:
+class Redis(RedisServer):
     """Set as the embedded one is (deploy/redis.conf), but for `fsync`; never rewrites its log while it is measured."""
 
     def __init__(self, fsync="everysec", **more):
-        self.folder = tempfile.mkdtemp(prefix="engaged-redis-")
-        self.socket = f"{self.folder}/redis.sock"
-        settings = {"port": "0", "dir": self.folder, "unixsocket": self.socket, "save": "", "appendonly": "yes",
-                    "appendfsync": fsync, "maxmemory-policy": "noeviction", "hash-max-listpack-entries": "512",
-                    "hash-max-listpack-value": "2048", "auto-aof-rewrite-percentage": "0",
-                    "logfile": f"{self.folder}/log", "maxclients": "4000", **more}
-        options = [part for name, value in settings.items() for part in ("--" + name, value)]
-        self.process = subprocess.Popen(["redis-server", *options])
-        wait_until(lambda: os.path.exists(self.socket))
+        super().__init__(unix=True, **{
+            "appendonly": "yes", "appendfsync": fsync, "maxmemory_policy": "noeviction", "hash_max_listpack_entries": "512",
+            "hash_max_listpack_value": "2048", "auto_aof_rewrite_percentage": "0", "maxclients": "4000", **more})
+        self.start()
 
     def cli(self, *command):
         done = subprocess.run(["redis-cli", "-s", self.socket, *command], stdout=subprocess.PIPE, check=True)
@@ -71,11 +57,6 @@ class Redis:
     def load_script(self):
         with open(f"{ROOT}/loadtest/yardstick_vote.lua", encoding="utf-8") as file:
             return self.cli("SCRIPT", "LOAD", file.read())
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Result:

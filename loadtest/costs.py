@@ -14,6 +14,7 @@ import time
 from bench import drive, status_kib, stopping
 from client import ROOT
 from latency import VOTE_WORK
+from own import options_of
 from peers import Engaged
 from report import median, percentile
 from scenarios import HOT, add_reads
@@ -141,7 +142,7 @@ def splits(plan, report):
 
 def bill(target):
     """What `engaged memory` prints: kind -> (keys, bytes)."""
-    text = subprocess.run([target.service.program, "memory", *target.service.options], stdout=subprocess.PIPE,
+    text = subprocess.run([target.service.program, "memory", *options_of(target.service.settings)], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=True).stdout
     rows = [(line[:24].strip(), line[24:].split()) for line in text.splitlines()[1:]]
     return {name: (int(row[0]), int(row[1])) for name, row in rows if len(row) >= 2}, int(rows[-1][1][-1])

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 
-from client import ROOT, Client, OwnService, free_port
+from client import ROOT, Client
+from own import OwnService, RedisServer, free_port, options_of
 
 SECONDS = 2 if "--quick" in sys.argv else 6
 RANKING, PAGE = "/v1/load/rankings/top?limit=8", "/v1/load/items/i7/page?related=8&ranking=10&recommendation=8"
@@ -48,13 +49,10 @@ class Bench:
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="engaged-instructions-")
-        self.unix_socket, self.tokens = f"{self.folder}/redis.sock", f"{self.folder}/tokens"
-        self.redis = subprocess.Popen(["redis-server", "--port", "0", "--dir", self.folder, "--save", "",
-                                       "--unixsocket", self.unix_socket, "--logfile", f"{self.folder}/log"])
-        while not os.path.exists(self.unix_socket):
-            time.sleep(0.02)
-        with OwnService(redis=f"unix:{self.unix_socket}", secret="11" * 32, hash_key="22" * 32) as service:
-            self.options = service.options
+        self.tokens = f"{self.folder}/tokens"
+        self.redis = RedisServer(unix=True).start()
+        with OwnService(redis=self.redis.url, secret="11" * 32, hash_key="22" * 32) as service:
+            self.options = options_of(service.settings)
             with open(self.tokens, "w", encoding="utf-8") as file:
                 subprocess.run([f"{ROOT}/build/engaged", "tokens", "--site", "load", "--count", "20000", *self.options],
                                stdout=file, check=True)
@@ -65,8 +63,7 @@ class Bench:
                                                        for kind in ("view", "vote") for m in range(60) for n in range(60 - m)])
 
     def stop(self):
-        self.redis.terminate()
-        self.redis.wait(30)
+        self.redis.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -10,8 +10,9 @@ import subprocess
 import tempfile
 import time
 
-from bench import PROGRAMS, Redis, Result, wait_until, wrk
-from client import ROOT, Client, OwnService, free_port
+from bench import PROGRAMS, Redis, Result, wrk
+from client import ROOT, Client
+from own import OwnService, free_port, wait_until
 
 KEYS = {"secret": "11" * 32, "hash_key": "22" * 32}
 NODE_MODULES = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
@@ -73,13 +74,13 @@ class Engaged:
         if self.flush_after:
             self.flush()
         time.sleep(0.3)  # the lag is set every 100 ms
-        wait_until(lambda: self.lag("sums") == 0, 120, 0.05)
+        wait_until(lambda: self.lag("sums") == 0, 120, pause=0.05)
 
     def flush(self):
         """The neighbours' projection need not wait for its interval."""
         self.client().lines("/v1/load/events?wait=true", [
             {"type": "view", "item": f"i{n}", "visitor": f"flush{n}"} for n in range(64)])
-        wait_until(lambda: self.lag("neighbours") == 0, 120, 0.05)
+        wait_until(lambda: self.lag("neighbours") == 0, 120, pause=0.05)
 
     def stop(self):
         self.service.__exit__(None, None, None)

@@ -12,7 +12,8 @@ import os
 import sys
 import urllib.parse
 
-from client import ROOT, Client, OwnService
+from client import ROOT, Client
+from own import OwnService
 
 DATA = os.path.join(ROOT, "../shared/data/deskdrop_views.tsv.gz")
 SESSION_S, LEARN_ONLY, CHUNK = 1800, 0.7, 5000

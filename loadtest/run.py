@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""make loadtest: what DESIGN's table of speed asks for, each beside its yardstick in the same run; ends by itself.
+"""make loadtest: the figures of loadtest/README.md, each beside its yardstick in the same run; ends by itself.
 
 --quick        in some two minutes: fewer and shorter drives, smaller states, not all scenarios
 --only A,B     these scenarios alone; --list names them

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from client import OwnService
+from own import OwnService
 from soak_load import Caller, Crowd, check_counts
 
 CLIENTS = 4

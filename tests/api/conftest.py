@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
 """One service for all of these tests, a site of its own for each."""
 import itertools
-import os
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support.service import Service  # noqa: E402
+from support.service import Service
 
 numbers = itertools.count(1)
 

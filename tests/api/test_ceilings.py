@@ -11,7 +11,10 @@ import subprocess
 import time
 
 import pytest
-from support.service import BUILD, ROOT, Service, free_port
+
+from support.ports import free_port
+from support.program import PROGRAM
+from support.service import Service
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 HEADLESS = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/126.0.0.0 Safari/537.36"
@@ -20,16 +23,8 @@ S = "/v1/s"
 
 
 @pytest.fixture
-def start():
-    services = []
-
-    def one(**settings):
-        services.append(Service(**{"trusted_proxies": "127.0.0.1", **settings}))
-        return services[-1]
-
-    yield one
-    for service in services:
-        service.stop()
+def start(own):
+    return lambda **settings: own(**{"trusted_proxies": "127.0.0.1", **settings})
 
 
 def all_ready(service):
@@ -213,19 +208,11 @@ def test_all_workers_share_one_ceiling(start):
 def test_a_ceiling_outlives_its_worker_and_a_reload(start):
     service = start(votes_per_minute=1, votes_burst=2)
     assert [vote(service).status for _ in range(3)] == [200, 200, 429]
-    with open(f"/proc/{service.process.pid}/task/{service.process.pid}/children", encoding="ascii") as file:
-        children = [int(pid) for pid in file.read().split()]
-    worker = next(pid for pid in children if b"ENGAGED_ROLE=worker" in environment(pid))
-    os.kill(worker, signal.SIGKILL)
+    os.kill(service.children("worker")[0], signal.SIGKILL)
     check_refusal(patiently(lambda: vote(service)))
     service.process.send_signal(signal.SIGHUP)
     time.sleep(1)
     check_refusal(patiently(lambda: vote(service)))
-
-
-def environment(pid):
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        return file.read()
 
 
 def patiently(call):
@@ -302,7 +289,7 @@ def test_no_address_or_agent_is_logged(start):
 
 @pytest.mark.parametrize("value", ["10.0.0.0/33", "10.0.0", "proxy.example", "10.0.0.1,10.0.0.2", "fe80::1%eth0"])
 def test_a_wrong_list_of_proxies_refuses_to_start(value):
-    done = subprocess.run([os.path.join(ROOT, BUILD, "engaged"), "check", "--trusted-proxies", value],
+    done = subprocess.run([PROGRAM, "check", "--trusted-proxies", value],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1 and "--trusted-proxies: " in done.stderr
 

@@ -5,27 +5,14 @@ import re
 
 import pytest
 
-from support.service import Service, free_port
+from support.ports import free_port
 
 NEW, OLD, HASH = "11" * 32, "22" * 32, "33" * 32
 
 
 @pytest.fixture
-def start():
-    running = []
-
-    def make(config="", **settings):
-        if config:
-            path = f"/tmp/engaged-doors-{free_port()}.conf"
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(config)
-            settings["config"] = path
-        running.append(Service(**settings))
-        return running[-1]
-
-    yield make
-    for service in running:
-        service.stop()
+def start(own):
+    return lambda configuration=None, **settings: own(configuration=configuration, **settings)
 
 
 def bearer(service, method, path, key, body=None):
@@ -89,16 +76,14 @@ def test_the_secret_is_rotated_without_losing_anybody(start, tmp_path):
     before = start(redis=data, secret=OLD, hash_key=HASH)
     token = before.post("/v1/s/visitors").json["visitor"]
     assert before.post("/v1/s/items/a/votes", Engaged_Visitor=token).json["votes"] == {"up": 1}
-    before.process.terminate()
-    before.process.wait(20)
+    before.stop()
     for settings, status in (({"secret": NEW, "secret_old": OLD}, 200), ({"secret": NEW}, 401)):
-        after = Service(redis=data, hash_key=HASH, **settings)
+        after = start(redis=data, hash_key=HASH, **settings)
         answer = after.post("/v1/s/items/a/votes", Engaged_Visitor=token)
         assert answer.status == status
         if status == 200:
             assert answer.json["votes"] == {"up": 1}  # the same voter
         after.stop()
-    before.start()
 
 
 @pytest.mark.parametrize("value", ["sha256:12", "sha256:" + "G" * 64, "with space"])

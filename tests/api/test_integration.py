@@ -13,7 +13,8 @@ import urllib.request
 
 import pytest
 
-from support.service import ROOT, free_port
+from support.ports import free_port
+from support.program import ROOT
 
 SITE = "/v1/sample"
 ITEM = "harbour-bridge-reopens"

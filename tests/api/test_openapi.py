@@ -9,7 +9,7 @@ import urllib.parse
 import jsonschema
 import pytest
 
-from support.service import ROOT
+from support.program import ROOT
 
 METHODS = ("get", "put", "post", "delete")
 KEY = {"Authorization": "Bearer k"}

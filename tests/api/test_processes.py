@@ -6,55 +6,15 @@ import subprocess
 import time
 
 import pytest
-from support.service import BUILD, ROOT, Service, free_port
 
-PROGRAM = os.path.join(ROOT, BUILD, "engaged")
-
-
-@pytest.fixture
-def own():
-    services = []
-
-    def start(**settings):
-        services.append(Service(**settings))
-        return services[-1]
-
-    yield start
-    for service in services:
-        service.stop()
-
-
-def children(service, role):
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-                parent = int(file.read().rsplit(")", 1)[1].split()[1])
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                if parent == service.process.pid and f"ENGAGED_ROLE={role}".encode() in file.read().split(b"\0"):
-                    found.append(int(pid))
-        except OSError:
-            pass
-    return found
+from support import processes
+from support.ports import free_port
+from support.program import PROGRAM, options_of
+from support.wait import wait_until
 
 
 def redis_pid(service):
-    with open(f"{service.folder}/d/redis.pid", encoding="utf-8") as file:
-        return int(file.read())
-
-
-def eventually(condition, seconds=5):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def answers(service):
-    try:
-        return service.get("/readyz").status == 200
-    except OSError:
-        return False
+    return processes.redis_pid(f"{service.folder}/d")
 
 
 @pytest.mark.parametrize("options,place", [
@@ -86,9 +46,9 @@ def test_a_taken_port_refuses_to_start(own, tmp_path):
 def test_a_killed_worker_and_projector_come_back(own):
     service = own()
     for role in ("worker", "projector"):
-        before = children(service, role)
+        before = service.children(role)
         os.kill(before[0], signal.SIGKILL)
-        eventually(lambda: children(service, role) and children(service, role) != before and answers(service))
+        wait_until(lambda: service.children(role) and service.children(role) != before and service.is_ready())
     assert service.lines("/v1/s/events?wait=true", [{"type": "view", "item": "a", "visitor": "v"}]).json["accepted"] == 1
     assert service.metrics()["engaged_process_restarts_total"] == 2
 
@@ -99,10 +59,10 @@ def test_redis_killed_writes_are_503_and_nothing_acknowledged_is_lost(own):
         service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor=f"v{number}")
     service.get("/v1/s/items/a")
     os.kill(redis_pid(service), signal.SIGKILL)
-    eventually(lambda: service.post("/v1/s/items/a/votes").status == 503, 2)
+    wait_until(lambda: service.post("/v1/s/items/a/votes").status == 503, 2)
     assert service.get("/v1/s/items/a").status == 200  # from memory
-    eventually(lambda: answers(service))
-    eventually(lambda: service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v0").status == 200)
+    wait_until(service.is_ready)
+    wait_until(lambda: service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v0").status == 200)
     assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v1").json["votes"]["up"] >= 50
 
 
@@ -115,7 +75,7 @@ def test_a_frozen_redis_is_answered_within_the_deadline(own):
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert time.monotonic() - begin < 2
     os.kill(pid, signal.SIGCONT)
-    eventually(lambda: service.post("/v1/s/items/a/votes").status == 200)
+    wait_until(lambda: service.post("/v1/s/items/a/votes").status == 200)
 
 
 def test_a_killed_supervisor_leaves_its_redis_to_the_next_start(own):
@@ -124,7 +84,7 @@ def test_a_killed_supervisor_leaves_its_redis_to_the_next_start(own):
     redis = redis_pid(service)
     service.process.kill()
     service.process.wait()
-    eventually(lambda: not answers(service))
+    wait_until(lambda: not service.is_ready())
     service.start()
     assert redis_pid(service) == redis
     assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v").json["votes"] == {"up": 1}
@@ -134,8 +94,7 @@ def test_other_kinds_than_those_recorded_refuse_to_start(own):
     service = own(kinds="up down")
     service.process.terminate()
     assert service.process.wait(20) == 0
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in {**service.settings, "kinds": "down up"}.items()]
-    done = subprocess.run([PROGRAM, *options], stderr=subprocess.PIPE, text=True, timeout=30)
+    done = subprocess.run([PROGRAM, *options_of({**service.settings, "kinds": "down up"})], stderr=subprocess.PIPE, text=True, timeout=30)
     assert done.returncode == 1 and "kinds" in done.stderr
     service.start()
 
@@ -144,15 +103,15 @@ def test_reload_takes_new_settings_and_a_wrong_one_keeps_the_old(own, tmp_path):
     config = tmp_path / "engaged.conf"
     config.write_text("view_window = 30m\n")
     service = own(config=str(config))
-    before = children(service, "worker")
+    before = service.children("worker")
     config.write_text("view_window = soon\n")
     service.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "reload" in service.log() or "soon" in service.log())
-    assert children(service, "worker") == before
+    wait_until(lambda: "reload" in service.log() or "soon" in service.log())
+    assert service.children("worker") == before
     config.write_text("view_window = 1h\n")
     service.process.send_signal(signal.SIGHUP)
-    eventually(lambda: children(service, "worker") and not set(children(service, "worker")) & set(before), 15)
-    assert answers(service)
+    wait_until(lambda: service.children("worker") and not set(service.children("worker")) & set(before), 15)
+    assert service.is_ready()
 
 
 def test_score_follows_its_count_when_the_projection_comes_late(own):
@@ -168,10 +127,10 @@ def test_score_follows_its_count_when_the_projection_comes_late(own):
         assert service.keyed("POST", path, {}, Engaged_Visitor=visitor).status == 200
 
     vote("v1")
-    eventually(lambda: shown() == [(1, 1)])
-    [projector] = children(service, "projector")
+    wait_until(lambda: shown() == [(1, 1)])
+    [projector] = service.children("projector")
     os.kill(projector, signal.SIGSTOP)
     vote("v2")
     assert shown() == [(2, 1)]
     os.kill(projector, signal.SIGCONT)
-    eventually(lambda: shown() == [(2, 2)])
+    wait_until(lambda: shown() == [(2, 2)])

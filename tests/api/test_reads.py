@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rankings, related lists, items and what caches need: API.md sections 0, 2 and 3."""
+"""Rankings, related lists, items and what caches need: README.md, "Use it"."""
 import gzip
 import time
 

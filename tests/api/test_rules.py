@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The common rules of API.md section 0."""
+"""The rules that all calls share: addresses, tokens, keys, bodies, errors (README.md, "Use it")."""
 import json
 import urllib.parse
 

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Export and import: a round trip is exact, into an empty store and over the same data."""
 import json
-import os
-import sys
 import time
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support.service import Service  # noqa: E402
+from support.service import Service
 
 KEY = "5a" * 32
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Votes, views, cards, deletion and bulk calls: API.md sections 1 and 4."""
+"""Votes, views, cards, deletion and bulk calls: README.md, "Use it"."""
 import time
 
 

@@ -12,8 +12,8 @@ from selenium import webdriver
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.chrome.service import Service as Driver
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support.service import ROOT, Service  # noqa: E402
+from support.program import ROOT
+from support.service import Service
 
 ARTEFACTS = os.path.join(ROOT, "tests", "artefacts")
 

@@ -12,7 +12,7 @@ import redis
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from support.service import ROOT
+from support.program import ROOT
 
 BUTTON = "document.querySelector('engaged-vote').shadowRoot.querySelector('button')"
 SAID = "document.querySelector('engaged-vote').shadowRoot.querySelector('[role=status]')"

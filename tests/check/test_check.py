@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support.program import ROOT
+
 PLANTED = [
     ("direction", "src/base/bytes.c", '#include "model/names.h"\n'),
     ("cycles", "src/base/bytes.h", '#include "base/buffer.h"\n'),

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The judge of loadtest/soak.py: what grows is found, what only moves is not."""
-import os
-import sys
-
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../loadtest"))
-from soak import MIB, judge_process  # noqa: E402
-from soak_load import is_within  # noqa: E402
+from soak import MIB, judge_process
+from soak_load import is_within
 
 
 def rows(resident, descriptors=lambda n: 20):

@@ -17,13 +17,13 @@ from typing import Callable
 import redis
 
 from history import now
-from service import wait_until
+from support.wait import comes_true
 
 WHOLE_S = 15  # a supervisor waits up to 5 s before it starts again what died often
 HEAL_S = 10
 STEPS = itertools.cycle(("position-before", "commit", "read", "position-after", "trim-before", "trim-after"))
 LONG_RUN_S = 60
-RECOVER_S = 5.0  # FAULTS: within 5 s of Redis's return
+RECOVER_S = 5.0  # deploy/faults.md: within 5 s of Redis's return
 
 
 def shoot(role, number):
@@ -60,7 +60,7 @@ def ask(*command):
 def undo(*command):
     """The same, until Redis takes it: another fault may hold it down."""
     def do(service, dice):
-        wait_until(lambda: ask(*command)(service, dice), HEAL_S)
+        comes_true(lambda: ask(*command)(service, dice), HEAL_S)
     return do
 
 
@@ -193,7 +193,7 @@ class Nemesis:
         if not self.service.wait_whole(WHOLE_S):
             self.complaints.append(f"{fault.name} {self.service.missing()} is missing after {WHOLE_S} s")
         strike.healed = now()
-        wait_until(lambda: self.all_served_since(strike.healed), 2 * RECOVER_S)
+        comes_true(lambda: self.all_served_since(strike.healed), 2 * RECOVER_S)
         # The clients tell when; what came later than twice the limit is not waited for.
         strike.recovered = now() if self.all_served_since(strike.healed) else 0.0
 

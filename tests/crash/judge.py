@@ -11,7 +11,7 @@ from history import OK, REFUSED, Bounds, vote_states
 from service import KINDS, REDIS_TIMEOUT_S
 
 CLOCK_S = 0.05  # between the service's clock and ours
-UNREAD_S, FRESH_S = 10.0, 1.0  # a body that was read within ten seconds may go out as it is (DESIGN)
+UNREAD_S, FRESH_S = 10.0, 1.0  # a body that was read within ten seconds may go out as it is
 HANDOVER_S = 5.0
 VIEW_WEIGHT = 0.1  # of a view among votes in `top`
 # 503 stands for an unknown end; nothing else is to come out of a fault.

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-from service import ROOT
+from support.program import ROOT
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "planted")
 TREE = ("src", "lua", "Makefile", "build")  # what is built already is copied too: a patch compiles few files

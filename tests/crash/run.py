@@ -14,14 +14,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # tests/, for support
 
 from clients import ITEMS, Caller, Client, seed_votes  # noqa: E402
 from faults import Nemesis, chosen  # noqa: E402
 from history import OK, REFUSED, now  # noqa: E402
 from judge import AFTER, DURING, History, violations  # noqa: E402
 from report import page, save_item  # noqa: E402
-from service import KINDS, ROOT, CrashService, wait_until  # noqa: E402
+from service import KINDS, CrashService  # noqa: E402
+from support.program import PROGRAM, ROOT  # noqa: E402
+from support.wait import comes_true  # noqa: E402
 
 CALM_S = 1.0  # after the last fault: what a frozen process still held has come out by then
 READERS = 4
@@ -132,7 +134,7 @@ def run_clients(service, options):
 
 def check_run(service, options):
     calls, nemesis = run_clients(service, options)
-    if not service.wait_whole(15) or not wait_until(service.is_ready, 10):
+    if not service.wait_whole(15) or not comes_true(service.is_ready, 10):
         raise AssertionError(f"seed {options.seed}: the service does not come back, missing is "
                              f"{service.missing() or 'its readiness'}:\n" + service.log()[-3000:])
     time.sleep(CALM_S)
@@ -159,7 +161,7 @@ def run(options):
     service = CrashService(options.program)
     try:
         service.start()
-        if not wait_until(service.is_ready, 20):
+        if not comes_true(service.is_ready, 20):
             raise AssertionError("not ready:\n" + service.log())
         history, outcome = check_run(service, options)
         wrong = service.stop()
@@ -179,7 +181,7 @@ def read_options(arguments=None):
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--margin", type=float, default=1.5, help="seconds beyond a deadline, for a busy machine")
     parser.add_argument("--settle", type=float, default=20.0, help="seconds until the final state must be right")
-    parser.add_argument("--program", default=os.path.join(ROOT, os.environ.get("BUILD", "build"), "engaged"))
+    parser.add_argument("--program", default=PROGRAM)
     parser.add_argument("--keep", default=os.path.join(ROOT, "tests", "artifacts", "crash"))
     return parser.parse_args(arguments)
 

@@ -1,67 +1,37 @@
 # SPDX-License-Identifier: MIT
 """The service under test: the real supervisor with its embedded Redis, found and hurt from outside, process by process."""
 import contextlib
-import http.client
 import os
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
-import time
 
 import redis
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support import processes
+from support.launch import Launch
+from support.reports import reports_in
+from support.wait import comes_true
+
 SECRET_KEY = "publisher"
 KINDS = ("up", "down", "odd")
 REDIS_TIMEOUT_S = 1.0
 WORKERS = 2
-REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Assertion", "handle is still open")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class CrashService(Launch):
+    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "ceilings": "off", "kinds": " ".join(KINDS),
+               "redis_timeout": f"{REDIS_TIMEOUT_S:g}s", "projection_interval": "10ms", "neighbour_interval": "200ms",
+               "refresh_interval": "200ms", "log_level": "info"}
 
-
-def read_file(path):
-    """Of /proc, where a process may go at any moment."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-def parent_of(pid):
-    fields = read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    return int(fields[1]) if fields and fields[0] != b"Z" else 0
-
-
-class CrashService:
     def __init__(self, program, **settings):
-        self.folder = tempfile.mkdtemp(prefix="engaged-crash-")
-        self.directory = os.path.join(self.folder, "d")
-        self.log_path = os.path.join(self.folder, "log")
+        super().__init__(**settings)
         self.program, self.process = program, None
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGED_")}
-        self.port, self.ops_port = free_port(), free_port()
-        self.settings = {"redis": f"embedded:{self.directory}", "listen": f"127.0.0.1:{self.port}",
-                         "ops_listen": f"127.0.0.1:{self.ops_port}", "workers": WORKERS, "secret_key": SECRET_KEY,
-                         "ceilings": "off", "kinds": " ".join(KINDS), "redis_timeout": f"{REDIS_TIMEOUT_S:g}s",
-                         "projection_interval": "10ms", "neighbour_interval": "200ms", "refresh_interval": "200ms",
-                         "log_level": "info", **settings}
+        self.directory = os.path.join(self.folder, "d")
 
     # ---- Life
 
     def start(self, **environment):
-        options = [part for name, value in self.settings.items()
-                   for part in ("--" + name.replace("_", "-"), str(value))]
-        with open(self.log_path, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([self.program, *options], stderr=log, stdout=log,
-                                            env={**self.environment, **environment})
+        self.process = self.spawn(**environment)
 
     def stop(self):
         """A clean end, as an operator would: None, or what is wrong with it."""
@@ -84,30 +54,13 @@ class CrashService:
         if self.process:
             self.process.wait()
 
-    def remove(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def log(self):
-        return read_file(self.log_path).decode(errors="replace")
-
     def reports(self):
-        """Lines that a sanitizer or an assertion wrote."""
-        return [line for line in self.log().splitlines() if any(report in line for report in REPORTS)]
+        return reports_in(self.log())
 
     # ---- Processes
 
-    def children(self, role):
-        mark = f"ENGAGED_ROLE={role}".encode()
-        mine = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and parent_of(pid) == self.process.pid]
-        return [pid for pid in mine if mark in read_file(f"/proc/{pid}/environ").split(b"\0")]
-
     def redis_pid(self):
-        text = read_file(os.path.join(self.directory, "redis.pid")).strip()
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(text)
-            if parent_of(pid) and os.readlink(f"/proc/{pid}/cwd") == os.path.realpath(self.directory):
-                return pid
-        return None
+        return processes.redis_pid(self.directory)
 
     def pids(self, role):
         if role == "supervisor":
@@ -145,23 +98,4 @@ class CrashService:
         return self.missing() is None
 
     def wait_whole(self, seconds):
-        return wait_until(self.is_whole, seconds)
-
-    def is_ready(self):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-
-def wait_until(true, seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.02)
-    return False
+        return comes_true(self.is_whole, seconds)

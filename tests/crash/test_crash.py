@@ -10,9 +10,7 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from planted import FOLDER, Planted, names  # noqa: E402
+from planted import FOLDER, Planted, names
 
 SHORT = os.environ.get("SHORT_TESTS") == "1"
 RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run.py")

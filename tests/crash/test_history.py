@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What a history allows: the judge must not be wrong in either direction."""
-import os
-import sys
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from history import OK, REFUSED, UNKNOWN, Bounds, Call, vote_states  # noqa: E402
+from history import OK, REFUSED, UNKNOWN, Bounds, Call, vote_states
 
 
 def call(want, begin, end, outcome=OK):

@@ -15,7 +15,11 @@ import tempfile
 import time
 
 import pytest
-from fault_service import PROGRAM, FaultService, RedisServer, wait_until
+
+from support.fault_service import FaultService
+from support.program import PROGRAM
+from support.redis_server import RedisServer
+from support.wait import wait_until
 
 ALL = os.environ.get("ALL_ALLOCATIONS") == "1"
 BEFORE_MAIN = 20  # allocations or so of the loader and the sanitizers, which may stand still without memory
@@ -66,8 +70,8 @@ class FailingService(FaultService):
         super().__init__(server, redis_timeout="2s", refresh_interval="100ms", kinds="up down", **settings)
         self.orders = orders
 
-    def start(self, role, **environment):
-        return super().start(role, **environment, **(self.orders.environment() if role == "worker" else {}))
+    def spawn(self, role, **environment):
+        return super().spawn(role, **environment, **(self.orders.environment() if role == "worker" else {}))
 
 
 def ask(service, method, path, body=None, visitor=None, **headers):
@@ -284,8 +288,8 @@ class FailingProjector(FaultService):
         super().__init__(server, refresh_interval="0", projection_interval="5ms")
         self.orders = orders
 
-    def start(self, role, **environment):
-        return super().start(role, **environment, **(self.orders.environment() if role == "projector" else {}))
+    def spawn(self, role, **environment):
+        return super().spawn(role, **environment, **(self.orders.environment() if role == "projector" else {}))
 
     def keep_projecting(self):
         code = self.projectors[-1].poll()

@@ -10,14 +10,12 @@ import http.client
 import json
 import os
 import random
-import sys
 import time
 
 import pytest
 import redis
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support.service import Service, free_port  # noqa: E402
+from support.service import Service
 
 SHORT = bool(os.environ.get("SHORT_TESTS"))
 ROWS = []
@@ -25,11 +23,8 @@ ROWS = []
 
 @pytest.fixture(scope="module")
 def service():
-    path = f"/tmp/engaged-attack-{free_port()}.conf"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("[site closed]\norigins = https://closed.example\nsecret_key = closed-key\n[site other]\n"
-                   "secret_key = other-key\n")
-    running = Service(trusted_proxies="127.0.0.1", workers=2, config=path)
+    sites = "[site closed]\norigins = https://closed.example\nsecret_key = closed-key\n[site other]\nsecret_key = other-key\n"
+    running = Service(trusted_proxies="127.0.0.1", workers=2, configuration=sites)
     yield running
     widths = [max(len(str(row[i])) for row in ROWS) for i in range(4)]
     print("\n\n" + "\n".join("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths)) for row in ROWS))

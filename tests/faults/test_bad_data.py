@@ -6,9 +6,12 @@ import json
 import math
 
 import pytest
-from fault_service import FaultService, RedisServer, item_id, wait_until
-from scripted_redis import ScriptedRedis, answer
-from test_rows_redis import call, log_of, vote
+
+from support.fault_calls import call, vote
+from support.fault_service import FaultService, item_id
+from support.redis_server import RedisServer
+from support.scripted_redis import ScriptedRedis, answer
+from support.wait import wait_until
 
 PARTITIONS = 2  # so that the bad thing and a good neighbour share one
 
@@ -75,7 +78,7 @@ def the_rest_goes_on(service, visitor):
     wait_until(lambda: all(shown(service, "other") == count for _ in range(6)), 10, "others are counted and projected")
     assert get(service, "/v1/s/items/good")[0] == 200
     assert get(service, "/v1/s/items/good/related")[0] == 200
-    lines = [line for line in log_of(service).splitlines() if " error: " in line or " warn: " in line]
+    lines = [line for line in service.log().splitlines() if " error: " in line or " warn: " in line]
     assert len(lines) < 60, lines[:5]
 
 
@@ -147,7 +150,7 @@ def test_row_15_what_is_not_usable_is_said_once_and_not_with_every_read():
         for n in range(150):
             assert vote(service, "bad", f"x{n}")[0] == 500
             get(service, f"/v1/s/rankings/top?exclude=none-{n}")
-        lines = [line for line in log_of(service).splitlines() if " error: " in line]
+        lines = [line for line in service.log().splitlines() if " error: " in line]
         assert 1 <= len(lines) <= 2 * 3, lines[:10]  # of each worker and kind one in ten seconds; the projector's
 
 
@@ -178,7 +181,7 @@ def test_row_15_a_poisoned_entry_is_set_aside_and_counted_and_blocks_nothing():
         the_rest_goes_on(service, "after the poison")
         text = call_ops(service, "/metrics")
         count = sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("engaged_bad_log_entries_total "))
-        assert "set aside" in log_of(service) or count > 0
+        assert "set aside" in service.log() or count > 0
 
 
 def call_ops(service, path):
@@ -199,7 +202,7 @@ def test_row_15_states_of_an_unknown_version_are_left_alone_and_said():
         call(service, "POST", "/v1/s/items/bad/views", visitor="w")
         the_rest_goes_on(service, "after the version")
         assert {key: client.get(key) for key in kept} == kept
-        wait_until(lambda: "cannot be read" in log_of(service), 10, "it is said")
+        wait_until(lambda: "cannot be read" in service.log(), 10, "it is said")
 
 
 @pytest.mark.parametrize("part", ["log", "sums", "pos"])
@@ -209,8 +212,8 @@ def test_row_15_a_foreign_type_under_a_partitions_own_key_is_said_and_reads_go_o
         make_foreign(client, f"{tag}{part}")
         assert vote(service, "bad", "w")[0] == (500 if part == "log" else 200)
         assert call(service, "GET", "/v1/s/rankings/top")[0] == 200
-        wait_until(lambda: tag in log_of(service) or "WRONGTYPE" in log_of(service), 10, "it is said")
-        lines = log_of(service).count("WRONGTYPE")
+        wait_until(lambda: tag in service.log() or "WRONGTYPE" in service.log(), 10, "it is said")
+        lines = service.log().count("WRONGTYPE")
         assert lines < 100
         client.delete(f"{tag}{part}")
         the_rest_goes_on(service, "after it is gone")

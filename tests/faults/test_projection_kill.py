@@ -14,14 +14,12 @@ import os
 import random
 import signal
 import struct
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from fault_service import FaultService, RedisServer, item_id, wait_until  # noqa: E402
+from support.fault_service import FaultService, item_id
+from support.redis_server import RedisServer
+from support.wait import wait_until
 
 SHORT = os.environ.get("SHORT_TESTS") == "1"
 KILLS = 10 if SHORT else 100

@@ -7,9 +7,12 @@ import struct
 import time
 
 import pytest
-from fault_service import RedisServer, wait_until
-from scripted_redis import ScriptedRedis, after
-from test_rows_redis import OneWorker, call, send_vote, serving, ups, vote
+
+from support.fault_calls import OneWorker, call, send_vote, serving, ups, vote
+from support.processes import cpu_seconds, resident_bytes
+from support.redis_server import RedisServer
+from support.scripted_redis import ScriptedRedis, after
+from support.wait import wait_until
 
 GET = b"GET /v1/s/rankings/top HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -17,11 +20,6 @@ GET = b"GET /v1/s/rankings/top HTTP/1.1\r\nHost: x\r\n\r\n"
 def connect(service):
     client = socket.create_connection(("127.0.0.1", service.port), timeout=10)
     return client
-
-
-def memory_of(process):
-    with open(f"/proc/{process.pid}/statm", encoding="utf-8") as file:
-        return int(file.read().split()[1]) * 4096
 
 
 def ended_by(client, seconds):
@@ -54,9 +52,10 @@ def test_row_19_without_descriptors_it_serves_who_is_there_and_takes_others_when
         assert held.recv(4096).startswith(b"HTTP/1.1 200")
         crowd = [connect(service) for _ in range(200)]
         held.sendall(GET)
-        worker, spent = service.workers[0], cpu_of(service.workers[0])
+        worker = service.workers[0].pid
+        spent = cpu_seconds(worker)
         time.sleep(1)
-        assert cpu_of(worker) - spent < 0.5, "it does not spin"
+        assert cpu_seconds(worker) - spent < 0.5, "it does not spin"
         for client in crowd:
             client.close()
         wait_until(lambda: call(service, "GET", "/healthz")[0] == 200, 5, "new ones again")
@@ -64,12 +63,6 @@ def test_row_19_without_descriptors_it_serves_who_is_there_and_takes_others_when
     finally:
         service.__exit__()
         redis.__exit__()
-
-
-def cpu_of(process):
-    with open(f"/proc/{process.pid}/stat", encoding="utf-8") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_row_21_clients_that_reset_while_their_answer_is_due_harm_nobody():
@@ -89,7 +82,7 @@ def test_row_22_clients_that_never_read_are_cut_off_and_take_bounded_memory(monk
     with serving(OneWorker, RedisServer, send_timeout="1s", refresh_interval="1s") as (_, service):
         for n in range(50):
             assert vote(service, f"item-with-a-long-name-{n}", "v")[0] == 200
-        memory = memory_of(service.workers[0])
+        memory = resident_bytes(service.workers[0].pid)
         clients = []
         for _ in range(20):
             client = connect(service)
@@ -101,7 +94,7 @@ def test_row_22_clients_that_never_read_are_cut_off_and_take_bounded_memory(monk
             except (TimeoutError, ConnectionError):
                 pass
             clients.append(client)
-        assert memory_of(service.workers[0]) - memory < 20 * (3 << 20)
+        assert resident_bytes(service.workers[0].pid) - memory < 20 * (3 << 20)
         assert call(service, "GET", "/v1/s/rankings/top")[0] == 200
         time.sleep(2.5)
         clients[0].settimeout(5)
@@ -169,7 +162,7 @@ def test_row_11_memory_and_descriptors_stay_bounded_under_a_crowd():
     with serving(OneWorker, max_connections=200, redis_queue=64) as (redis, service):
         redis.rule("vote", after(0.05))
         worker = service.workers[0]
-        memory = memory_of(worker)
+        memory = resident_bytes(worker.pid)
         for _ in range(4):
             crowd = [send_vote(service, f"v{n}") for n in range(400)]
             assert len(os.listdir(f"/proc/{worker.pid}/fd")) < 200 + 64 + 32
@@ -177,4 +170,4 @@ def test_row_11_memory_and_descriptors_stay_bounded_under_a_crowd():
                 client.close()
         redis.obey_redis()
         wait_until(lambda: vote(service, "a", "v")[0] == 200, 5, "as before")
-        assert memory_of(worker) - memory < 16 << 20
+        assert resident_bytes(worker.pid) - memory < 16 << 20

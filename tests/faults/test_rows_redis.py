@@ -1,61 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Faults of Redis, by their row in deploy/faults.md: the real service before a Redis that does what it is told."""
-import contextlib
 import datetime
 import json
 import math
-import socket
-import subprocess
 import threading
 import time
 
 import pytest
-from fault_service import FaultService, RedisServer, free_port, wait_until
-from scripted_redis import ScriptedRedis, after, answer, be_silent, cut_in_the_middle, reset
 
-TIMEOUT_MS = 500
-
-
-class OneWorker(FaultService):
-    worker_count = 1
-
-
-@contextlib.contextmanager
-def serving(kind=FaultService, server=ScriptedRedis, **settings):
-    with server() as redis, kind(redis, redis_timeout=f"{TIMEOUT_MS}ms", **settings) as service:
-        yield redis, service
-
-
-def call(service, method, path, body=None, visitor=None):
-    """Status, headers, body and how long it took; on a connection of its own."""
-    import http.client
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
-    headers = {"Authorization": "Bearer publisher", **({"Engaged-Visitor": visitor} if visitor else {})}
-    began = time.monotonic()
-    try:
-        connection.request(method, path, body, headers)
-        reply = connection.getresponse()
-        text = reply.read()
-        return reply.status, dict(reply.getheaders()), text, time.monotonic() - began
-    finally:
-        connection.close()
-
-
-def vote(service, item, visitor):
-    return call(service, "POST", f"/v1/s/items/{item}/votes", visitor=visitor)
-
-
-def ups(service, item, visitor="a witness"):
-    """The count after one more vote. Each worker has its own link: one may be back while the other still waits."""
-    taken = []
-
-    def try_once():
-        status, _, text, _ = vote(service, item, visitor)
-        if status == 200:
-            taken.append(json.loads(text)["votes"]["up"])
-        return taken
-    wait_until(try_once, 5, "a vote is taken")
-    return taken[0]
+from support.fault_calls import TIMEOUT_MS, OneWorker, call, is_refused_in_time, read_status, send_vote, serving, ups, vote
+from support.fault_service import FaultService
+from support.launch import end
+from support.ports import free_port
+from support.redis_server import RedisServer
+from support.scripted_redis import after, answer, be_silent, cut_in_the_middle, reset
+from support.wait import wait_until
 
 
 def warm(service, paths):
@@ -68,23 +27,10 @@ def seconds(stamp):
     return datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
 
 
-def is_refused_in_time(reply):
-    status, headers, _, took = reply
-    return status == 503 and "Retry-After" in headers and took < TIMEOUT_MS / 1000 + 0.6
-
-
-def log_of(service):
-    service.log.flush()
-    return open(f"/proc/self/fd/{service.log.fileno()}", "rb").read().decode(errors="replace")
-
-
 def test_row_03_redis_refuses_from_the_start_the_service_is_alive_and_waits():
-    class Nowhere:
-        port = free_port()
-    service = FaultService(Nowhere)
-    import tempfile
-    service.log = tempfile.TemporaryFile()
-    worker = service.start("worker")
+    nowhere = RedisServer()
+    service = FaultService(nowhere)
+    worker = service.spawn("worker")
     try:
         wait_until(lambda: alive(service), 10, "it comes up")
         ready = call(service, "GET", "/readyz")
@@ -92,19 +38,13 @@ def test_row_03_redis_refuses_from_the_start_the_service_is_alive_and_waits():
         for reply in (vote(service, "a", "v"), call(service, "GET", "/v1/s/rankings/top")):
             assert reply[0] == 503 and "Retry-After" in reply[1]
         time.sleep(2)
-        service.log.seek(0)
-        lines = [line for line in service.log.read().decode().splitlines() if "redis:" in line]
+        lines = [line for line in service.log().splitlines() if "redis:" in line]
         assert 1 <= len(lines) <= 10, lines  # 50 ms doubling: a line a step
-        redis = subprocess.Popen(["redis-server", "--port", str(Nowhere.port), "--save", ""], stdout=subprocess.DEVNULL)
-        try:
+        with nowhere:
             wait_until(service.is_ready, 5, "ready within 5 s of Redis's coming")
             assert vote(service, "a", "v")[0] == 200
-        finally:
-            redis.terminate()
-            redis.wait()
     finally:
-        worker.terminate()
-        assert worker.wait(20) == 0
+        service.judge(end(worker))
 
 
 def alive(service):
@@ -173,7 +113,7 @@ def test_row_07_a_demoted_master_is_left_and_taken_again():
         connects = redis.connects
         redis.client().execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
         assert is_refused_in_time(vote(service, "a", "v1"))
-        wait_until(lambda: "not a master" in log_of(service), 5, "said so")
+        wait_until(lambda: "not a master" in service.log(), 5, "said so")
         assert is_refused_in_time(vote(service, "a", "v1"))
         redis.client().execute_command("REPLICAOF", "NO", "ONE")
         wait_until(lambda: vote(service, "a", "v1")[0] == 200, 5, "within seconds")
@@ -214,20 +154,6 @@ def test_row_10_paused_writes_meet_their_deadline_and_a_bounded_queue():
         shed = [took for status, took in replies]
         assert max(shed) < TIMEOUT_MS / 1000 + 1
         wait_until(lambda: vote(service, "a", "v1")[0] == 200, 5, "goes on")
-
-
-def send_vote(service, visitor, item="a"):
-    client = socket.create_connection(("127.0.0.1", service.port), timeout=20)
-    client.sendall(f"POST /v1/s/items/{item}/votes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer publisher\r\n"
-                   f"Engaged-Visitor: {visitor}\r\nContent-Length: 0\r\n\r\n".encode())
-    return client, time.monotonic()
-
-
-def read_status(sent):
-    client, began = sent
-    with client:
-        head = client.recv(4096)
-        return int(head.split()[1]), time.monotonic() - began
 
 
 def test_row_11_over_the_queues_bound_the_rest_is_503_at_once_and_the_accepted_are_counted():

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Bytes a vote and an item, by `engaged memory`; the hot item's are in tests/roles/test_memory.py."""
-import os
 import subprocess
 
 import pytest
-from conftest import Counted
-from support.service import BUILD, ROOT
+from support.counted import Counted
+from support.program import PROGRAM, options_of
 
 ITEM_KINDS = ("items", "cards", "voters (buckets)", "sums", "neighbours")
 
@@ -18,8 +17,7 @@ def service():
 
 
 def bill(service):
-    options = [part for name, value in service.settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
-    text = subprocess.run([os.path.join(ROOT, BUILD, "engaged"), "memory", *options], stdout=subprocess.PIPE,
+    text = subprocess.run([PROGRAM, "memory", *options_of(service.settings)], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True, check=True, timeout=60).stdout
     rows = [(line[:24].strip(), line[24:].split()) for line in text.splitlines()[1:]]
     return {name: int(row[1]) for name, row in rows if len(row) > 2}

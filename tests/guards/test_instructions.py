@@ -4,17 +4,16 @@
 The figures hold for one compiler and one set of libraries, which are recorded with them; with others they are not
 compared, and the test says so. `make guards-record` records those of the tree anew, also after a change for the better.
 """
-import http.client
 import json
 import os
 import re
 import shutil
 import subprocess
-import time
 
 import pytest
-from conftest import HOT, PAGE, QUIET, Counted, Wire, request_of
-from support.service import BUILD, ROOT, free_port
+
+from support.counted import HOT, PAGE, QUIET, Counted, Wire, request_of
+from support.launch import Launch, end
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded.json")
 SLACK, REQUESTS = 0.05, 400
@@ -40,44 +39,29 @@ def made_with():
             "valgrind": said("valgrind", "--version"), "vectors": " ".join(sorted(flags & {"sse4_2", "avx", "avx2"}))}
 
 
-class Worker:
+class Worker(Launch):
     """A worker by itself under callgrind, over what a service left in Redis."""
 
-    def __init__(self, folder, store):
-        self.port, self.folder = free_port(), folder
-        folder.mkdir()
-        settings = {**QUIET, **KEYS, "redis": store, "listen": f"127.0.0.1:{self.port}",
-                    "ops_listen": f"127.0.0.1:{free_port()}", "secret_key": "k"}
-        options = [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), value)]
-        with open(folder / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                ["valgrind", "-q", "--tool=callgrind", f"--dump-before={BORDER}", f"--callgrind-out-file={folder}/counts",
-                 os.path.join(ROOT, BUILD, "engaged"), *options], stderr=log, env={**os.environ, "ENGAGED_ROLE": "worker"})
-        self.wait_ready()
+    presets = {**QUIET, **KEYS, "secret_key": "k"}
 
-    def wait_ready(self):
-        for _ in range(1200):
-            assert self.process.poll() is None, "the worker has ended"
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-                connection.request("GET", "/readyz")
-                if connection.getresponse().status == 200:
-                    return
-            except OSError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError("not ready")
+    def __init__(self, folder, store):
+        super().__init__(redis=store)
+        self.counts = folder
+        folder.mkdir()
+        self.wrapper = ("valgrind", "-q", "--tool=callgrind", f"--dump-before={BORDER}", f"--callgrind-out-file={folder}/counts")
+        self.process = self.spawn("worker")
+        self.wait_ready([self.process], 60)
 
     def parts(self):
         """Instructions between one border and the next, in order."""
-        names = sorted((name for name in os.listdir(self.folder) if re.fullmatch(r"counts\.\d+", name)),
+        names = sorted((name for name in os.listdir(self.counts) if re.fullmatch(r"counts\.\d+", name)),
                        key=lambda name: int(name.split(".")[1]))
-        texts = [(self.folder / name).read_text(errors="replace") for name in names]
+        texts = [(self.counts / name).read_text(errors="replace") for name in names]
         return [int(found.group(1)) for found in (re.search(r"^totals: (\d+)", text, re.M) for text in texts) if found]
 
     def stop(self):
-        self.process.terminate()
-        return self.process.wait(60)
+        end(self.process, seconds=60)
+        self.remove()
 
 
 def cases(service):

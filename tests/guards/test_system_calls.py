@@ -9,8 +9,10 @@ import urllib.parse
 
 import pytest
 import redis
-from conftest import HOT, PAGE, Counted, Wire, can_trace, request_of
-from support.service import script_text
+
+from support.counted import HOT, PAGE, Counted, Wire, can_trace, request_of
+from support.program import script_text
+from support.wait import wait_until
 
 READS, WRITES = ("read", "readv", "recvfrom", "recvmsg"), ("write", "writev", "sendto", "sendmsg")
 
@@ -44,13 +46,6 @@ def settled(trace, wanted=0, seconds=60):
         before = len(lines)
         time.sleep(0.2)
     return lines
-
-
-def wait_until(what, seconds=60):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def calls_of(lines):

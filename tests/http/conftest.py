@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from support.program import BUILD, ROOT
+from support.reports import reports_in
 from wire import Wire
-
-TREE = Path(__file__).resolve().parents[2]
 
 
 def program():
     given = os.environ.get("ENGAGED_RESPONDER")
-    path = Path(given) if given else TREE / os.environ.get("BUILD", "build") / "responder"
+    path = Path(given) if given else Path(ROOT, BUILD, "responder")
     if not path.exists():
         pytest.fail(f"{path} is not built: run make")
     return str(path)
@@ -66,7 +66,7 @@ class Responder:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-        assert "Sanitizer" not in errors and "runtime error" not in errors, errors
+        assert not reports_in(errors), errors
         assert self.process.returncode == 0, f"exit code {self.process.returncode}: {errors}"
 
 

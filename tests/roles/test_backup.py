@@ -9,10 +9,11 @@ import time
 
 import pytest
 import redis
-from support.service import BUILD, ROOT, Service
-from test_supervisor import eventually, redis_pid
 
-PROGRAM = os.path.join(ROOT, BUILD, "engaged")
+from support.processes import redis_pid
+from support.program import PROGRAM, options_of
+from support.service import Service
+from support.wait import wait_until
 
 
 @pytest.fixture
@@ -23,8 +24,7 @@ def service(tmp_path):
 
 
 def run_tool(service, tool, file, **changed):
-    settings = {**service.settings, **changed}
-    options = [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
+    options = options_of({**service.settings, **changed})
     return subprocess.run([PROGRAM, tool, str(file), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=120)
 
@@ -42,7 +42,7 @@ def is_new(service, item, visitor):
 def bulk(service, kind, visitors, items=5):
     rows = [{"type": kind, "item": f"i{n % items}", "visitor": f"v{n}"} for n in visitors]
     # Again is fine: a link that was cut may not be back yet.
-    eventually(lambda: service.lines("/v1/s/events?wait=true", rows).json.get("accepted") == len(rows), "taken and projected")
+    wait_until(lambda: service.lines("/v1/s/events?wait=true", rows).json.get("accepted") == len(rows), 15, "taken and projected")
 
 
 def counts(service):
@@ -57,7 +57,7 @@ def top(service):
 def test_a_restore_brings_back_what_the_backup_holds_and_the_service_goes_on(service, tmp_path):
     bulk(service, "vote", range(100))
     bulk(service, "view", range(50))
-    eventually(lambda: sum(v for v, _ in counts(service).values()) == 100, "counted")
+    wait_until(lambda: sum(v for v, _ in counts(service).values()) == 100, 15, "counted")
     before, ranked, file = counts(service), top(service), tmp_path / "backup.rdb"
     done = run_tool(service, "backup", file)
     assert done.returncode == 0 and "hash_key" in done.stdout, done.stdout
@@ -67,16 +67,16 @@ def test_a_restore_brings_back_what_the_backup_holds_and_the_service_goes_on(ser
     done = run_tool(service, "restore", file)
     assert done.returncode == 0 and "before-" in done.stdout, done.stdout
     assert len(list(tmp_path.glob("backup.rdb.before-*"))) == 1
-    eventually(lambda: service.get("/readyz").status == 200, "ready again", 5)
-    eventually(lambda: counts(service) == before, "the counts of the backup")
-    eventually(lambda: top(service) == ranked, "the ranking of the backup")
+    wait_until(lambda: service.get("/readyz").status == 200, 5, "ready again")
+    wait_until(lambda: counts(service) == before, 15, "the counts of the backup")
+    wait_until(lambda: top(service) == ranked, 15, "the ranking of the backup")
     assert not is_new(service, "i0", "v0")  # its voters are known …
     assert is_new(service, "i1", "v101")  # … and those of later are not
     bulk(service, "vote", range(100, 200))
-    eventually(lambda: sum(v for v, _ in counts(service).values()) == 202, "counted on from there, and projected")
+    wait_until(lambda: sum(v for v, _ in counts(service).values()) == 202, 15, "counted on from there, and projected")
     os.kill(redis_pid(tmp_path / "d"), signal.SIGKILL)
-    eventually(lambda: service.get("/readyz").status == 200, "Redis again")
-    eventually(lambda: sum(v for v, _ in counts(service).values()) == 202, "as before the kill")
+    wait_until(lambda: service.get("/readyz").status == 200, 15, "Redis again")
+    wait_until(lambda: sum(v for v, _ in counts(service).values()) == 202, 15, "as before the kill")
 
 
 def test_what_is_acknowledged_after_a_restore_under_load_stays(service, tmp_path):
@@ -115,7 +115,7 @@ def test_what_is_acknowledged_after_a_restore_under_load_stays(service, tmp_path
 def test_a_log_that_is_behind_its_marks_is_raised(service, tmp_path):
     """As after a failover to a Redis whose clock is behind: new entries must not be taken as projected already."""
     bulk(service, "vote", range(10))
-    eventually(lambda: sum(v for v, _ in counts(service).values()) == 10, "counted")
+    wait_until(lambda: sum(v for v, _ in counts(service).values()) == 10, 15, "counted")
     client = redis.Redis(unix_socket_path=f"{tmp_path}/d/redis.sock")
     ahead = f"{int(time.time() * 1000) + 3600000}-5"
     tags = {key.decode().split("}")[0] + "}" for key in client.scan_iter("{*}pos")}
@@ -124,9 +124,9 @@ def test_a_log_that_is_behind_its_marks_is_raised(service, tmp_path):
         for projection in ("sums", "near"):
             client.hset(f"{tag}{projection}", mapping={str(source): ahead for source in range(sources)} | {"version": 10**6})
     client.client_kill_filter(_type="normal", skipme=True)
-    eventually(lambda: "raised" in service.log(), "said so")
+    wait_until(lambda: "raised" in service.log(), 15, "said so")
     bulk(service, "vote", range(10, 30))
-    eventually(lambda: sum(v for _, v in top(service)) == 30, "projected")
+    wait_until(lambda: sum(v for _, v in top(service)) == 30, 15, "projected")
 
 
 def test_what_is_no_backup_or_another_services_is_refused_and_nothing_changes(service, tmp_path):

@@ -9,8 +9,11 @@ import threading
 import time
 
 import pytest
+
+from support.processes import redis_pid
+from support.program import PROGRAM
 from support.service import Service
-from test_supervisor import PROGRAM, eventually, redis_pid
+from support.wait import wait_until
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def test_ten_reloads_under_load_refuse_and_reset_nobody(service):
     with Load(service) as load:
         for number in range(1, 11):
             service.process.send_signal(signal.SIGHUP)
-            eventually(lambda: service.log().count("have taken over") == number, "reload")
+            wait_until(lambda: service.log().count("have taken over") == number, 15, "reload")
             time.sleep(0.2)
     assert not load.faults, load.faults[:10]
     assert load.calls > 1000 and votes(service) == len(load.acknowledged)
@@ -129,7 +132,7 @@ def test_a_wrong_configuration_keeps_the_old_one_and_says_why(tmp_path):
         for number, wrong in enumerate(wrongs, 1):
             config.write_text(wrong) if wrong else config.unlink()
             service.process.send_signal(signal.SIGHUP)
-            eventually(lambda: service.log().count("the settings before stay") == number, wrong or "a file that is gone")
+            wait_until(lambda: service.log().count("the settings before stay") == number, 15, wrong or "a file that is gone")
         assert service.log().count("workers on") == worker_lines and "have taken over" not in service.log()
         assert "max-age=7" in service.get("/v1/s/rankings/top").headers["cache-control"]
     finally:

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: MIT
 """engaged memory: the bill of a running service, beside what Redis says itself."""
-import os
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support.service import BUILD, ROOT, Service, free_port  # noqa: E402
+from support.ports import free_port
+from support.program import PROGRAM, options_of
+from support.service import Service
 
 
 def bill(service):
-    options = [part for name, value in service.settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
-    return subprocess.run([os.path.join(ROOT, BUILD, "engaged"), "memory", *options], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=60)
+    return subprocess.run([PROGRAM, "memory", *options_of(service.settings)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=60)
 
 
 def test_the_bill_names_every_kind_and_adds_up():
@@ -33,7 +31,7 @@ def test_the_bill_names_every_kind_and_adds_up():
 
 
 def test_without_a_service_it_says_so(tmp_path):
-    done = subprocess.run([os.path.join(ROOT, BUILD, "engaged"), "memory", "--redis", f"redis://127.0.0.1:{free_port()}",
+    done = subprocess.run([PROGRAM, "memory", "--redis", f"redis://127.0.0.1:{free_port()}",
                            "--secret", "11" * 32, "--hash-key", "22" * 32],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == 1 and "engaged: memory:" in done.stderr

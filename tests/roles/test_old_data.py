@@ -9,7 +9,8 @@ import tarfile
 import pytest
 
 from support.ports import free_port
-from support.service import PROGRAM, ROOT, Service
+from support.program import PROGRAM, ROOT
+from support.service import Service
 from support.wait import wait_until
 
 FIXTURES = sorted(glob.glob(os.path.join(ROOT, "tests", "fixtures", "*.json")))

@@ -13,26 +13,15 @@ import time
 
 import pytest
 import redis
-from support.service import Service, free_port
-from test_supervisor import PROGRAM, eventually, is_worker_of, status_of
 
-
-@pytest.fixture
-def own():
-    services = []
-
-    def start(**settings):
-        services.append(Service(**settings))
-        return services[-1]
-
-    yield start
-    for service in services:
-        if service.process.poll() is None:
-            service.stop()
+from support.launch import status_at
+from support.ports import free_port
+from support.program import PROGRAM
+from support.wait import wait_until
 
 
 def worker_of(service):
-    return next((pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if is_worker_of(service, pid)), None)
+    return next(iter(service.children("worker")), None)
 
 
 # ---- systemd
@@ -61,10 +50,10 @@ def test_systemd_hears_of_readiness_reload_end_and_that_it_turns(own, tmp_path, 
     monkeypatch.setenv("WATCHDOG_USEC", "400000")
     service = own(workers=2)
     monkeypatch.delenv("NOTIFY_SOCKET")
-    eventually(lambda: systemd.heard("READY=1"), "ready")
-    assert status_of(service.port) == 200
+    wait_until(lambda: systemd.heard("READY=1"), 15, "ready")
+    assert status_at(service.port) == 200
     service.process.send_signal(signal.SIGHUP)
-    eventually(lambda: systemd.heard("RELOADING=1") and len(systemd.heard("READY=1")) == 2, "reloaded")
+    wait_until(lambda: systemd.heard("RELOADING=1") and len(systemd.heard("READY=1")) == 2, 15, "reloaded")
     before = len(systemd.heard("WATCHDOG=1"))
     time.sleep(1)
     assert len(systemd.heard("WATCHDOG=1")) - before >= 3, "twice in the time that systemd waits"
@@ -85,7 +74,7 @@ def test_ready_is_said_when_the_embedded_redis_has_its_data_and_also_while_a_giv
     keys = ["--secret", "11" * 32, "--hash-key", "22" * 32, "--redis", f"redis://127.0.0.1:{free_port()}"]
     process = subprocess.Popen([PROGRAM, *options, *keys], env=environment, stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: systemd.heard("READY=1"), "up, and waiting for Redis")
+        wait_until(lambda: systemd.heard("READY=1"), 15, "up, and waiting for Redis")
         assert any("0 with Redis" in line for _, line in systemd.words)
     finally:
         process.terminate()
@@ -98,7 +87,7 @@ def test_a_worker_that_stands_still_is_killed_and_another_serves(own):
     service = own(hang_timeout="1s")
     worker = worker_of(service)
     os.kill(worker, signal.SIGSTOP)
-    eventually(lambda: worker_of(service) not in (worker, None) and status_of(service.port) == 200, "another worker", 10)
+    wait_until(lambda: worker_of(service) not in (worker, None) and status_at(service.port) == 200, 10, "another worker")
     assert "has stood still for" in service.log()
 
 
@@ -110,12 +99,12 @@ def test_a_worker_that_keeps_ending_backs_off_and_is_reported(own):
         if worker:
             starts.append(time.monotonic())
             os.kill(worker, signal.SIGKILL)
-            eventually(lambda: worker_of(service) != worker, "gone")
+            wait_until(lambda: worker_of(service) != worker, 15, "gone")
         time.sleep(0.01)
     assert "has ended 5 times in a row" in service.log()
     waits = [b - a for a, b in zip(starts, starts[1:])]
     assert len(starts) == 5 and waits[-1] > 2 * waits[0], waits
-    eventually(lambda: worker_of(service) and status_of(service.port) == 200, "it comes back", 15)
+    wait_until(lambda: worker_of(service) and status_at(service.port) == 200, 15, "it comes back")
     assert service.metrics()["engaged_process_restarts_total"] == 5
 
 
@@ -134,7 +123,7 @@ def test_the_access_log_names_what_was_asked_without_query_token_or_address(own)
     with socket.create_connection(("127.0.0.1", service.port)) as client:
         client.sendall(b"nonsense\r\n\r\n")
         client.recv(1000)
-    eventually(lambda: len([line for line in lines_of_access(service) if "/readyz" not in line]) >= 5, "five lines")
+    wait_until(lambda: len([line for line in lines_of_access(service) if "/readyz" not in line]) >= 5, 15, "five lines")
     text = "\n".join(lines_of_access(service))
     assert re.search(r"^\S+Z worker\[\d+\] access: POST /v1/s/items/a%20b/votes 200 \d+ \d+\.\d{3}$", text, re.M)
     assert " GET /v1/s/rankings/none 404 " in text and " - - 400 " in text
@@ -145,7 +134,7 @@ def test_the_access_log_as_json_and_none_by_default(own):
     service = own(access_log="on", log_format="json", workers=2)
     for _ in range(200):
         assert service.get("/healthz").status == 200
-    eventually(lambda: len([line for line in lines_of_access(service) if "/healthz" in line]) == 200, "a line each")
+    wait_until(lambda: len([line for line in lines_of_access(service) if "/healthz" in line]) == 200, 15, "a line each")
     for line in service.log().splitlines():
         json.loads(line)
     line = json.loads(next(line for line in lines_of_access(service) if "/healthz" in line))
@@ -164,7 +153,7 @@ def test_near_the_memory_limit_it_warns_once_and_at_the_limit_writes_are_503_whi
     filler = int(0.84 * (24 << 20)) - client.info("memory")["used_memory"]
     for begin in range(0, filler, 1 << 18):
         client.append("filler", b"x" * (1 << 18))
-    eventually(lambda: "80 % of the limit" in service.log(), "warned", 15)
+    wait_until(lambda: "80 % of the limit" in service.log(), 15, "warned")
     assert service.metrics()["engaged_redis_memory_limit_bytes"] == 24 << 20
     assert vote("at 80").status == 200
     client.config_set("maxmemory", 20 << 20)  # what is used is over it now
@@ -173,7 +162,7 @@ def test_near_the_memory_limit_it_warns_once_and_at_the_limit_writes_are_503_whi
     assert service.get("/v1/s/rankings/top").status == 200
     client.config_set("maxmemory", 24 << 20)
     client.delete("filler")
-    eventually(lambda: vote("after").status == 200, "room again")
+    wait_until(lambda: vote("after").status == 200, 15, "room again")
     assert vote("after").json["votes"]["up"] == 3
     assert service.log().count("80 % of the limit") == 1
 
@@ -197,7 +186,7 @@ def test_an_ordinary_user_on_a_read_only_file_system_with_one_writable_folder(tm
     process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", run], stderr=subprocess.PIPE,
                                cwd="/", text=True)
     try:
-        eventually(lambda: process.poll() is not None or status_of(port) == 200, "ready", 20)
+        wait_until(lambda: process.poll() is not None or status_at(port) == 200, 20, "ready")
         if process.poll() is not None and "unshare:" in (text := process.stderr.read()):
             pytest.skip(f"no mount namespace here: {text}")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

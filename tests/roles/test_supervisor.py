@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Generations of processes, two services on one directory, Ctrl-C, sockets that workers share."""
-import http.client
 import os
 import signal
 import socket
@@ -9,47 +8,12 @@ import threading
 import time
 
 import pytest
-from support.service import BUILD, ROOT, Service, free_port
 
-PROGRAM = os.path.join(ROOT, BUILD, "engaged")
-
-
-@pytest.fixture
-def own():
-    services = []
-
-    def start(**settings):
-        services.append(Service(**settings))
-        return services[-1]
-
-    yield start
-    for service in services:
-        if service.process.poll() is None:
-            service.stop()
-
-
-def eventually(condition, what, seconds=15):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
-def redis_pid(directory):
-    try:
-        with open(f"{directory}/redis.pid", encoding="utf-8") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return None
-
-
-def alive(pid):
-    """An orphan that has ended may wait for whoever adopted it: that is not alive."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
+from support.launch import status_at
+from support.ports import free_port
+from support.processes import alive, redis_pid
+from support.program import PROGRAM
+from support.wait import wait_until
 
 
 def vote(service, visitor):
@@ -67,7 +31,7 @@ def test_two_services_on_one_directory_share_its_redis_and_the_second_takes_over
     third = own(redis=f"embedded:{directory}")
     first.stop()
     assert not alive(redis)
-    eventually(lambda: vote(third, "y").status == 200, "the one that is left starts a Redis of its own")
+    wait_until(lambda: vote(third, "y").status == 200, 15, "the one that is left starts a Redis of its own")
     assert vote(third, "y").json["votes"] == {"up": 4}
     last = redis_pid(directory)
     third.stop()
@@ -93,7 +57,7 @@ def test_ctrl_c_to_the_whole_group_ends_everything_cleanly(tmp_path):
                f"127.0.0.1:{free_port()}", "--workers", "2"]
     process = subprocess.Popen([PROGRAM, *options], stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        eventually(lambda: status_of(port) == 200, "ready")
+        wait_until(lambda: status_at(port) == 200, 15, "ready")
         redis = redis_pid(directory)
         os.killpg(process.pid, signal.SIGINT)
         errors = process.communicate(timeout=20)[1]
@@ -101,17 +65,6 @@ def test_ctrl_c_to_the_whole_group_ends_everything_cleanly(tmp_path):
         process.kill()
     assert process.returncode == 0 and "error" not in errors, errors
     assert not alive(redis)
-
-
-def status_of(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status
-    except OSError:
-        return None
-    finally:
-        connection.close()
 
 
 def test_workers_share_a_unix_socket_and_remove_it_at_the_end(own, tmp_path):
@@ -125,7 +78,7 @@ def test_workers_share_a_unix_socket_and_remove_it_at_the_end(own, tmp_path):
             assert client.recv(100).startswith(b"HTTP/1.1 200")
     assert "ended" not in service.log()
     service.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "have taken over" in service.log(), "reload")
+    wait_until(lambda: "have taken over" in service.log(), 15, "reload")
     assert os.path.exists(path)
     service.stop()
     assert not os.path.exists(path)
@@ -149,7 +102,7 @@ def test_a_reload_refuses_nobody(own):
     try:
         for number in range(1, 4):
             service.process.send_signal(signal.SIGHUP)
-            eventually(lambda: service.log().count("have taken over") == number, "reload")
+            wait_until(lambda: service.log().count("have taken over") == number, 15, "reload")
             time.sleep(0.3)
     finally:
         done.set()
@@ -163,19 +116,9 @@ def test_a_child_started_again_has_the_settings_that_were_read(own, tmp_path):
     config.write_text("view_window = 30m\n")
     service = own(config=str(config))
     config.write_text("view_window = soon\n")
-    worker = next(pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if is_worker_of(service, pid))
+    [worker] = service.children("worker")
     os.kill(worker, signal.SIGKILL)
-    eventually(lambda: not alive(worker) and status_of(service.port) == 200, "a worker again")
-
-
-def is_worker_of(service, pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            parent = int(file.read().rsplit(")", 1)[1].split()[1])
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return parent == service.process.pid and b"ENGAGED_ROLE=worker" in file.read().split(b"\0")
-    except OSError:
-        return False
+    wait_until(lambda: not alive(worker) and status_at(service.port) == 200, 15, "a worker again")
 
 
 def test_a_reload_to_a_taken_address_keeps_the_old_and_to_a_free_one_moves(tmp_path):
@@ -185,16 +128,16 @@ def test_a_reload_to_a_taken_address_keeps_the_old_and_to_a_free_one_moves(tmp_p
     with open(log, "w", encoding="utf-8") as file, socket.socket() as other:
         process = subprocess.Popen([PROGRAM, "--config", str(config)], stderr=file)
         try:
-            eventually(lambda: status_of(port) == 200, "ready")
+            wait_until(lambda: status_at(port) == 200, 15, "ready")
             other.bind(("127.0.0.1", 0))
             other.listen()
             config.write_text(f"{written}{other.getsockname()[1]}\n")
             process.send_signal(signal.SIGHUP)
-            eventually(lambda: "the settings before stay" in log.read_text(), "refused")
-            assert status_of(port) == 200
+            wait_until(lambda: "the settings before stay" in log.read_text(), 15, "refused")
+            assert status_at(port) == 200
             config.write_text(f"{written}{new_port}\n")
             process.send_signal(signal.SIGHUP)
-            eventually(lambda: status_of(new_port) == 200 and status_of(port) is None, "moved")
+            wait_until(lambda: status_at(new_port) == 200 and status_at(port) is None, 15, "moved")
         finally:
             process.terminate()
             assert process.wait(30) == 0

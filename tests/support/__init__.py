@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The one layer that tests stand on: how the service, Redis and clients are started, waited for and judged.
 
-ports.py     free ports
-wait.py      waiting for a condition
-reports.py   what a process must never write: sanitizer reports, failed assertions, open handles
-service.py   the service and its client
+program.py        where the program is, and its settings as options
+ports.py          free ports
+wait.py           waiting for a condition
+processes.py      children, memory and descriptors, by /proc
+reports.py        what a process must never write: sanitizer reports, failed assertions, open handles
+launch.py         the base of every launcher: folder, ports, settings, log, verdict
+service.py        the service as it is delivered, and its client (fixture `own` in conftest.py makes them)
+fault_service.py  workers and projectors without a supervisor, to be killed one by one; fault_calls.py calls them
+redis_server.py   a redis-server of one's own; scripted_redis.py stands before one and does what it is told
+counted.py        a quiet service whose system calls, allocations and instructions are counted
 """

@@ -3,27 +3,13 @@
 import http.client
 import json
 import os
-import re
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
 
+from support.launch import Launch, end
 from support.ports import free_port
-from support.reports import reports_in
+from support.program import BUILD, PROGRAM, ROOT
+from support.redis_server import RedisServer
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("BUILD", "build")
-PROGRAM = os.path.join(ROOT, BUILD, "engaged")
-
-
-def script_text(name):
-    """A script of lua/ as the build embeds it: what its head includes goes before it."""
-    with open(os.path.join(ROOT, "lua", f"{name}.lua"), "rb") as file:
-        text = file.read()
-    parts = re.findall(rb"^-- include: (\w+)$", text, re.M)
-    return b"".join(script_text(part.decode()) for part in parts) + text
+__all__ = ["BUILD", "PROGRAM", "ROOT", "Answer", "BareService", "Service", "free_port"]
 
 
 class Answer:
@@ -36,48 +22,30 @@ class Answer:
         return json.loads(self.body)
 
 
-class Service:
+class Service(Launch):
     """With BARE_SERVICE=1 without a supervisor, as its children can't be watched by valgrind: see BareService."""
 
-    wrapper, environment = (), None  # a tool to run it under; its environment
+    presets = {"workers": 1, "secret_key": "k", "refresh_interval": "0", "neighbour_interval": "0",
+               "projection_interval": "5ms"}
 
     def __new__(cls, *_, **__):
         bare = os.environ.get("BARE_SERVICE") and cls is Service
         return object.__new__(BareService if bare else cls)
 
-    def __init__(self, **settings):
-        self.folder = tempfile.mkdtemp(prefix="engaged-")
-        self.port, self.ops_port = free_port(), free_port()
-        self.settings = {"redis": f"embedded:{self.folder}/d", "listen": f"127.0.0.1:{self.port}", "workers": 1,
-                         "ops_listen": f"127.0.0.1:{self.ops_port}", "secret_key": "k", "refresh_interval": "0",
-                         "neighbour_interval": "0", "projection_interval": "5ms", **settings}
-        self.log_path = os.path.join(self.folder, "log")
+    def __init__(self, environment=None, **settings):
+        super().__init__(**settings)
+        self.environment = environment or {}
         self.start()
 
     def start(self):
-        options = [part for name, value in self.settings.items()
-                   for part in ("--" + name.replace("_", "-"), str(value))]
-        with open(self.log_path, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([*self.wrapper, PROGRAM, *options], stderr=log,
-                                            env=self.environment)
-        self.wait_ready()
+        self.process = self.spawn(**self.environment)
+        self.wait_ready([self.process])
 
-    def wait_ready(self):
-        for _ in range(400):
-            if self.process.poll() is not None:
-                break
-            try:
-                if self.get("/readyz").status == 200:
-                    return
-            except OSError:
-                pass
-            time.sleep(0.025)
-        self.process.terminate()
-        raise AssertionError("not ready:\n" + self.log())
-
-    def log(self):
-        with open(self.log_path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+    def is_ready(self):
+        try:
+            return self.get("/readyz").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
     def request(self, method, path, body=None, port=None, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
@@ -109,38 +77,21 @@ class Service:
         return {name: int(value) for name, value in rows}
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
-        log = self.log()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        assert code == 0, log
-        assert not reports_in(log), log
+        self.judge(end(self.process))
 
 
 class BareService(Service):
     """A Redis, one worker and a projector, children of the test."""
 
     def start(self):
-        port = free_port()
-        named = {"redis_timeout": "20s", "secret": "11" * 32, "hash_key": "22" * 32, **self.settings, "redis": f"redis://127.0.0.1:{port}"}
-        environment = {**os.environ, **{f"ENGAGED_{name.upper()}": str(value) for name, value in named.items()}}
-        self.redis = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir",
-                                       self.folder], stdout=subprocess.DEVNULL)
-        self.processes = []
-        for role in ("worker", "projector"):
-            with open(self.log_path, "a", encoding="utf-8") as log:
-                self.processes.append(subprocess.Popen([PROGRAM], stderr=log,
-                                                       env={**environment, "ENGAGED_ROLE": role}))
+        self.redis = RedisServer().start()
+        self.settings = {"redis_timeout": "20s", "secret": "11" * 32, "hash_key": "22" * 32, **self.settings,
+                         "redis": self.redis.url}
+        self.processes = [self.spawn(role) for role in ("worker", "projector")]
         self.process = self.processes[0]
-        self.wait_ready()
+        self.wait_ready(self.processes)
 
     def stop(self):
-        for process in self.processes:
-            process.send_signal(signal.SIGTERM)
-        codes = [process.wait(60) for process in self.processes]
-        self.redis.kill()
-        self.redis.wait()
-        log = self.log()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        assert codes == [0, 0], (codes, log)
-        assert not reports_in(log), log
+        codes = end(*self.processes, seconds=60)
+        self.redis.stop()
+        self.judge(codes)

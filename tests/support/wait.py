@@ -2,12 +2,18 @@
 import time
 
 
-def wait_until(true, seconds=10, what="the condition is not met", pause=0.02):
-    """The first true value of `true()`. `what`, a text or a function that makes one, says what is missing at the end."""
+def comes_true(true, seconds, pause=0.02):
+    """The first true value of `true()`, or its last one when the time is over."""
     end = time.monotonic() + seconds
     while True:
         value = true()
-        if value:
+        if value or time.monotonic() >= end:
             return value
-        assert time.monotonic() < end, what() if callable(what) else what
         time.sleep(pause)
+
+
+def wait_until(true, seconds=10, what="the condition is not met", pause=0.02):
+    """The first true value of `true()`. `what`, a text or a function that makes one, says what is missing at the end."""
+    value = comes_true(true, seconds, pause)
+    assert value, what() if callable(what) else what
+    return value

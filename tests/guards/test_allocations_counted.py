@@ -5,8 +5,8 @@ import re
 import struct
 
 import pytest
-from conftest import HOT, PAGE, Counted, Wire, request_of
-from support.service import BUILD, ROOT
+from support.counted import HOT, PAGE, Counted, Wire, request_of
+from support.program import BUILD, ROOT
 
 READS = 2000
 LEAST_TIMERS = 100  # what timers may take meanwhile: far less than one for each read

@@ -8,14 +8,11 @@ import glob
 import hashlib
 import os
 import socket
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support.service import script_text  # noqa: E402
-from fault_service import ROOT, RedisServer, free_port  # noqa: E402
-
+from support.program import ROOT, script_text
+from support.redis_server import RedisServer
 
 NAMES = [os.path.basename(path)[:-4] for path in glob.glob(f"{ROOT}/lua/*.lua")]
 SCRIPTS = {hashlib.sha1(script_text(name)).hexdigest(): name for name in NAMES}
@@ -89,8 +86,7 @@ def be_silent(client, ask):
 
 class ScriptedRedis:
     def __enter__(self):
-        self.redis = RedisServer()
-        self.redis.__enter__()
+        self.redis = RedisServer().start()
         self.rules, self.counts, self.connects = [], {}, 0
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -98,9 +94,9 @@ class ScriptedRedis:
         threading.Thread(target=self.accept, daemon=True).start()
         return self
 
-    def __exit__(self, *failure):
+    def __exit__(self, *_):
         self.listener.close()
-        self.redis.__exit__(*failure)
+        self.redis.stop()
 
     def client(self):
         return self.redis.client()
@@ -149,6 +145,3 @@ class ScriptedRedis:
                         client.sendall(ask())
         except (Cut, OSError, ValueError):
             pass
-
-
-__all__ = ["ScriptedRedis", "after", "answer", "be_silent", "cut_in_the_middle", "free_port", "reset"]

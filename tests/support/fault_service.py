@@ -4,38 +4,16 @@
 Workers and projectors are children of the test, without a supervisor, so that they die and come back as fast as the
 test likes. (A child dies with the thread that started it: start those that are to stay from the main thread.)
 """
-import contextlib
 import http.client
 import json
-import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
-import time
 import urllib.parse
 
-import redis
+from support.launch import Launch, end
+from support.processes import descriptors
+from support.wait import wait_until
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = os.path.join(ROOT, os.environ.get("BUILD", "build"), "engaged")
 SECRET_KEY = "publisher"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(true, seconds, what):
-    end = time.time() + seconds
-    while time.time() < end:
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError(what() if callable(what) else what)
 
 
 def item_id(packed):
@@ -47,68 +25,20 @@ def item_id(packed):
     return packed[id_at + 2:id_at + 2 + int.from_bytes(packed[id_at:id_at + 2], "little")].decode()
 
 
-def descriptors(process):
-    """What each open descriptor of a process is; they come and go meanwhile."""
-    names = []
-    with contextlib.suppress(OSError):
-        for number in os.listdir(f"/proc/{process.pid}/fd"):
-            with contextlib.suppress(OSError):
-                names.append(os.readlink(f"/proc/{process.pid}/fd/{number}"))
-    return names
-
-
-class RedisServer:
-    def __enter__(self):
-        self.port = free_port()
-        self.directory = tempfile.mkdtemp(prefix="engaged-redis-")
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.directory]
-        self.process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-        wait_until(self.answers, 10, "redis-server does not answer")
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def answers(self):
-        try:
-            return self.client().ping()
-        except redis.ConnectionError:
-            return False
-
-    def client(self):
-        return redis.Redis(port=self.port)
-
-
-class FaultService:
+class FaultService(Launch):
     partitions = 16
     worker_count = 2
+    presets = {"secret": "11" * 32, "hash_key": "22" * 32, "secret_key": SECRET_KEY, "ceilings": "off",
+               "refresh_interval": "0", "neighbour_interval": "0", "projection_interval": "20ms", "log_level": "warn"}
 
     def __init__(self, server, **settings):
-        self.port, self.ops_port = free_port(), free_port()
         self.partitions = settings.get("partitions", self.partitions)
-        self.settings = {
-            "listen": f"127.0.0.1:{self.port}",
-            "ops_listen": f"127.0.0.1:{self.ops_port}",
-            "redis": f"redis://127.0.0.1:{server.port}",
-            "partitions": self.partitions,
-            "secret": "11" * 32,
-            "hash_key": "22" * 32,
-            "secret_key": SECRET_KEY,
-            "ceilings": "off",
-            "refresh_interval": "0",
-            "neighbour_interval": "0",
-            "projection_interval": "20ms",
-            "log_level": "warn",
-            **settings,
-        }
+        super().__init__(**{"redis": f"redis://127.0.0.1:{server.port}", "partitions": self.partitions, **settings})
         self.workers, self.projectors = [], []
 
     def __enter__(self):
-        self.log = tempfile.TemporaryFile()
         try:
-            self.workers = [self.start("worker") for _ in range(self.worker_count)]
+            self.workers = [self.spawn("worker") for _ in range(self.worker_count)]
             wait_until(lambda: all(self.listens(worker) for worker in self.workers), 20, "a worker does not listen")
             for _ in range(8 * self.worker_count):  # by chance this one, by chance that one
                 wait_until(self.is_ready, 20, "the service does not get ready")
@@ -119,57 +49,32 @@ class FaultService:
 
     def __exit__(self, *failure):
         projectors = [projector for projector in self.projectors if projector.poll() is None]
-        for process in self.workers + projectors:
-            process.terminate()
-        codes = [self.end(worker) for worker in self.workers]
-        codes += [0 if code == -signal.SIGTERM else code for code in map(self.end, projectors)]  # one may only have begun
-        self.log.seek(0)
-        text = self.log.read().decode(errors="replace")
-        self.log.close()
+        codes = end(*self.workers, *projectors)
+        # A projector may only have begun.
+        codes[len(self.workers):] = [0 if code == -signal.SIGTERM else code for code in codes[len(self.workers):]]
         if failure and failure[0]:
-            print(text[-4000:])
-            return
-        for report in ("Sanitizer", "runtime error", "Assertion", "handle is still open"):
-            assert report not in text, text[-8000:]
-        assert set(codes) == {0}, (codes, text[-4000:])
+            print(self.log()[-4000:])
+            self.remove()
+        else:
+            self.judge(codes)
 
     def listens(self, process):
         """Whether it has a socket of its own at the service's port: only then has it also set up its signals."""
         with open("/proc/net/tcp", encoding="ascii") as file:
             rows = [line.split() for line in file]
         inodes = {row[9] for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "0A"}
-        return bool(inodes & {name[8:-1] for name in descriptors(process) if name.startswith("socket:[")})
-
-    @staticmethod
-    def end(process):
-        try:
-            return process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
-
-    def start(self, role, **environment):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGED_")}
-        named = {f"ENGAGED_{name.upper()}": str(value) for name, value in self.settings.items()}
-        environment = {**kept, **named, "ENGAGED_ROLE": role, **environment}
-        return subprocess.Popen([PROGRAM], env=environment, stderr=self.log)
+        return bool(inodes & {name[8:-1] for name in descriptors(process.pid) if name.startswith("socket:[")})
 
     def start_projector(self, failpoint=None):
         environment = {"ENGAGED_FAILPOINT": failpoint} if failpoint else {}
-        projector = self.start("projector", **environment)
+        projector = self.spawn("projector", **environment)
         self.projectors = [held for held in self.projectors if held.poll() is None] + [projector]
         return projector
 
     def kill_worker(self, number):
         self.workers[number].kill()
         self.workers[number].wait()
-        self.workers[number] = self.start("worker")
-
-    def is_ready(self):
-        try:
-            return self.client().call("GET", "/readyz")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
+        self.workers[number] = self.spawn("worker")
 
     def client(self):
         return FaultClient(self.port)

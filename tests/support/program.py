@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""Where the tree and the built program are, and what the program is given."""
+import os
+import re
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("BUILD", "build")
+PROGRAM = os.path.join(ROOT, BUILD, "engaged")
+
+
+def options_of(settings):
+    return [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
+
+
+def script_text(name):
+    """A script of lua/ as the build embeds it: what its head includes goes before it."""
+    with open(os.path.join(ROOT, "lua", f"{name}.lua"), "rb") as file:
+        text = file.read()
+    parts = re.findall(rb"^-- include: (\w+)$", text, re.M)
+    return b"".join(script_text(part.decode()) for part in parts) + text
