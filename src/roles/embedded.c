@@ -34,6 +34,7 @@ struct embedded {
     struct lock owner;  // ours alone: who looks after the Redis
     struct lock server; // the Redis inherits it: held as long as we or it live
     bool running, closing, stopping;
+    int last_failure; // of the last attempt to start it; 0: none
     uint64_t started_ms, start_at_ms, back_off_ms, kill_at_ms;
     uv_process_t process;
     uv_timer_t tick;
@@ -144,18 +145,30 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
     return status;
 }
 
-// What Redis says before it has opened its log goes there too.
-static int spawn(struct embedded *embedded) {
+// What Redis says before it has opened its log goes there too. *ret_what is the file that a failure is about.
+static int spawn(struct embedded *embedded, const char **ret_what) {
     char path[PATH_SIZE];
     path_in(embedded, "redis.log", path);
+    embedded->started_ms = uv_now(embedded->loop);
+    embedded->start_at_ms = embedded->started_ms + BACK_OFF_MOST_MS;
+    *ret_what = "redis.log";
     int log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (log_fd < 0)
         return -errno;
-    embedded->started_ms = uv_now(embedded->loop);
-    embedded->start_at_ms = embedded->started_ms + BACK_OFF_MOST_MS;
+    *ret_what = "redis-server";
     int status = spawn_on(embedded, log_fd);
     close(log_fd);
     return status;
+}
+
+// A reason is said once, not with every attempt.
+static void spawn_again(struct embedded *embedded) {
+    const char *what;
+    int status = spawn(embedded, &what);
+    if (status != 0 && status != embedded->last_failure)
+        log_error("the embedded Redis does not start: %s (for %s): %s; it is tried every %d s", what,
+                  embedded->directory, uv_strerror(status), BACK_OFF_MOST_MS / 1000);
+    embedded->last_failure = status;
 }
 
 static bool works_in(pid_t pid, const char *directory) {
@@ -214,7 +227,7 @@ static void on_tick(uv_timer_t *timer) {
         look_after_stop(embedded, now);
     else if (!embedded->running && now >= embedded->start_at_ms && lock_take(&embedded->owner) &&
              lock_take(&embedded->server))
-        spawn(embedded);
+        spawn_again(embedded);
     if (!embedded->stopping) {
         char path[PATH_SIZE];
         path_in(embedded, "redis.sock", path);
@@ -232,11 +245,8 @@ static int start_or_adopt(struct embedded *embedded, const char **ret_what) {
     if (status < 0)
         return status;
     bool owned = lock_take(&embedded->owner);
-    if (owned && lock_take(&embedded->server)) {
-        status = spawn(embedded);
-        *ret_what = status == UV_ENOENT ? "redis-server" : *ret_what;
-        return status;
-    }
+    if (owned && lock_take(&embedded->server))
+        return spawn(embedded, ret_what);
     if (owned)
         want_memory_limit(embedded);
     log_info(owned ? "a Redis already runs in %s: adopted" : "another service looks after the Redis in %s: used",
@@ -264,7 +274,7 @@ struct embedded *embedded_start(uv_loop_t *loop, const char *directory, uint64_t
         uv_timer_start(&embedded->tick, on_tick, TICK_MS, TICK_MS);
         return embedded;
     }
-    snprintf(ret_error, error_size, "embedded Redis: %s: %s", what, uv_strerror(status));
+    snprintf(ret_error, error_size, "embedded Redis in %s: %s: %s", directory, what, uv_strerror(status));
     while (embedded->closing)
         uv_run(loop, UV_RUN_NOWAIT);
     release(embedded);
