@@ -28,7 +28,7 @@ static struct body *make(const struct asset_source *source, int64_t now_ms) {
         if (!ends_with(source->name, types[i].suffix))
             continue;
         struct body *body = body_new((struct bytes){source->at, (size_t)(source->end - source->at)},
-                                     types[i].media_type, bytes_of(types[i].fields));
+                                     types[i].media_type, bytes_of(types[i].fields), 0);
         if (body)
             body_checked(body, now_ms);
         return body;

@@ -71,6 +71,7 @@ static enum outcome start_view(struct line *line, const struct event *event) {
                                .site = call->site,
                                .id = event->id,
                                .time_ms = event->time_ms,
+                               .queued.patient = true,
                                .on_done = on_event_view,
                                .context = line};
     if (!needs_card(call)) {
@@ -106,6 +107,7 @@ static enum outcome start_vote(struct line *line, const struct event *event) {
                                .kind = event->kind,
                                .time_ms = event->time_ms,
                                .needs_card = needs_card(call),
+                               .queued.patient = true,
                                .on_done = on_event_vote,
                                .context = line};
     store_vote(call->api->store, vote);

@@ -223,6 +223,11 @@ static void next_voters(struct export *export) {
 
 void export_start(struct call *call) {
     struct export *export = calloc(1, sizeof *export);
+    if (call->request->method == HTTP_METHOD_HEAD && begin_stream(call, "application/x-ndjson")) {
+        free(export);
+        http_stream_end(call->request);
+        return;
+    }
     if (!export || !store_ready(call->api->store, NULL) || !begin_stream(call, "application/x-ndjson")) {
         free(export);
         answer_error(call, UNAVAILABLE, NULL);

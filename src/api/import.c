@@ -110,6 +110,7 @@ static enum outcome import_vote(struct line *line, const struct import_body *bod
                                .id = body->card.item,
                                .kind = kind,
                                .time_ms = body->time.unix_ms,
+                               .queued.patient = true,
                                .on_done = on_vote,
                                .context = line};
     store_vote(call->api->store, vote);

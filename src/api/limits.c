@@ -33,11 +33,15 @@ static const struct {
 
 // ---- The network
 
-static struct netaddr peer_of(const struct call *call) {
+static struct netaddr peer_of_request(const struct http_request *request) {
     struct netaddr peer;
-    _Static_assert(sizeof peer.at == sizeof call->request->peer.address, "both are the mapped form");
-    memcpy(peer.at, call->request->peer.address, sizeof peer.at);
+    _Static_assert(sizeof peer.at == sizeof request->peer.address, "both are the mapped form");
+    memcpy(peer.at, request->peer.address, sizeof peer.at);
     return peer;
+}
+
+static struct netaddr peer_of(const struct call *call) {
+    return peer_of_request(call->request);
 }
 
 // A peer on this machine that is no listed proxy may name its reader.
@@ -53,11 +57,22 @@ static bool has_ceilings(const struct call *call) {
            (!call->request->peer.loopback || netranges_hold(&call->api->trusted, &peer) || is_named_by_auto(call));
 }
 
+static struct netaddr network_of_request(const struct http_request *request) {
+    const struct api *api = request->app;
+    struct netaddr client = client_address(&api->trusted, peer_of_request(request),
+                                           request->fields[HTTP_X_FORWARDED_FOR], request->fields[HTTP_FORWARDED]);
+    return network_of(client, (unsigned)api->settings->ipv6_prefix);
+}
+
 static struct netaddr network(const struct call *call) {
-    const struct http_request *request = call->request;
-    struct netaddr client = client_address(&call->api->trusted, peer_of(call), request->fields[HTTP_X_FORWARDED_FOR],
-                                           request->fields[HTTP_FORWARDED]);
-    return network_of(client, (unsigned)call->api->settings->ipv6_prefix);
+    return network_of_request(call->request);
+}
+
+uint64_t limit_network_hash(const struct http_request *request) {
+    const struct api *api = request->app;
+    struct netaddr address = network_of_request(request);
+    struct bytes who = {(const char *)address.at, sizeof address.at};
+    return keyed_hash64(api->hash_key, 'n', &who, 1);
 }
 
 // ---- Ceilings

@@ -84,5 +84,5 @@ void recommendations_start(struct call *call) {
     call->visitor.fresh = false; // reading never gives a token
     ref_t visitor = visitor_ref(call->api->hash_key, call->site, call->visitor.id);
     *state = (struct recommendations){.personal.on_done = on_recommendations, .call = call};
-    serve_personal(call->api->serve, &state->personal, &query, known ? &visitor : NULL);
+    serve_personal(call->api->serve, call->request, &state->personal, &query, known ? &visitor : NULL);
 }

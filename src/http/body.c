@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Finished bodies: two representations (plain, gzip), each with its ready-made heads for 200 and 304.
 // The gzip one is made at the first request that takes it, once, and kept if it is smaller; body_size counts room for
-// it from the start. A client that holds either representation gets 304. The time of the last check stands at the
-// end of each head, at a fixed place, and is overwritten there.
+// it from the start. Both have one weak ETag, so a client that holds either gets 304. The time of the last check stands
+// at the end of each head, at a fixed place, and is overwritten there.
 #include "http/body.h"
 #include "base/keyed.h"
 #include "base/times.h"
@@ -17,8 +17,6 @@ enum { GZIP_LEVEL = 6, GZIP_WORTH = 256, TAG_ROOM = 24, HEAD_MOST = 64 << 10 };
 struct representation {
     struct bytes content;
     struct buffer head, unchanged; // for 200, for 304
-    char tag[TAG_ROOM];
-    size_t tag_len;
 };
 
 struct body {
@@ -26,7 +24,7 @@ struct body {
     bool gzip_tried;
     struct representation plain, gzip; // gzip.content.at == NULL: not made, or not worth it
     char checked_at[TIME_TEXT_SIZE];
-    uint64_t hash;
+    char tag[TAG_ROOM]; // with its quotes, without W/
     struct bytes media_type, fields;
     char memory[]; // content, media type, fields
 };
@@ -36,8 +34,6 @@ static const char checked_field[] = "Engaged-Checked-At: ";
 // ---- Heads
 
 static bool make_heads(struct body *body, struct representation *made, const char *coding) {
-    made->tag_len = (size_t)snprintf(made->tag, sizeof made->tag, "\"%016llx%s\"", (unsigned long long)body->hash,
-                                     coding ? "-gz" : "");
     buffer_init(&made->head, HEAD_MOST);
     buffer_init(&made->unchanged, HEAD_MOST);
     buffer_addf(&made->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nContent-Type: ", made->content.len);
@@ -48,7 +44,7 @@ static bool make_heads(struct body *body, struct representation *made, const cha
     buffer_add_bytes(&made->unchanged, BYTES("HTTP/1.1 304 Not Modified\r\n"));
     struct buffer *const both[] = {&made->head, &made->unchanged};
     for (int i = 0; i < 2; i++) {
-        buffer_addf(both[i], "ETag: %s\r\nVary: Accept-Encoding\r\n", made->tag);
+        buffer_addf(both[i], "ETag: W/%s\r\nVary: Accept-Encoding\r\n", body->tag);
         buffer_add_bytes(both[i], body->fields);
         buffer_addf(both[i], "%s%s\r\n", checked_field, body->checked_at);
     }
@@ -118,7 +114,7 @@ static struct bytes place(char **at, struct bytes source) {
     return placed;
 }
 
-struct body *body_new(struct bytes content, const char *media_type, struct bytes fields) {
+struct body *body_new(struct bytes content, const char *media_type, struct bytes fields, uint64_t tag) {
     static const struct secret_key no_secret;
     struct bytes type = bytes_of(media_type);
     struct body *body = malloc(sizeof *body + content.len + type.len + fields.len);
@@ -130,7 +126,8 @@ struct body *body_new(struct bytes content, const char *media_type, struct bytes
     body->plain.content = place(&at, content);
     body->media_type = place(&at, type);
     body->fields = place(&at, fields);
-    body->hash = keyed_hash64(&no_secret, 'e', &content, 1);
+    tag = tag ? tag : keyed_hash64(&no_secret, 'e', &content, 1);
+    snprintf(body->tag, sizeof body->tag, "\"%016llx\"", (unsigned long long)tag);
     time_format(0, body->checked_at);
     if (make_heads(body, &body->plain, NULL))
         return body;
@@ -172,19 +169,6 @@ size_t body_size(const struct body *body) {
 
 // ---- Answers
 
-static struct bytes tag_of(const struct representation *made) {
-    return (struct bytes){made->tag, made->tag_len};
-}
-
-// Which of the two the client holds already, NULL for none.
-static const struct representation *held_by_client(const struct body *body, struct bytes if_none_match,
-                                                   const struct representation *chosen) {
-    if (tags_match(if_none_match, tag_of(chosen)))
-        return chosen;
-    const struct representation *other = chosen == &body->plain ? &body->gzip : &body->plain;
-    return other->content.at && tags_match(if_none_match, tag_of(other)) ? other : NULL;
-}
-
 void http_reply_body(struct http_request *request, const struct body *body) {
     const struct representation *chosen = &body->plain;
     if (request->fields[HTTP_ACCEPT_ENCODING].len && accepts_gzip(request->fields[HTTP_ACCEPT_ENCODING])) {
@@ -194,9 +178,8 @@ void http_reply_body(struct http_request *request, const struct body *body) {
             chosen = &body->gzip;
     }
     struct bytes if_none_match = request->fields[HTTP_IF_NONE_MATCH];
-    const struct representation *held = if_none_match.len ? held_by_client(body, if_none_match, chosen) : NULL;
-    if (held)
-        http_reply_made(request, 304, buffer_bytes(&held->unchanged), NO_BYTES);
+    if (if_none_match.len && tags_match(if_none_match, bytes_of(body->tag)))
+        http_reply_made(request, 304, buffer_bytes(&chosen->unchanged), NO_BYTES);
     else
         http_reply_made(request, 200, buffer_bytes(&chosen->head), chosen->content);
 }

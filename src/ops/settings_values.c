@@ -189,6 +189,7 @@ static const struct {
      "auto, or a list of at most 64 addresses, ranges such as 10.0.0.0/8, unix or auto"},
     {"bots", is_word, "drop strict count", "drop, strict or count"},
     {"opt_out", is_word, "anonymous drop ignore", "anonymous, drop or ignore"},
+    {"list_unknown", is_word, "auto on off", "auto, on or off"},
     {"unknown_items", is_word, "accept reject", "accept or reject"},
 };
 

@@ -169,6 +169,7 @@ static void add_found(struct corrector *corrector, ref_t item, ref_t visitor, in
                                      .kind = -1,
                                      .time_ms = clock_now_ms(),
                                      .only_if = packed,
+                                     .queued.patient = true,
                                      .on_done = on_retracted};
 }
 

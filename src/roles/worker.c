@@ -2,6 +2,7 @@
 // A worker's process: store, serving and two listeners on one loop, until SIGTERM; then it drains.
 #include "api/api.h"
 #include "api/known.h"
+#include "api/limits.h"
 #include "base/clock.h"
 #include "ops/generation.h"
 #include "ops/log.h"
@@ -174,7 +175,7 @@ static bool start(struct process *process, const struct role *role) {
     }
     process->api.store = store_start(&process->loop, settings, &role->hash_key, on_refused, process);
     process->api.serve = process->api.store ? serve_start(&process->loop, settings, &role->hash_key, &process->plan,
-                                                          process->api.store, answer_serve_error)
+                                                          process->api.store, answer_serve_error, limit_network_hash)
                                             : NULL;
     if (!process->api.serve || !assets_make(&process->api.assets, clock_now_ms())) {
         log_error("a worker does not start: no memory, or the address of Redis is not valid");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What an editor said of a site's items: read at most once per refresh_interval whoever asks. An end time needs no job:
+// What an editor said of a site's items, and whether it lists only items with a card: read at most once per
+// refresh_interval whoever asks. An end time needs no job:
 // whoever puts a list together looks at the clock.
 #include "ops/json_in.h"
 #include "serve/serve_inside.h"
@@ -121,8 +122,7 @@ static void take_marks(struct hand *hand) {
 }
 
 // State is settled before those who wait are told; the hand stays until all were.
-static void on_read(struct read_call *call, enum outcome outcome) {
-    struct hand *hand = call->context;
+static void finish(struct hand *hand, enum outcome outcome) {
     struct hand_wait *waits = hand->waits;
     outcome = hand->lacking ? UNAVAILABLE : outcome;
     if (outcome == OK)
@@ -138,6 +138,25 @@ static void on_read(struct read_call *call, enum outcome outcome) {
     kept_trim(hand->serve);
 }
 
+static void on_cards(struct read_call *call, uint64_t cards) {
+    struct hand *hand = call->context;
+    hand->reading->cards_only = cards >= CARDS_ENOUGH;
+}
+
+static void on_counted(struct read_call *call, enum outcome outcome) {
+    finish(call->context, outcome);
+}
+
+static void on_read(struct read_call *call, enum outcome outcome) {
+    struct hand *hand = call->context;
+    if (outcome != OK || strcmp(hand->serve->settings->list_unknown, "auto") != 0) {
+        finish(hand, outcome);
+        return;
+    }
+    hand->call = (struct read_call){.on_done = on_counted, .context = hand};
+    store_count_cards(hand->serve->store, &hand->call, hand->site, on_cards);
+}
+
 static void refresh(struct hand *hand) {
     if (!hand->reading)
         hand->reading = malloc(sizeof *hand->reading + EDITORIAL_MOST * sizeof hand->reading->at[0]);
@@ -149,6 +168,7 @@ static void refresh(struct hand *hand) {
     }
     hand->reading->holders = 1;
     hand->reading->count = 0;
+    hand->reading->cards_only = strcmp(hand->serve->settings->list_unknown, "off") == 0;
     hand->lacking = false;
     hand->in_flight = hand->kept.busy = true;
     hand->made_ms = uv_now(hand->serve->loop);

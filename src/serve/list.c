@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 enum { CANDIDATES_MOST = 4096, SLACK = 10, TEXTS_MOST = 4 << 20, WITHOUT_MOST = 1 << 20 };
-enum { GROUP_BURIED = 1000 }; // behind all sources
+enum { SLOT_COUNT = 2 * CANDIDATES_MOST, BATCH_MOST = 256, TOUCHED_MOST = 64 };
 static const uint64_t log_pause_ns = UINT64_C(10) * 1000 * 1000 * 1000;
 
 // ---- Life
@@ -28,7 +28,10 @@ void list_release(struct list *list) {
     marks_release(list->marks);
     buffer_release(&list->without);
     buffer_release(&list->texts);
+    for (uint32_t i = 0; i < list->places_count; i++)
+        places_release(list->places[i]);
     free(list->candidates);
+    free(list->slots);
     free(list->refs);
     free(list->placed);
     free(list->tables);
@@ -64,26 +67,39 @@ static bool is_excluded(const struct list *list, ref_t item) {
     return false;
 }
 
+// Where an item stands in the slots, or the free one where it would.
+static size_t slot_of(const struct list *list, ref_t item) {
+    size_t slot = (size_t)(item >> 20) % SLOT_COUNT;
+    while (list->slots[slot] && list->candidates[list->slots[slot] - 1].item != item)
+        slot = (slot + 1) % SLOT_COUNT;
+    return slot;
+}
+
 static struct candidate *find(const struct list *list, ref_t item) {
-    for (size_t i = 0; i < list->candidate_count; i++)
-        if (list->candidates[i].item == item)
-            return &list->candidates[i];
-    return NULL;
+    uint16_t index = list->slots ? list->slots[slot_of(list, item)] : 0;
+    return index ? &list->candidates[index - 1] : NULL;
+}
+
+bool candidate_is_there(const struct list *list, ref_t item) {
+    return find(list, item) != NULL;
 }
 
 static bool in_force(const struct list *list, const struct mark *mark) {
     return mark && (mark->until_ms == 0 || mark->until_ms > list->now_ms);
 }
 
+bool mark_holds(const struct list *list, const struct mark *mark) {
+    return in_force(list, mark) && (mark->lists & 1u << list->kind);
+}
+
 static bool is_pinned(const struct list *list, const struct mark *mark) {
-    return in_force(list, mark) && !mark->block && (mark->lists & 1u << list->kind) && mark->pin >= 1 &&
-           mark->pin <= list->limit;
+    return mark_holds(list, mark) && !mark->block && mark->pin >= 1 && mark->pin <= list->limit;
 }
 
 // A factor on a sum is a summand on its logarithm.
 static void apply_mark(const struct list *list, const struct mark *mark, struct candidate *candidate,
                        bool logarithmic) {
-    if (!in_force(list, mark) || !(mark->lists & 1u << list->kind))
+    if (!mark_holds(list, mark))
         return;
     candidate->score *= mark->boost;
     if (logarithmic)
@@ -94,20 +110,39 @@ static void apply_mark(const struct list *list, const struct mark *mark, struct 
         candidate->group += GROUP_BURIED;
 }
 
+static bool make_slots(struct list *list) {
+    if (!list->slots)
+        list->slots = calloc(SLOT_COUNT, sizeof *list->slots);
+    return list->slots != NULL;
+}
+
+static void index_anew(struct list *list) {
+    memset(list->slots, 0, SLOT_COUNT * sizeof *list->slots);
+    for (size_t i = 0; i < list->candidate_count; i++)
+        list->slots[slot_of(list, list->candidates[i].item)] = (uint16_t)(i + 1);
+}
+
 static bool append(struct list *list, const struct candidate *candidate) {
+    if (!make_slots(list))
+        return false;
     if (list->candidate_count % 64 == 0) {
         struct candidate *grown = realloc(list->candidates, (list->candidate_count + 64) * sizeof *grown);
         if (!grown)
             return false;
         list->candidates = grown;
     }
+    size_t slot = slot_of(list, candidate->item);
     list->candidates[list->candidate_count++] = *candidate;
+    list->slots[slot] = (uint16_t)list->candidate_count;
     return true;
 }
 
 bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic) {
     const struct mark *mark = marks_find(list->marks, candidate.item);
-    if (list->candidate_count == CANDIDATES_MOST || is_excluded(list, candidate.item) || find(list, candidate.item))
+    struct candidate *there = find(list, candidate.item);
+    if (there && !there->place)
+        there->place = candidate.place;
+    if (list->candidate_count == CANDIDATES_MOST || there || is_excluded(list, candidate.item))
         return true;
     if (in_force(list, mark) && mark->block)
         return true;
@@ -126,18 +161,33 @@ static bool add_pins(struct list *list) {
         if (!there && !append(list, &pinned))
             return false;
         there = there ? there : find(list, mark->item);
-        there->group = 0;
+        there->group = GROUP_PINNED;
         there->value = -(double)mark->pin;
         there->reason = "pinned";
     }
     return true;
 }
 
-static int by_worth(const void *a, const void *b) {
-    const struct candidate *left = a, *right = b;
+static int by_worth(const struct candidate *left, const struct candidate *right) {
     if (left->group != right->group)
         return left->group < right->group ? -1 : 1;
     return (left->value < right->value) - (left->value > right->value);
+}
+
+// The ids of what an order named are known beforehand. Of two pins on a slot it is not the id that decides.
+static bool has_order(const struct candidate *candidate) {
+    return candidate->place && candidate->group != GROUP_PINNED;
+}
+
+// Equal ones whose order is not known yet come first.
+static int by_worth_and_id(const void *a, const void *b) {
+    const struct candidate *left = a, *right = b;
+    int worth = by_worth(left, right);
+    if (worth || (!has_order(left) && !has_order(right)))
+        return worth;
+    if (has_order(left) != has_order(right))
+        return has_order(left) ? 1 : -1;
+    return bytes_cmp(left->place->id, right->place->id);
 }
 
 // ---- States
@@ -164,18 +214,41 @@ static bool has_category(struct bytes categories, struct bytes wanted) {
     return false;
 }
 
-static bool is_eligible(const struct list *list, const struct candidate *candidate, const struct item_state *state) {
-    const struct ranking *ranking = list->kind == LIST_RANKING ? list->ranking : NULL;
+static bool is_too_old(const struct list *list, const struct item_state *state) {
+    int64_t oldest_ms = list->kind == LIST_RANKING ? list->ranking->oldest_age_ms : 0;
+    return oldest_ms && state->published_ms && list->now_ms - state->published_ms > oldest_ms;
+}
+
+static void note_unfit(const struct candidate *candidate) {
+    if (candidate->place)
+        candidate->place->unfit = true;
+}
+
+// No event comes to an item that has grown too old: the projector is told to take it out of its ranking.
+static void note_too_old(struct list *list, const struct candidate *candidate) {
+    if (candidate->group % GROUP_BURIED != GROUP_SOURCE)
+        return; // it is too old for this ranking, and was found in another
+    note_unfit(candidate);
+    if (list->touched++ < TOUCHED_MOST)
+        store_touch_item(list->serve->store, candidate->item);
+}
+
+// A pin is an editor's word, but not for an item that has no card or is not in the category.
+static bool is_eligible(struct list *list, const struct candidate *candidate, const struct item_state *state) {
     if (state->outcome != OK) {
         log_unusable();
         return false;
     }
-    if (!state->known || !bytes_eq(state->site, list->site))
+    if (!state->known || !bytes_eq(state->site, list->site) || (list->marks->cards_only && !state->has_card)) {
+        note_unfit(candidate);
         return false;
-    if (candidate->group == 0) // pinned: an editor's word, but not into a category that is not the item's
-        return !list->category.at || has_category(state->categories, list->category);
-    return !ranking || !ranking->oldest_age_ms || !state->published_ms ||
-           list->now_ms - state->published_ms <= ranking->oldest_age_ms;
+    }
+    if (list->category.at && !has_category(state->categories, list->category))
+        return false;
+    if (candidate->group == GROUP_PINNED || !is_too_old(list, state))
+        return true;
+    note_too_old(list, candidate);
+    return false;
 }
 
 static void on_state(struct read_call *call, size_t index, const struct item_state *state) {
@@ -186,7 +259,7 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
     struct placed *placed = &list->placed[list->placed_count++];
     struct json_out json = json_out_to(&list->texts);
     *placed = (struct placed){.candidate = *candidate, .id_at = list->texts.len, .id_len = state->id.len};
-    if (candidate->group == 0)
+    if (candidate->group == GROUP_PINNED)
         placed->pin = marks_find(list->marks, candidate->item);
     buffer_add_bytes(&list->texts, state->id);
     placed->json_at = list->texts.len;
@@ -266,16 +339,29 @@ static bool make_room(struct list *list) {
     return placed && refs;
 }
 
-// Candidates of equal value stay in one batch: their ids, which settle their order, are only known from their states.
+// Candidates of equal value stay in one batch where only their states say what settles their order.
 static size_t batch_size(const struct list *list, size_t left, size_t wanted) {
     const struct candidate *next = list->candidates + list->candidate_next;
-    while (wanted < left && by_worth(&next[wanted], &next[wanted - 1]) == 0)
+    if (wanted >= left)
+        return left;
+    size_t first = wanted;
+    while (first > 0 && by_worth(&next[first - 1], &next[wanted]) == 0)
+        first--;
+    if (has_order(&next[first]))
+        return wanted;
+    while (wanted < left && by_worth(&next[wanted], &next[first]) == 0)
         wanted++;
-    return wanted < left ? wanted : left;
+    return wanted;
+}
+
+// Where many are passed over the batches grow.
+static size_t wanted_size(const struct list *list) {
+    size_t wanted = list->limit - list->placed_count + SLACK, twice = 2 * list->batch;
+    return wanted > twice ? wanted : twice < BATCH_MOST ? twice : BATCH_MOST;
 }
 
 static void read_batch(struct list *list, size_t left) {
-    list->batch = batch_size(list, left, list->limit - list->placed_count + SLACK);
+    list->batch = batch_size(list, left, wanted_size(list));
     if (!make_room(list)) {
         list_end(list, UNAVAILABLE);
         return;
@@ -291,9 +377,15 @@ static bool settle(struct list *list) {
     if (list->candidate_next == 0 && !add_pins(list))
         return false;
     size_t left = list->candidate_count - list->candidate_next;
-    if (left > 1)
-        qsort(list->candidates + list->candidate_next, left, sizeof *list->candidates, by_worth);
+    if (left > 1) {
+        qsort(list->candidates + list->candidate_next, left, sizeof *list->candidates, by_worth_and_id);
+        index_anew(list);
+    }
     return true;
+}
+
+static bool add_more(struct list *list) {
+    return source_read_on(list) || (list->filled && source_fill(list));
 }
 
 void list_place(struct list *list) {
@@ -304,6 +396,6 @@ void list_place(struct list *list) {
     size_t left = list->candidate_count - list->candidate_next;
     if (list->placed_count < list->limit && left)
         read_batch(list, left);
-    else if (list->placed_count >= list->limit || !list->filled || !source_fill(list))
+    else if (list->placed_count >= list->limit || !add_more(list))
         finish(list);
 }

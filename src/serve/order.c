@@ -1,63 +1,95 @@
 // SPDX-License-Identifier: MIT
-// Orders: the best of a ranking over all partitions, read at most once per refresh_interval whoever asks.
+// Orders: the best of a ranking over all partitions, read at most once per refresh_interval whoever asks. Most lists
+// are filled by the first 256; those that are not ask for all that may be read, which is an order of its own.
 #include "base/clock.h"
 #include "serve/serve_inside.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+void places_release(struct places *places) {
+    if (places && --places->holders == 0)
+        free(places);
+}
+
 static void order_free(struct kept *kept) {
     struct order *order = (struct order *)kept;
     HASH_DEL(order->serve->orders, order);
-    free(order->list);
+    places_release(order->places);
     free(order->site_name);
     free(order);
 }
 
-// References once per refresh: every list that is made from the order needs them.
-static void keep_list(struct order *order, const struct ranked *list, size_t count) {
-    struct order_entry *copy = malloc((count + 1) * sizeof *copy);
-    if (!copy) {
-        order->outcome = UNAVAILABLE;
-        return;
-    }
-    struct bytes site = bytes_of(order->site_name);
-    for (size_t i = 0; i < count; i++)
-        copy[i] = (struct order_entry){item_ref(order->serve->hash_key, site, list[i].id), list[i].value};
-    free(order->list);
-    order->list = copy;
-    order->count = count;
-    kept_resize(order->serve, &order->kept, sizeof *order + count * sizeof *copy);
+// ---- Refreshing
+
+static size_t most_of(const struct order *order) {
+    return order->deep ? ORDER_MOST_DEEP : ORDER_MOST;
 }
 
-// ---- Refreshing
+static size_t places_size(const struct ranked *list, size_t count) {
+    size_t size = sizeof(struct places) + count * sizeof(struct place);
+    for (size_t i = 0; i < count; i++)
+        size += list[i].id.len;
+    return size;
+}
+
+// References once per refresh: every list that is made from the order needs them.
+static void fill_places(const struct order *order, const struct ranked *list, size_t count, struct places *places) {
+    struct bytes site = bytes_of(order->site_name);
+    char *text = (char *)&places->at[count];
+    *places = (struct places){.holders = 1, .whole = count < most_of(order), .count = count};
+    for (size_t i = 0; i < count; i++) {
+        struct bytes id = {text, list[i].id.len};
+        memcpy(text, list[i].id.at, id.len);
+        text += id.len;
+        places->at[i] = (struct place){item_ref(order->serve->hash_key, site, id), list[i].value, id, false};
+    }
+}
 
 static void on_top(struct read_call *call, const struct ranked *list, size_t count) {
     struct order *order = call->context;
-    keep_list(order, list, count);
+    size_t size = places_size(list, count);
+    struct places *places = malloc(size);
+    if (!places) {
+        order->outcome = UNAVAILABLE;
+        return;
+    }
+    fill_places(order, list, count, places);
+    places_release(order->places);
+    order->places = places;
+    kept_resize(order->serve, &order->kept, sizeof *order + size);
 }
 
 static void on_total(struct read_call *call, double total) {
     struct order *order = call->context;
-    order->total = total;
+    order->places->total = total;
 }
 
 static void refresh(struct order *order);
 
+static void tell(struct order_wait *waits, struct places *places) {
+    for (struct order_wait *next; waits; waits = next) {
+        next = waits->next;
+        if (places)
+            places->holders++;
+        waits->on_order(waits, places);
+    }
+}
+
 // State is settled before those who wait are told; the order stays until all were.
 static void finish(struct order *order, enum outcome outcome) {
-    struct order_wait *waits = order->waits, *next;
-    bool good = outcome == OK && order->outcome == OK;
+    struct order_wait *waits = order->waits;
+    order->good = outcome == OK && order->outcome == OK;
+    struct places *places = order->good ? order->places : NULL;
     order->waits = order->later;
     order->later = NULL;
-    order->good = good;
     order->in_flight = order->waits != NULL;
+    if (places)
+        places->holders++; // ours, while they are told
     if (order->waits)
         refresh(order);
-    for (; waits; waits = next) {
-        next = waits->next;
-        waits->on_order(waits, good ? order : NULL);
-    }
+    tell(waits, places);
+    places_release(places);
     order->kept.busy = order->in_flight;
     kept_trim(order->serve);
 }
@@ -69,7 +101,7 @@ static void on_total_done(struct read_call *call, enum outcome outcome) {
 static void on_top_done(struct read_call *call, enum outcome outcome) {
     struct order *order = call->context;
     const struct plan *plan = order->serve->plan;
-    if (outcome != OK || order->ranking != &plan->rankings[plan->popular]) {
+    if (outcome != OK || order->outcome != OK || order->ranking != &plan->rankings[plan->popular]) {
         finish(order, outcome);
         return;
     }
@@ -83,17 +115,18 @@ static void refresh(struct order *order) {
     order->outcome = OK;
     order->call = (struct read_call){.on_done = on_top_done, .context = order};
     store_read_top(order->serve->store, &order->call, order->site, order->ranking->name,
-                   order->has_category ? &order->category : NULL, ORDER_MOST, on_top);
+                   order->has_category ? &order->category : NULL, most_of(order), on_top);
 }
 
 // ---- Asking
 
 static struct order *order_find(struct serve *serve, struct bytes site_name, const struct ranking *ranking,
-                                const ref_t *category) {
+                                const ref_t *category, bool deep) {
     ref_t site = site_ref(serve->hash_key, site_name);
     char key[sizeof((struct order *)NULL)->key];
     struct order *order;
-    int len = snprintf(key, sizeof key, "%016" PRIx64 "%.*s", site, (int)ranking->name.len, ranking->name.at);
+    int len = snprintf(key, sizeof key, "%c%016" PRIx64 "%.*s", deep ? 'd' : 't', site, (int)ranking->name.len,
+                       ranking->name.at);
     if (category)
         len += snprintf(key + len, sizeof key - (size_t)len, ":%016" PRIx64, *category);
     HASH_FIND_STR(serve->orders, key, order);
@@ -109,8 +142,8 @@ static struct order *order_find(struct serve *serve, struct bytes site_name, con
     order->site = site;
     order->has_category = category != NULL;
     order->category = category ? *category : 0;
+    order->deep = deep;
     order->kept.free = order_free;
-    order->kept.busy = true;
     HASH_ADD_STR(serve->orders, key, order);
     if (!HASH_HAS_TAKEN(order)) {
         free(order->site_name);
@@ -126,17 +159,17 @@ static bool is_fresh(const struct order *order) {
     return order->good && age < (uint64_t)order->serve->settings->refresh_interval_ms;
 }
 
-void order_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category,
+void order_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category, bool deep,
                struct order_wait *wait) {
-    struct order *order = order_find(serve, site, ranking, category);
+    struct order *order = order_find(serve, site, ranking, category, deep);
     if (!order) {
         wait->on_order(wait, NULL);
         return;
     }
     kept_use(serve, &order->kept);
     if (is_fresh(order) && !order->in_flight) {
-        wait->on_order(wait, order);
-        order->kept.busy = order->in_flight;
+        order->places->holders++;
+        wait->on_order(wait, order->places); // the order may be gone then
         return;
     }
     bool join = !order->in_flight || serve->settings->refresh_interval_ms > 0;

@@ -6,6 +6,7 @@
 enum { OUT_MOST = 4 << 20 };
 
 struct personal {
+    struct ask ask; // first
     struct serve *serve;
     struct personal_call *call;
     enum list_format format;
@@ -13,6 +14,12 @@ struct personal {
     struct list list;
     struct buffer names; // the question's bytes
 };
+
+static void personal_free(struct personal *personal) {
+    list_release(&personal->list);
+    buffer_release(&personal->names);
+    free(personal);
+}
 
 static void on_done(struct list *list, enum outcome outcome) {
     struct personal *personal = list->context;
@@ -22,17 +29,24 @@ static void on_done(struct list *list, enum outcome outcome) {
         list_render(list, personal->format, &out);
     if (out.failed)
         outcome = UNAVAILABLE;
-    personal->serve->refreshes--;
     personal->call->on_done(personal->call, outcome, outcome == OK ? buffer_bytes(&out) : NO_BYTES);
     buffer_release(&out);
-    shelf_begin_waiting(personal->serve);
-    list_release(list);
-    buffer_release(&personal->names);
-    free(personal);
+    serve_ask_end(personal->serve);
+    personal_free(personal);
 }
 
-void serve_personal(struct serve *serve, struct personal_call *call, const struct list_query *query,
-                    const ref_t *visitor) {
+static void on_turn(struct ask *ask, enum outcome outcome) {
+    struct personal *personal = (struct personal *)ask;
+    if (outcome == OK) {
+        list_start(&personal->list);
+        return;
+    }
+    personal->call->on_done(personal->call, outcome, NO_BYTES);
+    personal_free(personal);
+}
+
+void serve_personal(struct serve *serve, const struct http_request *request, struct personal_call *call,
+                    const struct list_query *query, const ref_t *visitor) {
     struct personal *personal = calloc(1, sizeof *personal);
     struct buffer names;
     buffer_init(&names, NAME_SIZE);
@@ -60,6 +74,6 @@ void serve_personal(struct serve *serve, struct personal_call *call, const struc
     list_init(&personal->list);
     for (uint32_t i = 0; i < query->exclude_count; i++)
         list_without(&personal->list, item_ref(serve->hash_key, query->site, query->exclude[i]));
-    serve->refreshes++;
-    list_start(&personal->list);
+    if (serve_ask(serve, request, &personal->ask, on_turn))
+        list_start(&personal->list);
 }

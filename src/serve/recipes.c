@@ -11,10 +11,10 @@ enum { OUT_MOST = 4 << 20 };
 
 void refresh_start(struct shelf *shelf) {
     struct refresh *refresh = calloc(1, sizeof *refresh);
-    shelf->serve->refreshes++;
     if (!refresh) {
-        shelf->serve->refreshes--;
+        struct serve *serve = shelf->serve;
         shelf_refreshed(shelf, NULL, UNAVAILABLE);
+        turn_end(&serve->turns);
         return;
     }
     refresh->shelf = shelf;
@@ -22,23 +22,24 @@ void refresh_start(struct shelf *shelf) {
     refresh->now_ms = clock_now_ms();
     buffer_init(&refresh->out, OUT_MOST);
     buffer_init(&refresh->marks, OUT_MOST);
+    buffer_init(&refresh->values, OUT_MOST);
     shelf->asked.recipe->start(refresh);
 }
 
 void refresh_end(struct refresh *refresh, enum outcome outcome) {
     struct shelf *shelf = refresh->shelf;
     struct serve *serve = shelf->serve;
-    if (refresh->out.failed || refresh->marks.failed)
+    if (refresh->out.failed || refresh->marks.failed || refresh->values.failed)
         outcome = UNAVAILABLE;
-    serve->refreshes--;
     shelf_refreshed(shelf, refresh, outcome);
-    shelf_begin_waiting(serve);
     buffer_release(&refresh->out);
     buffer_release(&refresh->marks);
+    buffer_release(&refresh->values);
     for (uint32_t i = 0; i < refresh->lists_begun; i++)
         list_release(&refresh->lists[i]);
     marks_release(refresh->hand);
     free(refresh);
+    turn_end(&serve->turns);
 }
 
 // ---- Lists
@@ -68,7 +69,7 @@ static void on_only_list(struct list *list, enum outcome outcome) {
     struct refresh *refresh = list->context;
     if (outcome == OK) {
         list_render(list, refresh->shelf->asked.format, &refresh->out);
-        list_mark(list, &refresh->marks);
+        list_mark(list, &refresh->marks, &refresh->values);
     }
     refresh_end(refresh, outcome);
 }
@@ -112,7 +113,7 @@ static void on_page_list(struct list *list, enum outcome outcome) {
     }
     buffer_addf(&refresh->out, ",\"%s\":", list_kind_name(list->kind));
     list_render(list, FORMAT_JSON, &refresh->out);
-    list_mark(list, &refresh->marks);
+    list_mark(list, &refresh->marks, &refresh->values);
     next_list(refresh, (int)list->kind + 1);
 }
 
@@ -126,7 +127,8 @@ static void next_list(struct refresh *refresh, int kind) {
         return;
     }
     struct list *list = begin_list(refresh, (enum list_kind)kind, on_page_list);
-    list->filled = true;
+    // A place in a ranking with a floor is earned; what nobody spoke for yet has none.
+    list->filled = list->kind != LIST_RANKING || list->ranking->floor <= 1;
     list_without(list, item_ref(list->serve->hash_key, asked->site, asked->item));
     for (uint32_t i = 0; i + 1 < refresh->lists_begun; i++)
         for (size_t j = 0; j < refresh->lists[i].placed_count; j++)

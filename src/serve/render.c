@@ -112,15 +112,15 @@ void list_render(const struct list *list, enum list_format format, struct buffer
         render_json(list, out);
 }
 
-// All but what time alone changes decides whether a body is a new one. A ranking's value stands still between events,
-// but comes later than the count: a body made in between would keep the old score, so the value is part of it. The
-// scores of other lists move with every view on the site.
-void list_mark(const struct list *list, struct buffer *marks) {
+// Order, counts and cards make the ETag. Whether a body is a new one is decided by all but what time alone changes: a
+// ranking's value stands still between events, but comes later than the count, and a body made in between would keep
+// the old score. The scores of other lists move with every view on the site.
+void list_mark(const struct list *list, struct buffer *marks, struct buffer *values) {
     for (size_t i = 0; i < list->placed_count; i++) {
         const struct candidate *candidate = &list->placed[i].candidate;
         buffer_add_bytes(marks, bytes_of(candidate->reason));
         if (list->kind == LIST_RANKING)
-            buffer_add(marks, &candidate->value, sizeof candidate->value);
+            buffer_add(values, &candidate->value, sizeof candidate->value);
         buffer_add_bytes(marks, placed_json(list, &list->placed[i]));
     }
     buffer_add_char(marks, '\n');

@@ -4,12 +4,13 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { SWEEP_MS = 50, FIELDS_MOST = 512 };
+enum { FIELDS_MOST = 512 };
 
 // ---- Start and stop
 
 static void on_sweep(uv_timer_t *timer) {
     shelf_sweep(timer->data);
+    asks_sweep(timer->data);
 }
 
 static void add_fields(struct serve *serve) {
@@ -25,7 +26,8 @@ static void add_fields(struct serve *serve) {
 
 struct serve *serve_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
                           const struct plan *plan, struct store *store,
-                          void (*answer_error)(struct http_request *request, enum outcome outcome)) {
+                          void (*answer_error)(struct http_request *request, enum outcome outcome),
+                          uint64_t (*network_of)(const struct http_request *request)) {
     struct serve *serve = calloc(1, sizeof *serve);
     if (!serve)
         return NULL;
@@ -36,6 +38,8 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
     serve->plan = plan;
     serve->store = store;
     serve->answer_error = answer_error;
+    serve->network_of = network_of;
+    turns_init(&serve->turns, (uint32_t)settings->redis_queue);
     serve->newest_cards = (struct ranking){.name = BYTES(NEWEST_NAME), .kind = RANK_TOTAL};
     add_fields(serve);
     uv_timer_init(loop, &serve->sweep);
@@ -48,7 +52,7 @@ static bool is_busy(const struct serve *serve) {
     for (const struct kept *kept = serve->newest; kept; kept = kept->older)
         if (kept->busy)
             return true;
-    return serve->refreshes > 0;
+    return serve->turns.running > 0;
 }
 
 static void on_closed(uv_handle_t *handle) {

@@ -11,7 +11,7 @@
 //   hand.c     a site's editorial, likewise          recipes.c  what each kind of body is made of
 //   list.c     candidates to placed entries          sources.c  where a list's candidates come from
 //   render.c   an item and a list as JSON            fragment.c a list as HTML and as a feed
-//   personal.c the list for one visitor
+//   personal.c the list for one visitor    turns.c    how many reads at once, and whose
 #pragma once
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -20,14 +20,35 @@
 #include <uv.h>
 
 enum {
-    ORDER_MOST = 256,
+    ORDER_MOST = 256,       // of a ranking, for most lists
+    ORDER_MOST_DEEP = 2000, // for a list that those do not fill
     ALIASES_MOST = 8,
-    UNREAD_MS = 10000,
+    WAIT_MOST_MS = 250, // of a reader for whom there is an old body
+    SWEEP_MS = 50,
+    AWAY_MS = 1000, // after a refresh that failed nobody waits this long
     RETRY_LEAST_MS = 100,
     RETRY_MOST_MS = 1000,
-    REFRESH_CALLS = 256, // to Redis, of a page or a list of the usual length
-    REFRESHES_LEAST = 4  // at once, however short the queue
+    CARDS_ENOUGH = 20 // of a site, to list only items that have one
 };
+
+// ---- Turns
+
+struct turns {
+    uint32_t running, most;
+    bool handing_on;
+    struct turn_queue *queues, *ring; // by network; the next to have its turn
+};
+void turns_init(struct turns *turns, uint32_t redis_queue);
+bool turns_are_full(const struct turns *turns);
+// NOW: it has begun. LATER: `on_turn` will run, unless turn_leave is called. NEVER: no memory to remember it. What has
+// begun ends with turn_end.
+enum turn_answer { TURN_NOW, TURN_LATER, TURN_NEVER };
+enum turn_answer turn_take(struct turns *turns, uint64_t network, struct turn *turn,
+                           void (*on_turn)(struct turn *turn));
+void turn_hasten(struct turns *turns, uint64_t network, struct turn *turn); // into this network's queue, if shorter
+void turn_leave(struct turns *turns, struct turn *turn);                    // fine for one that does not wait
+void turn_end(struct turns *turns);
+void asks_sweep(struct serve *serve);
 
 struct serve {
     uv_loop_t *loop;
@@ -37,6 +58,7 @@ struct serve {
     struct ranking newest_cards; // NEWEST_NAME, as a ranking
     struct store *store;
     void (*answer_error)(struct http_request *request, enum outcome outcome);
+    uint64_t (*network_of)(const struct http_request *request);
     struct buffer fields; // header lines of every body
     struct shelf *shelves;
     struct alias *aliases;
@@ -44,8 +66,10 @@ struct serve {
     struct hand *hands;
     struct kept *newest, *oldest;
     size_t bytes;
-    uint32_t refreshes;                     // in flight
+    struct turns turns;
+    uint64_t failed_ms;                     // when the last refresh failed, or was waited for in vain; 0: it did not
     struct shelf *waited_for, **waited_end; // shelves that requests wait for, the longest first
+    struct ask *first_ask, *last_ask;       // that wait for their turn, the oldest first
     uv_timer_t sweep;
     void (*on_stopped)(void *context);
     void *stopped_context;
@@ -67,15 +91,27 @@ void kept_drop_all(struct serve *serve);
 
 // ---- Orders
 
+struct places;
 struct order_wait {
     struct order_wait *next;
-    void (*on_order)(struct order_wait *wait, struct order *order); // NULL: Redis is away
+    void (*on_order)(struct order_wait *wait, struct places *places); // NULL: Redis is away; else held for the callee
 };
 
-struct order_entry {
+struct place {
     ref_t item;
     double value;
+    struct bytes id;
+    bool unfit; // no list that is made from this order may have it
 };
+// What was read of a ranking; held by the lists that are put together from it.
+struct places {
+    uint32_t holders;
+    bool whole;   // the ranking has no more
+    double total; // of the site's popularity, for that ranking only
+    size_t count;
+    struct place at[]; // then their ids
+};
+void places_release(struct places *places);
 
 struct order {
     struct kept kept; // first
@@ -84,18 +120,16 @@ struct order {
     const struct ranking *ranking;
     ref_t site, category;
     char *site_name; // for the references of its entries
-    bool has_category, in_flight, good;
+    bool has_category, deep, in_flight, good;
     uint64_t made_ms;                 // uv_now when its refresh began
     struct order_wait *waits, *later; // later: came while a refresh was in flight that began before them
     struct read_call call;
     enum outcome outcome;
-    size_t count;
-    struct order_entry *list;
-    double total; // of the site's popularity, for that ranking only
+    struct places *places; // the present ones; NULL before the first
     char key[48 + NAME_SIZE];
 };
-// Calls back, now or later; the order stays at least until then.
-void order_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category,
+// Calls back, now or later. `deep`: ORDER_MOST_DEEP places and not ORDER_MOST.
+void order_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category, bool deep,
                struct order_wait *wait);
 
 // ---- An editor's hand
@@ -111,6 +145,7 @@ struct mark {
 // What an editor said of a site's items, sorted by reference; held by the lists that are put together from it.
 struct marks {
     uint32_t holders;
+    bool cards_only; // items without a card are not listed
     size_t count;
     struct mark at[];
 };
@@ -124,12 +159,16 @@ const struct mark *marks_find(const struct marks *marks, ref_t item); // NULL: n
 
 // ---- Lists
 
+// Groups stand one behind the other; what an editor buries is behind all sources.
+enum { GROUP_PINNED, GROUP_SOURCE, GROUP_POPULAR, GROUP_FILLING, GROUP_BURIED = 1000 };
+
 struct candidate {
     ref_t item;
     double value; // orders a group, higher first
     double score; // as shown
     uint32_t group;
     const char *reason;
+    struct place *place; // where it was found in an order, with its id; NULL: elsewhere
 };
 
 struct placed {
@@ -137,6 +176,8 @@ struct placed {
     const struct mark *pin;                  // NULL: it stands where its value puts it
     size_t id_at, id_len, json_at, json_len; // into texts
 };
+
+enum { ORDERS_MOST = MAX_RANKINGS + 8 }; // of a list: its own, the whole of it, those that it is filled from
 
 // One list, from the question to its placed entries. The asker fills the first part, the rest is the list's own.
 struct list {
@@ -157,7 +198,12 @@ struct list {
     struct order_wait order_wait;
     struct read_call call;
     struct candidate *candidates;
+    uint16_t *slots; // candidates by item: index plus 1
     size_t candidate_count, candidate_next, batch;
+    struct places *places[ORDERS_MOST]; // that candidates were taken from
+    uint32_t places_count;
+    enum { READ_BEST, READ_ALL, READ_ENDED } read; // of its ranking
+    uint32_t touched;
     ref_t *refs;
     struct placed *placed;
     size_t placed_count;
@@ -175,17 +221,20 @@ void list_start(struct list *list);
 void list_release(struct list *list);
 // For sources.c: adds a candidate unless it is there, blocked or excluded; an editor's boost and bury are applied.
 bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic); // false without memory
-void list_place(struct list *list); // what was added; then filling up, then the end
+bool candidate_is_there(const struct list *list, ref_t item);
+bool mark_holds(const struct list *list, const struct mark *mark); // it is in force, and for this kind of list
+void list_place(struct list *list);                                // what was added; then filling up, then the end
 void list_end(struct list *list, enum outcome outcome);
 // sources.c: asks for the candidates, adds them, then list_place.
 void source_start(struct list *list);
-bool source_fill(struct list *list); // false: nothing is left to fill with
+bool source_fill(struct list *list);    // false: nothing is left to fill with
+bool source_read_on(struct list *list); // false: its ranking has been read to the end
 
 // render.c: an item's members, without braces; a list as JSON; all of it that is not due to time alone.
 void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
                   const struct item_state *state);
 void list_render(const struct list *list, enum list_format format, struct buffer *out);
-void list_mark(const struct list *list, struct buffer *marks);
+void list_mark(const struct list *list, struct buffer *marks, struct buffer *values);
 void list_render_html(const struct list *list, struct buffer *out); // fragment.c
 void list_render_feed(const struct list *list, struct buffer *out);
 struct bytes placed_json(const struct list *list, const struct placed *placed);
@@ -201,8 +250,11 @@ struct alias {
 
 struct waiter {
     struct waiter *next;
+    struct shelf *shelf;
     struct http_request *request;
     uint64_t until_ms;
+    bool has_old; // body, that is sent then
+    struct turn turn;
 };
 
 struct recipe;
@@ -227,8 +279,9 @@ struct shelf {
     struct question asked; // its bytes are views of the key
     struct body *body;
     uint64_t digest;
-    uint64_t made_ms, read_ms, retry_ms; // uv_now
-    enum outcome failure;                // of the last refresh; OK: it did not fail
+    uint64_t made_ms, retry_ms; // uv_now
+    struct turn turn;           // when nobody waits for the refresh
+    enum outcome failure;       // of the last refresh; OK: it did not fail
     bool in_flight;
     struct waiter *waiters, *later;
     struct shelf *next_waited, **place_waited;
@@ -237,9 +290,7 @@ struct shelf {
 };
 // Answers from the shelf, now or once it is fresh.
 void shelf_answer(struct shelf *shelf, struct http_request *request);
-bool shelf_is_good(const struct shelf *shelf); // may be sent at once, fresh or while it is refreshed
 void shelf_sweep(struct serve *serve);
-void shelf_begin_waiting(struct serve *serve); // after a refresh has ended
 // Finds or makes the shelf; NULL without memory.
 struct shelf *shelf_get(struct serve *serve, const struct question *question);
 void shelf_remember_target(struct shelf *shelf, struct bytes target);
@@ -254,7 +305,7 @@ struct refresh {
     uint64_t began_ms;
     struct list lists[LIST_KINDS];
     uint32_t lists_begun;
-    struct buffer out, marks;
+    struct buffer out, marks, values;
     struct marks *hand;
     enum outcome outcome; // of single items
 };
@@ -265,6 +316,7 @@ struct recipe {
 extern const struct recipe recipe_ranking, recipe_related, recipe_page, recipe_item, recipe_items, recipe_rankings;
 
 void refresh_start(struct shelf *shelf);
-// The end: `out` is the body, `marks` what of it is not due to time alone; or it failed.
+// The end: `out` is the body; `marks` is what its ETag is of (order, counts, cards), `values` what else of it is not
+// due to time alone; or it failed.
 void refresh_end(struct refresh *refresh, enum outcome outcome);
 void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome outcome);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A body's freshness: sent at once while it is young or was read lately; else the request waits for the refresh.
+// A body's freshness: sent at once while its last check is younger than stale_limit; else the request waits for the
+// refresh, shortly where there is an old body, and not at all while Redis is away or slow or others wait already.
 //
 // One refresh is in flight per body. With refresh_interval 0 every read wants a refresh that began after it came: those
 // that come while one is in flight wait for the next ("later").
@@ -15,9 +16,21 @@ static bool is_fresh(const struct shelf *shelf, uint64_t now) {
     return shelf->body && now - shelf->made_ms < interval(shelf);
 }
 
-bool shelf_is_good(const struct shelf *shelf) {
-    uint64_t now = uv_now(shelf->serve->loop);
-    return is_fresh(shelf, now) || (shelf->body && interval(shelf) && now - shelf->read_ms < UNREAD_MS);
+static uint64_t stale_limit(const struct shelf *shelf) {
+    uint64_t limit = (uint64_t)shelf->serve->settings->stale_limit_ms, least = 2 * interval(shelf);
+    return limit > least ? limit : least;
+}
+
+static bool is_away(const struct serve *serve, uint64_t now) {
+    return !store_ready(serve->store, NULL) || (serve->failed_ms && now - serve->failed_ms < AWAY_MS);
+}
+
+// May be sent at once.
+static bool is_good(const struct shelf *shelf, uint64_t now) {
+    if (!shelf->body || interval(shelf) == 0)
+        return false;
+    return now - shelf->made_ms < stale_limit(shelf) || is_away(shelf->serve, now) ||
+           turns_are_full(&shelf->serve->turns);
 }
 
 // ---- Waiting
@@ -25,7 +38,7 @@ bool shelf_is_good(const struct shelf *shelf) {
 static void set_waited(struct shelf *shelf) {
     struct serve *serve = shelf->serve;
     bool waited = shelf->waiters || shelf->later;
-    shelf->kept.busy = waited || shelf->in_flight;
+    shelf->kept.busy = waited || shelf->in_flight || shelf->turn.queue;
     if (waited && !shelf->place_waited) {
         shelf->next_waited = NULL;
         shelf->place_waited = serve->waited_end;
@@ -39,15 +52,16 @@ static void set_waited(struct shelf *shelf) {
 }
 
 static void answer_one(struct shelf *shelf, struct http_request *request, enum outcome outcome) {
-    if (shelf->body && outcome != INTERNAL) {
-        shelf->read_ms = uv_now(shelf->serve->loop);
+    if (shelf->body && outcome != INTERNAL)
         http_reply_body(request, shelf->body);
-    } else
+    else
         shelf->serve->answer_error(request, outcome == OK ? UNAVAILABLE : outcome);
 }
 
 // Replies may lead to further requests at once, also for this shelf: the list is taken off first.
 static void answer_all(struct shelf *shelf, struct waiter *waiters, enum outcome outcome) {
+    for (struct waiter *waiter = waiters; waiter; waiter = waiter->next)
+        turn_leave(&shelf->serve->turns, &waiter->turn);
     while (waiters) {
         struct waiter *waiter = waiters;
         waiters = waiter->next;
@@ -55,31 +69,10 @@ static void answer_all(struct shelf *shelf, struct waiter *waiters, enum outcome
     }
 }
 
-static void add_waiter(struct shelf *shelf, struct http_request *request) {
-    struct waiter *waiter = arena_take(request->arena, sizeof *waiter);
-    if (!waiter) {
-        shelf->serve->answer_error(request, UNAVAILABLE);
-        return;
-    }
-    struct waiter **list = shelf->in_flight && interval(shelf) == 0 ? &shelf->later : &shelf->waiters;
-    waiter->request = request;
-    waiter->until_ms = uv_now(shelf->serve->loop) + (uint64_t)shelf->serve->settings->redis_timeout_ms;
-    waiter->next = *list;
-    *list = waiter;
-    set_waited(shelf);
-}
-
 // ---- Refreshing
 
-// So many at once as fit into the store's queue: what does not begin now does when another has ended.
-static bool is_full(const struct serve *serve) {
-    uint32_t most = (uint32_t)serve->settings->redis_queue / REFRESH_CALLS;
-    return serve->refreshes >= (most > REFRESHES_LEAST ? most : REFRESHES_LEAST);
-}
-
+// In a turn that was taken.
 static void begin(struct shelf *shelf) {
-    if (shelf->in_flight || is_full(shelf->serve))
-        return;
     shelf->in_flight = shelf->kept.busy = true;
     metric_add(METRIC_BODY_REFRESHES, 1);
     refresh_start(shelf);
@@ -89,13 +82,75 @@ static bool may_try(const struct shelf *shelf) {
     return !shelf->in_flight && uv_now(shelf->serve->loop) >= shelf->retry_ms;
 }
 
+static void begin_in_turn(struct shelf *shelf) {
+    if (!shelf->in_flight) {
+        begin(shelf);
+        return;
+    }
+    turn_end(&shelf->serve->turns); // another's turn came before
+    set_waited(shelf);
+}
+
+static void on_waiters_turn(struct turn *turn) {
+    begin_in_turn(((struct waiter *)((char *)turn - offsetof(struct waiter, turn)))->shelf);
+}
+
+static void on_own_turn(struct turn *turn) {
+    begin_in_turn((struct shelf *)((char *)turn - offsetof(struct shelf, turn)));
+}
+
+// Begins now, when it is this reader's turn, or never: without memory to remember that.
+static enum turn_answer want(struct shelf *shelf, struct waiter *waiter) {
+    struct serve *serve = shelf->serve;
+    if (shelf->in_flight)
+        return TURN_LATER;
+    uint64_t network = serve->network_of(waiter->request);
+    enum turn_answer answer = turn_take(&serve->turns, network, &waiter->turn, on_waiters_turn);
+    if (answer == TURN_NEVER)
+        waiter->until_ms = 0; // the next sweep answers it
+    if (answer == TURN_NOW)
+        begin(shelf);
+    return answer;
+}
+
+// The same for a reader that does not wait: many do, so the shelf stands in the shortest of their queues.
+static void want_unwaited(struct shelf *shelf, uint64_t network) {
+    struct turns *turns = &shelf->serve->turns;
+    if (shelf->turn.queue)
+        turn_hasten(turns, network, &shelf->turn);
+    else if (turn_take(turns, network, &shelf->turn, on_own_turn) == TURN_NOW)
+        begin(shelf);
+    else
+        set_waited(shelf);
+}
+
+static void wait_for_refresh(struct shelf *shelf, struct http_request *request) {
+    struct waiter *waiter = arena_take(request->arena, sizeof *waiter);
+    if (!waiter) {
+        answer_one(shelf, request, UNAVAILABLE);
+        return;
+    }
+    bool has_old = shelf->body && interval(shelf);
+    uint64_t most = has_old ? WAIT_MOST_MS - SWEEP_MS : (uint64_t)shelf->serve->settings->redis_timeout_ms;
+    struct waiter **list = shelf->in_flight && interval(shelf) == 0 ? &shelf->later : &shelf->waiters;
+    *waiter = (struct waiter){.next = *list,
+                              .shelf = shelf,
+                              .request = request,
+                              .until_ms = uv_now(shelf->serve->loop) + most,
+                              .has_old = has_old};
+    *list = waiter;
+    set_waited(shelf);
+    want(shelf, waiter);
+}
+
 // What was made takes the old one's place, unless only time has passed; false without memory.
 static bool put_up(struct shelf *shelf, struct refresh *refresh) {
-    struct bytes mark = buffer_bytes(&refresh->marks);
-    uint64_t digest = keyed_hash64(shelf->serve->hash_key, 'd', &mark, 1);
+    const struct secret_key *key = shelf->serve->hash_key;
+    const struct bytes marks[] = {buffer_bytes(&refresh->marks), buffer_bytes(&refresh->values)};
+    uint64_t digest = keyed_hash64(key, 'd', marks, 2);
     if (!shelf->body || digest != shelf->digest) {
         struct body *made = body_new(buffer_bytes(&refresh->out), format_media_type(shelf->asked.format),
-                                     buffer_bytes(&shelf->serve->fields));
+                                     buffer_bytes(&shelf->serve->fields), keyed_hash64(key, 'e', marks, 1));
         if (!made)
             return false;
         if (shelf->body) {
@@ -111,61 +166,67 @@ static bool put_up(struct shelf *shelf, struct refresh *refresh) {
     return true;
 }
 
+// Those that came while the refresh was in flight want one of their own.
+static void want_again(struct shelf *shelf) {
+    for (struct waiter *waiter = shelf->waiters; waiter; waiter = waiter->next)
+        if (want(shelf, waiter) == TURN_NOW)
+            return;
+}
+
 void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome outcome) {
+    struct serve *serve = shelf->serve;
     struct waiter *waiters = shelf->waiters;
+    uint64_t now = uv_now(serve->loop);
     uint64_t pause = interval(shelf) > RETRY_LEAST_MS ? interval(shelf) : RETRY_LEAST_MS;
     if (pause > RETRY_MOST_MS)
         pause = RETRY_MOST_MS;
     if (outcome == OK && !put_up(shelf, refresh))
         outcome = UNAVAILABLE;
     if (outcome != OK)
-        shelf->retry_ms = uv_now(shelf->serve->loop) + pause;
+        shelf->retry_ms = now + pause;
+    serve->failed_ms = outcome == UNAVAILABLE ? now : 0;
     shelf->failure = outcome;
     shelf->waiters = shelf->later;
     shelf->later = NULL;
     shelf->in_flight = false;
     shelf->kept.busy = true; // until all were told
-    if (shelf->waiters)
-        begin(shelf);
     answer_all(shelf, waiters, outcome);
     set_waited(shelf);
-    kept_trim(shelf->serve);
+    want_again(shelf); // the shelf may be gone then
+    kept_trim(serve);
 }
 
 // ---- Asking
 
-static void answer_old(struct shelf *shelf, struct http_request *request) {
-    shelf->read_ms = uv_now(shelf->serve->loop);
+// The request is gone once it is answered.
+static void answer_old(struct shelf *shelf, struct http_request *request, uint64_t now) {
+    bool wants = !is_fresh(shelf, now) && may_try(shelf);
+    uint64_t network = wants ? shelf->serve->network_of(request) : 0;
     kept_use(shelf->serve, &shelf->kept);
     metric_add(METRIC_BODY_HITS, 1);
-    if (is_fresh(shelf, shelf->read_ms) || !may_try(shelf)) {
+    if (!wants) {
         http_reply_body(request, shelf->body);
         return;
     }
+    shelf->kept.busy = true;
     http_reply_body(request, shelf->body);
-    begin(shelf);
+    set_waited(shelf);
+    if (may_try(shelf)) // the reply may have led to another request for it
+        want_unwaited(shelf, network);
 }
 
 void shelf_answer(struct shelf *shelf, struct http_request *request) {
-    if (shelf_is_good(shelf)) {
-        answer_old(shelf, request);
+    uint64_t now = uv_now(shelf->serve->loop);
+    if (is_fresh(shelf, now) || is_good(shelf, now)) {
+        answer_old(shelf, request, now);
         return;
     }
     metric_add(METRIC_BODY_MISSES, 1);
     kept_use(shelf->serve, &shelf->kept);
-    if (!shelf->in_flight && !may_try(shelf)) {
+    if (!shelf->in_flight && !may_try(shelf))
         answer_one(shelf, request, shelf->failure); // as the last one that asked was told
-        return;
-    }
-    add_waiter(shelf, request);
-    begin(shelf);
-}
-
-void shelf_begin_waiting(struct serve *serve) {
-    for (struct shelf *shelf = serve->waited_for, *next; shelf && !is_full(serve); shelf = next) {
-        next = shelf->next_waited;
-        begin(shelf);
-    }
+    else
+        wait_for_refresh(shelf, request);
 }
 
 // ---- Deadlines
@@ -190,6 +251,8 @@ void shelf_sweep(struct serve *serve) {
         next = shelf->next_waited;
         struct waiter *overdue = take_overdue(&shelf->waiters, now, NULL);
         overdue = take_overdue(&shelf->later, now, overdue);
+        if (overdue && overdue->has_old)
+            serve->failed_ms = now; // Redis is slow: nobody else waits for it
         shelf->kept.busy = true;
         answer_all(shelf, overdue, UNAVAILABLE);
         set_waited(shelf);

@@ -2,67 +2,130 @@
 // Where a list's candidates come from: a ranking's order; neighbours and the popular ones by the formulas of
 // model/related.h. Then, as long as the list is short and the site has items: what is popular beyond those, what stands
 // in other rankings, and the newest cards.
+#include "ops/metrics.h"
 #include "serve/serve_inside.h"
 #include <math.h>
 #include <stdlib.h>
-
-enum { GROUP_SOURCE = 1, GROUP_POPULAR, GROUP_FILLING };
 
 static struct list *list_of_wait(struct order_wait *wait) {
     return (struct list *)((char *)wait - offsetof(struct list, order_wait));
 }
 
-static void ask_order(struct list *list, const struct ranking *ranking, const ref_t *category,
-                      void (*on_order)(struct order_wait *wait, struct order *order)) {
+static void ask_order(struct list *list, const struct ranking *ranking,
+                      void (*on_order)(struct order_wait *wait, struct places *places)) {
     list->order_wait.on_order = on_order;
-    order_get(list->serve, list->site, ranking, category, &list->order_wait);
+    order_get(list->serve, list->site, ranking, NULL, false, &list->order_wait);
+}
+
+// The places live as long as the list.
+static void keep_places(struct list *list, struct places *places) {
+    if (places)
+        list->places[list->places_count++] = places;
 }
 
 static bool is_logarithmic(const struct ranking *ranking) {
     return ranking->kind == RANK_DECAYED || ranking->kind == RANK_RISING;
 }
 
-static bool add_order(struct list *list, const struct order *order, uint32_t group, const char *reason) {
-    bool ranked = group == GROUP_SOURCE, fits = true;
-    for (size_t i = 0; fits && i < order->count; i++) {
-        double value = order->list[i].value;
-        double score = ranked ? ranking_score(order->ranking, value, list->now_ms) : 0;
-        fits = candidate_add(list, (struct candidate){order->list[i].item, value, score, group, reason},
-                             is_logarithmic(order->ranking));
-    }
+static bool add_place(struct list *list, const struct ranking *ranking, struct place *place, uint32_t group,
+                      const char *reason) {
+    double score = group == GROUP_SOURCE ? ranking_score(ranking, place->value, list->now_ms) : 0;
+    struct candidate candidate = {place->item, place->value, score, group, reason, place};
+    return place->unfit || candidate_add(list, candidate, is_logarithmic(ranking));
+}
+
+static bool add_order(struct list *list, const struct ranking *ranking, struct places *places, uint32_t group,
+                      const char *reason) {
+    bool fits = true;
+    for (size_t i = 0; fits && i < places->count; i++)
+        fits = add_place(list, ranking, &places->at[i], group, reason);
     return fits;
 }
 
 // ---- A ranking
 
-static void on_ranking(struct order_wait *wait, struct order *order) {
+static void ask_own(struct list *list, bool deep, void (*on_order)(struct order_wait *wait, struct places *places)) {
+    ref_t category = list->category.at ? category_ref(list->serve->hash_key, list->category) : 0;
+    list->order_wait.on_order = on_order;
+    order_get(list->serve, list->site, list->ranking, list->category.at ? &category : NULL, deep, &list->order_wait);
+}
+
+static bool lifts(const struct list *list, const struct mark *mark) {
+    return mark_holds(list, mark) && mark->boost > 1 && !mark->block;
+}
+
+static bool misses_lifted(const struct list *list) {
+    for (size_t i = 0; i < list->marks->count; i++)
+        if (lifts(list, &list->marks->at[i]) && !candidate_is_there(list, list->marks->at[i].item))
+            return true;
+    return false;
+}
+
+// Only those that an editor lifts: they may stand before the best.
+static void on_lifted(struct order_wait *wait, struct places *places) {
     struct list *list = list_of_wait(wait);
-    if (order && add_order(list, order, GROUP_SOURCE, "ranked"))
+    bool fits = places != NULL;
+    keep_places(list, places);
+    for (size_t i = 0; fits && i < places->count; i++)
+        if (lifts(list, marks_find(list->marks, places->at[i].item)))
+            fits = add_place(list, list->ranking, &places->at[i], GROUP_SOURCE, "ranked");
+    if (fits)
         list_place(list);
     else
         list_end(list, UNAVAILABLE);
 }
 
+static void on_ranking(struct order_wait *wait, struct places *places) {
+    struct list *list = list_of_wait(wait);
+    keep_places(list, places);
+    if (!places || !add_order(list, list->ranking, places, GROUP_SOURCE, "ranked"))
+        list_end(list, UNAVAILABLE);
+    else if (!places->whole && misses_lifted(list))
+        ask_own(list, true, on_lifted);
+    else
+        list_place(list);
+}
+
 static void start_ranking(struct list *list) {
-    ref_t category = list->category.at ? category_ref(list->serve->hash_key, list->category) : 0;
-    ask_order(list, list->ranking, list->category.at ? &category : NULL, on_ranking);
+    ask_own(list, false, on_ranking);
+}
+
+static void on_rest(struct order_wait *wait, struct places *places) {
+    struct list *list = list_of_wait(wait);
+    keep_places(list, places);
+    if (places && add_order(list, list->ranking, places, GROUP_SOURCE, "ranked"))
+        list_place(list);
+    else
+        list_end(list, UNAVAILABLE);
+}
+
+bool source_read_on(struct list *list) {
+    if (list->kind != LIST_RANKING || list->read == READ_ENDED)
+        return false;
+    bool all = list->read == READ_ALL, whole = list->places[all ? list->places_count - 1 : 0]->whole;
+    list->read = all || whole ? READ_ENDED : READ_ALL;
+    if (all && !whole)
+        metric_add(METRIC_SHORT_LISTS, 1);
+    if (list->read == READ_ALL)
+        ask_own(list, true, on_rest);
+    return list->read == READ_ALL;
 }
 
 // ---- The formulas
 
 // Shares of the site's popularity: both sums decay alike, so their ratio is the same at every instant.
-static size_t popular_of(const struct order *order, struct popular ret_popular[static POPULAR_MOST]) {
-    size_t count = order->count < POPULAR_MOST ? order->count : POPULAR_MOST;
+static size_t popular_of(const struct places *places, struct popular ret_popular[static POPULAR_MOST]) {
+    size_t count = places->count < POPULAR_MOST ? places->count : POPULAR_MOST;
     for (size_t i = 0; i < count; i++) {
-        double share = exp2(order->list[i].value - order->total);
-        ret_popular[i] = (struct popular){order->list[i].item, isfinite(share) ? share : 0};
+        double share = exp2(places->at[i].value - places->total);
+        ret_popular[i] = (struct popular){places->at[i].item, isfinite(share) ? share : 0};
     }
     return count;
 }
 
 enum { SUGGESTIONS_MOST = 512 }; // the best of them: more than any limit, exclusions and history can use up
 
-static size_t suggest(const struct list *list, const struct order *order,
+static size_t suggest(const struct list *list, const struct places *order,
                       struct suggestion ret_list[static SUGGESTIONS_MOST]) {
     struct popular popular[POPULAR_MOST];
     const struct neighbours *tables[COVIEW_ITEMS + STRONGEST_NEIGHBOURS];
@@ -79,7 +142,8 @@ static size_t suggest(const struct list *list, const struct order *order,
                          SUGGESTIONS_MOST);
 }
 
-static bool add_suggestions(struct list *list, const struct order *order) {
+static bool add_suggestions(struct list *list, struct places *order) {
+    const struct plan *plan = list->serve->plan;
     struct suggestion suggestions[SUGGESTIONS_MOST];
     size_t count = suggest(list, order, suggestions);
     bool fits = true;
@@ -87,14 +151,15 @@ static bool add_suggestions(struct list *list, const struct order *order) {
         const struct suggestion *one = &suggestions[i];
         fits = candidate_add(list,
                              (struct candidate){one->item, one->score, one->score, GROUP_SOURCE,
-                                                one->from_neighbours ? "related" : "popular"},
+                                                one->from_neighbours ? "related" : "popular", NULL},
                              false);
     }
-    return fits && add_order(list, order, GROUP_POPULAR, "popular");
+    return fits && add_order(list, &plan->rankings[plan->popular], order, GROUP_POPULAR, "popular");
 }
 
-static void on_popular(struct order_wait *wait, struct order *order) {
+static void on_popular(struct order_wait *wait, struct places *order) {
     struct list *list = list_of_wait(wait);
+    keep_places(list, order);
     if (order && add_suggestions(list, order))
         list_place(list);
     else
@@ -103,7 +168,7 @@ static void on_popular(struct order_wait *wait, struct order *order) {
 
 static void ask_popular(struct list *list) {
     const struct plan *plan = list->serve->plan;
-    ask_order(list, &plan->rankings[plan->popular], NULL, on_popular);
+    ask_order(list, &plan->rankings[plan->popular], on_popular);
 }
 
 // ---- Tables of neighbours
@@ -200,23 +265,25 @@ void source_start(struct list *list) {
 
 // ---- Filling up
 
-static void on_filling(struct order_wait *wait, struct order *order) {
+// The popular ones first (they stand behind the settings' rankings), the newest cards last.
+static const struct ranking *filling_at(const struct list *list, uint32_t index) {
+    const struct plan *plan = list->serve->plan;
+    return index == plan->count ? &list->serve->newest_cards : &plan->rankings[index == 0 ? plan->popular : index - 1];
+}
+
+static void on_filling(struct order_wait *wait, struct places *places) {
     struct list *list = list_of_wait(wait);
-    if (order && add_order(list, order, GROUP_FILLING + list->next_filling, "popular"))
+    const struct ranking *ranking = filling_at(list, list->next_filling++);
+    keep_places(list, places);
+    if (places && add_order(list, ranking, places, GROUP_FILLING + list->next_filling, "popular"))
         list_place(list);
     else
         list_end(list, UNAVAILABLE);
 }
 
 bool source_fill(struct list *list) {
-    const struct plan *plan = list->serve->plan;
-    if (list->next_filling > plan->count)
+    if (list->next_filling > list->serve->plan->count)
         return false;
-    // The popular ones first (they stand behind the settings' rankings), the newest cards last.
-    uint32_t next = list->next_filling++;
-    const struct ranking *ranking = next == plan->count ? &list->serve->newest_cards
-                                    : next == 0         ? &plan->rankings[plan->popular]
-                                                        : &plan->rankings[next - 1];
-    ask_order(list, ranking, NULL, on_filling);
+    ask_order(list, filling_at(list, list->next_filling), on_filling);
     return true;
 }

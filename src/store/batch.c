@@ -28,7 +28,7 @@ void lane_add(struct lane *lane, struct queued *write, uint32_t partition) {
     write->tries = 0;
     write->since_ms = uv_now(lane->store->loop);
     write->next = NULL;
-    if (lane->waiting >= (uint32_t)lane->store->settings->redis_queue) {
+    if (!write->patient && lane->waiting >= (uint32_t)lane->store->settings->redis_queue) {
         write->next = lane->refused;
         lane->refused = write;
         metric_add(METRIC_REDIS_SHED, 1);

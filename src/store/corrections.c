@@ -16,7 +16,7 @@ static void add_set(struct store *store, struct gather *gather, bool done, struc
     command_add(&store->command, id);
     if (json.at)
         command_add(&store->command, json);
-    read_add(gather);
+    write_add(gather);
 }
 
 void store_keep_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json) {

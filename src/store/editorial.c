@@ -44,7 +44,7 @@ void store_set_editorial(struct store *store, struct read_call *call, const stru
     command_add_int(&store->command, clock_now_ms());
     command_add_int(&store->command, EDITORIAL_MOST);
     add_value(store, editorial);
-    gather_add(gather, store->link, &store->command, SCRIPT_EDITORIAL);
+    gather_add_write(gather, store->link, &store->command, SCRIPT_EDITORIAL);
 }
 
 // ---- Reading

@@ -21,11 +21,19 @@ static void on_gathered(struct link_call *call) {
         one->gather->on_all(one->gather);
 }
 
-void gather_add(struct gather *gather, struct link *link, const struct command *command, int script) {
+static struct link_call *next_call(struct gather *gather) {
     struct gathered *one = &gather->at[gather->added++];
     one->gather = gather;
     one->call.on_reply = on_gathered;
-    link_send(link, &one->call, command, script);
+    return &one->call;
+}
+
+void gather_add(struct gather *gather, struct link *link, const struct command *command, int script) {
+    link_send_read(link, next_call(gather), command, script);
+}
+
+void gather_add_write(struct gather *gather, struct link *link, const struct command *command, int script) {
+    link_send(link, next_call(gather), command, script);
 }
 
 void gather_free(struct gather *gather) {

@@ -21,7 +21,8 @@ struct gather {
 
 // Room for `count` commands; exactly that many must be added. NULL without memory.
 struct gather *gather_new(uint32_t count, void (*on_all)(struct gather *gather), void *context);
-void gather_add(struct gather *gather, struct link *link, const struct command *command, int script);
+void gather_add(struct gather *gather, struct link *link, const struct command *command, int script); // a read
+void gather_add_write(struct gather *gather, struct link *link, const struct command *command, int script);
 void gather_free(struct gather *gather);
 // OK when every reply is there and none is an error; else the first that was not.
 enum outcome gather_outcome(const struct gather *gather);

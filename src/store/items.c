@@ -121,7 +121,7 @@ void store_put_item(struct store *store, struct item_call *call) {
     script_begin(&store->command, SCRIPT_PUT, 5);
     add_put_keys(store, call);
     add_card(store, call);
-    send_script(store, &write->call, SCRIPT_PUT);
+    send_patient(store, &write->call, SCRIPT_PUT);
 }
 
 // ---- Items of an export
@@ -153,7 +153,7 @@ void store_import_item(struct store *store, struct item_call *call, bool has_car
     command_add_text(&store->command, has_card ? "1" : "");
     command_add(&store->command, visitors);
     command_add(&store->command, views);
-    send_script(store, &write->call, SCRIPT_IMPORT);
+    send_patient(store, &write->call, SCRIPT_IMPORT);
 }
 
 // ---- Deletion

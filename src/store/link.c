@@ -150,6 +150,7 @@ static void turn(struct link *link) {
     pending_tell_failed(link);
     if (link->hooks.on_turn)
         link->hooks.on_turn(link->hooks.context);
+    pending_send_held(link);
     write_out(link);
     if (link->failed)
         uv_idle_start(&link->idle, on_idle);

@@ -38,6 +38,11 @@ void link_stop(struct link *link, void (*on_stopped)(void *context), void *conte
 // `script`: index into script_sources when the command is an EVALSHA of it, else -1. After a NOSCRIPT the script is
 // loaded and the command sent again.
 void link_send(struct link *link, struct link_call *call, const struct command *command, int script);
+// The same for a read: reads take up at most three quarters of the queue, in commands, so that there is always room for
+// writes. One that finds no room is held and sent when there is, in order; its deadline runs from here.
+void link_send_read(struct link *link, struct link_call *call, const struct command *command, int script);
+// A write that is held, like a read, rather than refused when the queue is full.
+void link_send_patient(struct link *link, struct link_call *call, const struct command *command, int script);
 void link_send_early(struct link *link, struct link_call *call, const struct command *command); // while greeting
 void link_ready(struct link *link);
 void link_drop(struct link *link, const char *why);

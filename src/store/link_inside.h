@@ -26,6 +26,18 @@ struct pending {
     char *again;          // an EVALSHA as it was sent, should the script be missing; else NULL
     size_t again_len;
     int script;
+    bool read;
+};
+
+// A read that waits for room, as it will be sent.
+struct held {
+    struct held *next;
+    struct link_call *call;
+    uint64_t deadline_ms;
+    int script;
+    bool read;
+    size_t len;
+    char bytes[];
 };
 
 struct link {
@@ -54,6 +66,9 @@ struct link {
     // The queue: a ring of `room` (a power of two), `count` from `head`; the first `expired` of them are tombstones.
     struct pending *ring;
     uint32_t room, head, count, expired, queue_most;
+    uint32_t reads, reads_most; // of the count, and how many of it reads may be
+    struct held *held, **held_end;
+    uint32_t held_count;
     struct link_call *failed, **failed_end; // answered without a reply: to be told at the end of the turn
     int handles;
     void (*on_stopped)(void *context);
@@ -66,3 +81,4 @@ void pending_take_replies(struct link *link);
 bool pending_expire(struct link *link, uint64_t now_ms); // true when the oldest is past its deadline
 void pending_fail_all(struct link *link);
 void pending_tell_failed(struct link *link);
+void pending_send_held(struct link *link); // as many as there is room for

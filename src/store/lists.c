@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Reads over all partitions: the top of a ranking, a site's total popularity; what Redis says of itself.
+#include "base/clock.h"
 #include "model/sums.h"
 #include "store/reads.h"
 #include <stdlib.h>
@@ -78,6 +79,66 @@ void store_read_top(struct store *store, struct read_call *call, ref_t site, str
         command_add_text(&store->command, "WITHSCORES");
         read_add(gather);
     }
+}
+
+// ---- The number of a site's cards
+
+struct cards_state {
+    struct read_state read;
+    void (*on_count)(struct read_call *call, uint64_t cards);
+};
+
+static void on_cards(struct gather *gather) {
+    struct cards_state *state = gather->context;
+    enum outcome outcome = read_outcome(gather);
+    uint64_t cards = 0;
+    for (uint32_t i = 0; outcome == OK && i < gather->count; i++)
+        cards += (uint64_t)reply_int(gather->at[i].reply);
+    if (outcome == OK)
+        state->on_count(state->read.call, cards);
+    read_end(gather, outcome);
+}
+
+void store_count_cards(struct store *store, struct read_call *call, ref_t site,
+                       void (*on_count)(struct read_call *call, uint64_t cards)) {
+    struct ranking_at at = {site, BYTES(NEWEST_NAME), NULL};
+    struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct cards_state), on_cards);
+    if (!gather)
+        return;
+    ((struct cards_state *)gather->context)->on_count = on_count;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        begin_command(store, "ZCARD");
+        add_ranking_key(store, i, &at);
+        read_add(gather);
+    }
+}
+
+// ---- Places that are not right
+
+static void on_touched(struct link_call *call) {
+    freeReplyObject(call->reply);
+    free(call);
+}
+
+// A card's record without categories that it has left: model/entry.h.
+void store_touch_item(struct store *store, ref_t item) {
+    struct link_call *call = malloc(sizeof *call);
+    struct key key;
+    char record[sizeof(double) + 1 + sizeof item + sizeof(uint16_t)] = {0};
+    double now_ms = (double)clock_now_ms();
+    if (!call)
+        return;
+    call->on_reply = on_touched;
+    memcpy(record, &now_ms, sizeof now_ms);
+    record[sizeof now_ms] = 'C';
+    memcpy(record + sizeof now_ms + 1, &item, sizeof item);
+    key_log(&key, partition_of(item, keys_partitions()));
+    begin_command(store, "XADD");
+    add_key(store, &key);
+    command_add_text(&store->command, "*");
+    command_add_text(&store->command, "1");
+    command_add(&store->command, (struct bytes){record, sizeof record});
+    send_command(store, call);
 }
 
 // ---- A site's total popularity

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The queue of commands on their way: a ring in the order of sending, which is the order of Redis's replies.
 // A late call leaves a tombstone, so a reply can never be taken for another's. What an error reply means is one table.
+// Reads beyond their share of the ring are held in front of it.
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "store/link_inside.h"
@@ -9,9 +10,12 @@
 
 #define LOG_PAUSE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
 enum { GREETING_ROOM = 64, RING_LEAST = 256 }; // commands of a greeting come on top of the bound
+enum { HELD_MOST = 1 << 16 };                  // above: shed
 
 bool pending_init(struct link *link, uint32_t queue_most) {
     link->queue_most = queue_most;
+    link->reads_most = queue_most - queue_most / 4;
+    link->held_end = &link->held;
     link->room = RING_LEAST;
     while (link->room < queue_most + GREETING_ROOM)
         link->room *= 2;
@@ -55,6 +59,21 @@ static void forget(struct pending *pending) {
     pending->call = NULL;
 }
 
+static struct held *take_held(struct link *link) {
+    struct held *held = link->held;
+    link->held = held->next;
+    link->held_count--;
+    if (!link->held)
+        link->held_end = &link->held;
+    return held;
+}
+
+static void fail_held(struct link *link) {
+    struct held *held = take_held(link);
+    fail_later(link, held->call, UNAVAILABLE);
+    free(held);
+}
+
 void pending_fail_all(struct link *link) {
     for (uint32_t i = 0; i < link->count; i++) {
         struct pending *pending = pending_at(link, i);
@@ -62,7 +81,9 @@ void pending_fail_all(struct link *link) {
             fail_later(link, pending->call, UNAVAILABLE);
         forget(pending);
     }
-    link->head = link->count = link->expired = 0;
+    link->head = link->count = link->expired = link->reads = 0;
+    while (link->held)
+        fail_held(link);
 }
 
 bool pending_expire(struct link *link, uint64_t now_ms) {
@@ -76,23 +97,29 @@ bool pending_expire(struct link *link, uint64_t now_ms) {
         }
         forget(pending);
     }
+    while (link->held && link->held->deadline_ms <= now_ms) {
+        metric_add(METRIC_REDIS_TIMEOUTS, 1);
+        fail_held(link);
+    }
     return link->expired > 0;
 }
 
 // ---- Sending
 
 static void remember(struct link *link, struct pending pending) {
+    link->reads += pending.read;
     *pending_at(link, link->count++) = pending;
     metric_add(METRIC_REDIS_CALLS, 1);
 }
 
-// A script's call is kept as it is written. False without memory: nothing was written.
-static bool write_call(struct link *link, struct link_call *call, const struct command *command, int script) {
-    struct pending pending = {.call = call, .deadline_ms = uv_now(link->loop) + link->timeout_ms, .script = script};
-    size_t begin = link->out.len;
-    if (!command_write(command, &link->out))
-        return false;
-    if (script >= 0) {
+static struct pending pending_of(const struct link *link, struct link_call *call, int script) {
+    return (struct pending){.call = call, .deadline_ms = uv_now(link->loop) + link->timeout_ms, .script = script};
+}
+
+// What was written from `begin` on is a pending call now. A script's is kept as it is written. False without memory:
+// nothing was written.
+static bool add_written(struct link *link, size_t begin, struct pending pending) {
+    if (pending.script >= 0) {
         pending.again_len = link->out.len - begin;
         pending.again = malloc(pending.again_len);
         if (!pending.again) {
@@ -105,27 +132,103 @@ static bool write_call(struct link *link, struct link_call *call, const struct c
     return true;
 }
 
-static void send_now(struct link *link, struct link_call *call, const struct command *command, int script) {
-    if (write_call(link, call, command, script))
-        return;
+static bool write_call(struct link *link, struct pending pending, const struct command *command) {
+    size_t begin = link->out.len;
+    return command_write(command, &link->out) && add_written(link, begin, pending);
+}
+
+static void shed(struct link *link, struct link_call *call) {
     metric_add(METRIC_REDIS_SHED, 1);
     fail_later(link, call, OVERLOADED);
+}
+
+static void send_now(struct link *link, struct pending pending, const struct command *command) {
+    if (!write_call(link, pending, command))
+        shed(link, pending.call);
 }
 
 void link_send(struct link *link, struct link_call *call, const struct command *command, int script) {
     if (link->state != LINK_READY)
         fail_later(link, call, UNAVAILABLE);
     else if (link->count < link->queue_most)
-        send_now(link, call, command, script);
-    else {
-        metric_add(METRIC_REDIS_SHED, 1);
-        fail_later(link, call, OVERLOADED);
+        send_now(link, pending_of(link, call, script), command);
+    else
+        shed(link, call);
+}
+
+// ---- Reads that wait for room
+
+// Written to the end of `out`, and taken off again.
+static struct held *held_of(struct link *link, struct pending pending, const struct command *command) {
+    size_t begin = link->out.len;
+    if (link->held_count == HELD_MOST || !command_write(command, &link->out))
+        return NULL;
+    size_t len = link->out.len - begin;
+    struct held *held = malloc(sizeof *held + len);
+    link->out.len = begin;
+    if (!held)
+        return NULL;
+    *held = (struct held){.call = pending.call,
+                          .deadline_ms = pending.deadline_ms,
+                          .script = pending.script,
+                          .read = pending.read,
+                          .len = len};
+    memcpy(held->bytes, link->out.at + begin, len);
+    return held;
+}
+
+static void hold(struct link *link, struct pending pending, const struct command *command) {
+    struct held *held = held_of(link, pending, command);
+    if (!held) {
+        shed(link, pending.call);
+        return;
+    }
+    *link->held_end = held;
+    link->held_end = &held->next;
+    link->held_count++;
+}
+
+static bool has_room_for_read(const struct link *link) {
+    return link->reads < link->reads_most && link->count < link->queue_most;
+}
+
+void link_send_read(struct link *link, struct link_call *call, const struct command *command, int script) {
+    struct pending pending = pending_of(link, call, script);
+    pending.read = true;
+    if (link->state != LINK_READY)
+        fail_later(link, call, UNAVAILABLE);
+    else if (!link->held && has_room_for_read(link))
+        send_now(link, pending, command);
+    else
+        hold(link, pending, command);
+}
+
+void link_send_patient(struct link *link, struct link_call *call, const struct command *command, int script) {
+    if (link->state == LINK_READY && link->count >= link->queue_most)
+        hold(link, pending_of(link, call, script), command);
+    else
+        link_send(link, call, command, script);
+}
+
+void pending_send_held(struct link *link) {
+    while (link->held && link->state == LINK_READY && has_room_for_read(link)) {
+        struct held *held = take_held(link);
+        struct pending pending = {
+            .call = held->call, .deadline_ms = held->deadline_ms, .script = held->script, .read = held->read};
+        size_t begin = link->out.len;
+        bool fits = buffer_reserve(&link->out, held->len);
+        if (fits)
+            buffer_add(&link->out, held->bytes, held->len);
+        link->out.failed = false;
+        if (!fits || !add_written(link, begin, pending))
+            shed(link, held->call);
+        free(held);
     }
 }
 
 void link_send_early(struct link *link, struct link_call *call, const struct command *command) {
     if (link->state == LINK_GREETING && link->count < link->room)
-        send_now(link, call, command, -1);
+        send_now(link, pending_of(link, call, -1), command);
     else
         fail_later(link, call, UNAVAILABLE);
 }
@@ -179,14 +282,16 @@ static bool load_and_repeat(struct link *link, struct pending *pending) {
     command_add_text(&load, "SCRIPT");
     command_add_text(&load, "LOAD");
     command_add(&load, (struct bytes){script->at, (size_t)(script->end - script->at)});
-    bool loads = write_call(link, NULL, &load, -1);
+    bool loads = write_call(link, pending_of(link, NULL, -1), &load);
     command_release(&load);
     if (!loads || !buffer_reserve(&link->out, pending->again_len)) {
         link->out.failed = false; // nothing was appended: what is in the buffer is whole
         return false;
     }
     buffer_add(&link->out, pending->again, pending->again_len);
-    remember(link, (struct pending){.call = pending->call, .deadline_ms = pending->deadline_ms, .script = -1});
+    remember(link,
+             (struct pending){
+                 .call = pending->call, .deadline_ms = pending->deadline_ms, .script = -1, .read = pending->read});
     return true;
 }
 
@@ -240,6 +345,7 @@ void pending_take_replies(struct link *link) {
         link->ring[link->head].again = NULL;
         link->head = (link->head + 1) & (link->room - 1);
         link->count--;
+        link->reads -= pending.read;
         link->expired -= link->expired > 0;
         answer(link, pending, reply);
         if (link->state == LINK_CLOSING)

@@ -54,6 +54,11 @@ void read_add(struct gather *gather) {
     gather_add(gather, state->store->link, &state->store->command, -1);
 }
 
+void write_add(struct gather *gather) {
+    struct read_state *state = gather->context;
+    gather_add_write(gather, state->store->link, &state->store->command, -1);
+}
+
 void read_ask(struct gather *gather, const char *command, const struct key *key) {
     struct read_state *state = gather->context;
     begin_command(state->store, command);

@@ -14,6 +14,7 @@ struct read_state {
 struct gather *read_begin(struct store *store, struct read_call *call, size_t commands, size_t state_size,
                           void (*on_all)(struct gather *));
 void read_add(struct gather *gather);                                             // sends store->command
+void write_add(struct gather *gather);                                            // the same for a command that writes
 void read_ask(struct gather *gather, const char *command, const struct key *key); // a command with a key alone
 enum outcome read_outcome(const struct gather *gather);
 void read_end(struct gather *gather, enum outcome outcome);

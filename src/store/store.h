@@ -47,6 +47,7 @@ struct queued { // the batch's own part of a call
     struct queued *next;
     uint64_t since_ms;
     uint32_t partition, tries;
+    bool patient; // of a bulk call, which bounds itself: not refused for the length of the lane
 };
 
 struct vote_call {
@@ -153,6 +154,12 @@ void store_read_items(struct store *store, struct read_call *call, const ref_t *
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
                     const ref_t *category, size_t most,
                     void (*on_top)(struct read_call *call, const struct ranked *list, size_t count));
+
+// How many of the newest cards of a site are known: exact while there are few. `on_count` before on_done when it is OK.
+void store_count_cards(struct store *store, struct read_call *call, ref_t site,
+                       void (*on_count)(struct read_call *call, uint64_t cards));
+// The projector shall do an item's places in the rankings anew: they were not right when it was read. Nobody is told.
+void store_touch_item(struct store *store, ref_t item);
 
 // The neighbours of items; an item without any has an empty table. `usable` false: its data can't be read.
 void store_read_neighbours(struct store *store, struct read_call *call, const ref_t *items, size_t count,

@@ -94,6 +94,10 @@ static inline void send_command(struct store *store, struct link_call *call) {
 static inline void send_script(struct store *store, struct link_call *call, enum script script) {
     link_send(store->link, call, &store->command, (int)script);
 }
+// For writes of bulk calls: they wait for room.
+static inline void send_patient(struct store *store, struct link_call *call, enum script script) {
+    link_send_patient(store->link, call, &store->command, (int)script);
+}
 // Begins a plain command in store->command.
 static inline struct command *begin_command(struct store *store, const char *name) {
     command_clear(&store->command);

@@ -194,6 +194,6 @@ void store_forget_history(struct store *store, struct read_call *call, ref_t vis
         key_history(&key, visitor, anonymous);
         begin_command(store, "UNLINK");
         add_key(store, &key);
-        read_add(gather);
+        write_add(gather);
     }
 }

@@ -342,7 +342,7 @@ static struct body *make_body(size_t len) {
     for (size_t i = 0; i < len; i++)
         text[i] = "{\"list\":[1,2,3]}"[i % 16];
     struct body *body =
-        body_new((struct bytes){text, len}, "application/json", BYTES("Cache-Control: public, max-age=1\r\n"));
+        body_new((struct bytes){text, len}, "application/json", BYTES("Cache-Control: public, max-age=1\r\n"), 0);
     body_checked(body, clock_now_ms());
     free(text);
     return body;

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Turns: so many reads at once, so that each gets its answers soon and what they hold is bounded; the rest wait, and
+// networks take turns, so that one that asks for much waits for itself.
+#include "serve/serve_inside.h"
+#include <stdlib.h>
+
+// Those of one network, in the order in which they came. The queues stand in a ring.
+struct turn_queue {
+    UT_hash_handle hh;
+    uint64_t network;
+    struct turn *first, *last;
+    uint32_t count;
+    struct turn_queue *next, *before;
+};
+
+enum { COMMANDS_EACH = 64, TURNS_LEAST = 4, TURNS_MOST = 1024 };
+
+void turns_init(struct turns *turns, uint32_t redis_queue) {
+    uint32_t most = redis_queue / COMMANDS_EACH;
+    *turns = (struct turns){.most = most < TURNS_LEAST ? TURNS_LEAST : most > TURNS_MOST ? TURNS_MOST : most};
+}
+
+bool turns_are_full(const struct turns *turns) {
+    return turns->running >= turns->most || turns->ring;
+}
+
+// ---- Queues
+
+static void link_queue(struct turns *turns, struct turn_queue *queue) {
+    if (!turns->ring) {
+        turns->ring = queue->next = queue->before = queue;
+        return;
+    }
+    queue->next = turns->ring; // the last to have its turn
+    queue->before = turns->ring->before;
+    queue->before->next = queue->next->before = queue;
+}
+
+static void drop_queue(struct turns *turns, struct turn_queue *queue) {
+    if (turns->ring == queue)
+        turns->ring = queue->next == queue ? NULL : queue->next;
+    queue->before->next = queue->next;
+    queue->next->before = queue->before;
+    HASH_DEL(turns->queues, queue);
+    free(queue);
+}
+
+// NULL without memory.
+static struct turn_queue *queue_of(struct turns *turns, uint64_t network) {
+    struct turn_queue *queue;
+    HASH_FIND(hh, turns->queues, &network, sizeof network, queue);
+    if (queue || !(queue = calloc(1, sizeof *queue)))
+        return queue;
+    queue->network = network;
+    HASH_ADD(hh, turns->queues, network, sizeof queue->network, queue);
+    if (!HASH_HAS_TAKEN(queue)) {
+        free(queue);
+        return NULL;
+    }
+    link_queue(turns, queue);
+    return queue;
+}
+
+void turn_leave(struct turns *turns, struct turn *turn) {
+    struct turn_queue *queue = turn->queue;
+    if (!queue)
+        return;
+    *(turn->next ? &turn->next->before : &queue->last) = turn->before;
+    *(turn->before ? &turn->before->next : &queue->first) = turn->next;
+    turn->queue = NULL;
+    queue->count--;
+    if (!queue->first)
+        drop_queue(turns, queue);
+}
+
+static void join(struct turn_queue *queue, struct turn *turn) {
+    turn->queue = queue;
+    turn->next = NULL;
+    turn->before = queue->last;
+    *(queue->last ? &queue->last->next : &queue->first) = turn;
+    queue->last = turn;
+    queue->count++;
+}
+
+void turn_hasten(struct turns *turns, uint64_t network, struct turn *turn) {
+    struct turn_queue *queue;
+    HASH_FIND(hh, turns->queues, &network, sizeof network, queue);
+    if (queue ? queue->count + 1 >= turn->queue->count : turn->queue->count <= 1)
+        return;
+    if (!queue && !(queue = queue_of(turns, network)))
+        return;
+    turn_leave(turns, turn);
+    join(queue, turn);
+}
+
+// ---- Turns
+
+enum turn_answer turn_take(struct turns *turns, uint64_t network, struct turn *turn,
+                           void (*on_turn)(struct turn *turn)) {
+    *turn = (struct turn){.on_turn = on_turn};
+    if (!turns_are_full(turns)) {
+        turns->running++;
+        return TURN_NOW;
+    }
+    struct turn_queue *queue = queue_of(turns, network);
+    if (!queue)
+        return TURN_NEVER;
+    join(queue, turn);
+    return TURN_LATER;
+}
+
+// What begins may end before it returns: then the outermost goes on.
+void turn_end(struct turns *turns) {
+    turns->running--;
+    if (turns->handing_on)
+        return;
+    turns->handing_on = true;
+    while (turns->ring && turns->running < turns->most) {
+        struct turn *turn = turns->ring->first;
+        turns->ring = turns->ring->next;
+        turn_leave(turns, turn);
+        turns->running++;
+        turn->on_turn(turn);
+    }
+    turns->handing_on = false;
+}
+
+// ---- Reads that no body is kept of
+
+static void unlink_ask(struct ask *ask) {
+    struct serve *serve = ask->serve;
+    *(ask->next ? &ask->next->before : &serve->last_ask) = ask->before;
+    *(ask->before ? &ask->before->next : &serve->first_ask) = ask->next;
+}
+
+static void on_asks_turn(struct turn *turn) {
+    struct ask *ask = (struct ask *)turn;
+    unlink_ask(ask);
+    ask->on_turn(ask, OK);
+}
+
+bool serve_ask(struct serve *serve, const struct http_request *request, struct ask *ask,
+               void (*on_turn)(struct ask *ask, enum outcome outcome)) {
+    enum turn_answer answer = turn_take(&serve->turns, serve->network_of(request), &ask->turn, on_asks_turn);
+    uint64_t timeout_ms = (uint64_t)serve->settings->redis_timeout_ms;
+    ask->serve = serve;
+    if (answer == TURN_NOW)
+        return true;
+    ask->on_turn = on_turn;
+    ask->until_ms = uv_now(serve->loop) + timeout_ms;
+    ask->next = NULL;
+    ask->before = serve->last_ask;
+    *(ask->before ? &ask->before->next : &serve->first_ask) = ask;
+    serve->last_ask = ask;
+    return false;
+}
+
+void serve_ask_end(struct serve *serve) {
+    turn_end(&serve->turns);
+}
+
+// Those that came first are due first.
+void asks_sweep(struct serve *serve) {
+    uint64_t now = uv_now(serve->loop);
+    while (serve->first_ask && serve->first_ask->until_ms <= now) {
+        struct ask *ask = serve->first_ask;
+        turn_leave(&serve->turns, &ask->turn);
+        unlink_ask(ask);
+        ask->on_turn(ask, OVERLOADED);
+    }
+}

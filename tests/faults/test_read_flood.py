@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""Reads that nobody paid for must not take the store away from votes, nor from other networks' reads."""
+import http.client
+import os
+import sys
+import threading
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support.service import Service  # noqa: E402
+
+SITE = "/v1/s"
+FLOODS = {  # what one of so many connections asks for again and again
+    "lists of equal scores": (16, lambda client, n: f"{SITE}/rankings/top?limit=1&exclude=x{client}-{n}"),
+    "own votes": (64, lambda client, n: f"{SITE}/me?" + "&".join(f"id=i{(client + i) % 300:03}" for i in range(100))),
+    "own lists": (32, lambda client, n: f"{SITE}/me/recommendations?limit=100&exclude=y{client}-{n}"),
+    "pages": (32, lambda client, n: f"{SITE}/items/other-{client}-{n}/page?related=100&ranking=100&recommendation=100"),
+}
+
+
+@pytest.fixture(scope="module")
+def service():
+    running = Service(refresh_interval="1s", neighbour_interval="1s", projection_interval="250ms", trusted_proxies="127.0.0.1",
+                      ceilings="off")
+    rows = [{"type": "vote", "item": f"i{n:03}", "visitor": "v"} for n in range(300)]
+    rows += [{"type": "view", "item": f"i{n:03}", "visitor": f"r{n % 7}"} for n in range(300)]
+    assert running.lines(f"{SITE}/events?wait=true", rows).json["rejected"] == []
+    yield running
+    running.stop()
+
+
+class Flood:
+    """Clients of one network that ask without a pause; `statuses` counts what they were told."""
+
+    def __init__(self, service, connections, path_of, network):
+        self.service, self.path_of, self.network = service, path_of, network
+        self.statuses, self.over = {}, False
+        self.threads = [threading.Thread(target=self.ask, args=(client,)) for client in range(connections)]
+
+    def ask(self, client):
+        connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=30)
+        number = 0
+        while not self.over:
+            connection.request("GET", self.path_of(client, number), headers={"X-Forwarded-For": self.network})
+            response = connection.getresponse()
+            response.read()
+            self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
+            number += 1
+        connection.close()
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        time.sleep(0.5)
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_no_vote_is_refused_while_one_network_reads_all_it_can(service, flood):
+    connections, path_of = FLOODS[flood]
+    statuses = {}
+    with Flood(service, connections, path_of, "203.0.113.1") as running:
+        end, number = time.monotonic() + 3, 0
+        while time.monotonic() < end:
+            answer = service.post(f"{SITE}/items/i{number % 300:03}/votes", X_Forwarded_For="198.51.100.9")
+            statuses[answer.status] = statuses.get(answer.status, 0) + 1
+            number += 1
+    assert set(statuses) == {200} and statuses[200] > 20, (statuses, running.statuses)
+    assert set(running.statuses) == {200}, running.statuses
+
+
+def test_networks_take_turns(service):
+    """Another network's list that is in no memory comes soon, though 200 of the flood's wait before it."""
+    def path_of(client, n):
+        return f"{SITE}/items/f{client}-{n}/page?related=100&ranking=100&recommendation=100"
+    with Flood(service, 200, path_of, "203.0.113.2"):
+        def took(network, number):
+            began = time.monotonic()
+            answer = service.get(f"{SITE}/items/t{network}-{number}/related?limit=3", X_Forwarded_For=network)
+            assert answer.status == 200
+            return time.monotonic() - began
+        same = sorted(took("203.0.113.2", n) for n in range(5))[2]
+        other = sorted(took("198.51.100.7", n) for n in range(5))[2]
+    assert other * 2 < same, (other, same)
+
+
+def test_a_body_in_memory_is_refreshed_under_another_networks_flood(service):
+    def path_of(client, n):
+        return f"{SITE}/items/g{client}-{n}/page?related=100&ranking=100&recommendation=100"
+    path = f"{SITE}/items/i007"
+    before = service.get(path).json["votes"]["up"]
+    with Flood(service, 200, path_of, "203.0.113.3"):
+        assert service.post(f"{SITE}/items/i007/votes", X_Forwarded_For="198.51.100.8").status == 200
+        end, slowest = time.monotonic() + 6, 0
+        while time.monotonic() < end:
+            began = time.monotonic()
+            votes = service.get(path, X_Forwarded_For="198.51.100.8").json["votes"]["up"]
+            slowest = max(slowest, time.monotonic() - began)
+            if votes == before + 1:
+                break
+            time.sleep(0.1)
+    assert votes == before + 1
+    assert slowest < 1.5, slowest
+
+
+def test_the_queues_least_value_still_serves_all(tmp_path):
+    """What does not fit at once goes in parts: pages, lists of items, an erasure, an export."""
+    small = Service(redis_queue=64, refresh_interval="0", neighbour_interval="0", projection_interval="5ms")
+    try:
+        token = small.post(f"{SITE}/visitors").json["visitor"]
+        rows = [{"item": f"i{n:03}", "title": f"T{n}"} for n in range(300)]
+        assert small.lines(f"{SITE}/items", rows).json["accepted"] == 300
+        events = [{"type": "vote", "item": f"i{n:03}", "visitor": f"v{n % 3}"} for n in range(300)]
+        assert small.lines(f"{SITE}/events?wait=true", events).status == 200
+        for n in range(0, 300, 10):
+            assert small.keyed("POST", f"{SITE}/items/i{n:03}/votes", Engaged_Visitor=token).status == 200
+        page = small.get(f"{SITE}/items/i001/page?related=100&ranking=100&recommendation=50")
+        assert page.status == 200 and len(page.json["ranking"]["items"]) == 100
+        many = small.get(f"{SITE}/items?" + "&".join(f"id=i{n:03}" for n in range(100)))
+        assert many.status == 200 and len(many.json["items"]) == 100
+        mine = small.get(f"{SITE}/me?" + "&".join(f"id=i{n:03}" for n in range(100)), Engaged_Visitor=token)
+        assert mine.status == 200 and len(mine.json["votes"]) == 10
+        export = small.keyed("GET", f"{SITE}/export").body.decode().splitlines()
+        assert len(export) == 300 + 330 + 1 and '"end"' in export[-1]
+        assert small.request("DELETE", f"{SITE}/me", Engaged_Visitor=token).status == 202
+        end = time.monotonic() + 20
+        while time.monotonic() < end and small.metrics()["engaged_corrected_votes_total"] < 30:
+            time.sleep(0.1)
+        assert small.metrics()["engaged_corrected_votes_total"] == 30
+        assert small.get(f"{SITE}/items/i000").json["votes"]["up"] == 1
+    finally:
+        small.stop()
