@@ -22,10 +22,10 @@ const struct json_field card_line_fields[] = {{.name = "item",
                                               CARD_FIELDS,
                                               {.name = NULL}};
 
-// Only what a page may link to: never a script.
+// Only what a page may link to: never a script. Browsers read a backslash as a slash: two of them begin a host.
 static bool url_sound(struct bytes url) {
     bool absolute = bytes_starts(url, BYTES("https://")) || bytes_starts(url, BYTES("http://"));
-    bool rooted = url.len && url.at[0] == '/' && !bytes_starts(url, BYTES("//"));
+    bool rooted = url.len && url.at[0] == '/' && !(url.len > 1 && (url.at[1] == '/' || url.at[1] == '\\'));
     return url.len == 0 || absolute || rooted;
 }
 
@@ -66,7 +66,7 @@ static struct bytes members_of(const struct card_body *body, struct arena *arena
 
 static struct bytes join_categories(const struct json_texts *categories, struct arena *arena) {
     size_t len = 0;
-    char *at = arena_take(arena, JSON_LIST_MAX * (CARD_CATEGORY_MAX + 1));
+    char *at = arena_take(arena, JSON_LIST_MAX * (4 * CARD_CATEGORY_MAX + 1));
     if (!at)
         return NO_BYTES;
     for (uint32_t i = 0; i < categories->count; i++) {

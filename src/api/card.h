@@ -5,6 +5,7 @@
 #include "ops/settings.h"
 #include "store/store.h"
 
+// In characters, of at most four bytes each.
 enum { CARD_TITLE_MAX = 500, CARD_URL_MAX = 2000, CARD_AUTHOR_MAX = 200, CARD_CATEGORY_MAX = 64 };
 
 struct card_body {
@@ -19,13 +20,13 @@ struct card_body {
 
 extern const struct json_field card_base_fields[];
 // The card's members, for tables of bodies that begin with a struct card_body.
-#define CARD_TEXT(field, longest)                                                                                      \
-    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_body, field), .most = longest }
+#define CARD_TEXT(json_type, field, longest)                                                                           \
+    { .name = #field, .type = json_type, .offset = offsetof(struct card_body, field), .most = longest }
 #define CARD_FIELDS                                                                                                    \
-    CARD_TEXT(title, CARD_TITLE_MAX), CARD_TEXT(url, CARD_URL_MAX), CARD_TEXT(image, CARD_URL_MAX),                    \
-        CARD_TEXT(author, CARD_AUTHOR_MAX),                                                                            \
+    CARD_TEXT(JSON_IN_TITLE, title, CARD_TITLE_MAX), CARD_TEXT(JSON_IN_TEXT, url, CARD_URL_MAX),                       \
+        CARD_TEXT(JSON_IN_TEXT, image, CARD_URL_MAX), CARD_TEXT(JSON_IN_TITLE, author, CARD_AUTHOR_MAX),               \
         {.name = "categories",                                                                                         \
-         .type = JSON_IN_TEXTS,                                                                                        \
+         .type = JSON_IN_TITLES,                                                                                       \
          .offset = offsetof(struct card_body, categories),                                                             \
          .least = 1,                                                                                                   \
          .most = CARD_CATEGORY_MAX},                                                                                   \

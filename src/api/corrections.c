@@ -25,7 +25,7 @@ static const struct json_field fields[] = {
     {.name = "from", .type = JSON_IN_TIME, .offset = offsetof(struct correction_body, from), .wrong = BAD_TIME},
     {.name = "to", .type = JSON_IN_TIME, .offset = offsetof(struct correction_body, to), .wrong = BAD_TIME},
     {.name = "note",
-     .type = JSON_IN_TEXT,
+     .type = JSON_IN_TITLE,
      .offset = offsetof(struct correction_body, note),
      .most = CORRECTION_NOTE_MAX},
     {.name = NULL},

@@ -19,8 +19,12 @@ static bool type_is(struct bytes type, const char *name) {
 }
 
 static bool type_fits(const struct call *call) {
-    struct bytes type = call->request->fields[HTTP_CONTENT_TYPE];
-    if (!type.at || !call->request->has_body)
+    struct bytes type = call->request->fields[HTTP_CONTENT_TYPE], coding = call->request->fields[HTTP_CONTENT_ENCODING];
+    if (!call->request->has_body)
+        return true;
+    if (coding.len && !bytes_eq_nocase(coding, BYTES("identity")))
+        return false;
+    if (!type.at || call->request->method == HTTP_METHOD_DELETE)
         return true;
     if (call->route->body == ROUTE_BODY_LINES)
         return type_is(type, "application/x-ndjson");

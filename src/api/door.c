@@ -7,6 +7,8 @@
 #include "ops/json_in.h"
 #include <endian.h>
 
+enum { COOKIES_TRIED = 8 }; // of one name: each costs a MAC
+
 // ---- Secret key
 
 static struct bytes wanted_key(const struct call *call) {
@@ -88,23 +90,31 @@ void door_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE
     buffer_add_char(&text, '\0');
 }
 
-// The value of the site's cookie; at == NULL when there is none.
-static struct bytes own_cookie(const struct call *call) {
-    struct bytes rest = call->request->fields[HTTP_COOKIE];
-    char name[COOKIE_NAME_SIZE];
-    door_cookie_name(call, name);
-    struct bytes wanted = bytes_of(name);
-    while (rest.len) {
-        const char *end = memchr(rest.at, ';', rest.len);
-        size_t taken = end ? (size_t)(end - rest.at) : rest.len;
-        struct bytes pair = bytes_trim((struct bytes){rest.at, taken});
-        if (pair.len > wanted.len && pair.at[wanted.len] == '=' && bytes_starts(pair, wanted))
-            return (struct bytes){pair.at + wanted.len + 1, pair.len - wanted.len - 1};
+// Takes the next value of the site's cookie off the list; at == NULL when there is none. A name may stand several
+// times: a sibling host, or an older path, can set one too.
+static struct bytes next_cookie(struct bytes *rest, struct bytes name) {
+    while (rest->len) {
+        const char *end = memchr(rest->at, ';', rest->len);
+        size_t taken = end ? (size_t)(end - rest->at) : rest->len;
+        struct bytes pair = bytes_trim((struct bytes){rest->at, taken});
         taken += end != NULL;
-        rest.at += taken;
-        rest.len -= taken;
+        *rest = (struct bytes){rest->at + taken, rest->len - taken};
+        if (pair.len > name.len && pair.at[name.len] == '=' && bytes_starts(pair, name))
+            return (struct bytes){pair.at + name.len + 1, pair.len - name.len - 1};
     }
     return NO_BYTES;
+}
+
+static bool is_known_by_cookie(struct call *call) {
+    struct bytes rest = call->request->fields[HTTP_COOKIE], cookie;
+    char name[COOKIE_NAME_SIZE];
+    if (!rest.at || !call->credentials || !call->api->settings->cookies)
+        return false;
+    door_cookie_name(call, name);
+    for (int tries = 0; tries < COOKIES_TRIED && (cookie = next_cookie(&rest, bytes_of(name))).at; tries++)
+        if (token_like(cookie) && door_visitor_text(call, cookie, call->visitor.id) == OK)
+            return true;
+    return false;
 }
 
 enum outcome door_visitor(struct call *call, struct bytes body_visitor) {
@@ -113,9 +123,7 @@ enum outcome door_visitor(struct call *call, struct bytes body_visitor) {
         return door_visitor_text(call, header, call->visitor.id);
     if (body_visitor.at)
         return door_visitor_text(call, body_visitor, call->visitor.id);
-    struct bytes cookie = call->credentials && call->api->settings->cookies ? own_cookie(call) : NO_BYTES;
-    bool good = cookie.at && token_like(cookie) && door_visitor_text(call, cookie, call->visitor.id) == OK;
-    if (!good)
+    if (!is_known_by_cookie(call))
         door_new_visitor(&call->visitor);
     return OK;
 }

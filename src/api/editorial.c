@@ -25,7 +25,7 @@ struct editorial_body {
     {FIELD(JSON_IN_COUNT, pin)}, {FIELD(JSON_IN_NUMBER, boost)}, {FIELD(JSON_IN_SWITCH, bury)},                        \
         {FIELD(JSON_IN_SWITCH, block)}, {FIELD(JSON_IN_TEXTS, lists), .most = 32},                                     \
         {FIELD(JSON_IN_TIME, until), .wrong = BAD_TIME}, {                                                             \
-        FIELD(JSON_IN_TEXT, note), .most = NOTE_MAX                                                                    \
+        FIELD(JSON_IN_TITLE, note), .most = NOTE_MAX                                                                   \
     }
 
 static const struct json_field fields[] = {EDITORIAL_FIELDS, {.name = NULL}};

@@ -51,7 +51,12 @@ static enum outcome take_format(struct params *params, struct bytes value) {
 }
 
 static enum outcome take_category(struct params *params, struct bytes value) {
-    if (value.len == 0 || value.len > CATEGORY_MAX || !bytes_are_text(value))
+    char *copy = arena_take(params->arena, value.len + 1);
+    if (!copy)
+        return UNAVAILABLE;
+    memcpy(copy, value.at, value.len);
+    value = (struct bytes){copy, bytes_fold_blanks(copy, value.len)}; // as in the card
+    if (value.len == 0 || !bytes_are_text(value) || bytes_characters(value) > CATEGORY_MAX)
         return BAD_PARAMETER;
     params->category = value;
     return OK;
@@ -130,6 +135,7 @@ enum outcome params_read(struct http_request *request, unsigned allowed, bool st
         .limit = LIMIT_PRESET,
         .counts = {[LIST_RELATED] = 10, [LIST_RANKING] = 8, [LIST_RECOMMENDATION] = 8},
         .plain = true,
+        .arena = request->arena,
     };
     struct bytes rest = request->query, raw_name, raw_value, name;
     unsigned seen = 0;

@@ -32,6 +32,7 @@ struct params {
     uint32_t exclude_count, id_count;
     bool wait;
     bool plain; // nothing unknown was there
+    struct arena *arena;
 };
 
 // Values lie in the request's arena, or are views of its target. `allowed`: bits above.

@@ -92,3 +92,34 @@ bool bytes_are_text(struct bytes text) {
     }
     return true;
 }
+
+size_t bytes_characters(struct bytes text) {
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++)
+        count += ((unsigned char)text.at[i] & 0xc0) != 0x80;
+    return count;
+}
+
+static bool is_white_or_control(uint32_t code) {
+    return code <= 0x20 || (code >= 0x7f && code <= 0xa0) || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) ||
+           code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+}
+
+size_t bytes_fold_blanks(char *at, size_t len) {
+    size_t to = 0;
+    bool in_run = false;
+    for (size_t from = 0, size; from < len; from += size) {
+        const uint8_t *next = (const uint8_t *)at + from;
+        uint32_t code = *next;
+        size = *next < 0x80 ? 1 : utf8_next(next, len - from, &code);
+        size += size == 0; // no valid UTF-8: stays as it is, byte by byte
+        bool blank = is_white_or_control(code) && (size > 1 || code < 0x80);
+        if (blank && !in_run)
+            at[to++] = ' ';
+        if (!blank)
+            memmove(at + to, at + from, size);
+        to += blank ? 0 : size;
+        in_run = blank;
+    }
+    return to;
+}

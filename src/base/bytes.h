@@ -43,3 +43,7 @@ struct bytes bytes_of_int(int64_t value, char room[static DECIMAL_SIZE]);
 // True for valid UTF-8 (RFC 3629: no surrogates, nothing over U+10FFFF, no overlong forms) that holds no control: no
 // byte below 0x20, no 0x7f, and no C1 control (U+0080..U+009F).
 bool bytes_are_text(struct bytes text);
+// How many code points the text has, which is valid UTF-8.
+size_t bytes_characters(struct bytes text);
+// In place: each run of white space (Unicode's) and controls becomes one space. The length that is left.
+size_t bytes_fold_blanks(char *at, size_t len);

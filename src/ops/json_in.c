@@ -44,21 +44,26 @@ static bool too_deep(struct bytes body) {
 
 // ---- Values by type: OK, BAD_FIELD, or UNAVAILABLE without memory
 
-static enum outcome copy_text(const struct reading *reading, json_t *value, size_t least, size_t most,
+static enum outcome copy_text(const struct reading *reading, json_t *value, const struct json_field *field,
                               struct bytes *ret_text) {
     struct bytes text = {json_string_value(value), json_string_length(value)};
-    if (!json_is_string(value) || text.len < least || text.len > most || !bytes_are_text(text))
+    bool folds = field->type == JSON_IN_TITLE || field->type == JSON_IN_TITLES;
+    if (!json_is_string(value) || (!folds && !bytes_are_text(text)))
         return BAD_FIELD;
-    struct bytes copy = arena_copy(reading->arena, text);
-    if (!copy.at)
+    char *copy = arena_take(reading->arena, text.len + 1);
+    if (!copy)
         return UNAVAILABLE;
-    *ret_text = copy;
+    memcpy(copy, text.at, text.len);
+    text = (struct bytes){copy, folds ? bytes_fold_blanks(copy, text.len) : text.len};
+    size_t count = bytes_characters(text);
+    if (count < field->least || count > field->most)
+        return BAD_FIELD;
+    *ret_text = text;
     return OK;
 }
 
 static enum outcome read_text(const struct reading *reading, json_t *value, const struct json_field *field) {
-    return copy_text(reading, value, field->least, field->most,
-                     (struct bytes *)(void *)(reading->target + field->offset));
+    return copy_text(reading, value, field, (struct bytes *)(void *)(reading->target + field->offset));
 }
 
 static enum outcome read_time(const struct reading *reading, json_t *value, const struct json_field *field) {
@@ -103,7 +108,7 @@ static enum outcome read_texts(const struct reading *reading, json_t *value, con
         return BAD_FIELD;
     for (size_t i = 0; i < json_array_size(value); i++) {
         struct bytes *text = &texts->at[texts->count];
-        enum outcome outcome = copy_text(reading, json_array_get(value, i), field->least, field->most, text);
+        enum outcome outcome = copy_text(reading, json_array_get(value, i), field, text);
         if (outcome != OK)
             return outcome;
         for (uint32_t j = 0; j < texts->count; j++)
@@ -125,7 +130,7 @@ static enum outcome read_counts(const struct reading *reading, json_t *value, co
         if (!copy.at)
             return UNAVAILABLE;
         counts->names[counts->count] = copy;
-        if (!count_of(one, &counts->values[counts->count++]))
+        if (!json_is_null(one) && !count_of(one, &counts->values[counts->count++]))
             return BAD_FIELD;
     }
     return OK;
@@ -138,9 +143,10 @@ static enum outcome read_nested(const struct reading *reading, json_t *value, co
 }
 
 static enum outcome (*const readers[])(const struct reading *, json_t *, const struct json_field *) = {
-    [JSON_IN_TEXT] = read_text,     [JSON_IN_TIME] = read_time,     [JSON_IN_COUNT] = read_count,
-    [JSON_IN_TEXTS] = read_texts,   [JSON_IN_COUNTS] = read_counts, [JSON_IN_NUMBER] = read_number,
-    [JSON_IN_SWITCH] = read_switch, [JSON_IN_OBJECT] = read_nested,
+    [JSON_IN_TEXT] = read_text,     [JSON_IN_TITLE] = read_text,    [JSON_IN_TITLES] = read_texts,
+    [JSON_IN_TIME] = read_time,     [JSON_IN_COUNT] = read_count,   [JSON_IN_TEXTS] = read_texts,
+    [JSON_IN_COUNTS] = read_counts, [JSON_IN_NUMBER] = read_number, [JSON_IN_SWITCH] = read_switch,
+    [JSON_IN_OBJECT] = read_nested,
 };
 
 // ---- Objects
@@ -150,6 +156,15 @@ static const struct json_field *find(const struct json_field *fields, const char
         if (strcmp(fields->name, name) == 0)
             return fields;
     return NULL;
+}
+
+// The text, or one of an array, holds a NUL: nobody means it.
+static bool holds_nul(json_t *value) {
+    struct bytes text = {json_string_value(value), json_string_length(value)};
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (json_is_string(json_array_get(value, i)) && holds_nul(json_array_get(value, i)))
+            return true;
+    return text.len && memchr(text.at, '\0', text.len);
 }
 
 static enum outcome read_object(const struct reading *reading, json_t *object, const struct json_field *fields) {
@@ -166,12 +181,15 @@ static enum outcome read_object(const struct reading *reading, json_t *object, c
                 metric_add(METRIC_UNKNOWN_PARAMETERS, 1);
             continue;
         }
-        enum outcome outcome = readers[field->type](reading, value, field);
+        if (json_is_null(value))
+            continue;
+        bool nul = holds_nul(value);
+        enum outcome outcome = nul ? BAD_FIELD : readers[field->type](reading, value, field);
         if (outcome == OK)
             continue;
         if (!*reading->ret_detail)
             *reading->ret_detail = field->name;
-        return outcome == BAD_FIELD && field->wrong != OK ? field->wrong : outcome;
+        return outcome == BAD_FIELD && field->wrong != OK && !nul ? field->wrong : outcome;
     }
     return OK;
 }
@@ -205,8 +223,21 @@ static char *own_pool(size_t room) {
     return room <= sizeof kept ? kept : NULL;
 }
 
-// OK and what the caller reads of the root, an object; BAD_JSON; or UNAVAILABLE without memory.
-static enum outcome with_root(struct bytes text, enum outcome (*read)(void *context, json_t *root), void *context) {
+static enum outcome outcome_of(const json_error_t *error) {
+    switch (json_error_code(error)) {
+    case json_error_duplicate_key:
+        return REPEATED_PARAMETER;
+    case json_error_null_byte_in_key:
+        return BAD_FIELD;
+    default:
+        return BAD_JSON;
+    }
+}
+
+// What the caller reads of the root; BAD_FIELD when that is no object; BAD_JSON; REPEATED_PARAMETER when `flags` reject
+// a name that stands twice; or UNAVAILABLE without memory.
+static enum outcome with_root(struct bytes text, size_t flags, enum outcome (*read)(void *context, json_t *root),
+                              void *context) {
     size_t room = BYTES_PER_BYTE * text.len + BYTES_BESIDE;
     char *large = own_pool(room) ? NULL : malloc(room);
     pool.at = large ? large : own_pool(room);
@@ -216,8 +247,9 @@ static enum outcome with_root(struct bytes text, enum outcome (*read)(void *cont
     if (pool.lacked)
         return UNAVAILABLE;
     json_set_alloc_funcs(take, give_back);
-    json_t *root = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, NULL);
-    enum outcome outcome = pool.lacked ? UNAVAILABLE : BAD_JSON;
+    json_error_t error;
+    json_t *root = json_loadb(text.at, text.len, flags | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+    enum outcome outcome = pool.lacked ? UNAVAILABLE : root ? BAD_FIELD : outcome_of(&error);
     if (json_is_object(root) && !pool.lacked)
         outcome = read(context, root);
     free(large);
@@ -240,13 +272,56 @@ static enum outcome read_nothing(void *context, json_t *root) {
     return OK;
 }
 
+// The end of the text that begins at `at`, which is a quote's place in valid JSON.
+static size_t end_of_text(struct bytes body, size_t at) {
+    for (at++; at < body.len && body.at[at] != '"'; at++)
+        at += body.at[at] == '\\';
+    return at;
+}
+
+static bool is_followed_by_colon(struct bytes body, size_t at) {
+    while (at < body.len && memchr(" \t\r\n", body.at[at], 4))
+        at++;
+    return at < body.len && body.at[at] == ':';
+}
+
+// A field of the table stands twice in the outermost object, or may: names with escapes are not looked into.
+static bool repeats_known(struct bytes body, const struct json_field *fields) {
+    uint64_t seen = 0;
+    int depth = 0;
+    for (size_t i = 0; i < body.len; i++) {
+        size_t begin = i + 1;
+        depth += (body.at[i] == '{' || body.at[i] == '[') - (body.at[i] == '}' || body.at[i] == ']');
+        if (body.at[i] != '"')
+            continue;
+        i = end_of_text(body, i);
+        struct bytes name = {body.at + begin, i - begin};
+        if (depth != 1 || !is_followed_by_colon(body, i + 1))
+            continue;
+        bool escaped = memchr(name.at, '\\', name.len);
+        for (size_t field = 0; fields[field].name; field++) {
+            bool same = bytes_eq(name, bytes_of(fields[field].name));
+            if (escaped || (same && seen & UINT64_C(1) << field))
+                return true;
+            seen |= (uint64_t)same << field;
+        }
+    }
+    return false;
+}
+
 static enum outcome read_root(struct bytes body, const struct json_field *fields, struct reading reading) {
+    struct root_reading root = {&reading, fields};
     *reading.ret_detail = NULL;
     if (body.len == 0)
         return OK;
     if (too_deep(body))
         return BAD_JSON;
-    return with_root(body, read_fields, &(struct root_reading){&reading, fields});
+    enum outcome outcome = with_root(body, JSON_REJECT_DUPLICATES, read_fields, &root);
+    if (outcome == REPEATED_PARAMETER && reading.unknown != UNKNOWN_REFUSED && !repeats_known(body, fields))
+        outcome = with_root(body, 0, read_fields, &root);
+    if (outcome == BAD_FIELD && !*reading.ret_detail)
+        *reading.ret_detail = "the body is not an object, or a name in it holds a NUL";
+    return outcome;
 }
 
 enum outcome json_read(struct bytes body, const struct json_field *fields, bool strict, void *target,
@@ -269,7 +344,8 @@ enum outcome json_check_members(struct bytes members) {
     buffer_add_char(&object, '{');
     buffer_add_bytes(&object, members);
     buffer_add_char(&object, '}');
-    enum outcome outcome = object.failed ? UNAVAILABLE : with_root(buffer_bytes(&object), read_nothing, NULL);
+    enum outcome outcome =
+        object.failed ? UNAVAILABLE : with_root(buffer_bytes(&object), JSON_REJECT_DUPLICATES, read_nothing, NULL);
     buffer_release(&object);
     return outcome;
 }

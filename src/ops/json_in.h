@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
 // JSON objects into C structs, by a table of fields. The one reader of JSON, and the one file that knows jansson.
 //
-// Depth at most 8; valid UTF-8; no duplicate keys; a field of a wrong type or out of its range is BAD_FIELD with the
-// field's name as detail; an unknown one UNKNOWN_PARAMETER when strict, else ignored and counted.
+// Depth at most 8; valid UTF-8; a known field that stands twice is REPEATED_PARAMETER; one of a wrong type or out of
+// its range, or with a NUL in its text, is BAD_FIELD with the field's name as detail; null means absent. An unknown one
+// is UNKNOWN_PARAMETER when strict (twice REPEATED_PARAMETER), else ignored and counted.
 #pragma once
 #include "base/arena.h"
 #include "base/outcome.h"
 #include <stdint.h>
 
 enum json_type {
-    JSON_IN_TEXT,   // struct bytes; `most` bytes, no controls but in text where `loose`; at == NULL when absent
+    JSON_IN_TEXT,   // struct bytes; no controls; at == NULL when absent
+    JSON_IN_TITLE,  // the same for titles and names: controls and runs of white space become one space
     JSON_IN_TIME,   // struct json_time: RFC 3339 text or Unix seconds
     JSON_IN_COUNT,  // struct json_count: a whole number up to 2^53
-    JSON_IN_TEXTS,  // struct json_texts: an array of at most 8 distinct texts, `most` bytes each
+    JSON_IN_TEXTS,  // struct json_texts: an array of at most 8 distinct texts
+    JSON_IN_TITLES, // the same of titles
     JSON_IN_COUNTS, // struct json_counts: an object of at most 8 counts by name
     JSON_IN_NUMBER, // struct json_number: finite
     JSON_IN_SWITCH, // bool; false when absent
@@ -47,7 +50,7 @@ struct json_field {
     const char *name;
     enum json_type type;
     size_t offset;                   // in the target
-    size_t least, most;              // bytes of a text
+    size_t least, most;              // characters of a text, which has four bytes each at most
     enum outcome wrong;              // of a value that is not usable; OK: BAD_FIELD
     const struct json_field *fields; // of an object; a table ends with a NULL name
 };

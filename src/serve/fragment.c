@@ -19,7 +19,7 @@ struct card_text {
 };
 
 #define TEXT(field)                                                                                                    \
-    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_text, field), .most = 4096 }
+    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_text, field), .most = 2000 }
 static const struct json_field fields[] = {
     TEXT(title),
     TEXT(url),

@@ -6,7 +6,7 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { CANDIDATES_MOST = 4096, SLACK = 10, TEXTS_MOST = 4 << 20, WITHOUT_MOST = 1 << 20 };
+enum { CANDIDATES_MOST = 4096, SLACK = 10, TEXTS_MOST = 8 << 20, WITHOUT_MOST = 1 << 20 };
 enum { SLOT_COUNT = 2 * CANDIDATES_MOST, BATCH_MOST = 256, TOUCHED_MOST = 64 };
 static const uint64_t log_pause_ns = UINT64_C(10) * 1000 * 1000 * 1000;
 

@@ -59,7 +59,7 @@ struct vote_call {
     int64_t only_if; // of a retraction: the vote as it was read (packed), else nothing changes; 0: whatever it is
     void (*on_done)(struct vote_call *call);
     void *context;
-    // Results. Outcomes besides the common ones: ID_CLASH, UNKNOWN_ITEM, CLOSED.
+    // Results. Outcomes besides the common ones: ID_CLASH, UNKNOWN_ITEM.
     enum outcome outcome;
     bool changed;
     int kind_now;              // -1: none

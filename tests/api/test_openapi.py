@@ -237,7 +237,8 @@ def refusals(path, operation):
     if {"visitor": []} in security:
         yield "visitor", 401, {"Engaged_Visitor": "ev1.forged"}
     if media:
-        yield "type", 415, dict(key, media="image/png", body="{}")
+        coded = {"Content_Encoding": "gzip"} if operation["operationId"] in ("unvote", "eraseMe") else {}  # a DELETE has any type
+        yield "type", 415, dict(key, media="image/png", body="{}", **coded)
     if "application/json" in media:
         yield "json", 400, dict(key, media="application/json", body="{")
         yield "size", 413, dict(key, media="application/json", body='{"a":"' + "a" * 20000 + '"}')
