@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The program: reads the settings, then is a supervisor, one of its children (ENGAGED_ROLE), or a tool.
 #include "base/clock.h"
+#include "base/hash.h"
 #include "ops/ceilings.h"
 #include "ops/generation.h"
 #include "ops/log.h"
@@ -95,6 +96,7 @@ int main(int argc, char **argv) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); // dies with its supervisor: before anything that takes time
     if (!keyed_init())
         return fail("the system gives no random numbers");
+    hash_init();
     const char *first = argc > 1 ? argv[1] : "";
     if (strcmp(first, "--version") == 0)
         return puts("engaged " VERSION) == EOF;

@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: MIT
-// uthash as it is used here: without memory an entry is not added, and the process goes on.
+// uthash as it is used here: without memory an entry is not added, and the process goes on. Names come from clients, so
+// they are hashed under a key that nobody knows: else some thousand names of one bucket would make each look-up long.
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION HASH_SFH // two bytes a step: a cached read is one lookup of some fifty bytes
+#define HASH_FUNCTION(at, len, value) (value) = hash_of((at), (len))
 #include <uthash.h>
 
 // To be asked after each HASH_ADD…; false: the entry is in no table.
 #define HASH_HAS_TAKEN(entry) ((entry)->hh.tbl != NULL)
+
+// Before the first table of a process: takes a random key.
+void hash_init(void);
+// SipHash-1-3 under the process's key, its lower half.
+uint32_t hash_of(const void *at, size_t len);

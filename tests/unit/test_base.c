@@ -2,6 +2,8 @@
 // Numbers, base64url, text and buffers: the small things that everything stands on.
 #include "base/base64url.h"
 #include "base/buffer.h"
+#include "base/hash.h"
+#include "base/keyed.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,12 +72,74 @@ static void test_buffer(void **state) {
     buffer_release(&buffer);
 }
 
+// ---- Hash tables
+
+enum { NAMES = 1 << 16, BUCKET_MOST = 16 }; // a name a bucket: more than 12 in one is a chance of one in ten thousand
+
+static void test_hashes_are_spread_under_a_key_of_the_process(void **state) {
+    (void)state;
+    static uint8_t filled[NAMES];
+    uint32_t before[4], same = 0;
+    assert_true(keyed_init());
+    hash_init();
+    for (unsigned i = 0; i < NAMES; i++) {
+        char name[32];
+        int len = snprintf(name, sizeof name, "/v1/s/items/%u", i);
+        uint32_t bucket = hash_of(name, (size_t)len) % NAMES;
+        assert_true(++filled[bucket] <= BUCKET_MOST);
+        assert_int_equal(hash_of(name, (size_t)len) % NAMES, bucket);
+    }
+    static const char zeros[40];
+    for (size_t len = 1; len < sizeof zeros; len++) // the length counts, and each byte
+        for (size_t shorter = 0; shorter < len; shorter++)
+            assert_int_not_equal(hash_of(zeros, len), hash_of(zeros, shorter));
+    for (size_t at = 0; at < 32; at++) {
+        char text[32] = {0};
+        text[at] = 1;
+        assert_int_not_equal(hash_of(text, sizeof text), hash_of(zeros, sizeof text));
+    }
+    for (int i = 0; i < 4; i++)
+        before[i] = hash_of("abcdefgh", (size_t)i + 5);
+    hash_init(); // as in another process
+    for (int i = 0; i < 4; i++)
+        same += hash_of("abcdefgh", (size_t)i + 5) == before[i];
+    assert_int_equal(same, 0);
+}
+
+// ---- Titles and names
+
+static void test_blanks_are_folded(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {{"", ""},
+                                           {" ", " "},
+                                           {"a", "a"},
+                                           {"a\t\r\n b", "a b"},
+                                           {"\x01\x02 a", " a"},
+                                           {"a\x7f\xc2\x85\xc2\xa0", "a "},
+                                           {"a\xc2\xa1z", "a\xc2\xa1z"},
+                                           {"a\xe3\x80\x80\xe2\x80\xa8z", "a z"},
+                                           {"a\xe2\x80\x8bz", "a\xe2\x80\x8bz"}, // no width is no white space
+                                           {"\xf0\x9f\x98\x80\n", "\xf0\x9f\x98\x80 "},
+                                           {"a\xc2", "a\xc2"},
+                                           {"\x85\xa0", "\x85\xa0"}}; // no UTF-8: left to who looks next
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%s", pairs[i][0]);
+        size_t len = bytes_fold_blanks(text, strlen(text));
+        assert_true(bytes_eq((struct bytes){text, len}, bytes_of(pairs[i][1])));
+    }
+    assert_int_equal(bytes_characters(BYTES("a\xc3\xa4\xf0\x9f\x98\x80")), 3);
+    assert_int_equal(bytes_characters(NO_BYTES), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_base64url),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_buffer),
+        cmocka_unit_test(test_hashes_are_spread_under_a_key_of_the_process),
+        cmocka_unit_test(test_blanks_are_folded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Targets that fall into one bucket of a table without a key: made beforehand, as anybody can make them, they must cost no
+more than others. The hash is SuperFastHash, which knows no key."""
+import itertools
+import os
+import random
+import socket
+
+import pytest
+
+from support.service import Service
+
+PREFIX = b"/v1/s/items/"  # twelve bytes, so that blocks of four follow it whole
+STAGES = 13
+ALPHABET = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+
+def step(state, block):
+    """SuperFastHash over whole blocks of four bytes, before its end."""
+    for at in range(0, len(block), 4):
+        low, high = block[at] | block[at + 1] << 8, block[at + 2] | block[at + 3] << 8
+        state = (state + low) & 0xffffffff
+        state = ((state << 16) ^ (high << 11) ^ state) & 0xffffffff
+        state = (state + (state >> 11)) & 0xffffffff
+    return state
+
+
+def colliding():
+    """2 to the STAGES ids: at each stage two blocks that lead to the same state."""
+    draw, state, pairs = random.Random(7), step(0xcafebabe, PREFIX), []
+    for _ in range(STAGES):
+        seen = {}
+        while True:
+            block = bytes(draw.choices(ALPHABET, k=8))
+            after = step(state, block)
+            if seen.setdefault(after, block) != block:
+                break
+        pairs.append((seen[after], block))
+        state = after
+    return [b"".join(choice) for choice in itertools.product(*pairs)]
+
+
+@pytest.fixture
+def service():
+    running = Service(refresh_interval="1h", body_cache="256MiB")
+    yield running
+    running.stop()
+
+
+def worker_of(service):
+    pid = service.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        for child in file.read().split():
+            with open(f"/proc/{child}/environ", "rb") as environment:
+                if b"ENGAGED_ROLE=worker" in environment.read():
+                    return int(child)
+    raise AssertionError("no worker")
+
+
+def read_all(service, ids):
+    """Asks for each, 32 at once on one connection; all must be answered 200."""
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        for at in range(0, len(ids), 32):
+            part = ids[at:at + 32]
+            client.sendall(b"".join(b"HEAD " + PREFIX + one + b" HTTP/1.1\r\nHost: x\r\n\r\n" for one in part))
+            held = b""
+            while held.count(b"\r\n\r\n") < len(part):
+                data = client.recv(1 << 16)
+                assert data
+                held += data
+            assert held.count(b"HTTP/1.1 200 ") == len(part)
+
+
+def cost(service, ids):
+    """Nanoseconds of the worker for a read of each that is in memory."""
+    read_all(service, ids)
+    path = f"/proc/{worker_of(service)}/schedstat"
+    spent = []
+    for _ in range(3):
+        with open(path, encoding="ascii") as file:
+            before = int(file.read().split()[0])
+        read_all(service, ids)
+        with open(path, encoding="ascii") as file:
+            spent.append((int(file.read().split()[0]) - before) / len(ids))
+    return min(spent)
+
+
+@pytest.mark.skipif(bool(os.environ.get("BARE_SERVICE")), reason="times are not the program's own")
+def test_names_made_to_collide_cost_no_more_than_others(service):
+    draw = random.Random(8)
+    others = [bytes(draw.choices(ALPHABET, k=8 * STAGES)) for _ in range(1 << STAGES)]
+    usual = cost(service, others)
+    made = colliding()
+    assert len(set(made)) == 1 << STAGES and len({step(0xcafebabe, PREFIX + one) for one in made}) == 1
+    flooded = cost(service, made)
+    assert flooded < 2 * usual + 2000
