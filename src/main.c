@@ -22,6 +22,12 @@ static int fail(const char *line) {
     return 1;
 }
 
+// What makes it useless to start this child again.
+static int refuse(const char *line) {
+    fail(line);
+    return EXIT_REFUSED;
+}
+
 static int print_help(void) {
     puts("engaged [--some-name VALUE …] [--config FILE]     run the service in the foreground");
     tools_print_help();
@@ -48,7 +54,8 @@ static int run_child(const struct role *role, const char *name) {
     const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD"),
                *ceilings_fd = getenv("ENGAGED_CEILINGS_FD"), *generation = getenv("ENGAGED_GENERATION");
     prctl(PR_SET_NAME, "engaged");
-    metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0);
+    if (metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0) < 0)
+        return refuse("this program counts other things than the one whose child it is: only a new start takes it");
     clock_share(metrics_clock_offset());
     generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0);
     if (!ceilings_attach(ceilings_fd ? atoi(ceilings_fd) : -1))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ROWS = METRICS_ROWS, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is whole cache lines
@@ -13,7 +14,8 @@ enum { ROWS = METRICS_ROWS, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is wh
 struct shared {
     int64_t clock_offset_ms;
     uint64_t generation;
-    uint64_t padding[6];
+    uint64_t layout; // of the rows
+    uint64_t padding[5];
     uint64_t rows[ROWS][CELLS];
 };
 
@@ -45,14 +47,34 @@ int metrics_create(void) {
     return fd;
 }
 
+// An upgraded program may count other things than the supervisor that starts it: FNV-1a over all names.
+static uint64_t layout_of_rows(void) {
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (int i = 0; i < METRIC_COUNT; i++)
+        for (const char *parts[] = {metrics[i].name, metrics[i].label}, **part = parts; part < parts + 2; part++)
+            for (const char *c = *part; *c; c++)
+                hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static bool has_size(int fd, size_t size) {
+    struct stat file;
+    return fstat(fd, &file) == 0 && (size_t)file.st_size == size;
+}
+
 int metrics_attach(int fd, unsigned row) {
-    if (row >= ROWS)
+    uint64_t layout = layout_of_rows();
+    if (row >= ROWS || (fd >= 0 && !has_size(fd, sizeof *shared)))
         return -1;
     void *at =
         fd < 0 ? calloc(1, sizeof *shared) : mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (!at || at == MAP_FAILED)
         return -1;
     shared = at;
+    if (!shared->layout)
+        shared->layout = layout; // the supervisor, which is the first
+    if (shared->layout != layout)
+        return -1;
     cells = shared->rows[row];
     return 0;
 }

@@ -16,7 +16,7 @@ enum metric {
 // Maps the shared rows (fd of a memfd made by metrics_create, or -1 for private memory), uses row `row`. Rows outlive a
 // process: a restarted worker goes on counting in its row.
 int metrics_create(void);                  // an fd, or -1
-int metrics_attach(int fd, unsigned row);  // 0, or -1
+int metrics_attach(int fd, unsigned row);  // 0, or -1: no memory, or made by a program that counts other things
 int64_t *metrics_clock_offset(void);       // the shared cell for clock_share
 uint64_t *metrics_generation(void);        // the shared cell for generation_share
 uint64_t *metric_cell(enum metric metric); // this process's cell

@@ -2,6 +2,7 @@
 // The program, its arguments and its files are held open, so that all children of a generation are alike.
 #include "roles/launch.h"
 #include "http/http.h"
+#include "ops/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,10 +11,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
     CGROUP_PATH_SIZE = 512,
+    PATH_SIZE = 4096,
     FILE_CONFIG = 5,
     FILE_LISTEN = 6,
     ABOVE_CHILD_FILES = 16,
@@ -78,13 +81,33 @@ static int out_of_the_way(int fd) {
     return moved;
 }
 
-// The program by its path, as an upgrade may have put another file there; what we run ourselves if that is gone.
+// Where our program stood when we started: once another file stands there, /proc/self/exe says "… (deleted)".
+static const char *program_path(void) {
+    static char path[PATH_SIZE];
+    if (!path[0] && readlink("/proc/self/exe", path, sizeof path - 1) < 0)
+        path[0] = '\0';
+    return path;
+}
+
+static bool same_file(int a, int b) {
+    struct stat one, other;
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+// The program by its path, as an upgrade may have put another file there; what we run ourselves if none is to be run.
 static int open_program(void) {
-    char path[4096];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[len < 0 ? 0 : len] = '\0';
-    int fd = len > 0 && access(path, X_OK) == 0 ? open(path, O_PATH | O_CLOEXEC) : -1;
-    return out_of_the_way(fd >= 0 ? fd : open("/proc/self/exe", O_PATH | O_CLOEXEC));
+    const char *path = program_path();
+    int own = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    int fd = *path && access(path, X_OK) == 0 ? open(path, O_PATH | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        log_warn("%s: %s; the program that runs is started again", path, strerror(errno));
+        return out_of_the_way(own);
+    }
+    if (!same_file(fd, own))
+        log_info("%s is another file than the one that this process runs: the new processes run it", path);
+    if (own >= 0)
+        close(own);
+    return out_of_the_way(fd);
 }
 
 static int copy_of(const char *path) {

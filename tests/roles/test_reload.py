@@ -3,6 +3,7 @@
 import ctypes
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,9 +12,9 @@ import time
 
 import pytest
 import redis
+from support.launch import status_at
 from support.service import PROGRAM, Service
 from support.wait import wait_until
-from test_supervisor import status_of
 
 KEPT = "those before stay"
 SIXTEEN_TOO_MANY = "".join(f"[ranking r{hours}]\nhalf_life = {hours}h\n" for hours in range(1, 21))
@@ -22,7 +23,8 @@ SIXTEEN_TOO_MANY = "".join(f"[ranking r{hours}]\nhalf_life = {hours}h\n" for hou
 class FileService(Service):
     """A service whose Redis stands in its configuration file, which the tests write anew."""
 
-    def __init__(self, folder, text="", **settings):
+    def __init__(self, folder, text="", program=PROGRAM, **settings):
+        self.program = program
         self.config, self.directory = folder / "engaged.conf", folder / "d"
         self.write(text)
         super().__init__(**{"workers": 2, "config": self.config, **settings})
@@ -226,6 +228,81 @@ def test_a_reload_that_comes_during_one_that_is_given_up_is_not_lost(own):
     assert_serves(service, 11)
 
 
+# ---- Another program
+
+@pytest.fixture
+def installed(own, tmp_path):
+    """A service that runs from a file of its own, and a function that puts another file there, as install(1) does."""
+    place = tmp_path / "engaged"
+    shutil.copy(PROGRAM, place)
+
+    def install(source, mode=0o755):
+        fresh = tmp_path / "engaged.new"
+        if isinstance(source, bytes):
+            fresh.write_bytes(source)
+        else:
+            shutil.copy(source, fresh)
+        fresh.chmod(mode)
+        os.replace(fresh, place)
+
+    service = own("max_age = 7\n", program=str(place))
+    service.place = place
+    return service, install
+
+
+def programs_of(service):
+    return {os.stat(f"/proc/{pid}/exe").st_ino for pids in children_of(service).values() for pid in pids}
+
+
+def test_a_reload_runs_the_program_that_was_installed(installed):
+    service, install = installed
+    for number in (1, 2):
+        install(PROGRAM)
+        reload(service, "max_age = 9\n")
+        wait_for_log(service, "have taken over", number)
+        wait_until(lambda: programs_of(service) == {os.stat(service.place).st_ino}, what="the file that was installed runs")
+        assert service.log().count("is another file than the one that this process runs") == number
+    assert_serves(service, 9)
+
+
+def test_a_reload_to_a_program_that_ends_at_once_disturbs_nobody(installed):
+    service, install = installed
+    pids = children_of(service)
+    install("/bin/false")
+    with Callers(service.port) as callers:
+        begun = time.monotonic()
+        reload(service, "max_age = 9\n")
+        wait_for_log(service, "the new processes keep ending; those before stay")
+        assert time.monotonic() - begun < 3
+        time.sleep(1.5)
+    callers.assert_unharmed()
+    assert_serves(service, 7, pids)
+
+
+def test_a_program_that_cannot_be_run_is_not_and_the_one_that_runs_is_started_again(installed):
+    service, install = installed
+    before = programs_of(service)
+    install(b"no program", 0o644)
+    if os.access(service.place, os.X_OK):
+        pytest.skip("every file may be run here")
+    reload(service, "max_age = 9\n")
+    wait_for_log(service, "have taken over")
+    wait_until(lambda: len(children_of(service)) == 1 and programs_of(service) == before, what="it runs again")
+    assert "the program that runs is started again" in service.log()
+
+
+def test_a_program_with_other_counters_is_refused_by_a_reload(installed):
+    """It would read and write the supervisor's memory as it is not."""
+    service, install = installed
+    pids = children_of(service)
+    with open(PROGRAM, "rb") as file:
+        install(file.read().replace(b"engaged_votes_total", b"engaged_votez_total"))
+    reload(service, "max_age = 9\n")
+    wait_for_log(service, KEPT)
+    assert "only a new start takes it" in service.log()
+    assert_serves(service, 7, pids)
+
+
 # ---- Kinds of vote
 
 def test_a_reload_that_was_given_up_records_no_kind(own):
@@ -270,7 +347,7 @@ def test_data_that_turns_foreign_under_a_running_service_does_not_end_it(own):
     time.sleep(1.5)
     assert service.process.poll() is None, service.log()
     redis_of(service).hset("engaged:meta", "kinds", "up")
-    wait_until(lambda: status_of(service.port) == 200, 15, service.log)
+    wait_until(lambda: status_at(service.port) == 200, 15, service.log)
     assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="w").json["votes"] == {"up": 2}
 
 
