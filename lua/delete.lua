@@ -1,28 +1,46 @@
 -- include: item
--- Deletes an item: card, votes and voters at once; a tombstone and a log entry for what is projected (store/items.c).
+-- Deletes an item (store/delete.c): card, votes, voters, unique visitors, neighbours; and, once everything that was
+-- acknowledged before is projected, its views. What is projected elsewhere (rankings, the site's total, the tables of its
+-- neighbours) goes by the record in the log. What frees memory comes first: Redis lets a script that has written go on
+-- at the limit.
 --
--- KEYS   item, card, log, version of the sums, version of the neighbours, tombstones, unique visitors, neighbours,
---        newest cards of the site in this partition, then the voters' buckets
--- ARGV   1 accept time in ms, 2 id, 3 name (text8 site, text16 id), 4 reference (8 bytes), 5 how long a tombstone is kept
---        in ms
+-- KEYS   item, card, log, version of the sums, version of the neighbours, tombstones of format 2, unique visitors,
+--        neighbours, newest cards of the site in this partition, sums, then the voters' buckets
+-- ARGV   1 accept time in ms, 2 id, 3 name (text8 site, text16 id), 4 reference (8 bytes), 5 next version of the sums,
+--        6 next version of the neighbours, 7 "1" if the views go as well
 -- Reply  array: status (0 was not there, 1 deleted, 2 retry with that many buckets, 3 another item's reference),
 --        buckets, id of the log entry or ""
 
-local FIXED_KEYS = 9
+local FIXED_KEYS, TEXT_MOST = 10, 65535
+
+-- What stands there as it is; nothing for what is not ours to read.
+local function text_at(key)
+    local text = redis.pcall('GET', key)
+    return type(text) == 'string' and #text <= TEXT_MOST and text or ''
+end
+
+local function text16(text)
+    return struct.pack('<I2', #text) .. text
+end
+
 redis.call('XLEN', KEYS[3])
-local items = item_module()
+local items, whole = item_module(), ARGV[7] == '1'
 local packed = redis.call('GET', KEYS[1])
 local item = packed and assert(items.open(packed, 0)) or items.new(ARGV[3], 0)
 if not items.is_named(item, ARGV[3]) then return {3, 0, ''} end
 if item.buckets ~= #KEYS - FIXED_KEYS then return {2, item.buckets, ''} end
-local now, _, _, categories = tonumber(ARGV[1]), items.split_meta(item.meta)
-redis.call('ZADD', KEYS[6], ARGV[1], ARGV[4])
-redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', string.format('(%.0f', now - tonumber(ARGV[5])))
-redis.call('HINCRBY', KEYS[4], 'version', 1)
-redis.call('HINCRBY', KEYS[5], 'version', 1)
+local _, _, categories = items.split_meta(item.meta)
+local sums, neighbours = whole and text_at(KEYS[10]) or '', text_at(KEYS[8])
+
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[7], KEYS[8])
-redis.call('ZREM', KEYS[9], ARGV[2])
 for i = FIXED_KEYS + 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
-local entry = redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', now) .. 'D' .. ARGV[4] .. ARGV[3]
-    .. struct.pack('<I2', #categories) .. categories)
+if whole then
+    redis.call('UNLINK', KEYS[10])
+    redis.call('ZREM', KEYS[6], ARGV[4])
+end
+redis.call('ZREM', KEYS[9], ARGV[2])
+redis.call('HSET', KEYS[4], 'version', ARGV[5])
+redis.call('HSET', KEYS[5], 'version', ARGV[6])
+local entry = redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. 'E' .. ARGV[4] .. ARGV[3]
+    .. text16(categories) .. text16(sums) .. text16(neighbours))
 return {packed and 1 or 0, item.buckets, entry}

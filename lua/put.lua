@@ -4,7 +4,7 @@
 -- KEYS   item, card, log, version of the sums, newest cards of the site in this partition
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
 --        7 categories (joined by 0x1f), 8 published (ms), 9 base ("views votes votes …", or "" to keep what is there),
---        10 newest cards to keep
+--        10 newest cards to keep, 11 next version of the sums
 -- Reply  array: status (0 new, 1 existed, 3 another item's reference), id of the log entry or ""
 
 for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD'}) do redis.call(command, KEYS[i]) end
@@ -25,7 +25,7 @@ end
 redis.call('ZREMRANGEBYRANK', KEYS[5], ARGV[10], -1)
 local entry = ''
 if categories ~= ARGV[7] or published ~= item.published then
-    redis.call('HINCRBY', KEYS[4], 'version', 1)
+    redis.call('HSET', KEYS[4], 'version', ARGV[11])
     entry = redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. 'C' .. ARGV[5]
         .. struct.pack('<I2', #categories) .. categories)
 end

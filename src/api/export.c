@@ -129,6 +129,10 @@ static void on_record(struct read_call *read, size_t index, const struct item_re
     json.buffer->failed |= !one->id.at;
     begin_line(&json, "item", record->id);
     json_raw(&json, record->card);
+    if (record->has_card && !record->card.len) {
+        json_key(&json, BYTES("card"));
+        json_bool(&json, true);
+    }
     add_base(&json, export->call->api->settings, record->base);
     add_hex(&json, "view_sums", record->views);
     add_hex(&json, "visitor_sketch", record->visitors);

@@ -6,12 +6,14 @@
 #include "api/lines.h"
 #include "base/hex.h"
 #include "model/keys.h"
+#include "model/sketch.h"
 #include <stdlib.h>
 
 struct import_body {
     struct card_body card; // first: its fields are the card's
     struct bytes type, view_sums, visitor_sketch, voter, kind;
     struct json_time time;
+    bool has_card; // also one without any member
 };
 
 enum { HEX_MOST = 60 << 10 };
@@ -26,6 +28,7 @@ static const struct json_field item_fields[] = {
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct import_body, visitor_sketch),
      .most = HEX_MOST},
+    {.name = "card", .type = JSON_IN_SWITCH, .offset = offsetof(struct import_body, has_card)},
     {.name = "item",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct card_body, item),
@@ -52,6 +55,12 @@ static const struct json_field vote_fields[] = {
 
 // ---- Items
 
+struct import_item {
+    struct item_call item;
+    bool has_card;
+    struct bytes views, visitors;
+};
+
 static void on_item(struct item_call *item) {
     line_note(item->context, partition_of(item->item, keys_partitions()), item->entry);
     line_done(item->context, item->outcome);
@@ -62,28 +71,34 @@ static bool read_hex(struct bytes text, struct arena *arena, struct bytes *ret_d
     return !text.len || hex_read(text, arena, ret_data);
 }
 
+static void send_item(struct line *line) {
+    struct import_item *import = line->work;
+    store_import_item(line_call(line)->api->store, &import->item, import->has_card, import->views, import->visitors);
+}
+
 static enum outcome import_item(struct line *line, const struct import_body *body) {
     struct call *call = line_call(line);
-    struct item_call *item = arena_take(&line->arena, sizeof *item);
-    struct bytes views, visitors;
+    struct import_item *import = arena_take(&line->arena, sizeof *import);
     struct card card;
     const char *detail;
-    if (!item || !read_hex(body->view_sums, &line->arena, &views) ||
-        !read_hex(body->visitor_sketch, &line->arena, &visitors))
-        return item ? BAD_FIELD : UNAVAILABLE;
-    if (!store_views_valid(call->api->store, views))
+    if (!import || !read_hex(body->view_sums, &line->arena, &import->views) ||
+        !read_hex(body->visitor_sketch, &line->arena, &import->visitors))
+        return import ? BAD_FIELD : UNAVAILABLE;
+    if (!store_views_valid(call->api->store, import->views) ||
+        (import->visitors.len && !sketch_valid(import->visitors)))
         return BAD_FIELD;
     enum outcome outcome = card_make(&body->card, call->api->settings, &line->arena, &card, &detail);
     if (outcome != OK)
         return outcome;
-    *item = (struct item_call){.item = item_ref(call->api->hash_key, call->site, body->card.item),
-                               .site = call->site,
-                               .id = body->card.item,
-                               .card = card,
-                               .on_done = on_item,
-                               .context = line};
-    store_import_item(call->api->store, item, card.json.len > 0, views, visitors);
-    return OK;
+    import->has_card = card.json.len > 0 || body->has_card;
+    import->item = (struct item_call){.item = item_ref(call->api->hash_key, call->site, body->card.item),
+                                      .site = call->site,
+                                      .id = body->card.item,
+                                      .card = card,
+                                      .on_done = on_item,
+                                      .context = line};
+    line->work = import;
+    return line_after_projection(line, send_item);
 }
 
 // ---- Votes

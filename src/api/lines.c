@@ -10,8 +10,13 @@ struct rejected {
     enum outcome outcome;
 };
 
+enum gate { GATE_SHUT, GATE_WAITING, GATE_OPEN, GATE_FAILED };
+
 struct lines {
     struct call *call;
+    enum gate gate; // for lines that come after the projections
+    struct line *waiting, **waiting_end;
+    struct read_call wait;
     line_starter *start_line;
     struct buffer partial; // of a line that a piece cut
     unsigned long number, accepted, rejected_count;
@@ -228,7 +233,45 @@ void lines_answer(struct call *call) {
     buffer_release(&body);
 }
 
-// ---- Waiting for the projections
+// ---- Waiting for the projections before a line
+
+// The last line that is done may end the call.
+static void on_gate(struct read_call *wait, enum outcome outcome) {
+    struct lines *lines = wait->context;
+    struct line *line = lines->waiting;
+    lines->gate = outcome == OK ? GATE_OPEN : GATE_FAILED;
+    lines->waiting = NULL;
+    while (line) {
+        struct line *next = line->next;
+        if (outcome == OK)
+            line->go(line);
+        else
+            line_done(line, UNAVAILABLE);
+        line = next;
+    }
+}
+
+enum outcome line_after_projection(struct line *line, void (*go)(struct line *line)) {
+    struct lines *lines = line->lines;
+    if (lines->gate == GATE_FAILED)
+        return UNAVAILABLE;
+    if (lines->gate == GATE_OPEN) {
+        go(line);
+        return OK;
+    }
+    if (lines->gate == GATE_SHUT) {
+        lines->gate = GATE_WAITING;
+        lines->waiting_end = &lines->waiting;
+        lines->wait = (struct read_call){.on_done = on_gate, .context = lines};
+        store_wait_all_projected(lines->call->api->store, &lines->wait, WAIT_MS);
+    }
+    line->go = go;
+    *lines->waiting_end = line;
+    lines->waiting_end = &line->next;
+    return OK;
+}
+
+// ---- Waiting for them after all lines
 
 static void on_projected(struct read_call *read, enum outcome outcome);
 

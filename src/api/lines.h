@@ -16,6 +16,9 @@ struct line {
     unsigned long number;
     bool skipped;
     struct arena arena;
+    void *work;                    // the endpoint's
+    struct line *next;             // of those that wait for the projections …
+    void (*go)(struct line *line); // … and what they do then
 };
 
 // Begins what the line asks for: OK when line_done will be called, else why not.
@@ -29,6 +32,9 @@ void lines_cut(struct http_request *request);
 void lines_finish(struct call *call, void (*on_end)(struct call *call));
 void line_done(struct line *line, enum outcome outcome);
 struct call *line_call(const struct line *line);
+// For a starter: goes on with `go`, at once or later, when all that was acknowledged before this call is projected
+// (waited for once a call); line_done follows. UNAVAILABLE when that takes too long: nothing is done.
+enum outcome line_after_projection(struct line *line, void (*go)(struct line *line)) MUST_CHECK;
 // Notes the log entry that a line made, for `wait`.
 void line_note(struct line *line, uint32_t partition, struct log_id entry);
 const struct log_id *lines_entries(const struct call *call);

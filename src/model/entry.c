@@ -67,6 +67,13 @@ static bool read_deletion(struct reader *reader, struct entry_record *record) {
     return true;
 }
 
+static bool read_erasure(struct reader *reader, struct entry_record *record) {
+    read_deletion(reader, record);
+    record->before = read_text16(reader);
+    record->table = read_text16(reader);
+    return record->site.len && record->id.len;
+}
+
 static bool read_card(struct reader *reader, struct entry_record *record) {
     record->item = read_u64(reader);
     record->categories = read_text16(reader);
@@ -81,6 +88,15 @@ static bool read_import(struct reader *reader, struct entry_record *record) {
     return record->site.len && record->id.len;
 }
 
+static bool read_set(struct reader *reader, struct entry_record *record) {
+    record->item = read_u64(reader);
+    record->site = read_text8(reader);
+    record->id = read_text16(reader);
+    record->before = read_text16(reader);
+    record->packed = read_text16(reader);
+    return record->site.len && record->id.len;
+}
+
 static bool read_flush(struct reader *reader, struct entry_record *record) {
     (void)reader;
     (void)record;
@@ -91,7 +107,8 @@ static const struct {
     char type;
     bool (*read)(struct reader *reader, struct entry_record *record);
 } record_types[] = {
-    {'V', read_vote}, {'W', read_view}, {'D', read_deletion}, {'C', read_card}, {'F', read_flush}, {'I', read_import},
+    {'V', read_vote}, {'W', read_view},  {'E', read_erasure},  {'S', read_set},
+    {'C', read_card}, {'F', read_flush}, {'D', read_deletion}, {'I', read_import},
 };
 
 int entry_next(struct bytes *rest, struct entry_record *ret_record) {

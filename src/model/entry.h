@@ -7,10 +7,16 @@
 //   'V' vote      u64 item, u64 voter, u8 new kind (255: none), i32 new time, u8 old kind (255: none), i32 old time
 //   'W' view      u64 item, u64 visitor, f64 event time in ms, text8 site, text16 id, u8 n,
 //                 n × (u64 item, f64 time in ms): the visitor's last items not later than it, latest first
-//   'D' deletion  u64 item, text8 site, text16 id, text16 categories (joined by 0x1f): what the lists knew it by
+//   'E' erasure   u64 item, text8 site, text16 id, text16 categories (joined by 0x1f): what the lists knew it by,
+//                 text16 packed sums and text16 neighbours as they were (lua/delete.lua has taken both away)
+//   'S' set       u64 item, text8 site, text16 id, text16 packed sums before, text16 packed sums now (lua/import.lua
+//   has
+//                 written them)
 //   'C' card      u64 item, text16 old categories: its places in the rankings are to be done anew
-//   'I' import    u64 item, text8 site, text16 id, text16 packed sums: its views are these
 //   'F' flush     (somebody waits: project at once)
+// Data of format 2 may hold besides, for one release:
+//   'D' deletion  u64 item, text8 site, text16 id, text16 categories
+//   'I' import    u64 item, text8 site, text16 id, text16 packed sums: its views are these
 #pragma once
 #include "model/neighbours.h"
 
@@ -22,9 +28,10 @@ struct entry_record {
     uint8_t kind, old_kind;
     int64_t time_ms, old_time_ms; // of a vote, or of a view
     ref_t visitor;                // or voter
-    struct bytes site, id;        // of a view, a deletion or an import; into the entry
-    struct bytes categories;      // of a deletion, or the old ones of a card
-    struct bytes packed;          // of an import
+    struct bytes site, id;        // but of a vote or card; into the entry
+    struct bytes categories;      // of an erasure, or the old ones of a card
+    struct bytes before, packed;  // sums as they were, as they are
+    struct bytes table;           // neighbours as they were
     int recent_count;
     struct {
         ref_t item;

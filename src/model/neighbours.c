@@ -53,6 +53,17 @@ void neighbours_add(struct neighbours *table, ref_t item, double weight) {
         halve(table);
 }
 
+bool neighbours_forget(struct neighbours *table, ref_t item) {
+    for (uint16_t i = 0; i < table->count; i++) {
+        if (table->at[i].item != item)
+            continue;
+        table->total = table->total > (double)table->at[i].weight ? table->total - (double)table->at[i].weight : 0;
+        table->at[i] = table->at[--table->count];
+        return true;
+    }
+    return false;
+}
+
 double coview_weight(int distance, int64_t age_ms) {
     return exp2(-(double)age_ms / (double)COVIEW_HALF_LIFE_MS) / distance;
 }

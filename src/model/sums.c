@@ -30,6 +30,13 @@ void sums_take(struct sums *sums, const struct half_lives *lives, int signal, in
         one->sum[i] = one->count == 0 ? DECAY_EMPTY : decay_take(one->sum[i], decay_exponent(event_ms, lives->ms[i]));
 }
 
+bool sums_empty(const struct sums *sums) {
+    for (int signal = 0; signal < SIGNAL_COUNT; signal++)
+        if (sums->signals[signal].count != 0)
+            return false;
+    return true;
+}
+
 // ---- Packed
 
 static uint8_t signals_present(const struct sums *sums) {

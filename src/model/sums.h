@@ -2,10 +2,10 @@
 // The packed state of an item that the sums projection keeps: per signal (each kind of vote, and views) an event count,
 // and one decayed sum per half-life. Pure.
 //
-// Packed (little-endian): u8 format (1), u8 half-lives, u8 signals present, f64 epoch (accept time in ms of the
-// deletion it was last cleared for, 0), u64 half-life in ms each, then per signal present: u8 signal, u64 count,
-// f64 sum per half-life. A signal without events is left out. A half-life that the state lacks
-// starts from the nearest one (as if all its events lay at their mean instant), never from empty.
+// Packed (little-endian): u8 format (1), u8 half-lives, u8 signals present, f64 epoch (of format 2: accept time in
+// ms of the deletion it was last cleared for; else 0), u64 half-life in ms each, then per signal present: u8 signal,
+// u64 count, f64 sum per half-life. A signal without events is left out. A half-life that the state lacks starts from
+// the nearest one (as if all its events lay at their mean instant), never from empty.
 #pragma once
 #include "base/buffer.h"
 #include "model/decay.h"
@@ -23,7 +23,7 @@ struct signal_sums {
 };
 
 struct sums {
-    double epoch_ms;
+    double epoch_ms; // goes with the tombstones of format 2
     struct signal_sums signals[SIGNAL_COUNT];
 };
 
@@ -32,5 +32,6 @@ void sums_add(struct sums *sums, const struct half_lives *lives, int signal, int
 // Takes an event of that time back; the last one leaves the signal empty, exactly.
 void sums_take(struct sums *sums, const struct half_lives *lives, int signal, int64_t event_ms);
 void sums_pack(const struct sums *sums, const struct half_lives *lives, struct buffer *packed);
+bool sums_empty(const struct sums *sums); // no event of any signal
 // False for an unknown format or a torn state (nothing is written to *ret_sums then). Empty bytes are an empty state.
 bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sums *ret_sums);

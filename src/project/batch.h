@@ -12,7 +12,18 @@
 
 enum { NO_ENTRY = 0xffffffff };
 
-enum touch_type { TOUCH_VOTE, TOUCH_VIEW, TOUCH_COVIEW, TOUCH_DELETE, TOUCH_CARD, TOUCH_IMPORT, TOUCH_REWRITE };
+enum touch_type {
+    TOUCH_VOTE,
+    TOUCH_VIEW,
+    TOUCH_COVIEW,
+    TOUCH_ERASE,
+    TOUCH_SET,
+    TOUCH_FORGET,
+    TOUCH_CARD,
+    TOUCH_REWRITE,
+    TOUCH_DELETE,
+    TOUCH_IMPORT
+}; // the last two: of format 2
 
 struct touch {
     ref_t item;
@@ -30,14 +41,13 @@ struct touch {
         } view;
         struct {
             ref_t item;
-            double weight;
+            double weight; // not of one that is to be forgotten
         } coview;
         struct {
-            struct bytes site, id, categories; // site and id of a deletion only
+            struct bytes categories;
+            struct bytes site, id;       // not of a card
+            struct bytes before, packed; // sums: of an erasure before, of a set both, of an import now
         } card;
-        struct {
-            struct bytes site, id, packed;
-        } import;
     };
 };
 

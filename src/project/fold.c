@@ -25,7 +25,7 @@ static unsigned wipe_views(struct sums *sums, struct sums *total, const struct h
     if (total && views->count != 0)
         take_from_total(total, lives, views);
     clear_signal(views);
-    return FOLD_CHANGED | FOLD_WIPED_VIEWS;
+    return FOLD_CHANGED | FOLD_WIPED_VIEWS | FOLD_CHANGED_TOTAL;
 }
 
 static unsigned fold_view(struct sums *sums, struct sums *total, const struct half_lives *lives,
@@ -35,7 +35,7 @@ static unsigned fold_view(struct sums *sums, struct sums *total, const struct ha
     sums_add(sums, lives, SIGNAL_VIEWS, touch->view.time_ms);
     if (total)
         sums_add(total, lives, SIGNAL_VIEWS, touch->view.time_ms);
-    return FOLD_CHANGED | FOLD_COUNTED_VIEW;
+    return FOLD_CHANGED | FOLD_COUNTED_VIEW | FOLD_CHANGED_TOTAL;
 }
 
 static unsigned fold_vote(struct sums *sums, const struct half_lives *lives, const struct touch *touch) {
@@ -46,24 +46,41 @@ static unsigned fold_vote(struct sums *sums, const struct half_lives *lives, con
     return FOLD_CHANGED;
 }
 
-// The item's views are what the import says: the site's total is put right by the difference.
+static void add_to_total(struct sums *total, const struct half_lives *lives, const struct signal_sums *views) {
+    struct signal_sums *all = &total->signals[SIGNAL_VIEWS];
+    all->count += views->count;
+    for (uint32_t i = 0; views->count && i < lives->count; i++)
+        all->sum[i] = decay_add(all->sum[i], views->sum[i]);
+}
+
+// The site's total is put right by the difference of an item's views, which were set elsewhere. A state that could not
+// be read counted for nothing.
+static unsigned move_total(struct sums *total, const struct half_lives *lives, struct bytes before, struct bytes now) {
+    struct sums old, new;
+    if (!total)
+        return 0;
+    if (sums_unpack(before, lives, &old) && old.signals[SIGNAL_VIEWS].count)
+        take_from_total(total, lives, &old.signals[SIGNAL_VIEWS]);
+    if (sums_unpack(now, lives, &new))
+        add_to_total(total, lives, &new.signals[SIGNAL_VIEWS]);
+    return FOLD_CHANGED_TOTAL;
+}
+
+// Of format 2: the item's views are what the import says.
 static unsigned fold_import(struct sums *sums, struct sums *total, const struct half_lives *lives,
                             const struct touch *touch, double accept_ms) {
     struct sums given;
     struct signal_sums *views = &sums->signals[SIGNAL_VIEWS];
-    if (accept_ms <= sums->epoch_ms || !sums_unpack(touch->import.packed, lives, &given))
+    if (accept_ms <= sums->epoch_ms || !sums_unpack(touch->card.packed, lives, &given))
         return 0;
     const struct signal_sums *new_views = &given.signals[SIGNAL_VIEWS];
     if (total) {
-        struct signal_sums *all = &total->signals[SIGNAL_VIEWS];
         if (views->count)
             take_from_total(total, lives, views);
-        all->count += new_views->count;
-        for (uint32_t i = 0; new_views->count && i < lives->count; i++)
-            all->sum[i] = decay_add(all->sum[i], new_views->sum[i]);
+        add_to_total(total, lives, new_views);
     }
     *views = *new_views;
-    return FOLD_CHANGED | FOLD_SET_VIEWS;
+    return FOLD_CHANGED | FOLD_CHANGED_TOTAL;
 }
 
 static unsigned wipe_votes(struct sums *sums) {
@@ -81,6 +98,10 @@ unsigned sums_fold(struct sums *sums, struct sums *total, const struct half_live
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
         return wiped | fold_view(sums, total, lives, touch, accept_ms);
     }
+    case TOUCH_ERASE:
+        return wipe_votes(sums) | move_total(total, lives, touch->card.before, NO_BYTES);
+    case TOUCH_SET:
+        return move_total(total, lives, touch->card.before, touch->card.packed);
     case TOUCH_IMPORT: {
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
         return wiped | fold_import(sums, total, lives, touch, accept_ms);
@@ -104,6 +125,8 @@ static bool wipe_table(struct neighbours *table, double deleted_ms) {
 
 bool neighbours_fold(struct neighbours *table, double deleted_ms, const struct touch *touch, double accept_ms) {
     bool deletes = touch->type == TOUCH_DELETE;
+    if (touch->type == TOUCH_FORGET)
+        return neighbours_forget(table, touch->coview.item);
     bool wiped = wipe_table(table, deletes && accept_ms > deleted_ms ? accept_ms : deleted_ms);
     if (touch->type != TOUCH_COVIEW || accept_ms <= table->epoch_ms)
         return wiped;

@@ -119,8 +119,23 @@ static void make_coview(struct batch *batch, uint32_t entry, ref_t item, ref_t n
     touch->coview.weight = weight;
 }
 
+// The tables of its neighbours name it: as it read with them they read with it.
+static void make_forgets(struct batch *batch, uint32_t entry, const struct entry_record *record) {
+    struct neighbours table;
+    if (!neighbours_unpack(record->table, &table))
+        return;
+    for (uint16_t i = 0; i < table.count; i++) {
+        struct touch *touch = batch_touch(batch, entry, TOUCH_FORGET, table.at[i].item);
+        if (!touch)
+            return;
+        touch->coview.item = record->item;
+    }
+}
+
 // Who read `item` after another item speaks for it there; the other way round by a third.
 static void make_touches(struct batch *batch, uint32_t entry, const struct entry_record *record) {
+    if (record->type == 'E')
+        make_forgets(batch, entry, record);
     if (record->type == 'D')
         batch_touch(batch, entry, TOUCH_DELETE, record->item);
     if (record->type != 'W')

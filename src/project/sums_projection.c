@@ -169,13 +169,21 @@ static void after_view(struct sums_work *work, struct subject *subject, const st
     subject->placed.known = true;
 }
 
+// After an erasure or a set nothing is known of where it stands in the rankings: its sums were changed elsewhere.
 static void after_card_touch(struct sums_work *work, struct subject *subject, const struct touch *touch) {
-    bool deletes = touch->type == TOUCH_DELETE;
+    bool is_card = touch->type == TOUCH_CARD;
     note_categories(work, subject, touch->card.categories);
-    if (deletes)
+    if (!is_card)
         know(work, subject, touch->card.site, touch->card.id);
-    if (subject->placed.mode != PLACE_REPAIR)
-        subject->placed.mode = deletes ? PLACE_REPAIR : PLACE_ANEW;
+    if (!is_card && touch->type != TOUCH_IMPORT)
+        subject->placed.mode = PLACE_REPAIR;
+    else if (is_card && subject->placed.mode != PLACE_REPAIR)
+        subject->placed.mode = PLACE_ANEW;
+}
+
+static bool is_card_touch(const struct touch *touch) {
+    return touch->type == TOUCH_ERASE || touch->type == TOUCH_SET || touch->type == TOUCH_CARD ||
+           touch->type == TOUCH_DELETE || touch->type == TOUCH_IMPORT;
 }
 
 static void fold(void *context, uint32_t index, uint32_t total_index, const struct touch *touch, double accept_ms,
@@ -189,31 +197,22 @@ static void fold(void *context, uint32_t index, uint32_t total_index, const stru
                                  touch, accept_ms);
     if (effects & FOLD_CHANGED)
         subject->changed = true;
-    if (total && (effects & (FOLD_COUNTED_VIEW | FOLD_WIPED_VIEWS | FOLD_SET_VIEWS)))
+    if (total && (effects & FOLD_CHANGED_TOTAL))
         total->changed = true;
     if ((effects & FOLD_WIPED_VIEWS) && touch->type != TOUCH_IMPORT) // an import has set them already
         commit_visitors_clear(commit, subject->item);
     if (effects & FOLD_COUNTED_VIEW)
         after_view(work, subject, touch, commit);
-    if (touch->type == TOUCH_DELETE || touch->type == TOUCH_CARD)
+    if (is_card_touch(touch))
         after_card_touch(work, subject, touch);
-    if (effects & FOLD_SET_VIEWS)
-        know(work, subject, touch->import.site, touch->import.id);
     if (touch->type == TOUCH_REWRITE)
         subject->placed.mode = PLACE_REPAIR;
 }
 
-static bool has_events(const struct sums *sums) {
-    for (int i = 0; i < SIGNAL_COUNT; i++)
-        if (sums->signals[i].count != 0)
-            return true;
-    return false;
-}
-
-// A state without events goes: the tombstone outlives every entry that is older than it.
+// A state without events goes.
 static struct bytes packed_state(struct sums_work *work, const struct sums *sums) {
     buffer_clear(&work->packed);
-    if (has_events(sums))
+    if (!sums_empty(sums))
         sums_pack(sums, &work->plan->lives, &work->packed);
     work->failed |= work->packed.failed;
     return buffer_bytes(&work->packed);
@@ -258,10 +257,8 @@ static bool describe(void *context, uint32_t index, struct target_item *ret_item
 static bool touch_site(const struct secret_key *hash_key, const struct touch *touch, ref_t *ret_site) {
     if (touch->type == TOUCH_VIEW)
         *ret_site = site_ref(hash_key, touch->view.site);
-    else if (touch->type == TOUCH_DELETE)
+    else if (is_card_touch(touch) && touch->type != TOUCH_CARD)
         *ret_site = site_ref(hash_key, touch->card.site);
-    else if (touch->type == TOUCH_IMPORT)
-        *ret_site = site_ref(hash_key, touch->import.site);
     else
         return false;
     return true;
@@ -287,36 +284,43 @@ static void make_view(struct batch *batch, uint32_t entry, const struct entry_re
     touch->view.id = record->id;
 }
 
-static void make_card(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    enum touch_type type = record->type == 'D' ? TOUCH_DELETE : TOUCH_CARD;
+static void make_card(struct batch *batch, uint32_t entry, const struct entry_record *record, enum touch_type type) {
     struct touch *touch = batch_touch(batch, entry, type, record->item);
     if (!touch)
         return;
     touch->card.categories = record->categories;
-    if (type == TOUCH_DELETE) {
-        touch->card.site = record->site;
-        touch->card.id = record->id;
-    }
-}
-
-static void make_import(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    struct touch *touch = batch_touch(batch, entry, TOUCH_IMPORT, record->item);
-    if (!touch)
-        return;
-    touch->import.site = record->site;
-    touch->import.id = record->id;
-    touch->import.packed = record->packed;
+    touch->card.site = record->site;
+    touch->card.id = record->id;
+    touch->card.before = record->before;
+    touch->card.packed = record->packed;
 }
 
 static void make_touches(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    if (record->type == 'V')
+    switch (record->type) {
+    case 'V':
         make_vote(batch, entry, record);
-    else if (record->type == 'W')
+        break;
+    case 'W':
         make_view(batch, entry, record);
-    else if (record->type == 'D' || record->type == 'C')
-        make_card(batch, entry, record);
-    else if (record->type == 'I')
-        make_import(batch, entry, record);
+        break;
+    case 'E':
+        make_card(batch, entry, record, TOUCH_ERASE);
+        break;
+    case 'S':
+        make_card(batch, entry, record, TOUCH_SET);
+        break;
+    case 'C':
+        make_card(batch, entry, record, TOUCH_CARD);
+        break;
+    case 'D':
+        make_card(batch, entry, record, TOUCH_DELETE);
+        break;
+    case 'I':
+        make_card(batch, entry, record, TOUCH_IMPORT);
+        break;
+    default:
+        break;
+    }
 }
 
 const struct projection_type sums_projection = {

@@ -12,6 +12,7 @@
     X(IMPORT, "import")                                                                                                \
     X(META, "meta")                                                                                                    \
     X(OPEN, "open")                                                                                                    \
+    X(POSITION, "position")                                                                                            \
     X(PUT, "put")                                                                                                      \
     X(SPLIT, "split")                                                                                                  \
     X(TRIM, "trim")                                                                                                    \

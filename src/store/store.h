@@ -117,8 +117,9 @@ struct item_call {
     struct deferred deferred;
 };
 void store_put_item(struct store *store, struct item_call *call);
-// Leaves a tombstone: log entries accepted earlier don't touch the item again. Deleting what isn't there is fine
-// (existed = false).
+// Everything that was acknowledged before is gone, everything that is sent after the completion counts. UNAVAILABLE
+// also when the projections do not get there within redis_timeout: the item is hidden then, and the call is safe to
+// repeat. Deleting what isn't there is fine (existed = false).
 void store_delete_item(struct store *store, struct item_call *call);
 
 // ---- Reads: one pipeline each
@@ -220,7 +221,7 @@ void store_read_voters(struct store *store, struct read_call *call, ref_t item, 
 
 // ---- Export and import
 struct item_record {
-    bool usable;
+    bool usable, has_card; // a card may be empty
     struct bytes id, site, card;
     struct bytes base;     // "views votes votes …", as lua/put.lua keeps it
     struct bytes views;    // packed sums of the views alone (model/sums.h)
@@ -229,8 +230,8 @@ struct item_record {
 void store_read_records(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                         void (*on_record)(struct read_call *call, size_t index, const struct item_record *record));
 bool store_views_valid(const struct store *store, struct bytes views);
-// Sets card (if there is one), base, views and unique visitors. Outcomes besides the common ones: ID_CLASH, BAD_FIELD
-// (the visitors are no HyperLogLog).
+// Sets card (if there is one), base, views and unique visitors, which must be usable. What was acknowledged before must
+// be projected (store_wait_all_projected). Outcomes besides the common ones: ID_CLASH.
 void store_import_item(struct store *store, struct item_call *call, bool has_card, struct bytes views,
                        struct bytes visitors);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What an export says of an item, beside what every read shows. The way in is in items.c (lua/import.lua).
+// What an export says of an item, beside what every read shows. The way in is import.c.
 #include "base/clock.h"
 #include "model/item.h"
 #include "model/sums.h"
@@ -53,6 +53,7 @@ static bool tell_record(struct records_state *state, size_t index, const struct 
         record.id = item.id;
         record.site = item.site;
         record.base = item.base;
+        record.has_card = item.has_card;
         record.card = item.has_card ? reply_text(at[AT_CARD].reply) : NO_BYTES;
         record.views = buffer_bytes(&views);
         record.visitors = without_cached_count(at[AT_VISITORS].reply);
@@ -91,9 +92,4 @@ void store_read_records(struct store *store, struct read_call *call, const ref_t
         key_uniques(&key, items[i]);
         read_ask(gather, "GET", &key);
     }
-}
-
-bool store_views_valid(const struct store *store, struct bytes views) {
-    struct sums sums;
-    return views.len <= UINT16_MAX && sums_unpack(views, &store->plan.lives, &sums);
 }

@@ -9,6 +9,10 @@
 #include <cmocka.h>
 
 enum { VOTERS = 60, STEPS = 20000, VIEWS_MOST = STEPS };
+enum {
+    COUNTED = FOLD_CHANGED | FOLD_CHANGED_TOTAL | FOLD_COUNTED_VIEW,
+    WIPED = FOLD_CHANGED | FOLD_CHANGED_TOTAL | FOLD_WIPED_VIEWS
+};
 
 static const struct half_lives lives = {.count = 4,
                                         .ms = {3 * 3600000LL, 6 * 3600000LL, 24 * 3600000LL, 7 * 24 * 3600000LL}};
@@ -37,7 +41,7 @@ static struct touch view_touch(int64_t time_ms) {
     return touch;
 }
 
-static const struct touch deletion = {.type = TOUCH_DELETE};
+static const struct touch deletion = {.type = TOUCH_DELETE}; // of format 2
 
 // The events that count at present, kept naively.
 struct ledger {
@@ -135,13 +139,13 @@ static void a_view_accepted_before_the_deletion_does_not_count(void **state) {
     struct touch view = view_touch(random_time());
     sums_clear(&sums);
     sums_clear(&total);
-    assert_int_equal(sums_fold(&sums, &total, &lives, 0, &view, 100), FOLD_CHANGED | FOLD_COUNTED_VIEW);
+    assert_int_equal(sums_fold(&sums, &total, &lives, 0, &view, 100), COUNTED);
     // Of two late ones the first wipes what was there, the second finds nothing to wipe.
-    assert_int_equal(sums_fold(&sums, &total, &lives, 200, &view, 150), FOLD_CHANGED | FOLD_WIPED_VIEWS);
+    assert_int_equal(sums_fold(&sums, &total, &lives, 200, &view, 150), WIPED);
     assert_int_equal(sums_fold(&sums, &total, &lives, 200, &view, 200), 0);
     assert_int_equal(sums.signals[SIGNAL_VIEWS].count, 0);
     assert_int_equal(total.signals[SIGNAL_VIEWS].count, 0);
-    assert_int_equal(sums_fold(&sums, &total, &lives, 200, &view, 201), FOLD_CHANGED | FOLD_COUNTED_VIEW);
+    assert_int_equal(sums_fold(&sums, &total, &lives, 200, &view, 201), COUNTED);
     // The deletion's own record comes after it in another log: the view stays.
     sums_fold(&sums, &total, &lives, 200, &deletion, 200);
     assert_int_equal(sums.signals[SIGNAL_VIEWS].count, 1);
@@ -162,6 +166,94 @@ static void votes_are_wiped_where_the_record_stands(void **state) {
     sums_fold(&sums, NULL, &lives, 200, &second, 300);
     assert_int_equal(sums.signals[0].count, 0);
     assert_int_equal(sums.signals[1].count, 1);
+}
+
+// ---- Erasures and sets: the script has taken the state away, or written it
+
+static struct bytes pack(const struct sums *sums, struct buffer *packed) {
+    buffer_init(packed, 64 << 10);
+    sums_pack(sums, &lives, packed);
+    return buffer_bytes(packed);
+}
+
+static void an_erasure_takes_the_views_off_the_total_and_leaves_later_ones(void **state) {
+    (void)state;
+    struct sums sums, total, other;
+    struct buffer packed;
+    struct touch view = view_touch(random_time()), erasure = {.type = TOUCH_ERASE};
+    struct touch vote = vote_touch(0, random_time(), ENTRY_NO_KIND, 0);
+    sums_clear(&sums);
+    sums_clear(&other);
+    sums_clear(&total);
+    for (int i = 0; i < 3; i++)
+        sums_fold(&sums, &total, &lives, 0, &view, 100);
+    sums_fold(&other, &total, &lives, 0, &view, 100);
+    erasure.card.before = pack(&sums, &packed);
+    sums_clear(&sums); // by lua/delete.lua
+    // Beside the deletion, and folded before its record: a view of any log counts, a vote of this log does not.
+    assert_int_equal(sums_fold(&sums, &total, &lives, 0, &view, 1), COUNTED);
+    sums_fold(&sums, &total, &lives, 0, &vote, 1);
+    assert_int_equal(sums_fold(&sums, &total, &lives, 0, &erasure, 200), FOLD_CHANGED | FOLD_CHANGED_TOTAL);
+    assert_int_equal(sums.signals[SIGNAL_VIEWS].count, 1);
+    assert_int_equal(sums.signals[0].count, 0);
+    assert_int_equal(total.signals[SIGNAL_VIEWS].count, 2);
+    for (uint32_t life = 0; life < lives.count; life++)
+        assert_true(fabs(exp2(total.signals[SIGNAL_VIEWS].sum[life] - other.signals[SIGNAL_VIEWS].sum[life]) - 2) <
+                    1e-9);
+    // One that hides takes no views, and one of a torn state none either.
+    erasure.card.before = NO_BYTES;
+    sums_fold(&sums, &total, &lives, 0, &erasure, 200);
+    erasure.card.before = BYTES("torn");
+    sums_fold(&sums, &total, &lives, 0, &erasure, 200);
+    assert_int_equal(total.signals[SIGNAL_VIEWS].count, 2);
+    buffer_release(&packed);
+}
+
+static void a_set_moves_the_total_by_the_difference(void **state) {
+    (void)state;
+    struct sums before, now, total;
+    struct buffer packed_before, packed_now;
+    struct touch view = view_touch(random_time()), set = {.type = TOUCH_SET};
+    sums_clear(&before);
+    sums_clear(&now);
+    sums_clear(&total);
+    sums_fold(&before, &total, &lives, 0, &view, 1);
+    for (int i = 0; i < 5; i++)
+        sums_fold(&now, NULL, &lives, 0, &view, 1);
+    struct sums held = now;
+    set.card.before = pack(&before, &packed_before);
+    set.card.packed = pack(&now, &packed_now);
+    assert_int_equal(sums_fold(&held, &total, &lives, 0, &set, 1), FOLD_CHANGED_TOTAL);
+    assert_memory_equal(&held, &now, sizeof now); // it stands there already
+    assert_int_equal(total.signals[SIGNAL_VIEWS].count, 5);
+    for (uint32_t life = 0; life < lives.count; life++)
+        assert_true(fabs(total.signals[SIGNAL_VIEWS].sum[life] - now.signals[SIGNAL_VIEWS].sum[life]) < 1e-9);
+    struct bytes first = set.card.before;
+    set.card.before = set.card.packed;
+    set.card.packed = first;
+    sums_fold(&held, &total, &lives, 0, &set, 1);
+    assert_int_equal(total.signals[SIGNAL_VIEWS].count, 1);
+    buffer_release(&packed_before);
+    buffer_release(&packed_now);
+}
+
+static void a_table_forgets_a_neighbour(void **state) {
+    (void)state;
+    static struct neighbours table;
+    struct touch touch = {.type = TOUCH_COVIEW}, forget = {.type = TOUCH_FORGET};
+    neighbours_clear(&table);
+    for (ref_t item = 7; item < 10; item++) {
+        touch.coview.item = item;
+        touch.coview.weight = (double)item;
+        neighbours_fold(&table, 0, &touch, 1);
+    }
+    forget.coview.item = 8;
+    assert_true(neighbours_fold(&table, 0, &forget, 1));
+    assert_false(neighbours_fold(&table, 0, &forget, 1));
+    assert_int_equal(table.count, 2);
+    assert_true(table.total == 16);
+    for (int i = 0; i < table.count; i++)
+        assert_true(table.at[i].item != 8 && table.at[i].weight == (float)table.at[i].item);
 }
 
 static void unknown_kinds_do_no_harm(void **state) {
@@ -203,6 +295,9 @@ int main(void) {
         cmocka_unit_test(folding_equals_recomputing),
         cmocka_unit_test(a_view_accepted_before_the_deletion_does_not_count),
         cmocka_unit_test(votes_are_wiped_where_the_record_stands),
+        cmocka_unit_test(an_erasure_takes_the_views_off_the_total_and_leaves_later_ones),
+        cmocka_unit_test(a_set_moves_the_total_by_the_difference),
+        cmocka_unit_test(a_table_forgets_a_neighbour),
         cmocka_unit_test(unknown_kinds_do_no_harm),
         cmocka_unit_test(co_views_respect_deletions),
     };

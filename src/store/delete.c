@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Deletion of an item (lua/delete.lua). Everything that was acknowledged before the call is to go, everything that is
+// sent after its answer is to count, and no clock is asked: the last steps wait until all that stood in the logs is
+// projected, and then take the item away in one script.
+//
+//   1. All projected already? Then 4 at once.
+//   2. Hide it: card, votes and voters go, which frees memory and takes it off the lists, whatever comes after.
+//   3. Wait. Not in time: UNAVAILABLE; it stays hidden, its views stay, and the call is safe to repeat.
+//   4. Take all of it away.
+#include "base/clock.h"
+#include "store/gather.h"
+#include "store/items.h"
+#include "store/levels.h"
+
+enum { TRIES_MOST = 16, DELETE_KEYS = 10 };
+enum { DELETE_ABSENT, DELETE_DONE, DELETE_RETRY, DELETE_CLASH };
+
+static void add_keys(struct store *store, const struct item_call *call) {
+    uint32_t partition = partition_of(call->item, keys_partitions());
+    struct key key;
+    key_item(&key, call->item);
+    add_key(store, &key);
+    key_card(&key, call->item);
+    add_key(store, &key);
+    key_log(&key, partition);
+    add_key(store, &key);
+    key_marks(&key, partition, PROJECTION_SUMS);
+    add_key(store, &key);
+    key_marks(&key, partition, PROJECTION_NEIGHBOURS);
+    add_key(store, &key);
+    key_dead(&key, partition);
+    add_key(store, &key);
+    key_uniques(&key, call->item);
+    add_key(store, &key);
+    key_neighbours(&key, call->item);
+    add_key(store, &key);
+    add_newest_key(store, call, partition);
+    key_sums(&key, call->item);
+    add_key(store, &key);
+    for (uint32_t i = 0; i < call->buckets; i++) {
+        key_voters(&key, call->item, i);
+        add_key(store, &key);
+    }
+}
+
+static void send_delete(struct item_write *write) {
+    struct store *store = write->store;
+    script_begin(&store->command, SCRIPT_DELETE, DELETE_KEYS + write->item->buckets);
+    add_keys(store, write->item);
+    command_add_int(&store->command, clock_now_ms());
+    add_identity(store, write->item);
+    add_next_version(store);
+    add_next_version(store);
+    command_add_text(&store->command, write->whole ? "1" : "");
+    send_script(store, &write->call, SCRIPT_DELETE);
+}
+
+static void take_away(struct item_write *write, bool whole) {
+    write->whole = whole;
+    write->item->tries = 0;
+    write->item->buckets = levels_get(write->store->levels, write->item->item);
+    send_delete(write);
+}
+
+static void on_all_projected(struct read_call *wait, enum outcome outcome) {
+    struct item_write *write = wait->context;
+    if (outcome == OK)
+        take_away(write, true);
+    else if (write->hidden)
+        item_write_end(write, outcome);
+    else
+        take_away(write, false);
+}
+
+static void wait_for_all(struct item_write *write, uint32_t timeout_ms) {
+    write->wait = (struct read_call){.on_done = on_all_projected, .context = write};
+    store_wait_all_projected(write->store, &write->wait, timeout_ms);
+}
+
+static void on_done(struct item_write *write, enum outcome outcome) {
+    struct store *store = write->store;
+    if (outcome == OK && !write->whole) {
+        freeReplyObject(write->call.reply);
+        write->call.reply = NULL;
+        write->hidden = true;
+        wait_for_all(write, (uint32_t)store->settings->redis_timeout_ms);
+        return;
+    }
+    if (outcome == OK)
+        wake_projectors(store); // the lists are to follow at once
+    item_write_end(write, outcome);
+}
+
+static void on_reply(struct link_call *call) {
+    struct item_write *write = (struct item_write *)call;
+    if (call->outcome != OK) {
+        item_write_end(write, call->outcome);
+        return;
+    }
+    bool whole = call->reply->elements == 3;
+    int64_t status = whole ? reply_int(call->reply->element[0]) : DELETE_CLASH;
+    if (status == DELETE_RETRY && ++write->item->tries < TRIES_MOST) {
+        write->item->buckets = (uint32_t)reply_int(call->reply->element[1]);
+        freeReplyObject(call->reply);
+        send_delete(write);
+        return;
+    }
+    write->item->existed |= status == DELETE_DONE;
+    write->item->entry = log_id_parse(reply_text_at(call->reply, 2));
+    levels_set(write->store->levels, write->item->item, 0);
+    on_done(write, status == DELETE_CLASH ? ID_CLASH : status == DELETE_RETRY ? UNAVAILABLE : OK);
+}
+
+void store_delete_item(struct store *store, struct item_call *call) {
+    struct item_write *write = item_write_begin(store, call, on_reply);
+    if (write)
+        wait_for_all(write, 0);
+}
