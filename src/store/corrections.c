@@ -11,11 +11,19 @@ static void on_written(struct gather *gather) {
 static void add_set(struct store *store, struct gather *gather, bool done, struct bytes id, struct bytes json) {
     struct key key;
     key_corrections(&key, done);
-    begin_command(store, json.at ? "HSET" : "HDEL");
+    script_begin(&store->command, SCRIPT_KEEP, 1);
     add_key(store, &key);
     command_add(&store->command, id);
-    if (json.at)
-        command_add(&store->command, json);
+    command_add(&store->command, json);
+    gather_add_write(gather, store->link, &store->command, SCRIPT_KEEP);
+}
+
+static void add_removal(struct store *store, struct gather *gather, struct bytes id) {
+    struct key key;
+    key_corrections(&key, false);
+    begin_command(store, "HDEL");
+    add_key(store, &key);
+    command_add(&store->command, id);
     write_add(gather);
 }
 
@@ -31,7 +39,7 @@ void store_end_correction(struct store *store, struct read_call *call, struct by
         return;
     if (json.at)
         add_set(store, gather, true, id, json);
-    add_set(store, gather, false, id, NO_BYTES);
+    add_removal(store, gather, id);
 }
 
 // ---- Reading them

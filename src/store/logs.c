@@ -106,11 +106,11 @@ void store_write_positions(struct store *store, struct read_call *call, enum pro
     for (uint32_t i = 0; gather && i < keys_partitions(); i++) {
         if (log_id_none(positions[i]))
             continue;
-        script_begin(&store->command, SCRIPT_POSITION, 1);
+        script_begin(&store->command, SCRIPT_KEEP, 1);
         add_position_key(store, i);
         command_add_text(&store->command, position_field(projection));
         add_position(store, positions[i], lives);
-        gather_add(gather, store->link, &store->command, SCRIPT_POSITION);
+        gather_add(gather, store->link, &store->command, SCRIPT_KEEP);
     }
 }
 

@@ -10,9 +10,9 @@
     X(DELETE, "delete")                                                                                                \
     X(EDITORIAL, "editorial")                                                                                          \
     X(IMPORT, "import")                                                                                                \
+    X(KEEP, "keep")                                                                                                    \
     X(META, "meta")                                                                                                    \
     X(OPEN, "open")                                                                                                    \
-    X(POSITION, "position")                                                                                            \
     X(PUT, "put")                                                                                                      \
     X(SPLIT, "split")                                                                                                  \
     X(TRIM, "trim")                                                                                                    \

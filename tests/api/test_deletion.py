@@ -13,7 +13,6 @@ import time
 
 import pytest
 import redis
-from support.children import children_of
 from support.service import Service
 from support.wait import wait_until
 
@@ -266,7 +265,7 @@ def test_a_projector_that_stands_still_is_503_hidden_and_safe_to_repeat(fresh):
     put(service, "held", "Take me down")
     vote(service, "held")
     view(service, "held")
-    (projector,) = children_of(service, "projector")
+    (projector,) = service.children("projector")
     os.kill(projector, signal.SIGSTOP)
     try:
         view(service, "held")
@@ -293,7 +292,7 @@ def test_a_worker_that_dies_in_the_middle_leaves_views_and_votes_exact(fresh):
     service = fresh(workers=1, hang_timeout="0")
     view(service, "half")
     vote(service, "half")
-    (projector,), (worker,) = children_of(service, "projector"), children_of(service, "worker")
+    (projector,), (worker,) = service.children("projector"), service.children("worker")
     os.kill(projector, signal.SIGSTOP)
     view(service, "half")
     failed = []
@@ -311,8 +310,8 @@ def test_a_worker_that_dies_in_the_middle_leaves_views_and_votes_exact(fresh):
     os.kill(projector, signal.SIGCONT)
     thread.join()
     assert failed and failed != [204]
-    wait_until(lambda: children_of(service, "worker") not in ([], [worker]))
-    service.wait_ready()
+    wait_until(lambda: service.children("worker") not in ([], [worker]))
+    wait_until(service.is_ready)
     vote(service, "half")
     settle(service)
     assert counts(service, "half")[::2] == (2, 1)
@@ -447,7 +446,8 @@ def test_a_card_without_a_date_keeps_its_place_among_the_newest(fresh):
 
 def test_a_sketch_that_redis_could_stumble_over_is_refused(preset):
     good = b"HYLL\1" + bytes(10) + b"\x80" + b"\x7f\xff"
-    for bad in (good[:-1], good + b"\x7f\xff", good[:16] + b"\x7f\xfe", b"HYLL\0" + bytes(11), b"HYLX" + good[4:], good[:16]):
+    for bad in (good[:-1], good + b"\x7f\xff", good[:16] + b"\x7f\xfe", b"HYLL\0" + bytes(11), b"HYLX" + good[4:], good[:16],
+                b"HYLL" + bytes(12) + b"\xff" * 12288):
         line = json.dumps({"type": "item", "item": "sketch", "visitor_sketch": bad.hex()})
         answer = preset.keyed("POST", f"{SITE}/import", line.encode(), Content_Type="application/x-ndjson")
         assert answer.json["rejected"] == [{"line": 1, "code": "bad_field"}], bad

@@ -9,7 +9,6 @@ import threading
 import time
 
 import pytest
-from support.children import children_of
 from support.service import Service
 from support.wait import wait_until
 
@@ -47,9 +46,9 @@ def test_related_is_there_when_it_has_answered(slow):
 
 
 def test_a_projector_that_was_started_again_is_woken_too(slow):
-    (projector,) = children_of(slow, "projector")
+    (projector,) = slow.children("projector")
     os.kill(projector, signal.SIGKILL)
-    wait_until(lambda: children_of(slow, "projector") not in ([], [projector]))
+    wait_until(lambda: slow.children("projector") not in ([], [projector]))
     began = time.monotonic()
     assert slow.lines(f"{SITE}/events?wait=true", [view(0)]).json["accepted"] == 1
     assert time.monotonic() - began < 5
@@ -72,7 +71,7 @@ def test_many_wait_at_once(slow):
 
 def test_a_service_that_is_ended_while_somebody_waits_ends_cleanly(slow):
     """The projector stands still, so the calls wait; their connections are cut when the drain is over."""
-    (projector,) = children_of(slow, "projector")
+    (projector,) = slow.children("projector")
     os.kill(projector, signal.SIGSTOP)
 
     def post(number):
