@@ -205,6 +205,24 @@ bool key_parse(struct bytes key, char letter, ref_t *ret_ref) {
     return true;
 }
 
+static bool partition_of_tag(struct bytes key, uint32_t *ret_partition) {
+    for (uint32_t i = 0; i < partition_count; i++)
+        if (bytes_starts(key, (struct bytes){tags[i].at, tags[i].len})) {
+            *ret_partition = i;
+            return true;
+        }
+    return false;
+}
+
+bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name) {
+    const char *close = key.len ? memchr(key.at, '}', key.len) : NULL, *end = key.at + key.len;
+    if (!close || end - close <= 3 + REF_DIGITS || close[1] != 'r' || close[2 + REF_DIGITS] != ':')
+        return false;
+    const char *name = close + 3 + REF_DIGITS, *colon = memchr(name, ':', (size_t)(end - name));
+    *ret_name = (struct bytes){name, (size_t)((colon ? colon : end) - name)};
+    return partition_of_tag(key, ret_partition);
+}
+
 // ---- Kinds
 
 // A letter and a reference, which begins with a hex digit; the partitions' own keys have names.

@@ -3,25 +3,31 @@
 //
 // Every key of a partition carries its hash tag, {e0} … {eN}, chosen so that the partitions lie evenly over the 16,384
 // slots.
-//   {e7}i<ref>            string  item: name, votes, what lists must know of its card, few voters (model/item.h)
-//   {e7}c<ref>            string  its card: JSON members, ready to be sent out
-//   {e7}v<ref>:<bucket>   hash    voters of an item that has many (model/voters.h)
-//   {e7}s<ref>            string  sums (model/sums.h)
-//   {e7}n<ref>            string  neighbours (model/neighbours.h)
-//   {e7}u<ref>            HyperLogLog of visitors
-//   {e7}h<ref>            string  a visitor's last views, latest first (lua/view.lua)
-//   {e7}r<site>:<name>    zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9 is the
-//   top ten {e7}r<site>:<name>:<category> {e7}t<site>           string  sums over the site's items of this partition
-//   {e7}e<site>           hash    an editor's hand: item reference in hex → JSON (lua/editorial.lua)
-//   {e7}dead              zset    tombstones: item reference → accept time of the deletion
-//   {e7}log               stream  what was accepted (model/entry.h)
-//   {e7}sums, {e7}near    hash    version and marks of the projections (store/projection.h)
-//   {e7}pos               hash    position of both projections in this partition's log, each with a hash of the lives
-//   in
-//                                 which it holds; the life under which the log was opened (lua/open.lua)
-//   {e7}floor             hash    floors of the rankings that were cut
-//   engaged:correcting, engaged:corrected   hash  corrections under way and done: id → JSON
-//   engaged:meta          hash    format, partitions, fingerprint of the hash key, kinds
+//
+// clang-format off
+//   {e7}i<ref>                        string  item: name, votes, what lists must know of its card, few voters (model/item.h)
+//   {e7}c<ref>                        string  its card: JSON members, ready to be sent out
+//   {e7}v<ref>:<bucket>               hash    voters of an item that has many (model/voters.h)
+//   {e7}s<ref>                        string  sums (model/sums.h)
+//   {e7}n<ref>                        string  neighbours (model/neighbours.h)
+//   {e7}u<ref>                        HyperLogLog of visitors
+//   {e7}h<ref>                        string  a visitor's last views, latest first (lua/view.lua)
+//   {e7}r<site>:<name>                zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9
+//                                             is the top ten
+//   {e7}r<site>:<name>:<category>     zset    the same of one category
+//   {e7}t<site>                       string  sums over the site's items of this partition
+//   {e7}e<site>                       hash    an editor's hand: item reference in hex → JSON (lua/editorial.lua)
+//   {e7}dead                          zset    tombstones: item reference → accept time of the deletion
+//   {e7}log                           stream  what was accepted (model/entry.h)
+//   {e7}sums, {e7}near                hash    version and marks of the projections (store/projection.h)
+//   {e7}pos                           hash    positions of both projections in this partition's log, each with a hash of the
+//                                             lives in which it holds; the life under which the log was opened
+//                                             (lua/open.lua); `plan` and `rankings`: which definitions the rankings are
+//                                             complete for, and whose sets are kept up to date (project/refill.c)
+//   {e7}floor                         hash    floors of the rankings that were cut
+//   engaged:correcting, …:corrected   hash    corrections under way and done: id → JSON
+//   engaged:meta                      hash    format, partitions, fingerprint of the hash key, kinds
+// clang-format on
 // References are 16 hex digits.
 #pragma once
 #include "model/names.h"
@@ -63,6 +69,9 @@ void key_meta(struct key *key);
 uint16_t key_slot(struct bytes key);
 // The reference in a key that SCAN found, if the key is of the kind `letter` ('i', 's' …).
 bool key_parse(struct bytes key, char letter, ref_t *ret_ref);
+
+// The partition and the name in a key that SCAN found, if it is a ranking's (of a site or of one of its categories).
+bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name);
 
 // What a key is for, for the memory bill.
 enum key_kind {

@@ -95,11 +95,12 @@ static bool goes_on(struct engine *engine, enum outcome outcome) {
 
 // ---- Where to begin: positions, and what is applied already
 
-static void on_position(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan) {
+static void on_position(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan,
+                        struct bytes rankings) {
     struct engine *engine = call->context;
     engine->position[partition] = position;
     engine->stored[partition] = position;
-    refill_note_plan(engine, partition, plan);
+    refill_note_plan(engine, partition, plan, rankings);
 }
 
 static void on_mark(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark) {

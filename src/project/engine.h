@@ -43,7 +43,11 @@ struct refill {
     bool *running; // part of the scan under way
     uint32_t next; // partition that is being begun or ended
     bool active;
-    uint64_t began_ns; // the last one; 0: none, or it failed
+    uint64_t began_ns;    // the last one; 0: none, or it failed
+    uint64_t *kept;       // per partition: which rankings of the plan have sets that were kept up to date, as bits
+    uint64_t kept_by_all; // of the scan under way: in every partition that is part of it
+    bool *has_others;     // per partition: there may be sets of rankings that the plan does not have
+    bool sweeping;        // first the sets that were not kept up to date are removed, then the states are scanned
     uint64_t cursor;
     uint64_t states; // seen by this scan
     struct target_call probe;
@@ -104,9 +108,9 @@ void engine_end(struct engine *engine, enum engine_failure failure);
 
 bool refill_init(struct engine *engine);
 void refill_release(struct engine *engine);
-void refill_note_plan(struct engine *engine, uint32_t partition, struct bytes plan);
+void refill_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings);
 bool refill_is_due(const struct engine *engine);
 void refill_begin(struct engine *engine); // if one is due; then engine_read_logs
-void refill_scan(struct engine *engine);  // then engine_project
+void refill_scan(struct engine *engine);  // one step of it; then engine_project
 bool refill_is_ending(const struct engine *engine);
 void refill_end(struct engine *engine); // then engine_end

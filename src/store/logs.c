@@ -40,12 +40,13 @@ static size_t count_set(const struct log_id *ids) {
 
 struct positions_state {
     struct read_state read;
-    void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan);
+    void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan,
+                        struct bytes rankings);
     uint64_t *ret_lives;
     struct bytes lives[];
 };
 
-enum { AT_POSITION, AT_PLAN, AT_LIFE };
+enum { AT_POSITION, AT_PLAN, AT_RANKINGS, AT_LIFE };
 
 uint64_t hash_of_lives(const struct store *store, const struct bytes *lives) {
     return keyed_hash64(store->hash_key, 'l', lives, keys_partitions());
@@ -68,13 +69,14 @@ static void on_positions(struct gather *gather) {
         *state->ret_lives = lives;
     for (uint32_t i = 0; outcome == OK && i < gather->count; i++)
         state->on_position(state->read.call, i, position_in(reply_text_at(gather->at[i].reply, AT_POSITION), lives),
-                           reply_text_at(gather->at[i].reply, AT_PLAN));
+                           reply_text_at(gather->at[i].reply, AT_PLAN),
+                           reply_text_at(gather->at[i].reply, AT_RANKINGS));
     read_end(gather, outcome);
 }
 
 void store_read_positions(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
                           void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position,
-                                              struct bytes plan)) {
+                                              struct bytes plan, struct bytes rankings)) {
     uint32_t partitions = keys_partitions();
     size_t size = sizeof(struct positions_state) + partitions * sizeof(struct bytes);
     struct gather *gather = read_begin(store, call, partitions, size, on_positions);
@@ -88,6 +90,7 @@ void store_read_positions(struct store *store, struct read_call *call, enum proj
         add_position_key(store, i);
         command_add_text(&store->command, position_field(projection));
         command_add_text(&store->command, "plan");
+        command_add_text(&store->command, "rankings");
         command_add_text(&store->command, "life");
         read_add(gather);
     }

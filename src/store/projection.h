@@ -14,11 +14,12 @@
 // From now on this store sees to it each second that the logs are open, also where somebody has taken them away.
 void store_guard_logs(struct store *store);
 // The position of a projection in each log (0-0: from the oldest entry on, as what it was before does not hold in the
-// present lives of the masters, see lua/open.lua), and the plan whose rankings are complete in that partition (empty:
-// none, they must be refilled). *ret_lives: a hash of these lives.
+// present lives of the masters, see lua/open.lua), the plan whose rankings are complete in that partition (empty: none,
+// they must be refilled), and the names of the rankings whose sets are kept up to date there (empty: not known).
+// *ret_lives: a hash of these lives.
 void store_read_positions(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
                           void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position,
-                                              struct bytes plan));
+                                              struct bytes plan, struct bytes rankings));
 // The marks of every target: what is applied there already.
 void store_read_marks(struct store *store, struct read_call *call, enum projection projection,
                       void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark));
@@ -117,9 +118,14 @@ void commit_free(struct commit *commit); // one that is not to be sent
 
 // ---- Refilling the rankings of a partition from its states
 
-// Begin: forgets the partition's plan and floors (and raises the version). End: the rankings are complete for `plan`.
-void store_refill_begin(struct store *store, struct read_call *call, uint32_t partition);
-void store_refill_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan);
+// Begin: forgets the partition's plan and floors (and raises the version), and that any rankings but these are kept up
+// to date. End: the rankings of `plan`, of these names, are complete.
+void store_refill_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings);
+void store_refill_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
+                      struct bytes rankings);
+// One step of a scan over all rankings' sets: those that `is_stale` says of are removed. The cursor is as below.
+void store_sweep_rankings(struct store *store, struct read_call *call, uint64_t *cursor,
+                          bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name));
 // One step of a scan over all states of all partitions: cursor 0 begins; *cursor is 0 again when all were seen (some
 // maybe twice). `cursor` must live until on_done.
 void store_scan_states(struct store *store, struct read_call *call, uint64_t *cursor,

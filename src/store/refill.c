@@ -8,9 +8,15 @@ static void on_all_plain(struct gather *gather) {
     read_end(gather, gather_outcome(gather));
 }
 
-// In this order, so that one killed in between begins again: no plan, then no floors, then the version.
-void store_refill_begin(struct store *store, struct read_call *call, uint32_t partition) {
-    struct gather *gather = read_begin(store, call, 3, sizeof(struct read_state), on_all_plain);
+static void add_rankings(struct store *store, struct bytes rankings) {
+    command_add_text(&store->command, "rankings");
+    command_add(&store->command, rankings);
+}
+
+// In this order, so that one killed in between begins again: no plan, then which sets are kept, then no floors, then
+// the version.
+void store_refill_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings) {
+    struct gather *gather = read_begin(store, call, 4, sizeof(struct read_state), on_all_plain);
     struct key key;
     if (!gather)
         return;
@@ -18,6 +24,10 @@ void store_refill_begin(struct store *store, struct read_call *call, uint32_t pa
     begin_command(store, "HDEL");
     add_key(store, &key);
     command_add_text(&store->command, "plan");
+    read_add(gather);
+    begin_command(store, "HSET");
+    add_key(store, &key);
+    add_rankings(store, rankings);
     read_add(gather);
     key_floors(&key, partition);
     begin_command(store, "DEL");
@@ -31,7 +41,8 @@ void store_refill_begin(struct store *store, struct read_call *call, uint32_t pa
     read_add(gather);
 }
 
-void store_refill_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan) {
+void store_refill_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
+                      struct bytes rankings) {
     struct gather *gather = read_begin(store, call, 1, sizeof(struct read_state), on_all_plain);
     struct key key;
     if (!gather)
@@ -41,8 +52,90 @@ void store_refill_end(struct store *store, struct read_call *call, uint32_t part
     add_key(store, &key);
     command_add_text(&store->command, "plan");
     command_add(&store->command, plan);
+    add_rankings(store, rankings);
     read_add(gather);
 }
+
+// ---- Scans
+
+static void scan(struct store *store, uint64_t cursor, const char *pattern, int count, const char *type) {
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)cursor);
+    command_add_text(begin_command(store, "SCAN"), text);
+    command_add_text(&store->command, "MATCH");
+    command_add_text(&store->command, pattern);
+    command_add_text(&store->command, "COUNT");
+    command_add_int(&store->command, count);
+    command_add_text(&store->command, "TYPE");
+    command_add_text(&store->command, type);
+}
+
+// ---- Rankings' sets
+
+enum { SWEEP_COUNT = 1000 };
+
+struct sweep_state {
+    struct read_state read;
+    uint64_t *cursor;
+    bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name);
+};
+
+static bool is_to_go(const struct sweep_state *state, struct bytes key) {
+    uint32_t partition;
+    struct bytes name;
+    return key_parse_ranking(key, &partition, &name) && state->is_stale(state->read.call, partition, name);
+}
+
+static size_t count_stale(const struct sweep_state *state, const redisReply *keys) {
+    size_t count = 0;
+    for (size_t i = 0; i < keys->elements; i++)
+        count += is_to_go(state, reply_text(keys->element[i]));
+    return count;
+}
+
+static void remove_stale(const struct sweep_state *state, const redisReply *keys) {
+    struct store *store = state->read.store;
+    size_t count = count_stale(state, keys);
+    struct gather *gather = read_begin(store, state->read.call, count, sizeof(struct read_state), on_all_plain);
+    for (size_t i = 0; gather && i < keys->elements; i++) {
+        struct bytes key = reply_text(keys->element[i]);
+        if (!is_to_go(state, key))
+            continue;
+        command_add(begin_command(store, "UNLINK"), key);
+        read_add(gather);
+    }
+}
+
+static void on_swept(struct gather *gather) {
+    struct sweep_state *state = gather->context;
+    const redisReply *reply = gather->at[0].reply;
+    enum outcome outcome = gather_outcome(gather);
+    if (outcome == OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2))
+        outcome = INTERNAL;
+    if (outcome != OK) {
+        read_end(gather, outcome);
+        return;
+    }
+    struct bytes cursor = reply_text(reply->element[0]);
+    *state->cursor = cursor.len ? strtoull(cursor.at, NULL, 10) : 0;
+    remove_stale(state, reply->element[1]); // this completes the call
+    free(state);
+    gather_free(gather);
+}
+
+void store_sweep_rankings(struct store *store, struct read_call *call, uint64_t *cursor,
+                          bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name)) {
+    struct gather *gather = read_begin(store, call, 1, sizeof(struct sweep_state), on_swept);
+    if (!gather)
+        return;
+    struct sweep_state *state = gather->context;
+    state->cursor = cursor;
+    state->is_stale = is_stale;
+    scan(store, *cursor, "{e*}r*", SWEEP_COUNT, "zset");
+    read_add(gather);
+}
+
+// ---- States
 
 enum { SCAN_COUNT = 1000 };
 
@@ -77,16 +170,8 @@ void store_scan_states(struct store *store, struct read_call *call, uint64_t *cu
     if (!gather)
         return;
     struct scan_state *state = gather->context;
-    char text[24];
     state->cursor = cursor;
     state->on_state = on_state;
-    snprintf(text, sizeof text, "%llu", (unsigned long long)*cursor);
-    command_add_text(begin_command(store, "SCAN"), text);
-    command_add_text(&store->command, "MATCH");
-    command_add_text(&store->command, "{e*}s*");
-    command_add_text(&store->command, "COUNT");
-    command_add_int(&store->command, SCAN_COUNT);
-    command_add_text(&store->command, "TYPE");
-    command_add_text(&store->command, "string");
+    scan(store, *cursor, "{e*}s*", SCAN_COUNT, "string");
     read_add(gather);
 }
