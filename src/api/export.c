@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 // GET export: a site as NDJSON, streamed page by page: items with cards and counts, each vote by its hashed voter, an
 // editor's hand. The last line says that it is whole, or why it is not. The client's pace is ours.
+//
+// It begins when all that was acknowledged before the call is projected. A cursor of SCAN means nothing to another
+// Redis, nor to the same one after a restart: then the export ends with an error line.
 #include "api/call.h"
 #include "base/hex.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { WAIT_MS = 10000 };
 enum { PAGE_ITEMS = 64, PAGE_MOST = 1024, TEXTS_MOST = 4 << 20, PIECE_MOST = 64 << 20 };
 
 struct exported {
@@ -20,6 +24,7 @@ struct export {
     struct buffer piece; // lines that are not sent yet
     struct arena texts;  // ids of this page
     uint64_t cursor, told;
+    uint64_t generation; // of the store when it began
     ref_t items[PAGE_MOST];
     struct exported page[PAGE_MOST];
     size_t item_count, page_count, next;
@@ -216,6 +221,8 @@ static void on_voters(struct read_call *read, enum outcome outcome) {
 static void next_voters(struct export *export) {
     if (http_client_gone(export->call->request))
         end(export, OK);
+    else if (export->generation != store_generation(store_of(export)))
+        end(export, UNAVAILABLE);
     else if (export->next < export->page_count)
         store_read_voters(store_of(export), next_read(export, on_voters), export->page[export->next].item,
                           export->bucket, &export->buckets, on_voter);
@@ -225,6 +232,21 @@ static void next_voters(struct export *export) {
         tell_editorial(export);
 }
 
+static void on_projected(struct read_call *read, enum outcome outcome) {
+    struct export *export = read->context;
+    struct call *call = export->call;
+    if (outcome != OK || !begin_stream(call, "application/x-ndjson")) {
+        free(export);
+        answer_error(call, UNAVAILABLE, "what was acknowledged before is not projected yet");
+        return;
+    }
+    export->generation = store_generation(store_of(export));
+    call->state = export;
+    buffer_init(&export->piece, PIECE_MOST);
+    arena_init(&export->texts, TEXTS_MOST);
+    read_page(export);
+}
+
 void export_start(struct call *call) {
     struct export *export = calloc(1, sizeof *export);
     if (call->request->method == HTTP_METHOD_HEAD && begin_stream(call, "application/x-ndjson")) {
@@ -232,14 +254,10 @@ void export_start(struct call *call) {
         http_stream_end(call->request);
         return;
     }
-    if (!export || !store_ready(call->api->store, NULL) || !begin_stream(call, "application/x-ndjson")) {
-        free(export);
+    if (!export) {
         answer_error(call, UNAVAILABLE, NULL);
         return;
     }
     export->call = call;
-    call->state = export;
-    buffer_init(&export->piece, PIECE_MOST);
-    arena_init(&export->texts, TEXTS_MOST);
-    read_page(export);
+    store_wait_all_projected(call->api->store, next_read(export, on_projected), WAIT_MS);
 }

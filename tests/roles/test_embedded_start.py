@@ -12,14 +12,6 @@ from support.wait import wait_until
 REDIS = shutil.which("redis-server")
 
 
-class WithOwnPath(Service):
-    """The service with a redis-server of the test's own first in PATH."""
-
-    def __init__(self, folder, **settings):
-        self.environment = {**os.environ, "PATH": f"{folder}:/nowhere"}
-        super().__init__(**settings)
-
-
 def redis_pid(service):
     with open(os.path.join(service.folder, "d", "redis.pid"), encoding="ascii") as file:
         return int(file.read())
@@ -36,7 +28,7 @@ def ready(service):
 def test_a_redis_server_that_is_gone_is_named_and_started_when_it_is_back(tmp_path):
     program = tmp_path / "redis-server"
     program.symlink_to(REDIS)
-    service = WithOwnPath(tmp_path)
+    service = Service(environment={"PATH": f"{tmp_path}:/nowhere"})
     try:
         program.unlink()
         kill_redis(service)
