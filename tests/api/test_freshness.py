@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""How old a body may be when it is sent, and what its ETag says."""
+import gzip
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import redis
+
+from support.service import Service
+from support.wait import wait_until
+
+SITE = "/v1/s"
+EXACT = {"refresh_interval": "1s", "projection_interval": "5ms", "neighbour_interval": "0"}
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    running = Service(**EXACT)
+    rows = [{"item": f"i{n}", "title": f"Title {n}", "url": f"https://example.org/{n}"} for n in range(12)]
+    assert running.lines(f"{SITE}/items", rows).json["accepted"] == 12
+    events = [{"type": "vote", "item": f"i{n}", "visitor": f"v{k}"} for n in range(12) for k in range(14 - n)]
+    assert running.lines(f"{SITE}/events?wait=true", events).json["rejected"] == []
+    yield running
+    running.stop()
+
+
+def vote(service, item, visitor, kind="vote"):
+    row = {"type": kind, "item": item, "visitor": visitor}
+    assert service.lines(f"{SITE}/events?wait=true", [row]).json["rejected"] == []
+
+
+def ups(answer):
+    assert answer.status == 200
+    return answer.json["votes"]["up"]
+
+
+def timed(service, path, **headers):
+    began = time.monotonic()
+    answer = service.get(path, **headers)
+    return answer, time.monotonic() - began
+
+
+def redis_pid(service):
+    found = subprocess.run(["pgrep", "-P", str(service.process.pid), "redis-server"], stdout=subprocess.PIPE, text=True)
+    return int(found.stdout.split()[0])
+
+
+# ---- Age
+
+def test_an_article_that_is_seldom_read_shows_what_was_there_two_seconds_ago(fresh):
+    path, before = f"{SITE}/items/i1", None
+    for n in range(3):
+        count = ups(fresh.get(path))
+        assert before is None or count == before + 1, (n, before, count)
+        before = count
+        vote(fresh, "i1", f"seldom{n}")
+        time.sleep(3)
+    assert ups(fresh.get(path)) == before + 1
+
+
+def test_between_refresh_interval_and_stale_limit_the_old_body_is_sent_at_once(fresh):
+    """Seen with a Redis that stands still: who does not wait has his answer at once."""
+    path = f"{SITE}/items/i2"
+    pid = redis_pid(fresh)
+    fresh.get(path)
+    time.sleep(1.3)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        answer, took = timed(fresh, path)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert answer.status == 200 and took < 0.15, took
+
+
+def test_a_slow_redis_is_waited_for_250_ms_by_one_and_then_by_nobody(fresh):
+    path, other = f"{SITE}/items/i3", f"{SITE}/items/i4"
+    pid = redis_pid(fresh)
+    first = ups(fresh.get(path))
+    fresh.get(other)
+    time.sleep(2.3)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        answer, took = timed(fresh, path)
+        assert ups(answer) == first and 0.1 < took < 0.6, took
+        for again in (path, other):
+            answer, took = timed(fresh, again)
+            assert answer.status == 200 and took < 0.1, (again, took)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: fresh.get("/readyz").status == 200, 10, "ready again")
+
+
+def test_nobody_waits_for_a_redis_that_is_away():
+    service = Service(**EXACT)
+    try:
+        for n in range(6):
+            assert service.get(f"{SITE}/items/a{n}").status == 200
+        time.sleep(2.3)
+        pid = redis_pid(service)
+        os.kill(pid, signal.SIGSTOP)  # so that it is not started again: away as long as we like
+        wait_until(lambda: service.get("/readyz").status == 503, 10, "Redis is known to be away")
+        for n in range(6):
+            answer, took = timed(service, f"{SITE}/items/a{n}")
+            assert answer.status == 200 and took < 0.15, (n, took)
+            time.sleep(0.3)
+        os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: service.get("/readyz").status == 200, 10, "ready again")
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize("limit, refreshed", [("1h", False), ("0", True)])
+def test_stale_limit_is_a_setting(limit, refreshed):
+    """Never less than twice refresh_interval: with 0 an age of 1.5 intervals is still fine."""
+    service = Service(**EXACT, stale_limit=limit)
+    try:
+        path = f"{SITE}/items/a"
+        for wait, wanted in ((1.4, 0), (2.6, 1 if refreshed else 0)):
+            fresh_path = f"{path}-{wait}"
+            assert ups(service.get(fresh_path)) == 0
+            vote(service, f"a-{wait}", "v")
+            time.sleep(wait)
+            assert ups(service.get(fresh_path)) == wanted, wait
+    finally:
+        service.stop()
+
+
+# ---- ETag
+
+def test_the_etag_is_the_same_on_all_machines_over_one_redis_and_over_equal_data():
+    keys = {"hash_key": "22" * 32, "secret": "11" * 32}
+    one, apart = Service(**EXACT, **keys), Service(**EXACT, **keys)
+    other = Service(**EXACT, **keys, redis=f"unix:{one.folder}/d/redis.sock")
+    try:
+        for service in (one, apart):
+            rows = [{"type": kind, "item": f"i{n}", "visitor": f"v{k}", "time": 1_750_000_000 + n} for kind in ("vote", "view")
+                    for n in range(6) for k in range(n + 1)]
+            assert service.lines(f"{SITE}/events?wait=true", rows).json["rejected"] == []
+        for path in (f"{SITE}/rankings/hot", f"{SITE}/rankings/top?limit=3", f"{SITE}/items/i2/related"):
+            answers = [service.get(path) for service in (one, other, apart)]
+            assert len({answer.json["computed_at"] for answer in answers}) > 1 and len(answers[0].json["items"]) >= 3
+            tags = {answer.headers["etag"] for answer in answers}
+            assert len(tags) == 1 and answers[0].headers["etag"].startswith('W/"'), (path, tags)
+    finally:
+        for service in (other, one, apart):
+            service.stop()
+
+
+def test_a_refresh_that_changes_nothing_keeps_body_and_etag_and_says_when_it_looked(fresh):
+    path = f"{SITE}/rankings/hot?limit=7"
+    first = fresh.get(path)
+    time.sleep(2.2)
+    second = fresh.get(path)
+    assert (second.headers["etag"], second.body) == (first.headers["etag"], first.body)
+    assert second.headers["engaged-checked-at"] > first.headers["engaged-checked-at"]
+    assert second.json["computed_at"] == first.json["computed_at"] <= first.headers["engaged-checked-at"]
+    unchanged = fresh.get(path, If_None_Match=first.headers["etag"])
+    assert unchanged.status == 304 and unchanged.headers["engaged-checked-at"] >= second.headers["engaged-checked-at"]
+
+
+def test_the_etag_changes_with_a_count_an_order_and_a_card(fresh):
+    path, seen = f"{SITE}/rankings/top?limit=5", []
+
+    def changed():
+        time.sleep(2.2)
+        tag = fresh.get(path).headers["etag"]
+        assert tag not in seen
+        seen.append(tag)
+    changed()
+    vote(fresh, "i0", "one more")  # a count, not the order
+    changed()
+    for n in range(3):
+        vote(fresh, "i4", f"lift{n}")  # the order too
+    changed()
+    assert fresh.keyed("PUT", f"{SITE}/items/i3", {"title": "Another title"}).status == 200
+    changed()
+    vote(fresh, "i3", "x")
+    vote(fresh, "i3", "x", "unvote")
+    time.sleep(2.2)
+    assert fresh.get(path).headers["etag"] == seen[-1], "all is as it was"
+
+
+@pytest.mark.parametrize("form, status", [("{}", 304), ("{strong}", 304), ('"x", {}', 304), ('W/"x",{strong} , "y"', 304), ("*", 304),
+                                          ('"x"', 200), ('W/"x"', 200), ("", 200), ("{half}", 200), ("{bare}", 200)])
+def test_if_none_match_compares_weakly(fresh, form, status):
+    tag = fresh.get(f"{SITE}/rankings/day").headers["etag"]
+    text = form.format(tag, strong=tag[2:], half=tag[:-2] + '"', bare=tag[3:-1])
+    answer = fresh.get(f"{SITE}/rankings/day", If_None_Match=text)
+    assert answer.status == status and (answer.body == b"") is (status == 304)
+    packed = fresh.get(f"{SITE}/rankings/day", If_None_Match=text, Accept_Encoding="gzip")
+    assert packed.status == status and packed.headers["etag"] == tag
+
+
+# ---- gzip
+
+@pytest.mark.parametrize("accepts, packed", [
+    ("gzip", True), ("GZip", True), ("x-gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0.001", True), ("*", True),
+    ("gzip;q=1, *;q=0", True), ("gzip; q=0", False), ("gzip;q=0", False), ("gzip;q=0.0", False), ("gzip;Q=0.000", False),
+    ("gzip;q=0, *", False), ("*;q=0", False), ("identity", False), ("br", False), ("gzipped", False), ("", False)])
+def test_gzip_goes_to_who_takes_it_and_every_answer_varies_by_that(fresh, accepts, packed):
+    path = f"{SITE}/rankings/week"
+    plain = fresh.get(path)
+    answer = fresh.get(path, Accept_Encoding=accepts)
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert (gzip.decompress(answer.body) if packed else answer.body) == plain.body
+    unchanged = fresh.get(path, Accept_Encoding=accepts, If_None_Match=plain.headers["etag"])
+    assert unchanged.status == 304
+    for one in (plain, answer, unchanged):
+        assert one.headers["vary"] == "Accept-Encoding"
+
+
+# ---- HEAD of an export
+
+def test_head_of_an_export_reads_nothing(fresh):
+    store = redis.Redis(unix_socket_path=os.path.join(fresh.folder, "d", "redis.sock"))
+
+    def scans():
+        time.sleep(0.3)  # a walk that nobody waits for would have begun
+        return store.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"]
+    before = scans()
+    head = fresh.keyed("HEAD", f"{SITE}/export")
+    assert head.status == 200 and head.body == b"" and head.headers["content-type"] == "application/x-ndjson"
+    assert fresh.request("HEAD", f"{SITE}/export").status == 401
+    assert scans() == before
+    assert fresh.keyed("GET", f"{SITE}/export").body.count(b"\n") > 12
+    assert scans() > before
