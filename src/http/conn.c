@@ -349,6 +349,8 @@ void conn_run(struct conn *conn, struct bytes fresh) {
     if (conn->state != CONN_CLOSING)
         hold(conn, input);
     settle(conn);
+    if (conn->state != CONN_CLOSING)
+        held_weigh(conn);
 }
 
 static void on_dropped(struct conn *conn, size_t count) {

@@ -114,6 +114,7 @@ struct http_limits {
     uint32_t idle_timeout_ms;    // between requests: close
     uint32_t send_timeout_ms;    // an answer that the client does not take: close
     uint32_t output;             // bytes of unsent answers at which reading stops
+    size_t held; // bytes that all connections hold together for slow clients; over it the longest holding one ends
 };
 
 // Counters that the server raises; the owner maps them into its metrics. Never NULL.

@@ -9,6 +9,7 @@
 //   linger.c    a connection's ends: errors, the last answer, closing
 //   head.c      the scan of the raw head; host.c the grammar of Host
 //   parse.c     llhttp: framing, bodies, keep-alive
+//   held.c      the bound on what all connections hold
 //   exchange.c  requests: taken, filled from the head, given back
 //   reply.c     answers: heads, Date, Connection; stream.c: chunked ones
 //   output.c    unsent bytes: one write a turn, the rest queued
@@ -83,8 +84,10 @@ struct conn {
     } uv;
     uv_shutdown_t shutdown;
     struct http_server *server;
-    struct conn *prev, *next;             // in server->idle (longest idle first) or server->busy
-    struct conn *ready_prev, *ready_next; // in server->ready
+    struct conn *prev, *next;               // in server->idle (longest idle first) or server->busy
+    struct conn *ready_prev, *ready_next;   // in server->ready
+    struct conn *holder_prev, *holder_next; // in server->holders (longest holding first) while `counted` is not 0
+    size_t counted;                         // bytes in server->held_bytes
     struct exchange *exchange;
     struct buffer held; // input that waits
     size_t held_used;   // its first bytes, done with
@@ -119,7 +122,8 @@ struct http_server {
     struct http_counters counters;
     struct http_callbacks callbacks;
     void *app;
-    struct conn *idle, *busy, *ready;
+    struct conn *idle, *busy, *ready, *holders;
+    size_t held_bytes;
     struct conn *free_conns;
     struct exchange *free_exchanges;
     struct output *free_outputs;
@@ -171,6 +175,11 @@ void conn_fail(struct conn *conn, enum outcome outcome, const char *detail);
 void conn_linger(struct conn *conn);
 void conn_close(struct conn *conn);
 void conn_on_deadline(struct conn *conn);
+
+// held.c
+// Counts anew what the connection holds; over the server's limit others, or it, end.
+void held_weigh(struct conn *conn);
+void held_forget(struct conn *conn);
 
 // parse.c
 enum parse_state { PARSE_MORE, PARSE_WHOLE, PARSE_PAUSED, PARSE_BAD };

@@ -50,6 +50,7 @@ void conn_close(struct conn *conn) {
     if (conn->state == CONN_CLOSING)
         return;
     conn_set_state(conn, CONN_CLOSING);
+    held_forget(conn);
     conn->reading = false;
     --*conn->server->counters.connections_open;
     uv_close(&conn->uv.handle, on_closed);

@@ -95,7 +95,8 @@ static struct http_limits limits_of(const struct settings *settings) {
                                 .request_timeout_ms = (uint32_t)settings->request_timeout_ms,
                                 .idle_timeout_ms = (uint32_t)settings->idle_timeout_ms,
                                 .send_timeout_ms = (uint32_t)settings->send_timeout_ms,
-                                .output = OUTPUT_MOST};
+                                .output = OUTPUT_MOST,
+                                .held = (size_t)settings->connection_memory};
 }
 
 static bool listen_on(struct process *process, int index, const char *address, const struct http_callbacks *callbacks) {

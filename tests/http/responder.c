@@ -348,6 +348,8 @@ static struct body *make_body(size_t len) {
     return body;
 }
 
+static uint32_t held = UINT32_MAX;
+
 static const struct option {
     const char *name;
     uint32_t *value;
@@ -362,6 +364,7 @@ static const struct option {
     {"send_timeout", &limits.send_timeout_ms},
     {"output", &limits.output},
     {"grace", &grace_ms},
+    {"held", &held},
 };
 
 static bool set_option(const char *argument) {
@@ -393,6 +396,7 @@ int main(int argc, char **argv) {
         return 1;
     cached = make_body(1300);
     small = make_body(10);
+    limits.held = held;
     server = http_server_start(&loop, listen, &limits, &counters, &callbacks, NULL, error, sizeof error);
     if (!server) {
         fprintf(stderr, "%s\n", error);

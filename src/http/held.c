@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// The bound on what all connections of a server hold for their clients: requests that have not come whole, input that
+// waits, and answers that are not taken. Each alone has its limits; ten thousand slow ones together have this one. Who
+// has held something longest goes first: honest clients hold theirs for moments.
+#include "http/http_inside.h"
+#include <utlist.h>
+
+static size_t room_of(const struct output *output) {
+    return output ? output->data.room : 0;
+}
+
+// What the application works on is not the client's doing, nor an answer that goes out at once.
+static size_t holds(const struct conn *conn) {
+    size_t bytes = conn->held.room;
+    if (conn->state == CONN_BODY)
+        bytes += conn->exchange->head_raw.room + conn->exchange->body.room;
+    if (conn->sending)
+        bytes += room_of(conn->sending) + room_of(conn->out);
+    return bytes;
+}
+
+static void count(struct conn *conn, size_t bytes) {
+    struct http_server *server = conn->server;
+    if (conn->counted == bytes)
+        return;
+    if (conn->counted == 0)
+        DL_APPEND2(server->holders, conn, holder_prev, holder_next);
+    if (bytes == 0)
+        DL_DELETE2(server->holders, conn, holder_prev, holder_next);
+    server->held_bytes += bytes - conn->counted;
+    conn->counted = bytes;
+}
+
+void held_forget(struct conn *conn) {
+    count(conn, 0);
+}
+
+// One that still sends its request can read why.
+static void evict(struct conn *conn) {
+    bool sends = conn->state == CONN_HEAD || conn->state == CONN_BODY;
+    ++*conn->server->counters.connections_refused;
+    held_forget(conn);
+    if (!sends || conn->exchange->paused || conn->sending) {
+        conn_close(conn);
+        return;
+    }
+    conn_fail(conn, OVERLOADED, "The server holds too much for slow clients");
+    buffer_release(&conn->held);
+    conn->held_used = 0;
+    server_ready(conn);
+}
+
+void held_weigh(struct conn *conn) {
+    struct http_server *server = conn->server;
+    count(conn, holds(conn));
+    while (server->held_bytes > server->limits.held && server->holders->holder_next)
+        evict(server->holders);
+}
