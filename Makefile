@@ -53,6 +53,7 @@ GUARDS := $(if $(SANITIZER),,$(BUILD)/allocations.so)
 LOAD_PROGRAMS := $(BUILD)/bare_responder $(BUILD)/open_loop
 RESPONDER := $(if $(wildcard tests/http/responder.c),$(BUILD)/responder)
 FAILING_MALLOC := $(if $(wildcard tests/faults/failing_malloc.c),$(BUILD)/failing_malloc.so)
+SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
@@ -121,7 +122,7 @@ instructions: deps-test ## instructions and allocations a request (installs valg
 	$(Q)$(PYTHON) loadtest/instructions.py
 
 crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory all $(SHIFTED_CLOCK)
 	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
 
 soak: deps-test ## a mixed load for long, nothing may grow: make soak SECONDS=3600
@@ -140,7 +141,7 @@ fuzz: ## run all fuzzers, SECONDS each (600); needs clang
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
-programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) $(FAILING_MALLOC) ## the program and everything the tests run
+programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) $(FAILING_MALLOC) $(SHIFTED_CLOCK) ## the program and everything the tests run
 
 install: all ## install the program, the example configuration and the unit
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
@@ -216,6 +217,11 @@ $(LOAD_PROGRAMS): $(BUILD)/%: loadtest/%.c $(LLHTTP_OBJECTS)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(LLHTTP_OBJECTS) $(PKG_LIBS)
 
 $(FAILING_MALLOC): tests/faults/failing_malloc.c
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(STANDARD) $(WARNINGS) -O1 -g -shared -fPIC -o $@ $< -ldl
+
+$(SHIFTED_CLOCK): tests/crash/shifted_clock.c
+	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(STANDARD) $(WARNINGS) -O1 -g -shared -fPIC -o $@ $< -ldl
 

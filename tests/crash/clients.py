@@ -10,10 +10,12 @@ import time
 import urllib.parse
 from datetime import datetime
 
+import lives
 from history import OK, REFUSED, UNKNOWN, Call, now
 from service import KINDS, SECRET_KEY
 
 SITE = "crash.example"
+FLOOD_SITE, FLOOD_ITEMS = "flood.example", 300  # as flood.py asks for them
 ITEMS = [f"item/{number}" for number in range(12)]
 ITEM_WEIGHTS = [1 / (rank + 1) for rank in range(len(ITEMS))]
 SEEDED_ITEMS, SEEDED = ITEMS[:3], 400  # voters: enough for several buckets, so that levels are guessed wrong
@@ -21,21 +23,23 @@ POOL = 60  # visitors of a client that are at work
 PAUSE_S = 0.04  # between two calls of a client, on average
 PATIENCE_S, IMPATIENCE_S = 12.0, 0.25
 # Of a hundred calls.
-WORK = {"vote": 46, "unvote": 14, "view": 22, "me": 7, "item": 6, "top": 4, "card": 1}
-STATUSES = {"vote": 200, "unvote": 200, "view": 202, "me": 200, "item": 200, "top": 200, "card": 200, "seed": 200}
-WRITES = ("vote", "unvote", "view")
+WORK = {"vote": 45, "unvote": 14, "view": 21, "me": 7, "item": 6, "top": 4, "card": 1, "lives": 2}
+STATUSES = {"vote": 200, "unvote": 200, "view": 202, "me": 200, "item": 200, "top": 200, "card": 200, "seed": 200,
+            "life-view": 202, "life-vote": 200, "delete": 204, "life": 200, "life-top": 200}
+WRITES = ("vote", "unvote", "view", "life-view", "life-vote", "delete")
 
 
 def item_path(item, rest=""):
-    return f"/v1/{SITE}/items/{urllib.parse.quote(item, safe='')}{rest}"
+    site = lives.SITE if item.startswith(lives.PREFIX) else SITE
+    return f"/v1/{site}/items/{urllib.parse.quote(item, safe='')}{rest}"
 
 
 def me_path(items):
     return f"/v1/{SITE}/me?" + urllib.parse.urlencode([("id", item) for item in items])
 
 
-def top_path():
-    return f"/v1/{SITE}/rankings/top?limit=100"
+def top_path(site=SITE):
+    return f"/v1/{site}/rankings/top?limit=100"
 
 
 def card(item, number):
@@ -51,15 +55,27 @@ REQUESTS = {
     "item": lambda call: ("GET", item_path(call.item), None),
     "top": lambda call: ("GET", top_path(), None),
     "card": lambda call: ("PUT", item_path(call.item), card(call.item, call.want)),
+    "life-view": lambda call: ("POST", item_path(call.item, "/views"), {}),
+    "life-vote": lambda call: ("POST", item_path(call.item, "/votes"), {"kind": call.want}),
+    "delete": lambda call: ("DELETE", item_path(call.item), None),
+    "life": lambda call: ("GET", item_path(call.item), None),
+    "life-top": lambda call: ("GET", top_path(lives.SITE), None),
 }
 # What is kept of each answer.
+def rows_of(answer):
+    return {row["item"]: (row["votes"], row["views"], row["score"]) for row in answer["items"]}
+
+
 ANSWERS = {
     "vote": lambda answer: (answer["votes"], answer["vote"]),
     "unvote": lambda answer: (answer["votes"], answer["vote"]),
     "view": lambda answer: answer["counted"],
+    "life-view": lambda answer: answer["counted"],
     "me": lambda answer: (answer["votes"], answer["counts"]),
     "item": lambda answer: (answer["votes"], answer["views"]),
-    "top": lambda answer: {row["item"]: (row["votes"], row["views"], row["score"]) for row in answer["items"]},
+    "top": rows_of,
+    "life": lambda answer: (answer["votes"], answer["views"]),
+    "life-top": rows_of,
     "card": lambda answer: (answer["votes"], answer["views"]),
 }
 
@@ -144,6 +160,7 @@ class Client(threading.Thread):
         self.tastes = {}
         self.acknowledged = 0.0  # the begin of the last write that was
         self.broken = None
+        self.lives = lives.Lives(number, self.dice, self.live)
 
     def run(self):
         try:
@@ -171,36 +188,56 @@ class Client(threading.Thread):
 
     def step(self):
         what = self.dice.choices(list(WORK), list(WORK.values()))[0]
+        if what == "lives":
+            self.lives.turn()
+            return
         visitor = self.visitor()
         item = self.item(visitor)
         want = self.dice.choice(KINDS) if what == "vote" else self.dice.randrange(1000) if what == "card" else None
         patience = IMPATIENCE_S if self.dice.random() < 0.03 else PATIENCE_S
         self.write_or_read(what, visitor, item, want, patience)
 
+    def live(self, what, visitor, item, want, elsewhere):
+        """The next call may reach another worker."""
+        call = self.until_acknowledged(self.caller.do(what, visitor, item, want), 400)
+        if elsewhere:
+            self.caller.close()
+        return call.outcome == OK
+
     def write_or_read(self, what, visitor, item, want, patience):
         call = self.caller.do(what, visitor, item, want, patience)
         # One in five unanswered writes is given up; the others are repeated, for a while.
-        tries = 0 if what not in WRITES or self.dice.random() < 0.2 else 40
+        self.until_acknowledged(call, 0 if what not in WRITES or self.dice.random() < 0.2 else 40)
+
+    def until_acknowledged(self, call, tries):
         while call.outcome != OK and tries and not self.over.is_set():
             tries -= 1
             time.sleep(self.dice.uniform(0.02, 0.15))
-            call = self.caller.do(what, visitor, item, want)
-        if what in WRITES and call.outcome == OK:
+            call = self.caller.do(call.what, call.visitor, call.item, call.want)
+        if call.what in WRITES and call.outcome == OK:
             self.acknowledged = call.begin
+        return call
 
 
-def seed_votes(caller, seed):
-    """Before the faults: votes by bulk, and the calls as the history knows them. They are repeated until they are in."""
-    dice = random.Random(f"{seed} seeds")
-    votes = [(f"s-{number}", item, dice.choice(KINDS)) for item in SEEDED_ITEMS for number in range(SEEDED)]
+def send_votes(caller, site, votes):
+    """By bulk, repeated until all are in; the call that brought them in."""
     rows = [{"type": "vote", "item": item, "visitor": visitor, "kind": kind} for visitor, item, kind in votes]
     body = "".join(json.dumps(row) + "\n" for row in rows).encode()
     for _ in range(100):
         bulk = Call("-", "seed", patience=PATIENCE_S)
-        caller.send(bulk, "POST", f"/v1/{SITE}/events?wait=true", body, "application/x-ndjson")
+        caller.send(bulk, "POST", f"/v1/{site}/events?wait=true", body, "application/x-ndjson")
         if bulk.outcome == OK and not json.loads(bulk.answer)["rejected"]:
             break
         time.sleep(0.1)
+    return bulk
+
+
+def seed_votes(caller, seed):
+    """Before the faults: votes, as the history knows them, and items for the flood of reads."""
+    dice = random.Random(f"{seed} seeds")
+    send_votes(caller, FLOOD_SITE, [("s", f"f{number}", KINDS[0]) for number in range(FLOOD_ITEMS)])
+    votes = [(f"s-{number}", item, dice.choice(KINDS)) for item in SEEDED_ITEMS for number in range(SEEDED)]
+    bulk = send_votes(caller, SITE, votes)
     for visitor, item, kind in votes:
         call = Call("-", "vote", visitor, item, kind)
         call.begin, call.end, call.outcome = bulk.begin, bulk.end, OK

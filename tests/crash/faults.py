@@ -17,12 +17,14 @@ from typing import Callable
 import redis
 
 from history import now
+from probes import start_flood
 from support.wait import comes_true
 
 WHOLE_S = 15  # a supervisor waits up to 5 s before it starts again what died often
 HEAL_S = 10
 STEPS = itertools.cycle(("position-before", "commit", "read", "position-after", "trim-before", "trim-after"))
 LONG_RUN_S = 60
+KINDS_MOST = 8  # of votes
 RECOVER_S = 5.0  # deploy/faults.md: within 5 s of Redis's return
 
 
@@ -104,6 +106,82 @@ def start_busy_script(service, dice):
     threading.Thread(target=run, daemon=True).start()
 
 
+# What a new process refuses: each in the next reload of that kind.
+WRONG = itertools.cycle(("partitions = 8\n", "redis_queue = 1\n", "listen = 127.0.0.1:1\n", "[ranking x]\nhalf_life = 1s\n" + "".join(
+    f"[ranking r{n}]\nhalf_life = {n + 1}h\n" for n in range(20)), "kinds = odd up down\n"))
+
+
+def hang_up(service):
+    if service.process.poll() is None:
+        service.process.send_signal(signal.SIGHUP)
+
+
+def reload_wrong(service, _):
+    service.configure(service.configuration(next(WRONG)))
+    hang_up(service)
+
+
+def configure_right(service, _):
+    service.configure(service.configuration())
+
+
+def reload_with_another_kind(service, _):
+    """Kinds are never taken away: a few such reloads, then no more."""
+    if len(service.kinds) == KINDS_MOST:
+        return False
+    service.kinds.append(f"more{len(service.kinds)}")
+    service.configure(service.configuration())
+    hang_up(service)
+    return True
+
+
+def backup(service, _):
+    begin = now()
+    path = os.path.join(service.folder, f"backup-{len(service.voids)}.rdb")
+    if not service.tool("backup", path):
+        return False
+    service.voids.append([begin, now(), None, None])
+    return True
+
+
+def freeze_and_backup(service, dice):
+    """So that the backup holds a log that is not projected."""
+    shoot("projector", signal.SIGSTOP)(service, dice)
+    time.sleep(dice.uniform(0, 1))
+    try:
+        return backup(service, dice)
+    finally:
+        thaw("projector")(service, dice)
+
+
+def restore(service, _):
+    """Until it succeeds: what was acknowledged since the backup is gone then."""
+    if not service.voids or service.voids[-1][3]:
+        return
+    path = os.path.join(service.folder, f"backup-{len(service.voids) - 1}.rdb")
+    service.voids[-1][2] = now()
+    if not comes_true(lambda: service.tool("restore", path), HEAL_S):
+        raise RuntimeError("engaged restore does not succeed")
+    service.voids[-1][3] = now()
+
+
+def begin_flood(service, _):
+    service.flood = start_flood(service.port)
+
+
+def end_flood(service, _):
+    service.flood.kill()
+    service.flood.wait()
+
+
+def shift_clock(service, dice):
+    service.shift_clock(dice.choice((86400, 3600, 30, -30, -3600)))
+
+
+def unshift_clock(service, _):
+    service.shift_clock(0)
+
+
 def nothing(*_):
     return None
 
@@ -114,20 +192,21 @@ class Fault:
     begin: Callable
     end: Callable = nothing
     hold: tuple = (0.0, 0.0)  # seconds
+    down: bool = False  # nobody can answer meanwhile
 
 
 FAULTS = [
     Fault("kill-worker", shoot("worker", signal.SIGKILL)),
     Fault("kill-projector", shoot("projector", signal.SIGKILL)),
-    Fault("kill-in-step", restart_with_failpoint, restart, (1, 3)),
-    Fault("kill-supervisor", shoot("supervisor", signal.SIGKILL), end_supervisor),
+    Fault("kill-in-step", restart_with_failpoint, restart, (1, 3), down=True),
+    Fault("kill-supervisor", shoot("supervisor", signal.SIGKILL), end_supervisor, down=True),
     Fault("kill-redis", shoot("redis", signal.SIGKILL)),
-    Fault("kill-everything", kill_everything, end_supervisor),
+    Fault("kill-everything", kill_everything, end_supervisor, down=True),
     Fault("freeze-worker", shoot("worker", signal.SIGSTOP), thaw("worker"), (0.2, 4)),
     Fault("freeze-projector", shoot("projector", signal.SIGSTOP), thaw("projector"), (0.2, 4)),
     Fault("freeze-supervisor", shoot("supervisor", signal.SIGSTOP), thaw("supervisor"), (0.2, 4)),
     Fault("freeze-redis", shoot("redis", signal.SIGSTOP), thaw("redis"), (0.2, 4)),
-    Fault("terminate", shoot("supervisor", signal.SIGTERM), end_supervisor),
+    Fault("terminate", shoot("supervisor", signal.SIGTERM), end_supervisor, down=True),
     Fault("reload", shoot("supervisor", signal.SIGHUP)),
     Fault("drop-links", ask("CLIENT", "KILL", "TYPE", "normal")),
     Fault("flush-scripts", ask("SCRIPT", "FLUSH")),
@@ -137,13 +216,18 @@ FAULTS = [
     Fault("read-only", ask("REPLICAOF", "127.0.0.1", "1"), undo("REPLICAOF", "NO", "ONE"), (0.2, 3)),
     Fault("pause-writes", ask("CLIENT", "PAUSE", "60000", "WRITE"), undo("CLIENT", "UNPAUSE"), (0.2, 3)),
     Fault("busy-script", start_busy_script, ask("SCRIPT", "KILL"), (0.5, 3)),
+    Fault("reload-wrong", reload_wrong, configure_right, (0.5, 3)),
+    Fault("reload-kinds", reload_with_another_kind),
+    Fault("flood", begin_flood, end_flood, (2, 4)),
+    Fault("clock", shift_clock, unshift_clock, (0.3, 4)),
+    Fault("restore", freeze_and_backup, restore, (0.3, 2)),
 ]
 BY_NAME = {fault.name: fault for fault in FAULTS}
 # What may strike while another fault holds.
 SUDDEN = ("kill-worker", "kill-projector", "kill-redis", "drop-links", "flush-scripts")
 
 
-def chosen(text):
+def chosen(text, left_out=()):
     """The faults of "all" or "freeze-redis,kill-worker", or of a part of their names: "freeze"."""
     wanted = [] if text == "none" else text.split(",")
     found = [fault for fault in FAULTS if "all" in wanted or fault.name in wanted
@@ -152,7 +236,7 @@ def chosen(text):
         fault.name == part or fault.name.startswith(f"{part}-") for fault in FAULTS)]
     if unknown:
         raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join(BY_NAME)}")
-    return found
+    return [fault for fault in found if fault.name not in left_out]
 
 
 @dataclass
@@ -165,6 +249,8 @@ class Strike:
     recovered: float = 0.0  # every client has had a write of after that acknowledged; 0: not within its time
     skipped: bool = False
     freezes: bool = False  # a worker: what it holds waits as long
+    ended: float = 0.0  # the fault itself
+    down: bool = False
 
 
 class Nemesis:
@@ -185,10 +271,11 @@ class Nemesis:
             self.strike(self.draw(), until)
 
     def strike(self, fault, until):
-        strike = Strike(fault.name, now(), freezes=fault.name == "freeze-worker")
+        strike = Strike(fault.name, now(), freezes=fault.name == "freeze-worker", down=fault.down)
         self.strikes.append(strike)
         strike.skipped = fault.begin(self.service, self.dice) is False
         self.hold(fault, until)
+        strike.ended = now()
         fault.end(self.service, self.dice)
         if not self.service.wait_whole(WHOLE_S):
             self.complaints.append(f"{fault.name} {self.service.missing()} is missing after {WHOLE_S} s")
@@ -208,6 +295,8 @@ class Nemesis:
             time.sleep(seconds / 2)
             self.strikes.append(Strike(f"{second.name} (during)", now(), now(), now()))
             self.strikes[-1].skipped = second.begin(self.service, self.dice) is False
+            if (fault.name, second.name) == ("freeze-worker", "kill-worker"):
+                self.strikes[-2].down = True
             seconds /= 2
         time.sleep(seconds)
 

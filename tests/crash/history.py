@@ -36,6 +36,27 @@ class Call:
                 f"{self.status or '-'}  {subject}  {self.answer if self.answer is not None else ''}")
 
 
+def again_unknown(call):
+    """As if nobody had answered it."""
+    made = Call(call.client, call.what, call.visitor, call.item, call.want, call.patience)
+    made.begin, made.end = call.begin, call.end
+    return made
+
+
+def still_true(calls, voids):
+    """The calls without what a restore has undone. Each of `voids` is the begin and end of a backup, and those of its
+    restore: what was answered between the two is gone, what ran beside one of them may be."""
+    for begin, saved, restoring, end in voids:
+        kept = []
+        for call in calls:
+            if call.end < begin or call.begin > end or call.outcome == REFUSED:
+                kept.append(call)
+            elif not (call.outcome == OK and call.begin > saved and call.end < restoring):
+                kept.append(again_unknown(call))
+        calls = kept
+    return calls
+
+
 def vote_states(calls):
     """(time, the set of kinds that may be in place from then on), in order of time; None stands for no vote."""
     possible, zombies = {None}, set()

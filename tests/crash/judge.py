@@ -5,14 +5,18 @@ import bisect
 import json
 from collections import defaultdict
 
+import lives
 from clients import ITEMS, WRITES
 from faults import RECOVER_S
-from history import OK, REFUSED, Bounds, vote_states
+from history import OK, REFUSED, Bounds, still_true, vote_states
 from service import KINDS, REDIS_TIMEOUT_S
 
 CLOCK_S = 0.05  # between the service's clock and ours
 UNREAD_S, FRESH_S = 10.0, 1.0  # a body that was read within ten seconds may go out as it is
 HANDOVER_S = 5.0
+ALIVE_S = 2.0  # without an answer of /healthz
+AHEAD_S = 2.0
+FLOOD_BEGINS_S, FLOOD_WRITES, FLOOD_SHARE = 0.3, 50, 0.02
 VIEW_WEIGHT = 0.1  # of a view among votes in `top`
 # 503 stands for an unknown end; nothing else is to come out of a fault.
 EXPECTED = {503}
@@ -21,12 +25,14 @@ EXPECTED = {503}
 class History:
     """All calls of a run, sorted out."""
 
-    def __init__(self, calls, strikes, margin):
+    def __init__(self, calls, strikes, margin, voids=(), alive=()):
         self.calls = sorted(calls, key=lambda call: call.begin)
         self.zero = self.calls[0].begin
-        self.strikes, self.margin = strikes, margin
+        self.strikes, self.margin, self.voids, self.alive = strikes, margin, voids, sorted(alive)
         self.votes, self.views = defaultdict(list), defaultdict(list)
-        for call in self.calls:
+        kept = still_true(self.calls, voids)
+        self.lives = {item: lives.Life(calls) for item, calls in lives.by_item(kept).items()}
+        for call in kept:
             if call.what in ("vote", "unvote"):
                 self.votes[call.visitor, call.item].append(call)
             elif call.what == "view":
@@ -38,6 +44,10 @@ class History:
                 self.bounds[item, kind].add(states, kind)
         for bounds in self.bounds.values():
             bounds.sort()
+
+    def was_restored(self, begin, end):
+        """Whether what was in place in this window has partly been undone."""
+        return any(begin < void[3] and end > void[0] for void in self.voids)
 
     def at(self, event):
         """Seconds since the first call, as in the saved histories."""
@@ -113,9 +123,12 @@ def count_claims(history):
 
 
 def check_bounds(history):
+    """Of kinds that a fault has added there are no votes."""
     for call, item, votes, begin in count_claims(history):
+        if history.was_restored(begin, call.end):
+            continue
         for kind, count in votes.items():
-            bounds = history.bounds[item, kind]
+            bounds = history.bounds.get((item, kind), Bounds())
             least, most = bounds.least(begin, call.end), bounds.most(begin, call.end)
             if not least <= count <= most:
                 yield item, (f"{call.what} at {history.at(call):.3f} shows {count} {kind}, "
@@ -140,7 +153,7 @@ def check_views_seen(history):
 
 def check_own_votes(history):
     for call in history.calls:
-        if call.what != "me" or call.outcome != OK:
+        if call.what != "me" or call.outcome != OK or history.was_restored(call.begin, call.end):
             continue
         for item in ITEMS:
             kind, states = call.answer[0].get(item), history.states.get((call.visitor, item), [(0.0, {None})])
@@ -193,12 +206,41 @@ def check_reload(history):
     for strike, following in zip(history.strikes, begins[1:]):
         until = min(following, strike.begin + HANDOVER_S)
         refused = [call for call in history.calls if call.outcome == REFUSED and strike.begin <= call.begin < until]
-        if strike.name == "reload" and refused:
+        if strike.name.startswith("reload") and refused:
             yield None, f"{len(refused)} connections are refused from the reload at {history.at(strike):.3f} on"
 
 
+def check_alive(history):
+    """/healthz is answered all the time, but for faults that leave nobody who could."""
+    limit = max(ALIVE_S, history.margin)
+    for before, after in zip(history.alive, history.alive[1:]):
+        down = any(strike.down and strike.begin < after and strike.healed > before for strike in history.strikes)
+        if after - before > limit and not down:
+            yield None, f"nobody answers /healthz for {after - before:.1f} s at {before - history.zero:.3f}"
+
+
+def check_flood(history):
+    """Reads, however many, do not take the place of writes."""
+    for strike in history.strikes:
+        begin, end = strike.begin + FLOOD_BEGINS_S, strike.ended
+        others = [other for other in history.strikes if other is not strike and begin < other.healed and other.begin < end]
+        if strike.name != "flood" or others:
+            continue
+        writes = [call for call in history.calls if call.what in WRITES and begin < call.begin < end]
+        refused = [call for call in writes if call.status == 503]
+        if len(writes) >= FLOOD_WRITES and len(refused) > FLOOD_SHARE * len(writes):
+            yield None, f"{len(refused)} of {len(writes)} writes are 503 in the flood of reads at {history.at(strike):.3f}"
+
+
+def check_clock(history):
+    """Redis's clock may jump and come back: nothing is dated in times to come."""
+    for call in history.calls:
+        if call.outcome == OK and call.checked is not None and call.checked > call.end + AHEAD_S:
+            yield call.item, f"{call.what} at {history.at(call):.3f} is dated {call.checked - call.end:.1f} s ahead"
+
+
 DURING = [check_statuses, check_deadlines, check_answers, check_bounds, check_views_seen, check_own_votes,
-          check_staleness, check_recovery, check_reload]
+          check_staleness, check_recovery, check_reload, check_alive, check_flood, check_clock]
 
 
 # ---- After the run
@@ -224,8 +266,12 @@ def check_final_votes(history, final):
     for item in ITEMS:
         for place, counts in (("me", final.counts), ("item", final.items), ("top", final.top)):
             shown = counts[item][0] if place != "me" else counts[item]
-            if shown != sums[item]:
+            if voted(shown) != voted(sums[item]):
                 yield item, f"{place} shows {json.dumps(shown)}, the voters' own votes are {json.dumps(sums[item])}"
+
+
+def voted(counts):
+    return {kind: count for kind, count in counts.items() if count}
 
 
 def wording(state):
@@ -243,4 +289,18 @@ def check_final_projection(history, final):
             yield item, f"top gives {final.top[item][2]} at the end, votes and views make {score:.1f}"
 
 
-AFTER = [check_final_votes, check_final_projection]
+def check_final_lives(history, final):
+    """What was sent after a deletion was answered counts, what was acknowledged before it is gone; everywhere the same."""
+    for item, life in sorted(history.lives.items()):
+        votes, views = final.lives[item]
+        for what, count, (least, most) in (("views", views, life.views()), ("votes", votes["up"], life.ups())):
+            if not least <= count <= most:
+                yield item, f"{count} {what} at the end, after its last deletion there were {least} to {most}"
+        if item in final.lives_top:
+            row = final.lives_top[item]
+            score = votes["up"] + VIEW_WEIGHT * views
+            if row[0]["up"] != votes["up"] or row[1] != views or abs(row[2] - score) > 1e-6:
+                yield item, f"top gives {row} at the end, the item itself {votes['up']} votes and {views} views"
+
+
+AFTER = [check_final_votes, check_final_projection, check_final_lives]

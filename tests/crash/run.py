@@ -18,7 +18,9 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # 
 
 from clients import ITEMS, Caller, Client, seed_votes  # noqa: E402
 from faults import Nemesis, chosen  # noqa: E402
-from history import OK, REFUSED, now  # noqa: E402
+from history import OK, REFUSED, now, still_true  # noqa: E402
+from lives import in_doubt  # noqa: E402
+from probes import start_probers  # noqa: E402
 from judge import AFTER, DURING, History, violations  # noqa: E402
 from report import page, save_item  # noqa: E402
 from service import KINDS, CrashService  # noqa: E402
@@ -38,12 +40,18 @@ class Final:
     counts: dict = field(default_factory=dict)
     items: dict = field(default_factory=dict)
     top: dict = field(default_factory=dict)
+    lives: dict = field(default_factory=dict)
+    lives_top: dict = field(default_factory=dict)
 
 
 @dataclass
 class Outcome:
     violations: list
     settled: float = 0.0
+
+
+def rules(all_rules, options):
+    return [rule for rule in all_rules if rule.__name__[len("check_"):] not in options.leave_out.split(",")]
 
 
 def until_answered(caller, *arguments, **options):
@@ -70,14 +78,23 @@ def share_out(work, port, calls, do):
         thread.join()
 
 
-def settle_views(port, calls):
+def settle_views(port, calls, settled):
     """A view whose every answer was lost is asked for again: after that it counts once, whatever had become of it."""
     pairs = {}
     for call in calls:
         if call.what == "view" and call.outcome != REFUSED:
             pairs[call.visitor, call.item] = pairs.get((call.visitor, call.item), False) or call.outcome == OK
     lost = [pair for pair, known in pairs.items() if not known]
-    share_out(lost, port, calls, lambda caller, pair: until_answered(caller, "view", pair[0], pair[1]))
+    share_out(lost, port, settled, lambda caller, pair: until_answered(caller, "view", pair[0], pair[1]))
+
+
+def settle_lives(port, calls, settled):
+    """An item of which a deletion's end is unknown is deleted once more: then nothing of it is left, and one view counts."""
+    def settle(caller, item):
+        until_answered(caller, "delete", item=item)
+        until_answered(caller, "life-view", f"end {item}", item)
+
+    share_out(in_doubt(calls), port, settled, settle)
 
 
 def read_final(port, calls):
@@ -91,19 +108,21 @@ def read_final(port, calls):
     return final
 
 
-def read_shown(caller, final):
+def read_shown(caller, final, lives):
     final.counts = until_answered(caller, "me", "nobody").answer[1]
     final.items = {item: until_answered(caller, "item", item=item).answer for item in ITEMS}
     top = until_answered(caller, "top").answer
     final.top = {item: top.get(item, NO_ROW) for item in ITEMS}
+    final.lives = {item: until_answered(caller, "life", item=item).answer for item in lives}
+    final.lives_top = until_answered(caller, "life-top").answer
 
 
 def wait_for_final(port, calls, history, options):
     """What is shown must become right, once all was quiet; until it is, it is asked again."""
     final, caller, began = read_final(port, calls), Caller(port, "end", calls), now()
     while True:
-        read_shown(caller, final)
-        wrong = violations(AFTER, history, final)
+        read_shown(caller, final, history.lives)
+        wrong = violations(rules(AFTER, options), history, final)
         if not wrong or now() - began > options.settle:
             caller.close()
             return Outcome(wrong, now() - began)
@@ -117,10 +136,11 @@ def run_clients(service, options):
     caller = Caller(service.port, "-", calls)
     seed_votes(caller, options.seed)
     caller.close()
+    alive = start_probers(service.port, over)
     clients = [Client(service.port, number, options.seed, over) for number in range(options.clients)]
     for client in clients:
         client.start()
-    nemesis = Nemesis(service, clients, chosen(options.faults), options.seed)
+    nemesis = Nemesis(service, clients, chosen(options.faults, options.leave_out.split(",")), options.seed)
     end = now() + options.seconds
     nemesis.torment(end)
     time.sleep(max(0.0, end - now()))
@@ -129,19 +149,23 @@ def run_clients(service, options):
         client.join(60)
         calls.extend(client.calls)
     nemesis.complaints += [client.broken for client in clients if client.broken]
-    return calls, nemesis
+    return calls, nemesis, alive
 
 
 def check_run(service, options):
-    calls, nemesis = run_clients(service, options)
+    calls, nemesis, alive = run_clients(service, options)
     if not service.wait_whole(15) or not comes_true(service.is_ready, 10):
         raise AssertionError(f"seed {options.seed}: the service does not come back, missing is "
                              f"{service.missing() or 'its readiness'}:\n" + service.log()[-3000:])
     time.sleep(CALM_S)
-    settle_views(service.port, calls)
-    history = History(calls, nemesis.strikes, options.margin)
+    done = still_true(sorted(calls, key=lambda call: call.begin), service.voids)
+    settled = []
+    settle_views(service.port, done, settled)
+    settle_lives(service.port, done, settled)
+    calls += settled
+    history = History(calls, nemesis.strikes, options.margin, service.voids, alive)
     outcome = wait_for_final(service.port, list(calls), history, options)
-    outcome.violations += violations(DURING, history)
+    outcome.violations += violations(rules(DURING, options), history)
     outcome.violations += [("nemesis", None, complaint) for complaint in nemesis.complaints]
     return history, outcome
 
@@ -177,6 +201,7 @@ def read_options(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--faults", default="all")
+    parser.add_argument("--leave-out", default="", help="names of faults and rules")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--margin", type=float, default=1.5, help="seconds beyond a deadline, for a busy machine")

@@ -3,12 +3,14 @@
 import contextlib
 import os
 import signal
+import struct
 import subprocess
 
 import redis
 
 from support import processes
 from support.launch import Launch
+from support.program import BUILD, ROOT, options_of
 from support.reports import reports_in
 from support.wait import comes_true
 
@@ -19,19 +21,39 @@ WORKERS = 2
 
 
 class CrashService(Launch):
-    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "ceilings": "off", "kinds": " ".join(KINDS),
+    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "ceilings": "off",
                "redis_timeout": f"{REDIS_TIMEOUT_S:g}s", "projection_interval": "10ms", "neighbour_interval": "200ms",
                "refresh_interval": "200ms", "log_level": "info"}
 
     def __init__(self, program, **settings):
-        super().__init__(**settings)
+        self.kinds = list(KINDS)  # a fault adds others, for which nobody votes
+        super().__init__(self.configuration(), **settings)
         self.program, self.process = program, None
         self.directory = os.path.join(self.folder, "d")
+        self.voids = []  # what was in place at the first of (begin, end, begin, end) is so again after the last
+        self.clock_path = os.path.join(self.folder, "clock")
+        self.shift_clock(0)
+
+    def configuration(self, wrong=""):
+        return f"kinds = {' '.join(self.kinds)}\n{wrong}"
+
+    def shift_clock(self, seconds):
+        """Of Redis alone (shifted_clock.c)."""
+        with open(self.clock_path, "r+b" if os.path.exists(self.clock_path) else "wb") as file:
+            file.write(struct.pack("<q", seconds))
 
     # ---- Life
 
     def start(self, **environment):
-        self.process = self.spawn(**environment)
+        """Of a program that is built elsewhere too: the preloaded library is that of the tree."""
+        library = os.path.join(ROOT, BUILD, "shifted_clock.so")
+        sanitizer = "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")
+        self.process = self.spawn(LD_PRELOAD=library, SHIFTED_CLOCK=self.clock_path, ASAN_OPTIONS=sanitizer, **environment)
+
+    def tool(self, name, *arguments):
+        """engaged backup and the like; True when it says 0."""
+        command = [self.program, name, *arguments, *options_of(self.settings)]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120).returncode == 0
 
     def stop(self):
         """A clean end, as an operator would: None, or what is wrong with it."""
