@@ -1,20 +1,21 @@
 -- Writes what a projection computed for one partition, if nothing has changed there since it was read (store/commit.c).
 --
 -- KEYS   marks (with the version), floors, position; then the states' keys; then those that the commands name
--- ARGV   1 version that was read, 2 number of marks, then per mark: source, id;
---        then the number of states, then the value of each, in the order of their keys
---        then the number of commands, then per command: name, key (counted from the first behind the states), number of
+-- ARGV   1 version that was read, 2 the next one (random: one that counts up could pass for another after data was lost),
+--        3 number of marks, then per mark: source, id; then the number of states, then the value of each, in the order of their keys
+--        then the number of commands (those that fill a key stand before those that may empty it: while a Cluster moves
+--        the slot a key that is gone cannot be written any more), then per command: name, key (counted from the first behind the states), number of
 --        arguments, arguments
 --        then the number of rankings, then per ranking: key (likewise), bound, its name among the floors, and
 --        the score beyond which it is cut because better ones were left out ("": none were)
 -- Reply  array: 1 written / 0 the version has moved, version now, 1 if a ranking was cut, 1 if one needs a refill
 
-local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
-if version ~= tonumber(ARGV[1]) then return {0, version, 0, 0} end
-local arg = 2
+local version = redis.call('HGET', KEYS[1], 'version') or '0'
+if version ~= ARGV[1] then return {0, version, 0, 0} end
+local arg = 3
 
 local marks = tonumber(ARGV[arg])
-local set = {'version', version + 1}
+local set = {'version', ARGV[2]}
 redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
 for i = 1, marks do
     set[#set + 1], set[#set + 2] = ARGV[arg + 2 * i - 1], ARGV[arg + 2 * i]
@@ -36,16 +37,24 @@ end
 arg = arg + 1 + states
 local before = FIXED_KEYS + states
 
--- A foreign type under one key spoils that key alone.
+-- A foreign type under one key spoils that key alone. Any other error is Redis's own: the rankings are then filled anew.
+local refill = 0
+local function run(...)
+    local reply = redis.pcall(...)
+    if type(reply) == 'table' and not string.find(reply.err, '^WRONGTYPE') and not string.find(reply.err, '^INVALIDOBJ') then
+        refill = 1
+    end
+end
+
 local commands = tonumber(ARGV[arg])
 arg = arg + 1
 for _ = 1, commands do
     local count = tonumber(ARGV[arg + 2])
-    redis.pcall(ARGV[arg], KEYS[before + tonumber(ARGV[arg + 1])], unpack(ARGV, arg + 3, arg + 2 + count))
+    run(ARGV[arg], KEYS[before + tonumber(ARGV[arg + 1])], unpack(ARGV, arg + 3, arg + 2 + count))
     arg = arg + 3 + count
 end
 
-local cut, refill = 0, 0
+local cut = 0
 for _ = 1, tonumber(ARGV[arg]) do
     local key, bound, name = KEYS[before + tonumber(ARGV[arg + 1])], tonumber(ARGV[arg + 2]), ARGV[arg + 3]
     local cut_beyond = ARGV[arg + 4]
@@ -66,5 +75,5 @@ for _ = 1, tonumber(ARGV[arg]) do
     end
     arg = arg + 4
 end
-if refill == 1 then redis.call('HDEL', KEYS[3], 'plan') end
-return {1, version + 1, cut, refill}
+if refill == 1 then redis.pcall('HDEL', KEYS[3], 'plan') end
+return {1, ARGV[2], cut, refill}

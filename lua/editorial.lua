@@ -8,14 +8,16 @@ if ARGV[4] == '' then
     redis.call('HDEL', KEYS[1], ARGV[1])
     return 1
 end
-local most, now = tonumber(ARGV[3]), tonumber(ARGV[2])
-if redis.call('HLEN', KEYS[1]) >= most then
+local most, now, ended = tonumber(ARGV[3]), tonumber(ARGV[2]), {}
+local size = redis.call('HLEN', KEYS[1])
+if size >= most and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
     local held = redis.call('HGETALL', KEYS[1])
     for i = 1, #held, 2 do
         local till = tonumber(string.match(held[i + 1], '^%d+') or 0)
-        if till > 0 and till <= now then redis.call('HDEL', KEYS[1], held[i]) end
+        if till > 0 and till <= now then ended[#ended + 1] = held[i] end
     end
+    if size - #ended >= most then return 0 end
 end
-if redis.call('HLEN', KEYS[1]) >= most and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[4])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[4]) -- first: all that were there may have ended
+if ended[1] then redis.call('HDEL', KEYS[1], unpack(ended)) end
 return 1

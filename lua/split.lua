@@ -10,7 +10,7 @@ local packed = redis.call('GET', KEYS[1])
 local item = packed and items.open(packed, 0)
 if not item or item.buckets ~= tonumber(ARGV[1]) then return item and item.buckets or 0 end
 local modulus, target = tonumber(ARGV[2]), tonumber(ARGV[3])
-local moved, kept = {}, {}
+local moved, gone = {}, {}
 
 -- 64 bits are more than a Lua number holds: taken in two halves.
 local function goes(voter)
@@ -18,23 +18,31 @@ local function goes(voter)
     return ((high % modulus) * (4294967296 % modulus) + low) % modulus == target
 end
 
-local function set_all(key, pairs_of)
-    for i = 1, #pairs_of, 1000 do redis.call('HSET', key, unpack(pairs_of, i, math.min(i + 999, #pairs_of))) end
+local function in_runs(command, key, arguments)
+    for i = 1, #arguments, 1000 do redis.call(command, key, unpack(arguments, i, math.min(i + 999, #arguments))) end
 end
 
+-- The new bucket first, the old one's voters last: while a Cluster moves the slot, a bucket that was emptied is gone.
 if item.buckets == 0 then
     moved, item.voters = items.voters(item), ''
 else
-    -- Both are written anew: a hash that once outgrew the compact encoding never returns to it by itself.
     local voters = redis.call('HGETALL', KEYS[2])
     for i = 1, #voters, 2 do
-        local to = goes(voters[i]) and moved or kept
-        to[#to + 1], to[#to + 2] = voters[i], voters[i + 1]
+        if goes(voters[i]) then
+            moved[#moved + 1], moved[#moved + 2] = voters[i], voters[i + 1]
+            gone[#gone + 1] = voters[i]
+        end
     end
-    redis.call('UNLINK', KEYS[2])
 end
-set_all(KEYS[3], moved)
-set_all(KEYS[2], kept)
+in_runs('HSET', KEYS[3], moved)
 item.buckets = item.buckets + 1
 redis.call('SET', KEYS[1], items.pack(item))
+in_runs('HDEL', KEYS[2], gone)
+
+-- A hash that once outgrew the compact encoding never returns to it by itself. Where Redis refuses this, only memory is
+-- lost.
+if redis.pcall('OBJECT', 'ENCODING', KEYS[2]) == 'hashtable' then
+    local whole = redis.pcall('DUMP', KEYS[2])
+    if type(whole) == 'string' then redis.pcall('RESTORE', KEYS[2], 0, whole, 'REPLACE') end
+end
 return item.buckets

@@ -2,7 +2,8 @@
 -- Votes and retractions of one batch, decided and logged (store/votes.c).
 -- All items come in one call and go back in one: of what stands between, only a voters' bucket can be found unusable, and
 -- that is seen before anything of its vote is written. One bad item spoils only its own votes, a bad log those of its
--- group.
+-- group. Voters leave their buckets last of all: while a Cluster moves the slot, a bucket that was emptied is gone and
+-- cannot be asked any more.
 --
 -- KEYS   the items, each once; then a log per group (one partition); then the buckets that votes name
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 number of items, 4 number of groups; then per vote, by group and item:
@@ -31,16 +32,26 @@ local function is_foreign(reply)
     return true
 end
 
+local leaving -- by bucket: its voters that are to be taken out; nil: none
+
 -- Puts a vote in the place of what a bucket holds; returns that, and whether it went (nil: the bucket is not usable).
 -- `kind` 255 retracts: `only` that vote, '' for whatever it is.
 local function swap_in_bucket(bucket, voter, vote, kind, only)
+    local left = leaving and leaving[bucket]
+    if left and left[voter] then
+        if kind == 255 then return nil, false end
+        left[voter] = nil
+        redis.call('HSET', bucket, voter, vote)
+        return nil, true
+    end
     local fresh = kind ~= 255 and redis.pcall('HSETNX', bucket, voter, vote)
     if fresh == 1 then return nil, true end
     local held = not is_foreign(fresh) and redis.pcall('HGET', bucket, voter)
     if is_foreign(fresh) or is_foreign(held) or (held and #held ~= #vote) then return nil, nil end
     if kind == 255 then
         if not held or (only ~= '' and held ~= only) then return held, false end
-        redis.call('HDEL', bucket, voter)
+        leaving, left = leaving or {}, left or {}
+        leaving[bucket], left[voter] = left, true
     else
         if string.byte(held) == kind then return held, false end
         redis.call('HSET', bucket, voter, vote)
@@ -75,23 +86,26 @@ if #absent > 0 and call('EXISTS', unpack(absent)) > 0 then
     for _, key in ipairs(absent) do foreign[key] = call('EXISTS', key) == 1 end
 end
 
-local results, records, set = {}, {}, {} -- records: of each group, end to end
+local time = pack('<d', tonumber(ARGV[1]))
+local results, records, set = {}, {}, {} -- records: of each group, the time before them
 local item_at, log_at, bucket_at, result_count, set_count = 0, item_count, item_count + group_count, 0, 0
-local log_is_foreign
+local log_is_foreign, record_count
 local head, tail, first_voter, voters, base, changed -- of the item at hand; head nil: it is not usable
+local own_kinds, own_format, own_size -- its record may know more kinds than the caller, who is of before they were added
 
 for arg = 5, #ARGV, 2 do
     local name, data, bucket = ARGV[arg], ARGV[arg + 1]
     local flags, low, high = byte(data, 1, 3)
     if flags % 4 >= 2 then -- a group begins
         log_at = log_at + 1
-        records[log_at] = ''
+        records[log_at], record_count = {time}, 1
         log_is_foreign = type(redis.pcall('XLEN', KEYS[log_at])) == 'table'
     end
 
     if flags % 2 == 1 then -- an item begins
         item_at = item_at + 1
         head, voters, base, changed = nil, 0, no_base, false
+        own_kinds, own_format, own_size = kinds, head_format, head_size
         local record = packed[item_at]
         if not record then
             tail = name .. '\0\0\0' -- no base, no categories
@@ -100,21 +114,25 @@ for arg = 5, #ARGV, 2 do
                 head[VOTERS_AT] = head_size + #tail
             end
         elseif #record > 15 and byte(record) == FORMAT then
-            if byte(record, KINDS) ~= kinds then -- some were added since
+            local stored = byte(record, KINDS)
+            if stored < kinds then -- some were added since
                 local items = item_module()
                 local item = items.open(record, kinds)
                 record = item and items.pack(item) or ''
+            elseif stored > kinds then
+                own_kinds, own_size = stored, 15 + 4 * stored
+                own_format = '<BBBI2I2d' .. string.rep('I4', stored)
             end
-            tail = sub(record, head_size + 1)
+            tail = sub(record, own_size + 1)
             if tail ~= '' then
-                head = {unpack_bytes(head_format, record)}
-                for kind = 1, kinds do voters = voters + head[COUNTS + kind] end
+                head = {unpack_bytes(own_format, record)}
+                for kind = 1, own_kinds do voters = voters + head[COUNTS + kind] end
                 if head[VOTERS_AT] > #record or (#record - head[VOTERS_AT]) % VOTER ~= 0 then head = nil end
                 if head and head[FLAGS] >= 2 then base = read_base(tail) end
             end
         end
         if not base or log_is_foreign then head = nil end
-        first_voter = head and head[VOTERS_AT] - head_size + 1
+        first_voter = head and head[VOTERS_AT] - own_size + 1
     end
 
     local buckets = low + 256 * high
@@ -152,7 +170,8 @@ for arg = 5, #ARGV, 2 do
             status = BROKEN
         elseif went then
             status, changed = CHANGED, true
-            records[log_at] = records[log_at] .. sub(data, 4, 25) .. (held or NO_VOTE)
+            record_count = record_count + 1
+            records[log_at][record_count] = sub(data, 4, 25) .. (held or NO_VOTE)
             if held then
                 local old = COUNTS + 1 + byte(held)
                 head[old], voters = (head[old] or 0) - 1, voters - 1
@@ -180,14 +199,19 @@ for arg = 5, #ARGV, 2 do
 
     local following = ARGV[arg + 3]
     if changed and (not following or byte(following) % 2 == 1) then -- the item ends
-        set[set_count + 1], set[set_count + 2] = KEYS[item_at], pack(head_format, unpack(head)) .. tail
+        set[set_count + 1], set[set_count + 2] = KEYS[item_at], pack(own_format, unpack(head)) .. tail
         set_count = set_count + 2
     end
 end
 
 if set_count > 0 then call('MSET', unpack(set)) end
-local ids, time = '', pack('<d', tonumber(ARGV[1]))
+for bucket, left in pairs(leaving or {}) do
+    local voters_left = {}
+    for voter in pairs(left) do voters_left[#voters_left + 1] = voter end
+    if voters_left[1] then call('HDEL', bucket, unpack(voters_left)) end
+end
+local ids = ''
 for at = item_count + 1, log_at do
-    ids = ids .. (records[at] ~= '' and call('XADD', KEYS[at], '*', '1', time .. records[at]) or '') .. ' '
+    ids = ids .. (records[at][2] and call('XADD', KEYS[at], '*', '1', table.concat(records[at])) or '') .. ' '
 end
 return {table.concat(results), ids}

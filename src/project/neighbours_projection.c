@@ -126,9 +126,8 @@ static void make_forgets(struct batch *batch, uint32_t entry, const struct entry
         return;
     for (uint16_t i = 0; i < table.count; i++) {
         struct touch *touch = batch_touch(batch, entry, TOUCH_FORGET, table.at[i].item);
-        if (!touch)
-            return;
-        touch->coview.item = record->item;
+        if (touch) // else it is applied there: the others may not be
+            touch->coview.item = record->item;
     }
 }
 

@@ -279,8 +279,8 @@ static void add_places(struct commit *commit, const struct target_key *key, uint
 
 static void finish_ranking(struct commit *commit, struct target_key *key) {
     uint32_t count = cut_candidates(key);
+    add_places(commit, key, count); // first: what ZREM empties would be gone
     add_members(commit, key, "ZREM", &key->out);
-    add_places(commit, key, count);
     command_add_int(&commit->ranking_arguments, key->index);
     command_add_int(&commit->ranking_arguments, key->bound);
     command_add(&commit->ranking_arguments, (struct bytes){key->floor, key->floor_len});
@@ -353,6 +353,7 @@ void commit_send(struct commit *commit, void (*on_done)(void *context, const str
     script_begin(&store->command, SCRIPT_COMMIT, FIXED_KEYS + commit->states + commit->key_count);
     add_keys(commit);
     command_add_int(&store->command, (int64_t)commit->version);
+    command_add_int(&store->command, (int64_t)version_new());
     add_all(&store->command, &commit->mark_arguments, commit->marks);
     add_all(&store->command, &commit->state_arguments, commit->states);
     add_all(&store->command, &commit->command_arguments, commit->commands);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The projector's verbs: logs and states out of Redis, one guarded write per partition back. Laws as in store.h.
 //
-// Per partition and projection Redis keeps a version (raised by every script that changes what is projected) and per
-// source log a mark, the id of the last entry applied. `commit_send` writes only where the version still is the one
-// that was read with (or before) the states, and raises it; else nothing is written. That makes projecting exactly once
-// (DESIGN section 2).
+// Per partition and projection Redis keeps a version (a new random number from every script that changes what is
+// projected) and per source log a mark, the id of the last entry applied. `commit_send` writes only where the version
+// still is the one that was read with (or before) the states, and renews it; else nothing is written. That makes
+// projecting exactly once (DESIGN section 2).
 #pragma once
 #include "model/keys.h"
 #include "store/store.h"

@@ -34,10 +34,10 @@ void store_refill_begin(struct store *store, struct read_call *call, uint32_t pa
     add_key(store, &key);
     read_add(gather);
     key_marks(&key, partition, PROJECTION_SUMS);
-    begin_command(store, "HINCRBY");
+    begin_command(store, "HSET");
     add_key(store, &key);
     command_add_text(&store->command, "version");
-    command_add_int(&store->command, 1);
+    command_add_int(&store->command, (int64_t)version_new());
     read_add(gather);
 }
 

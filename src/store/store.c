@@ -28,6 +28,12 @@ void log_id_format(struct log_id id, char text[static LOG_ID_TEXT]) {
     snprintf(text, LOG_ID_TEXT, "%" PRIu64 "-%" PRIu64, id.ms, id.seq);
 }
 
+uint64_t version_new(void) {
+    uint64_t random;
+    random_fill(&random, sizeof random);
+    return (random >> 12) + 1;
+}
+
 // ---- The end of a turn
 
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred)) {

@@ -85,6 +85,9 @@ void open_begin(struct store *store, const struct log_id *above, const struct lo
 void open_done(struct store *store, const redisReply *reply);
 void open_look(struct store *store); // whether all is as it was; if not, opens again
 
+// The next version of a partition: 1 … 2^52 at random, so that no two contents share one, whatever Redis has lost.
+uint64_t version_new(void);
+
 // `tell` runs at the end of this turn: for calls that failed before anything was sent.
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));
 

@@ -177,7 +177,8 @@ static bool take(struct store *store, struct queued *write, struct reader *resul
         vote->votes[i] = read_u64(results);
     vote->outcome = status < VOTE_STATUSES ? status_outcomes[status] : INTERNAL;
     vote->changed = status == VOTE_CHANGED;
-    vote->kind_now = kind < MAX_KINDS ? kind : -1;
+    // A process of before a kind was added does not know it.
+    vote->kind_now = kind < store->settings->kind_count ? kind : -1;
     if (!vote->changed)
         vote->entry = (struct log_id){0, 0};
     if (status == VOTE_RETRY)

@@ -4,12 +4,13 @@ the same, once, and nothing new is taken for what was there before."""
 import contextlib
 import json
 import shutil
-import subprocess
 import time
 
 import pytest
-from fault_service import FaultService, RedisServer, wait_until
-from test_rows_redis import log_of
+
+from support.fault_service import FaultService
+from support.redis_server import RedisServer
+from support.wait import wait_until
 
 SITE = "/v1/s"
 
@@ -22,23 +23,15 @@ class Keeper(RedisServer):
         shutil.copy(f"{self.directory}/dump.rdb", f"{self.directory}/kept.rdb")
 
     def start_again(self):
-        self.process.kill()
-        self.process.wait()
+        self.kill()
         shutil.copy(f"{self.directory}/kept.rdb", f"{self.directory}/dump.rdb")
-        self.process = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                                         "--dir", self.directory], stdout=subprocess.DEVNULL)
-        wait_until(self.answers, 10, "redis-server does not answer")
+        self.start()
 
     def replace(self):
         """As `engaged restore` does it: connections of others stand."""
-        with RedisServer() as staged:
-            staged.process.kill()
-            staged.process.wait()
-            shutil.copy(f"{self.directory}/kept.rdb", f"{staged.directory}/dump.rdb")
-            staged.process = subprocess.Popen(["redis-server", "--port", str(staged.port), "--bind", "127.0.0.1", "--save", "",
-                                               "--dir", staged.directory], stdout=subprocess.DEVNULL)
-            wait_until(staged.answers, 10, "redis-server does not answer")
-            staged.client().config_set("repl-diskless-sync-delay", 0)
+        staged = RedisServer(repl_diskless_sync_delay=0)
+        shutil.copy(f"{self.directory}/kept.rdb", f"{staged.directory}/dump.rdb")
+        with staged:
             self.client().replicaof("127.0.0.1", staged.port)
             wait_until(lambda: self.client().info("replication").get("master_link_status") == "up", 10, "copied")
             self.client().replicaof("NO", "ONE")
@@ -183,7 +176,7 @@ def test_a_log_that_is_behind_its_marks_is_raised_and_that_is_counted():
         ahead = f"{int(time.time() * 1000) + 3600000}-5"
         client.hset(next(client.scan_iter("{e2*}pos"))[:-3] + b"sums", "1", ahead)
         client.client_kill_filter(_type="normal", skipme=True)
-        wait_until(lambda: "raised" in log_of(service), 10, "said so")
+        wait_until(lambda: "raised" in service.log(), 10, "said so")
         log = next(client.scan_iter("{e1*}log"))
         assert client.xinfo_stream(log)["last-generated-id"] > ahead.encode()
         events(service, [view(f"i{n}", f"w{n}") for n in range(200)], wait=True)
