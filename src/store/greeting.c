@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What is said on a new connection, all in one write: log in, is this a master, what time is it, here are the scripts,
-// is this the data that our settings mean; then the logs are opened (open.c). Only when every answer is right the link
-// is ready. Then TIME once a second: it sets the service's clock, and a Redis that has fallen silent is noticed while
-// nobody else asks.
-// To ask one thing more, write its check and its line in greet().
+// What is said on a new connection, in three parts. First what writes nothing: log in, what are you, what time is it.
+// When that is a master and no part of a Cluster: here are the scripts, is this the data that our settings mean. When
+// it is, the logs are opened (open.c). Only when every answer is right the link is ready. Then ROLE and TIME once a
+// second: a master that has become a replica is left, the service's clock is set, and a Redis that has fallen silent is
+// noticed while nobody else asks. To ask one thing more, write its check and its line in greet().
 #include "base/clock.h"
 #include "ops/generation.h"
 #include "ops/log.h"
@@ -13,6 +13,8 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+
+#define A_SENTINEL "this is a Sentinel, not a Redis: give the address of the master"
 
 enum { FORMAT = 3 }; // of the data; lua/meta.lua knows the oldest that is still read
 
@@ -24,9 +26,24 @@ static const char *check_nothing(struct store *store, const redisReply *reply) {
     return NULL;
 }
 
+static bool info_has(struct bytes info, struct bytes line) {
+    return info.len && memmem(info.at, info.len, line.at, line.len);
+}
+
+static const char *check_mode(struct store *store, const redisReply *reply) {
+    (void)store;
+    struct bytes info = reply_text(reply);
+    if (info_has(info, BYTES("\nredis_mode:cluster")))
+        return "this Redis is a node of a Cluster: one that stands alone is needed";
+    return info_has(info, BYTES("\nredis_mode:sentinel")) ? A_SENTINEL : NULL;
+}
+
 static const char *check_role(struct store *store, const redisReply *reply) {
     (void)store;
-    return bytes_eq(reply_text_at(reply, 0), BYTES("master")) ? NULL : "this Redis is not a master";
+    struct bytes role = reply_text_at(reply, 0);
+    if (bytes_eq(role, BYTES("sentinel")))
+        return A_SENTINEL;
+    return bytes_eq(role, BYTES("master")) ? NULL : "this Redis is a replica, not a master";
 }
 
 static const char *check_time(struct store *store, const redisReply *reply) {
@@ -45,9 +62,17 @@ static const char *check_eviction(struct store *store, const redisReply *reply) 
     return NULL;
 }
 
-// Redis may not let us ask: see open.c.
+static void load_scripts(struct store *store);
+static void compare_meta(struct store *store);
+
+// Redis may not let us ask: see open.c. The last answer of the first part.
 static const char *check_life(struct store *store, const redisReply *reply) {
-    return life_note(store, reply) ? NULL : "this Redis is not a master";
+    if (!life_note(store, reply))
+        return "this Redis is a replica, not a master";
+    link_greet_on(store->link);
+    load_scripts(store);
+    compare_meta(store);
+    return NULL;
 }
 
 // The last answer.
@@ -65,6 +90,7 @@ static const char *check_meta(struct store *store, const redisReply *reply) {
     struct bytes refusal = reply_text(reply);
     store->refused = refusal.len != 0;
     if (!store->refused) {
+        link_greet_on(store->link);
         open_begin(store, NULL, NULL);
         ask(store, check_open);
         return NULL;
@@ -83,7 +109,8 @@ static void on_greeted(struct link_call *call) {
     struct store *store = greeting->store;
     redisReply *reply = call->reply;
     const char *why = NULL;
-    bool may_be_refused = greeting->check == check_eviction || greeting->check == check_life;
+    bool may_be_refused =
+        greeting->check == check_mode || greeting->check == check_eviction || greeting->check == check_life;
     if (reply && reply->type == REDIS_REPLY_ERROR && !may_be_refused)
         why = reply->str;
     else if (call->outcome == OK || (reply && may_be_refused))
@@ -160,9 +187,11 @@ void greet(void *context) {
     store->greeting_count = 0;
     store->beating = store->looking = false;
     log_in(store);
-    select_database(store);
+    command_add_text(begin_command(store, "INFO"), "server");
+    ask(store, check_mode);
     begin_command(store, "ROLE");
     ask(store, check_role);
+    select_database(store);
     begin_command(store, "TIME");
     ask(store, check_time);
     command_add_text(begin_command(store, "CONFIG"), "GET");
@@ -170,8 +199,6 @@ void greet(void *context) {
     ask(store, check_eviction);
     ask_for_life(store);
     ask(store, check_life);
-    load_scripts(store);
-    compare_meta(store);
 }
 
 // ---- The heartbeat
@@ -193,6 +220,14 @@ static void record_meta(struct store *store) {
     send_script(store, &store->record.call, SCRIPT_META);
 }
 
+static void on_role(struct link_call *call) {
+    struct store *store = ((struct greeting_call *)call)->store;
+    const char *why = call->outcome == OK ? check_role(store, call->reply) : NULL;
+    if (why)
+        link_drop(store->link, why);
+    freeReplyObject(call->reply);
+}
+
 static void on_beat(struct link_call *call) {
     struct greeting_call *beat = (struct greeting_call *)call;
     beat->store->beating = false;
@@ -211,6 +246,9 @@ void heartbeat(uv_timer_t *timer) {
     if (!store->recorded && !store->recording && generation_is_current())
         record_meta(store);
     store->beating = true;
+    store->role = (struct greeting_call){.call.on_reply = on_role, .store = store};
+    begin_command(store, "ROLE");
+    send_command(store, &store->role.call);
     store->beat = (struct greeting_call){.call.on_reply = on_beat, .store = store};
     begin_command(store, "TIME");
     send_command(store, &store->beat.call);

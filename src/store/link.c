@@ -5,6 +5,7 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "store/link_inside.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -20,13 +21,21 @@ enum {
 static void connect_now(struct link *link);
 static void on_peer_closed(uv_handle_t *handle);
 
-const char *link_state_name(const struct link *link) {
+static const char *state_name(const struct link *link) {
     static const char *const names[] = {
 #define STATE(name, text) text,
         LINK_STATES(STATE)
 #undef STATE
     };
     return names[link->state];
+}
+
+const char *link_trouble(const struct link *link) {
+    return link->trouble[0] ? link->trouble : state_name(link);
+}
+
+void link_greet_on(struct link *link) {
+    link->deadline_ms = uv_now(link->loop) + link->timeout_ms;
 }
 
 bool link_is_ready(const struct link *link) {
@@ -57,7 +66,8 @@ void link_drop(struct link *link, const char *why) {
     if (link->state == LINK_WAITING || link->state == LINK_CLOSING || link->state == LINK_STOPPED)
         return;
     if (!link->stopping && !link->hooks.on_message)
-        log_warn("redis: %s while %s; next attempt in %u ms at most", why, link_state_name(link), link->back_off_ms);
+        log_warn("redis: %s while %s; next attempt in %u ms at most", why, state_name(link), link->back_off_ms);
+    snprintf(link->trouble, sizeof link->trouble, "%s", why);
     bool open = link->state != LINK_RESOLVING;
     set_state(link, LINK_CLOSING);
     pending_fail_all(link);
@@ -282,6 +292,7 @@ void link_ready(struct link *link) {
     if (link->state != LINK_GREETING)
         return;
     link->back_off_ms = BACK_OFF_LEAST_MS;
+    link->trouble[0] = '\0';
     set_state(link, LINK_READY);
     if (!link->hooks.on_message)
         log_info("redis: ready");

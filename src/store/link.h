@@ -44,7 +44,8 @@ void link_send_read(struct link *link, struct link_call *call, const struct comm
 // A write that is held, like a read, rather than refused when the queue is full.
 void link_send_patient(struct link *link, struct link_call *call, const struct command *command, int script);
 void link_send_early(struct link *link, struct link_call *call, const struct command *command); // while greeting
+void link_greet_on(struct link *link); // the next part of the greeting has as long as the first
 void link_ready(struct link *link);
 void link_drop(struct link *link, const char *why);
 bool link_is_ready(const struct link *link);
-const char *link_state_name(const struct link *link);
+const char *link_trouble(const struct link *link); // why it was dropped last, else its state; while it is not ready

@@ -13,6 +13,8 @@
     X(LINK_CLOSING, "closing")                                                                                         \
     X(LINK_STOPPED, "stopped")
 
+enum { TROUBLE_SIZE = 160 };
+
 enum link_state {
 #define STATE(name, text) name,
     LINK_STATES(STATE)
@@ -70,6 +72,7 @@ struct link {
     struct held *held, **held_end;
     uint32_t held_count;
     struct link_call *failed, **failed_end; // answered without a reply: to be told at the end of the turn
+    char trouble[TROUBLE_SIZE];             // why it was dropped last; empty: it has been ready since
     int handles;
     void (*on_stopped)(void *context);
     void *stopped_context;

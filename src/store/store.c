@@ -146,6 +146,6 @@ uint64_t store_generation(const struct store *store) {
 bool store_ready(const struct store *store, const char **ret_why) {
     bool ready = link_is_ready(store->link);
     if (ret_why)
-        *ret_why = ready ? "ready" : store->refused ? store->refusal : link_state_name(store->link);
+        *ret_why = ready ? "ready" : store->refused ? store->refusal : link_trouble(store->link);
     return ready;
 }

@@ -24,7 +24,7 @@ struct store *store_start(void *loop, const struct settings *settings, const str
                           void (*on_refused)(void *context, const char *line), void *context);
 // `on_stopped` fires when no handle is open any more; the store is freed after it returned.
 void store_stop(struct store *store, void (*on_stopped)(void *context), void *context);
-// Connected, scripts loaded, settings agreed. If not, *ret_why (may be NULL) is one word or two for /readyz.
+// Connected, scripts loaded, settings agreed. If not, *ret_why (may be NULL) is a line for /readyz.
 bool store_ready(const struct store *store, const char **ret_why);
 // Raised whenever a connection was made anew: Redis may be another one since (restarted, failed over, restored), so
 // what was remembered of its data holds no more.

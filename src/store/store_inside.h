@@ -33,7 +33,7 @@ struct store {
     struct deferred *deferred, **deferred_end;
     struct greeting_call greeting[GREETING_MOST];
     uint32_t greeting_count;
-    struct greeting_call beat, record;
+    struct greeting_call role, beat, record;
     uv_timer_t heartbeat;
     struct waits *waits;
     struct subscription *subscription; // the projector's; NULL: nobody is to be woken here
