@@ -32,6 +32,7 @@ struct exchange *exchange_take(struct conn *conn) {
     exchange->began_ns = server->callbacks.on_answered ? uv_hrtime() : 0;
     exchange->plan = (struct http_body_plan){HTTP_BODY_REFUSE, 0};
     exchange->body_decoded = exchange->body_raw = 0;
+    exchange->chunk = CHUNK_SIZE;
     exchange->on_drain = NULL;
     exchange->outcome = OK;
     exchange->keep_alive = exchange->given = exchange->answered = exchange->whole = exchange->paused =

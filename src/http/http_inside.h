@@ -48,6 +48,9 @@ struct output {
     struct output *next; // in the free list
 };
 
+// What of a chunk comes next: its size's digits, an extension, or the rest, which is llhttp's.
+enum chunk_part { CHUNK_SIZE, CHUNK_BLANK, CHUNK_EXTENSION, CHUNK_QUOTED, CHUNK_ESCAPED, CHUNK_REST, CHUNK_BAD };
+
 struct exchange {
     struct http_request request; // first, so that one pointer is both
     struct http_server *server;
@@ -59,6 +62,8 @@ struct exchange {
     llhttp_t parser;
     struct http_body_plan plan;
     size_t body_decoded, body_raw;
+    enum chunk_part chunk;
+    bool last_chunk;
     uint64_t began_ns; // for on_answered
     void (*on_drain)(struct http_request *);
     enum outcome outcome; // why the parser was stopped, OK: it was not

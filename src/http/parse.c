@@ -49,12 +49,22 @@ static int on_chunk_header(llhttp_t *parser) {
     bool gathers = exchange->plan.kind == HTTP_BODY_GATHER && !exchange->answered;
     if (parser->content_length > INT64_MAX || (gathers && parser->content_length > exchange->plan.limit))
         return stop(exchange, TOO_LARGE);
+    exchange->last_chunk = parser->content_length == 0;
     return 0;
+}
+
+static int on_chunk_complete(llhttp_t *parser) {
+    struct exchange *exchange = parser->data;
+    if (exchange->last_chunk)
+        return 0;
+    exchange->chunk = CHUNK_SIZE;
+    return HPE_PAUSED;
 }
 
 static const llhttp_settings_t settings = {
     .on_headers_complete = on_headers_complete,
     .on_chunk_header = on_chunk_header,
+    .on_chunk_complete = on_chunk_complete,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
@@ -104,12 +114,99 @@ bool parse_body_is_read(const struct exchange *exchange) {
     return !(exchange->parser.flags & F_CHUNKED) && exchange->parser.content_length == 0;
 }
 
-enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used) {
+// ---- Chunk extensions (RFC 9112, 7.1.1): passed over, as nobody here knows any. llhttp, which takes some of them
+// only, never sees them.
+
+static bool is_hex(char byte) {
+    return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f');
+}
+
+static bool is_blank(char byte) {
+    return byte == ' ' || byte == '\t';
+}
+
+// Tokens, and what separates them.
+static bool is_of_extension(unsigned char byte) {
+    return byte > ' ' && byte < 0x7f && !memchr("(),/:<>?@[\\]{}", byte, 15);
+}
+
+static bool is_of_quoted(unsigned char byte) {
+    return byte == '\t' || (byte >= ' ' && byte != 0x7f);
+}
+
+static enum chunk_part after_byte(enum chunk_part part, char byte) {
+    switch (part) {
+    case CHUNK_BLANK:
+        return is_blank(byte) ? CHUNK_BLANK : byte == ';' ? CHUNK_EXTENSION : CHUNK_BAD;
+    case CHUNK_EXTENSION:
+        if (byte == '"')
+            return CHUNK_QUOTED;
+        return is_blank(byte) || is_of_extension((unsigned char)byte) ? CHUNK_EXTENSION : CHUNK_BAD;
+    case CHUNK_QUOTED:
+        if (byte == '"')
+            return CHUNK_EXTENSION;
+        return byte == '\\' ? CHUNK_ESCAPED : is_of_quoted((unsigned char)byte) ? CHUNK_QUOTED : CHUNK_BAD;
+    default: // CHUNK_ESCAPED
+        return is_of_quoted((unsigned char)byte) ? CHUNK_QUOTED : CHUNK_BAD;
+    }
+}
+
+static size_t pass_extension(struct exchange *exchange, struct bytes input) {
+    for (size_t i = 0; i < input.len; i++) {
+        if (exchange->chunk == CHUNK_EXTENSION && input.at[i] == '\r') {
+            exchange->chunk = CHUNK_REST;
+            return i;
+        }
+        exchange->chunk = after_byte(exchange->chunk, input.at[i]);
+        if (exchange->chunk == CHUNK_BAD)
+            return i;
+    }
+    return input.len;
+}
+
+// ---- Bodies
+
+static llhttp_errno_t feed(struct exchange *exchange, struct bytes input, size_t *ret_used) {
     llhttp_resume(&exchange->parser);
     exchange->parsing = true;
     llhttp_errno_t error = llhttp_execute(&exchange->parser, input.at, input.len);
     exchange->parsing = false;
     *ret_used = error == HPE_OK ? input.len : (size_t)(llhttp_get_error_pos(&exchange->parser) - input.at);
+    return error;
+}
+
+// The digits of a chunk's size; what follows them decides what comes next.
+static llhttp_errno_t feed_size(struct exchange *exchange, struct bytes input, size_t *ret_used) {
+    size_t digits = 0;
+    while (digits < input.len && is_hex(input.at[digits]))
+        digits++;
+    if (digits < input.len)
+        exchange->chunk = is_blank(input.at[digits]) || input.at[digits] == ';' ? CHUNK_BLANK : CHUNK_REST;
+    *ret_used = 0;
+    return digits ? feed(exchange, (struct bytes){input.at, digits}, ret_used) : HPE_OK;
+}
+
+static llhttp_errno_t feed_chunks(struct exchange *exchange, struct bytes input, size_t *ret_used) {
+    llhttp_errno_t error = HPE_OK;
+    size_t used = 0, step;
+    for (; used < input.len && error == HPE_OK; used += step) {
+        struct bytes rest = {input.at + used, input.len - used};
+        if (exchange->chunk == CHUNK_SIZE)
+            error = feed_size(exchange, rest, &step);
+        else if (exchange->chunk != CHUNK_REST)
+            step = pass_extension(exchange, rest);
+        else if ((error = feed(exchange, rest, &step)) == HPE_PAUSED && exchange->chunk == CHUNK_SIZE)
+            error = exchange->paused ? HPE_PAUSED : HPE_OK; // a chunk's end
+        if (exchange->chunk == CHUNK_BAD)
+            error = HPE_INVALID_CHUNK_SIZE;
+    }
+    *ret_used = used;
+    return error;
+}
+
+enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used) {
+    bool chunked = exchange->parser.flags & F_CHUNKED;
+    llhttp_errno_t error = (chunked ? feed_chunks : feed)(exchange, input, ret_used);
     exchange->body_raw += *ret_used;
     if (exchange->whole)
         return PARSE_WHOLE;
