@@ -230,6 +230,10 @@ def test_a_pin_beyond_the_limit_is_no_pin(lists, site):
     assert ids(lists.get(f"{site}/rankings/plain?limit=4")) == ["a", "b", "c", "e"]
     assert ids(lists.get(f"{site}/rankings/plain?limit=5")) == ["a", "b", "c", "e", "d"]
     assert reasons(lists.get(f"{site}/rankings/plain?limit=4"))["e"] == "pinned"
+    hand(lists, site, "a", pin=5)  # where it is no pin it stands by its votes
+    short = lists.get(f"{site}/rankings/plain?limit=3")
+    assert ids(short) == ["a", "b", "c"] and reasons(short)["a"] == "ranked"
+    assert ids(lists.get(f"{site}/rankings/plain?limit=5")) == ["b", "c", "d", "e", "a"]
 
 
 @pytest.mark.parametrize("kind", ["ranking", "related", "recommendation"])
