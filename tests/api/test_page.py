@@ -241,6 +241,20 @@ def test_feed_is_json_feed(service, site):
             assert entry["_engaged"]["rank"] >= 1
 
 
+def test_a_feeds_links_are_whole(service, site):
+    """An address on the page's own host is nobody's outside of it: it stands in our own part alone."""
+    rows = [{"item": "rooted", "title": "R", "url": "/rooted"}, {"item": "whole", "title": "W", "url": "https://example.org/w"},
+            {"item": "none", "title": "N"}]
+    assert service.lines(f"{site}/items", rows).json["accepted"] == 3
+    votes = [{"type": "vote", "item": row["item"], "visitor": "v"} for row in rows]
+    assert service.lines(f"{site}/events?wait=true", votes).json["accepted"] == 3
+    entries = {entry["id"]: entry for entry in service.get(f"{site}/rankings/top?format=feed").json["items"]}
+    assert entries.keys() == {"rooted", "whole", "none"}
+    assert entries["whole"]["url"] == "https://example.org/w"
+    assert "url" not in entries["rooted"] and entries["rooted"]["_engaged"]["url"] == "/rooted"
+    assert "url" not in entries["none"]
+
+
 def test_the_image_counts_a_view_once(service, site):
     head = service.request("HEAD", f"{site}/items/a/view.gif")
     assert head.status == 200 and head.headers["content-length"] == "43" and "set-cookie" not in head.headers

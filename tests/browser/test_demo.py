@@ -12,40 +12,15 @@ import redis
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from support.demo_page import BUTTON, LINKS, SAID, count, ready, url
 from support.program import ROOT
-
-BUTTON = "document.querySelector('engaged-vote').shadowRoot.querySelector('button')"
-SAID = "document.querySelector('engaged-vote').shadowRoot.querySelector('[role=status]')"
-LINKS = "[...document.querySelector('engaged-list[of=%s]').shadowRoot.querySelectorAll('a')]"
-
-
-def url(service, item="harbour-bridge-reopens"):
-    return f"http://127.0.0.1:{service.port}/?item={item}"
-
-
-def count(service, item):
-    """As the service says now; None while it can't."""
-    return service.get(f"/v1/sample/me?id={item}").json.get("counts", {}).get(item, {}).get("up")
-
-
-def until(truth, seconds=8):
-    end = time.time() + seconds
-    while not truth():
-        assert time.time() < end
-        time.sleep(0.03)
-
-
-def ready(browser):
-    browser.until(f"return /\\(\\d+\\)/.test({BUTTON}.textContent)")
-    browser.until(f"return {LINKS % 'related'}.length === 5 && {LINKS % 'ranking'}.length === 5 && "
-                  f"{LINKS % 'recommendation'}.length === 5")
-
+from support.wait import wait_until
 
 def test_page_counts_a_view_and_fills_its_boxes(service, browser):
     before = service.get("/v1/sample/items/night-buses-return").json["views"]
     browser.open(url(service, "night-buses-return"))
     ready(browser)
-    until(lambda: service.get("/v1/sample/items/night-buses-return").json["views"] == before + 1)
+    wait_until(lambda: service.get("/v1/sample/items/night-buses-return").json["views"] == before + 1)
     browser.until(f"return document.querySelector('engaged-views').shadowRoot.textContent === '{before + 1} views'")
     browser.open(url(service, "night-buses-return"))  # a reload is a repeat
     ready(browser)
@@ -74,27 +49,30 @@ def test_vote_undo_second_browser_and_reload(service, browsers):
     one.run(f"{BUTTON}.click()")
     assert one.run(f"return {BUTTON}.textContent") == f"veryGood! ({before + 1})"  # at once
     assert one.run(f"return {BUTTON}.getAttribute('aria-pressed')") == "true"
-    until(lambda: count(service, item) == before + 1)
+    wait_until(lambda: count(service, item) == before + 1)
     two.open(url(service, item))
     two.until(f"return {BUTTON}.textContent === 'veryGood! ({before + 1})'")
     assert two.run(f"return {BUTTON}.getAttribute('aria-pressed')") == "false"
     one.open(url(service, item))
     one.until(f"return {BUTTON}.getAttribute('aria-pressed') === 'true'")
     one.run(f"{BUTTON}.click()")
-    until(lambda: count(service, item) == before)
+    wait_until(lambda: count(service, item) == before)
     one.until(f"return {BUTTON}.textContent === 'veryGood! ({before})'")
     assert one.errors() == two.errors() == []
 
 
-def test_fast_clicks_end_as_the_last_one(service, browser):
+@pytest.mark.parametrize("clicks", [7, 6])
+def test_fast_clicks_end_as_the_last_one(service, browser, clicks):
+    """Of an even number the first answer and the last are not the same."""
     item, before = "quiet-streets", count(service, "quiet-streets")
     browser.open(url(service, item))
     ready(browser)
-    browser.run(f"for (let i = 0; i < 7; i++) {BUTTON}.click()")
-    until(lambda: count(service, item) == before + 1)
-    browser.until("return !Object.keys(JSON.parse(localStorage.getItem(Object.keys(localStorage)"
+    browser.run("window.answers = 0; document.addEventListener('engaged:vote', () => answers++);"
+                f"for (let i = 0; i < {clicks}; i++) {BUTTON}.click()")
+    browser.until("return answers && !Object.keys(JSON.parse(localStorage.getItem(Object.keys(localStorage)"
                   ".find(k => k.endsWith('votes'))))).length")
-    assert count(service, item) == before + 1
+    assert count(service, item) == before + clicks % 2
+    assert browser.run(f"return {BUTTON}.textContent") == f"veryGood! ({before + clicks % 2})"
 
 
 def redis_pid(service):
@@ -113,7 +91,7 @@ def test_a_vote_while_redis_is_away_is_kept_and_sent_later(service, browser):
         assert browser.run(f"return {BUTTON}.textContent") == f"veryGood! ({before + 1})"
     finally:
         os.kill(pid, signal.SIGCONT)
-    until(lambda: count(service, item) == before + 1, 20)
+    wait_until(lambda: count(service, item) == before + 1, 20)
     browser.until(f"return {SAID}.textContent.startsWith('Your vote counts')")
 
 
@@ -129,9 +107,9 @@ def test_a_kept_vote_survives_leaving_the_page(service, browser):
         browser.open("about:blank")
     finally:
         os.kill(pid, signal.SIGCONT)
-    until(lambda: service.get("/readyz").status == 200)
+    wait_until(lambda: service.get("/readyz").status == 200)
     browser.open(url(service, "bees-count"))  # any page with the widget sends it
-    until(lambda: count(service, item) == before + 1)
+    wait_until(lambda: count(service, item) == before + 1)
 
 
 def test_keyboard_alone(service, browser):
@@ -144,10 +122,10 @@ def test_keyboard_alone(service, browser):
             break
     assert browser.run("return document.activeElement.localName") == "engaged-vote"
     browser.driver.switch_to.active_element.send_keys(Keys.SPACE)
-    until(lambda: count(service, item) == before + 1)
+    wait_until(lambda: count(service, item) == before + 1)
     browser.until(f"return {SAID}.textContent === 'Your vote counts: {before + 1}.'")
     browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
-    until(lambda: count(service, item) == before)
+    wait_until(lambda: count(service, item) == before)
 
 
 def test_without_javascript_the_page_is_whole(service, browsers):
@@ -161,7 +139,7 @@ def test_without_javascript_the_page_is_whole(service, browsers):
         browser.driver.switch_to.frame(index)
         assert len(browser.driver.find_elements(By.CSS_SELECTOR, "ol.engaged li a")) == 5
         browser.driver.switch_to.default_content()
-    until(lambda: service.get("/v1/sample/items/harbour-bridge-reopens").json["views"] == before + 1)
+    wait_until(lambda: service.get("/v1/sample/items/harbour-bridge-reopens").json["views"] == before + 1)
 
 
 # ---- On a publisher's own page
@@ -205,13 +183,13 @@ def test_the_guide_under_a_strict_policy_on_another_origin(service, publisher, b
     browser.open(publisher + "/article")
     ready(browser)
     browser.run(f"{BUTTON}.click()")
-    until(lambda: count(service, "harbour-bridge-reopens") == before["votes"]["up"] + 1)
-    until(lambda: service.get("/v1/sample/items/harbour-bridge-reopens").json["views"] == before["views"] + 1)
+    wait_until(lambda: count(service, "harbour-bridge-reopens") == before["votes"]["up"] + 1)
+    wait_until(lambda: service.get("/v1/sample/items/harbour-bridge-reopens").json["views"] == before["views"] + 1)
     assert browser.driver.get_cookies() == []
     assert [e for e in browser.errors() if "favicon" not in e] == []
     assert browser.run(f"return getComputedStyle({BUTTON}).cursor") == "pointer"  # styled without style-src
     browser.run(f"{BUTTON}.click()")
-    until(lambda: count(service, "harbour-bridge-reopens") == before["votes"]["up"])
+    wait_until(lambda: count(service, "harbour-bridge-reopens") == before["votes"]["up"])
 
 
 def test_item_by_canonical_link_events_texts_and_foreign_titles(service, publisher, browser):
@@ -257,20 +235,25 @@ def test_no_service_no_harm(publisher, browser):
     assert browser.run("return thrown") == []
 
 
+def views_counted(service):
+    """At this moment: an item's own count may come from a body that is some seconds old."""
+    return service.metrics()['engaged_views_total{result="counted"}']
+
+
 def test_a_prerendered_page_counts_nothing(service, browser):
     """As a browser does it: the page is made while it is not to be seen, and counted when it is."""
     item = "tide-clock"
-    before = service.get(f"/v1/sample/items/{item}").json["views"]
+    before = views_counted(service)
     browser.open("about:blank")
     browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": """
         window.hiddenNow = true;
         Object.defineProperty(document, 'prerendering', {get: () => window.hiddenNow});"""})
     browser.open(url(service, item))
     ready(browser)
-    time.sleep(0.3)
-    assert service.get(f"/v1/sample/items/{item}").json["views"] == before
+    time.sleep(0.5)
+    assert views_counted(service) == before
     browser.run("window.hiddenNow = false; document.dispatchEvent(new Event('prerenderingchange'))")
-    until(lambda: service.get(f"/v1/sample/items/{item}").json["views"] == before + 1)
+    wait_until(lambda: views_counted(service) == before + 1)
 
 
 def test_widget_is_small():
