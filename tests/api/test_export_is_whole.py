@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import time
 
 import pytest
 
@@ -66,7 +67,6 @@ class SlowReader:
 
     def __init__(self, service):
         self.wire = socket.create_connection(("127.0.0.1", service.port), 30)
-        self.wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.wire.sendall(f"GET {SITE}/export HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nConnection: close\r\n\r\n".encode())
         self.got = self.wire.recv(4096)
 
@@ -77,12 +77,20 @@ class SlowReader:
         return self.got
 
 
+def stands_still(service):
+    """No read of the export is under way: only then can Redis go unnoticed."""
+    before = service.metrics()["engaged_http_sent_bytes_total"]
+    time.sleep(0.4)
+    return service.metrics()["engaged_http_sent_bytes_total"] - before < 100000  # /metrics itself
+
+
 def test_a_redis_that_restarts_in_the_middle_ends_it_with_an_error(start):
     """A cursor of before means nothing to a Redis with another hash seed: what it skips would be missing without a word."""
     service = start()
     cards = [{"item": f"i{number}", "title": "t" * 480, "url": "/" + "u" * 1500} for number in range(12000)]
     assert service.lines(f"{SITE}/items", cards).json["accepted"] == 12000
     reader = SlowReader(service)
+    wait_until(lambda: stands_still(service), 20, "the export does not wait for its reader")
     with open(os.path.join(service.folder, "d", "redis.pid"), encoding="ascii") as file:
         os.kill(int(file.read()), signal.SIGKILL)
     wait_until(lambda: service.get("/readyz").status == 503, 10, "Redis was not killed")
