@@ -92,6 +92,7 @@ local item_at, log_at, bucket_at, result_count, set_count = 0, item_count, item_
 local log_is_foreign, record_count
 local head, tail, first_voter, voters, base, changed -- of the item at hand; head nil: it is not usable
 local own_kinds, own_format, own_size -- its record may know more kinds than the caller, who is of before they were added
+local gives = false -- whether a vote was given; else all are taken back
 
 for arg = 5, #ARGV, 2 do
     local name, data, bucket = ARGV[arg], ARGV[arg + 1]
@@ -177,6 +178,7 @@ for arg = 5, #ARGV, 2 do
                 head[old], voters = (head[old] or 0) - 1, voters - 1
             end
             if kind ~= NO_KIND then
+                gives = true
                 local new = COUNTS + 1 + kind
                 head[new], voters = (head[new] or 0) + 1, voters + 1
             end
@@ -204,6 +206,9 @@ for arg = 5, #ARGV, 2 do
     end
 end
 
+-- At its memory limit Redis refuses MSET, unless a command that it allows has written before it (of ours none expires):
+-- votes can be taken back then.
+if set_count > 0 and not gives then call('PERSIST', KEYS[1]) end
 if set_count > 0 then call('MSET', unpack(set)) end
 for bucket, left in pairs(leaving or {}) do
     local voters_left = {}

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Corrections: votes that should not have counted are taken back in the background (project/corrector.h); every such
 // act is recorded and shown. A visitor's own erasure goes the same road and leaves no record.
+#include "project/corrections.h"
 #include "api/limits.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
-#include "project/correction.h"
 
 struct correction_body {
     struct bytes visitor, item, note;
@@ -31,11 +31,14 @@ static const struct json_field fields[] = {
     {.name = NULL},
 };
 
+enum { CLOCKS_DIFFER_MS = 50, WAITS_MOST = 3, RETRY_S = 5 };
+
 struct correcting {
     struct call *call;
     struct read_call read;
     struct correction correction;
-    struct buffer json;
+    int64_t over_ms; // when it is answered
+    int waits;
 };
 
 static void answer_accepted(struct correcting *state, const char *name) {
@@ -54,22 +57,63 @@ static void answer_accepted(struct correcting *state, const char *name) {
     buffer_release(&body);
 }
 
-static void record(struct correcting *state, void (*on_done)(struct read_call *read, enum outcome outcome)) {
+// Votes' times are whole seconds, and clocks of processes differ a little: the span ends with the second in which the
+// call came, and the answer waits until that second is over on all of them. So no vote that is cast before the call
+// stays, and none that is cast after its answer is taken back.
+static int64_t end_of_this_second(void) {
+    return (clock_now_ms() + CLOCKS_DIFFER_MS) / 1000 * 1000 + 1000;
+}
+
+static void record(struct correcting *state, uint32_t most,
+                   void (*on_done)(struct read_call *read, enum outcome outcome)) {
     struct buffer json;
     buffer_init(&json, CORRECTION_JSON_MAX);
     state->correction.requested_ms = clock_now_ms();
     correction_new_id(state->correction.id);
     correction_render(&state->correction, false, &json);
     state->read = (struct read_call){.on_done = on_done, .context = state};
+    struct correction_row row = {.id = bytes_of(state->correction.id),
+                                 .text = buffer_bytes(&json),
+                                 .site = most ? state->correction.site : NO_BYTES};
     if (json.failed)
         answer_error(state->call, UNAVAILABLE, NULL);
     else
-        store_keep_correction(state->call->api->store, &state->read, bytes_of(state->correction.id),
-                              buffer_bytes(&json));
+        store_write_corrections(state->call->api->store, &state->read, false, &row, 1, most);
     buffer_release(&json);
 }
 
+static void on_second_over(struct read_call *read, enum outcome outcome);
+
+static void answer_when_over(struct correcting *state) {
+    int64_t left = state->over_ms - clock_now_ms();
+    state->read = (struct read_call){.on_done = on_second_over, .context = state};
+    store_wait_ms(state->call->api->store, &state->read, left > 0 ? (uint32_t)left : 0);
+}
+
+static void on_second_over(struct read_call *read, enum outcome outcome) {
+    struct correcting *state = read->context;
+    if (outcome != OK)
+        answer_error(state->call, outcome, NULL);
+    else if (clock_now_ms() < state->over_ms && state->waits++ < WAITS_MOST) // the clock was set back meanwhile
+        answer_when_over(state);
+    else
+        answer_accepted(state, state->correction.kind == CORRECT_ERASURE ? "erasure" : "correction");
+}
+
 // ---- A publisher's
+
+// Whole seconds, rounded down; up to this one at most.
+static enum outcome check_span(struct call *call, const struct correction_body *body, struct correction *correction) {
+    int64_t now_ms = end_of_this_second();
+    correction->from_ms = body->from.unix_ms / 1000 * 1000;
+    correction->to_ms = body->to.given ? body->to.unix_ms / 1000 * 1000 : now_ms;
+    if (correction->to_ms > now_ms)
+        correction->to_ms = now_ms;
+    if (correction->from_ms < correction->to_ms)
+        return OK;
+    call->detail = body->to.given ? "to has to lie at least a second behind from" : "from lies ahead";
+    return BAD_TIME;
+}
 
 static enum outcome check(struct call *call, const struct correction_body *body, struct correction *correction) {
     uint8_t id[VISITOR_ID_SIZE];
@@ -82,19 +126,11 @@ static enum outcome check(struct call *call, const struct correction_body *body,
         return BAD_ITEM;
     if (of_visitor && door_visitor_text(call, body->visitor, id) != OK)
         return BAD_VISITOR;
-    if (body->from.given && body->to.given && body->from.unix_ms > body->to.unix_ms) {
-        call->detail = "from lies behind to";
-        return BAD_TIME;
-    }
-    *correction = (struct correction){.kind = of_item ? CORRECT_ITEM : CORRECT_VISITOR,
-                                      .site = call->site,
-                                      .item = body->item,
-                                      .note = body->note,
-                                      .from_ms = body->from.unix_ms,
-                                      .to_ms = body->to.given ? body->to.unix_ms : clock_now_ms()};
+    *correction = (struct correction){
+        .kind = of_item ? CORRECT_ITEM : CORRECT_VISITOR, .site = call->site, .item = body->item, .note = body->note};
     if (of_visitor)
         correction->visitor = visitor_ref(call->api->hash_key, call->site, id);
-    return OK;
+    return check_span(call, body, correction);
 }
 
 static void on_posted(struct read_call *read, enum outcome outcome);
@@ -111,62 +147,113 @@ void correction_post_start(struct call *call) {
         return;
     }
     state->call = call;
-    record(state, on_posted);
+    state->over_ms = end_of_this_second() + CLOCKS_DIFFER_MS;
+    record(state, (uint32_t)call->api->settings->corrections_waiting, on_posted);
 }
 
 static void on_posted(struct read_call *read, enum outcome outcome) {
     struct correcting *state = read->context;
-    if (outcome == OK)
-        answer_accepted(state, "correction");
-    else
-        answer_error(state->call, outcome, NULL);
+    if (outcome == OK) {
+        answer_when_over(state);
+        return;
+    }
+    state->call->retry_after_s = RETRY_S;
+    answer_error(state->call, outcome,
+                 outcome == TOO_MANY_REQUESTS ? "as many corrections of this site as may wait do so" : NULL);
 }
 
-// ---- All of a site
+// ---- All of a site: those that wait are read before those that are done, so that one that is done meanwhile is told
 
 enum { LISTED_MOST = 16 << 20 };
 
-static void on_correction(struct read_call *read, struct bytes id, struct bytes json);
-static void on_corrections(struct read_call *read, enum outcome outcome);
+struct listing {
+    struct call *call;
+    struct read_call read;
+    bool done; // these are read now
+    uint64_t cursor;
+    struct corrections list;
+    bool failed;
+};
 
-void corrections_start(struct call *call) {
-    struct correcting *state = arena_take(call->request->arena, sizeof *state);
-    if (!state) {
-        answer_error(call, UNAVAILABLE, NULL);
-        return;
-    }
-    state->call = call;
-    state->read = (struct read_call){.on_done = on_corrections, .context = state};
-    buffer_init(&state->json, LISTED_MOST);
-    buffer_add_bytes(&state->json, BYTES("{\"corrections\":["));
-    store_read_corrections(call->api->store, &state->read, true, on_correction);
-}
+static void on_records(struct read_call *read, enum outcome outcome);
 
-static void on_correction(struct read_call *read, struct bytes id, struct bytes json) {
-    struct correcting *state = read->context;
+static void on_record(struct read_call *read, struct bytes id, struct bytes text) {
+    struct listing *listing = read->context;
     struct correction correction;
     struct arena arena;
-    (void)id;
     arena_init(&arena, CORRECTION_JSON_MAX * 2);
-    enum outcome outcome = correction_read(json, &arena, &correction);
-    state->json.failed |= outcome == UNAVAILABLE;
-    if (outcome == OK && bytes_eq(correction.site, state->call->site) && correction.kind != CORRECT_ERASURE) {
-        if (state->json.len && state->json.at[state->json.len - 1] == '}')
-            buffer_add_char(&state->json, ',');
-        correction_render(&correction, true, &state->json);
-    }
+    enum outcome outcome =
+        id.len == CORRECTION_ID_SIZE - 1 ? correction_read(text, &arena, &correction) : BAD_FIELD; // or a count
+    if (outcome == UNAVAILABLE)
+        listing->failed = true;
+    if (outcome == OK && bytes_eq(correction.site, listing->call->site) && correction.kind != CORRECT_ERASURE)
+        listing->failed |= !corrections_add(&listing->list, &correction);
     arena_release(&arena);
 }
 
-static void on_corrections(struct read_call *read, enum outcome outcome) {
-    struct correcting *state = read->context;
-    struct buffer json = state->json; // the state ends with the answer
+static void read_records(struct listing *listing) {
+    listing->read = (struct read_call){.on_done = on_records, .context = listing};
+    store_scan_corrections(listing->call->api->store, &listing->read, listing->done, &listing->cursor, on_record);
+}
+
+void corrections_start(struct call *call) {
+    struct listing *listing = arena_take(call->request->arena, sizeof *listing);
+    if (!listing) {
+        answer_error(call, UNAVAILABLE, NULL);
+        return;
+    }
+    listing->call = call;
+    corrections_init(&listing->list, LISTED_MOST);
+    read_records(listing);
+}
+
+// Of one that is told as waiting and as done, or twice, the last state; of those that are done the newest, as many as
+// are kept, whether the others have gone already or not.
+static void render_list(struct listing *listing, struct buffer *out) {
+    const struct settings *settings = listing->call->api->settings;
+    int64_t oldest = clock_now_ms() - settings->corrections_kept_for_ms;
+    const struct corrections *list = &listing->list;
+    size_t kept = 0, first = list->count;
+    for (; first > 0; first--) {
+        kept += list->at[first - 1].done_ms != 0;
+        if (kept > (size_t)settings->corrections_kept)
+            break;
+    }
+    bool comma = false;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct correction *one = &list->at[i];
+        bool doubled = i + 1 < list->count && strcmp(one->id, list->at[i + 1].id) == 0;
+        if (doubled || (one->done_ms && (i < first || one->done_ms < oldest)))
+            continue;
+        if (comma)
+            buffer_add_char(out, ',');
+        correction_render(one, true, out);
+        comma = true;
+    }
+}
+
+static void answer_list(struct listing *listing) {
+    struct buffer json;
+    buffer_init(&json, LISTED_MOST);
+    corrections_sort(&listing->list);
+    buffer_add_bytes(&json, BYTES("{\"corrections\":["));
+    render_list(listing, &json);
     buffer_add_bytes(&json, BYTES("]}"));
-    if (outcome == OK)
-        answer_json(state->call, 200, &json);
-    else
-        answer_error(state->call, outcome, NULL);
+    corrections_release(&listing->list);
+    answer_json(listing->call, 200, &json);
     buffer_release(&json);
+}
+
+static void on_records(struct read_call *read, enum outcome outcome) {
+    struct listing *listing = read->context;
+    if (outcome != OK || listing->failed) {
+        corrections_release(&listing->list);
+        answer_error(listing->call, outcome == OK ? UNAVAILABLE : outcome, NULL);
+    } else if (listing->cursor || !listing->done) {
+        listing->done |= listing->cursor == 0;
+        read_records(listing);
+    } else
+        answer_list(listing);
 }
 
 // ---- A visitor's own erasure: recorded first, so that it is carried out whatever is killed
@@ -192,8 +279,9 @@ void me_delete_start(struct call *call) {
     state->correction = (struct correction){.kind = CORRECT_ERASURE,
                                             .site = call->site,
                                             .visitor = visitor_ref(call->api->hash_key, call->site, call->visitor.id),
-                                            .to_ms = clock_now_ms()};
-    record(state, on_erasure_kept);
+                                            .to_ms = end_of_this_second()};
+    state->over_ms = state->correction.to_ms + CLOCKS_DIFFER_MS;
+    record(state, 0, on_erasure_kept);
 }
 
 static void on_erasure_kept(struct read_call *read, enum outcome outcome) {
@@ -209,7 +297,7 @@ static void on_erasure_kept(struct read_call *read, enum outcome outcome) {
 static void on_forgotten(struct read_call *read, enum outcome outcome) {
     struct correcting *state = read->context;
     if (outcome == OK)
-        answer_accepted(state, "erasure");
+        answer_when_over(state);
     else
         answer_error(state->call, outcome, NULL);
 }

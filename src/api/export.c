@@ -225,7 +225,7 @@ static void next_voters(struct export *export) {
         end(export, UNAVAILABLE);
     else if (export->next < export->page_count)
         store_read_voters(store_of(export), next_read(export, on_voters), export->page[export->next].item,
-                          export->bucket, &export->buckets, on_voter);
+                          export->bucket, 1, &export->buckets, on_voter);
     else if (export->cursor)
         read_page(export);
     else

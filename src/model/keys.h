@@ -25,7 +25,9 @@
 //                                             (lua/open.lua); `plan` and `rankings`: which definitions the rankings are
 //                                             complete for, and whose sets are kept up to date (project/refill.c)
 //   {e7}floor                         hash    floors of the rankings that were cut
-//   engaged:correcting, …:corrected   hash    corrections under way and done: id → JSON
+//   engaged:correcting, …:corrected   hash    corrections that wait and that are done: id → JSON; with those that wait
+//                                             their number by site, and how far the pass over all items is
+//                                             (project/pass.c)
 //   engaged:meta                      hash    format, partitions, fingerprint of the hash key, kinds
 // clang-format on
 // References are 16 hex digits.

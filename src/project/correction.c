@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { FORMAT = 3 }; // of the records. Before it, `to` was the last ms of the span, and no run stood by the cursor
+
 static const char *const kinds[] = {
     [CORRECT_VISITOR] = "visitor", [CORRECT_ITEM] = "item", [CORRECT_ERASURE] = "erasure"};
 
@@ -15,6 +17,10 @@ void correction_new_id(char id[static CORRECTION_ID_SIZE]) {
     random_fill(bytes, sizeof bytes);
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+}
+
+bool correction_covers(const struct correction *correction, int64_t vote_ms) {
+    return vote_ms >= correction->from_ms && vote_ms < correction->to_ms;
 }
 
 // ---- Out
@@ -45,6 +51,8 @@ static void add_scan(struct json_out *json, const struct correction *correction)
     add_text(json, "visitor", bytes_of(text));
     snprintf(text, sizeof text, "%" PRIu64, correction->cursor);
     add_text(json, "cursor", bytes_of(text));
+    if (correction->run[0])
+        add_text(json, "run", bytes_of(correction->run));
 }
 
 void correction_render(const struct correction *correction, bool shown, struct buffer *out) {
@@ -53,11 +61,14 @@ void correction_render(const struct correction *correction, bool shown, struct b
     add_text(&json, "correction", bytes_of(correction->id));
     add_text(&json, "kind", bytes_of(kinds[correction->kind]));
     add_text(&json, "state", correction->done_ms ? BYTES("done") : BYTES("running"));
-    if (!shown)
+    if (!shown) {
+        add_number(&json, "format", FORMAT);
         add_text(&json, "site", correction->site);
+    }
     add_text(&json, "item", correction->item);
     add_time(&json, "from", correction->from_ms);
-    add_time(&json, "to", correction->to_ms);
+    if (correction->to_ms != CORRECTION_NO_END)
+        add_time(&json, "to", correction->to_ms);
     add_text(&json, "note", correction->note);
     add_time(&json, "requested_at", correction->requested_ms);
     add_time(&json, "done_at", correction->done_ms);
@@ -71,9 +82,9 @@ void correction_render(const struct correction *correction, bool shown, struct b
 // ---- In
 
 struct body {
-    struct bytes correction, kind, site, item, note, visitor, cursor;
+    struct bytes correction, kind, site, item, note, visitor, cursor, run;
     struct json_time from, to, requested_at, done_at;
-    struct json_count scanned, retracted;
+    struct json_count format, scanned, retracted;
 };
 
 #define TEXT(field, longest)                                                                                           \
@@ -89,10 +100,12 @@ static const struct json_field fields[] = {TEXT(correction, CORRECTION_ID_SIZE -
                                            TEXT(note, CORRECTION_NOTE_MAX),
                                            TEXT(visitor, 16),
                                            TEXT(cursor, 24),
+                                           TEXT(run, RUN_ID_SIZE - 1),
                                            TIME(from),
                                            TIME(to),
                                            TIME(requested_at),
                                            TIME(done_at),
+                                           COUNT(format),
                                            COUNT(scanned),
                                            COUNT(retracted),
                                            {.name = NULL}};
@@ -104,6 +117,13 @@ static bool kind_of(struct bytes name, enum correction_kind *ret_kind) {
             return true;
         }
     return false;
+}
+
+// The first ms behind the span.
+static int64_t end_of(const struct body *body) {
+    if (!body->to.given)
+        return CORRECTION_NO_END;
+    return body->format.value >= FORMAT ? body->to.unix_ms : (body->to.unix_ms / 1000 + 1) * 1000;
 }
 
 enum outcome correction_read(struct bytes json, struct arena *arena, struct correction *ret_correction) {
@@ -121,12 +141,14 @@ enum outcome correction_read(struct bytes json, struct arena *arena, struct corr
                                           .note = body.note,
                                           .visitor = body.visitor.at ? strtoull(body.visitor.at, NULL, 16) : 0,
                                           .cursor = body.cursor.at ? strtoull(body.cursor.at, NULL, 10) : 0,
-                                          .from_ms = body.from.unix_ms,
-                                          .to_ms = body.to.unix_ms,
+                                          .from_ms = body.from.unix_ms / 1000 * 1000,
+                                          .to_ms = end_of(&body),
                                           .requested_ms = body.requested_at.unix_ms,
                                           .done_ms = body.done_at.unix_ms,
                                           .scanned = body.scanned.value,
                                           .retracted = body.retracted.value};
     memcpy(ret_correction->id, body.correction.at, CORRECTION_ID_SIZE - 1);
+    if (body.run.at)
+        memcpy(ret_correction->run, body.run.at, body.run.len);
     return OK;
 }

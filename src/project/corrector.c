@@ -1,60 +1,41 @@
 // SPDX-License-Identifier: MIT
-// One page at a time: find the first correction under way; read some items (or one bucket of an item); take back what
-// falls under it; note how far it is.
-#include "project/corrector.h"
+// Turns: what waits is read; items' corrections and the pass take turns, page by page, and among items' the sites do.
+// All that is known is forgotten when a step fails or the connection is another one, and read again.
 #include "base/clock.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
-#include "project/correction.h"
+#include "project/corrector_inside.h"
 #include <stdlib.h>
-#include <uv.h>
+#include <string.h>
 
-enum { PAGE_ITEMS = 256, PAGE_MOST = 4096, IDLE_MS = 500, PAGE_PAUSE_MS = 2, RETRY_MS = 1000, TEXTS_MOST = 4 << 20 };
-
-// A vote that falls under the correction.
-struct found {
-    struct vote_call vote;
-    struct corrector *corrector;
-    ref_t item;
-};
-
-struct corrector {
-    struct store *store;
-    const struct settings *settings;
-    const struct secret_key *hash_key;
-    uv_timer_t timer;
-    bool stopping, busy;
-    void (*on_stopped)(void *context);
-    void *stopped_context;
-    struct arena texts; // of this page
-    struct read_call call;
-    struct correction correction;
-    bool any, end_of_scan;
-    uint32_t running, buckets;
-    ref_t items[PAGE_MOST]; // of the page
-    size_t item_count;
-    struct found *found;
-    size_t found_count, found_room, known, waiting;
-    enum outcome outcome;
-    struct buffer record;
+enum {
+    ERASURES_MOST = 65536,     // in one pass; those beyond wait for another
+    TEXTS_MOST = 64 << 20,     // of all that wait
+    STEP_TEXTS_MOST = 8 << 20, // of a page
+    JSON_MOST = 1 << 20,
+    READ_SHARE = 20 // reading what waits takes at most one part in so many of the time
 };
 
 static void on_timer(uv_timer_t *timer);
+static void turn(struct corrector *corrector);
 
-// ---- The end of a page
+// ---- The end of a step
 
 static void on_closed(uv_handle_t *handle) {
     struct corrector *corrector = handle->data;
     void (*on_stopped)(void *) = corrector->on_stopped;
     void *context = corrector->stopped_context;
     arena_release(&corrector->texts);
-    buffer_release(&corrector->record);
+    buffer_release(&corrector->json);
+    corrections_release(&corrector->waiting);
+    pass_release(&corrector->pass);
+    free(corrector->tidy.at);
     free(corrector->found);
     free(corrector);
     on_stopped(context);
 }
 
-static void rest(struct corrector *corrector, uint64_t ms) {
+void corrector_rest(struct corrector *corrector, uint64_t ms) {
     corrector->busy = false;
     arena_reset(&corrector->texts);
     if (corrector->stopping)
@@ -63,236 +44,253 @@ static void rest(struct corrector *corrector, uint64_t ms) {
         uv_timer_start(&corrector->timer, on_timer, ms, 0);
 }
 
-static void on_kept(struct read_call *call, enum outcome outcome) {
-    rest(call->context, outcome == OK ? PAGE_PAUSE_MS : RETRY_MS);
+void corrector_begin_anew(struct corrector *corrector) {
+    corrector->known = false;
+    corrector->generation = 0;
+    pass_forget(&corrector->pass);
+    corrector_rest(corrector, RETRY_MS);
 }
 
-static void keep(struct corrector *corrector) {
-    struct correction *correction = &corrector->correction;
-    bool done = corrector->end_of_scan, erasure = correction->kind == CORRECT_ERASURE;
+bool corrector_goes_on(struct corrector *corrector, enum outcome outcome) {
+    bool same = corrector->generation == store_generation(corrector->store);
+    if (outcome == OK && same && !corrector->stopping)
+        return true;
+    corrector_begin_anew(corrector);
+    return false;
+}
+
+struct read_call *corrector_call(struct corrector *corrector,
+                                 void (*on_done)(struct read_call *call, enum outcome outcome)) {
+    corrector->call = (struct read_call){.on_done = on_done, .context = corrector};
+    return &corrector->call;
+}
+
+bool corrector_add_record(struct corrector *corrector, const struct correction *correction) {
+    correction_render(correction, false, &corrector->json);
+    return !corrector->json.failed;
+}
+
+// ---- An item's votes: some buckets at a time
+
+static void on_item_kept(struct read_call *call, enum outcome outcome) {
+    struct corrector *corrector = call->context;
+    if (corrector_goes_on(corrector, outcome))
+        corrector_rest(corrector, PASS_PAUSE_MS);
+}
+
+static void on_item_ended(struct read_call *call, enum outcome outcome) {
+    struct corrector *corrector = call->context;
+    struct correction *item = corrector->item;
+    struct correction_row row = {.id = bytes_of(item->id), .text = NO_BYTES, .site = item->site};
+    if (corrector_goes_on(corrector, outcome))
+        store_write_corrections(corrector->store, corrector_call(corrector, on_item_kept), false, &row, 1, 0);
+}
+
+// Done: first the record of it, then no longer among those that wait.
+static void keep_item(struct corrector *corrector) {
+    struct correction *item = corrector->item;
+    uint64_t buckets = corrector->buckets ? corrector->buckets : 1; // the voters of an item that has none are as one
+    bool done = item->cursor + BUCKETS_AT_ONCE >= buckets;
+    item->scanned += !done ? BUCKETS_AT_ONCE : buckets > item->cursor ? buckets - item->cursor : 0;
+    item->cursor += BUCKETS_AT_ONCE;
     if (done) {
-        correction->done_ms = clock_now_ms();
-        log_info("correction %s is done: %llu votes taken back", correction->id,
-                 (unsigned long long)correction->retracted);
+        item->done_ms = clock_now_ms();
+        log_info("correction %s is done: %llu votes taken back", item->id, (unsigned long long)item->retracted);
+        tidy_soon(corrector);
     }
-    buffer_clear(&corrector->record);
-    correction_render(correction, false, &corrector->record);
-    if (corrector->record.failed) {
-        rest(corrector, RETRY_MS);
+    buffer_clear(&corrector->json);
+    if (!corrector_add_record(corrector, item)) {
+        corrector_begin_anew(corrector);
         return;
     }
-    corrector->call = (struct read_call){.on_done = on_kept, .context = corrector};
-    struct bytes record = buffer_bytes(&corrector->record);
-    if (done)
-        store_end_correction(corrector->store, &corrector->call, bytes_of(correction->id), erasure ? NO_BYTES : record);
-    else
-        store_keep_correction(corrector->store, &corrector->call, bytes_of(correction->id), record);
+    struct correction_row row = {.id = bytes_of(item->id), .text = buffer_bytes(&corrector->json)};
+    row.site = done ? NO_BYTES : item->site;
+    struct read_call *call = corrector_call(corrector, done ? on_item_ended : on_item_kept);
+    store_write_corrections(corrector->store, call, done, &row, 1, 0);
 }
 
-// ---- Taking back
-
-static void on_retracted(struct vote_call *vote) {
-    struct found *found = vote->context;
-    struct corrector *corrector = found->corrector;
-    if (vote->outcome != OK && vote->outcome != INTERNAL && vote->outcome != ID_CLASH)
-        corrector->outcome = vote->outcome;
-    if (vote->outcome == OK && vote->changed) {
-        corrector->correction.retracted++;
-        metric_add(METRIC_CORRECTED_VOTES, 1);
-    }
-    if (--corrector->waiting)
-        return;
-    if (corrector->outcome == OK)
-        keep(corrector);
-    else
-        rest(corrector, RETRY_MS); // the page is done again
-}
-
-static void retract_all(struct corrector *corrector) {
-    corrector->outcome = OK;
-    corrector->waiting = 0;
-    for (size_t i = 0; i < corrector->found_count; i++)
-        corrector->waiting += corrector->found[i].vote.id.len > 0;
-    if (corrector->waiting == 0) {
-        keep(corrector);
-        return;
-    }
-    for (size_t i = 0; i < corrector->found_count; i++)
-        if (corrector->found[i].vote.id.len)
-            store_vote(corrector->store, &corrector->found[i].vote);
-}
-
-static void on_name(struct read_call *call, size_t index, const struct item_state *state) {
-    struct corrector *corrector = call->context;
-    struct vote_call *vote = &corrector->found[index].vote;
-    if (state->outcome != OK || !state->known)
-        return;
-    vote->id = arena_copy(&corrector->texts, state->id);
-    vote->site = arena_copy(&corrector->texts, state->site);
-    if (!vote->id.at || !vote->site.at)
-        corrector->outcome = UNAVAILABLE; // the page is done again
-}
-
-static void on_named(struct read_call *call, enum outcome outcome) {
-    struct corrector *corrector = call->context;
-    if (outcome == OK && corrector->outcome == OK)
-        retract_all(corrector);
-    else
-        rest(corrector, RETRY_MS);
-}
-
-// Whose names they go by: the script compares them.
-static void name_found(struct corrector *corrector) {
-    for (size_t i = 0; i < corrector->found_count; i++)
-        corrector->items[i] = corrector->found[i].item;
-    corrector->call = (struct read_call){.on_done = on_named, .context = corrector};
-    store_read_items(corrector->store, &corrector->call, corrector->items, corrector->found_count, on_name);
-}
-
-static void add_found(struct corrector *corrector, ref_t item, ref_t visitor, int64_t packed) {
-    if (corrector->found_count == PAGE_MOST)
-        return;
-    if (corrector->found_count == corrector->found_room) {
-        size_t room = corrector->found_room ? 2 * corrector->found_room : 64;
-        struct found *grown = realloc(corrector->found, room * sizeof *grown);
-        if (!grown) {
-            corrector->outcome = UNAVAILABLE;
-            return;
-        }
-        corrector->found = grown;
-        corrector->found_room = room;
-    }
-    struct found *found = &corrector->found[corrector->found_count++];
-    *found = (struct found){.corrector = corrector, .item = item};
-    found->vote = (struct vote_call){.item = item,
-                                     .visitor = visitor,
-                                     .kind = -1,
-                                     .time_ms = clock_now_ms(),
-                                     .only_if = packed,
-                                     .queued.patient = true,
-                                     .on_done = on_retracted};
-}
-
-// The array has its place now: calls may point into it.
-static void on_page(struct corrector *corrector, enum outcome outcome) {
-    if (outcome != OK || corrector->outcome != OK) {
-        rest(corrector, RETRY_MS);
-        return;
-    }
-    for (size_t i = 0; i < corrector->found_count; i++)
-        corrector->found[i].vote.context = &corrector->found[i];
-    if (corrector->found_count)
-        name_found(corrector);
-    else
-        keep(corrector);
-}
-
-static bool falls_under(const struct correction *correction, int64_t time_ms) {
-    int64_t from_s = correction->from_ms / 1000, to_s = correction->to_ms / 1000, s = time_ms / 1000;
-    return (!correction->from_ms || s >= from_s) && (!correction->to_ms || s <= to_s);
-}
-
-// ---- A visitor's votes: by a scan over all items
-
-static void on_vote(struct read_call *call, size_t index, const struct own_vote *vote) {
-    struct corrector *corrector = call->context;
-    int64_t time_ms = vote->time_ms;
-    if (vote->kind >= 0 && falls_under(&corrector->correction, time_ms))
-        add_found(corrector, corrector->items[index], corrector->correction.visitor, vote->packed);
-}
-
-static void on_votes(struct read_call *call, enum outcome outcome) {
-    on_page(call->context, outcome);
-}
-
-static void on_item(struct read_call *call, ref_t item) {
-    struct corrector *corrector = call->context;
-    if (corrector->item_count < PAGE_MOST)
-        corrector->items[corrector->item_count++] = item;
-}
-
-static void on_items(struct read_call *call, enum outcome outcome) {
-    struct corrector *corrector = call->context;
-    if (outcome != OK) {
-        rest(corrector, RETRY_MS);
-        return;
-    }
-    corrector->end_of_scan = corrector->correction.cursor == 0;
-    corrector->correction.scanned += corrector->item_count;
-    metric_add(METRIC_CORRECTIONS_SCANNED, corrector->item_count);
-    corrector->call = (struct read_call){.on_done = on_votes, .context = corrector};
-    store_read_votes(corrector->store, &corrector->call, corrector->correction.visitor, corrector->items,
-                     corrector->item_count, on_vote);
-}
-
-static void scan_items(struct corrector *corrector) {
-    corrector->item_count = 0;
-    corrector->call = (struct read_call){.on_done = on_items, .context = corrector};
-    store_scan_items(corrector->store, &corrector->call, &corrector->correction.cursor, PAGE_ITEMS, on_item);
-}
-
-// ---- An item's votes: bucket by bucket
-
-static ref_t item_of(const struct corrector *corrector) {
-    return item_ref(corrector->hash_key, corrector->correction.site, corrector->correction.item);
+static ref_t ref_of(const struct corrector *corrector) {
+    return item_ref(corrector->hash_key, corrector->item->site, corrector->item->item);
 }
 
 static void on_voter(struct read_call *call, const struct voter *voter) {
     struct corrector *corrector = call->context;
-    if (falls_under(&corrector->correction, voter->time_ms))
-        add_found(corrector, item_of(corrector), voter->visitor, voter->packed);
+    struct correction *item = corrector->item;
+    if (correction_covers(item, voter->time_ms))
+        found_add(corrector, item, ref_of(corrector), voter, item->site, item->item);
 }
 
 static void on_voters(struct read_call *call, enum outcome outcome) {
     struct corrector *corrector = call->context;
-    if (outcome == OK) {
-        corrector->correction.cursor++;
-        corrector->correction.scanned++;
-        metric_add(METRIC_CORRECTIONS_SCANNED, 1);
-        corrector->end_of_scan = corrector->correction.cursor >= corrector->buckets;
+    if (!corrector_goes_on(corrector, outcome))
+        return;
+    metric_add(METRIC_CORRECTIONS_SCANNED, 1);
+    retract_found(corrector, keep_item);
+}
+
+static void item_page(struct corrector *corrector) {
+    struct correction *item = corrector->item;
+    if (strcmp(item->run, corrector->run) != 0) { // what another Redis was told may not be known to this one
+        item->cursor = item->scanned = 0;
+        memcpy(item->run, corrector->run, sizeof item->run);
     }
-    on_page(corrector, outcome);
+    found_clear(corrector);
+    store_read_voters(corrector->store, corrector_call(corrector, on_voters), ref_of(corrector), (uint32_t)item->cursor,
+                      BUCKETS_AT_ONCE, &corrector->buckets, on_voter);
 }
 
-static void read_bucket(struct corrector *corrector) {
-    corrector->call = (struct read_call){.on_done = on_voters, .context = corrector};
-    store_read_voters(corrector->store, &corrector->call, item_of(corrector), (uint32_t)corrector->correction.cursor,
-                      &corrector->buckets, on_voter);
+// ---- Whose turn it is
+
+static bool comes_before(const struct correction *a, struct bytes last, const struct correction *b) {
+    bool a_later = bytes_cmp(a->site, last) > 0, b_later = bytes_cmp(b->site, last) > 0;
+    if (a_later != b_later)
+        return a_later;
+    return bytes_cmp(a->site, b->site) < 0;
 }
 
-// ---- The next page
+// The first of the site that comes after the last one's; they are in order of time.
+static struct correction *next_item(struct corrector *corrector) {
+    struct bytes last = bytes_of(corrector->last_site);
+    struct correction *next = NULL;
+    for (size_t i = 0; i < corrector->waiting.count; i++) {
+        struct correction *one = &corrector->waiting.at[i];
+        if (one->kind == CORRECT_ITEM && !one->done_ms && (!next || comes_before(one, last, next)))
+            next = one;
+    }
+    return next;
+}
 
-static void on_correction(struct read_call *call, struct bytes id, struct bytes json) {
+static bool any_for_a_pass(const struct corrector *corrector) {
+    for (size_t i = 0; i < corrector->waiting.count; i++)
+        if (corrector->waiting.at[i].kind != CORRECT_ITEM)
+            return true;
+    return false;
+}
+
+static void take_turn(struct corrector *corrector) {
+    bool for_pass = corrector->pass.running || any_for_a_pass(corrector);
+    corrector->item = corrector->after_item && for_pass ? NULL : next_item(corrector);
+    corrector->after_item = corrector->item != NULL;
+    if (corrector->item) {
+        struct bytes site = corrector->item->site;
+        memcpy(corrector->last_site, site.at, site.len);
+        corrector->last_site[site.len] = '\0';
+        item_page(corrector);
+    } else if (corrector->pass.running)
+        pass_page(corrector);
+    else if (for_pass)
+        pass_begin(corrector);
+    else if (tidy_is_due(corrector))
+        tidy_begin(corrector);
+    else {
+        corrector->known = false;
+        corrector_rest(corrector, IDLE_MS);
+    }
+}
+
+// ---- What waits
+
+static void note(struct corrector *corrector, struct bytes text, struct bytes *ret_note) {
+    *ret_note = arena_copy(&corrector->waiting.texts, text);
+}
+
+static void on_record(struct read_call *call, struct bytes id, struct bytes text) {
     struct corrector *corrector = call->context;
-    (void)id;
-    corrector->running++;
-    if (!corrector->any)
-        corrector->any = correction_read(json, &corrector->texts, &corrector->correction) == OK;
+    struct correction correction;
+    if (bytes_eq(id, BYTES("pass")))
+        note(corrector, text, &corrector->stored_pass);
+    else if (bytes_eq(id, BYTES("members")))
+        note(corrector, text, &corrector->stored_members);
+    else if (id.len == CORRECTION_ID_SIZE - 1 && correction_read(text, &corrector->texts, &correction) == OK) {
+        bool may = correction.kind != CORRECT_ERASURE || corrector->waiting.count < ERASURES_MOST;
+        corrector->running++;
+        if (may && !corrections_add(&corrector->waiting, &correction))
+            log_debug("corrections: some wait for room");
+    }
+    arena_reset(&corrector->texts);
 }
 
-static void on_corrections(struct read_call *call, enum outcome outcome) {
+// A record that came twice is carried out once.
+static void drop_doubles(struct corrections *list) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (kept == 0 || strcmp(list->at[kept - 1].id, list->at[i].id) != 0)
+            list->at[kept++] = list->at[i];
+    list->count = kept;
+}
+
+static void read_more(struct corrector *corrector);
+
+static void on_records(struct read_call *call, enum outcome outcome) {
     struct corrector *corrector = call->context;
-    metric_set(METRIC_CORRECTIONS_RUNNING, corrector->running);
-    if (outcome != OK || !corrector->any || corrector->stopping) {
-        rest(corrector, outcome == OK ? IDLE_MS : RETRY_MS);
+    if (!corrector_goes_on(corrector, outcome))
+        return;
+    if (corrector->cursor) {
+        read_more(corrector);
         return;
     }
-    corrector->found_count = 0;
-    corrector->outcome = OK;
-    corrector->end_of_scan = false;
-    if (corrector->correction.kind == CORRECT_ITEM)
-        read_bucket(corrector);
+    corrections_sort(&corrector->waiting);
+    drop_doubles(&corrector->waiting);
+    metric_set(METRIC_CORRECTIONS_RUNNING, corrector->running);
+    corrector->known = true;
+    corrector->read_ns = clock_mono_ns();
+    take_turn(corrector);
+}
+
+static void read_more(struct corrector *corrector) {
+    store_scan_corrections(corrector->store, corrector_call(corrector, on_records), false, &corrector->cursor,
+                           on_record);
+}
+
+static void read_waiting(struct corrector *corrector) {
+    corrections_clear(&corrector->waiting);
+    corrector->stored_pass = corrector->stored_members = NO_BYTES;
+    corrector->running = corrector->cursor = 0;
+    corrector->began_ns = clock_mono_ns();
+    read_more(corrector);
+}
+
+static void on_run(struct read_call *call, struct bytes run) {
+    struct corrector *corrector = call->context;
+    size_t len = run.len < RUN_ID_SIZE ? run.len : 0;
+    memcpy(corrector->run, run.at, len);
+    corrector->run[len] = '\0';
+    if (len == 0) // INFO is forbidden: nothing is gone on with that was begun before this connection
+        correction_new_id(corrector->run);
+}
+
+static void on_run_known(struct read_call *call, enum outcome outcome) {
+    struct corrector *corrector = call->context;
+    if (corrector_goes_on(corrector, outcome))
+        read_waiting(corrector);
+}
+
+static bool is_to_be_read(const struct corrector *corrector) {
+    uint64_t pause = READ_SHARE * (corrector->read_ns - corrector->began_ns);
+    if (pause < IDLE_MS * UINT64_C(1000000))
+        pause = IDLE_MS * UINT64_C(1000000);
+    return !corrector->known || clock_mono_ns() - corrector->read_ns > pause;
+}
+
+static void turn(struct corrector *corrector) {
+    uint64_t generation = store_generation(corrector->store);
+    if (corrector->generation != generation) {
+        corrector->generation = generation;
+        corrector->known = false;
+        pass_forget(&corrector->pass);
+        store_read_run(corrector->store, corrector_call(corrector, on_run_known), on_run);
+    } else if (is_to_be_read(corrector))
+        read_waiting(corrector);
+    else if (tidy_is_due(corrector))
+        tidy_begin(corrector);
     else
-        scan_items(corrector);
+        take_turn(corrector);
 }
 
 static void on_timer(uv_timer_t *timer) {
     struct corrector *corrector = timer->data;
     corrector->busy = true;
-    corrector->any = false;
-    corrector->running = 0;
-    corrector->call = (struct read_call){.on_done = on_corrections, .context = corrector};
-    store_read_corrections(corrector->store, &corrector->call, false, on_correction);
+    turn(corrector);
 }
 
 // ---- Start and stop
@@ -305,8 +303,11 @@ struct corrector *corrector_start(void *loop, const struct settings *settings, c
     corrector->store = store;
     corrector->settings = settings;
     corrector->hash_key = hash_key;
-    arena_init(&corrector->texts, TEXTS_MOST);
-    buffer_init(&corrector->record, CORRECTION_JSON_MAX);
+    arena_init(&corrector->texts, STEP_TEXTS_MOST);
+    buffer_init(&corrector->json, JSON_MOST);
+    corrections_init(&corrector->waiting, TEXTS_MOST);
+    pass_init(&corrector->pass);
+    tidy_soon(corrector);
     uv_timer_init(loop, &corrector->timer);
     corrector->timer.data = corrector;
     uv_timer_start(&corrector->timer, on_timer, IDLE_MS, 0);

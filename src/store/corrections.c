@@ -1,79 +1,119 @@
 // SPDX-License-Identifier: MIT
 // Corrections as they are recorded in Redis, and what their scans read: items by a cursor, an item's voters by bucket.
+#include "model/item.h"
 #include "model/voters.h"
 #include "store/reads.h"
 #include <stdlib.h>
+#include <string.h>
+
+enum { RECORDS_PER_PAGE = 500 };
+
+static uint64_t reply_cursor(const redisReply *reply) {
+    struct bytes cursor = reply_text_at(reply, 0);
+    return cursor.len ? strtoull(cursor.at, NULL, 10) : 0;
+}
+
+static void add_cursor(struct store *store, uint64_t cursor) {
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)cursor);
+    command_add_text(&store->command, text);
+}
+
+// ---- Records
 
 static void on_written(struct gather *gather) {
-    read_end(gather, gather_outcome(gather));
+    enum outcome outcome = gather_outcome(gather);
+    read_end(gather, outcome == OK && reply_int(gather->at[0].reply) == 0 ? TOO_MANY_REQUESTS : outcome);
 }
 
-static void add_set(struct store *store, struct gather *gather, bool done, struct bytes id, struct bytes json) {
+void store_write_corrections(struct store *store, struct read_call *call, bool done, const struct correction_row *rows,
+                             size_t count, uint32_t most) {
+    struct gather *gather = read_begin(store, call, count ? 1 : 0, sizeof(struct read_state), on_written);
     struct key key;
-    key_corrections(&key, done);
-    script_begin(&store->command, SCRIPT_KEEP, 1);
-    add_key(store, &key);
-    command_add(&store->command, id);
-    command_add(&store->command, json);
-    gather_add_write(gather, store->link, &store->command, SCRIPT_KEEP);
-}
-
-static void add_removal(struct store *store, struct gather *gather, struct bytes id) {
-    struct key key;
-    key_corrections(&key, false);
-    begin_command(store, "HDEL");
-    add_key(store, &key);
-    command_add(&store->command, id);
-    write_add(gather);
-}
-
-void store_keep_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json) {
-    struct gather *gather = read_begin(store, call, 1, sizeof(struct read_state), on_written);
-    if (gather)
-        add_set(store, gather, false, id, json);
-}
-
-void store_end_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json) {
-    struct gather *gather = read_begin(store, call, json.at ? 2 : 1, sizeof(struct read_state), on_written);
     if (!gather)
         return;
-    if (json.at)
-        add_set(store, gather, true, id, json);
-    add_removal(store, gather, id);
+    script_begin(&store->command, SCRIPT_CORRECT, 1);
+    key_corrections(&key, done);
+    add_key(store, &key);
+    command_add_int(&store->command, most);
+    for (size_t i = 0; i < count; i++) {
+        command_add(&store->command, rows[i].id);
+        command_add(&store->command, rows[i].text.at ? rows[i].text : BYTES(""));
+        command_add(&store->command, rows[i].site.at ? rows[i].site : BYTES(""));
+    }
+    gather_add_write(gather, store->link, &store->command, SCRIPT_CORRECT);
 }
 
-// ---- Reading them
-
-struct corrections_state {
+struct records_state {
     struct read_state read;
-    void (*on_correction)(struct read_call *call, struct bytes id, struct bytes json);
+    uint64_t *cursor;
+    void (*on_record)(struct read_call *call, struct bytes id, struct bytes text);
 };
 
-static void on_corrections(struct gather *gather) {
-    struct corrections_state *state = gather->context;
+static void on_records(struct gather *gather) {
+    struct records_state *state = gather->context;
+    const redisReply *reply = gather->at[0].reply;
     enum outcome outcome = gather_outcome(gather);
-    for (uint32_t part = 0; outcome == OK && part < gather->count; part++) {
-        const redisReply *reply = gather->at[part].reply;
-        for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
-            state->on_correction(state->read.call, reply_text_at(reply, i), reply_text_at(reply, i + 1));
+    if (outcome == OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2))
+        outcome = INTERNAL;
+    if (outcome == OK) {
+        const redisReply *records = reply->element[1];
+        *state->cursor = reply_cursor(reply);
+        for (size_t i = 0; i + 1 < records->elements; i += 2)
+            state->on_record(state->read.call, reply_text_at(records, i), reply_text_at(records, i + 1));
     }
     read_end(gather, outcome);
 }
 
-void store_read_corrections(struct store *store, struct read_call *call, bool with_done,
-                            void (*on_correction)(struct read_call *call, struct bytes id, struct bytes json)) {
-    struct gather *gather =
-        read_begin(store, call, with_done ? 2 : 1, sizeof(struct corrections_state), on_corrections);
+void store_scan_corrections(struct store *store, struct read_call *call, bool done, uint64_t *cursor,
+                            void (*on_record)(struct read_call *call, struct bytes id, struct bytes text)) {
+    struct gather *gather = read_begin(store, call, 1, sizeof(struct records_state), on_records);
+    struct key key;
     if (!gather)
         return;
-    ((struct corrections_state *)gather->context)->on_correction = on_correction;
-    for (int done = with_done; done >= 0; done--) {
-        struct key key;
-        key_corrections(&key, done);
-        begin_command(store, "HGETALL");
-        add_key(store, &key);
-        read_add(gather);
+    struct records_state *state = gather->context;
+    state->cursor = cursor;
+    state->on_record = on_record;
+    key_corrections(&key, done);
+    begin_command(store, "HSCAN");
+    add_key(store, &key);
+    add_cursor(store, *cursor);
+    command_add_text(&store->command, "COUNT");
+    command_add_int(&store->command, RECORDS_PER_PAGE);
+    read_add(gather);
+}
+
+// ---- Which Redis
+
+struct run_state {
+    struct read_state read;
+    void (*on_run)(struct read_call *call, struct bytes run);
+};
+
+static void on_info(struct gather *gather) {
+    static const char name[] = "run_id:";
+    struct run_state *state = gather->context;
+    const redisReply *reply = gather->at[0].reply;
+    struct bytes info = reply_text(reply), run = {"", 0};
+    const char *at = info.len ? memmem(info.at, info.len, name, sizeof name - 1) : NULL;
+    if (at) {
+        run.at = at + sizeof name - 1;
+        run.len = strcspn(run.at, "\r\n"); // hiredis ends every string with a NUL
     }
+    enum outcome outcome = reply ? OK : gather_outcome(gather); // an error is an answer too
+    if (outcome == OK)
+        state->on_run(state->read.call, run);
+    read_end(gather, outcome);
+}
+
+void store_read_run(struct store *store, struct read_call *call,
+                    void (*on_run)(struct read_call *call, struct bytes run)) {
+    struct gather *gather = read_begin(store, call, 1, sizeof(struct run_state), on_info);
+    if (!gather)
+        return;
+    ((struct run_state *)gather->context)->on_run = on_run;
+    command_add_text(begin_command(store, "INFO"), "server");
+    read_add(gather);
 }
 
 // ---- Scans
@@ -88,8 +128,10 @@ static void on_scan(struct gather *gather) {
     struct scan_state *state = gather->context;
     const redisReply *reply = gather->at[0].reply;
     enum outcome outcome = gather_outcome(gather);
-    if (outcome == OK && reply->elements == 2) {
-        *state->ret_cursor = strtoull(reply_text_at(reply, 0).at, NULL, 10);
+    if (outcome == OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2))
+        outcome = INTERNAL;
+    if (outcome == OK) {
+        *state->ret_cursor = reply_cursor(reply);
         const redisReply *keys = reply->element[1];
         for (size_t i = 0; i < keys->elements; i++) {
             ref_t item;
@@ -108,15 +150,50 @@ void store_scan_items(struct store *store, struct read_call *call, uint64_t *cur
     struct scan_state *state = gather->context;
     state->on_item = on_item;
     state->ret_cursor = cursor;
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)*cursor);
     begin_command(store, "SCAN");
-    command_add_text(&store->command, text);
+    add_cursor(store, *cursor);
     command_add_text(&store->command, "MATCH");
     command_add_text(&store->command, "{e*}i????????????????");
     command_add_text(&store->command, "COUNT");
     command_add_int(&store->command, count);
     read_add(gather);
+}
+
+// ---- Voters: those that stand in the items, and those in buckets
+
+struct voted_state {
+    struct read_state read;
+    void (*on_item)(struct read_call *call, size_t index, const struct voted_item *item);
+};
+
+static void on_voted(struct gather *gather) {
+    struct voted_state *state = gather->context;
+    enum outcome outcome = read_outcome(gather);
+    for (uint32_t i = 0; outcome == OK && i < gather->count; i++) {
+        struct voted_item item = {.site = NO_BYTES};
+        struct item record;
+        if (gather->at[i].outcome == OK && item_unpack(reply_text(gather->at[i].reply), &record)) {
+            item = (struct voted_item){
+                .site = record.site, .id = record.id, .inside = record.voters, .buckets = record.buckets};
+            for (size_t kind = 0; kind < ITEM_KINDS_MAX; kind++)
+                item.voters += record.votes[kind];
+        }
+        state->on_item(state->read.call, i, &item);
+    }
+    read_end(gather, outcome);
+}
+
+void store_read_voted(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                      void (*on_item)(struct read_call *call, size_t index, const struct voted_item *item)) {
+    struct gather *gather = read_begin(store, call, count, sizeof(struct voted_state), on_voted);
+    if (!gather)
+        return;
+    ((struct voted_state *)gather->context)->on_item = on_item;
+    for (size_t i = 0; i < count; i++) {
+        struct key key;
+        key_item(&key, items[i]);
+        read_ask(gather, "GET", &key);
+    }
 }
 
 struct voters_state {
@@ -125,34 +202,41 @@ struct voters_state {
     void (*on_voter)(struct read_call *call, const struct voter *voter);
 };
 
-static void on_voters(struct gather *gather) {
-    struct voters_state *state = gather->context;
-    const redisReply *reply = gather->at[0].reply;
-    enum outcome outcome = read_outcome(gather);
-    bool there = gather->at[0].outcome == OK && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0;
-    *state->ret_buckets = there ? (uint32_t)reply_int(reply->element[0]) : 0;
-    for (size_t i = 1; there && i + 1 < reply->elements; i += 2) {
+static void give_voters(struct voters_state *state, const redisReply *reply) {
+    *state->ret_buckets = reply->elements ? (uint32_t)reply_int(reply->element[0]) : 0;
+    for (size_t i = 1; i + 1 < reply->elements; i += 2) {
         struct voter voter;
         if (voter_unpack(reply_text_at(reply, i), reply_text_at(reply, i + 1), &voter))
             state->on_voter(state->read.call, &voter);
     }
+}
+
+static void on_voters(struct gather *gather) {
+    struct voters_state *state = gather->context;
+    enum outcome outcome = read_outcome(gather);
+    *state->ret_buckets = 0;
+    for (uint32_t i = 0; outcome == OK && i < gather->count; i++)
+        if (gather->at[i].outcome == OK && gather->at[i].reply->type == REDIS_REPLY_ARRAY)
+            give_voters(state, gather->at[i].reply);
     read_end(gather, outcome);
 }
 
-void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t bucket, uint32_t *ret_buckets,
-                       void (*on_voter)(struct read_call *call, const struct voter *voter)) {
-    struct gather *gather = read_begin(store, call, 1, sizeof(struct voters_state), on_voters);
+void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t first, uint32_t count,
+                       uint32_t *ret_buckets, void (*on_voter)(struct read_call *call, const struct voter *voter)) {
+    struct gather *gather = read_begin(store, call, count, sizeof(struct voters_state), on_voters);
     struct key key;
     if (!gather)
         return;
     struct voters_state *state = gather->context;
     state->ret_buckets = ret_buckets;
     state->on_voter = on_voter;
-    script_begin(&store->command, SCRIPT_VOTERS, 2);
-    key_item(&key, item);
-    add_key(store, &key);
-    key_voters(&key, item, bucket);
-    add_key(store, &key);
-    command_add_int(&store->command, bucket);
-    gather_add(gather, store->link, &store->command, SCRIPT_VOTERS);
+    for (uint32_t bucket = first; bucket < first + count; bucket++) {
+        script_begin(&store->command, SCRIPT_VOTERS, 2);
+        key_item(&key, item);
+        add_key(store, &key);
+        key_voters(&key, item, bucket);
+        add_key(store, &key);
+        command_add_int(&store->command, bucket);
+        gather_add(gather, store->link, &store->command, SCRIPT_VOTERS);
+    }
 }

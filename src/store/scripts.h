@@ -7,6 +7,7 @@
 // One line per script, sorted as scripts_table.h is.
 #define SCRIPTS(X)                                                                                                     \
     X(COMMIT, "commit")                                                                                                \
+    X(CORRECT, "correct")                                                                                              \
     X(DELETE, "delete")                                                                                                \
     X(EDITORIAL, "editorial")                                                                                          \
     X(IMPORT, "import")                                                                                                \

@@ -132,6 +132,7 @@ void store_stop(struct store *store, void (*on_stopped)(void *context), void *co
     store->open_parts = store->subscription ? 3 : 2;
     lane_fail(&store->votes);
     lane_fail(&store->views);
+    laters_end(store);
     tell_deferred(store);
     waits_stop(store->waits, on_part_closed);
     if (store->subscription)

@@ -205,19 +205,40 @@ void store_read_memory(struct store *store, struct read_call *call,
 void store_read_usage(struct store *store, struct read_call *call, uint64_t *cursor,
                       void (*on_key)(struct read_call *call, struct bytes key, uint64_t bytes));
 
-// ---- Corrections: records of JSON by id, under way or done; and the scans they make. `cursor` begins and ends as 0.
-void store_keep_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json);
-// Done: recorded as `json`; at == NULL leaves no record.
-void store_end_correction(struct store *store, struct read_call *call, struct bytes id, struct bytes json);
-void store_read_corrections(struct store *store, struct read_call *call, bool with_done,
-                            void (*on_correction)(struct read_call *call, struct bytes id, struct bytes json));
-// Some items of all sites (about `count`; one may come twice).
+// ---- Corrections: records by id, of those that wait and of those that are done; and the scans they make.
+struct correction_row {
+    struct bytes id;
+    struct bytes text; // at == NULL: the record goes
+    struct bytes site; // whose number of waiting ones it counts for; at == NULL: nobody's
+};
+// TOO_MANY_REQUESTS when a site has `most` that wait (0: no bound): nothing is written then. What `rows` point to is
+// copied.
+void store_write_corrections(struct store *store, struct read_call *call, bool done, const struct correction_row *rows,
+                             size_t count, uint32_t most);
+// A page of them, with what else the hash holds: the counts of those that wait, and notes of the corrector. One may
+// come twice. `cursor` begins and ends as 0.
+void store_scan_corrections(struct store *store, struct read_call *call, bool done, uint64_t *cursor,
+                            void (*on_record)(struct read_call *call, struct bytes id, struct bytes text));
+// The id of this Redis process (empty where INFO is forbidden): the cursor of a SCAN means nothing to another one,
+// whose hash has another seed.
+void store_read_run(struct store *store, struct read_call *call,
+                    void (*on_run)(struct read_call *call, struct bytes run));
+// Some items of all sites (about `count`; one may come twice). `cursor` begins and ends as 0.
 void store_scan_items(struct store *store, struct read_call *call, uint64_t *cursor, uint32_t count,
                       void (*on_item)(struct read_call *call, ref_t item));
-// The voters of one bucket, and how many buckets there are at that instant (0: none after this one). A split moves
-// voters to higher buckets only: read from 0 upwards, until there is no further one, none is missed.
-void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t bucket, uint32_t *ret_buckets,
-                       void (*on_voter)(struct read_call *call, const struct voter *voter));
+// What an item's record says of its voters. One that is not there, or not usable, has no name and no voters.
+struct voted_item {
+    struct bytes site, id;
+    struct bytes inside; // with 0 buckets: its voters, VOTER_SIZE each
+    uint32_t buckets;
+    uint64_t voters;
+};
+void store_read_voted(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                      void (*on_item)(struct read_call *call, size_t index, const struct voted_item *item));
+// The voters of some buckets, from `first` on, and how many there are at that instant (0: none after these). A split
+// moves voters to higher buckets only: read from 0 upwards, until there is no further one, none is missed.
+void store_read_voters(struct store *store, struct read_call *call, ref_t item, uint32_t first, uint32_t count,
+                       uint32_t *ret_buckets, void (*on_voter)(struct read_call *call, const struct voter *voter));
 
 // ---- Export and import
 struct item_record {
@@ -238,6 +259,9 @@ void store_import_item(struct store *store, struct item_call *call, bool has_car
 // The site's total popularity: log2 of the decayed sum of its views (model/decay.h, half-life POPULAR_HALF_LIFE_MS).
 void store_read_site_total(struct store *store, struct read_call *call, ref_t site,
                            void (*on_total)(struct read_call *call, double total));
+
+// Completes OK after `ms`.
+void store_wait_ms(struct store *store, struct read_call *call, uint32_t ms);
 
 // Completes OK when both projections have passed these entries (per partition; {0,0}: none), UNAVAILABLE after
 // `timeout_ms`. The projectors are woken for it.

@@ -12,6 +12,7 @@ enum { GREETING_MOST = 10 + SCRIPT_COUNT, SPLITS_MOST = 16, LIFE_SIZE = 48 };
 struct split;
 struct waits;        // waits.c
 struct subscription; // wake.c
+struct later;
 
 // One question of the greeting, and what is made of its answer: NULL, or why this Redis will not do.
 struct greeting_call {
@@ -46,6 +47,7 @@ struct store {
     bool refused, told_refused;
     uint64_t generation;
     struct split *splits[SPLITS_MOST]; // under way: votes.c
+    struct later *laters;              // later.c
     char refusal[256];
     void (*on_refused)(void *context, const char *line);
     void *refused_context;
@@ -83,7 +85,8 @@ bool life_goes_on(const struct store *store, const redisReply *info); // the one
 // the log gets an entry to reach. NULL: neither.
 void open_begin(struct store *store, const struct log_id *above, const struct log_id *positions);
 void open_done(struct store *store, const redisReply *reply);
-void open_look(struct store *store); // whether all is as it was; if not, opens again
+void open_look(struct store *store);  // whether all is as it was; if not, opens again
+void laters_end(struct store *store); // later.c, on shutdown
 
 // The next version of a partition: 1 … 2^52 at random, so that no two contents share one, whatever Redis has lost.
 uint64_t version_new(void);

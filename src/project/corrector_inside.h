@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// What the files of the corrector share. Nobody else includes it.
+//
+//   corrector.c   what waits, whose turn it is, start and stop
+//   pass.c        one pass over all items, for all visitors and erasures that wait
+//   retract.c     votes that were found are taken back
+//   tidy.c        records that are done go when they are old, or too many
+// One step is under way at a time. Each ends by a call of corrector_rest or of what comes next; a step that fails ends
+// by corrector_begin_anew, which goes on from what Redis has recorded.
+#pragma once
+#include "project/corrections.h"
+#include "project/corrector.h"
+#include <uv.h>
+
+enum { PASS_PAUSE_MS = 2, IDLE_MS = 500, RETRY_MS = 1000, BUCKETS_AT_ONCE = 16 };
+
+// A vote that falls under a correction.
+struct found {
+    struct vote_call vote;
+    struct corrector *corrector;
+    struct correction *correction; // counts it
+};
+
+// Where the votes of one pass are looked up: sorted by site, then visitor.
+struct member {
+    ref_t site, visitor;
+    struct correction *correction;
+};
+
+// An item of the page whose voters stand in buckets.
+struct big_item {
+    ref_t item, site;
+    struct bytes site_name, id;
+    bool few; // the site has so few members that each is asked for
+    uint32_t bucket, buckets;
+};
+
+enum { ITEMS_AT_ONCE = 128 };
+
+struct pass {
+    bool running;
+    char id[CORRECTION_ID_SIZE];
+    uint64_t cursor; // where to go on
+    struct corrections members;
+    size_t publishers; // the first of them
+    struct member *index;
+    uint64_t told_ns; // when all progress was last written
+    bool tells_all;
+    // The page.
+    ref_t *items;
+    size_t item_count, item_room, next_item;
+    struct big_item big[ITEMS_AT_ONCE];
+    size_t big_count, next_big, next_member;
+    ref_t asked[ITEMS_AT_ONCE];
+    size_t asked_big[ITEMS_AT_ONCE], asked_count;
+    uint64_t next_cursor;
+    bool failed;
+    // Records that are being written.
+    size_t next_written;
+};
+
+struct done;
+struct tidy {
+    struct done *at;
+    size_t count, room, next;
+    uint64_t cursor, next_ns;
+    bool failed;
+};
+
+struct corrector {
+    struct store *store;
+    const struct settings *settings;
+    const struct secret_key *hash_key;
+    uv_timer_t timer;
+    bool stopping, busy;
+    void (*on_stopped)(void *context);
+    void *stopped_context;
+    struct read_call call;
+    struct arena texts; // of the step
+    struct buffer json; // of the records that are being written
+    // What waits, as it was read last, from this connection.
+    bool known;
+    uint64_t generation, began_ns, read_ns; // began to read, had read
+    char run[RUN_ID_SIZE];
+    struct corrections waiting;
+    uint64_t running;
+    uint64_t cursor;
+    struct bytes stored_pass, stored_members; // notes of the pass that was under way; in texts of `waiting`
+    // Turns.
+    bool after_item;
+    char last_site[SITE_NAME_MAX + 1];
+    struct correction *item; // whose turn it is
+    uint32_t buckets;
+    struct pass pass;
+    struct tidy tidy;
+    // Votes that were found.
+    struct found *found;
+    size_t found_count, found_room, next_found, sent;
+    bool lacking; // no memory for one
+    enum outcome outcome;
+    void (*on_retracted)(struct corrector *corrector);
+};
+
+// corrector.c
+struct read_call *corrector_call(struct corrector *corrector,
+                                 void (*on_done)(struct read_call *call, enum outcome outcome));
+// Whether a step may go on. If not, the corrector begins anew.
+bool corrector_goes_on(struct corrector *corrector, enum outcome outcome);
+void corrector_begin_anew(struct corrector *corrector);
+void corrector_rest(struct corrector *corrector, uint64_t ms);
+// Its record as a row, rendered into `json`; false without room.
+bool corrector_add_record(struct corrector *corrector, const struct correction *correction);
+
+// pass.c
+void pass_init(struct pass *pass);
+void pass_release(struct pass *pass);
+void pass_forget(struct pass *pass);
+void pass_begin(struct corrector *corrector); // with those of `waiting`
+void pass_page(struct corrector *corrector);
+// pass_end.c: how far it is, and its end
+void pass_keep(struct corrector *corrector);
+
+// retract.c
+void found_clear(struct corrector *corrector);
+void found_add(struct corrector *corrector, struct correction *correction, ref_t item, const struct voter *voter,
+               struct bytes site, struct bytes id);
+// Takes all found back, then calls `on_done`; or the corrector begins anew.
+void retract_found(struct corrector *corrector, void (*on_done)(struct corrector *corrector));
+
+// tidy.c
+bool tidy_is_due(const struct corrector *corrector);
+void tidy_soon(struct corrector *corrector);
+void tidy_begin(struct corrector *corrector);

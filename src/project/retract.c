@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Takes votes back the way a voter would, some at a time. What was given anew since it was read is another vote and
+// stays: the script compares.
+#include "base/clock.h"
+#include "ops/metrics.h"
+#include "project/corrector_inside.h"
+#include <stdlib.h>
+
+enum { RETRACTED_AT_ONCE = 256 };
+
+void found_clear(struct corrector *corrector) {
+    corrector->found_count = 0;
+    corrector->lacking = false;
+}
+
+static void on_retracted(struct vote_call *vote);
+
+static bool make_room(struct corrector *corrector) {
+    if (corrector->found_count < corrector->found_room)
+        return true;
+    size_t room = corrector->found_room ? 2 * corrector->found_room : 64;
+    struct found *grown = realloc(corrector->found, room * sizeof *grown);
+    if (!grown)
+        return false;
+    corrector->found = grown;
+    corrector->found_room = room;
+    return true;
+}
+
+void found_add(struct corrector *corrector, struct correction *correction, ref_t item, const struct voter *voter,
+               struct bytes site, struct bytes id) {
+    if (!make_room(corrector)) {
+        corrector->lacking = true;
+        return;
+    }
+    struct found *found = &corrector->found[corrector->found_count++];
+    *found = (struct found){.corrector = corrector, .correction = correction};
+    found->vote = (struct vote_call){.item = item,
+                                     .visitor = voter->visitor,
+                                     .site = site,
+                                     .id = id,
+                                     .kind = -1,
+                                     .time_ms = clock_now_ms(),
+                                     .only_if = voter->packed,
+                                     .queued.patient = true,
+                                     .on_done = on_retracted};
+}
+
+static void retract_some(struct corrector *corrector) {
+    size_t end = corrector->next_found + RETRACTED_AT_ONCE;
+    if (end > corrector->found_count)
+        end = corrector->found_count;
+    if (corrector->next_found == end) {
+        found_clear(corrector);
+        corrector->on_retracted(corrector);
+        return;
+    }
+    size_t begin = corrector->next_found;
+    corrector->next_found = end;
+    corrector->sent = end - begin;
+    corrector->outcome = OK;
+    for (size_t i = begin; i < end; i++) {
+        corrector->found[i].vote.context = &corrector->found[i]; // the array has its place now
+        store_vote(corrector->store, &corrector->found[i].vote);
+    }
+}
+
+static void on_retracted(struct vote_call *vote) {
+    struct found *found = vote->context;
+    struct corrector *corrector = found->corrector;
+    if (vote->outcome != OK && vote->outcome != INTERNAL && vote->outcome != ID_CLASH)
+        corrector->outcome = vote->outcome;
+    if (vote->outcome == OK && vote->changed) {
+        found->correction->retracted++;
+        metric_add(METRIC_CORRECTED_VOTES, 1);
+    }
+    if (--corrector->sent == 0 && corrector_goes_on(corrector, corrector->outcome))
+        retract_some(corrector);
+}
+
+void retract_found(struct corrector *corrector, void (*on_done)(struct corrector *corrector)) {
+    corrector->next_found = 0;
+    corrector->on_retracted = on_done;
+    if (corrector->lacking)
+        corrector_begin_anew(corrector);
+    else
+        retract_some(corrector);
+}

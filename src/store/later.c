@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Calls that wait for nothing but time: each has a timer; those that still wait when the store stops are UNAVAILABLE.
+#include "store/store_inside.h"
+#include <stdlib.h>
+
+struct later {
+    struct later *next, **place; // among those of the store
+    struct read_call *call;
+    enum outcome outcome;
+    uv_timer_t timer;
+};
+
+static void on_failed(struct deferred *deferred) {
+    struct read_call *call = (struct read_call *)((char *)deferred - offsetof(struct read_call, deferred));
+    call->on_done(call, UNAVAILABLE);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct later *later = handle->data;
+    struct read_call *call = later->call;
+    enum outcome outcome = later->outcome;
+    free(later);
+    call->on_done(call, outcome);
+}
+
+static void later_end(struct later *later, enum outcome outcome) {
+    *later->place = later->next;
+    if (later->next)
+        later->next->place = later->place;
+    later->outcome = outcome;
+    uv_close((uv_handle_t *)&later->timer, on_closed);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    later_end(timer->data, OK);
+}
+
+void store_wait_ms(struct store *store, struct read_call *call, uint32_t ms) {
+    struct later *later = calloc(1, sizeof *later);
+    if (!later) {
+        store_defer(store, &call->deferred, on_failed);
+        return;
+    }
+    *later = (struct later){.next = store->laters, .place = &store->laters, .call = call};
+    if (later->next)
+        later->next->place = &later->next;
+    store->laters = later;
+    uv_timer_init(store->loop, &later->timer);
+    later->timer.data = later;
+    uv_update_time(store->loop);
+    uv_timer_start(&later->timer, on_timer, ms, 0);
+}
+
+void laters_end(struct store *store) {
+    while (store->laters)
+        later_end(store->laters, UNAVAILABLE);
+}
