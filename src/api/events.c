@@ -81,7 +81,7 @@ static enum outcome start_view(struct line *line, const struct event *event) {
     struct item_look *look = arena_take(&line->arena, sizeof *look);
     if (!look)
         return UNAVAILABLE;
-    *look = (struct item_look){.item = event->item, .on_done = on_look, .context = view};
+    *look = (struct item_look){.item = event->item, .patient = true, .on_done = on_look, .context = view};
     item_look_start(call->api->store, look);
     return OK;
 }

@@ -45,5 +45,8 @@ static void on_read(struct read_call *read, enum outcome outcome) {
 void item_look_start(struct store *store, struct item_look *look) {
     look->outcome = UNAVAILABLE;
     look->read = (struct read_call){.on_done = on_read, .context = look};
-    store_read_items(store, &look->read, &look->item, 1, on_state);
+    if (look->patient)
+        store_read_items(store, &look->read, &look->item, 1, on_state);
+    else
+        store_look_item(store, &look->read, &look->item, on_state);
 }

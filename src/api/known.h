@@ -17,6 +17,7 @@ struct item_look {
     ref_t item;
     void (*on_done)(struct item_look *look);
     void *context;
+    bool patient; // of a bulk call: waits behind the reads
     // Results. An item whose data is not usable is INTERNAL.
     enum outcome outcome;
     bool exists, has_card;

@@ -29,7 +29,10 @@ static struct link_call *next_call(struct gather *gather) {
 }
 
 void gather_add(struct gather *gather, struct link *link, const struct command *command, int script) {
-    link_send_read(link, next_call(gather), command, script);
+    if (gather->urgent)
+        link_send(link, next_call(gather), command, script);
+    else
+        link_send_read(link, next_call(gather), command, script);
 }
 
 void gather_add_write(struct gather *gather, struct link *link, const struct command *command, int script) {

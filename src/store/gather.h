@@ -16,6 +16,7 @@ struct gather {
     void (*on_all)(struct gather *gather); // frees it with gather_free, at the end
     void *context;
     uint32_t count, added, waiting;
+    bool urgent; // a write waits for it: it has the writes' room
     struct gathered at[];
 };
 

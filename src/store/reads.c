@@ -152,11 +152,12 @@ static void on_items(struct gather *gather) {
     read_end(gather, outcome);
 }
 
-void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
-                      void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
+static void read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count, bool urgent,
+                       void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
     struct gather *gather = read_begin(store, call, count * COMMANDS_PER_ITEM, sizeof(struct items_state), on_items);
     if (!gather)
         return;
+    gather->urgent = urgent;
     ((struct items_state *)gather->context)->on_item = on_item;
     for (size_t i = 0; i < count; i++) {
         struct key key;
@@ -169,6 +170,16 @@ void store_read_items(struct store *store, struct read_call *call, const ref_t *
         key_uniques(&key, items[i]);
         read_ask(gather, "PFCOUNT", &key);
     }
+}
+
+void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                      void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
+    read_items(store, call, items, count, false, on_item);
+}
+
+void store_look_item(struct store *store, struct read_call *call, const ref_t *item,
+                     void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
+    read_items(store, call, item, 1, true, on_item);
 }
 
 // ---- Neighbours

@@ -148,6 +148,9 @@ struct item_state {
 // `on_item` once per reference, in order, before on_done.
 void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                       void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
+// The same of one, for a write that waits for it: not held back with the reads.
+void store_look_item(struct store *store, struct read_call *call, const ref_t *item,
+                     void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
 
 // The newest cards of a site stand as a ranking of this name (value: minus the time in ms).
 #define NEWEST_NAME ".newest"

@@ -27,8 +27,8 @@ def fresh():
     running.stop()
 
 
-def vote(service, item, visitor, kind="vote"):
-    row = {"type": kind, "item": item, "visitor": visitor}
+def vote(service, item, visitor, kind="vote", **fields):
+    row = {"type": kind, "item": item, "visitor": visitor, **fields}
     assert service.lines(f"{SITE}/events?wait=true", [row]).json["rejected"] == []
 
 
@@ -181,6 +181,20 @@ def test_the_etag_changes_with_a_count_an_order_and_a_card(fresh):
     vote(fresh, "i3", "x", "unvote")
     time.sleep(2.2)
     assert fresh.get(path).headers["etag"] == seen[-1], "all is as it was"
+
+
+def test_a_score_alone_makes_a_new_body_but_no_new_etag(fresh):
+    path = f"{SITE}/rankings/hot?limit=6"
+    vote(fresh, "i0", "yesterday's", time=time.time() - 3 * 3600)
+    time.sleep(2.2)
+    first = fresh.get(path)
+    vote(fresh, "i0", "yesterday's", "unvote")
+    vote(fresh, "i0", "today's")
+    time.sleep(2.2)
+    second = fresh.get(path)
+    assert second.headers["etag"] == first.headers["etag"]
+    scores = [answer.json["items"][0]["score"] for answer in (first, second)]
+    assert scores[1] - scores[0] == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("form, status", [("{}", 304), ("{strong}", 304), ('"x", {}', 304), ('W/"x",{strong} , "y"', 304), ("*", 304),
