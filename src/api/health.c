@@ -9,6 +9,10 @@ void health_start(struct call *call) {
     answer_text(call, "text/plain; charset=utf-8", BYTES("ok\n"));
 }
 
+// Ready all the same: it takes votes and views, and were it not, of two that replace each other neither would be.
+static const struct bytes waiting =
+    BYTES("ready; its lists are not: another service projects other [ranking] sections on the same Redis\n");
+
 void ready_start(struct call *call) {
     const char *why;
     bool ready = store_ready(call->api->store, &why);
@@ -17,7 +21,8 @@ void ready_start(struct call *call) {
     else if (!ready)
         answer_error(call, UNAVAILABLE, why);
     else
-        answer_text(call, "text/plain; charset=utf-8", BYTES("ready\n"));
+        answer_text(call, "text/plain; charset=utf-8",
+                    metric_total(METRIC_PROJECTOR_WAITS) ? waiting : BYTES("ready\n"));
 }
 
 void metrics_start(struct call *call) {

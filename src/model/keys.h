@@ -28,7 +28,8 @@
 //   engaged:correcting, …:corrected   hash    corrections that wait and that are done: id → JSON; with those that wait
 //                                             their number by site, and how far the pass over all items is
 //                                             (project/pass.c)
-//   engaged:meta                      hash    format, partitions, fingerprint of the hash key, kinds
+//   engaged:meta                      hash    format, partitions, fingerprint of the hash key, kinds; who projects, by
+//                                             which plan, when last
 // clang-format on
 // References are 16 hex digits.
 #pragma once

@@ -3,11 +3,20 @@
 #include <stddef.h>
 
 static const uint64_t *shared;
-static uint64_t own;
+static uint64_t own, of_instance;
 
-void generation_share(const uint64_t *current, uint64_t number) {
+void generation_share(const uint64_t *current, uint64_t number, uint64_t instance) {
     shared = current;
     own = number;
+    of_instance = instance;
+}
+
+uint64_t generation_own(void) {
+    return own;
+}
+
+uint64_t generation_instance(void) {
+    return of_instance;
 }
 
 bool generation_is_current(void) {

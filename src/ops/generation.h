@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// A child: the shared cell, and its own number.
-void generation_share(const uint64_t *current, uint64_t own);
+// A child: the shared cell, its own number, and what all generations of this start of the service have in common.
+void generation_share(const uint64_t *current, uint64_t own, uint64_t instance);
+uint64_t generation_own(void);
+uint64_t generation_instance(void); // 0: none
 // False in a process that has shared nothing: a command-line tool.
 bool generation_is_current(void);

@@ -15,7 +15,8 @@ struct shared {
     int64_t clock_offset_ms;
     uint64_t generation;
     uint64_t layout; // of the rows
-    uint64_t padding[5];
+    uint64_t instance;
+    uint64_t padding[4];
     uint64_t rows[ROWS][CELLS];
 };
 
@@ -23,7 +24,7 @@ static struct shared *shared;
 static uint64_t own_cells[METRIC_COUNT]; // until metrics_attach
 static uint64_t *cells = own_cells;
 static int64_t own_offset;
-static uint64_t own_generation;
+static uint64_t own_generation, own_instance;
 
 static const struct {
     bool counter;
@@ -87,6 +88,10 @@ uint64_t *metrics_generation(void) {
     return shared ? &shared->generation : &own_generation;
 }
 
+uint64_t *metrics_instance(void) {
+    return shared ? &shared->instance : &own_instance;
+}
+
 uint64_t *metric_cell(enum metric metric) {
     return &cells[metric];
 }
@@ -95,7 +100,7 @@ uint64_t metric_read(enum metric metric, unsigned row) {
     return shared && row < ROWS ? __atomic_load_n(&shared->rows[row][metric], __ATOMIC_RELAXED) : 0;
 }
 
-static uint64_t sum_of(enum metric metric) {
+uint64_t metric_total(enum metric metric) {
     uint64_t sum = shared ? 0 : own_cells[metric];
     for (unsigned row = 0; shared && row < ROWS; row++)
         sum += metric_read(metric, row);
@@ -115,6 +120,6 @@ void metrics_render(struct buffer *text) {
             buffer_addf(text, "# HELP %s %s\n# TYPE %s %s\n", metrics[i].name, metrics[i].help, metrics[i].name,
                         metrics[i].counter ? "counter" : "gauge");
         buffer_addf(text, metrics[i].label[0] ? "%s{%s} %llu\n" : "%s%s %llu\n", metrics[i].name, metrics[i].label,
-                    (unsigned long long)sum_of((enum metric)i));
+                    (unsigned long long)metric_total((enum metric)i));
     }
 }

@@ -18,7 +18,8 @@ enum metric {
 int metrics_create(void);                  // an fd, or -1
 int metrics_attach(int fd, unsigned row);  // 0, or -1: no memory, or made by a program that counts other things
 int64_t *metrics_clock_offset(void);       // the shared cell for clock_share
-uint64_t *metrics_generation(void);        // the shared cell for generation_share
+uint64_t *metrics_generation(void);        // the shared cell for generation_share …
+uint64_t *metrics_instance(void);          // … and the one that the supervisor has drawn at its start
 uint64_t *metric_cell(enum metric metric); // this process's cell
 static inline void metric_add(enum metric metric, uint64_t by) {
     *metric_cell(metric) += by;
@@ -29,6 +30,7 @@ static inline void metric_set(enum metric metric, uint64_t to) {
 enum { METRICS_ROWS = 1024 };
 // What the process of that row has counted.
 uint64_t metric_read(enum metric metric, unsigned row);
+uint64_t metric_total(enum metric metric); // of all processes
 // The gauges of a process that has ended are 0; its counters stay.
 void metrics_forget_gauges(unsigned row);
 // The whole of /metrics, all rows summed.

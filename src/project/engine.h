@@ -108,6 +108,8 @@ void engine_end(struct engine *engine, enum engine_failure failure);
 
 bool refill_init(struct engine *engine);
 void refill_release(struct engine *engine);
+// Whether the partition's rankings are those of our plan, or being made so by us.
+bool refill_owns(const struct engine *engine, uint32_t partition, struct bytes plan);
 void refill_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings);
 bool refill_is_due(const struct engine *engine);
 void refill_begin(struct engine *engine); // if one is due; then engine_read_logs

@@ -5,12 +5,14 @@
 #include "base/clock.h"
 #include "base/keyed.h"
 #include "ops/log.h"
+#include "project/claim.h"
 #include "project/engine.h"
 #include "project/failpoint.h"
 #include <stdlib.h>
 #include <uv.h>
 
 enum {
+    NOT_NOW_MS = 20,
     RETRY_FIRST_MS = 50,
     RETRY_MOST_MS = 1000,
     STAND_BACK_FIRST_MS = 200, // doubled each time: of two that overtook each other one must be back soon
@@ -39,6 +41,7 @@ struct projector {
     struct store *store;
     struct plan plan;
     struct pace paces[PROJECTION_COUNT];
+    struct claim claim;
     struct log_id *trimmed;      // per log …
     uint64_t trimmed_generation; // … as of this one of the store
     bool stopping;
@@ -56,8 +59,11 @@ static void wait_for(struct pace *pace, uint64_t ms, bool may_begin) {
 
 static void on_timer(uv_timer_t *timer) {
     struct pace *pace = timer->data;
-    if (!store_ready(pace->projector->store, NULL)) {
-        wait_for(pace, RETRY_FIRST_MS, false);
+    bool held = claim_is_held(&pace->projector->claim);
+    if (!held)
+        engine_forget(&pace->engine); // somebody else may go on from here
+    if (!held || !store_ready(pace->projector->store, NULL)) {
+        wait_for(pace, NOT_NOW_MS, false);
         return;
     }
     pace->poked = pace->may_begin = false;
@@ -83,18 +89,22 @@ static void on_wake(void *context) {
 
 // ---- Stopping
 
-static void on_closed(uv_handle_t *handle) {
-    struct pace *pace = handle->data;
-    struct projector *projector = pace->projector;
-    if (--projector->open_timers > 0)
-        return;
+static void on_given_back(void *context) {
+    struct projector *projector = context;
     void (*on_stopped)(void *context) = projector->on_stopped;
-    void *context = projector->stopped_context;
+    void *stopped_context = projector->stopped_context;
     for (int i = 0; i < PROJECTION_COUNT; i++)
         engine_release(&projector->paces[i].engine);
     free(projector->trimmed);
     free(projector);
-    on_stopped(context);
+    on_stopped(stopped_context);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct pace *pace = handle->data;
+    struct projector *projector = pace->projector;
+    if (--projector->open_timers == 0)
+        claim_stop(&projector->claim, on_given_back, projector);
 }
 
 static void close_pace(struct pace *pace) {
@@ -272,6 +282,7 @@ struct projector *projector_start(void *loop, const struct settings *settings, c
         return NULL;
     }
     store_guard_logs(store);
+    claim_start(&projector->claim, loop, store, bytes_of(projector->paces[PROJECTION_SUMS].engine.plan_text));
     start_pace(&projector->paces[PROJECTION_SUMS], settings->projection_interval_ms, SUMS_LEAST_MS);
     start_pace(&projector->paces[PROJECTION_NEIGHBOURS], settings->neighbour_interval_ms, IDLE_MS);
     store_on_wake(store, on_wake, projector);

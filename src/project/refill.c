@@ -98,6 +98,13 @@ static void note_rankings(struct engine *engine, uint32_t partition, struct byte
     engine->refill.has_others[partition] = has_others;
 }
 
+bool refill_owns(const struct engine *engine, uint32_t partition, struct bytes plan) {
+    const struct refill *refill = &engine->refill;
+    bool ours = engine->type->projection != PROJECTION_SUMS || bytes_eq(plan, bytes_of(engine->plan_text));
+    bool at_work = refill->needed[partition] || (refill->active && refill->running[partition]);
+    return ours || (at_work && plan.len == 0);
+}
+
 void refill_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings) {
     bool has_rankings = engine->type->projection == PROJECTION_SUMS;
     engine->refill.needed[partition] = has_rankings && !bytes_eq(plan, bytes_of(engine->plan_text));

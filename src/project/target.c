@@ -2,7 +2,8 @@
 // One target partition of a batch: chunk after chunk is read, folded and written back under the partition's version.
 //
 // A write that finds another version is made anew from fresh states: a deletion or a card came between. When the marks
-// of our sources have moved as well, another projector is at work, and the engine gives way.
+// of our sources have moved as well, or the rankings are being made by another plan, another projector is at work, and
+// the engine gives way.
 #include "ops/log.h"
 #include "project/engine.h"
 #include "project/failpoint.h"
@@ -305,7 +306,7 @@ static void on_target_read(struct target_call *call, enum outcome outcome) {
         end_target(target, FAILED);
     else if (engine->failure != NO_FAILURE || engine->stopping)
         end_target(target, NO_FAILURE);
-    else if (conflict && overtaken(target))
+    else if ((conflict && overtaken(target)) || !refill_owns(engine, target->partition, call->plan))
         end_target(target, OVERTAKEN);
     else if (!load_cached(target))
         read_chunk(target);

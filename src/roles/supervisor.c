@@ -194,6 +194,7 @@ static bool start_sharing(struct supervisor *supervisor) {
     if (supervisor->shared.metrics < 0 || metrics_attach(supervisor->shared.metrics, 0) < 0)
         return fail("no shared memory for metrics");
     clock_share(metrics_clock_offset());
+    random_fill(metrics_instance(), sizeof(uint64_t));
     return true;
 }
 

@@ -44,6 +44,18 @@ void store_write_positions(struct store *store, struct read_call *call, enum pro
 // Drops what both projections have passed in these lives, of logs with below[partition] ({0,0}: not this one).
 void store_trim(struct store *store, struct read_call *call, const struct log_id *below, uint64_t lives);
 
+// ---- Who projects
+
+struct projection_claim {
+    struct bytes plan; // its fingerprint
+    uint64_t instance, generation;
+    uint32_t holds_ms;
+};
+// Claims the projection, or renews the claim: *ret_other_ms is 0 when it is ours, else how long it is another's. Lives
+// until on_done. `release`: gives it back.
+void store_claim(struct store *store, struct read_call *call, const struct projection_claim *claim, bool release,
+                 uint64_t *ret_other_ms);
+
 // ---- A target partition
 
 struct target_item {
@@ -70,6 +82,7 @@ struct target_call {
     void (*on_done)(struct target_call *call, enum outcome outcome);
     void *context;
     // Set before the first on_… runs.
+    struct bytes plan; // whose rankings are complete (sums only); empty: none
     uint64_t version;
     struct log_id *marks; // the caller's array, one per source partition: filled here ({0,0}: none)
     // The store's own.

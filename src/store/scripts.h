@@ -6,6 +6,7 @@
 
 // One line per script, sorted as scripts_table.h is.
 #define SCRIPTS(X)                                                                                                     \
+    X(CLAIM, "claim")                                                                                                  \
     X(COMMIT, "commit")                                                                                                \
     X(CORRECT, "correct")                                                                                              \
     X(DELETE, "delete")                                                                                                \

@@ -10,7 +10,7 @@
 
 // The commands, in order. MGET takes a foreign type for nothing, so the states are counted with EXISTS as well.
 // The life of the master comes last: what was read before it was read in it, or in one before.
-enum { AT_MARKS, AT_FLOORS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, AT_LIFE, COMMANDS };
+enum { AT_MARKS, AT_PLAN, AT_FLOORS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, AT_LIFE, COMMANDS };
 
 static void on_target_failed(struct deferred *deferred) {
     struct target_call *call = (struct target_call *)((char *)deferred - offsetof(struct target_call, deferred));
@@ -95,6 +95,7 @@ static void give_items(struct target_call *call, const struct gather *gather, co
 static void give_all(struct gather *gather, const struct gather *types) {
     struct target_call *call = gather->context;
     take_marks(call, gather->at[AT_MARKS].reply);
+    call->plan = reply_text(gather->at[AT_PLAN].reply);
     take_floors(call, gather->at[AT_FLOORS].reply);
     give_items(call, gather, types);
     for (size_t i = 0; i < call->site_count; i++)
@@ -169,6 +170,19 @@ static void on_target(struct gather *gather) {
 
 // ---- The questions of a target
 
+static void ask_plan(struct store *store, struct gather *gather, const struct target_call *call) {
+    struct key key;
+    if (call->projection != PROJECTION_SUMS) {
+        ask_nothing(store, gather, call);
+        return;
+    }
+    key_position(&key, call->partition);
+    begin_command(store, "HGET");
+    add_key(store, &key);
+    command_add_text(&store->command, "plan");
+    gather_add(gather, store->link, &store->command, -1);
+}
+
 // Tombstones of all items in one call.
 static void ask_dead(struct store *store, struct gather *gather, const struct target_call *call) {
     struct key key;
@@ -226,6 +240,7 @@ void store_read_target(struct store *store, struct target_call *call) {
     }
     key_marks(&key, call->partition, call->projection);
     ask(store, gather, "HGETALL", &key);
+    ask_plan(store, gather, call);
     key_floors(&key, call->partition);
     ask(store, gather, "HGETALL", &key);
     ask_dead(store, gather, call);
