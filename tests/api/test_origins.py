@@ -61,7 +61,7 @@ REFUSED = [("news.example", origin) for origin in (
     "news.example", "https://", "https://news.example.", "https://.news.example@evil.example", "https://ews.example",
     "https://news.example, https://news.example", "https://xn--news.example-", "https://a-news.example")] + [
         ("www.news.example", "https://m.news.example"), ("www.news.example", "https://wwwnews.example"),
-        ("www.news.example", "https://evil.example"), ("wwwx.example", "https://x.example"),
+        ("www.news.example", "https://evil.example"), ("wwwx.example", "https://x.example"), ("abc.x.example", "https://x.example"),
         ("listed", "http://news.example"), ("listed", "https://www.news.example"), ("listed", "https://three.example:8080"),
         ("listed", "https://two.example:444"), ("closed.example", "https://closed.example"),
         ("open", "null"), ("192.0.2.1", "null")]
