@@ -169,12 +169,26 @@ def test_a_cut_ranking_that_loses_half_is_filled_anew_from_all_states():
         (held, _), = check_all(client, rest, 1).values()
         assert len(held) >= least and len(rest) > 1000, "of more than one page of states"
         assert listed(service) == [name(n) for n in sorted(rest, reverse=True)[:100]]
+        # A second one has to wait for a minute: it is not forgotten when the projector ends meanwhile.
+        votes(service, range(2 * ITEMS, 2 * ITEMS + 400))
+        present = rest + list(range(2 * ITEMS, 2 * ITEMS + 400))
+        (held, cutoff), = check_all(client, present, 1).values()
+        assert cutoff > -math.inf
+        leaving = sorted(held)[least // 2 - 1:]
+        votes(service, [int(item[1:]) for item in leaving], "unvote")
+        assert client.hget("{e0}pos", "plan") is None
+        service.projectors[-1].terminate()
+        assert service.projectors.pop().wait(30) == 0
+        service.start_projector()
+        wait_until(lambda: service.log().count("rankings were refilled") == 2, 15, service.log)
+        check_all(client, sorted(set(present) - {int(item[1:]) for item in leaving}), 1)
 
 
 CHANGES = {
     "a shorter half-life": ("half_life = 3h", "half_life = 1h", ["new", "old"]),
     "a longer half-life": ("half_life = 3h", "half_life = 24h", ["old", "new"]),
     "another weight": ("views = 0", "views = 100", ["read", "old", "new"]),
+    "another type with the same half-life": ("type = decayed", "type = rising", ["new", "old"]),
     "another type": ("type = decayed", "type = total", ["old", "new"]),
     "a floor": ("views = 0", "views = 0\nfloor = 2", ["old"]),
 }
