@@ -11,6 +11,7 @@ from support.launch import Launch, end  # noqa: E402
 from support.ports import free_port  # noqa: E402
 from support.program import options_of  # noqa: E402
 from support.redis_server import RedisServer  # noqa: E402
+from support.service import metric_value  # noqa: E402
 from support.wait import wait_until  # noqa: E402
 
 __all__ = ["OwnService", "RedisServer", "free_port", "options_of", "wait_until"]
@@ -36,7 +37,7 @@ class OwnService(Launch):
         try:
             connection.request("GET", "/metrics")
             rows = [line.rsplit(" ", 1) for line in connection.getresponse().read().decode().splitlines()]
-            return {name: int(value) for name, value in rows if not name.startswith("#")}
+            return {name: metric_value(value) for name, value in rows if not name.startswith("#")}
         finally:
             connection.close()
 

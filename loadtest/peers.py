@@ -67,20 +67,28 @@ class Engaged:
         return self.service.metrics()
 
     def lag(self, projection):
-        return self.metrics()[f'engaged_projection_lag_milliseconds{{projection="{projection}"}}']
+        """In seconds; programs of before show milliseconds."""
+        metrics, label = self.metrics(), f'{{projection="{projection}"}}'
+        before = metrics.get("engaged_projection_lag_milliseconds" + label)
+        return metrics["engaged_projection_lag_seconds" + label] if before is None else before / 1000
+
+    def wait_projected(self, projection):
+        """Until all that was accepted before this call is projected."""
+        began = time.monotonic()
+        time.sleep(0.3)  # the lag is set every 100 ms
+        wait_until(lambda: self.lag(projection) < time.monotonic() - began, 120, pause=0.05)
 
     def settle(self):
         """Until all that was accepted is in the rankings; with `flush_after` also in the neighbours."""
         if self.flush_after:
             self.flush()
-        time.sleep(0.3)  # the lag is set every 100 ms
-        wait_until(lambda: self.lag("sums") == 0, 120, pause=0.05)
+        self.wait_projected("sums")
 
     def flush(self):
         """The neighbours' projection need not wait for its interval."""
         self.client().lines("/v1/load/events?wait=true", [
             {"type": "view", "item": f"i{n}", "visitor": f"flush{n}"} for n in range(64)])
-        wait_until(lambda: self.lag("neighbours") == 0, 120, pause=0.05)
+        self.wait_projected("neighbours")
 
     def stop(self):
         self.service.__exit__(None, None, None)

@@ -15,7 +15,6 @@ HOT = "/v1/load/rankings/hot?limit=10"
 RELATED = "/v1/load/items/i7/related?limit=10"
 PAGE = "/v1/load/items/i7/page?related=8&ranking=10&recommendation=8"
 STATIC, VOTING = ("nginx static", "bare responder"), ("nginx+Lua", "webdis", "fastify+ioredis", "redis-benchmark")
-LAG = 'engaged_projection_lag_milliseconds{projection="sums"}'
 
 
 @dataclass
@@ -81,7 +80,7 @@ SEEDS = {"": lambda target, plan: None, "reads": lambda target, plan: add_reads(
 
 
 class Watch:
-    """Samples the lag of the sums while it is open."""
+    """Samples the lag of the sums, in ms, while it is open."""
 
     def __init__(self, target, pause=0.25):
         self.lags, self.target, self.pause, self.over = [], target, pause, threading.Event()
@@ -89,7 +88,7 @@ class Watch:
 
     def run(self):
         while not self.over.wait(self.pause):
-            self.lags.append(self.target.metrics()[LAG])
+            self.lags.append(self.target.lag("sums") * 1000)
 
     def __enter__(self):
         self.thread.start()

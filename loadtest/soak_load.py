@@ -84,7 +84,7 @@ class Caller(threading.Thread):
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()
-        return {name: int(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
     def draw(self):
         return self.dice.choice(self.visitors), ITEMS[min(int(self.dice.paretovariate(0.7)) - 1, len(ITEMS) - 1)]

@@ -2,6 +2,7 @@
 // Rows of cells in a memfd that all processes of one service map. Before them: the shared clock's offset, the
 // generation in charge.
 #include "ops/metrics.h"
+#include "base/clock.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,17 +27,21 @@ static uint64_t *cells = own_cells;
 static int64_t own_offset;
 static uint64_t own_generation, own_instance;
 
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_AGE };
+
 static const struct {
-    bool counter;
+    enum metric_kind kind;
     const char *name, *label, *help;
 } metrics[METRIC_COUNT] = {
-#define counter true
-#define gauge false
+#define counter METRIC_COUNTER
+#define gauge METRIC_GAUGE
+#define age METRIC_AGE
 #define METRIC(id, kind, name, label, help) {kind, name, label, help},
 #include "ops/metrics.def"
 #undef METRIC
 #undef counter
 #undef gauge
+#undef age
 };
 
 int metrics_create(void) {
@@ -109,8 +114,32 @@ uint64_t metric_total(enum metric metric) {
 
 void metrics_forget_gauges(unsigned row) {
     for (int i = 0; shared && row < ROWS && i < METRIC_COUNT; i++)
-        if (!metrics[i].counter)
+        if (metrics[i].kind == METRIC_GAUGE)
             shared->rows[row][i] = 0;
+}
+
+static uint64_t latest_of(enum metric metric) {
+    uint64_t latest = shared ? 0 : own_cells[metric];
+    for (unsigned row = 0; shared && row < ROWS; row++) {
+        uint64_t value = metric_read(metric, row);
+        latest = value > latest ? value : latest;
+    }
+    return latest;
+}
+
+// An instant that nobody has set yet has no age.
+static void render_age(struct buffer *text, enum metric metric) {
+    uint64_t since = latest_of(metric), now = (uint64_t)clock_now_ms();
+    buffer_addf(text, "%s{%s} ", metrics[metric].name, metrics[metric].label);
+    if (since)
+        buffer_addf(text, "%.3f\n", since < now ? (double)(now - since) / 1000 : 0.0);
+    else
+        buffer_addf(text, "NaN\n");
+}
+
+static void render_number(struct buffer *text, enum metric metric) {
+    buffer_addf(text, metrics[metric].label[0] ? "%s{%s} %llu\n" : "%s%s %llu\n", metrics[metric].name,
+                metrics[metric].label, (unsigned long long)metric_total(metric));
 }
 
 void metrics_render(struct buffer *text) {
@@ -118,8 +147,10 @@ void metrics_render(struct buffer *text) {
         bool first = i == 0 || strcmp(metrics[i].name, metrics[i - 1].name) != 0;
         if (first)
             buffer_addf(text, "# HELP %s %s\n# TYPE %s %s\n", metrics[i].name, metrics[i].help, metrics[i].name,
-                        metrics[i].counter ? "counter" : "gauge");
-        buffer_addf(text, metrics[i].label[0] ? "%s{%s} %llu\n" : "%s%s %llu\n", metrics[i].name, metrics[i].label,
-                    (unsigned long long)metric_total((enum metric)i));
+                        metrics[i].kind == METRIC_COUNTER ? "counter" : "gauge");
+        if (metrics[i].kind == METRIC_AGE)
+            render_age(text, (enum metric)i);
+        else
+            render_number(text, (enum metric)i);
     }
 }

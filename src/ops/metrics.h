@@ -31,7 +31,9 @@ enum { METRICS_ROWS = 1024 };
 // What the process of that row has counted.
 uint64_t metric_read(enum metric metric, unsigned row);
 uint64_t metric_total(enum metric metric); // of all processes
-// The gauges of a process that has ended are 0; its counters stay.
+// An age is a gauge whose cell holds an instant (clock_now_ms): shown are the seconds since the latest of all rows. It
+// goes on growing when the process that sets it stands still or has ended. The gauges of a process that has ended are
+// 0; its counters stay.
 void metrics_forget_gauges(unsigned row);
 // The whole of /metrics, all rows summed.
 void metrics_render(struct buffer *text);

@@ -12,7 +12,7 @@
 struct projection_type {
     enum projection projection;
     const char *name;
-    enum metric events, commits, lag;
+    enum metric events, commits, done_to;
     size_t batch_bytes; // of entries in work at once
     touch_maker *make_touches;
     // The site whose total the touch may change; false: none.

@@ -126,10 +126,9 @@ void projector_stop(struct projector *projector, void (*on_stopped)(void *contex
 
 // ---- What the engines tell
 
-static void set_lag(struct engine *engine) {
-    double since_ms = engine->pending_since_ms;
-    double lag_ms = since_ms > 0 ? (double)clock_now_ms() - since_ms : 0;
-    metric_set(engine->type->lag, lag_ms > 0 ? (uint64_t)lag_ms : 0);
+static void note_done(struct engine *engine) {
+    double since_ms = engine->pending_since_ms, now_ms = (double)clock_now_ms();
+    metric_set(engine->type->done_to, (uint64_t)(since_ms > 0 && since_ms < now_ms ? since_ms : now_ms));
 }
 
 // The neighbours have these entries still before them, and are waked for those that somebody waits for.
@@ -137,12 +136,12 @@ static void on_read(struct engine *engine) {
     struct pace *pace = engine->context;
     struct projector *projector = pace->projector;
     struct pace *neighbours = &projector->paces[PROJECTION_NEIGHBOURS];
-    set_lag(engine);
+    note_done(engine);
     if (pace == neighbours)
         return;
     if (neighbours->engine.pending_since_ms == 0)
         neighbours->engine.pending_since_ms = engine->batch.oldest_ms;
-    set_lag(&neighbours->engine);
+    note_done(&neighbours->engine);
     if (engine->batch.flush || projector->settings->neighbour_interval_ms == 0)
         poke(neighbours);
 }
@@ -211,7 +210,7 @@ static void after_failure(struct pace *pace, enum engine_failure failure) {
 
 static void on_end(struct engine *engine, enum engine_failure failure) {
     struct pace *pace = engine->context;
-    set_lag(engine);
+    note_done(engine);
     if (pace->projector->stopping) {
         close_pace(pace);
         return;

@@ -80,8 +80,8 @@
   };
 
   const drawHealth = metrics => rows('health', [
-    ['lag of rankings', (metrics['engaged_projection_lag_milliseconds{projection="sums"}'] || 0) + ' ms'],
-    ['lag of related', (metrics['engaged_projection_lag_milliseconds{projection="neighbours"}'] || 0) + ' ms'],
+    ['lag of rankings', (metrics['engaged_projection_lag_seconds{projection="sums"}'] || 0).toFixed(1) + ' s'],
+    ['lag of related', (metrics['engaged_projection_lag_seconds{projection="neighbours"}'] || 0).toFixed(1) + ' s'],
     ['Redis memory', mebibytes(total(metrics, 'engaged_redis_memory_bytes'))],
     ['bodies in memory', mebibytes(total(metrics, 'engaged_body_cache_bytes'))],
     ['processes ready', number(total(metrics, 'engaged_processes_ready'))],

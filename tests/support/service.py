@@ -22,6 +22,11 @@ class Answer:
         return json.loads(self.body)
 
 
+def metric_value(text):
+    """A whole number where it is one; ages are not."""
+    return int(text) if text.isdigit() else float(text)
+
+
 class Service(Launch):
     """With BARE_SERVICE=1 without a supervisor, as its children can't be watched by valgrind: see BareService."""
 
@@ -74,7 +79,7 @@ class Service(Launch):
     def metrics(self):
         text = self.request("GET", "/metrics", port=self.ops_port).body.decode()
         rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-        return {name: int(value) for name, value in rows}
+        return {name: metric_value(value) for name, value in rows}
 
     def stop(self):
         self.judge(end(self.process))
