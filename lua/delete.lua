@@ -7,8 +7,9 @@
 -- KEYS   item, card, log, version of the sums, version of the neighbours, tombstones of format 2, unique visitors,
 --        neighbours, newest cards of the site in this partition, sums, then the voters' buckets
 -- ARGV   1 accept time in ms, 2 id, 3 name (text8 site, text16 id), 4 reference (8 bytes), 5 next version of the sums,
---        6 next version of the neighbours, 7 "1" if the views go as well
--- Reply  array: status (0 was not there, 1 deleted, 2 retry with that many buckets, 3 another item's reference),
+--        6 next version of the neighbours, 7 "1" if the views go as well, 8 "1" if it goes only as long as it is what was
+--        read (store/forget.c): 9 the item, 10 the sums
+-- Reply  array: status (0 was not there or is another now, 1 deleted, 2 retry with that many buckets, 3 another item's reference),
 --        buckets, id of the log entry or ""
 
 local FIXED_KEYS, TEXT_MOST = 10, 65535
@@ -26,6 +27,7 @@ end
 redis.call('XLEN', KEYS[3])
 local items, whole = item_module(), ARGV[7] == '1'
 local packed = redis.call('GET', KEYS[1])
+if ARGV[8] == '1' and (packed ~= ARGV[9] or (redis.call('GET', KEYS[10]) or '') ~= ARGV[10]) then return {0, 0, ''} end
 local item = packed and assert(items.open(packed, 0)) or items.new(ARGV[3], 0)
 if not items.is_named(item, ARGV[3]) then return {3, 0, ''} end
 if item.buckets ~= #KEYS - FIXED_KEYS then return {2, item.buckets, ''} end

@@ -4,6 +4,7 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "project/corrector.h"
+#include "project/sweeper.h"
 #include "roles/roles.h"
 #include <signal.h>
 #include <uv.h>
@@ -16,6 +17,7 @@ struct process {
     struct store *store;
     struct projector *projector;
     struct corrector *corrector;
+    struct sweeper *sweeper;
     uv_signal_t signals[2];
     uv_timer_t look; // at what Redis uses
     struct read_call look_call;
@@ -38,6 +40,11 @@ static void on_corrector_stopped(void *context) {
     projector_stop(process->projector, on_projector_stopped, process);
 }
 
+static void on_sweeper_stopped(void *context) {
+    struct process *process = context;
+    corrector_stop(process->corrector, on_corrector_stopped, process);
+}
+
 static void stop(struct process *process) {
     if (process->stopping)
         return;
@@ -45,7 +52,7 @@ static void stop(struct process *process) {
     for (int i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&process->signals[i], NULL);
     uv_close((uv_handle_t *)&process->look, NULL);
-    corrector_stop(process->corrector, on_corrector_stopped, process);
+    sweeper_stop(process->sweeper, on_sweeper_stopped, process);
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
@@ -113,7 +120,8 @@ int projector_run(const struct role *role) {
         process.store ? projector_start(&process.loop, role->settings, &role->hash_key, process.store) : NULL;
     process.corrector =
         process.projector ? corrector_start(&process.loop, role->settings, &role->hash_key, process.store) : NULL;
-    if (!process.corrector) {
+    process.sweeper = process.corrector ? sweeper_start(&process.loop, role->settings, process.store) : NULL;
+    if (!process.sweeper) {
         log_error("the projector does not start: no memory, or too many half-lives");
         return 1;
     }

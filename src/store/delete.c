@@ -52,6 +52,9 @@ static void send_delete(struct item_write *write) {
     add_next_version(store);
     add_next_version(store);
     command_add_text(&store->command, write->whole ? "1" : "");
+    command_add_text(&store->command, write->item->record.len ? "1" : "");
+    command_add(&store->command, write->item->record);
+    command_add(&store->command, write->item->sums);
     send_script(store, &write->call, SCRIPT_DELETE);
 }
 
@@ -115,4 +118,10 @@ void store_delete_item(struct store *store, struct item_call *call) {
     struct item_write *write = item_write_begin(store, call, on_reply);
     if (write)
         wait_for_all(write, 0);
+}
+
+void store_remove_unchanged(struct store *store, struct item_call *call) {
+    struct item_write *write = item_write_begin(store, call, on_reply);
+    if (write)
+        take_away(write, true);
 }

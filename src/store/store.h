@@ -112,6 +112,7 @@ struct item_call {
     enum outcome outcome; // besides the common ones: ID_CLASH
     bool existed;         // before
     struct log_id entry;
+    struct bytes record, sums; // for store_remove_unchanged: packed, as they were read
     // The store's own.
     uint32_t buckets, tries;
     struct deferred deferred;
@@ -121,6 +122,9 @@ void store_put_item(struct store *store, struct item_call *call);
 // also when the projections do not get there within redis_timeout: the item is hidden then, and the call is safe to
 // repeat. Deleting what isn't there is fine (existed = false).
 void store_delete_item(struct store *store, struct item_call *call);
+// Removes an item unless a byte of its record or sums is another by now (existed = false). What is acknowledged and not
+// projected yet counts afterwards, on the item made again.
+void store_remove_unchanged(struct store *store, struct item_call *call);
 
 // ---- Reads: one pipeline each
 
@@ -229,6 +233,9 @@ void store_read_run(struct store *store, struct read_call *call,
 // Some items of all sites (about `count`; one may come twice). `cursor` begins and ends as 0.
 void store_scan_items(struct store *store, struct read_call *call, uint64_t *cursor, uint32_t count,
                       void (*on_item)(struct read_call *call, ref_t item));
+// Of those that can be read the record and the sums, as they are packed; empty: none.
+void store_read_packed(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                       void (*on_item)(struct read_call *call, size_t index, struct bytes item, struct bytes sums));
 // What an item's record says of its voters. One that is not there, or not usable, has no name and no voters.
 struct voted_item {
     struct bytes site, id;
