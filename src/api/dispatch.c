@@ -18,12 +18,14 @@ static bool type_is(struct bytes type, const char *name) {
     return bytes_eq_nocase(bytes_trim(essence), bytes_of(name));
 }
 
-static bool type_fits(const struct call *call) {
+static bool type_fits(struct call *call) {
     struct bytes type = call->request->fields[HTTP_CONTENT_TYPE], coding = call->request->fields[HTTP_CONTENT_ENCODING];
     if (!call->request->has_body)
         return true;
-    if (coding.len && !bytes_eq_nocase(coding, BYTES("identity")))
+    if (coding.len && !bytes_eq_nocase(coding, BYTES("identity"))) {
+        call->detail = "a body with a Content-Encoding is not taken";
         return false;
+    }
     if (!type.at || call->request->method == HTTP_METHOD_DELETE)
         return true;
     if (call->route->body == ROUTE_BODY_LINES)

@@ -138,6 +138,7 @@ static void begin_reload(struct supervisor *supervisor) {
     notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(uv_hrtime() / 1000));
     if (right && reload(supervisor, &settings, error)) {
         log_info("reload: new processes start");
+        say_who_may_write(&settings);
     } else {
         log_error("reload: %s; the settings before stay", error);
         say_refused(supervisor, error);

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Whose pages may write, and what a page that may not is told: API.md section 0, rows "origins" and "CORS"."""
+import signal
 import socket
 
 import pytest
 
 from support.service import Service, free_port
+from support.wait import wait_until
 
 HOST = "news.example"
 CONFIG = """
@@ -240,6 +242,17 @@ def test_the_start_says_which_sites_take_writes_from_any_origin(service):
     assert log.count("site open takes writes from any origin") == 1
     assert "site listed takes" not in log and "site closed.example takes" not in log
     assert log.count("sites that are not declared take writes from any origin") == 1
+
+
+def test_a_reload_says_it_again_of_what_is_new(tmp_path):
+    config = tmp_path / "c"
+    config.write_text("[site news.example]\nsecret_key = k\n")
+    running = Service(config=str(config), sites="declared")
+    config.write_text("[site news]\nsecret_key = k\n")
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "site news takes writes from any origin" in running.log(), what=running.log)
+    wait_until(lambda: running.post("/v1/news/visitors").status == 201)
+    running.stop()
 
 
 def test_with_declared_sites_it_does_not_speak_of_others(tmp_path):
