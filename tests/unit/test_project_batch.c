@@ -44,7 +44,8 @@ static void add_vote(ref_t item, uint8_t kind, int32_t time_s) {
     buffer_add_u32(&text, 0);
 }
 
-static void add_view(ref_t item, const ref_t *recent, uint8_t count) {
+// `ages_ms`: of the recent views; NULL: an hour each.
+static void add_aged_view(ref_t item, const ref_t *recent, const int64_t *ages_ms, uint8_t count) {
     buffer_add_char(&text, 'W');
     buffer_add_u64(&text, item);
     buffer_add_u64(&text, 99);
@@ -56,8 +57,12 @@ static void add_view(ref_t item, const ref_t *recent, uint8_t count) {
     buffer_add_u8(&text, count);
     for (int i = 0; i < count; i++) {
         buffer_add_u64(&text, recent[i]);
-        buffer_add_f64(&text, 1760000000000.0 - 3600000);
+        buffer_add_f64(&text, 1760000000000.0 - (ages_ms ? (double)ages_ms[i] : 3600000));
     }
+}
+
+static void add_view(ref_t item, const ref_t *recent, uint8_t count) {
+    add_aged_view(item, recent, NULL, count);
 }
 
 static void take(uint32_t source, uint64_t ms, touch_maker *make_touches) {
@@ -103,6 +108,81 @@ static void a_view_reaches_all_tables(void **state) {
     assert_int_equal(batch.targets[0].at[0].coview.item, 5);
     assert_true(fabs(batch.targets[0].at[0].coview.weight - near / 3) < 1e-12);
     assert_true(fabs(batch.targets[0].at[1].coview.weight - far / 3) < 1e-12);
+}
+
+static void what_was_read_long_ago_is_no_coview(void **state) {
+    (void)state;
+    const ref_t recent[] = {5, 6, 7, 9};
+    const int64_t ages_ms[] = {0, 21600000, COVIEW_OLDEST_MS, COVIEW_OLDEST_MS + 1};
+    begin_entry(5000);
+    add_aged_view(8, recent, ages_ms, 4);
+    take(0, 10, neighbours_projection.make_touches);
+    assert_int_equal(batch.targets[0].count, 3); // of 8: all but the last
+    assert_int_equal(batch.targets[1].count, 1); // 5, and not 9
+    const double weights[] = {1, 0.5 / 2, 1.0 / 4096 / 3};
+    for (int i = 0; i < 3; i++) {
+        const struct touch *there = &batch.targets[1 + i].at[0], *back = &batch.targets[0].at[i];
+        assert_int_equal(there->item, recent[i]);
+        assert_int_equal(there->coview.item, 8);
+        assert_int_equal(back->coview.item, recent[i]);
+        assert_true(fabs(there->coview.weight - weights[i]) < 1e-12);
+        assert_true(fabs(back->coview.weight - weights[i] / 3) < 1e-12);
+    }
+}
+
+// Per target and source: what lies at or below that is not taken up again.
+static void what_is_applied_is_not_taken_up_again(void **state) {
+    (void)state;
+    struct log_id applied[PARTITIONS * PARTITIONS] = {0};
+    batch.applied = applied;
+    applied[2 * PARTITIONS + 3] = (struct log_id){10, 4}; // target 2, of log 3
+    applied[0 * PARTITIONS + 3] = (struct log_id){9, 7};
+    applied[2 * PARTITIONS + 1] = (struct log_id){90, 0};
+    begin_entry(5000);
+    add_vote(6, 1, 100); // target 2
+    add_vote(4, 1, 100); // target 0
+    add_vote(7, 1, 100); // target 3
+    struct log_entry entry = {.partition = 3, .value = buffer_bytes(&text)};
+    const struct log_id ids[] = {{9, 7}, {9, 8}, {10, 3}, {10, 4}, {10, 5}, {11, 0}};
+    const uint32_t left[][3] = {{0, 0, 1}, {0, 1, 2}, {0, 2, 3}, {0, 3, 4}, {1, 4, 5}, {2, 5, 6}}; // of targets 2, 0, 3
+    for (int i = 0; i < 6; i++) {
+        entry.id = ids[i];
+        batch_take(&batch, &entry, sums_projection.make_touches);
+        assert_int_equal(batch.targets[2].count, left[i][0]);
+        assert_int_equal(batch.targets[0].count, left[i][1]);
+        assert_int_equal(batch.targets[3].count, left[i][2]);
+    }
+    assert_int_equal(batch.last[3].ms, 11); // the log goes on
+    assert_false(batch.failed);
+    assert_non_null(batch_touch(&batch, NO_ENTRY, TOUCH_REWRITE, 6)); // of a refill: always
+}
+
+// A deletion names its neighbours, in several targets: those that have it already don't end the others'.
+static void a_deletion_reaches_the_targets_that_lack_it(void **state) {
+    (void)state;
+    struct log_id applied[PARTITIONS * PARTITIONS] = {0};
+    struct neighbours table;
+    struct buffer packed;
+    batch.applied = applied;
+    applied[1 * PARTITIONS + 0] = (struct log_id){10, 0}; // target 1 has it
+    neighbours_clear(&table);
+    neighbours_add(&table, 5, 3);
+    neighbours_add(&table, 6, 2);
+    neighbours_add(&table, 7, 1);
+    buffer_init(&packed, 1 << 12);
+    neighbours_pack(&table, &packed);
+    begin_entry(5000);
+    buffer_add_char(&text, 'E');
+    buffer_add_u64(&text, 8);
+    buffer_add(&text, "\1s\2\0id\0\0\0\0", 10); // site, id, no categories, no sums
+    buffer_add_u16(&text, (uint16_t)packed.len);
+    buffer_add_bytes(&text, buffer_bytes(&packed));
+    take(0, 10, neighbours_projection.make_touches);
+    assert_int_equal(batch.targets[1].count, 0);
+    assert_int_equal(batch.targets[2].count, 1);
+    assert_int_equal(batch.targets[3].count, 1);
+    assert_int_equal(batch.targets[3].at[0].coview.item, 8);
+    buffer_release(&packed);
 }
 
 static void bad_entries_are_set_aside(void **state) {
@@ -176,6 +256,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(votes_reach_their_items, begin, end),
         cmocka_unit_test_setup_teardown(a_view_reaches_all_tables, begin, end),
+        cmocka_unit_test_setup_teardown(what_was_read_long_ago_is_no_coview, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_applied_is_not_taken_up_again, begin, end),
+        cmocka_unit_test_setup_teardown(a_deletion_reaches_the_targets_that_lack_it, begin, end),
         cmocka_unit_test_setup_teardown(bad_entries_are_set_aside, begin, end),
         cmocka_unit_test_setup_teardown(a_log_takes_no_more_than_its_share, begin, end),
         cmocka_unit_test_setup_teardown(a_flush_is_noticed, begin, end),
