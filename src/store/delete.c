@@ -89,8 +89,6 @@ static void on_done(struct item_write *write, enum outcome outcome) {
         wait_for_all(write, (uint32_t)store->settings->redis_timeout_ms);
         return;
     }
-    if (outcome == OK)
-        wake_projectors(store); // the lists are to follow at once
     item_write_end(write, outcome);
 }
 

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+import redis
 from support.service import Service
 from support.wait import wait_until
 
@@ -43,6 +44,32 @@ def test_related_is_there_when_it_has_answered(slow):
     assert slow.lines(f"{SITE}/events?wait=true", events).json["accepted"] == 10
     rows = slow.get(f"{SITE}/items/a/related").json["items"]
     assert [(row["item"], row["reason"]) for row in rows] == [("b", "related")]
+
+
+@pytest.mark.parametrize("first, second", [("sums", "neighbours"), ("neighbours", "sums")])
+def test_both_projections_must_have_passed(slow, first, second):
+    """The projector stands still, and what it would write is written here, one projection after the other."""
+    store = redis.Redis(unix_socket_path=os.path.join(slow.folder, "d", "redis.sock"))
+    assert slow.lines(f"{SITE}/events?wait=true", [view(0)]).json["accepted"] == 1
+    tags = [key[:-3] for key in store.keys("*}log")]
+    (lives,) = {position.split(b" ")[1] for tag in tags if (position := store.hget(tag + b"pos", "sums"))}
+    (projector,) = slow.children("projector")
+    os.kill(projector, signal.SIGSTOP)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(slow.lines(f"{SITE}/events?wait=true", [view(1)]).status))
+    try:
+        thread.start()
+        wait_until(lambda: any(store.xlen(tag + b"log") for tag in tags))
+        for projection in (first, second):
+            thread.join(0.3)
+            assert thread.is_alive()
+            for tag in tags:
+                for identity, _ in store.xrevrange(tag + b"log", count=1):
+                    store.hset(tag + b"pos", projection, identity + b" " + lives)
+        thread.join(5)
+        assert answers == [200]
+    finally:
+        os.kill(projector, signal.SIGCONT)
 
 
 def test_a_projector_that_was_started_again_is_woken_too(slow):
