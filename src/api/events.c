@@ -5,10 +5,9 @@
 #include "api/known.h"
 #include "api/lines.h"
 #include "base/clock.h"
+#include "base/times.h"
 #include "model/keys.h"
 #include "ops/json_in.h"
-
-enum { AHEAD_MS = 60000 };
 
 struct event_body {
     struct bytes type, item, visitor, kind;
@@ -135,7 +134,7 @@ static enum outcome check(const struct line *line, const struct event_body *body
         return BAD_ITEM;
     if (kind < 0)
         return UNKNOWN_KIND;
-    if (body->time.given && body->time.unix_ms > now + AHEAD_MS)
+    if (body->time.given && body->time.unix_ms > now + TIME_AHEAD_MS)
         return BAD_TIME;
     if (!body->visitor.at || door_visitor_text(call, body->visitor, id) != OK)
         return BAD_VISITOR;

@@ -4,7 +4,9 @@
 #include "api/card.h"
 #include "api/kinds.h"
 #include "api/lines.h"
+#include "base/clock.h"
 #include "base/hex.h"
+#include "base/times.h"
 #include "model/keys.h"
 #include "model/sketch.h"
 #include <stdlib.h>
@@ -119,6 +121,8 @@ static enum outcome import_vote(struct line *line, const struct import_body *bod
         return BAD_FIELD;
     if (kind < 0)
         return UNKNOWN_KIND;
+    if (body->time.unix_ms > clock_now_ms() + TIME_AHEAD_MS)
+        return BAD_TIME;
     *vote = (struct vote_call){.item = item_ref(call->api->hash_key, call->site, body->card.item),
                                .visitor = strtoull(body->voter.at, NULL, 16) & INT64_MAX,
                                .site = call->site,

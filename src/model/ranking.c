@@ -48,6 +48,10 @@ static double wilson_lower(double positive, double total) {
     return (centre - spread) / (1 + z2 / total);
 }
 
+// Sums of the same events differ in their last bits by the order in which these came. Values are rounded to 1e-9, so
+// that equal ones are equal and ordered by id.
+#define VALUE_STEPS 1e9
+
 static bool value_of(const struct ranking *ranking, const struct sums *sums, double *ret_value) {
     double up = (double)sums->signals[0].count, down = (double)sums->signals[1].count, value = 0;
     switch (ranking->kind) {
@@ -68,7 +72,7 @@ static bool value_of(const struct ranking *ranking, const struct sums *sums, dou
             return false;
         break;
     }
-    *ret_value = value;
+    *ret_value = rint(value * VALUE_STEPS) / VALUE_STEPS;
     return isfinite(value);
 }
 

@@ -135,3 +135,11 @@ bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sum
     *ret_sums = sums;
     return true;
 }
+
+bool sums_lie_before(const struct sums *sums, const struct half_lives *lives, int signal, int64_t unix_ms) {
+    const struct signal_sums *one = &sums->signals[signal];
+    for (uint32_t i = 0; i < lives->count; i++)
+        if (decay_value(one->sum[i], unix_ms, lives->ms[i]) > (double)one->count * (1 + 1e-6))
+            return false;
+    return true;
+}

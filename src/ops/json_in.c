@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 enum { DEPTH_MOST = 8 };
-#define COUNT_MOST (INT64_C(1) << 53)
+#define COUNT_MOST (INT64_C(1) << 52) // with as much again it is still a whole number to a browser
 
 enum unknown { UNKNOWN_REFUSED, UNKNOWN_COUNTED, UNKNOWN_PASSED };
 

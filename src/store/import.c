@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // An item of an export (lua/import.lua). The sums that are to stand there hold the views that the export tells and the
 // votes that stand there already: they are put together here, and written if what they were made of still stands.
+#include "base/clock.h"
+#include "base/times.h"
 #include "model/sums.h"
 #include "store/gather.h"
 #include "store/items.h"
@@ -10,7 +12,8 @@ enum { IMPORT_DONE, IMPORT_RETRY = 2 };
 
 bool store_views_valid(const struct store *store, struct bytes views) {
     struct sums sums;
-    return views.len <= UINT16_MAX && sums_unpack(views, &store->plan.lives, &sums);
+    return views.len <= UINT16_MAX && sums_unpack(views, &store->plan.lives, &sums) &&
+           sums_lie_before(&sums, &store->plan.lives, SIGNAL_VIEWS, clock_now_ms() + TIME_AHEAD_MS);
 }
 
 // INTERNAL when what stands there cannot be read.
