@@ -57,7 +57,7 @@ def test_related_has_titles_reasons_and_never_the_item_itself(service, site):
     service.keyed("PUT", site + "/items/b", {"title": "Bee"})
     rows = [{"type": "view", "item": item, "visitor": f"r{n}", "time": time.time() - 1000 + step}
             for n in range(5) for step, item in enumerate(("a", "b"))]
-    load(service, site, rows + [{"type": "view", "item": f"p{n}", "visitor": "x", "time": time.time() - 10**6 * n}
+    load(service, site, rows + [{"type": "view", "item": f"p{n}", "visitor": "x", "time": time.time() - 10**5 * n}
                                 for n in range(12)])
     answer = service.get(site + "/items/a/related?limit=10").json
     first = answer["items"][0]
