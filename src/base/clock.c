@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // CLOCK_MONOTONIC plus an offset that all processes of the machine share.
 #include "base/clock.h"
+#include <stdbool.h>
 #include <time.h>
 
 static int64_t own_offset_ms; // 0: not set yet
 static int64_t *offset_ms = &own_offset_ms;
-static int64_t latest_ms; // never answered less
+static int64_t latest_ms;                           // answered last
+static int64_t doubted_offset_ms, doubted_since_ms; // a step that was told and not believed yet; 0: none
 
 static int64_t milliseconds(clockid_t clock) {
     struct timespec now;
@@ -19,20 +21,43 @@ uint64_t clock_mono_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-int64_t clock_now_ms(void) {
+static int64_t magnitude(int64_t ms) {
+    return ms < 0 ? -ms : ms;
+}
+
+static int64_t offset_now(void) {
     int64_t offset = __atomic_load_n(offset_ms, __ATOMIC_RELAXED);
     if (offset == 0) {
         offset = milliseconds(CLOCK_REALTIME) - milliseconds(CLOCK_MONOTONIC);
         __atomic_store_n(offset_ms, offset, __ATOMIC_RELAXED);
     }
-    int64_t now = milliseconds(CLOCK_MONOTONIC) + offset;
-    if (now > latest_ms)
+    return offset;
+}
+
+int64_t clock_now_ms(void) {
+    int64_t now = milliseconds(CLOCK_MONOTONIC) + offset_now();
+    if (now > latest_ms || latest_ms - now > CLOCK_STEP_MS)
         latest_ms = now;
     return latest_ms;
 }
 
-void clock_set(int64_t unix_ms) {
-    __atomic_store_n(offset_ms, unix_ms - milliseconds(CLOCK_MONOTONIC), __ATOMIC_RELAXED);
+// Whether a step of this size has been told for long enough.
+static bool step_lasts(int64_t offset, int64_t mono_ms) {
+    if (!doubted_offset_ms || magnitude(offset - doubted_offset_ms) > CLOCK_STEP_MS) {
+        doubted_offset_ms = offset;
+        doubted_since_ms = mono_ms;
+    }
+    return mono_ms - doubted_since_ms >= CLOCK_STEP_LASTS_MS;
+}
+
+enum clock_heard clock_set(int64_t unix_ms) {
+    int64_t mono_ms = milliseconds(CLOCK_MONOTONIC), offset = unix_ms - mono_ms;
+    bool steps = magnitude(offset - offset_now()) > CLOCK_STEP_MS;
+    if (steps && !step_lasts(offset, mono_ms))
+        return CLOCK_DOUBTED;
+    doubted_offset_ms = 0;
+    __atomic_store_n(offset_ms, offset, __ATOMIC_RELAXED);
+    return steps ? CLOCK_STEPPED : CLOCK_FOLLOWED;
 }
 
 void clock_share(int64_t *shared_offset_ms) {

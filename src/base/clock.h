@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT
-// The service's clock: Unix milliseconds that never step back.
-// It is CLOCK_MONOTONIC plus an offset. Redis's TIME sets the offset (store/link.c, on connect and once a minute), so
-// that all instances agree; a stepping wall clock changes nothing. The offset lives in memory that all processes of one
-// machine share (clock_share). An offset that would turn the clock back is slewed: the clock stands still until time
-// has caught up.
+// The service's clock: Unix milliseconds.
+// It is CLOCK_MONOTONIC plus an offset. At first that of CLOCK_REALTIME; then Redis's TIME sets it (store/greeting.c,
+// on connect and once a second), so that all instances agree. The offset lives in memory that all processes of one
+// machine share (clock_share). An offset that would turn the clock back by little is slewed: the clock stands still
+// until time has caught up. A step of more than CLOCK_STEP_MS is believed only when it has been told for
+// CLOCK_STEP_LASTS_MS: a clock that jumps and comes back changes nothing, and one that was wrong for longer does not
+// stop the clock.
 #pragma once
 #include <stdint.h>
 
-// Milliseconds since 1970 by the service's clock. Never less than an earlier answer in this process.
+enum { CLOCK_STEP_MS = 5000, CLOCK_STEP_LASTS_MS = 10000 };
+
+// Milliseconds since 1970 by the service's clock. Never less than an earlier answer in this process, but after a step
+// back that was believed.
 int64_t clock_now_ms(void);
 // Nanoseconds of CLOCK_MONOTONIC: for deadlines and for measuring.
 uint64_t clock_mono_ns(void);
 // What Redis says the time is now.
-void clock_set(int64_t unix_ms);
+enum clock_heard { CLOCK_FOLLOWED, CLOCK_DOUBTED, CLOCK_STEPPED };
+enum clock_heard clock_set(int64_t unix_ms);
 // Use this shared int64 (0: not set yet) instead of the process's own offset.
 void clock_share(int64_t *offset_ms);

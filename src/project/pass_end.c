@@ -23,12 +23,13 @@ struct rows {
 static void add_row(struct corrector *corrector, struct rows *rows, struct correction *member, enum written what) {
     bool keeps = what != WRITE_GONE, counted = what != WRITE_DONE && member->kind != CORRECT_ERASURE;
     member->retracted_kept = member->retracted;
-    rows->begin[rows->count] = corrector->json.len;
+    size_t begin = corrector->json.len, at = rows->count++;
     if (keeps)
         corrector_add_record(corrector, member);
-    rows->at[rows->count++] = (struct correction_row){
+    rows->begin[at] = begin;
+    rows->at[at] = (struct correction_row){
         .id = bytes_of(member->id),
-        .text = keeps ? (struct bytes){"", corrector->json.len - rows->begin[rows->count]} : NO_BYTES,
+        .text = keeps ? (struct bytes){"", corrector->json.len - begin} : NO_BYTES,
         .site = counted ? member->site : NO_BYTES,
     };
 }

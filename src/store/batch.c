@@ -66,24 +66,14 @@ static struct log_id next_entry(struct bytes *ids) {
     return entry;
 }
 
-// Entries are one per group, results one per write. Everything is read before the first completion runs.
-static bool take_results(struct batch *batch, const redisReply *reply) {
+// Puts those that must be tried again back into the lane, and completes the others.
+static void hand_out(struct batch *batch, const bool *again) {
     struct lane *lane = batch->lane;
-    struct reader results = reader_of(reply_text_at(reply, 0));
-    struct bytes ids = reply_text_at(reply, 1);
-    struct log_id entry = {0, 0};
     struct queued *done = NULL, **end = &done;
-    bool one_log = lane->kind->one_log;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct queued *write = batch->writes[i];
-        if (one_log ? i == 0 : begins_group(batch->writes, i))
-            entry = next_entry(&ids);
-        lane->kind->set_entry(write, one_log ? batch->log : write->partition, entry);
-        bool again = !lane->kind->take(lane->store, write, &results);
-        if (results.failed)
-            return false;
         write->next = NULL;
-        if (again && ++write->tries < TRIES_MOST)
+        if (again[i] && ++write->tries < TRIES_MOST)
             try_again(lane, write);
         else {
             *end = write;
@@ -91,6 +81,26 @@ static bool take_results(struct batch *batch, const redisReply *reply) {
         }
     }
     finish_all(lane, done, OK);
+}
+
+// Entries are one per group, results one per write. Everything is read before a write is put back or completed: a reply
+// that is not whole leaves all of them to the caller.
+static bool take_results(struct batch *batch, const redisReply *reply) {
+    struct lane *lane = batch->lane;
+    struct reader results = reader_of(reply_text_at(reply, 0));
+    struct bytes ids = reply_text_at(reply, 1);
+    struct log_id entry = {0, 0};
+    bool again[BATCH_MOST], one_log = lane->kind->one_log;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct queued *write = batch->writes[i];
+        if (one_log ? i == 0 : begins_group(batch->writes, i))
+            entry = next_entry(&ids);
+        lane->kind->set_entry(write, one_log ? batch->log : write->partition, entry);
+        again[i] = !lane->kind->take(lane->store, write, &results);
+        if (results.failed)
+            return false;
+    }
+    hand_out(batch, again);
     return true;
 }
 

@@ -46,11 +46,24 @@ static const char *check_role(struct store *store, const redisReply *reply) {
     return bytes_eq(role, BYTES("master")) ? NULL : "this Redis is a replica, not a master";
 }
 
+// Said once: when a step begins to be doubted, and when it is believed.
+static void hear_time(int64_t unix_ms) {
+    static bool doubting;
+    double ahead_s = (double)(unix_ms - clock_now_ms()) / 1000;
+    enum clock_heard heard = clock_set(unix_ms);
+    if (heard == CLOCK_DOUBTED && !doubting)
+        log_warn("the clock of Redis differs by %.1f s: not followed unless it stays so for %d s", ahead_s,
+                 CLOCK_STEP_LASTS_MS / 1000);
+    if (heard == CLOCK_STEPPED)
+        log_warn("the clock of Redis stays different by %.1f s: followed", ahead_s);
+    doubting = heard == CLOCK_DOUBTED;
+}
+
 static const char *check_time(struct store *store, const redisReply *reply) {
     (void)store;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
         return "TIME has no answer";
-    clock_set(reply_int(reply->element[0]) * 1000 + reply_int(reply->element[1]) / 1000);
+    hear_time(reply_int(reply->element[0]) * 1000 + reply_int(reply->element[1]) / 1000);
     return NULL;
 }
 
