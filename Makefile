@@ -143,9 +143,10 @@ fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) $(FAILING_MALLOC) $(SHIFTED_CLOCK) ## the program and everything the tests run
 
-install: all ## install the program, the example configuration and the unit
+install: all ## install the program, a configuration (one that is there stays) and the unit
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
 	install -D -m 644 deploy/engaged.conf $(DESTDIR)/etc/engaged.conf.example
+	[ -e $(DESTDIR)/etc/engaged.conf ] || install -m 644 deploy/engaged.conf $(DESTDIR)/etc/engaged.conf
 	install -D -m 644 deploy/engaged.service $(DESTDIR)$(PREFIX)/lib/systemd/system/engaged.service
 	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(PREFIX)/lib/systemd/system/engaged.service
 

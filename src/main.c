@@ -80,6 +80,7 @@ static int run_service(int argc, char **argv) {
     if (!role_prepare(&role, &settings, error, sizeof error))
         return fail(error);
     const char *name = getenv("ENGAGED_ROLE");
+    secrets_hide(&argc, argv);
     set_up_log(&settings, "supervisor");
     int code = name ? run_child(&role, name) : supervisor_run(&role, directory, argc, argv);
     settings_release(&settings);

@@ -11,6 +11,11 @@
 
 enum { MAX_KINDS = 8, MAX_RANKINGS = 32, MAX_SITES = 1024, MAX_ORIGINS = 16, NAME_SIZE = 64 };
 
+// A decayed sum is kept of each item for each half-life: of decayed rankings one, of rising ones also its fourfold, and
+// one of a site's popularity.
+enum { HALF_LIVES_MOST = 16 };
+#define POPULAR_HALF_LIFE_MS (INT64_C(6) * 3600 * 1000)
+
 enum ranking_type { RANKING_DECAYED, RANKING_RISING, RANKING_BEST, RANKING_TOTAL };
 
 // A [ranking NAME] section. Without any section the five defaults of DESIGN section 4 hold; with any, just those that
@@ -20,7 +25,8 @@ struct ranking_setting {
     enum ranking_type type;
     int64_t half_life_ms;          // decayed and rising
     bool half_life_given;          // in the configuration: refused for the other types
-    double vote_weight[MAX_KINDS]; // by kind, in the order of `kinds`; default 1 for each ("votes = up:1 down:-1" sets)
+    double vote_weight[MAX_KINDS]; // by kind, in the order of `kinds`; default 1 for each; once some are named the
+                                   // others are 0
     double view_weight;            // default 0.1 ... see settings.c for why
     uint32_t floor;                // events of evidence needed
     int64_t oldest_age_ms;         // 0: any age

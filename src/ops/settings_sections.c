@@ -114,7 +114,7 @@ static bool set_one_weight(struct settings *settings, struct ranking_setting *ra
     return kind >= 0 && weight_parse(colon + 1, &ranking->vote_weight[kind]);
 }
 
-// "1" for all kinds, or "up:1 down:-1".
+// "1" for all kinds, or "up:1 down:-1": those that are not named then weigh nothing.
 static bool set_votes(struct settings *settings, struct ranking_setting *ranking, const char *text) {
     double weight;
     char words[512], *rest = words;
@@ -126,6 +126,7 @@ static bool set_votes(struct settings *settings, struct ranking_setting *ranking
     if (strlen(text) >= sizeof words)
         return false;
     snprintf(words, sizeof words, "%s", text);
+    memset(ranking->vote_weight, 0, sizeof ranking->vote_weight);
     for (char *word; (word = strsep(&rest, " "));)
         if (*word && !set_one_weight(settings, ranking, word))
             return false;
@@ -161,7 +162,7 @@ static const struct {
 } ranking_keys[] = {
     {"type", "decayed, rising, best or total", set_type},
     {"half_life", "a duration from 1m to 3650d", set_half_life},
-    {"votes", "a weight for all kinds, or kind:weight for some (kinds as in the setting kinds)", set_votes},
+    {"votes", "a weight for all kinds, or kind:weight for those that count (kinds as in the setting kinds)", set_votes},
     {"views", "a weight", set_views},
     {"floor", "a number of events", set_floor},
     {"oldest_age", "a duration; 0 for any age", set_oldest_age},
@@ -284,6 +285,26 @@ static const char *ranking_fault(const struct settings *settings, const struct r
     return counts ? NULL : "no vote and no view has a weight: it would always be empty";
 }
 
+static void note_life(int64_t *lives, uint32_t *count, int64_t ms) {
+    for (uint32_t i = 0; i < *count; i++)
+        if (lives[i] == ms)
+            return;
+    lives[(*count)++] = ms;
+}
+
+static bool half_lives_fit(const struct settings *settings) {
+    int64_t lives[1 + 2 * MAX_RANKINGS] = {POPULAR_HALF_LIFE_MS};
+    uint32_t count = 1;
+    for (uint32_t i = 0; i < settings->ranking_count; i++) {
+        const struct ranking_setting *ranking = &settings->rankings[i];
+        if (ranking->type == RANKING_DECAYED || ranking->type == RANKING_RISING)
+            note_life(lives, &count, ranking->half_life_ms);
+        if (ranking->type == RANKING_RISING)
+            note_life(lives, &count, 4 * ranking->half_life_ms);
+    }
+    return count <= HALF_LIVES_MOST;
+}
+
 static bool rankings_finish(struct settings *settings, char why[static WHY_SIZE]) {
     for (uint32_t i = 0; i < settings->ranking_count; i++) {
         const char *fault = ranking_fault(settings, &settings->rankings[i]);
@@ -294,7 +315,9 @@ static bool rankings_finish(struct settings *settings, char why[static WHY_SIZE]
     }
     if (settings->ranking_count == 0)
         add_default_rankings(settings);
-    return true;
+    return half_lives_fit(settings) ||
+           fail(why,
+                "[ranking …]: more than 16 half-lives (6h is always one; rising needs half_life and its fourfold)");
 }
 
 bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {

@@ -55,7 +55,7 @@ static bool size_parse(struct bytes text, int64_t *ret_bytes) {
     if (!bytes_to_u64((struct bytes){text.at, digits}, 1ULL << 40, &number))
         return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (bytes_eq(unit, bytes_of(units[i].unit))) {
+        if (bytes_eq(unit, bytes_of(units[i].unit)) && number <= (uint64_t)INT64_MAX / (uint64_t)units[i].bytes) {
             *ret_bytes = (int64_t)number * units[i].bytes;
             return true;
         }

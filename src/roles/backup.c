@@ -3,6 +3,7 @@
 // loopback port under a password of its own, and the service's Redis takes the data over from it (store/replace.h).
 #include "roles/backup.h"
 #include "base/clock.h"
+#include "roles/secrets.h"
 #include "store/replace.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,8 +20,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum {
     PATH_SIZE = 4096,
@@ -49,7 +48,9 @@ static pid_t spawn_program(char *const argv[], int in, int out) {
         posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
-    int status = posix_spawnp(&pid, argv[0], &files, NULL, argv, environ);
+    char **others = environment_of_others();
+    int status = others ? posix_spawnp(&pid, argv[0], &files, NULL, argv, others) : ENOMEM;
+    free(others);
     posix_spawn_file_actions_destroy(&files);
     errno = status;
     return status == 0 ? pid : -1;

@@ -7,6 +7,8 @@
 #include "roles/embedded.h"
 #include "ops/log.h"
 #include "roles/redis_memory.h"
+#include "roles/secrets.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -70,6 +72,20 @@ static void release(struct embedded *embedded) {
     free(embedded);
 }
 
+// What an older Redis of ours made under the umask of that time may be readable for others: voters and cards.
+static void close_to_others(const struct embedded *embedded) {
+    char path[PATH_SIZE];
+    path_in(embedded, "appendonlydir", path);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    fchmod(dirfd(folder), 0700);
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (entry->d_name[0] != '.')
+            fchmodat(dirfd(folder), entry->d_name, 0600, 0);
+    closedir(folder);
+}
+
 // ---- The server
 
 static void on_process_closed(uv_handle_t *handle) {
@@ -130,11 +146,17 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
     // Detached: a terminal's Ctrl-C must not end Redis before those who still write to it.
     uv_process_options_t options = {.file = arguments[0],
                                     .args = arguments,
+                                    .env = environment_of_others(),
                                     .exit_cb = on_process_exit,
                                     .stdio = files,
                                     .stdio_count = sizeof files / sizeof *files,
                                     .flags = UV_PROCESS_DETACHED};
+    if (!options.env)
+        return UV_ENOMEM;
+    mode_t before = umask(077); // voters and cards are in its files
     int status = uv_spawn(embedded->loop, &embedded->process, &options);
+    umask(before);
+    free(options.env);
     embedded->running = status == 0;
     if (status == 0) {
         want_memory_limit(embedded);
@@ -149,6 +171,7 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
 static int spawn(struct embedded *embedded, const char **ret_what) {
     char path[PATH_SIZE];
     path_in(embedded, "redis.log", path);
+    close_to_others(embedded);
     embedded->started_ms = uv_now(embedded->loop);
     embedded->start_at_ms = embedded->started_ms + BACK_OFF_MOST_MS;
     *ret_what = "redis.log";

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 1024, HEX_SIZE = 2 * KEY_SIZE + 1 };
+enum { PATH_SIZE = 1024, SOCKET_PATH_MOST = 107, HEX_SIZE = 2 * KEY_SIZE + 1 };
 
 static const char scheme[] = "embedded:";
 
@@ -55,8 +55,17 @@ static bool read_secrets(const char *path, char secret[static HEX_SIZE], char ha
     return found == 2;
 }
 
+static bool directory_fits(const char *directory, char *ret_error, size_t error_size) {
+    if (!directory[0])
+        return fail(ret_error, error_size, "redis", "embedded: needs a directory");
+    return strlen(directory) + sizeof "/redis.sock" - 1 <= SOCKET_PATH_MOST ||
+           fail(ret_error, error_size, directory, "the path of its socket is over 107 bytes");
+}
+
 static bool from_directory(const char *directory, struct settings *settings, char *ret_error, size_t error_size) {
     char path[PATH_SIZE], secret[HEX_SIZE], hash_key[HEX_SIZE];
+    if (!directory_fits(directory, ret_error, error_size))
+        return false;
     if (mkdir(directory, 0700) != 0 && errno != EEXIST)
         return fail(ret_error, error_size, directory, strerror(errno));
     snprintf(path, sizeof path, "%s/secrets", directory);
@@ -69,10 +78,58 @@ static bool from_directory(const char *directory, struct settings *settings, cha
     if (!settings->hash_key[0])
         memcpy(settings->hash_key, hash_key, HEX_SIZE);
     int len = snprintf(path, sizeof path, "unix:%s/redis.sock", directory);
-    if (len > 5 + 107)
-        return fail(ret_error, error_size, directory, "the path of its socket is over 107 bytes");
     memcpy(settings->redis, path, (size_t)len + 1);
     return true;
+}
+
+// ---- Who may read them
+
+// The name of the variable for an option that holds a secret, or NULL. The address of Redis may hold its password.
+static const char *variable_of(const char *option, size_t len) {
+    static const char *const hidden[][2] = {{"--secret", "ENGAGED_SECRET"},
+                                            {"--secret-old", "ENGAGED_SECRET_OLD"},
+                                            {"--secret-key", "ENGAGED_SECRET_KEY"},
+                                            {"--hash-key", "ENGAGED_HASH_KEY"},
+                                            {"--redis", "ENGAGED_REDIS"}};
+    char name[NAME_SIZE];
+    snprintf(name, sizeof name, "%.*s", (int)len, option);
+    for (char *c = name + 2; len > 2 && *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (strcmp(hidden[i][0], name) == 0)
+            return hidden[i][1];
+    return NULL;
+}
+
+void secrets_hide(int *argc, char **argv) {
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        char *equals = strchr(argv[i], '='), *value = equals ? equals + 1 : argv[i + 1];
+        const char *variable = variable_of(argv[i], equals ? (size_t)(equals - argv[i]) : strlen(argv[i]));
+        bool hidden = variable && value && setenv(variable, value, 1) == 0;
+        if (hidden)
+            memset(value, 'x', strlen(value));
+        else
+            argv[kept++] = argv[i];
+        if (hidden && !equals)
+            i++;
+        else if (!hidden && !equals && i + 1 < *argc)
+            argv[kept++] = argv[++i];
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+}
+
+char **environment_of_others(void) {
+    extern char **environ;
+    size_t count = 0, kept = 0;
+    while (environ[count])
+        count++;
+    char **others = calloc(count + 1, sizeof *others);
+    for (size_t i = 0; others && i < count; i++)
+        if (strncmp(environ[i], "ENGAGED_", 8) != 0)
+            others[kept++] = environ[i];
+    return others;
 }
 
 // ---- Keys
@@ -83,22 +140,49 @@ static bool take_key(const char *name, const char *hex, struct secret_key *ret_k
     return secret_key_parse(bytes_of(hex), ret_key) || fail(ret_error, size, name, "is not 64 hex digits");
 }
 
+static bool take_keys(struct role *role, const struct settings *settings, char *ret_error, size_t error_size) {
+    role->tokens.has_old = settings->secret_old[0] != '\0';
+    return take_key("secret", settings->secret, &role->tokens.current, ret_error, error_size) &&
+           take_key("hash_key", settings->hash_key, &role->hash_key, ret_error, error_size) &&
+           (!role->tokens.has_old ||
+            take_key("secret_old", settings->secret_old, &role->tokens.old, ret_error, error_size));
+}
+
+// A directory that is not there yet is made at the start, with its secrets.
+static bool check_directory(const char *directory, char *ret_error, size_t error_size) {
+    char path[PATH_SIZE], secret[HEX_SIZE], hash_key[HEX_SIZE];
+    struct stat file;
+    if (!directory_fits(directory, ret_error, error_size))
+        return false;
+    if (stat(directory, &file) == 0 && !S_ISDIR(file.st_mode))
+        return fail(ret_error, error_size, directory, "is not a directory");
+    if (stat(directory, &file) != 0 && errno != ENOENT)
+        return fail(ret_error, error_size, directory, strerror(errno));
+    snprintf(path, sizeof path, "%s/secrets", directory);
+    return access(path, F_OK) != 0 || read_secrets(path, secret, hash_key) ||
+           fail(ret_error, error_size, path, "is not a file of secrets");
+}
+
+bool role_check(const struct settings *settings, char *ret_error, size_t error_size) {
+    struct role role;
+    struct address address;
+    const char *directory = embedded_directory(settings);
+    if (directory)
+        return check_directory(directory, ret_error, error_size);
+    return address_parse(settings->redis, &address, ret_error, error_size) &&
+           take_keys(&role, settings, ret_error, error_size);
+}
+
 bool role_prepare(struct role *role, struct settings *settings, char *ret_error, size_t error_size) {
     char directory[512];
     role->settings = settings;
     if (embedded_directory(settings)) {
         snprintf(directory, sizeof directory, "%s", embedded_directory(settings));
-        if (!directory[0])
-            return fail(ret_error, error_size, "redis", "embedded: needs a directory");
         if (!from_directory(directory, settings, ret_error, error_size))
             return false;
     }
     struct address address;
     if (!address_parse(settings->redis, &address, ret_error, error_size))
         return false;
-    role->tokens.has_old = settings->secret_old[0] != '\0';
-    return take_key("secret", settings->secret, &role->tokens.current, ret_error, error_size) &&
-           take_key("hash_key", settings->hash_key, &role->hash_key, ret_error, error_size) &&
-           (!role->tokens.has_old ||
-            take_key("secret_old", settings->secret_old, &role->tokens.old, ret_error, error_size));
+    return take_keys(role, settings, ret_error, error_size);
 }

@@ -60,7 +60,8 @@ static int run_tokens(int argc, char **argv) {
 static int run_check(int argc, char **argv) {
     struct settings settings;
     char error[512];
-    if (!settings_read(&settings, argc, argv, environ, error, sizeof error))
+    if (!settings_read(&settings, argc, argv, environ, error, sizeof error) ||
+        !role_check(&settings, error, sizeof error))
         return fail(error);
     puts("The configuration is right.");
     settings_release(&settings);

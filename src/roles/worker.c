@@ -166,7 +166,7 @@ static bool start(struct process *process, const struct role *role) {
     uv_loop_init(&process->loop);
     process->api = (struct api){.settings = settings, .tokens = &role->tokens, .hash_key = &role->hash_key};
     if (!plan_make(settings, &process->plan)) {
-        log_error("the rankings need more than %d half-lives", HALF_LIVES_MAX);
+        log_error("the rankings need more than %d half-lives", HALF_LIVES_MOST);
         return false;
     }
     process->api.known = known_items_new();

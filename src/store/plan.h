@@ -5,8 +5,6 @@
 #include "model/ranking.h"
 #include "ops/settings.h"
 
-#define POPULAR_HALF_LIFE_MS (INT64_C(6) * 3600 * 1000)
-
 struct plan {
     struct half_lives lives;
     struct ranking rankings[MAX_RANKINGS + 1]; // the settings', in their order, then the site's popularity
@@ -15,6 +13,6 @@ struct plan {
     uint32_t popular_life; // index of its half-life
 };
 
-// False when the settings need more than HALF_LIVES_MAX half-lives.
+// False when the settings need more than HALF_LIVES_MAX half-lives, which settings_read refuses.
 bool plan_make(const struct settings *settings, struct plan *ret_plan);
 const struct ranking *plan_find(const struct plan *plan, struct bytes name); // NULL: undefined, or the popularity
