@@ -3,7 +3,7 @@
 -- one string: per view u64 item and f64 time in ms, latest first. They hold every item of the present view window, as an
 -- item in one of them does not count again; the first holds the last KEPT items beside. All come in one call.
 --
--- KEYS   a log, then per view the history that it goes to and the visitor's other one
+-- KEYS   a log, the items deleted lately (lua/gone.lua; both of one partition), then per view the history that it goes to and the visitor's other one
 -- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms, 4 most items in one window; then per
 --        view: the item's name (text8 site, text16 id), and u8 flags (1 anonymous: kept for one window only; 2 alone: what
 --        was read before is of no account) with the beginning of its log record (src/model/entry.h: 'W', item,
@@ -19,8 +19,8 @@ local window, keep, most = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
 -- MGET takes a foreign type for nothing.
 local histories, absent, foreign, changed = {}, {}, {}, {}
-for i, history in ipairs(redis.call('MGET', unpack(KEYS, 2))) do
-    local key = KEYS[1 + i]
+for i, history in ipairs(redis.call('MGET', unpack(KEYS, 3))) do
+    local key = KEYS[2 + i]
     histories[key] = history or ''
     if not history then absent[#absent + 1] = key end
 end
@@ -28,10 +28,18 @@ if #absent > 0 and redis.call('EXISTS', unpack(absent)) > 0 then
     for _, key in ipairs(absent) do foreign[key] = redis.call('EXISTS', key) == 1 end
 end
 
+-- Was the item deleted between the two? Then it is another one. Of a view of before, logged later, nobody can tell.
+local function is_of_another(item, earlier, time)
+    local deleted = redis.pcall('ZSCORE', KEYS[2], item)
+    deleted = type(deleted) == 'string' and tonumber(deleted)
+    return deleted and earlier <= deleted and time > deleted
+end
+
 local function is_repeat(history, item, time)
     local at = find(history, item, 1, true)
     while at do
-        if at % VIEW == 1 and math.abs(number('<d', history, at + 8) - time) < window then return true end
+        local earlier = at % VIEW == 1 and number('<d', history, at + 8)
+        if earlier and math.abs(earlier - time) < window and not is_of_another(item, earlier, time) then return true end
         at = find(history, item, at + 1, true)
     end
     return false
@@ -93,8 +101,8 @@ end
 
 local results, records = {}, {struct.pack('<d', tonumber(ARGV[1]))}
 redis.call('XLEN', KEYS[1])
-for view = 1, (#KEYS - 1) / 2 do
-    local result, record = take(KEYS[2 * view], KEYS[2 * view + 1], ARGV[3 + 2 * view], ARGV[4 + 2 * view])
+for view = 1, #KEYS / 2 - 1 do
+    local result, record = take(KEYS[2 * view + 1], KEYS[2 * view + 2], ARGV[3 + 2 * view], ARGV[4 + 2 * view])
     results[view], records[#records + 1] = result, record
 end
 

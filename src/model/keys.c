@@ -152,6 +152,10 @@ void key_dead(struct key *key, uint32_t partition) {
     begin(key, partition, "dead");
 }
 
+void key_gone(struct key *key, uint32_t partition) {
+    begin(key, partition, "gone");
+}
+
 void key_log(struct key *key, uint32_t partition) {
     begin(key, partition, "log");
 }

@@ -17,7 +17,8 @@
 //   {e7}r<site>:<name>:<category>     zset    the same of one category
 //   {e7}t<site>                       string  sums over the site's items of this partition
 //   {e7}e<site>                       hash    an editor's hand: item reference in hex → JSON (lua/editorial.lua)
-//   {e7}dead                          zset    tombstones: item reference → accept time of the deletion
+//   {e7}dead                          zset    tombstones of format 2: item reference → accept time of the deletion
+//   {e7}gone                          zset    items deleted within the view window → when (lua/gone.lua)
 //   {e7}log                           stream  what was accepted (model/entry.h)
 //   {e7}sums, {e7}near                hash    version and marks of the projections (store/projection.h)
 //   {e7}pos                           hash    positions of both projections in this partition's log, each with a hash of the
@@ -61,6 +62,7 @@ void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes n
 void key_site_total(struct key *key, uint32_t partition, ref_t site);
 void key_editorial(struct key *key, ref_t site); // in the partition of the site's reference
 void key_dead(struct key *key, uint32_t partition);
+void key_gone(struct key *key, uint32_t partition);
 void key_log(struct key *key, uint32_t partition);
 enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
 void key_marks(struct key *key, uint32_t partition, enum projection projection);

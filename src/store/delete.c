@@ -6,11 +6,11 @@
 //   1. All projected already? Then 4 at once.
 //   2. Hide it: card, votes and voters go, which frees memory and takes it off the lists, whatever comes after.
 //   3. Wait. Not in time: UNAVAILABLE; it stays hidden, its views stay, and the call is safe to repeat.
-//   4. Take all of it away.
+//   4. Take all of it away, and remember for one view window that its readers read another one from now on.
 #include "base/clock.h"
-#include "store/gather.h"
 #include "store/items.h"
 #include "store/levels.h"
+#include "store/reads.h"
 
 enum { TRIES_MOST = 16, DELETE_KEYS = 10 };
 enum { DELETE_ABSENT, DELETE_DONE, DELETE_RETRY, DELETE_CLASH };
@@ -80,6 +80,35 @@ static void wait_for_all(struct item_write *write, uint32_t timeout_ms) {
     store_wait_all_projected(write->store, &write->wait, timeout_ms);
 }
 
+// ---- Its readers
+
+static void on_remembered(struct read_call *wait, enum outcome outcome) {
+    item_write_end(wait->context, outcome);
+}
+
+static void on_all_remembered(struct gather *gather) {
+    read_end(gather, gather_outcome(gather));
+}
+
+static void remember(struct item_write *write) {
+    struct store *store = write->store;
+    uint32_t partitions = store->settings->view_window_ms > 0 ? keys_partitions() : 0;
+    write->wait = (struct read_call){.on_done = on_remembered, .context = write};
+    struct gather *gather = read_begin(store, &write->wait, partitions, sizeof(struct read_state), on_all_remembered);
+    for (uint32_t i = 0; gather && i < partitions; i++) {
+        struct key key;
+        key_gone(&key, i);
+        script_begin(&store->command, SCRIPT_GONE, 1);
+        add_key(store, &key);
+        command_add_ref(&store->command, write->item->item);
+        command_add_int(&store->command, write->asked_ms);
+        command_add_int(&store->command, store->settings->view_window_ms);
+        gather_add_write(gather, store->link, &store->command, SCRIPT_GONE);
+    }
+}
+
+// ---- The steps
+
 static void on_done(struct item_write *write, enum outcome outcome) {
     struct store *store = write->store;
     if (outcome == OK && !write->whole) {
@@ -89,7 +118,10 @@ static void on_done(struct item_write *write, enum outcome outcome) {
         wait_for_all(write, (uint32_t)store->settings->redis_timeout_ms);
         return;
     }
-    item_write_end(write, outcome);
+    if (outcome == OK && write->asked_ms)
+        remember(write);
+    else
+        item_write_end(write, outcome);
 }
 
 static void on_reply(struct link_call *call) {
@@ -114,8 +146,10 @@ static void on_reply(struct link_call *call) {
 
 void store_delete_item(struct store *store, struct item_call *call) {
     struct item_write *write = item_write_begin(store, call, on_reply);
-    if (write)
-        wait_for_all(write, 0);
+    if (!write)
+        return;
+    write->asked_ms = clock_now_ms();
+    wait_for_all(write, 0);
 }
 
 void store_remove_unchanged(struct store *store, struct item_call *call) {

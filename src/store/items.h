@@ -10,6 +10,7 @@ struct item_write {
     struct item_call *item;
     // Of a deletion.
     struct read_call wait;
+    int64_t asked_ms;
     bool hidden, whole;
     // Of an import.
     bool has_card;

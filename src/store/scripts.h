@@ -11,6 +11,7 @@
     X(CORRECT, "correct")                                                                                              \
     X(DELETE, "delete")                                                                                                \
     X(EDITORIAL, "editorial")                                                                                          \
+    X(GONE, "gone")                                                                                                    \
     X(IMPORT, "import")                                                                                                \
     X(KEEP, "keep")                                                                                                    \
     X(META, "meta")                                                                                                    \

@@ -25,6 +25,8 @@ static void add_keys(struct store *store, struct queued *const *writes, uint32_t
     struct key key;
     key_log(&key, log);
     add_key(store, &key);
+    key_gone(&key, log);
+    add_key(store, &key);
     for (uint32_t i = 0; i < count; i++) {
         const struct view_call *view = view_of(writes[i]);
         key_history(&key, view->visitor, view->anonymous);
@@ -48,7 +50,7 @@ static void add_view(struct command *command, const struct view_call *view) {
 
 static void compose(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log) {
     struct command *command = &store->command;
-    script_begin(command, SCRIPT_VIEW, 1 + 2 * count);
+    script_begin(command, SCRIPT_VIEW, 2 + 2 * count);
     add_keys(store, writes, count, log);
     command_add_int(command, clock_now_ms());
     command_add_int(command, store->settings->view_window_ms);

@@ -218,7 +218,7 @@ def test_nothing_of_it_is_left_in_redis_or_in_lists(fresh):
     wait_until(lambda: [row["item"] for row in service.get(f"{SITE}/items/x/related").json["items"]] == ["stays"])
 
     def left():
-        keys = {key for key in store(service).keys("*") if not key.endswith((b"log", b"pos", b"sums", b"near"))}
+        keys = {key for key in store(service).keys("*") if not key.endswith((b"log", b"pos", b"sums", b"near", b"gone"))}
         return {key for key in keys - before if b"}h" not in key and b"}a" not in key}
 
     wait_until(lambda: not left(), what=left)  # also not in the site's total, whose only views they were
@@ -548,3 +548,45 @@ def test_a_tombstone_of_before_is_honoured(fresh):
     view(service, "old")
     settle(service)
     assert counts(service, "old") == (1, 1, 0)
+
+
+# ---- Readers of before
+
+
+def test_a_reader_of_before_counts_again_once(preset):
+    """Histories keep what was deleted; its readers read another article now, within the view window too."""
+    def read(visitor, **headers):
+        return preset.keyed("POST", f"{SITE}/items/reread/views", Engaged_Visitor=visitor, **headers).json["counted"]
+
+    first, quiet, other = reader(), reader(), reader()
+    assert read(first) and read(quiet, DNT="1") and not read(first) and not read(quiet)
+    view(preset, "beside-it", first)
+    delete(preset, "reread")
+    assert read(first) and read(quiet, DNT="1") and read(other)
+    assert not read(first) and not read(quiet) and not read(quiet, DNT="1") and not read(other)
+    assert not preset.keyed("POST", f"{SITE}/items/beside-it/views", Engaged_Visitor=first).json["counted"]
+    settle(preset)
+    assert counts(preset, "reread") == (3, 3, 0)
+
+
+def test_events_of_before_are_safe_to_repeat_after_a_deletion(preset):
+    lines = [{"type": "view", "item": "past", "visitor": "p", "time": int(time.time()) - 600}]
+    for _ in range(2):
+        preset.lines(f"{SITE}/events", lines)
+    delete(preset, "past")
+    for _ in range(3):
+        preset.lines(f"{SITE}/events?wait=true", lines)
+    assert counts(preset, "past")[0] <= 1
+
+
+def test_what_was_deleted_is_remembered_for_one_view_window(fresh):
+    service = fresh(view_window="1s", projection_interval="5ms")
+    for name in ("a", "b"):
+        delete(service, name)
+    assert {store(service).zcard(key) for key in store(service).keys("*}gone")} == {2}
+    time.sleep(0.6)
+    delete(service, "b")
+    time.sleep(0.6)
+    delete(service, "c")
+    assert {store(service).zcard(key) for key in store(service).keys("*}gone")} == {2}
+    wait_until(lambda: not store(service).keys("*}gone"))
