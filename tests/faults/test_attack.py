@@ -6,18 +6,24 @@ Redis holds more for it.
 that every attacker has an address of its own.
 """
 import concurrent.futures
+import contextlib
 import hashlib
 import http.client
 import json
 import os
 import random
+import resource
+import socket
 import time
 
 import pytest
 import redis
 
+from support.colliding import colliding
+from support.processes import children, resident_bytes
 from support.service import Service
 from support.wait import wait_until
+from support.wire import Wire
 
 SHORT = bool(os.environ.get("SHORT_TESTS"))
 ROWS = []
@@ -67,10 +73,11 @@ def bytes_before(service):
     note.service, note.before = service, used(service)
 
 
-def note(attack, tried, counted, refused):
+def note(attack, tried, counted, refused, grown=None):
+    """`grown`: bytes, when they are not those that Redis holds more since the test began."""
     if not ROWS:
         ROWS.append(("attack", "tried", "counted", "refused", "bytes"))
-    ROWS.append((attack, tried, counted, refused, used(note.service) - note.before))
+    ROWS.append((attack, tried, counted, refused, used(note.service) - note.before if grown is None else grown))
 
 
 def votes(service, item, site="s"):
@@ -296,10 +303,105 @@ def test_made_up_items(service):
     assert set(statuses) <= {200, 429} and statuses.count(200) < len(statuses) / 4
 
 
+def test_made_up_items_and_sites_leave_nothing(service):
+    """As they are forty days later: by events of that time, then the service's walk over all items."""
+    items, sites = (600, 50) if SHORT else (3000, 200)
+    other = Service(view_window="1ms", unknown_items_kept="0")
+    try:
+        data = store(other)
+
+        def held():
+            return sum(data.memory_usage(key, samples=0) or 0 for key in data.scan_iter("*", count=1000) if b"}h" not in key)
+
+        def views(site, rows):
+            rows = [{"type": "view", "item": item, "visitor": visitor, "time": at} for item, visitor, at in rows]
+            assert other.lines(f"/v1/{site}/events?wait=true", rows).json["accepted"] == len(rows)
+        now = int(time.time())
+        views("s", [(f"real-{n}", f"v{visitor}", now - n) for n in range(100) for visitor in range(7)])
+        before = held()
+        views("s", [(f"made-up-{n}", f"v{n % 7}", now - 40 * 86400 + n) for n in range(items)])
+        of_items = held() - before
+        for n in range(sites):
+            views(f"made-up-{n}", [("x", "v", now - 40 * 86400)])
+        of_sites = held() - before - of_items
+        other.process.terminate()
+        assert other.process.wait(30) == 0
+        other.settings["unknown_items_kept"] = "30d"
+        other.start()  # a walk begins a second later
+        wait_until(lambda: other.metrics()["engaged_forgotten_items_total"] == items + sites, 60, "all are removed")
+        wait_until(lambda: held() - before < 20 * (items + sites), 10, lambda: f"{held() - before} bytes are left")
+        left = held() - before
+    finally:
+        other.stop()
+    note("made-up items, until they are removed", items, items, 0, of_items)
+    note("made-up sites, until they are removed", sites, sites, 0, of_sites)
+    note("made-up items and sites, after their removal", items + sites, 0, items + sites, left)
+    assert of_items < 700 * items and of_sites < 1600 * sites
+
+
+def test_wrong_keys(service):
+    attacker, tried, begin = Attacker(service, "198.51.100.13"), 1000, time.monotonic()
+    statuses = [attacker.call("GET", "/v1/closed/editorial", Authorization=f"Bearer guess-{n}")[0] for n in range(tried)]
+    note("wrong keys, one after the other", tried, 0, tried)
+    assert set(statuses) == {403, 429} and statuses.count(403) <= 61 + (time.monotonic() - begin) / 2
+    assert attacker.call("GET", "/v1/closed/editorial", Authorization="Bearer closed-key")[0] == 429  # says nothing
+    assert Attacker(service, "198.51.100.14").call("GET", "/v1/closed/editorial", Authorization="Bearer closed-key")[0] == 200
+
+
+def test_half_heads(service):
+    """Each alone is within its limits; together they have one, and readers are served meanwhile."""
+    room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 500
+    tried, workers = min(1000 if SHORT else 10000, room), children(service.process.pid, "worker")
+    before, held = sum(map(resident_bytes, workers)), []
+    text = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X-A: " + b"a" * 3000 + b"\r\n"
+    text += (b"X-B: " + b"b" * 3500 + b"\r\n") * 7 + b"X-C: "
+    reader = Attacker(service, "198.51.100.15")
+    for n in range(tried):
+        held.append(socket.create_connection(("127.0.0.1", service.port)))
+        with contextlib.suppress(OSError):
+            held[-1].sendall(text)
+        if n % 1000 == 0:
+            assert reader.call("POST", "/v1/s/items/half/views")[0] == 202
+    grown = sum(map(resident_bytes, workers)) - before
+    for one in held:
+        one.setblocking(False)
+    closed = sum(is_answered(one) for one in held)
+    for one in held:
+        one.close()
+    note("half heads of 27 kB at once (bytes: of the workers)", tried, tried - closed, closed, grown)
+    assert len(workers) == 2 and workers == children(service.process.pid, "worker")
+    assert grown < 2 * (16 << 20) + 4096 * tried + (8 << 20)
+    assert closed >= tried - 2 * (16 << 20) // len(text)
+    assert reader.call("POST", "/v1/s/items/half/views")[0] == 202
+
+
+def is_answered(connection):
+    try:
+        return connection.recv(100)[:13] == b"HTTP/1.1 503 "
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_names_made_to_collide(service):
+    """tests/api/test_hash_flooding.py measures what they cost; here they are 8,192 among others."""
+    ids, wire = [one.decode() for one in colliding()], Wire(service.port)
+    statuses = []
+    for at in range(0, len(ids), 32):
+        statuses += [status for status, _, _ in wire.ask([("GET", f"/v1/s/items/{one}", {}) for one in ids[at:at + 32]])]
+    wire.close()
+    note("names made to collide, read", len(ids), statuses.count(200), 0)
+    assert statuses == [200] * len(ids)
+
+
 def test_erasures_are_scans_and_have_a_ceiling(service):
-    attacker = Attacker(service, "198.51.100.9")
-    token = attacker.token()
-    statuses = [attacker.call("DELETE", "/v1/s/me", Engaged_Visitor=token)[0] for _ in range(200)]
+    token = Attacker(service, "198.51.100.9").token()
+
+    def erase(_):  # the 202 comes when the second is over
+        return Attacker(service, "198.51.100.9").call("DELETE", "/v1/s/me", Engaged_Visitor=token)[0]
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        statuses = list(pool.map(erase, range(200)))
     note("erasures, each of them a scan", 200, statuses.count(202), statuses.count(429))
     assert set(statuses) == {202, 429} and statuses.count(202) < 80
 

@@ -22,7 +22,7 @@ def start():
     services = []
 
     def one(**settings):
-        services.append(Service(**settings))
+        services.append(Service(unknown_items_kept="0", **settings))
         return services[-1]
 
     yield one
@@ -52,8 +52,9 @@ def send(service, rows, site="s"):
     assert answer["accepted"] == len(rows), answer
 
 
-def walk(service, removed):
-    """A walk over all items begins a second after the start."""
+def walk(service, removed, kept="30d"):
+    """A walk over all items begins a second after the start: until now there was none."""
+    service.settings["unknown_items_kept"] = kept
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(30) == 0
     service.start()
@@ -76,7 +77,7 @@ def keys(service, letters):
 def held(service):
     """Bytes of all keys but the readers' histories, which go by themselves."""
     store = store_of(service)
-    return sum(store.memory_usage(key, samples=0) for key in store.scan_iter("*", count=1000) if b"}h" not in key)
+    return sum(store.memory_usage(key, samples=0) or 0 for key in store.scan_iter("*", count=1000) if b"}h" not in key)
 
 
 def test_what_is_removed_and_what_stays(start):
@@ -140,9 +141,9 @@ def test_nothing_stays_of_made_up_items_and_sites(start):
 
 
 def test_never_where_that_is_said(start):
-    service = start(unknown_items_kept="0")
+    service = start()
     send(service, [view("old", 400 * DAY)])
-    walk(service, 0)
+    walk(service, 0, kept="0")
     other = start()
     send(other, [view("old", 400 * DAY)])
     walk(other, 1)
@@ -169,7 +170,7 @@ def remove(service, names, arguments):
 
 @pytest.mark.parametrize("what", ["item", "sums"])
 def test_an_item_that_has_changed_since_it_was_read_stays(start, what):
-    service = start(unknown_items_kept="0")
+    service = start()
     send(service, [view("old", 50 * DAY)])
     names, arguments = pieces(service)
     send(service, [vote("old", 1) if what == "item" else view("old", 1, "another")])
@@ -180,7 +181,7 @@ def test_an_item_that_has_changed_since_it_was_read_stays(start, what):
 
 
 def test_a_view_that_is_not_projected_yet_counts_on_the_item_made_again(start):
-    service = start(unknown_items_kept="0")
+    service = start()
     send(service, [view("old", 50 * DAY)])
     names, arguments = pieces(service)
     (projector,) = children(service.process.pid, "projector")
