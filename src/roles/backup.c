@@ -260,6 +260,43 @@ static bool keep_what_is(const struct address *live, const char *file) {
     return true;
 }
 
+// The process that makes the exchange. If the one that has begun it is gone at the end, it clears up.
+static int exchange_alone(const struct address *live, struct staged *staged, pid_t parent) {
+    char error[REPLACE_ERROR_SIZE];
+    setsid(); // what is killed as a group is not this one
+    bool good = replace_data(live, &staged->address, error);
+    if (!good)
+        complain("restore", error);
+    if (getppid() != parent)
+        end_staged(staged);
+    return good ? 0 : 1;
+}
+
+// From here on to the end the live Redis must become a master again, whoever is killed: two processes, and each does it
+// should the other be gone.
+static int exchange_safely(const struct address *live, struct staged *staged, const char *file) {
+    int status = -1;
+    pid_t parent = getpid();
+    char *password = replace_master_password(live);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    fflush(stdout);
+    pid_t pid = password ? fork() : -1;
+    if (pid == 0)
+        _exit(exchange_alone(live, staged, parent));
+    bool ended = pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status);
+    if (pid > 0 && !ended)
+        complain("restore", replace_undo(live, password) ? "was killed; the Redis of the service is a master again"
+                                                         : "was killed; say REPLICAOF NO ONE to the service's Redis");
+    free(password);
+    if (pid < 0)
+        return complain("restore", "no process or no Redis; nothing was changed");
+    if (!ended || WEXITSTATUS(status) != 0)
+        return 1;
+    printf("%s is what the service has now.\n", file);
+    return 0;
+}
+
 static int exchange(const struct role *role, const struct address *live, struct staged *staged, const char *file) {
     char error[REPLACE_ERROR_SIZE] = "the data as it is cannot be kept first; nothing was changed";
     if (!start_staged(staged, file))
@@ -272,12 +309,7 @@ static int exchange(const struct role *role, const struct address *live, struct 
     }
     if (!fits || !keep_what_is(live, file))
         return complain("restore", error);
-    signal(SIGINT, SIG_IGN); // from here on to the end: the live Redis must become a master again
-    signal(SIGTERM, SIG_IGN);
-    if (!replace_data(live, &staged->address, error))
-        return complain("restore", error);
-    printf("%s is what the service has now.\n", file);
-    return 0;
+    return exchange_safely(live, staged, file);
 }
 
 int restore_run(const struct role *role, const char *file) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { POLL_US = 50000, LOADING_MOST_S = 3600, CALL_MOST_S = 60, CONNECTING_MOST_S = 10 };
+enum { POLL_US = 50000, LOADING_MOST_S = 3600, CALL_MOST_S = 60, CONNECTING_MOST_S = 10, RETURNING_MOST_S = 10 };
 enum { POLLS_A_SECOND = 1000000 / POLL_US };
 
 static bool fail(char *ret_error, const char *what, const char *why) {
@@ -160,6 +160,39 @@ static bool wait_for_data(redisContext *live, redisContext *staged, char *ret_er
     return fail(ret_error, "Redis", "did not take the data over");
 }
 
+// ---- Who was there is there again
+
+struct clients {
+    size_t count;
+    uint64_t ids; // their sum
+};
+
+static struct clients clients_of(redisContext *live) {
+    struct clients clients = {0, 0};
+    redisReply *reply = CALL(live, "CLIENT", "LIST");
+    struct bytes text = reply_text(reply);
+    for (const char *line = text.at, *end; text.len && (end = strchr(line, '\n')); line = end + 1) {
+        unsigned long long id;
+        clients.count++;
+        if (sscanf(line, "id=%llu", &id) == 1)
+            clients.ids += id;
+    }
+    freeReplyObject(reply);
+    return clients;
+}
+
+// They make their connections anew one by one, with pauses, and close those that they do not like: all are there when
+// two looks see the same ones.
+static void wait_for_clients(redisContext *live, size_t count) {
+    struct clients before = {0, 0};
+    for (int i = 0; i < RETURNING_MOST_S * POLLS_A_SECOND && live->err == 0; i++, usleep(POLL_US)) {
+        struct clients now = clients_of(live);
+        if (now.count >= count && now.count == before.count && now.ids == before.ids)
+            return;
+        before = now;
+    }
+}
+
 static bool exchange(redisContext *live, redisContext *staged, const struct address *from, char *ret_error) {
     bool begun = set_master_password(live, from->password, ret_error) &&
                  went_well(live, "REPLICAOF", CALL(live, "REPLICAOF", from->host, from->port), ret_error);
@@ -177,13 +210,35 @@ bool replace_data(const struct address *live, const struct address *staged, char
     char error[REPLACE_ERROR_SIZE];
     redisContext *to = connect_to(live, ret_error), *from = to ? connect_to(staged, ret_error) : NULL;
     char *before = from ? master_password(to) : NULL;
+    size_t clients = before ? clients_of(to).count : 0;
     bool good = before && exchange(to, from, staged, ret_error);
     if (before)
         set_master_password(to, before, error);
+    if (good)
+        wait_for_clients(to, clients);
     free(before);
     if (from)
         redisFree(from);
     if (to)
         redisFree(to);
+    return good;
+}
+
+char *replace_master_password(const struct address *live) {
+    char error[REPLACE_ERROR_SIZE];
+    redisContext *context = connect_to(live, error);
+    char *password = context ? master_password(context) : NULL;
+    if (context)
+        redisFree(context);
+    return password;
+}
+
+bool replace_undo(const struct address *live, const char *master_password_before) {
+    char error[REPLACE_ERROR_SIZE];
+    redisContext *context = connect_to(live, error);
+    bool good = context && went_well(context, "REPLICAOF NO ONE", CALL(context, "REPLICAOF", "NO", "ONE"), error) &&
+                set_master_password(context, master_password_before, error);
+    if (context)
+        redisFree(context);
     return good;
 }

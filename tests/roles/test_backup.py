@@ -54,6 +54,63 @@ def top(service):
     return [(item["item"], item["votes"]["up"]) for item in service.get("/v1/s/rankings/top").json["items"]]
 
 
+def staged_redises():
+    """Processes that load a file for a restore."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/cwd").startswith("/tmp/engaged-restore-"):
+                found.add(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def role_of(folder):
+    try:
+        return redis.Redis(unix_socket_path=f"{folder}/redis.sock").execute_command("ROLE")[0]
+    except redis.RedisError:
+        return None
+
+
+@pytest.mark.parametrize("who", ["the tool", "the exchange"])
+def test_a_restore_that_is_killed_leaves_no_replica(service, tmp_path, who):
+    bulk(service, "vote", range(100))
+    file = tmp_path / "backup.rdb"
+    assert run_tool(service, "backup", file).returncode == 0
+    bulk(service, "vote", range(100, 200))
+    others = staged_redises()
+    tool = subprocess.Popen([PROGRAM, "restore", str(file), *options_of(service.settings)], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
+    wait_until(lambda: role_of(tmp_path / "d") == b"slave" or tool.poll() is not None, 30, "a replica for a while", pause=0)
+    assert tool.poll() is None
+    with open(f"/proc/{tool.pid}/task/{tool.pid}/children", encoding="utf-8") as children:
+        exchanges = [pid for pid in map(int, children.read().split()) if os.readlink(f"/proc/{pid}/exe") == os.path.realpath(PROGRAM)]
+    os.kill(tool.pid if who == "the tool" else exchanges[0], signal.SIGKILL)
+    said = tool.communicate(timeout=60)[0]
+    assert tool.returncode != 0
+    wait_until(lambda: role_of(tmp_path / "d") == b"master", 10, "a master again")
+    wait_until(lambda: service.get("/readyz").status == 200, 15, "ready again")
+    wait_until(lambda: staged_redises() <= others, 10, "the staged Redis is gone")
+    assert redis.Redis(unix_socket_path=f"{tmp_path}/d/redis.sock").config_get("masterauth")["masterauth"] == ""
+    if who == "the tool":
+        wait_until(lambda: sum(v for v, _ in counts(service).values()) == 100, 15, lambda: f"{counts(service)} {said}")
+    else:
+        assert "is a master again" in said
+    assert is_new(service, "i0", "somebody else")
+
+
+def test_a_restore_returns_when_the_service_is_back(service, tmp_path):
+    bulk(service, "vote", range(50))
+    file = tmp_path / "backup.rdb"
+    assert run_tool(service, "backup", file).returncode == 0
+    for number in range(6):
+        done = run_tool(service, "restore", file)
+        assert done.returncode == 0, done.stdout
+        assert service.get("/readyz").status == 200, number
+        assert vote(service, "i0", f"w{number}").status == 200
+
+
 def test_a_restore_brings_back_what_the_backup_holds_and_the_service_goes_on(service, tmp_path):
     bulk(service, "vote", range(100))
     bulk(service, "view", range(50))
