@@ -3,14 +3,15 @@
 -- Everything that was acknowledged before is projected by now, and the sums are written here, so that a later view adds
 -- to them whatever log it is in.
 --
--- KEYS   item, card, log, version of the sums, newest cards of the site in this partition, unique visitors, sums
+-- KEYS   item, card, log, version of the sums, newest cards of the site in this partition, unique visitors, sums,
+--        tombstones of format 2 (what they are for is projected by now)
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
 --        7 categories, 8 published (ms), 9 base, 10 newest cards to keep, 11 "1" if there is a card,
 --        12 unique visitors (HyperLogLog) or "": none, 13 next version of the sums, 14 the sums that are taken to stand
 --        there, 15 the sums now; "": none
 -- Reply  array: status (0 done, 2 retry with these sums, 3 another item's reference), id of the log entry or the sums
 
-for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD', 'STRLEN', 'STRLEN'}) do
+for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD', 'STRLEN', 'STRLEN', 'ZCARD'}) do
     redis.call(command, KEYS[i])
 end
 
@@ -46,6 +47,7 @@ if has_card then
 end
 set_or_remove(KEYS[7], ARGV[15])
 set_or_remove(KEYS[6], ARGV[12])
+redis.call('ZREM', KEYS[8], ARGV[5])
 redis.call('HSET', KEYS[4], 'version', ARGV[13])
 record = record .. 'S' .. ARGV[5] .. name .. text16(sums) .. text16(ARGV[15])
 return {0, redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. record)}

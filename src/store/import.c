@@ -22,6 +22,7 @@ static enum outcome put_together(struct item_write *write) {
     struct sums sums, given;
     if (!sums_unpack(buffer_bytes(&write->sums), lives, &sums) || !sums_unpack(write->views, lives, &given))
         return INTERNAL;
+    sums.epoch_ms = 0;
     sums.signals[SIGNAL_VIEWS] = given.signals[SIGNAL_VIEWS];
     buffer_clear(&write->sums_now);
     if (!sums_empty(&sums))
@@ -32,11 +33,13 @@ static enum outcome put_together(struct item_write *write) {
 static void send_import(struct item_write *write) {
     struct store *store = write->store;
     struct key key;
-    script_begin(&store->command, SCRIPT_IMPORT, 7);
+    script_begin(&store->command, SCRIPT_IMPORT, 8);
     add_put_keys(store, write->item);
     key_uniques(&key, write->item->item);
     add_key(store, &key);
     key_sums(&key, write->item->item);
+    add_key(store, &key);
+    key_dead(&key, partition_of(write->item->item, keys_partitions()));
     add_key(store, &key);
     add_card(store, write->item);
     command_add_text(&store->command, write->has_card ? "1" : "");

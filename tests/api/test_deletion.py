@@ -550,6 +550,23 @@ def test_a_tombstone_of_before_is_honoured(fresh):
     assert counts(service, "old") == (1, 1, 0)
 
 
+def test_a_tombstone_of_before_does_not_take_what_is_imported(fresh):
+    service = fresh(projection_interval="5ms", neighbour_interval="0")
+    for _ in range(3):
+        view(service, "back")
+    settle(service)
+    lines = [line for line in export(service) if '"item":"back"' in line]
+    (key,) = [key for key in store(service).keys("*}i*") if b"back" in store(service).get(key)]
+    delete(service, "back")
+    tag, ref = key.split(b"}i")
+    store(service).zadd(tag + b"}dead", {int(ref, 16).to_bytes(8, "little"): time.time() * 1000 - 60000})
+    take(service, lines)
+    view(service, "back")
+    settle(service)
+    assert counts(service, "back") == (4, 4, 0)
+    assert not store(service).exists(tag + b"}dead")
+
+
 # ---- Readers of before
 
 

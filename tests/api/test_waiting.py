@@ -10,6 +10,7 @@ import time
 
 import pytest
 import redis
+from support.redis_server import RedisServer
 from support.service import Service
 from support.wait import wait_until
 
@@ -29,13 +30,13 @@ def view(number):
     return {"type": "view", "item": f"i{number % 3}", "visitor": f"v{number}"}
 
 
-def test_it_is_projected_at_once_whatever_the_intervals(slow):
+def test_it_is_projected_at_once_whatever_the_intervals(slow, before=0):
     took = []
     for number in range(8):
         began = time.monotonic()
-        assert slow.lines(f"{SITE}/events?wait=true", [view(number)]).json["accepted"] == 1
+        assert slow.lines(f"{SITE}/events?wait=true", [view(before + number)]).json["accepted"] == 1
         took.append(time.monotonic() - began)
-        assert sum(slow.get(f"{SITE}/items/i{at}").json["views"] for at in range(3)) == number + 1
+        assert sum(slow.get(f"{SITE}/items/i{at}").json["views"] for at in range(3)) == before + number + 1
     assert statistics.median(took) < 0.4, took
 
 
@@ -79,6 +80,29 @@ def test_a_projector_that_was_started_again_is_woken_too(slow):
     began = time.monotonic()
     assert slow.lines(f"{SITE}/events?wait=true", [view(0)]).json["accepted"] == 1
     assert time.monotonic() - began < 5
+
+
+def test_after_redis_was_killed_it_is_woken_again(slow):
+    store = redis.Redis(unix_socket_path=os.path.join(slow.folder, "d", "redis.sock"))
+    os.kill(store.info("server")["process_id"], signal.SIGKILL)
+    wait_until(lambda: slow.lines(f"{SITE}/events?wait=true", [view(0)]).json.get("accepted") == 1, 20)
+    wait_until(lambda: store.pubsub_numsub("engaged:wake")[0][1] == 1)
+    test_it_is_projected_at_once_whatever_the_intervals(slow, 1)
+
+
+def test_a_user_of_redis_who_may_not_listen_waits_for_the_interval(own):
+    """The log says so once; the wait ends all the same, and with a password too."""
+    with RedisServer() as server:
+        server.client().execute_command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "resetchannels")
+        service = own(redis=f"redis://app:secret@127.0.0.1:{server.port}", secret="11" * 32, hash_key="22" * 32,
+                      projection_interval="100ms", neighbour_interval="1h")
+        for number in range(3):
+            assert service.lines(f"{SITE}/events?wait=true", [view(number)]).json["accepted"] == 1
+        assert service.log().count("who waits for the projections") == 1
+        server.client().execute_command("ACL", "SETUSER", "app", "allchannels")
+        server.client().client_kill_filter(_type="normal")
+        wait_until(lambda: server.client().pubsub_numsub("engaged:wake")[0][1] == 1, 20)
+        service.stop()
 
 
 def test_many_wait_at_once(slow):
