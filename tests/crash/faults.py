@@ -107,8 +107,9 @@ def start_busy_script(service, dice):
 
 
 # What a new process refuses: each in the next reload of that kind.
-WRONG = itertools.cycle(("partitions = 8\n", "redis_queue = 1\n", "listen = 127.0.0.1:1\n", "[ranking x]\nhalf_life = 1s\n" + "".join(
-    f"[ranking r{n}]\nhalf_life = {n + 1}h\n" for n in range(20)), "kinds = odd up down\n"))
+MANY_HALF_LIVES = "".join(f"[ranking r{n}]\nhalf_life = {n + 1}h\n" for n in range(20))
+WRONG = itertools.cycle(({"more": "partitions = 8\n"}, {"kinds": ("odd", "up", "down")}, {"more": "redis_queue = 1\n"},
+                         {"more": MANY_HALF_LIVES}))
 
 
 def hang_up(service):
@@ -117,7 +118,7 @@ def hang_up(service):
 
 
 def reload_wrong(service, _):
-    service.configure(service.configuration(next(WRONG)))
+    service.configure(service.configuration(**next(WRONG)))
     hang_up(service)
 
 

@@ -6,15 +6,15 @@ import socket
 import sys
 import time
 
-SITE, ITEMS, CONNECTIONS = "flood.example", 300, 12
+SITE, ITEMS, CONNECTIONS = "flood.example", 300, 64
 
 
 def requests():
     for number in itertools.count():
         ids = "&".join(f"id=f{(number + n) % ITEMS}" for n in range(100))
-        yield f"/v1/{SITE}/rankings/top?limit=1&exclude=x{number}"
-        yield f"/v1/{SITE}/rankings/hot?limit=5&exclude=y{number}"
-        yield f"/v1/{SITE}/items/f{number % ITEMS}/page?exclude=z{number}"
+        yield f"/v1/{SITE}/rankings/top?limit=100&exclude=x{number}"
+        yield f"/v1/{SITE}/me/recommendations?limit=100&exclude=y{number}"
+        yield f"/v1/{SITE}/items/z{number}/page?related=100&ranking=100&recommendation=100"
         yield f"/v1/{SITE}/me?{ids}"
 
 

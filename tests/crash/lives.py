@@ -23,6 +23,8 @@ class Lives:
         if self.items and self.dice.random() < REBIRTH:
             item = self.dice.choice(self.items)
             self.deaths[item] += 1
+            if self.dice.random() < 0.5 and not self.do("life-view", self.reader(), item, None, True):
+                return
             if not self.do("delete", None, item, None, True):
                 return
         else:

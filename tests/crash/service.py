@@ -34,8 +34,8 @@ class CrashService(Launch):
         self.clock_path = os.path.join(self.folder, "clock")
         self.shift_clock(0)
 
-    def configuration(self, wrong=""):
-        return f"kinds = {' '.join(self.kinds)}\n{wrong}"
+    def configuration(self, kinds=None, more=""):
+        return f"kinds = {' '.join(kinds or self.kinds)}\n{more}"
 
     def shift_clock(self, seconds):
         """Of Redis alone (shifted_clock.c)."""

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What a history allows: the judge must not be wrong in either direction."""
-from history import OK, REFUSED, UNKNOWN, Bounds, Call, vote_states
+import judge
+from clients import ITEMS
+from faults import Strike
+from history import OK, REFUSED, UNKNOWN, Bounds, Call, still_true, vote_states
+from lives import END, Life, in_doubt
 
 
 def call(want, begin, end, outcome=OK):
-    made = Call(0, "vote", "v", "i", want)
+    made = Call(0, "vote", "v", ITEMS[0], want)
     made.begin, made.end, made.outcome = begin, end, outcome
     return made
 
@@ -44,3 +48,65 @@ def test_refused_call_has_done_nothing():
 
 def test_many_voters_are_summed():
     assert bounds([call("up", 1, 2)], [call("up", 1, 9)], [call("up", 8, 9)])(3, 4) == (1, 2)
+
+
+def step(what, begin, end, outcome=OK, visitor=None, client=0):
+    made = Call(client, what, visitor, "life/0/1", "up" if what == "life-vote" else None)
+    made.begin, made.end, made.outcome = begin, end, outcome
+    return made
+
+
+def test_after_a_deletion_only_what_came_later_counts():
+    life = Life([step("life-view", 1, 2, visitor="a"), step("life-vote", 2, 3, visitor="a"), step("delete", 4, 5),
+                 step("life-view", 6, 7, visitor="b")])
+    assert life.views() == (1, 1) and life.ups() == (0, 0)
+
+
+def test_a_view_is_asked_for_until_it_is_acknowledged_and_counts_once():
+    calls = [step("life-view", 1, 2, UNKNOWN, "a"), step("life-view", 3, 4, visitor="a")]
+    assert Life(calls).views() == (1, 1) and Life(calls[:1]).views() == (0, 1)
+    assert Life([*calls, step("delete", 5, 6), step("life-view", 7, 8, visitor="b")]).views() == (1, 2)
+
+
+def test_a_deletion_without_an_answer_may_come_at_any_time_until_all_is_quiet():
+    calls = [step("delete", 1, 2, UNKNOWN), step("delete", 3, 4), step("life-view", 5, 6, visitor="a"),
+             step("life-vote", 7, 8, visitor="a")]
+    assert Life(calls).views() == (0, 1) and Life(calls).ups() == (0, 1) and in_doubt(calls) == ["life/0/1"]
+    calls += [step("delete", 20, 21, client=END), step("life-view", 22, 23, visitor="b")]
+    assert Life(calls).views() == (1, 1) and Life(calls).ups() == (0, 0) and in_doubt(calls) == []
+
+
+def test_a_restore_undoes_what_came_after_its_backup():
+    calls = [call("up", begin, begin + 1) for begin in (1, 9.5, 12, 19.5, 30)] + [call("up", 13, 14, UNKNOWN)]
+    kept = still_true(calls, [[10, 11, 20, 21]])
+    assert [(one.begin, one.outcome) for one in kept] == [(1, OK), (9.5, UNKNOWN), (19.5, UNKNOWN), (30, OK), (13, UNKNOWN)]
+
+
+def judged(rule, calls=(), strikes=(), alive=()):
+    return list(rule(judge.History([call("up", 0, 1), *calls], list(strikes), 1.5, alive=alive)))
+
+
+def test_somebody_must_answer_but_when_nobody_is_left():
+    assert not judged(judge.check_alive, alive=[0, 1.9, 3.8]) and judged(judge.check_alive, alive=[0, 1.9, 4.2])
+    assert not judged(judge.check_alive, alive=[0, 4], strikes=[Strike("terminate", 1, 3, down=True)])
+    assert judged(judge.check_alive, alive=[0, 4], strikes=[Strike("reload-wrong", 1, 3)])
+
+
+def test_a_flood_of_reads_may_cost_two_writes_of_a_hundred():
+    def writes(refused):
+        found = [call("up", 11 + n / 100, 11.5 + n / 100) for n in range(100)]
+        for one in found[:refused]:
+            one.status, one.outcome = 503, UNKNOWN
+        return found
+
+    flood = Strike("flood", 10, 14, ended=13)
+    assert not judged(judge.check_flood, writes(2), [flood]) and judged(judge.check_flood, writes(3), [flood])
+    assert not judged(judge.check_flood, writes(50), [flood, Strike("kill-redis (during)", 11, 12)])
+
+
+def test_an_answer_dated_ahead_is_found():
+    made = Call(0, "item", item="i", visitor=None)
+    made.begin, made.end, made.outcome, made.answer, made.checked = 5, 6, OK, ({}, 0), 7
+    assert not judged(judge.check_clock, [made])
+    made.checked = 8.5
+    assert judged(judge.check_clock, [made])
