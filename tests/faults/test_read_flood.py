@@ -2,14 +2,19 @@
 """Reads that nobody paid for must not take the store away from votes, nor from other networks' reads."""
 import http.client
 import os
+import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
 
 import pytest
+import redis
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from support.service import Service  # noqa: E402
+from support.wait import wait_until  # noqa: E402
 
 SITE = "/v1/s"
 FLOODS = {  # what one of so many connections asks for again and again
@@ -28,6 +33,11 @@ def service():
     assert running.lines(f"{SITE}/events?wait=true", rows).json["rejected"] == []
     yield running
     running.stop()
+
+
+def redis_pid(service):
+    found = subprocess.run(["pgrep", "-P", str(service.process.pid), "redis-server"], stdout=subprocess.PIPE, text=True)
+    return int(found.stdout.split()[0])
 
 
 class Flood:
@@ -136,5 +146,72 @@ def test_the_queues_least_value_still_serves_all(tmp_path):
             time.sleep(0.1)
         assert small.metrics()["engaged_corrected_votes_total"] == 30
         assert small.get(f"{SITE}/items/i000").json["votes"]["up"] == 1
+    finally:
+        small.stop()
+
+
+def send(service, path, **headers):
+    client = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n".encode())
+    return client, time.monotonic()
+
+
+def status_and_time(sent):
+    client, began = sent
+    with client, client.makefile("rb") as file:
+        return int(file.readline().split()[1]), time.monotonic() - began
+
+
+def test_reads_that_redis_does_not_answer_end_in_time_and_leave_nothing_behind():
+    """More than may be in work, more commands than the queue takes: those in flight, those held and those that wait for their
+    turn all have their answer within the deadline; twice, so that nothing can have been left in any queue."""
+    small = Service(redis_timeout="1s", redis_queue=256, refresh_interval="1s", hang_timeout="30s")
+    try:
+        assert small.lines(f"{SITE}/events?wait=true", [{"type": "vote", "item": "i1", "visitor": "v"}]).status == 200
+        many = "&".join(f"id=i{n}" for n in range(100))
+        pid, old = redis_pid(small), f"{SITE}/items/i1"
+        for turn in range(2):
+            paths = [f"{SITE}/me?{many}&x={n}" for n in range(60)]
+            paths += [f"{SITE}/me/recommendations?limit={1 + n}" for n in range(60)]
+            paths += [f"{SITE}/items/n{turn}-{n}/page" for n in range(60)]
+            assert small.get(old).status == 200
+            time.sleep(0.2)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                answers = [status_and_time(sent) for sent in [send(small, path) for path in paths]]
+                again, took = status_and_time(send(small, old))
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            assert {status for status, _ in answers} == {503} and max(took for _, took in answers) < 1.9
+            assert again == 200 and took < 0.5
+            wait_until(lambda: small.get("/readyz").status == 200, 10, "ready again")
+            answers = [status_and_time(sent) for sent in [send(small, path) for path in paths]]
+            assert {status for status, _ in answers} == {200}, turn
+    finally:
+        small.stop()
+
+
+def test_who_waits_for_a_turn_longer_than_the_deadline_is_503_and_who_has_an_old_body_is_not():
+    """Redis answers, but slowly: a Lua script holds it up again and again."""
+    small = Service(redis_timeout="500ms", redis_queue=64, refresh_interval="0", neighbour_interval="0")
+    try:
+        store = redis.Redis(unix_socket_path=os.path.join(small.folder, "d", "redis.sock"))
+        over = threading.Event()
+
+        def hold_up():
+            while not over.is_set():
+                store.eval("local n = 0 for i = 1, 3000000 do n = n + i end return n", 0)
+        holder = threading.Thread(target=hold_up)
+        holder.start()
+        try:
+            sent = [send(small, f"{SITE}/me?" + "&".join(f"id=i{k}" for k in range(50)) + f"&x={n}") for n in range(300)]
+            answers = [status_and_time(one) for one in sent]
+        finally:
+            over.set()
+            holder.join()
+        assert {status for status, _ in answers} <= {200, 503}
+        assert max(took for _, took in answers) < 1.6, "half a second for a turn, half a second for Redis"
+        wait_until(lambda: small.get(f"{SITE}/me?id=i1").status == 200, 5, "as before")
     finally:
         small.stop()
