@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # tests/, for support
 
 from clients import ITEMS, Caller, Client, seed_votes  # noqa: E402
+from erasures import Erasures  # noqa: E402
 from faults import Nemesis, chosen  # noqa: E402
 from history import OK, REFUSED, now, still_true  # noqa: E402
 from lives import in_doubt  # noqa: E402
@@ -136,6 +137,8 @@ def run_clients(service, options):
     caller = Caller(service.port, "-", calls)
     seed_votes(caller, options.seed)
     caller.close()
+    erasures = Erasures(service.port, options.seed, over)
+    erasures.start()
     alive = start_probers(service.port, over)
     clients = [Client(service.port, number, options.seed, over) for number in range(options.clients)]
     for client in clients:
@@ -149,15 +152,17 @@ def run_clients(service, options):
     for client in clients:
         client.join(60)
         calls.extend(client.calls)
+    erasures.join()
     nemesis.complaints += [client.broken for client in clients if client.broken]
-    return calls, nemesis, alive
+    return calls, nemesis, alive, erasures
 
 
 def check_run(service, options):
-    calls, nemesis, alive = run_clients(service, options)
+    calls, nemesis, alive, erasures = run_clients(service, options)
     patience = 1 if nemesis.complaints else 15
     if service.wait_whole(patience) and comes_true(service.is_ready, patience):
         history, outcome = check_end(service, options, calls, nemesis, alive)
+        outcome.violations += erasures.judge(service, options.leave_out.split(","))
     else:
         history = History(calls, nemesis.strikes, options.margin, service.voids, alive)
         outcome = Outcome([("back", None, f"the service does not come back: {service.missing() or 'its readiness'}")])

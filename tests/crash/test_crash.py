@@ -13,7 +13,7 @@ import pytest
 from planted import FOLDER, Planted, names
 
 SHORT = os.environ.get("SHORT_TESTS") == "1"
-NOT_YET = "clock"  # faults and rules that the service does not stand up to yet
+NOT_YET = ""  # faults and rules that the service does not stand up to yet
 RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run.py")
 
 
