@@ -10,7 +10,7 @@
 //   {e7}v<ref>:<bucket>               hash    voters of an item that has many (model/voters.h)
 //   {e7}s<ref>                        string  sums (model/sums.h)
 //   {e7}n<ref>                        string  neighbours (model/neighbours.h)
-//   {e7}u<ref>                        HyperLogLog of visitors
+//   {e7}u<ref>                        HyperLogLog of visitors, from the third on (model/early.h)
 //   {e7}h<ref>                        string  a visitor's last views, latest first (lua/view.lua)
 //   {e7}r<site>:<name>                zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9
 //                                             is the top ten

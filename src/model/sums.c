@@ -3,10 +3,11 @@
 #include "model/sums.h"
 #include "base/reader.h"
 
-enum { FORMAT = 1 };
+enum { FORMAT = 1, FORMAT_EARLY = 2 };
 
 void sums_clear(struct sums *sums) {
     sums->epoch_ms = 0;
+    sums->early.count = 0;
     for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
         sums->signals[signal].count = 0;
         for (int life = 0; life < HALF_LIVES_MAX; life++)
@@ -47,7 +48,8 @@ static uint8_t signals_present(const struct sums *sums) {
 }
 
 void sums_pack(const struct sums *sums, const struct half_lives *lives, struct buffer *packed) {
-    buffer_add_u8(packed, FORMAT);
+    bool early = sums->early.count && sums->signals[SIGNAL_VIEWS].count;
+    buffer_add_u8(packed, early ? FORMAT_EARLY : FORMAT);
     buffer_add_u8(packed, (uint8_t)lives->count);
     buffer_add_u8(packed, signals_present(sums));
     buffer_add_f64(packed, sums->epoch_ms);
@@ -62,6 +64,11 @@ void sums_pack(const struct sums *sums, const struct half_lives *lives, struct b
         for (uint32_t i = 0; i < lives->count; i++)
             buffer_add_f64(packed, one->sum[i]);
     }
+    if (!early)
+        return;
+    buffer_add_u8(packed, sums->early.count);
+    for (uint8_t i = 0; i < sums->early.count; i++)
+        buffer_add_u32(packed, sums->early.registers[i]);
 }
 
 static uint32_t nearest_life(const struct half_lives *lives, int64_t ms) {
@@ -114,6 +121,18 @@ static bool read_signal(struct reader *reader, const struct half_lives *stored, 
     return true;
 }
 
+static bool read_early(struct reader *reader, struct early_visitors *early) {
+    early->count = read_u8(reader);
+    if (early->count == 0 || early->count > EARLY_VISITORS)
+        return false;
+    for (uint8_t i = 0; i < early->count; i++) {
+        early->registers[i] = read_u32(reader);
+        if (!sketch_register_valid(early->registers[i]))
+            return false;
+    }
+    return !reader->failed;
+}
+
 bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sums *ret_sums) {
     struct reader reader = reader_of(packed);
     struct half_lives stored;
@@ -125,11 +144,14 @@ bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sum
     }
     uint8_t format = read_u8(&reader), life_count = read_u8(&reader), signals = read_u8(&reader);
     sums.epoch_ms = read_f64(&reader);
-    if (format != FORMAT || !isfinite(sums.epoch_ms) || !read_lives(&reader, life_count, &stored))
+    if ((format != FORMAT && format != FORMAT_EARLY) || !isfinite(sums.epoch_ms) ||
+        !read_lives(&reader, life_count, &stored))
         return false;
     for (uint8_t i = 0; i < signals; i++)
         if (!read_signal(&reader, &stored, lives, &sums))
             return false;
+    if (format == FORMAT_EARLY && (!read_early(&reader, &sums.early) || sums.signals[SIGNAL_VIEWS].count == 0))
+        return false;
     if (reader.rest.len)
         return false;
     *ret_sums = sums;

@@ -2,13 +2,15 @@
 // The packed state of an item that the sums projection keeps: per signal (each kind of vote, and views) an event count,
 // and one decayed sum per half-life. Pure.
 //
-// Packed (little-endian): u8 format (1), u8 half-lives, u8 signals present, f64 epoch (of format 2: accept time in
-// ms of the deletion it was last cleared for; else 0), u64 half-life in ms each, then per signal present: u8 signal,
-// u64 count, f64 sum per half-life. A signal without events is left out. A half-life that the state lacks starts from
-// the nearest one (as if all its events lay at their mean instant), never from empty.
+// Packed (little-endian): u8 format (1; 2 with early visitors), u8 half-lives, u8 signals present, f64 epoch (of format
+// 2: accept time in ms of the deletion it was last cleared for; else 0), u64 half-life in ms each, then per signal
+// present: u8 signal, u64 count, f64 sum per half-life; then, in format 2, u8 early visitors and u32 register each. A
+// signal without events is left out. A half-life that the state lacks starts from the nearest one (as if all its events
+// lay at their mean instant), never from empty.
 #pragma once
 #include "base/buffer.h"
 #include "model/decay.h"
+#include "model/early.h"
 
 enum { SIGNAL_VIEWS = 8, SIGNAL_COUNT = 9, HALF_LIVES_MAX = 16 }; // 0…7: kinds of vote
 
@@ -25,6 +27,7 @@ struct signal_sums {
 struct sums {
     double epoch_ms; // goes with the tombstones of format 2
     struct signal_sums signals[SIGNAL_COUNT];
+    struct early_visitors early; // with views alone
 };
 
 void sums_clear(struct sums *sums);

@@ -25,6 +25,7 @@ static unsigned wipe_views(struct sums *sums, struct sums *total, const struct h
     if (total && views->count != 0)
         take_from_total(total, lives, views);
     clear_signal(views);
+    sums->early.count = 0;
     return FOLD_CHANGED | FOLD_WIPED_VIEWS | FOLD_CHANGED_TOTAL;
 }
 
@@ -80,6 +81,7 @@ static unsigned fold_import(struct sums *sums, struct sums *total, const struct 
         add_to_total(total, lives, new_views);
     }
     *views = *new_views;
+    sums->early = given.early;
     return FOLD_CHANGED | FOLD_CHANGED_TOTAL;
 }
 

@@ -160,9 +160,20 @@ static bool is_another(const struct subject *subject, const struct touch *touch)
     return touch->type == TOUCH_VIEW && subject->placed.known && !bytes_eq(subject->placed.id, touch->view.id);
 }
 
+// The first ones stand in the sums; with the third the sketch begins, and all that come later go there.
+static void note_visitor(struct subject *subject, ref_t visitor, struct commit *commit) {
+    struct early_visitors *early = &subject->sums.early;
+    if (early_visitors_add(early, visitor, subject->sums.signals[SIGNAL_VIEWS].count == 1))
+        return;
+    if (early->count)
+        commit_sketch(commit, subject->item, early);
+    early->count = 0;
+    commit_visitor(commit, subject->item, visitor);
+}
+
 static void after_view(struct sums_work *work, struct subject *subject, const struct touch *touch,
                        struct commit *commit) {
-    commit_visitor(commit, subject->item, touch->view.visitor);
+    note_visitor(subject, touch->view.visitor, commit);
     know(work, subject, touch->view.site, touch->view.id);
     if (!subject->placed.known)
         commit_item(commit, subject->item, touch->view.site, touch->view.id);

@@ -172,6 +172,17 @@ void commit_visitors_clear(struct commit *commit, ref_t item) {
     set_or_delete(commit, &key, NO_BYTES);
 }
 
+void commit_sketch(struct commit *commit, ref_t item, const struct early_visitors *early) {
+    struct key key;
+    key_uniques(&key, item);
+    struct target_key *target = target_key(commit, &key);
+    if (!target)
+        return;
+    begin_piece(commit, "SETNX", target->index, 1);
+    sketch_pack(early, &commit->command_arguments.bytes);
+    command_end_argument(&commit->command_arguments);
+}
+
 void commit_visitor(struct commit *commit, ref_t item, ref_t visitor) {
     struct key key;
     key_uniques(&key, item);

@@ -24,6 +24,7 @@ static enum outcome put_together(struct item_write *write) {
         return INTERNAL;
     sums.epoch_ms = 0;
     sums.signals[SIGNAL_VIEWS] = given.signals[SIGNAL_VIEWS];
+    sums.early = given.early;
     buffer_clear(&write->sums_now);
     if (!sums_empty(&sums))
         sums_pack(&sums, lives, &write->sums_now);

@@ -6,6 +6,7 @@
 // still is the one that was read with (or before) the states, and renews it; else nothing is written. That makes
 // projecting exactly once (DESIGN section 2).
 #pragma once
+#include "model/early.h"
 #include "model/keys.h"
 #include "store/store.h"
 
@@ -105,9 +106,10 @@ size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_N
 struct commit;
 struct commit *commit_new(struct store *store, enum projection projection, uint32_t partition, uint64_t version);
 void commit_mark(struct commit *commit, uint32_t source, struct log_id id);
-void commit_state(struct commit *commit, ref_t item, struct bytes packed);               // empty: it goes
-void commit_item(struct commit *commit, ref_t item, struct bytes site, struct bytes id); // it exists from now on
-void commit_visitor(struct commit *commit, ref_t item, ref_t visitor);                   // into the unique visitors
+void commit_state(struct commit *commit, ref_t item, struct bytes packed);                 // empty: it goes
+void commit_item(struct commit *commit, ref_t item, struct bytes site, struct bytes id);   // it exists from now on
+void commit_visitor(struct commit *commit, ref_t item, ref_t visitor);                     // into the unique visitors
+void commit_sketch(struct commit *commit, ref_t item, const struct early_visitors *early); // before any commit_visitor
 void commit_visitors_clear(struct commit *commit, ref_t item); // before any commit_visitor of it
 void commit_total(struct commit *commit, ref_t site, struct bytes packed);
 // The item stands in the ranking by this value; or it leaves. `bound`: kept at least; over twice that it is cut to it.

@@ -121,6 +121,7 @@ static bool take_sums(const struct store *store, const redisReply *packed, struc
     if (!sums_unpack(reply_text(packed), &store->plan.lives, &sums))
         return false;
     item->views += sums.signals[SIGNAL_VIEWS].count;
+    item->visitors = sums.early.count;
     return true;
 }
 
@@ -134,7 +135,7 @@ static void take_item(const struct store *store, const struct gathered *at, stru
         item->outcome = INTERNAL;
     if (item->outcome == INTERNAL)
         metric_add(METRIC_BAD_STATES, 1);
-    if (item->outcome == OK && item->known)
+    if (item->outcome == OK && item->known && reply_int(at[AT_VISITORS].reply) > 0)
         item->visitors = (uint64_t)reply_int(at[AT_VISITORS].reply);
 }
 
