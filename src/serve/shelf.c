@@ -102,7 +102,7 @@ static void on_own_turn(struct turn *turn) {
 // Begins now, when it is this reader's turn, or never: without memory to remember that.
 static enum turn_answer want(struct shelf *shelf, struct waiter *waiter) {
     struct serve *serve = shelf->serve;
-    if (shelf->in_flight)
+    if (shelf->in_flight || waiter->turn.queue)
         return TURN_LATER;
     uint64_t network = serve->network_of(waiter->request);
     enum turn_answer answer = turn_take(&serve->turns, network, &waiter->turn, on_waiters_turn);
@@ -190,6 +190,7 @@ void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome 
     shelf->later = NULL;
     shelf->in_flight = false;
     shelf->kept.busy = true; // until all were told
+    turn_leave(&serve->turns, &shelf->turn);
     answer_all(shelf, waiters, outcome);
     set_waited(shelf);
     want_again(shelf); // the shelf may be gone then
