@@ -2,6 +2,7 @@
 // Turns: what waits is read; items' corrections and the pass take turns, page by page, and among items' the sites do.
 // All that is known is forgotten when a step fails or the connection is another one, and read again.
 #include "base/clock.h"
+#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "project/corrector_inside.h"
@@ -290,7 +291,10 @@ static void turn(struct corrector *corrector) {
 static void on_timer(uv_timer_t *timer) {
     struct corrector *corrector = timer->data;
     corrector->busy = true;
-    turn(corrector);
+    if (generation_is_current())
+        turn(corrector);
+    else
+        corrector_begin_anew(corrector); // the processes before, or after, these go on with it
 }
 
 // ---- Start and stop

@@ -142,6 +142,13 @@ def test_make_install_leaves_a_unit_that_starts_and_keeps_a_configuration_that_i
     assert "max_age = 1" in (tmp_path / "etc/engaged.conf.example").read_text()
 
 
+def test_make_run_beside_one_that_runs_says_so_and_starts_nothing(own):
+    service = own()
+    done = subprocess.run([f"{ROOT}/deploy/run-sample"], env={**os.environ, "ENGAGED_LISTEN": f"127.0.0.1:{service.port}"},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+    assert done.returncode == 1 and "answers on" in done.stderr and "engaged runs on" not in done.stdout
+
+
 def test_the_unit_leaves_little_open():
     try:
         done = subprocess.run(["systemd-analyze", "security", "--offline=true", f"{ROOT}/deploy/engaged.service"],
