@@ -175,8 +175,11 @@ def end_flood(service, _):
     service.flood.wait()
 
 
-def shift_clock(service, dice):
-    service.shift_clock(dice.choice((86400, 3600, 30, -30, -3600)))
+SHIFTS_S = itertools.cycle((86400, -3600, 30, 3600, -30))
+
+
+def shift_clock(service, _):
+    service.shift_clock(next(SHIFTS_S))
 
 
 def unshift_clock(service, _):
@@ -194,6 +197,7 @@ class Fault:
     end: Callable = nothing
     hold: tuple = (0.0, 0.0)  # seconds
     down: bool = False  # nobody can answer meanwhile
+    stretch: float = 4  # by which a hold is sometimes longer, so that every back-off reaches its most
 
 
 FAULTS = [
@@ -220,7 +224,8 @@ FAULTS = [
     Fault("reload-wrong", reload_wrong, configure_right, (0.5, 3)),
     Fault("reload-kinds", reload_with_another_kind),
     Fault("flood", begin_flood, end_flood, (2, 4)),
-    Fault("clock", shift_clock, unshift_clock, (0.3, 4)),
+    # A step that lasts for ten seconds is believed.
+    Fault("clock", shift_clock, unshift_clock, (0.3, 4), stretch=1),
     Fault("restore", freeze_and_backup, restore, (0.3, 2)),
 ]
 BY_NAME = {fault.name: fault for fault in FAULTS}
@@ -290,7 +295,7 @@ class Nemesis:
         low, high = fault.hold
         seconds = self.dice.uniform(low, high)
         if until - now() > LONG_RUN_S and self.dice.random() < 0.1:
-            seconds *= 4  # so that every back-off reaches its most
+            seconds *= fault.stretch
         second = BY_NAME[self.dice.choice(SUDDEN)]
         if seconds > 0 and second in self.faults and self.dice.random() < 0.25:
             time.sleep(seconds / 2)
