@@ -13,6 +13,7 @@ import pytest
 import redis
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support.scripted_redis import ScriptedRedis, after  # noqa: E402
 from support.service import Service  # noqa: E402
 from support.wait import wait_until  # noqa: E402
 
@@ -216,3 +217,19 @@ def test_who_waits_for_a_turn_longer_than_the_deadline_is_503_and_who_has_an_old
         wait_until(lambda: small.get(f"{SITE}/me?id=i1").status == 200, 5, "as before")
     finally:
         small.stop()
+
+
+def test_what_is_held_for_want_of_room_has_the_same_deadline():
+    """Redis answers all the time, twenty reads a second: far fewer than are held."""
+    with ScriptedRedis() as scripted:
+        small = Service(redis=f"redis://127.0.0.1:{scripted.port}", secret="11" * 32, hash_key="22" * 32, redis_timeout="500ms",
+                        redis_queue=64, projection_interval="1s")
+        try:
+            scripted.rule("get", after(0.05))
+            sent = [send(small, f"{SITE}/me?" + "&".join(f"id=i{k}" for k in range(50)) + f"&x={n}") for n in range(10)]
+            answers = [status_and_time(one) for one in sent]
+            assert {status for status, _ in answers} == {503} and max(took for _, took in answers) < 1.6, answers
+            scripted.obey_redis()
+            wait_until(lambda: small.get(f"{SITE}/me?id=i1").status == 200, 10, "as before")
+        finally:
+            small.stop()
