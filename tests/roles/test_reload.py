@@ -13,8 +13,11 @@ import time
 import pytest
 import redis
 from support.launch import status_at
+from support.ports import free_port
+from support.redis_server import RedisServer
 from support.service import PROGRAM, Service
 from support.wait import wait_until
+from test_operator import NotifySocket
 
 KEPT = "those before stay"
 SIXTEEN_TOO_MANY = "".join(f"[ranking r{hours}]\nhalf_life = {hours}h\n" for hours in range(1, 21))
@@ -399,3 +402,80 @@ def can_connect(port):
 def cpu_ticks(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
         return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
+
+
+def test_a_worker_that_keeps_ending_keeps_no_client_waiting(own):
+    """New connections go to the other while it waits for its next start, and to it again afterwards."""
+    service = own(workers=2)
+    other, victim = children_of(service)[1]
+    for number in range(4):
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: children_of(service)[1] == [other], 5, "it is gone")
+        for _ in range(12):
+            begun = time.monotonic()
+            assert can_connect(service.port) and time.monotonic() - begun < 0.8, number
+        wait_until(lambda: len(children_of(service)[1]) == 2, 10, service.log)
+        (victim,) = set(children_of(service)[1]) - {other}
+        time.sleep(0.3)
+    os.kill(other, signal.SIGSTOP)  # what comes to it waits: some come to the one that was started again
+    try:
+        assert sum(can_connect(service.port) for _ in range(8)) > 0, "it listens again"
+    finally:
+        os.kill(other, signal.SIGCONT)
+
+
+def test_what_a_reload_that_is_given_up_had_opened_is_gone(own, tmp_path):
+    service = own("max_age = 7\n")
+    path = tmp_path / "new.sock"
+    with Callers(service.port) as callers:
+        reload(service, f"partitions = 8\npublisher_listen = unix:{path}\n")
+        wait_for_log(service, KEPT)
+        wait_until(lambda: not path.exists(), 3, "the socket's file is gone")
+    callers.assert_unharmed()
+    assert_serves(service, 7)
+
+
+# ---- What systemd hears
+
+@pytest.mark.parametrize("text", ["partitions = 8\n", "max_age = nine\n"])
+def test_systemd_hears_that_the_service_is_ready_after_a_reload_that_was_refused(own, tmp_path, text):
+    systemd = NotifySocket(tmp_path / "notify")
+    service = own("max_age = 7\n", environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    wait_until(lambda: len(systemd.heard("READY=1")) == 1, 15, "ready")
+    for number in (2, 3):
+        reload(service, text)
+        wait_until(lambda: len(systemd.heard("RELOADING=1")) == number - 1, 5, "reloading")
+        wait_until(lambda: len(systemd.heard("READY=1")) == number, 5, "ready again")
+        assert any("last reload was refused" in line for _, line in systemd.words if line.startswith("STATUS="))
+    reload(service, "max_age = 9\n")
+    wait_until(lambda: len(systemd.heard("READY=1")) == 4, 15, "ready with the new ones")
+    assert_serves(service, 9)
+
+
+# ---- Redis away, the end
+
+def test_a_reload_mends_the_address_of_a_redis_that_was_never_there(tmp_path):
+    keys = f"secret = {'1a' * 32}\nhash_key = {'2b' * 32}\n"
+    with RedisServer() as server:
+        service = Unready(tmp_path, f"redis = redis://127.0.0.1:{free_port()}\n{keys}")
+        try:
+            assert service.get("/readyz").status == 503
+            reload(service, f"redis = {server.url}\n{keys}")
+            wait_for_log(service, "have taken over")
+            wait_until(lambda: service.get("/readyz").status == 200, 5, service.log)
+        finally:
+            service.stop()
+
+
+class Unready(FileService):
+    def is_ready(self):
+        return status_at(self.port, "/healthz") == 200
+
+
+def test_a_worker_that_hangs_at_the_end_is_killed(own):
+    service = own("", drain_timeout="1s", hang_timeout="0")
+    os.kill(children_of(service)[1][0], signal.SIGSTOP)
+    begun = time.monotonic()
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(15) == 0
+    assert 1.9 < time.monotonic() - begun < 6 and "was told to end and has not: killed" in service.log()
