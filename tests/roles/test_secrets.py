@@ -161,6 +161,36 @@ def test_the_unit_leaves_little_open():
     assert float(level.group(1)) <= 2, done.stdout
 
 
+def calls_of(name):
+    """The system calls of one of systemd's sets."""
+    shown = subprocess.run(["systemd-analyze", "syscall-filter", name], stdout=subprocess.PIPE, text=True, check=True).stdout
+    names = [line.strip() for line in shown.splitlines()[1:] if line.strip() and not line.strip().startswith("#")]
+    return set().union(*(calls_of(one) if one.startswith("@") else {one} for one in names))
+
+
+class Traced(Service):
+    def __init__(self, trace, **settings):
+        self.wrapper = ("strace", "-D", "-f", "-qq", "-o", str(trace))
+        super().__init__(**settings)
+
+
+@pytest.mark.skipif(not shutil.which("strace") or not shutil.which("systemd-analyze"), reason="no strace or no systemd-analyze")
+def test_the_units_filter_allows_all_that_is_called(tmp_path):
+    with open(f"{ROOT}/deploy/engaged.service", encoding="utf-8") as file:
+        filters = re.findall(r"^SystemCallFilter=(~?)(\S+)$", file.read(), re.M)
+    allowed = set().union(*(calls_of(name) for no, name in filters if not no))
+    allowed -= set().union(*(calls_of(name) for no, name in filters if no))
+    service = Traced(tmp_path / "trace", hang_timeout="0")
+    try:
+        assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v").status == 200
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "have taken over" in service.log(), 30, service.log)
+    finally:
+        service.stop()
+    called = set(re.findall(r"^\d+ +([a-z_0-9]+)\(", (tmp_path / "trace").read_text(errors="replace"), re.M))
+    assert len(called) > 40 and called <= allowed, called - allowed
+
+
 # ---- engaged check says what the start would
 
 @pytest.mark.parametrize("text,why", [
