@@ -3,7 +3,9 @@
 the same, once, and nothing new is taken for what was there before."""
 import contextlib
 import json
+import os
 import shutil
+import signal
 import time
 
 import pytest
@@ -181,3 +183,27 @@ def test_a_log_that_is_behind_its_marks_is_raised_and_that_is_counted():
         assert client.xinfo_stream(log)["last-generated-id"] > ahead.encode()
         events(service, [view(f"i{n}", f"w{n}") for n in range(200)], wait=True)
         assert sum(views(service, f"i{n}") for n in range(200)) == 200
+
+
+def test_a_projector_that_slept_through_a_restore_projects_what_came_back():
+    """It remembers positions that lie beyond entries which are there again, and ids are handed out a second time."""
+    with serving() as (server, service):
+        events(service, [view("a", "first")], wait=True)
+        projector = service.projectors[-1].pid
+        os.kill(projector, signal.SIGSTOP)
+        for n in range(20):
+            events(service, [view("b", f"v{5 * n + i}") for i in range(5)])
+        server.keep()
+        os.kill(projector, signal.SIGCONT)
+        for n in range(20):
+            events(service, [view(f"lost{n}", f"w{n}")], wait=n == 19)
+        assert views(service, "b") == 100
+        os.kill(projector, signal.SIGSTOP)
+        server.replace()
+        for n in range(60):
+            events(service, [view("c", f"x{n}")])
+        os.kill(projector, signal.SIGCONT)
+        wait_until(lambda: (views(service, "b"), views(service, "c")) == (100, 60), 10,
+                   lambda: f"b: {views(service, 'b')} of 100, c: {views(service, 'c')} of 60")
+        events(service, [view("c", "last")], wait=True)
+        assert (views(service, "b"), views(service, "c"), views(service, "lost7")) == (100, 61, 0)
