@@ -156,7 +156,7 @@ def pieces(service):
     """Keys and arguments of the removal of the one item that is there."""
     store = store_of(service)
     (item,) = keys(service, "i")
-    tag, ref = item.split(b"i")[0], item[-16:]
+    tag, ref = item[:item.index(b"}") + 1], item[-16:]
     named = [b"i" + ref, b"c" + ref, b"log", b"sums", b"near", b"dead", b"u" + ref, b"n" + ref, b"r0:.newest", b"s" + ref]
     record, sums = store.get(item), store.get(tag + b"s" + ref)
     name = b"\x01s" + (3).to_bytes(2, "little") + b"old"
