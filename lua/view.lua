@@ -17,12 +17,14 @@ local REPEAT, COUNTED, OVER, BROKEN = '\0', '\1', '\2', '\3'
 local byte, sub, find, number, max = string.byte, string.sub, string.find, struct.unpack, math.max
 local window, keep, most = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
--- MGET takes a foreign type for nothing.
+-- MGET takes a foreign type for nothing. The other histories are seldom there, and are not written.
 local histories, absent, foreign, changed = {}, {}, {}, {}
 for i, history in ipairs(redis.call('MGET', unpack(KEYS, 3))) do
-    local key = KEYS[2 + i]
-    histories[key] = history or ''
-    if not history then absent[#absent + 1] = key end
+    if history then
+        histories[KEYS[2 + i]] = history
+    elseif i % 2 == 1 then
+        absent[#absent + 1] = KEYS[2 + i]
+    end
 end
 if #absent > 0 and redis.call('EXISTS', unpack(absent)) > 0 then
     for _, key in ipairs(absent) do foreign[key] = redis.call('EXISTS', key) == 1 end
@@ -85,16 +87,18 @@ end
 
 -- What became of it, and its log record.
 local function take(key, other_key, name, data)
-    local history, other, item, flags = histories[key], histories[other_key], sub(data, 3, 10), byte(data)
-    if foreign[key] or foreign[other_key] or #history % VIEW + #other % VIEW ~= 0 then return BROKEN end
+    local history, other, item, flags = histories[key] or '', histories[other_key] or '', sub(data, 3, 10), byte(data)
+    if foreign[key] or #history % VIEW + #other % VIEW ~= 0 then return BROKEN end
     local time = number('<d', data, 19)
-    if is_repeat(history, item, time) or is_repeat(other, item, time) then return REPEAT end
+    if is_repeat(history, item, time) or other ~= '' and is_repeat(other, item, time) then return REPEAT end
     if is_full(history, other, time) then return OVER end
     local at = place_of(history, time)
     local before = flags == LEARNT and recents(history, at, item) or '\0'
-    history = sub(history, 1, at - 1) .. item .. sub(data, 19, 26) .. sub(history, at)
+    local newest = at == 1 and time or number('<d', history, 9)
+    history = at == 1 and item .. sub(data, 19, 26) .. history
+        or sub(history, 1, at - 1) .. item .. sub(data, 19, 26) .. sub(history, at)
     local anonymous = flags % 2 == ANONYMOUS
-    histories[key] = sub(history, 1, kept(history, number('<d', history, 9), anonymous and 0 or KEPT))
+    histories[key] = sub(history, 1, kept(history, newest, anonymous and 0 or KEPT))
     changed[key] = anonymous and max(window, 1) or keep
     return COUNTED, sub(data, 2) .. name .. before
 end

@@ -265,7 +265,7 @@ class Client(threading.Thread):
 def unpack_sums(packed):
     """The format of src/model/sums.h: {signal: (count, {half-life in s: log2 sum})}."""
     form, life_count, signal_count = struct.unpack_from("<BBB", packed)
-    assert form == 1
+    assert form in (1, 2)
     at = 3 + 8
     lives = [ms / 1000 for ms in struct.unpack_from(f"<{life_count}Q", packed, at)]
     at += 8 * life_count
@@ -275,6 +275,8 @@ def unpack_sums(packed):
         at += 9
         signals[number] = count, dict(zip(lives, struct.unpack_from(f"<{life_count}d", packed, at)))
         at += 8 * life_count
+    if form == 2:  # early visitors
+        at += 1 + 4 * packed[at]
     assert at == len(packed)
     return signals
 
