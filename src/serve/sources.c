@@ -90,9 +90,18 @@ static void start_ranking(struct list *list) {
     ask_own(list, false, on_ranking);
 }
 
+// What is known of the best holds for the whole, where both were read of the same ranking.
+static void carry_unfit(const struct places *best, struct places *whole) {
+    for (size_t i = 0; i < best->count && i < whole->count; i++)
+        if (best->at[i].unfit && best->at[i].item == whole->at[i].item)
+            whole->at[i].unfit = true;
+}
+
 static void on_rest(struct order_wait *wait, struct places *places) {
     struct list *list = list_of_wait(wait);
     keep_places(list, places);
+    if (places)
+        carry_unfit(list->places[0], places);
     if (places && add_order(list, list->ranking, places, GROUP_SOURCE, "ranked"))
         list_place(list);
     else

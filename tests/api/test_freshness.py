@@ -4,11 +4,13 @@ import gzip
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 import redis
 
+from support.scripted_redis import ScriptedRedis, after
 from support.service import Service
 from support.wait import wait_until
 
@@ -131,6 +133,29 @@ def test_stale_limit_is_a_setting(limit, refreshed):
             assert ups(answer) == wanted or is_late(took), wait
     finally:
         service.stop()
+
+
+def test_with_refresh_interval_0_a_read_sees_what_was_acknowledged_before_it():
+    """Also while a refresh is under way that began before: the first GET's reply is from before the vote, and comes late."""
+    keys = {"secret": "11" * 32, "hash_key": "22" * 32}
+    with ScriptedRedis() as scripted:
+        slow = Service(**keys, redis=f"redis://127.0.0.1:{scripted.port}")
+        direct = Service(**keys, redis=f"redis://127.0.0.1:{scripted.redis.port}")
+        try:
+            path = f"{SITE}/items/a"
+            assert ups(slow.get(path)) == 0
+            scripted.rule("pfcount", after(0.6), times=1)  # the last of an item's four
+            got = []
+            early = threading.Thread(target=lambda: got.append(ups(slow.get(path))))
+            early.start()
+            time.sleep(0.2)
+            assert direct.post(f"{SITE}/items/a/votes").status == 200
+            assert ups(slow.get(path)) == 1
+            early.join()
+            assert got == [0]
+        finally:
+            for service in (direct, slow):
+                service.stop()
 
 
 # ---- ETag

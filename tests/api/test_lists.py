@@ -129,6 +129,32 @@ def test_no_more_than_2000_entries_are_read_and_the_metrics_say_so():
         service.stop()
 
 
+def test_what_one_list_found_unfit_is_not_read_again_for_the_next_and_stays_in_other_rankings():
+    """As long as the order is the same: here a minute."""
+    service = Service(configuration=RANKINGS, list_unknown="off", refresh_interval="1m")
+    site = "/v1/s"
+    try:
+        cards(service, site, [f"card{n}" for n in range(8)], published_at=time.time() - 60)
+        cards(service, site, ["old0", "old1"], published_at=time.time() - 7200)
+        votes(service, site, {f"u{n:03}": 3 for n in range(300)} | {"old0": 2, "old1": 2} | {f"card{n}": 1 for n in range(8)})
+        views = [{"type": "view", "item": item, "visitor": f"w{n}"} for n in range(3) for item in ("old0", "old1", "card0")]
+        assert service.lines(f"{site}/events?wait=true", views).status == 200
+        store = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+
+        def read(path):
+            before = store.info("commandstats").get("cmdstat_pfcount", {"calls": 0})["calls"]
+            answer = service.get(f"{site}/{path}")
+            return answer, store.info("commandstats")["cmdstat_pfcount"]["calls"] - before
+        page, _ = read("items/other/page?related=0&recommendation=0&ranking=10&name=young")
+        assert [entry["item"] for entry in page.json["ranking"]["items"]] == [f"card{n}" for n in range(8)]
+        first, reads = read("rankings/plain?limit=3")
+        assert ids(first) == ["old0", "old1", "card0"] and reads >= 300
+        second, reads = read("rankings/plain?limit=4")
+        assert ids(second) == ["old0", "old1", "card0", "card1"] and reads < 30
+    finally:
+        service.stop()
+
+
 def test_boost_lifts_an_item_beyond_the_best_256(lists, site):
     votes(lists, site, {f"i{n:03}": 5 if n < 270 else 4 for n in range(300)})
     hand(lists, site, "i290", boost=1000)
@@ -235,6 +261,23 @@ def test_a_pin_beyond_the_limit_is_no_pin(lists, site):
     short = lists.get(f"{site}/rankings/plain?limit=3")
     assert ids(short) == ["a", "b", "c"] and reasons(short)["a"] == "ranked"
     assert ids(lists.get(f"{site}/rankings/plain?limit=5")) == ["b", "c", "d", "e", "a"]
+
+
+@pytest.mark.parametrize("name", ["plain", "hot"])
+def test_boost_is_a_factor_on_the_score(lists, site, name):
+    votes(lists, site, {"a": 7, "b": 5, "c": 3})
+
+    def order(boost):
+        hand(lists, site, "c", boost=boost)
+        answer = lists.get(f"{site}/rankings/{name}")
+        score = next(entry["score"] for entry in answer.json["items"] if entry["item"] == "c")
+        assert score == pytest.approx(3 * boost, rel=0.01)
+        return ids(answer)
+    assert order(1.5) == ["a", "b", "c"]
+    assert order(2) == ["a", "c", "b"]
+    assert order(2.5) == ["c", "a", "b"]
+    hand(lists, site, "a", boost=0.25)
+    assert order(1) == ["b", "c", "a"]
 
 
 @pytest.mark.parametrize("kind", ["ranking", "related", "recommendation"])
