@@ -12,7 +12,7 @@
 #include "store/levels.h"
 #include "store/reads.h"
 
-enum { TRIES_MOST = 16, DELETE_KEYS = 10 };
+enum { TRIES_MOST = 16, DELETE_KEYS = 10, GONE_KEPT = 4096 };
 enum { DELETE_ABSENT, DELETE_DONE, DELETE_RETRY, DELETE_CLASH };
 
 static void add_keys(struct store *store, const struct item_call *call) {
@@ -103,6 +103,7 @@ static void remember(struct item_write *write) {
         command_add_ref(&store->command, write->item->item);
         command_add_int(&store->command, write->asked_ms);
         command_add_int(&store->command, store->settings->view_window_ms);
+        command_add_int(&store->command, GONE_KEPT);
         gather_add_write(gather, store->link, &store->command, SCRIPT_GONE);
     }
 }

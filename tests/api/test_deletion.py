@@ -608,3 +608,16 @@ def test_what_was_deleted_is_remembered_for_one_view_window(fresh):
     delete(service, "c")
     assert {store(service).zcard(key) for key in store(service).keys("*}gone")} == {2}
     wait_until(lambda: not store(service).keys("*}gone"))
+
+
+def test_of_what_was_deleted_the_newest_4096_are_remembered(fresh):
+    service = fresh()
+    delete(service, "first")
+    keys, now = store(service).keys("*}gone"), time.time() * 1000
+    assert len(keys) == 16
+    for key in keys:
+        store(service).zadd(key, {f"{number:08}".encode(): now - 1000 + number / 10 for number in range(4096)})
+    delete(service, "last")
+    for key in keys:
+        held = store(service).zrange(key, 0, -1)
+        assert len(held) == 4096 and b"00000001" not in held and b"00000002" in held
