@@ -50,9 +50,9 @@ static bool has_passed(struct waits *waits, const struct wait *wait) {
     return true;
 }
 
-// True when the wait has ended. A full queue says nothing: it is asked again.
+// True when the wait has ended, at its first poll at the earliest. A full queue says nothing: it is asked again.
 static bool settle(struct waits *waits, struct wait *wait, enum outcome outcome) {
-    bool late = uv_now(waits->store->loop) >= wait->until_ms;
+    bool late = wait->polled && uv_now(waits->store->loop) >= wait->until_ms;
     if (outcome == OK && wait->polled && !wait->known) {
         memcpy(wait->entries, ends_of(waits), waits->partitions * sizeof *wait->entries);
         wait->known = true;
