@@ -13,6 +13,7 @@ enum {
     ENTRIES_LEAST = 8,      // of one log
     ENTRIES_MOST = 256,
     MARKS_KEPT_MOST = 256, // partitions: their marks take up a megabyte
+    MARKS_AT_ONCE = 64,    // targets whose marks are read together
 };
 
 void bad_state(const struct projection_type *type, ref_t item) {
@@ -123,10 +124,24 @@ static void on_opened(struct read_call *call, enum outcome outcome) {
         engine_end(engine, NO_FAILURE);
 }
 
+static void read_marks(struct engine *engine);
+
 static void on_marks(struct read_call *call, enum outcome outcome) {
     struct engine *engine = call->context;
-    if (goes_on(engine, outcome))
+    if (!goes_on(engine, outcome))
+        return;
+    if (engine->next_target < engine->partitions)
+        read_marks(engine);
+    else
         store_open_above(engine->store, next_call(engine, on_opened), engine->scratch, engine->position);
+}
+
+// Of some targets: of a thousand partitions all marks would be a million at once.
+static void read_marks(struct engine *engine) {
+    uint32_t first = engine->next_target, left = engine->partitions - first;
+    uint32_t count = left < MARKS_AT_ONCE ? left : MARKS_AT_ONCE;
+    engine->next_target += count;
+    store_read_marks(engine->store, next_call(engine, on_marks), engine->type->projection, first, count, on_mark);
 }
 
 static void on_positions(struct read_call *call, enum outcome outcome) {
@@ -136,7 +151,8 @@ static void on_positions(struct read_call *call, enum outcome outcome) {
     memset(engine->scratch, 0, engine->partitions * sizeof(*engine->scratch));
     if (engine->applied)
         memset(engine->applied, 0, (size_t)engine->partitions * engine->partitions * sizeof(*engine->applied));
-    store_read_marks(engine->store, next_call(engine, on_marks), engine->type->projection, on_mark);
+    engine->next_target = 0;
+    read_marks(engine);
 }
 
 void engine_step(struct engine *engine) {

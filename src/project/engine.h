@@ -79,7 +79,7 @@ struct engine {
     struct cache cache;
     struct read_call call;
     struct target targets[TARGETS_AT_ONCE];
-    uint32_t next_target; // partition to be taken up next
+    uint32_t next_target; // partition to be taken up next, also of reading marks
     uint32_t chunk_items; // most distinct items of a chunk: halved when the store's queue was full
     uint32_t running;     // targets under way
     enum engine_failure failure;

@@ -142,6 +142,7 @@ void store_trim(struct store *store, struct read_call *call, const struct log_id
 
 struct marks_state {
     struct read_state read;
+    uint32_t first;
     void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark);
 };
 
@@ -153,19 +154,23 @@ static void on_marks(struct gather *gather) {
         for (size_t j = 0; marks->type == REDIS_REPLY_ARRAY && j + 1 < marks->elements; j += 2) {
             unsigned long long source;
             if (bytes_to_u64(reply_text(marks->element[j]), keys_partitions() - 1, &source))
-                state->on_mark(state->read.call, i, (uint32_t)source, log_id_parse(reply_text(marks->element[j + 1])));
+                state->on_mark(state->read.call, state->first + i, (uint32_t)source,
+                               log_id_parse(reply_text(marks->element[j + 1])));
         }
     }
     read_end(gather, outcome);
 }
 
-void store_read_marks(struct store *store, struct read_call *call, enum projection projection,
+void store_read_marks(struct store *store, struct read_call *call, enum projection projection, uint32_t first,
+                      uint32_t count,
                       void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark)) {
-    struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct marks_state), on_marks);
+    struct gather *gather = read_begin(store, call, count, sizeof(struct marks_state), on_marks);
     if (!gather)
         return;
-    ((struct marks_state *)gather->context)->on_mark = on_mark;
-    for (uint32_t i = 0; i < keys_partitions(); i++) {
+    struct marks_state *state = gather->context;
+    state->on_mark = on_mark;
+    state->first = first;
+    for (uint32_t i = first; i < first + count; i++) {
         struct key key;
         key_marks(&key, i, projection);
         begin_command(store, "HGETALL");

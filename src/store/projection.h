@@ -21,8 +21,9 @@ void store_guard_logs(struct store *store);
 void store_read_positions(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
                           void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position,
                                               struct bytes plan, struct bytes rankings));
-// The marks of every target: what is applied there already.
-void store_read_marks(struct store *store, struct read_call *call, enum projection projection,
+// The marks of `count` targets from `first` on: what is applied there already.
+void store_read_marks(struct store *store, struct read_call *call, enum projection projection, uint32_t first,
+                      uint32_t count,
                       void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark));
 // `marks[source]`: the highest anywhere, {0,0}: none. A log that is not above it (data was lost, and clocks differ) is
 // opened anew, and store_generation rises. An empty log whose position is {0,0} gets an entry, so that there is one

@@ -4,6 +4,7 @@ the same, once, and nothing new is taken for what was there before."""
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -40,8 +41,8 @@ class Keeper(RedisServer):
 
 
 @contextlib.contextmanager
-def serving(**settings):
-    with Keeper() as server, FaultService(server, partitions=4, log_level="info", **settings) as service:
+def serving(partitions=4, **settings):
+    with Keeper() as server, FaultService(server, partitions=partitions, log_level="info", **settings) as service:
         service.start_projector()
         yield server, service
 
@@ -170,17 +171,18 @@ def test_a_position_of_format_2_is_read_as_none_and_the_marks_tell_what_is_appli
         assert all(b" " in held[b"sums"] for held in positions(client).values())
 
 
-def test_a_log_that_is_behind_its_marks_is_raised_and_that_is_counted():
+@pytest.mark.parametrize("partitions,target", [(4, 2), (4, 3), (200, 2), (200, 64), (200, 199)])
+def test_a_log_that_is_behind_its_marks_is_raised_and_that_is_counted(partitions, target):
     """Data was lost and the clocks differ by more than a minute: new entries must not be taken as projected already."""
-    with serving() as (server, service):
+    with serving(partitions) as (server, service):
         client = server.client()
         events(service, [view("a", f"v{n}") for n in range(10)], wait=True)
         ahead = f"{int(time.time() * 1000) + 3600000}-5"
-        client.hset(next(client.scan_iter("{e2*}pos"))[:-3] + b"sums", "1", ahead)
+        tags = {int(re.match(rb"{e(\d+)", key)[1]): key[:-3] for key in client.scan_iter("{*}pos", 1000)}
+        client.hset(tags[target] + b"sums", "1", ahead)
         client.client_kill_filter(_type="normal", skipme=True)
         wait_until(lambda: "raised" in service.log(), 10, "said so")
-        log = next(client.scan_iter("{e1*}log"))
-        assert client.xinfo_stream(log)["last-generated-id"] > ahead.encode()
+        assert client.xinfo_stream(tags[1] + b"log")["last-generated-id"] > ahead.encode()
         events(service, [view(f"i{n}", f"w{n}") for n in range(200)], wait=True)
         assert sum(views(service, f"i{n}") for n in range(200)) == 200
 
