@@ -2,6 +2,7 @@
 """Scripts of lua/ in states that a service seldom meets: other kinds of vote, many votes of one partition, versions."""
 import contextlib
 import json
+import random
 import struct
 import time
 
@@ -251,3 +252,65 @@ def test_a_log_is_trimmed_where_redis_does_not_tell_its_life(logs):
     logs.client.xadd("log0", {"1": "x"}, "3-0")
     logs.position(0, sums="3-0 ab", neighbours="3-0 ab")
     assert logs.trim("ab") == 1 and not logs.entries(0)
+
+
+# ---- Splitting
+
+def record(buckets, voters, count):
+    meta = b"\x01s\x01\0i" + b"\x037 1" + b"\x01\0c"
+    inside = b"".join(struct.pack("<Q", voter) + vote for voter, vote in voters.items())
+    return struct.pack("<BBBHHdII", 1, 3, 2, buckets, 23 + len(meta), 1.5, count, 7) + meta + inside
+
+
+@pytest.mark.parametrize("count", [1, 33, 1300])
+def test_splits_lose_no_voter_and_put_each_where_it_is_looked_for(count):
+    """Linear hashing: with b buckets, L the largest power of two not above, bucket b - L is split by the next bit."""
+    rng = random.Random(count)
+    voters = {rng.randrange(2**64): struct.pack("<Bi", n % 2, n) for n in range(count)}
+    with RedisServer() as server:
+        client = server.client()
+        script = client.script_load(script_text("split"))
+        client.set("i", record(0, voters, count))
+
+        def split(buckets):
+            level = 1
+            while 2 * level <= max(buckets, 1):
+                level *= 2
+            source = buckets - level if buckets else 0
+            return client.execute_command("EVALSHA", script, 3, "i", f"v:{source}", f"v:{buckets}", buckets, 2 * level, buckets), level
+
+        for buckets in range(10):
+            assert split(buckets)[0] == buckets + 1
+            now, level = buckets + 1, 1
+            while 2 * level <= now:
+                level *= 2
+            homes = [{} for _ in range(now)]
+            for voter, vote in voters.items():
+                home = voter % (2 * level)
+                homes[home if home < now else home - level][struct.pack("<Q", voter)] = vote
+            assert [client.hgetall(f"v:{n}") for n in range(now)] == homes, now
+            assert client.get("i") == record(now, {}, count)
+            assert split(buckets)[0] == now and client.get("i") == record(now, {}, count), "another was quicker"
+        assert [client.hgetall(f"v:{n}") for n in range(now)] == homes
+        client.delete("i")
+        assert split(10)[0] == 0 and not client.exists("i"), "it is gone"
+
+
+# ---- An editor's hand
+
+def test_editorial_rules_that_have_ended_make_room_and_no_others():
+    with RedisServer() as server:
+        client = server.client()
+        script = client.script_load(script_text("editorial"))
+
+        def put(field, value, now=1000, most=3):
+            return client.execute_command("EVALSHA", script, 1, "e", field, now, most, value)
+
+        assert [put("a", "0 {}"), put("b", "1000 {}"), put("c", "1001 {}")] == [1, 1, 1]
+        assert put("b", "1000 {1}") == 1, "one that is there is set anew, full or not"
+        assert set(client.hkeys("e")) == {b"a", b"b", b"c"}
+        assert put("d", "0 {}", now=999) == 0 and set(client.hkeys("e")) == {b"a", b"b", b"c"}, "none has ended"
+        assert put("d", "0 {}") == 1 and client.hgetall("e") == {b"a": b"0 {}", b"c": b"1001 {}", b"d": b"0 {}"}
+        assert put("x", "0 {}") == 0
+        assert put("c", "") == 1 and set(client.hkeys("e")) == {b"a", b"d"}
+        assert put("x", "0 {}") == 1 and put("y", "0 {}", now=5000) == 0 and client.hlen("e") == 3
