@@ -141,3 +141,5 @@ int http_server_port(const struct http_server *server);
 // Opens and binds the socket of such an address; -1 with one line in ret_error. `shared` sets SO_REUSEPORT; without it
 // an address that anybody listens on is refused, which is how a supervisor finds out that its port is taken.
 int http_socket_open(const char *listen, bool shared, char *ret_error, size_t error_size);
+// Whether this machine has such an address, without taking it from whoever listens on it.
+bool http_address_check(const char *listen, char *ret_error, size_t error_size);

@@ -57,13 +57,14 @@ static bool bind_patiently(int fd, const struct addrinfo *to) {
     return true;
 }
 
-static int open_inet(const char *listen, bool shared, char *ret_error, size_t error_size) {
+// `any_port`: another port than it names, so that who listens there is in nobody's way.
+static int open_inet(const char *listen, bool shared, bool any_port, char *ret_error, size_t error_size) {
     char host[HOST_MOST];
     const char *port;
     struct addrinfo *found, want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     if (!split_address(listen, host, &port))
         return fail(-1, listen, "not host:port, [v6]:port or unix:PATH", ret_error, error_size);
-    int error = getaddrinfo(host, port, &want, &found);
+    int error = getaddrinfo(host, any_port ? "0" : port, &want, &found);
     if (error)
         return fail(-1, listen, gai_strerror(error), ret_error, error_size);
     int yes = 1, fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -107,7 +108,27 @@ static const char *after(const char *text, const char *start) {
 
 int http_socket_open(const char *listen, bool shared, char *ret_error, size_t error_size) {
     const char *path = after(listen, "unix:");
-    return path ? open_unix(listen, path, ret_error, error_size) : open_inet(listen, shared, ret_error, error_size);
+    return path ? open_unix(listen, path, ret_error, error_size)
+                : open_inet(listen, shared, false, ret_error, error_size);
+}
+
+// The folder of a socket's file is there.
+static bool has_folder(const char *path) {
+    char folder[sizeof((struct sockaddr_un *)NULL)->sun_path];
+    const char *slash = strrchr(path, '/');
+    struct stat about;
+    snprintf(folder, sizeof folder, "%.*s", slash && slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+    return stat(folder, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+bool http_address_check(const char *listen, char *ret_error, size_t error_size) {
+    const char *path = after(listen, "unix:");
+    if (path)
+        return has_folder(path) || fail(-1, listen, "its folder is not there", ret_error, error_size) == 0;
+    int fd = open_inet(listen, false, true, ret_error, error_size);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 static int inherited(const char *listen, const char *number, char *ret_error, size_t error_size) {

@@ -2,6 +2,7 @@
 // DIR/secrets holds two lines, "secret HEX" and "hash_key HEX". It is written once, whole, and never changed: under
 // another hash key every voter would be new.
 #include "roles/secrets.h"
+#include "http/http.h"
 #include "store/address.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -148,15 +149,27 @@ static bool take_keys(struct role *role, const struct settings *settings, char *
             take_key("secret_old", settings->secret_old, &role->tokens.old, ret_error, error_size));
 }
 
+// Of "a/b" and "a/b/": "a".
+static const char *folder_of(const char *directory, char path[static PATH_SIZE]) {
+    size_t len = strlen(directory);
+    while (len > 1 && directory[len - 1] == '/')
+        len--;
+    while (len > 0 && directory[len - 1] != '/')
+        len--;
+    snprintf(path, PATH_SIZE, "%.*s", len ? (int)len : 1, len ? directory : ".");
+    return path;
+}
+
 // A directory that is not there yet is made at the start, with its secrets.
 static bool check_directory(const char *directory, char *ret_error, size_t error_size) {
     char path[PATH_SIZE], secret[HEX_SIZE], hash_key[HEX_SIZE];
     struct stat file;
     if (!directory_fits(directory, ret_error, error_size))
         return false;
-    if (stat(directory, &file) == 0 && !S_ISDIR(file.st_mode))
+    bool there = stat(directory, &file) == 0;
+    if (there && !S_ISDIR(file.st_mode))
         return fail(ret_error, error_size, directory, "is not a directory");
-    if (stat(directory, &file) != 0 && errno != ENOENT)
+    if (!there && (errno != ENOENT || access(folder_of(directory, path), W_OK | X_OK) != 0))
         return fail(ret_error, error_size, directory, strerror(errno));
     snprintf(path, sizeof path, "%s/secrets", directory);
     return access(path, F_OK) != 0 || read_secrets(path, secret, hash_key) ||
@@ -167,6 +180,10 @@ bool role_check(const struct settings *settings, char *ret_error, size_t error_s
     struct role role;
     struct address address;
     const char *directory = embedded_directory(settings);
+    const char *const addresses[] = {settings->listen, settings->ops_listen, settings->publisher_listen};
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+        if (strchr(addresses[i], ':') && !http_address_check(addresses[i], ret_error, error_size))
+            return false;
     if (directory)
         return check_directory(directory, ret_error, error_size);
     return address_parse(settings->redis, &address, ret_error, error_size) &&

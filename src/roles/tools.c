@@ -78,6 +78,7 @@ static int run_with_role(int argc, char **argv, int (*run)(const struct role *ro
     if (!settings_read(&settings, argc, argv, environ, error, sizeof error) ||
         !role_prepare(&role, &settings, error, sizeof error))
         return fail(error);
+    secrets_hide(&argc, argv);
     int code = run(&role, file);
     settings_release(&settings);
     return code;

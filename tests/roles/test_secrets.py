@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from support.launch import status_at
 from support.ports import free_port
-from support.program import BUILD, ROOT
+from support.program import BUILD, ROOT, options_of
 from support.service import PROGRAM, Service
 from support.wait import wait_until
 
@@ -205,6 +205,11 @@ def test_the_units_filter_allows_all_that_is_called(tmp_path):
     ("redis = embedded:" + "d" * 97 + "\n", "107 bytes"),
     ("redis = embedded:{folder}/file\n", "not a directory"),
     ("redis = embedded:{folder}/spoilt\n", "not a file of secrets"),
+    ("redis = embedded:{folder}/not/there\n", "no such file"),
+    ("redis = embedded:{folder}/file/d\n", "not a directory"),
+    ("ops_listen = no-such-host.invalid:80\n", "cannot listen on no-such-host.invalid:80"),
+    ("publisher_listen = 203.0.113.5:80\n", "cannot listen on 203.0.113.5:80"),
+    ("listen = unix:{folder}/not/there.sock\n", "cannot listen on unix:"),
     ("body_cache = 17179869185GiB\n", "size"),
     ("body_cache = 9223372036854775808\n", "size"),
 ])
@@ -216,7 +221,10 @@ def test_check_refuses_what_the_start_refuses(tmp_path, text, why):
     config.write_text(text.replace("{folder}", str(tmp_path)))
     before = sorted(os.listdir(tmp_path))
     for command in (["check"], []):
-        options = ["--config", str(config), "--listen", f"127.0.0.1:{free_port()}", "--ops-listen", f"127.0.0.1:{free_port()}"]
+        options = ["--config", str(config)]
+        for name in ("listen", "ops_listen"):
+            if f"\n{name} =" not in "\n" + text.replace("publisher_listen", ""):
+                options += [f"--{name.replace('_', '-')}", f"127.0.0.1:{free_port()}"]
         done = subprocess.run([PROGRAM, *command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               timeout=20)
         assert done.returncode == 1 and why in done.stderr.lower(), (command, done.stdout, done.stderr)
@@ -224,12 +232,20 @@ def test_check_refuses_what_the_start_refuses(tmp_path, text, why):
     assert sorted(os.listdir(tmp_path)) == before
 
 
+def test_check_beside_the_service_that_runs(own):
+    service = own()
+    done = subprocess.run([PROGRAM, "check", *options_of(service.settings)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    assert service.get("/readyz").status == 200
+
+
 @pytest.mark.parametrize("text", [
     "".join(f"[ranking r{n}]\nhalf_life = {n}h\n" for n in range(7, 22)),  # with the site's popularity, 16
     "".join(f"[ranking r{n}]\nhalf_life = {n}h\n" for n in range(6, 22)),  # whose half-life one of them has
     "".join(f"[ranking t{n}]\ntype = total\n" for n in range(32)),
     f"redis = redis://127.0.0.1:1\nsecret = {SECRET}\nhash_key = {HASH}\n", "redis = embedded:" + "d" * 96 + "\n",
-    "body_cache = 64GiB\n",
+    "body_cache = 64GiB\n", "listen = unix:here.sock\n", "publisher_listen = ops_listen\n", "redis = embedded:d/\n",
 ])
 def test_check_takes_what_the_start_takes_and_makes_nothing(tmp_path, text):
     config = tmp_path / "engaged.conf"
