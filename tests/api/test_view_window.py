@@ -167,6 +167,20 @@ def test_the_edge_of_the_window(service):
     assert views(service, "edge") == 2
 
 
+def test_the_edge_of_a_full_window(short):
+    """What lies a whole window before the newest view takes up no place any more."""
+    def send(item, when):
+        assert short.lines("/v1/s/events?wait=true", [{"type": "view", "item": item, "visitor": "v", "time": when}]).json[
+            "accepted"] == 1
+        return views(short, item)
+    begin = [at(-100), at(-99.9), at(-99.8)]
+    assert [send(item, when) for item, when in zip("abc", begin)] == [1, 1, 1]
+    parsed = datetime.datetime.fromisoformat(begin[0])
+    edge = [(parsed + datetime.timedelta(milliseconds=ms)).isoformat(timespec="milliseconds") for ms in (1499, 1500)]
+    assert send("d", edge[0]) == 0
+    assert send("d", edge[1]) == 1
+
+
 def test_what_lies_before_the_window_has_no_bound(service):
     """The bound is of the window that ends with the newest view: back-dated views before it count."""
     def send(item, when):
