@@ -314,3 +314,23 @@ def test_editorial_rules_that_have_ended_make_room_and_no_others():
         assert put("x", "0 {}") == 0
         assert put("c", "") == 1 and set(client.hkeys("e")) == {b"a", b"d"}
         assert put("x", "0 {}") == 1 and put("y", "0 {}", now=5000) == 0 and client.hlen("e") == 3
+
+
+def test_a_commit_beside_foreign_data_is_whole_and_asks_for_no_refill():
+    with RedisServer() as server:
+        client = server.client()
+        script = client.script_load(script_text("commit"))
+        client.hset("pos", "plan", "p")
+        client.set("foreign", "x")
+        client.set("uniques", b"HYLL\1\0\0\0" + 8 * b"\0" + b"\xff")  # a sketch that is none
+        client.rpush("list", "x")
+        keys = ["sums", "floor", "pos", "s1", "s2", "good", "foreign", "uniques", "list"]
+        commands = [("ZADD", 1, "-2", "b"), ("ZADD", 2, "-2", "b"), ("ZREM", 2, "c"), ("PFADD", 3, "v"), ("PFADD", 4, "v"), ("UNLINK", 4)]
+        flat = [word for name, key, *words in commands for word in (name, key, len(words), *words)]
+        rankings = [1, 10, "1:good", "", 2, 10, "1:foreign", "-3"]
+        assert client.execute_command("EVALSHA", script, len(keys), *keys, 0, 77, 2, 0, "5-0", 3, "6-1", 2, "one", "two", len(commands),
+                                      *flat, 2, *rankings) == [1, b"77", 0, 0]
+        assert client.hgetall("sums") == {b"version": b"77", b"0": b"5-0", b"3": b"6-1"}
+        assert client.mget("s1", "s2", "foreign") == [b"one", b"two", b"x"]
+        assert client.zrange("good", 0, -1, withscores=True) == [(b"b", -2)] and not client.exists("list")
+        assert client.hget("pos", "plan") == b"p" and not client.exists("floor"), "nothing was cut, nothing is missing"
