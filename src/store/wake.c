@@ -68,6 +68,7 @@ struct subscription {
     struct link *link;
     struct link_call login, subscribe, ping;
     bool pinging, refused;
+    uint64_t generation; // of the other connection; 0: not known yet
     void (*on_wake)(void *context);
     void *context;
     void (*on_closed)(struct store *store);
@@ -139,7 +140,7 @@ void store_on_wake(struct store *store, void (*on_wake)(void *context), void *co
         free(subscription);
 }
 
-// ---- A Redis that has fallen silent is noticed
+// ---- A Redis that has fallen silent is noticed, and one that is another now
 
 static void on_pong(struct link_call *call) {
     struct subscription *subscription = of_call(call, offsetof(struct subscription, ping));
@@ -147,7 +148,16 @@ static void on_pong(struct link_call *call) {
     freeReplyObject(call->reply);
 }
 
+// The other connection was made anew: the master may be elsewhere, and this one would go on listening to the old one.
+static bool is_left_behind(struct subscription *subscription) {
+    uint64_t before = subscription->generation;
+    subscription->generation = store_generation(subscription->store);
+    return before && before != subscription->generation;
+}
+
 void subscription_beat(struct subscription *subscription) {
+    if (link_is_ready(subscription->link) && is_left_behind(subscription))
+        link_drop(subscription->link, "left behind");
     if (subscription->pinging || !link_is_ready(subscription->link))
         return;
     subscription->pinging = true;

@@ -90,6 +90,20 @@ def test_after_redis_was_killed_it_is_woken_again(slow):
     test_it_is_projected_at_once_whatever_the_intervals(slow, 1)
 
 
+def test_it_listens_where_the_master_is(slow):
+    """When the connection for all else was made anew, so is this one."""
+    store = redis.Redis(unix_socket_path=os.path.join(slow.folder, "d", "redis.sock"))
+
+    def listener():
+        return [client["id"] for client in store.client_list(_type="pubsub")]
+
+    (before,) = wait_until(listener)
+    time.sleep(2.5)
+    assert listener() == [before]
+    store.client_kill_filter(_type="normal")
+    wait_until(lambda: store.pubsub_numsub("engaged:wake")[0][1] == 1 and listener() != [before])
+
+
 def test_a_user_of_redis_who_may_not_listen_waits_for_the_interval(own):
     """The log says so once; the wait ends all the same, and with a password too."""
     with RedisServer() as server:
