@@ -78,7 +78,13 @@ def places_in_redis(service, name):
 def test_what_editors_block_does_not_empty_a_ranking(lists, site):
     names = [f"spam{n:03}" for n in range(300)]
     votes(lists, site, {**{name: 2 for name in names}, **{f"good{n:02}": 1 for n in range(50)}})
-    for name in names:
+    for name in names[:220]:
+        hand(lists, site, name, block=True)
+    assert ids(lists.get(f"{site}/rankings/plain?limit=100")) == names[220:] + [f"good{n:02}" for n in range(20)]
+    hand(lists, site, "good49", pin=1)
+    assert ids(lists.get(f"{site}/rankings/plain?limit=100")) == ["good49"] + names[220:] + [f"good{n:02}" for n in range(19)]
+    assert lists.keyed("DELETE", f"{site}/items/good49/editorial").status == 204
+    for name in names[220:]:
         hand(lists, site, name, block=True)
     assert ids(lists.get(f"{site}/rankings/plain?limit=60")) == [f"good{n:02}" for n in range(50)]
     assert ids(lists.get(f"{site}/rankings/plain?limit=3")) == ["good00", "good01", "good02"]
@@ -147,6 +153,8 @@ def test_what_one_list_found_unfit_is_not_read_again_for_the_next_and_stays_in_o
             return answer, store.info("commandstats")["cmdstat_pfcount"]["calls"] - before
         page, _ = read("items/other/page?related=0&recommendation=0&ranking=10&name=young")
         assert [entry["item"] for entry in page.json["ranking"]["items"]] == [f"card{n}" for n in range(8)]
+        related, _ = read("items/other/related?limit=3")
+        assert {"old0", "old1"} < set(ids(related)), "too old for one ranking only"
         first, reads = read("rankings/plain?limit=3")
         assert ids(first) == ["old0", "old1", "card0"] and reads >= 300
         second, reads = read("rankings/plain?limit=4")
