@@ -15,7 +15,7 @@ def votes(service, site, item):
 
 
 def wait_until_done(service, site):
-    for _ in range(200):
+    for _ in range(1200):  # sanitizers and valgrind are slow
         rows = service.keyed("GET", f"{site}/corrections").json["corrections"]
         if rows and all(row["state"] == "done" for row in rows):
             return rows
@@ -171,6 +171,28 @@ def test_visitors_with_votes_in_buckets_are_found_by_one_and_by_many(service, si
     wait_until(lambda: service.metrics()["engaged_corrections_running"] == 0)
     assert [votes(service, site, f"i{n}")["up"] for n in range(3)] == [510] * 3
     assert all(votes(service, site, f"few{n}")["up"] == 0 for n in range(0, 300, 7))
+
+
+def test_the_same_visitor_of_another_site_keeps_its_votes(service, site):
+    other = site.replace("site-", "other-")
+    for where in (site, other):
+        rows = [{"type": "vote", "item": "a", "visitor": visitor} for visitor in ("bad", *(f"v{n}" for n in range(50)))]
+        rows += [{"type": "vote", "item": "b", "visitor": "bad"}]
+        assert service.lines(f"{where}/events", rows).json["accepted"] == 52
+    assert service.keyed("POST", f"{site}/corrections", {"visitor": "bad"}).status == 202
+    (row,) = wait_until_done(service, site)
+    assert row["retracted"] == 2 and service.keyed("GET", f"{other}/corrections").json == {"corrections": []}
+    assert votes(service, site, "a")["up"] == 50 and votes(service, site, "b")["up"] == 0
+    assert votes(service, other, "a")["up"] == 51 and votes(service, other, "b")["up"] == 1
+
+
+def test_corrections_are_told_in_the_order_in_which_they_came(service, site):
+    bodies = [{"item": "a", "note": "first"}, {"visitor": "v", "note": "second"}, {"item": "b", "note": "third"}]
+    for body in bodies:
+        assert service.keyed("POST", f"{site}/corrections", body).status == 202
+    rows = wait_until_done(service, site)
+    assert [row["note"] for row in rows] == ["first", "second", "third"]
+    assert all(row["requested_at"] <= row["done_at"] for row in rows)
 
 
 def together(function, arguments):
