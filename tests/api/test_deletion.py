@@ -558,6 +558,29 @@ def test_a_tombstone_of_before_is_honoured(fresh):
     assert counts(service, "old") == (1, 1, 0)
 
 
+def test_an_import_of_before_is_honoured(fresh):
+    """Its record in the log, as the version before wrote it, says what the views are."""
+    service = fresh(projection_interval="5ms", neighbour_interval="0")
+    for _ in range(4):
+        view(service, "set")
+    settle(service)
+    (line,) = [json.loads(line) for line in export(service) if '"item":"set"' in line]
+    for _ in range(3):
+        view(service, "set")
+    settle(service)
+    (key,) = [key for key in store(service).keys("*}i*") if b"set" in store(service).get(key)[:40]
+              and b"settled" not in store(service).get(key)]
+    tag, ref = key.split(b"}i")
+    sums = bytes.fromhex(line["view_sums"])
+    name = bytes([len("paper.example")]) + b"paper.example" + len("set").to_bytes(2, "little") + b"set"
+    entry = struct.pack("<d", time.time() * 1000) + b"I" + int(ref, 16).to_bytes(8, "little") + name
+    store(service).xadd(tag + b"}log", {"1": entry + len(sums).to_bytes(2, "little") + sums})
+    settle(service)
+    assert item(service, "set")["views"] == 4
+    settle(service)
+    assert total_views(service) == 4 + 4  # and those of `settle`
+
+
 def test_a_tombstone_of_before_does_not_take_what_is_imported(fresh):
     service = fresh(projection_interval="5ms", neighbour_interval="0")
     for _ in range(3):
