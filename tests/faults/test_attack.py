@@ -330,14 +330,15 @@ def test_made_up_items_and_sites_leave_nothing(service):
         other.settings["unknown_items_kept"] = "30d"
         other.start()  # a walk begins a second later
         wait_until(lambda: other.metrics()["engaged_forgotten_items_total"] == items + sites, 60, "all are removed")
-        wait_until(lambda: held() - before < 20 * (items + sites), 10, lambda: f"{held() - before} bytes are left")
+        # what stays is bounded: rankings that have grown keep their form, and the floors of those that were cut
+        wait_until(lambda: held() - before < (of_items + of_sites) / 8, 10, lambda: f"{held() - before} bytes are left")
         left = held() - before
     finally:
         other.stop()
     note("made-up items, until they are removed", items, items, 0, of_items)
     note("made-up sites, until they are removed", sites, sites, 0, of_sites)
     note("made-up items and sites, after their removal", items + sites, 0, items + sites, left)
-    assert of_items < 700 * items and of_sites < 1600 * sites
+    assert of_items < 500 * items and of_sites < 1300 * sites
 
 
 def test_wrong_keys(service):

@@ -137,7 +137,7 @@ def test_nothing_stays_of_made_up_items_and_sites(start):
     assert shown(service, "real-7") == (7, 0)
     left = held(service) - used
     print(f"\n{made_up + 50} items of nobody: {came} bytes while they are there, {left} after their removal")
-    assert came < 700 * (made_up + 50) and left < came / 20
+    assert came < 600 * (made_up + 50) and left < came / 20
 
 
 def test_never_where_that_is_said(start):
@@ -173,9 +173,19 @@ def test_an_item_that_has_changed_since_it_was_read_stays(start, what):
     service = start()
     send(service, [view("old", 50 * DAY)])
     names, arguments = pieces(service)
-    send(service, [vote("old", 1) if what == "item" else view("old", 1, "another")])
-    assert remove(service, names, arguments) == 0
-    assert shown(service, "old") == ((1, 1) if what == "item" else (2, 0))
+    if what == "item":  # a vote that is not projected yet
+        (projector,) = children(service.process.pid, "projector")
+        os.kill(projector, signal.SIGSTOP)
+        try:
+            assert service.post("/v1/s/items/old/votes").status == 200
+            assert remove(service, names, arguments) == 0
+        finally:
+            os.kill(projector, signal.SIGCONT)
+    else:
+        send(service, [view("old", 1, "another")])
+        assert remove(service, names, arguments) == 0
+    expected = (1, 1) if what == "item" else (2, 0)
+    wait_until(lambda: shown(service, "old") == expected, 5, lambda: str(shown(service, "old")))
     assert remove(service, *pieces(service)) == 1
     wait_until(lambda: shown(service, "old") == (0, 0), 5, lambda: str(shown(service, "old")))
 
