@@ -100,7 +100,7 @@ class CrashService(Launch):
     def redis_is_whole(self):
         try:
             return self.redis(1).role()[0] == b"master"
-        except redis.RedisError:
+        except (redis.RedisError, AttributeError):  # the client stumbles over a Unix socket that is reset
             return False
 
     # ---- Wholeness
