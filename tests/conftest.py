@@ -17,12 +17,17 @@ def end(service):
 
 
 @pytest.fixture
-def own():
-    """A maker of services with settings of their own; those that still run are stopped, and all are judged, in the end."""
+def ending():
+    """Takes services: those that still run are stopped, and all are judged, in the end."""
     with contextlib.ExitStack() as services:
-        def start(**settings):
-            service = Service(**settings)
+        def take(service):
             services.callback(end, service)
             return service
 
-        yield start
+        yield take
+
+
+@pytest.fixture
+def own(ending):
+    """A maker of services with settings of their own, which end with the test."""
+    return lambda **settings: ending(Service(**settings))

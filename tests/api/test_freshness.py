@@ -3,7 +3,6 @@
 import gzip
 import os
 import signal
-import subprocess
 import threading
 import time
 
@@ -50,11 +49,6 @@ def is_late(took):
     return took > 0.18
 
 
-def redis_pid(service):
-    found = subprocess.run(["pgrep", "-P", str(service.process.pid), "redis-server"], stdout=subprocess.PIPE, text=True)
-    return int(found.stdout.split()[0])
-
-
 # ---- Age
 
 def test_an_article_that_is_seldom_read_shows_what_was_there_two_seconds_ago(fresh):
@@ -70,7 +64,7 @@ def test_an_article_that_is_seldom_read_shows_what_was_there_two_seconds_ago(fre
 def test_between_refresh_interval_and_stale_limit_the_old_body_is_sent_at_once(fresh):
     """Seen with a Redis that stands still: who does not wait has his answer at once."""
     path = f"{SITE}/items/i2"
-    pid = redis_pid(fresh)
+    pid = fresh.redis_pid()
     fresh.get(path)
     time.sleep(1.3)
     os.kill(pid, signal.SIGSTOP)
@@ -83,7 +77,7 @@ def test_between_refresh_interval_and_stale_limit_the_old_body_is_sent_at_once(f
 
 def test_a_slow_redis_is_waited_for_250_ms_by_one_and_then_by_nobody(fresh):
     path, other = f"{SITE}/items/i3", f"{SITE}/items/i4"
-    pid = redis_pid(fresh)
+    pid = fresh.redis_pid()
     first = ups(fresh.get(path))
     fresh.get(other)
     time.sleep(2.3)
@@ -105,7 +99,7 @@ def test_nobody_waits_for_a_redis_that_is_away():
         for n in range(6):
             assert service.get(f"{SITE}/items/a{n}").status == 200
         time.sleep(2.3)
-        pid = redis_pid(service)
+        pid = service.redis_pid()
         os.kill(pid, signal.SIGSTOP)  # so that it is not started again: away as long as we like
         wait_until(lambda: service.get("/readyz").status == 503, 10, "Redis is known to be away")
         for n in range(6):

@@ -7,7 +7,6 @@ import struct
 import pytest
 import redis
 
-from support.service import Service
 from support.wait import wait_until
 
 S = "/v1/s"
@@ -15,16 +14,8 @@ OFF = {"visitor_votes_per_minute": 0, "visitor_views_per_minute": 0}
 
 
 @pytest.fixture
-def start():
-    services = []
-
-    def one(**settings):
-        services.append(Service(**{"trusted_proxies": "127.0.0.1", **settings}))
-        return services[-1]
-
-    yield one
-    for service in services:
-        service.stop()
+def start(own):
+    return lambda **settings: own(**{"trusted_proxies": "127.0.0.1", **settings})
 
 
 def token(service):

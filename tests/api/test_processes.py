@@ -7,14 +7,9 @@ import time
 
 import pytest
 
-from support import processes
 from support.ports import free_port
 from support.program import PROGRAM, options_of
 from support.wait import wait_until
-
-
-def redis_pid(service):
-    return processes.redis_pid(f"{service.folder}/d")
 
 
 @pytest.mark.parametrize("options,place", [
@@ -58,7 +53,7 @@ def test_redis_killed_writes_are_503_and_nothing_acknowledged_is_lost(own):
     for number in range(50):
         service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor=f"v{number}")
     service.get("/v1/s/items/a")
-    os.kill(redis_pid(service), signal.SIGKILL)
+    os.kill(service.redis_pid(), signal.SIGKILL)
     wait_until(lambda: service.post("/v1/s/items/a/votes").status == 503, 2)
     assert service.get("/v1/s/items/a").status == 200  # from memory
     wait_until(service.is_ready)
@@ -68,7 +63,7 @@ def test_redis_killed_writes_are_503_and_nothing_acknowledged_is_lost(own):
 
 def test_a_frozen_redis_is_answered_within_the_deadline(own):
     service = own(redis_timeout="500ms")
-    pid = redis_pid(service)
+    pid = service.redis_pid()
     os.kill(pid, signal.SIGSTOP)
     begin = time.monotonic()
     answer = service.post("/v1/s/items/a/votes")
@@ -81,12 +76,12 @@ def test_a_frozen_redis_is_answered_within_the_deadline(own):
 def test_a_killed_supervisor_leaves_its_redis_to_the_next_start(own):
     service = own()
     service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v")
-    redis = redis_pid(service)
+    redis = service.redis_pid()
     service.process.kill()
     service.process.wait()
     wait_until(lambda: not service.is_ready())
     service.start()
-    assert redis_pid(service) == redis
+    assert service.redis_pid() == redis
     assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v").json["votes"] == {"up": 1}
 
 

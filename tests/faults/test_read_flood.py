@@ -4,17 +4,14 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 import redis
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from support.scripted_redis import ScriptedRedis, after  # noqa: E402
-from support.service import Service  # noqa: E402
+from support.service import Service
 from support.wait import wait_until  # noqa: E402
 
 SITE = "/v1/s"
@@ -34,11 +31,6 @@ def service():
     assert running.lines(f"{SITE}/events?wait=true", rows).json["rejected"] == []
     yield running
     running.stop()
-
-
-def redis_pid(service):
-    found = subprocess.run(["pgrep", "-P", str(service.process.pid), "redis-server"], stdout=subprocess.PIPE, text=True)
-    return int(found.stdout.split()[0])
 
 
 class Flood:
@@ -171,7 +163,7 @@ def test_reads_that_redis_does_not_answer_end_in_time_and_leave_nothing_behind()
     try:
         assert small.lines(f"{SITE}/events?wait=true", [{"type": "vote", "item": "i1", "visitor": "v"}]).status == 200
         many = "&".join(f"id=i{n}" for n in range(100))
-        pid, old = redis_pid(small), f"{SITE}/items/i1"
+        pid, old = small.redis_pid(), f"{SITE}/items/i1"
         for turn in range(2):
             paths = [f"{SITE}/me?{many}&x={n}" for n in range(60)]
             paths += [f"{SITE}/me/recommendations?limit={1 + n}" for n in range(60)]

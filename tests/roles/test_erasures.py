@@ -12,29 +12,11 @@ import pytest
 import redis as redis_client
 
 from support import processes
-from support.service import Service
 from support.wait import wait_until
-
-
-@pytest.fixture
-def own():
-    services = []
-
-    def start(**settings):
-        services.append(Service(**settings))
-        return services[-1]
-
-    yield start
-    for service in services:
-        service.stop()
 
 
 def redis_of(service):
     return redis_client.Redis(unix_socket_path=f"{service.folder}/d/redis.sock")
-
-
-def redis_pid(service):
-    return processes.redis_pid(f"{service.folder}/d")
 
 
 def cast(service, site, visitors, items):
@@ -102,7 +84,7 @@ def test_a_redis_that_is_killed_within_a_scan_leaves_no_vote(own, way):
     taken = lambda: service.metrics()["engaged_corrected_votes_total"]  # noqa: E731
     wait_until(lambda: taken() > 0.4 * ITEMS, 60, pause=0.005)
     before = taken()
-    os.kill(redis_pid(service), signal.SIGKILL)
+    os.kill(service.redis_pid(), signal.SIGKILL)
     assert before < ITEMS, "the scan had ended before Redis was killed"
     wait_until(lambda: service.get("/readyz").status == 200, 30)
     wait_until(lambda: none_wait(service) and is_done(service, site), 60)

@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from support.ports import free_port
-from support.program import PROGRAM, ROOT
+from support.program import PROGRAM, ROOT, options_of
 from support.service import Service
 from support.wait import wait_until
 
@@ -86,7 +86,7 @@ def test_data_of_another_format_is_refused_and_left_as_it_is(format, line):
 
 def options(service):
     settings = {**service.settings, "listen": f"127.0.0.1:{free_port()}", "ops_listen": f"127.0.0.1:{free_port()}"}
-    return [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
+    return options_of(settings)
 
 
 def same(now, before):

@@ -17,6 +17,7 @@ import redis
 from support.launch import status_at
 from support.ports import free_port
 from support.program import PROGRAM
+from support.systemd import NotifySocket
 from support.wait import wait_until
 
 
@@ -25,24 +26,6 @@ def worker_of(service):
 
 
 # ---- systemd
-
-class NotifySocket:
-    """What systemd holds at the other end of $NOTIFY_SOCKET."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.settimeout(0.05)
-        self.words = []
-
-    def heard(self, word):
-        try:
-            while True:
-                self.words += [(time.monotonic(), line) for line in self.socket.recv(4096).decode().splitlines()]
-        except TimeoutError:
-            pass
-        return [when for when, line in self.words if line.startswith(word)]
-
 
 def test_systemd_hears_of_readiness_reload_end_and_that_it_turns(own, tmp_path, monkeypatch):
     systemd = NotifySocket(tmp_path / "notify")

@@ -21,17 +21,11 @@ def server():
 
 
 @pytest.fixture
-def own(server):
-    services = []
-
+def own(server, ending):
     def start(configuration, **settings):
-        services.append(Service(configuration=configuration, redis=server.url, **KEYS, **settings))
-        return services[-1]
+        return ending(Service(configuration=configuration, redis=server.url, **KEYS, **settings))
 
-    yield start
-    for service in services:
-        if service.process.poll() is None:
-            service.stop()
+    return start
 
 
 def vote(service, count, item="a", begin=0):

@@ -16,8 +16,8 @@ from support.launch import status_at
 from support.ports import free_port
 from support.redis_server import RedisServer
 from support.service import PROGRAM, Service
+from support.systemd import NotifySocket
 from support.wait import wait_until
-from test_operator import NotifySocket
 
 KEPT = "those before stay"
 SIXTEEN_TOO_MANY = "".join(f"[ranking r{hours}]\nhalf_life = {hours}h\n" for hours in range(1, 21))
@@ -42,17 +42,8 @@ class FileService(Service):
 
 
 @pytest.fixture
-def own(tmp_path):
-    services = []
-
-    def start(text="", **settings):
-        services.append(FileService(tmp_path, text, **settings))
-        return services[-1]
-
-    yield start
-    for service in services:
-        if service.process.poll() is None:
-            service.stop()
+def own(tmp_path, ending):
+    return lambda text="", **settings: ending(FileService(tmp_path, text, **settings))
 
 
 def reload(service, text=None):

@@ -10,25 +10,12 @@ import subprocess
 import pytest
 from support.launch import status_at
 from support.ports import free_port
+from support.processes import redis_pid
 from support.program import BUILD, ROOT, options_of
 from support.service import PROGRAM, Service
 from support.wait import wait_until
 
 SECRET, OLD, HASH, KEY = "1a" * 32, "2b" * 32, "3c" * 32, "publishers-key"
-
-
-@pytest.fixture
-def own():
-    services = []
-
-    def start(**settings):
-        services.append(Service(**settings))
-        return services[-1]
-
-    yield start
-    for service in services:
-        if service.process.poll() is None:
-            service.stop()
 
 
 def read(pid, name):
@@ -38,11 +25,6 @@ def read(pid, name):
 
 def processes_of(service):
     return [service.process.pid, *service.children("worker"), *service.children("projector")]
-
-
-def redis_pid(directory):
-    with open(os.path.join(directory, "redis.pid"), encoding="utf-8") as file:
-        return int(file.read())
 
 
 def test_secrets_of_the_command_line_stand_in_no_command_line(own, tmp_path):

@@ -10,6 +10,7 @@ launch.py         the base of every launcher: folder, ports, settings, log, verd
 service.py        the service as it is delivered, and its client (fixture `own` in conftest.py makes them)
 fault_service.py  workers and projectors without a supervisor, to be killed one by one; fault_calls.py calls them
 redis_server.py   a redis-server of one's own; scripted_redis.py stands before one and does what it is told
+systemd.py        the other end of $NOTIFY_SOCKET
 demo_page.py      the demo page in a browser
 counted.py        a quiet service whose system calls, allocations and instructions are counted
 """

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 from support.ports import free_port
-from support.processes import children, read_file
+from support.processes import children, read_file, redis_pid
 from support.program import PROGRAM, options_of
 from support.reports import reports_in
 from support.wait import comes_true
@@ -58,6 +58,10 @@ class Launch:
     def children(self, role):
         """The supervisor's children of a role ("worker", "projector"), by pid."""
         return children(self.process.pid, role)
+
+    def redis_pid(self):
+        """Of the embedded one, whose folder is here unless a test has one of its own."""
+        return redis_pid(os.path.join(self.folder, "d"))
 
     def log(self):
         return read_file(self.log_path).decode(errors="replace")
