@@ -211,7 +211,7 @@ enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_
     if (exchange->whole)
         return PARSE_WHOLE;
     if (error != HPE_OK && error != HPE_PAUSED) {
-        if (error != HPE_USER)
+        if (error != HPE_USER && exchange->outcome == OK) // llhttp has codes of its own for some callbacks' refusals
             exchange->outcome = BAD_REQUEST;
         return PARSE_BAD;
     }

@@ -90,6 +90,17 @@ def test_who_names_nobody_has_no_limit_and_is_counted(start):
     assert service.metrics()[UNLIMITED] == 16  # reads, calls with the key, readers that are named
 
 
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2", "127.1.0.1", "127.255.255.254"])
+def test_all_of_127_is_this_machine(start, source):
+    service = start(votes_per_minute=1, votes_burst=1)
+    for _ in range(3):
+        client = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30, source_address=(source, 0))
+        client.request("POST", S + "/items/a/votes")
+        assert client.getresponse().status == 200
+        client.close()
+    assert service.metrics()[UNLIMITED] == 3
+
+
 def test_without_limits_nothing_is_counted_as_unlimited(start):
     service = start(ceilings="off")
     vote(service)

@@ -80,6 +80,11 @@ def test_retry_after_is_rounded_up(start, per_minute, seconds):
         assert service.post(f"{S}/items/a/votes", X_Forwarded_For="192.0.2.1").status == 200
 
 
+def test_a_burst_of_nought_is_that_of_a_minute(start):
+    service = start(votes_per_minute=5, votes_burst=0)
+    assert [service.post(f"{S}/items/a/votes", X_Forwarded_For="192.0.2.1").status for _ in range(6)] == [200] * 5 + [429]
+
+
 def test_taking_back_has_the_visitors_limit_and_the_networks(start):
     service = start(visitor_votes_per_minute=6, visitor_votes_burst=4, votes_per_minute=6, votes_burst=6)
     visitors = [service.keyed("POST", S + "/visitors").json["visitor"] for _ in range(3)]
