@@ -45,16 +45,15 @@ def test_one_that_drips_is_ended(start):
     """Some bytes again and again are not enough: 1 kB has to come within the request's time."""
     responder = start(request_timeout=400)
     with responder.connect() as wire:
-        began = time.monotonic()
         wire.send(upload(10000))
         try:
-            for _ in range(40):
+            for _ in range(20):  # 1,000 bytes in all
                 wire.send(b"x" * 50)
                 time.sleep(0.05)
         except OSError:
             pass
-        answer = wire.answer()
-        assert answer.status in (400, 408) and time.monotonic() - began < 3
+        wire.socket.settimeout(0.2)  # the answer is there already
+        assert wire.answer().status == 408
     assert responder.stats()["timeouts"] == 1
 
 
