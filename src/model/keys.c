@@ -128,6 +128,11 @@ void key_history(struct key *key, ref_t visitor, bool anonymous) {
     begin_ref(key, anonymous ? "a" : "h", visitor);
 }
 
+void key_to_other_history(struct key *key) {
+    char *letter = &key->at[key->len - REF_DIGITS - 1];
+    *letter = *letter == 'a' ? 'h' : 'a';
+}
+
 void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes name, const ref_t *category) {
     begin(key, partition, "r");
     add_ref(key, site);

@@ -56,7 +56,8 @@ void key_sums(struct key *key, ref_t item);
 void key_neighbours(struct key *key, ref_t item);
 void key_uniques(struct key *key, ref_t item);
 void key_history(struct key *key, ref_t visitor,
-                 bool anonymous); // anonymous: 'a' for 'h', kept for one view window only
+                 bool anonymous);           // anonymous: 'a' for 'h', kept for one view window only
+void key_to_other_history(struct key *key); // from one of a visitor's two to the other
 void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes name,
                  const ref_t *category); // category NULL: whole site
 void key_site_total(struct key *key, uint32_t partition, ref_t site);

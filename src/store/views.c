@@ -31,7 +31,7 @@ static void add_keys(struct store *store, struct queued *const *writes, uint32_t
         const struct view_call *view = view_of(writes[i]);
         key_history(&key, view->visitor, view->anonymous);
         add_key(store, &key);
-        key_history(&key, view->visitor, !view->anonymous);
+        key_to_other_history(&key);
         add_key(store, &key);
     }
 }
