@@ -367,6 +367,7 @@ def test_it_works_at_the_memory_limit(fresh):
     assert service.post(f"{SITE}/items/mine/votes", Engaged_Visitor=token).status == 200
     for name in ("full", "full", "late"):
         view(service, name)
+    wait_until(lambda: "the embedded Redis may use" in service.log())  # the supervisor has set its own limit
     assert store(service).config_set("maxmemory", "1mb")
     try:
         assert service.keyed("POST", f"{SITE}/items/x/votes", Engaged_Visitor="v").status == 503
