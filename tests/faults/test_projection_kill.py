@@ -459,11 +459,11 @@ def test_exactly_once_whatever_is_killed():
         killer.join()
         kill_at_failpoints(service)
         stop_one_of_two(service)
+        last = service.start_projector()  # a deletion under way waits for one
         world.over.set()
         for client in clients:
             client.join(timeout=60)
         assert not world.broken, world.broken
-        last = service.start_projector()
         settle(redis, service.partitions, 60)
         print(f"{world.done} writes acknowledged, {world.repeated} repeated")
         assert world.done > 20 * KILLS and world.repeated > 0
