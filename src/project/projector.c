@@ -131,7 +131,16 @@ static void note_done(struct engine *engine) {
     metric_set(engine->type->done_to, (uint64_t)(since_ms > 0 && since_ms < now_ms ? since_ms : now_ms));
 }
 
-// The neighbours have these entries still before them, and are waked for those that somebody waits for.
+// Whether the batch has entries that the other projection has not been through: both are waked by who waits, and either
+// may be the first.
+static bool is_ahead_of(const struct batch *batch, const struct engine *other) {
+    for (uint32_t i = 0; i < other->partitions; i++)
+        if (log_id_order(batch->last[i], other->position[i]) > 0)
+            return true;
+    return false;
+}
+
+// The neighbours are waked for entries that somebody waits for.
 static void on_read(struct engine *engine) {
     struct pace *pace = engine->context;
     struct projector *projector = pace->projector;
@@ -139,7 +148,7 @@ static void on_read(struct engine *engine) {
     note_done(engine);
     if (pace == neighbours)
         return;
-    if (neighbours->engine.pending_since_ms == 0)
+    if (neighbours->engine.pending_since_ms == 0 && is_ahead_of(&engine->batch, &neighbours->engine))
         neighbours->engine.pending_since_ms = engine->batch.oldest_ms;
     note_done(&neighbours->engine);
     if (engine->batch.flush || projector->settings->neighbour_interval_ms == 0)
@@ -208,9 +217,18 @@ static void after_failure(struct pace *pace, enum engine_failure failure) {
         retry(pace);
 }
 
+// What the sums' logs say of the neighbours too: that nothing is left for them.
+static void note_both(struct pace *pace) {
+    struct pace *neighbours = &pace->projector->paces[PROJECTION_NEIGHBOURS];
+    note_done(&pace->engine);
+    if (neighbours->engine.pending_since_ms == 0 && neighbours->retry_ms == 0)
+        note_done(&neighbours->engine);
+}
+
 static void on_end(struct engine *engine, enum engine_failure failure) {
     struct pace *pace = engine->context;
-    note_done(engine);
+    if (failure == NO_FAILURE)
+        note_both(pace);
     if (pace->projector->stopping) {
         close_pace(pace);
         return;

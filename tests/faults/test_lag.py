@@ -30,6 +30,32 @@ def test_it_is_near_nothing_while_all_is_projected(service):
         wait_until(lambda projection=projection: lag(service, projection) < 1.5, 10, lambda: lag(service))
 
 
+def test_it_stays_near_nothing_while_nothing_happens_and_the_neighbours_wait_for_their_interval():
+    service = Service(neighbour_interval="60s", projection_interval="50ms")
+    try:
+        for number in range(3):
+            service.lines("/v1/s/events?wait=true", [{"type": "view", "item": "a", "visitor": f"v{number}"}])
+            time.sleep(1)
+            assert lag(service) < 0.9 and lag(service, "neighbours") < 0.9
+        service.lines("/v1/s/events", [{"type": "view", "item": "a", "visitor": "w"}])
+        wait_until(lambda: lag(service, "neighbours") > 1.5, 10, "an entry that waits for its interval has no age")
+        assert lag(service) < 0.9
+    finally:
+        service.stop()
+
+
+def test_it_grows_while_redis_does_not_answer(service):
+    with open(f"{service.folder}/d/redis.pid", encoding="ascii") as file:
+        redis = int(file.read())
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        time.sleep(4)
+        assert lag(service) > 3 and lag(service, "neighbours") > 3
+    finally:
+        os.kill(redis, signal.SIGCONT)
+    wait_until(lambda: lag(service) < 1, 20, lambda: lag(service))
+
+
 def test_it_grows_while_the_projector_stands_still_and_falls_when_it_goes_on(service):
     (projector,) = service.children("projector")
     os.kill(projector, signal.SIGSTOP)
