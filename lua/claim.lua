@@ -16,5 +16,6 @@ end
 local now, holds = tonumber(ARGV[4]), tonumber(ARGV[5])
 local age = math.abs(now - (tonumber(held[3] or 0) or 0)) -- one of a clock that is far ahead holds no longer than others
 if held[1] and held[1] ~= ARGV[1] and instance ~= ARGV[2] and age < holds then return holds - age end
+redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
 redis.call('HSET', KEYS[1], 'plan', ARGV[1], 'projector', ARGV[2] .. ':' .. ARGV[3], 'projector-at', ARGV[4])
 return 0

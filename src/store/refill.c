@@ -13,8 +13,17 @@ static void add_rankings(struct store *store, struct bytes rankings) {
     command_add(&store->command, rankings);
 }
 
+static void begin_keep(struct store *store, const struct key *key) {
+    script_begin(&store->command, SCRIPT_KEEP, 1);
+    add_key(store, key);
+}
+
+static void keep(struct gather *gather, struct store *store) {
+    gather_add(gather, store->link, &store->command, SCRIPT_KEEP);
+}
+
 // In this order, so that one killed in between begins again: no plan, then which sets are kept, then no floors, then
-// the version.
+// the version. Also at the memory limit: nothing is projected before it.
 void store_refill_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings) {
     struct gather *gather = read_begin(store, call, 4, sizeof(struct read_state), on_all_plain);
     struct key key;
@@ -25,20 +34,18 @@ void store_refill_begin(struct store *store, struct read_call *call, uint32_t pa
     add_key(store, &key);
     command_add_text(&store->command, "plan");
     read_add(gather);
-    begin_command(store, "HSET");
-    add_key(store, &key);
+    begin_keep(store, &key);
     add_rankings(store, rankings);
-    read_add(gather);
+    keep(gather, store);
     key_floors(&key, partition);
     begin_command(store, "DEL");
     add_key(store, &key);
     read_add(gather);
     key_marks(&key, partition, PROJECTION_SUMS);
-    begin_command(store, "HSET");
-    add_key(store, &key);
+    begin_keep(store, &key);
     command_add_text(&store->command, "version");
     command_add_int(&store->command, (int64_t)version_new());
-    read_add(gather);
+    keep(gather, store);
 }
 
 void store_refill_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
@@ -48,12 +55,11 @@ void store_refill_end(struct store *store, struct read_call *call, uint32_t part
     if (!gather)
         return;
     key_position(&key, partition);
-    begin_command(store, "HSET");
-    add_key(store, &key);
+    begin_keep(store, &key);
     command_add_text(&store->command, "plan");
     command_add(&store->command, plan);
     add_rankings(store, rankings);
-    read_add(gather);
+    keep(gather, store);
 }
 
 // ---- Scans

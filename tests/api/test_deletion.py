@@ -384,6 +384,34 @@ def test_it_works_at_the_memory_limit(fresh):
     wait_until(lambda: item(service, "mine")["votes"] == {"up": 0})
 
 
+def forget_plans(client):
+    for key in client.scan_iter("{e*}pos"):
+        client.hdel(key, "plan")
+
+
+@pytest.mark.parametrize("before", [
+    lambda client: time.sleep(5),
+    lambda client: client.client_kill_filter(_type="normal"),
+    lambda client: (forget_plans(client), client.client_kill_filter(_type="normal")),
+], ids=["for longer than a claim holds", "over new connections", "while rankings are to be refilled"])
+def test_projectors_go_on_at_the_memory_limit(fresh, before):
+    """Who deletes waits for them: they claim, greet, and begin a refill, all of which write."""
+    service = fresh()
+    put(service, "stays")
+    settle(service)
+    view(service, "stays")
+    wait_until(lambda: "the embedded Redis may use" in service.log())
+    assert store(service).config_set("maxmemory", "1mb")
+    try:
+        before(store(service))
+        wait_until(service.is_ready, 10, service.log)
+        assert service.keyed("POST", f"{SITE}/items/x/votes", Engaged_Visitor="v").status == 503
+        wait_until(lambda: service.keyed("DELETE", f"{SITE}/items/stays").status in (204, 404), 10, service.log)
+        assert all(store(service).hget(key, "plan") for key in store(service).scan_iter("{e*}pos"))
+    finally:
+        store(service).config_set("maxmemory", "0")
+
+
 def test_one_item_takes_less_than_a_tenth_of_a_second(preset):
     took = []
     for number in range(15):
