@@ -181,8 +181,8 @@ struct shelf *shelf_get(struct serve *serve, const struct question *question) {
     if (!key.failed)
         HASH_FIND(hh, serve->shelves, key.at, key.len, shelf);
     if (!shelf) {
+        kept_trim(serve); // before: where all the others are busy it would take the new one
         shelf = shelf_new(serve, question, &key, id_count);
-        kept_trim(serve);
     }
     buffer_release(&key);
     return shelf;

@@ -225,3 +225,25 @@ def test_what_is_held_for_want_of_room_has_the_same_deadline():
             wait_until(lambda: small.get(f"{SITE}/me?id=i1").status == 200, 10, "as before")
         finally:
             small.stop()
+
+
+def test_reads_that_wait_may_hold_more_than_the_cache_has_room_for():
+    """Each is kept as long as somebody waits for it, the newest too: here they are of four times as many bytes as body_cache."""
+    small = Service(redis_timeout="1s", redis_queue=64, refresh_interval="1s", body_cache="1MiB", hang_timeout="30s")
+    try:
+        paths = [f"{SITE}/rankings/hot?" + "&".join(f"exclude={k:0480}-{n}" for k in range(30)) for n in range(150)]
+        pid = small.redis_pid()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            answers = [status_and_time(sent) for sent in [send(small, path) for path in paths]]
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert {status for status, _ in answers} == {503} and max(took for _, took in answers) < 1.9
+        wait_until(lambda: small.get("/readyz").status == 200, 10, "ready again")
+        time.sleep(1.1)
+        answers = [status_and_time(sent) for sent in [send(small, path) for path in paths]]
+        assert {status for status, _ in answers} == {200}
+        assert small.metrics()["engaged_process_restarts_total"] == 0
+        assert small.metrics()["engaged_body_cache_bytes"] < 2 << 20
+    finally:
+        small.stop()
