@@ -205,7 +205,7 @@ bool origin_valid(const char *origin) {
     const char *rest = strncmp(origin, "https://", 8) == 0  ? origin + 8
                        : strncmp(origin, "http://", 7) == 0 ? origin + 7
                                                             : "";
-    return *rest && strlen(origin) < 256 && !strpbrk(rest, "/?# \t");
+    return *rest && strlen(origin) < 256 && !strpbrk(rest, "/?#*@ \t"); // nothing is a pattern
 }
 
 void origin_fold(char *origin) {
@@ -219,6 +219,8 @@ void origin_fold(char *origin) {
 // Several lines add up: a line of the file is short.
 static bool set_origins(struct site_setting *site, const char *text, char why[static WHY_SIZE]) {
     char words[MAX_ORIGINS * 256], *rest = words;
+    if (!text[strspn(text, " ")])
+        return fail(why, "origins: none is named; without the line the site's name decides");
     snprintf(words, sizeof words, "%s", text);
     for (char *word; (word = strsep(&rest, " "));) {
         if (!*word)

@@ -136,8 +136,7 @@ static bool is_hex_key(const char *text, const char *unused) {
     return *text == '\0' || (strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64);
 }
 
-// It comes back in a header field: no blanks, nothing outside ASCII.
-// As it is, or by its hash.
+// As it is, or by its hash. It comes in a header field: no blanks, nothing outside ASCII.
 bool bearer_valid(const char *text) {
     if (strncmp(text, "sha256:", 7) == 0)
         return strlen(text) == 7 + 64 && strspn(text + 7, "0123456789abcdef") == 64;

@@ -68,6 +68,10 @@ def test_the_operators_listener_takes_the_publishers_calls_and_stays_the_operato
     ("[]\n", 1, "sections are"),
     ("[list related]\n", 1, "sections are"),
     ("[site bad_name]\n", 1, "a site's name"),
+    ("[site a.example]\norigins =\n", 2, "origins: none is named"),
+    ("[site a.example]\norigins = https://*.example\n", 2, "origins: at most 16 of the form"),
+    ("[site a.example]\norigins = *\n", 2, "origins: at most 16 of the form"),
+    ("[site a.example]\norigins = https://a.example@b.example\n", 2, "origins: at most 16 of the form"),
     ("[ranking .x]\n", 1, "a ranking's name"),
 ])
 def test_a_section_or_key_that_cannot_be_meant_is_refused_with_its_line(tmp_path, text, line, said):
