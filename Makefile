@@ -19,7 +19,7 @@ PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server li
 PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplotlib
 PACKAGES_NPM := fastify ioredis
 NODE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-loadtest
-PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-redis python3-hypothesis clang-format \
+PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-pytest-xdist python3-redis python3-hypothesis clang-format \
 	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind
 
 CC ?= gcc

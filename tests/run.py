@@ -10,6 +10,11 @@ import re
 import subprocess
 import sys
 
+# What a folder's tests do beside each other: whole files, or single tests; 1: nothing may disturb them. Most of them wait
+# for processes most of the time, so there are more at once than cores.
+AT_ONCE = {"http": 4, "api": 4, "roles": 4, "faults": 3, "crash": 2, "check": 1, "browser": 2, "guards": 1}
+SHARED_OUT_BY = {"crash": "load"}  # else by "loadfile"
+PLAIN_ONLY = ("browser", "guards")  # what a sanitizer would see there it sees in tests/api; counts are of the plain build
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SANITIZERS = "address,undefined"
 
@@ -34,27 +39,32 @@ def run_unit_tests(build):
     return passed, failed
 
 
+def pytest_of(name):
+    workers = ["-n", str(AT_ONCE[name]), "--dist", SHARED_OUT_BY.get(name, "loadfile")] if AT_ONCE[name] > 1 else []
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=300", *workers, f"tests/{name}"]
+
+
+def counts_in(output):
+    """Passed and failed, by pytest's last line; and that line."""
+    tail = output.strip().splitlines()[-1] if output.strip() else ""
+    good = sum(int(n) for n in re.findall(r"(\d+) passed", tail))
+    return good, sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", tail)), tail
+
+
 def run_outside_tests(build):
-    names = ["http", "api", "roles", "faults", "crash", "check"]
-    if build == "build":
-        names += ["browser", "guards"]  # what a sanitizer would see there it sees in tests/api; counts are of the plain build
-    folders = [f"tests/{name}" for name in names if glob.glob(f"tests/{name}/test_*.py")]
     passed = failed = 0
-    for folder in folders:
-        environment = dict(os.environ, BUILD=build)
-        if build != "build":
-            environment["SHORT_TESTS"] = "1"  # fewer kills: the same moments, under the sanitizers
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=300", folder],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        tail = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
-        good = sum(int(n) for n in re.findall(r"(\d+) passed", tail))
-        bad = sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", tail))
-        if done.returncode and not bad:
-            bad = 1
+    environment = dict(os.environ, BUILD=build)
+    if build != "build":
+        environment["SHORT_TESTS"] = "1"  # fewer kills: the same moments, under the sanitizers
+    for name in AT_ONCE:
+        if build != "build" and name in PLAIN_ONLY:
+            continue
+        done = subprocess.run(pytest_of(name), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        good, bad, tail = counts_in(done.stdout)
+        bad = bad or (1 if done.returncode else 0)
         if bad:
             print(done.stdout[-12000:])
-        print(f"  {folder} ({build}): {tail}", flush=True)
+        print(f"  tests/{name} ({build}): {tail}", flush=True)
         passed, failed = passed + good, failed + bad
     return passed, failed
 

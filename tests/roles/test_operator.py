@@ -158,8 +158,9 @@ def test_an_ordinary_user_on_a_read_only_file_system_with_one_writable_folder(tm
     folder = tmp_path / "state"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
+    for above in (tmp_path, *tmp_path.parents):
+        if above.stat().st_uid == os.geteuid() and above.parts[:2] == tmp_path.parts[:2] and len(above.parts) > 2:
+            above.chmod(0o755)
     program = shutil.copy(PROGRAM, tmp_path / "engaged")
     port = free_port()
     run = (f"mount --bind {folder} {folder} && mount -o remount,ro,bind / && "
