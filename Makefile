@@ -108,9 +108,9 @@ loadtest: deps-test ## figures beside the peers: make loadtest QUICK=1 ONLY=vote
 	$(Q)$(PYTHON) loadtest/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(INTO),--into $(INTO))
 
-bench-compare: deps-test ## two revisions side by side: make bench-compare A=main B=. QUICK=1 ONLY=votes-zipf
+bench-compare: deps-test ## two revisions side by side: make bench-compare A=main B=. TURNS=9 ONLY=votes-zipf
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(PYTHON) loadtest/compare.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(or $(A),HEAD) $(or $(B),.)
+	$(Q)$(PYTHON) loadtest/compare.py $(if $(QUICK),--quick) $(if $(TURNS),--turns $(TURNS)) $(if $(ONLY),--only $(ONLY)) $(or $(A),HEAD) $(or $(B),.)
 
 guards-record: deps-test ## record the instructions a request of this tree anew (tests/guards)
 	$(Q)$(MAKE) --no-print-directory programs

@@ -73,6 +73,7 @@ def main():
     options.add_argument("b")
     options.add_argument("--only", default=MAIN)
     options.add_argument("--quick", action="store_true")
+    options.add_argument("--turns", type=int, help="drives of each revision in a scenario")
     given = options.parse_args()
     wanted = [scenario for scenario in PAIRED if scenario.name in given.only.split(",")]
     folder = tempfile.mkdtemp(prefix="engaged-compare-")
@@ -82,6 +83,7 @@ def main():
             for tree in trees:
                 own = tempfile.mkdtemp(dir=folder)
                 plans.append(Plan(given.quick, None, own, tree.program))
+                plans[-1].pairs = given.turns or plans[-1].pairs
             print(f"{machine()}; A {given.a}, B {given.b}; {plans[0].pairs} × {plans[0].seconds} s, 64 connections\n\n"
                   "| scenario | figure | A | B | B ÷ A (min–max) |\n|---|---|---|---|---|", flush=True)
             for scenario in wanted:
