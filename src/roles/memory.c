@@ -16,7 +16,7 @@ struct bill {
     struct read_call call;
     uint64_t cursor, used, began_ms;
     uint64_t keys[KEY_KINDS], bytes[KEY_KINDS];
-    const char *failure;
+    char failure[256]; // empty: none
 };
 
 static void on_stopped(void *context) {
@@ -24,7 +24,7 @@ static void on_stopped(void *context) {
 }
 
 static void stop(struct bill *bill, const char *failure) {
-    bill->failure = failure;
+    snprintf(bill->failure, sizeof bill->failure, "%s", failure ? failure : "");
     if (!uv_is_closing((uv_handle_t *)&bill->timer))
         uv_close((uv_handle_t *)&bill->timer, NULL);
     store_stop(bill->store, on_stopped, NULL);
@@ -108,7 +108,7 @@ int memory_run(const struct role *role) {
     uv_timer_start(&bill.timer, on_look, 0, LOOK_MS);
     uv_run(&bill.loop, UV_RUN_DEFAULT);
     uv_loop_close(&bill.loop);
-    if (bill.failure) {
+    if (bill.failure[0]) {
         fprintf(stderr, "engaged: memory: %s\n", bill.failure);
         return 1;
     }

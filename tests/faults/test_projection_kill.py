@@ -445,7 +445,7 @@ def find_lives(redis, service):
 
 
 def test_exactly_once_whatever_is_killed():
-    with RedisServer() as server, FaultService(server, kinds=" ".join(KINDS)) as service:
+    with RedisServer() as server, FaultService(server, kinds=" ".join(KINDS), unknown_items_kept="0") as service:
         redis = server.client()
         first = find_lives(redis, service)
         world = World(service)
