@@ -74,6 +74,7 @@ struct ask {
     struct turn turn; // first
     struct ask *next, *before;
     struct serve *serve;
+    const struct http_request *request;
     uint64_t until_ms;
     void (*on_turn)(struct ask *ask, enum outcome outcome);
 };

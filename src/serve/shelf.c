@@ -232,10 +232,11 @@ void shelf_answer(struct shelf *shelf, struct http_request *request) {
 
 // ---- Deadlines
 
+// Those of clients that have left too.
 static struct waiter *take_overdue(struct waiter **list, uint64_t now, struct waiter *overdue) {
     while (*list) {
         struct waiter *waiter = *list;
-        if (waiter->until_ms > now) {
+        if (waiter->until_ms > now && !http_client_gone(waiter->request)) {
             list = &waiter->next;
             continue;
         }
@@ -246,13 +247,20 @@ static struct waiter *take_overdue(struct waiter **list, uint64_t now, struct wa
     return overdue;
 }
 
+static bool waited_in_vain(const struct waiter *overdue, uint64_t now) {
+    for (; overdue; overdue = overdue->next)
+        if (overdue->has_old && overdue->until_ms <= now)
+            return true;
+    return false;
+}
+
 void shelf_sweep(struct serve *serve) {
     uint64_t now = uv_now(serve->loop);
     for (struct shelf *shelf = serve->waited_for, *next; shelf; shelf = next) {
         next = shelf->next_waited;
         struct waiter *overdue = take_overdue(&shelf->waiters, now, NULL);
         overdue = take_overdue(&shelf->later, now, overdue);
-        if (overdue && overdue->has_old)
+        if (waited_in_vain(overdue, now))
             serve->failed_ms = now; // Redis is slow: nobody else waits for it
         shelf->kept.busy = true;
         answer_all(shelf, overdue, UNAVAILABLE);

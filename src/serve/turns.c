@@ -144,6 +144,7 @@ bool serve_ask(struct serve *serve, const struct http_request *request, struct a
     enum turn_answer answer = turn_take(&serve->turns, serve->network_of(request), &ask->turn, on_asks_turn);
     uint64_t timeout_ms = (uint64_t)serve->settings->redis_timeout_ms;
     ask->serve = serve;
+    ask->request = request;
     if (answer == TURN_NOW)
         return true;
     ask->on_turn = on_turn;
@@ -159,11 +160,13 @@ void serve_ask_end(struct serve *serve) {
     turn_end(&serve->turns);
 }
 
-// Those that came first are due first.
+// Who has left waits no longer: what clients ask for that do not stay would have no bound.
 void asks_sweep(struct serve *serve) {
     uint64_t now = uv_now(serve->loop);
-    while (serve->first_ask && serve->first_ask->until_ms <= now) {
-        struct ask *ask = serve->first_ask;
+    for (struct ask *ask = serve->first_ask, *next; ask; ask = next) {
+        next = ask->next;
+        if (ask->until_ms > now && !http_client_gone(ask->request))
+            continue;
         turn_leave(&serve->turns, &ask->turn);
         unlink_ask(ask);
         ask->on_turn(ask, OVERLOADED);

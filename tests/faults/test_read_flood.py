@@ -4,14 +4,16 @@ import http.client
 import os
 import signal
 import socket
+import struct
 import threading
 import time
 
 import pytest
 import redis
 
+from support.processes import children, resident_bytes
 from support.scripted_redis import ScriptedRedis, after  # noqa: E402
-from support.service import Service
+from support.service import PROGRAM, Service
 from support.wait import wait_until  # noqa: E402
 
 SITE = "/v1/s"
@@ -246,4 +248,27 @@ def test_reads_that_wait_may_hold_more_than_the_cache_has_room_for():
         assert small.metrics()["engaged_process_restarts_total"] == 0
         assert small.metrics()["engaged_body_cache_bytes"] < 2 << 20
     finally:
+        small.stop()
+
+
+@pytest.mark.skipif("address" in PROGRAM, reason="a sanitizer keeps what was freed")
+@pytest.mark.parametrize("what", ["me?id=", "items/"])
+def test_who_leaves_while_he_waits_for_his_turn_holds_nothing(what):
+    """Redis stands still; 12,000 ask and leave at once, 200 at a time."""
+    small = Service(redis_timeout="20s", redis_queue=64, refresh_interval="1s", body_cache="1MiB", hang_timeout="60s")
+    pid, worker = small.redis_pid(), children(small.process.pid, "worker")[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for batch in range(60):
+            clients = [send(small, f"{SITE}/{what}x{200 * batch + n}")[0] for n in range(200)]
+            time.sleep(0.03)
+            for client in clients:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+        assert resident_bytes(worker) < 32 << 20
+        os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: small.get(f"{SITE}/{what}x1").status == 200, 10, "as before")
+        assert small.metrics()["engaged_process_restarts_total"] == 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
         small.stop()
