@@ -90,6 +90,7 @@ static void on_all_remembered(struct gather *gather) {
     read_end(gather, gather_outcome(gather));
 }
 
+// Held like reads: they may be more than the queue has places.
 static void remember(struct item_write *write) {
     struct store *store = write->store;
     uint32_t partitions = store->settings->view_window_ms > 0 ? keys_partitions() : 0;
@@ -104,7 +105,7 @@ static void remember(struct item_write *write) {
         command_add_int(&store->command, write->asked_ms);
         command_add_int(&store->command, store->settings->view_window_ms);
         command_add_int(&store->command, GONE_KEPT);
-        gather_add_write(gather, store->link, &store->command, SCRIPT_GONE);
+        gather_add(gather, store->link, &store->command, SCRIPT_GONE);
     }
 }
 

@@ -412,6 +412,17 @@ def test_projectors_go_on_at_the_memory_limit(fresh, before):
         store(service).config_set("maxmemory", "0")
 
 
+def test_it_works_with_more_partitions_than_the_queue_of_redis_has_places(fresh):
+    service = fresh(workers=1, redis_queue="64", partitions="128")
+    for name in ("one", "two"):
+        put(service, name)
+        view(service, name, "reader of both")
+        delete(service, name)
+        view(service, name, "reader of both")
+    settle(service)
+    assert counts(service, "one")[0] == counts(service, "two")[0] == 1
+
+
 def test_one_item_takes_less_than_a_tenth_of_a_second(preset):
     took = []
     for number in range(15):
