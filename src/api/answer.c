@@ -121,10 +121,11 @@ const char *api_render_error(enum outcome outcome, const char *detail, struct bu
     return "application/problem+json";
 }
 
-// Asked for as a fragment, an error must not spoil the page that includes it.
+// Asked for as a fragment, an error must not spoil the page that includes it. Without a call it is a list that is
+// remembered by its target; without a route, a path that may have been meant for a list.
 static bool wants_fragment(const struct http_request *request, const struct call *call) {
     struct bytes rest = request->query, name, value;
-    if (!call || !call->route || !(call->route->parameters & PARAM_FORMAT))
+    if (call && call->route && !(call->route->parameters & PARAM_FORMAT))
         return false;
     while (query_next(&rest, &name, &value))
         if (bytes_eq(name, BYTES("format")) && bytes_eq(value, BYTES("html")))

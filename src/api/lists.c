@@ -15,7 +15,7 @@ void items_start(struct call *call) {
 }
 
 void rankings_start(struct call *call) {
-    serve_rankings(call->api->serve, call->request, call->site);
+    serve_rankings(call->api->serve, call->request, call->site, call->params.plain);
 }
 
 // `kind` LIST_KINDS: a page's, with a count for each.

@@ -183,13 +183,13 @@ static enum outcome read_object(const struct reading *reading, json_t *object, c
         }
         if (json_is_null(value))
             continue;
-        bool nul = holds_nul(value);
-        enum outcome outcome = nul ? BAD_FIELD : readers[field->type](reading, value, field);
+        bool mistyped = holds_nul(value) || (field->type == JSON_IN_TEXT && !json_is_string(value));
+        enum outcome outcome = mistyped ? BAD_FIELD : readers[field->type](reading, value, field);
         if (outcome == OK)
             continue;
         if (!*reading->ret_detail)
             *reading->ret_detail = field->name;
-        return outcome == BAD_FIELD && field->wrong != OK && !nul ? field->wrong : outcome;
+        return outcome == BAD_FIELD && field->wrong != OK && !mistyped ? field->wrong : outcome;
     }
     return OK;
 }

@@ -149,7 +149,7 @@ void serve_items(struct serve *serve, struct http_request *request, struct bytes
     answer(serve, request, &question, target_is_plain);
 }
 
-void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site) {
+void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site, bool target_is_plain) {
     struct question question = {.recipe = &recipe_rankings, .site = site};
-    answer(serve, request, &question, true);
+    answer(serve, request, &question, target_is_plain);
 }
