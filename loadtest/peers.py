@@ -75,7 +75,7 @@ class Engaged:
     def wait_projected(self, projection):
         """Until all that was accepted before this call is projected."""
         began = time.monotonic()
-        time.sleep(0.3)  # the lag is set every 100 ms
+        time.sleep(0.3)  # the projector looks every 250 ms
         wait_until(lambda: self.lag(projection) < time.monotonic() - began, 120, pause=0.05)
 
     def settle(self):

@@ -15,7 +15,8 @@ enum limit {
 // The network that a request comes from: among reads networks take turns.
 uint64_t limit_network_hash(const struct http_request *request);
 
-// Each charges what it lets pass. TOO_MANY_REQUESTS sets call->retry_after_s.
+// Each charges what it lets pass. Where several limits are asked one after another, those before the one that refuses
+// have been charged too. TOO_MANY_REQUESTS sets call->retry_after_s.
 enum outcome limit_new_visitor(struct call *call) MUST_CHECK;
 enum outcome limit_erasure(struct call *call) MUST_CHECK;
 // Before a secret key is looked at, and after it was found wrong.
