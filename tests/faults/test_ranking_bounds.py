@@ -189,7 +189,7 @@ CHANGES = {
     "a longer half-life": ("half_life = 3h", "half_life = 24h", ["old", "new"]),
     "another weight": ("views = 0", "views = 100", ["read", "old", "new"]),
     "another type with the same half-life": ("type = decayed", "type = rising", ["new", "old"]),
-    "another type": ("type = decayed", "type = total", ["old", "new"]),
+    "another type": ("type = decayed\nhalf_life = 3h", "type = total", ["old", "new"]),
     "a floor": ("views = 0", "views = 0\nfloor = 2", ["old"]),
 }
 
@@ -205,15 +205,18 @@ def test_a_new_definition_rewrites_the_ranking_without_any_event(change):
         rows += [{"type": "view", "item": "read", "visitor": f"v{n}", "time": now - 60} for n in range(3)]
         post(service, "events?wait=true", rows)
 
-        def ranked():
-            return [member.decode() for key in client.scan_iter("{*}r*:hot") for member in client.zrange(key, 0, -1)]
+        def ranked(with_scores=False):
+            return [member if with_scores else member.decode() for key in client.scan_iter("{*}r*:hot")
+                    for member in client.zrange(key, 0, -1, withscores=with_scores)]
 
         assert ranked() == ["old", "new"]
+        scores = ranked(with_scores=True)
         service.projectors[-1].terminate()
         assert service.projectors.pop().wait(30) == 0
         service.configure(HOT.replace(before, after))
         service.start_projector()
-        wait_until(lambda: ranked() == expected, 15, ranked)
+        wait_until(lambda: ranked() == expected and ranked(with_scores=True) != scores, 15, ranked)
+        assert service.projectors[-1].poll() is None
 
 
 def test_an_age_that_is_newly_given_rewrites_the_ranking():
