@@ -106,13 +106,17 @@ class Callers:
             thread.start()
         return self
 
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join()
+    def __exit__(self, *failure):
+        try:
+            if not failure[0]:  # they go on for a while after what they are beside, also on a slow machine
+                wait_until(lambda: self.calls > 100, 30, lambda: f"{self.calls} calls")
+        finally:
+            self.done.set()
+            for thread in self.threads:
+                thread.join()
 
     def assert_unharmed(self):
-        assert self.calls > 20 and not self.refused and self.longest < 2, (self.calls, self.refused[:5], self.longest)
+        assert self.calls > 100 and not self.refused and self.longest < 2, (self.calls, self.refused[:5], self.longest)
 
 
 def assert_serves(service, max_age, pids=None):
@@ -406,18 +410,18 @@ def test_a_worker_that_keeps_ending_keeps_no_client_waiting(own):
     other, victim = children_of(service)[1]
     for number in range(4):
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: children_of(service)[1] == [other], 5, "it is gone")
+        # Before the supervisor has noticed, a connection may still come to the socket of the one that is gone.
+        wait_until(lambda: service.log().count("(signal 9), starting it again") == number + 1, 5, service.log)
         for _ in range(12):
             begun = time.monotonic()
-            # one may have come to it between its end and the supervisor's notice
-            assert can_connect(service.port) or can_connect(service.port), number
+            assert can_connect(service.port), number
             assert time.monotonic() - begun < 0.8, number
         wait_until(lambda: len(children_of(service)[1]) == 2, 10, service.log)
         (victim,) = set(children_of(service)[1]) - {other}
         time.sleep(0.3)
     os.kill(other, signal.SIGSTOP)  # what comes to it waits: some come to the one that was started again
     try:
-        assert sum(can_connect(service.port) for _ in range(8)) > 0, "it listens again"
+        wait_until(lambda: can_connect(service.port), 20, "it listens again")
     finally:
         os.kill(other, signal.SIGCONT)
 
