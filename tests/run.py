@@ -12,7 +12,7 @@ import sys
 
 # What a folder's tests do beside each other: whole files, or single tests; 1: nothing may disturb them. Most of them wait
 # for processes most of the time, so there are more at once than cores.
-AT_ONCE = {"http": 4, "api": 4, "roles": 4, "faults": 4, "crash": 2, "check": 1, "browser": 2, "guards": 1}
+AT_ONCE = {"http": 4, "api": 4, "roles": 4, "operator": 4, "faults": 4, "crash": 2, "check": 1, "browser": 2, "guards": 1}
 SHARED_OUT_BY = {"crash": "load"}  # else by "loadfile"
 # What a sanitizer would see in a browser it sees in tests/api; counts are of the plain build; checks read texts.
 PLAIN_ONLY = ("check", "browser", "guards")
