@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import contextlib
+import os
 
 import pytest
 
@@ -31,3 +32,11 @@ def ending():
 def own(ending):
     """A maker of services with settings of their own, which end with the test."""
     return lambda **settings: ending(Service(**settings))
+
+
+def pytest_runtest_logreport(report):
+    """For tests/run.py, which tries a few of them again."""
+    noted = os.environ.get("FAILED_TESTS")
+    if noted and report.failed:
+        with open(noted, "a", encoding="utf-8") as file:
+            file.write(report.nodeid + "\n")
