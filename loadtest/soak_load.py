@@ -119,7 +119,9 @@ class Caller(threading.Thread):
 
     def me(self):
         visitor, item = self.draw()
-        votes = self.call("GET", f"/me?id={item}", 200, visitor=visitor)["votes"]
+        with_list = json.dumps({"ids": [item], "recommendations": 8, "exclude": [item]})
+        asked = self.dice.choice([("GET", f"/me?id={item}", 200, None), ("POST", "/me", 200, with_list)])
+        votes = self.call(*asked, visitor=visitor)["votes"]
         assert self.doubts[item] or votes.get(item) == self.votes.get((visitor, item)), (visitor, item, votes)
 
     def recommendations(self):

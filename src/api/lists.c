@@ -56,33 +56,3 @@ void page_start(struct call *call) {
             query.ranking = bytes_of("hot");
     serve_page(call->api->serve, call->request, &query);
 }
-
-// ---- The visitor's own
-
-struct recommendations {
-    struct personal_call personal; // first
-    struct call *call;
-};
-
-static void on_recommendations(struct personal_call *personal, enum outcome outcome, struct bytes body) {
-    struct call *call = ((struct recommendations *)personal)->call;
-    if (outcome == OK)
-        answer_text(call, format_media_type(call->params.format), body);
-    else
-        answer_error(call, outcome, NULL);
-}
-
-void recommendations_start(struct call *call) {
-    struct list_query query = query_of(call, LIST_RECOMMENDATION);
-    struct recommendations *state = arena_take(call->request->arena, sizeof *state);
-    enum outcome outcome = state ? door_visitor(call, NO_BYTES) : UNAVAILABLE;
-    if (outcome != OK) {
-        answer_error(call, outcome, NULL);
-        return;
-    }
-    bool known = !call->visitor.fresh;
-    call->visitor.fresh = false; // reading never gives a token
-    ref_t visitor = visitor_ref(call->api->hash_key, call->site, call->visitor.id);
-    *state = (struct recommendations){.personal.on_done = on_recommendations, .call = call};
-    serve_personal(call->api->serve, call->request, &state->personal, &query, known ? &visitor : NULL);
-}

@@ -1,16 +1,116 @@
 // SPDX-License-Identifier: MIT
-// GET me: this visitor's own votes on some items, and their counts of this moment.
+// The visitor's own: votes on some items with their counts of this moment, and recommendations; each alone (GET), or
+// both in one call (POST), which ask Redis at the same time. Reading counts nothing and never gives a token.
 #include "api/call.h"
+#include "ops/json_in.h"
+
+enum { LIST_MOST = 4 << 20, BODY_MOST = LIST_MOST + (1 << 20) };
 
 struct me {
     struct ask ask; // first
-    struct call *call;
+    struct personal_call personal;
     struct read_call read;
-    struct own_vote votes[IDS_MAX];
+    struct call *call;
+    ref_t visitor;
+    bool known;           // by a token; another has no votes and no history
+    bool has_list;        // it is asked for
+    uint32_t awaited;     // votes, the list, and the start itself
+    enum outcome outcome; // of what came first and was not OK
+    struct buffer list;
+    struct own_vote *votes; // of each id
 };
 
 static void on_vote(struct read_call *read, size_t index, const struct own_vote *vote);
 static void on_votes(struct read_call *read, enum outcome outcome);
+static void on_list(struct personal_call *personal, enum outcome outcome, struct bytes body);
+static void answer(struct me *me);
+
+// ---- What is asked
+
+struct me_body {
+    struct bytes visitor;
+    struct json_many ids, exclude;
+    struct json_count recommendations;
+};
+
+static const struct json_field me_fields[] = {
+    {.name = "visitor",
+     .type = JSON_IN_TEXT,
+     .offset = offsetof(struct me_body, visitor),
+     .most = 1024,
+     .wrong = BAD_VISITOR},
+    {.name = "ids", .type = JSON_IN_MANY, .offset = offsetof(struct me_body, ids), .most = IDS_MAX},
+    {.name = "exclude",
+     .type = JSON_IN_MANY,
+     .offset = offsetof(struct me_body, exclude),
+     .most = EXCLUDE_MAX,
+     .wrong = BAD_EXCLUDE},
+    {.name = "recommendations",
+     .type = JSON_IN_COUNT,
+     .offset = offsetof(struct me_body, recommendations),
+     .wrong = BAD_LIMIT},
+    {.name = NULL},
+};
+
+static bool are_items(const struct json_many *ids) {
+    for (uint32_t i = 0; i < ids->count; i++)
+        if (!item_id_valid(ids->at[i]))
+            return false;
+    return true;
+}
+
+static enum outcome fault_of(const struct me_body *body, const char **ret_detail) {
+    *ret_detail = "ids";
+    if (!are_items(&body->ids))
+        return BAD_ITEM;
+    *ret_detail = "exclude";
+    if (!are_items(&body->exclude))
+        return BAD_EXCLUDE;
+    *ret_detail = "recommendations";
+    return body->recommendations.value > LIST_LIMIT_MAX ? BAD_LIMIT : OK;
+}
+
+// What a GET has in its query, from the body.
+static enum outcome read_body(struct call *call, struct bytes *ret_visitor) {
+    struct me_body body = {.visitor = NO_BYTES};
+    struct http_request *request = call->request;
+    struct params *params = &call->params;
+    enum outcome outcome = json_read(request->body, me_fields, call->keyed, &body, request->arena, &call->detail);
+    if (outcome == OK)
+        outcome = fault_of(&body, &call->detail);
+    if (outcome != OK)
+        return outcome;
+    params->ids = body.ids.at;
+    params->id_count = body.ids.count;
+    params->excluded = body.exclude.at;
+    params->exclude_count = body.exclude.count;
+    params->counts[LIST_RECOMMENDATION] = (uint32_t)body.recommendations.value;
+    *ret_visitor = body.visitor;
+    return OK;
+}
+
+// Whose call it is; NULL when it was refused and answered.
+static struct me *me_of(struct call *call, enum outcome outcome, struct bytes body_visitor) {
+    struct me *me = arena_take(call->request->arena, sizeof *me);
+    if (outcome == OK)
+        outcome = me ? door_visitor(call, body_visitor) : UNAVAILABLE;
+    if (outcome != OK) {
+        answer_error(call, outcome, call->detail);
+        return NULL;
+    }
+    me->call = call;
+    me->known = !call->visitor.fresh;
+    me->visitor = visitor_ref(call->api->hash_key, call->site, call->visitor.id);
+    call->visitor.fresh = false;
+    buffer_init(&me->list, LIST_MOST);
+    me->votes = arena_take(call->request->arena, call->params.id_count * sizeof *me->votes);
+    if (me->votes)
+        return me;
+    answer_error(call, UNAVAILABLE, NULL);
+    return NULL;
+}
+
+// ---- Asking Redis
 
 static void read_votes(struct me *me) {
     struct call *call = me->call;
@@ -18,8 +118,14 @@ static void read_votes(struct me *me) {
     for (uint32_t i = 0; i < call->params.id_count; i++)
         items[i] = item_ref(call->api->hash_key, call->site, call->params.ids[i]);
     me->read = (struct read_call){.on_done = on_votes, .context = me};
-    store_read_votes(call->api->store, &me->read, visitor_ref(call->api->hash_key, call->site, call->visitor.id), items,
-                     call->params.id_count, on_vote);
+    store_read_votes(call->api->store, &me->read, me->visitor, items, call->params.id_count, on_vote);
+}
+
+// Answers when the last is in.
+static void arrive(struct me *me, enum outcome outcome) {
+    me->outcome = me->outcome == OK ? outcome : me->outcome;
+    if (--me->awaited == 0)
+        answer(me);
 }
 
 static void on_turn(struct ask *ask, enum outcome outcome) {
@@ -27,26 +133,47 @@ static void on_turn(struct ask *ask, enum outcome outcome) {
     if (outcome == OK)
         read_votes(me);
     else
-        answer_error(me->call, outcome, NULL);
+        arrive(me, outcome);
 }
 
-void me_start(struct call *call) {
-    struct me *me = arena_take(call->request->arena, sizeof *me);
-    enum outcome outcome = me ? door_visitor(call, NO_BYTES) : UNAVAILABLE;
-    if (outcome != OK) {
-        answer_error(call, outcome, NULL);
-        return;
-    }
-    call->visitor.fresh = false; // reading never gives a token: a fresh one has no votes
-    me->call = call;
-    if (serve_ask(call->api->serve, call->request, &me->ask, on_turn))
+static void ask_votes(struct me *me) {
+    me->awaited++;
+    if (serve_ask(me->call->api->serve, me->call->request, &me->ask, on_turn))
         read_votes(me);
+}
+
+static void ask_list(struct me *me, uint32_t limit) {
+    struct call *call = me->call;
+    struct list_query query = {.site = call->site,
+                               .limits = {[LIST_RECOMMENDATION] = limit},
+                               .exclude = call->params.excluded,
+                               .exclude_count = call->params.exclude_count,
+                               .format = call->params.format};
+    me->awaited++;
+    me->has_list = true;
+    me->personal.on_done = on_list;
+    me->personal.context = me;
+    serve_personal(call->api->serve, call->request, &me->personal, &query, me->known ? &me->visitor : NULL);
 }
 
 static void on_vote(struct read_call *read, size_t index, const struct own_vote *vote) {
     struct me *me = read->context;
     me->votes[index] = *vote;
 }
+
+static void on_votes(struct read_call *read, enum outcome outcome) {
+    struct me *me = read->context;
+    serve_ask_end(me->call->api->serve);
+    arrive(me, outcome);
+}
+
+static void on_list(struct personal_call *personal, enum outcome outcome, struct bytes body) {
+    struct me *me = personal->context;
+    buffer_add_bytes(&me->list, body);
+    arrive(me, me->list.failed ? UNAVAILABLE : outcome);
+}
+
+// ---- The answers
 
 // An id that was asked for twice is one key of an object.
 static bool is_first(const struct params *params, uint32_t index) {
@@ -56,41 +183,87 @@ static bool is_first(const struct params *params, uint32_t index) {
     return true;
 }
 
-static void on_votes(struct read_call *read, enum outcome outcome) {
-    struct me *me = read->context;
-    struct call *call = me->call;
-    const struct settings *settings = call->api->settings;
-    const struct params *params = &call->params;
-    struct serve *serve = call->api->serve;
-    struct buffer body;
-    if (outcome != OK) {
-        answer_error(call, outcome, NULL);
-        serve_ask_end(serve);
-        return;
-    }
-    buffer_init(&body, 1 << 20);
-    struct json_out json = json_out_to(&body);
-    json_open(&json, '{');
-    json_key(&json, BYTES("votes"));
-    json_open(&json, '{');
+static void add_own_votes(struct json_out *json, const struct me *me) {
+    const struct params *params = &me->call->params;
+    json_key(json, BYTES("votes"));
+    json_open(json, '{');
     for (uint32_t i = 0; i < params->id_count; i++) {
         if (me->votes[i].kind < 0 || !is_first(params, i))
             continue;
-        json_key(&json, params->ids[i]);
-        json_text(&json, bytes_of(settings->kind_names[me->votes[i].kind]));
+        json_key(json, params->ids[i]);
+        json_text(json, bytes_of(me->call->api->settings->kind_names[me->votes[i].kind]));
     }
-    json_close(&json, '}');
-    json_key(&json, BYTES("counts"));
-    json_open(&json, '{');
+    json_close(json, '}');
+}
+
+static void add_counts(struct json_out *json, const struct me *me) {
+    const struct params *params = &me->call->params;
+    json_key(json, BYTES("counts"));
+    json_open(json, '{');
     for (uint32_t i = 0; i < params->id_count; i++) {
         if (!is_first(params, i))
             continue;
-        json_key(&json, params->ids[i]);
-        json_votes(&json, settings, me->votes[i].votes);
+        json_key(json, params->ids[i]);
+        json_votes(json, me->call->api->settings, me->votes[i].votes);
+    }
+    json_close(json, '}');
+}
+
+static void answer_all(struct me *me) {
+    struct buffer body;
+    buffer_init(&body, BODY_MOST);
+    struct json_out json = json_out_to(&body);
+    json_open(&json, '{');
+    add_own_votes(&json, me);
+    add_counts(&json, me);
+    if (me->has_list) {
+        json_key(&json, BYTES("recommendation"));
+        json_raw(&json, buffer_bytes(&me->list));
     }
     json_close(&json, '}');
-    json_close(&json, '}');
-    answer_json(call, 200, &body);
+    answer_json(me->call, 200, &body);
     buffer_release(&body);
-    serve_ask_end(serve);
+}
+
+static void answer(struct me *me) {
+    struct call *call = me->call;
+    struct buffer list = me->list; // what lies in the request's arena ends with the answer
+    if (me->outcome != OK)
+        answer_error(call, me->outcome, NULL);
+    else if (call->route->start == recommendations_start)
+        answer_text(call, format_media_type(call->params.format), buffer_bytes(&list));
+    else
+        answer_all(me);
+    buffer_release(&list);
+}
+
+// ---- The calls
+
+static void start(struct me *me, bool votes, uint32_t recommendations) {
+    me->awaited = 1;
+    if (votes)
+        ask_votes(me);
+    if (recommendations)
+        ask_list(me, recommendations);
+    arrive(me, OK);
+}
+
+void me_start(struct call *call) {
+    struct me *me = me_of(call, OK, NO_BYTES);
+    if (me)
+        start(me, true, 0);
+}
+
+void me_post_start(struct call *call) {
+    struct bytes visitor = NO_BYTES;
+    enum outcome outcome = read_body(call, &visitor);
+    struct me *me = me_of(call, outcome, visitor);
+    if (me)
+        start(me, true, call->params.counts[LIST_RECOMMENDATION]);
+}
+
+void recommendations_start(struct call *call) {
+    struct me *me = me_of(call, OK, NO_BYTES);
+    if (me)
+        start(me, false, call->params.limit);
 }

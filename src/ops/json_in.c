@@ -119,6 +119,27 @@ static enum outcome read_texts(const struct reading *reading, json_t *value, con
     return OK;
 }
 
+static enum outcome read_many(const struct reading *reading, json_t *value, const struct json_field *field) {
+    struct json_many *many = (struct json_many *)(void *)(reading->target + field->offset);
+    size_t count = json_array_size(value);
+    if (!json_is_array(value) || count > field->most)
+        return BAD_FIELD;
+    many->at = arena_take(reading->arena, (count + 1) * sizeof *many->at);
+    if (!many->at)
+        return UNAVAILABLE;
+    for (; many->count < count; many->count++) {
+        json_t *one = json_array_get(value, many->count);
+        struct bytes text = {json_string_value(one), json_string_length(one)}, copy = NO_BYTES;
+        if (!json_is_string(one))
+            return BAD_FIELD;
+        copy = arena_copy(reading->arena, text);
+        if (!copy.at)
+            return UNAVAILABLE;
+        many->at[many->count] = copy;
+    }
+    return OK;
+}
+
 static enum outcome read_counts(const struct reading *reading, json_t *value, const struct json_field *field) {
     struct json_counts *counts = (struct json_counts *)(void *)(reading->target + field->offset);
     const char *name;
@@ -146,7 +167,7 @@ static enum outcome (*const readers[])(const struct reading *, json_t *, const s
     [JSON_IN_TEXT] = read_text,     [JSON_IN_TITLE] = read_text,    [JSON_IN_TITLES] = read_texts,
     [JSON_IN_TIME] = read_time,     [JSON_IN_COUNT] = read_count,   [JSON_IN_TEXTS] = read_texts,
     [JSON_IN_COUNTS] = read_counts, [JSON_IN_NUMBER] = read_number, [JSON_IN_SWITCH] = read_switch,
-    [JSON_IN_OBJECT] = read_nested,
+    [JSON_IN_OBJECT] = read_nested, [JSON_IN_MANY] = read_many,
 };
 
 // ---- Objects

@@ -16,6 +16,7 @@ enum json_type {
     JSON_IN_COUNT,  // struct json_count: a whole number up to 2^52
     JSON_IN_TEXTS,  // struct json_texts: an array of at most 8 distinct texts
     JSON_IN_TITLES, // the same of titles
+    JSON_IN_MANY,   // struct json_many: an array of at most `most` texts of any length and content
     JSON_IN_COUNTS, // struct json_counts: an object of at most 8 counts by name
     JSON_IN_NUMBER, // struct json_number: finite
     JSON_IN_SWITCH, // bool; false when absent
@@ -40,6 +41,10 @@ struct json_texts {
     uint32_t count;
     struct bytes at[JSON_LIST_MAX];
 };
+struct json_many {
+    uint32_t count;
+    struct bytes *at; // in the arena
+};
 struct json_counts {
     uint32_t count;
     struct bytes names[JSON_LIST_MAX];
@@ -50,7 +55,7 @@ struct json_field {
     const char *name;
     enum json_type type;
     size_t offset;                   // in the target
-    size_t least, most;              // characters of a text, which has four bytes each at most
+    size_t least, most;              // characters of a text, which has four bytes each at most; texts of JSON_IN_MANY
     enum outcome wrong;              // of a value that is not usable; OK: BAD_FIELD
     const struct json_field *fields; // of an object; a table ends with a NULL name
 };

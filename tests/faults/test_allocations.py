@@ -128,6 +128,7 @@ REQUESTS = {
     "items": (200, lambda n: ("GET", f"/items?id=i1&id=i2&id=more-{n}")),
     "page": (200, lambda n: ("GET", f"/items/i1/page?exclude=not-{n}")),
     "me": (200, lambda n: ("GET", "/me?id=i1&id=i2", None, "reader 1")),
+    "me with recommendations": (200, lambda n: ("POST", "/me", '{"ids":["i1","i2"],"recommendations":5,"exclude":["i3"]}', "reader 1")),
     "recommendations": (200, lambda n: ("GET", "/me/recommendations", None, "reader 1")),
     "card": (200, lambda n: ("PUT", "/items/carded", json.dumps({"title": f"T{n}", "categories": ["a", "b"], "author": "A"}))),
     "cards": (200, lambda n: ("POST", "/items", lines({"item": f"c{n}", "title": "C"}, {"item": "c", "title": f"C{n}"}))),
