@@ -76,11 +76,14 @@ static int open_inet(const char *listen, bool shared, bool any_port, char *ret_e
     return done ? fd : fail(fd, listen, strerror(bind_error), ret_error, error_size);
 }
 
-// A socket that nobody listens on any more is in the way. A file of another kind is somebody's: it stays.
-static void remove_stale(const struct sockaddr_un *address) {
+// A file of another kind than a socket is somebody's: it stays.
+static bool is_taken(const char *path) {
     struct stat about;
-    if (lstat(address->sun_path, &about) != 0 || !S_ISSOCK(about.st_mode))
-        return;
+    return lstat(path, &about) == 0 && !S_ISSOCK(about.st_mode);
+}
+
+// A socket that nobody listens on any more is in the way.
+static void remove_stale(const struct sockaddr_un *address) {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
@@ -89,10 +92,14 @@ static void remove_stale(const struct sockaddr_un *address) {
     close(fd);
 }
 
+static const char taken[] = "a file that is no socket stands there";
+
 static int open_unix(const char *listen, const char *path, char *ret_error, size_t error_size) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (*path == '\0' || strlen(path) >= sizeof address.sun_path)
         return fail(-1, listen, "the path is empty or too long", ret_error, error_size);
+    if (is_taken(path))
+        return fail(-1, listen, taken, ret_error, error_size);
     strcpy(address.sun_path, path);
     remove_stale(&address);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -118,13 +125,16 @@ static bool has_folder(const char *path) {
     const char *slash = strrchr(path, '/');
     struct stat about;
     snprintf(folder, sizeof folder, "%.*s", slash && slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+    errno = ENOTDIR;
     return stat(folder, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
 bool http_address_check(const char *listen, char *ret_error, size_t error_size) {
     const char *path = after(listen, "unix:");
+    if (path && is_taken(path))
+        return fail(-1, listen, taken, ret_error, error_size) == 0;
     if (path)
-        return has_folder(path) || fail(-1, listen, "its folder is not there", ret_error, error_size) == 0;
+        return has_folder(path) || fail(-1, listen, strerror(errno), ret_error, error_size) == 0;
     int fd = open_inet(listen, false, true, ret_error, error_size);
     if (fd >= 0)
         close(fd);

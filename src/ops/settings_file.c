@@ -3,12 +3,14 @@
 //
 // inih cuts a long line in two, takes an indented line for the rest of the one above, and goes on after an error:
 // next_line hands it nothing of the kind, and the first complaint is the one that is told. It also cuts a section's
-// name at 49 bytes, which is less than a site's may have: next_line keeps the whole name.
+// name at 49 bytes, which is less than a site's may have: next_line keeps the whole name. The file is read several
+// times, by every process once more.
 #include "base/buffer.h"
 #include "ops/settings_inside.h"
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { KEYS_MAX = 65536 };
 
@@ -81,8 +83,29 @@ static int on_value(void *context, const char *section, const char *key, const c
     return 1;
 }
 
-static const char *fault_of(const char *line, bool whole) {
-    if (!whole)
+// A line with its end, as fgets reads it; the number of its bytes, as a NUL may be one of them. 0: there is none.
+static size_t read_line(FILE *file, char *line, size_t size) {
+    size_t len = 0;
+    for (int c = 0; len + 1 < size && c != '\n' && (c = getc(file)) != EOF;)
+        line[len++] = (char)c;
+    line[len] = '\0';
+    return len;
+}
+
+// A NUL would hide the rest of its line; of a file with carriage returns alone a comment would hide all.
+static bool holds_control(const char *line, size_t len) {
+    if (len && line[len - 1] == '\n')
+        len -= len > 1 && line[len - 2] == '\r' ? 2 : 1;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)line[i] < ' ' && line[i] != '\t')
+            return true;
+    return false;
+}
+
+static const char *fault_of(const char *line, size_t len, bool ended) {
+    if (holds_control(line, len))
+        return "holds a control character";
+    if (line[len - 1] != '\n' && !ended)
         return "longer than a line may be";
     if ((*line == ' ' || *line == '\t') && !strchr("#;\r\n", line[strspn(line, " \t")]))
         return "begins with a blank";
@@ -95,6 +118,11 @@ static bool note_section(struct reading *reading, const char *line) {
     const char *close = strchr(line, ']');
     if (*line != '[' || !close)
         return true;
+    const char *behind = close + 1 + strspn(close + 1, " \t\r\n");
+    if (*behind && !strchr("#;", *behind)) {
+        complain(reading, "something stands behind the section's name");
+        return false;
+    }
     bool fits = (size_t)(close - line) <= sizeof reading->section;
     snprintf(reading->section, sizeof reading->section, "%.*s", (int)(close - line - 1), line + 1);
     reading->in_section = true;
@@ -105,12 +133,22 @@ static bool note_section(struct reading *reading, const char *line) {
     return false;
 }
 
+// Some editors put a mark before the first line; it is none of it.
+static size_t cut_mark(char *line, size_t len) {
+    static const char mark[] = "\xEF\xBB\xBF";
+    size_t cut = strncmp(line, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
+    memmove(line, line + cut, len - cut + 1);
+    return len - cut;
+}
+
 static char *next_line(char *line, int size, void *context) {
     struct reading *reading = context;
-    if (!fgets(line, size, reading->file))
+    size_t len = read_line(reading->file, line, (size_t)size);
+    if (len == 0)
         return NULL;
-    reading->line++;
-    const char *fault = fault_of(line, strchr(line, '\n') || feof(reading->file));
+    if (reading->line++ == 0)
+        len = cut_mark(line, len);
+    const char *fault = len ? fault_of(line, len, feof(reading->file)) : NULL;
     if (!fault && note_section(reading, line))
         return line;
     if (fault)
@@ -118,13 +156,21 @@ static char *next_line(char *line, int size, void *context) {
     return NULL; // nothing behind it matters
 }
 
+// What comes through a pipe comes once.
+static FILE *open_file(const char *path, char *ret_error, size_t error_size) {
+    struct stat about;
+    bool once = stat(path, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+    FILE *file = once ? NULL : fopen(path, "re");
+    if (!file)
+        snprintf(ret_error, error_size, "%s: %s", path, once ? "is a pipe, and not a file" : strerror(errno));
+    return file;
+}
+
 bool settings_read_file(struct settings *settings, const char *path, enum file_half half, char *ret_error,
                         size_t error_size) {
-    struct reading reading = {.settings = settings, .half = half, .file = fopen(path, "re")};
-    if (!reading.file) {
-        snprintf(ret_error, error_size, "%s: %s", path, strerror(errno));
+    struct reading reading = {.settings = settings, .half = half, .file = open_file(path, ret_error, error_size)};
+    if (!reading.file)
         return false;
-    }
     buffer_init(&reading.keys, KEYS_MAX);
     int malformed = ini_parse_stream(next_line, &reading, on_value, &reading);
     buffer_release(&reading.keys);

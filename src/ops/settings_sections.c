@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The sections [ranking NAME] and [site NAME], and what is only known when everything was read.
+#include "base/netaddr.h"
 #include "base/times.h"
 #include "ops/settings_inside.h"
 #include <ctype.h>
@@ -201,11 +202,28 @@ bool site_open(struct settings *settings, const char *name, char why[static WHY_
     return true;
 }
 
+// A name as DNS has it, or an IPv6 address in brackets. What browsers never send is not waited for in vain.
+static bool host_valid(struct bytes host) {
+    struct netaddr address;
+    if (host.len > 2 && host.at[0] == '[')
+        return host.at[host.len - 1] == ']' && netaddr_parse((struct bytes){host.at + 1, host.len - 2}, &address);
+    for (size_t i = 0; i < host.len; i++)
+        if (!isalnum((unsigned char)host.at[i]) && !strchr("._-", host.at[i]))
+            return false;
+    return host.len && host.at[0] != '.';
+}
+
 bool origin_valid(const char *origin) {
     const char *rest = strncmp(origin, "https://", 8) == 0  ? origin + 8
                        : strncmp(origin, "http://", 7) == 0 ? origin + 7
                                                             : "";
-    return *rest && strlen(origin) < 256 && !strpbrk(rest, "/?#*@ \t"); // nothing is a pattern
+    const char *colon = strrchr(rest, ':');
+    if (colon && strchr(colon, ']'))
+        colon = NULL;
+    unsigned long long port = 0;
+    bool port_valid = !colon || (colon[1] != '0' && bytes_to_u64(bytes_of(colon + 1), 65535, &port));
+    return port_valid && strlen(origin) < 256 &&
+           host_valid((struct bytes){rest, colon ? (size_t)(colon - rest) : strlen(rest)});
 }
 
 void origin_fold(char *origin) {

@@ -69,6 +69,9 @@ static bool from_directory(const char *directory, struct settings *settings, cha
         return false;
     if (mkdir(directory, 0700) != 0 && errno != EEXIST)
         return fail(ret_error, error_size, directory, strerror(errno));
+    struct stat about;
+    if (stat(directory, &about) == 0 && !S_ISDIR(about.st_mode))
+        return fail(ret_error, error_size, directory, "is not a directory");
     snprintf(path, sizeof path, "%s/secrets", directory);
     if (access(path, F_OK) != 0 && !write_secrets(path))
         return fail(ret_error, error_size, path, strerror(errno));
@@ -160,9 +163,20 @@ static const char *folder_of(const char *directory, char path[static PATH_SIZE])
     return path;
 }
 
+// The secrets that a start would take from there.
+static bool check_secrets(const struct settings *settings, const char *path, char *ret_error, size_t error_size) {
+    char secret[HEX_SIZE], hash_key[HEX_SIZE];
+    struct secret_key key;
+    if (!read_secrets(path, secret, hash_key))
+        return fail(ret_error, error_size, path, "is not a file of secrets");
+    return take_key("secret", settings->secret[0] ? settings->secret : secret, &key, ret_error, error_size) &&
+           take_key("hash_key", settings->hash_key[0] ? settings->hash_key : hash_key, &key, ret_error, error_size);
+}
+
 // A directory that is not there yet is made at the start, with its secrets.
-static bool check_directory(const char *directory, char *ret_error, size_t error_size) {
-    char path[PATH_SIZE], secret[HEX_SIZE], hash_key[HEX_SIZE];
+static bool check_directory(const struct settings *settings, const char *directory, char *ret_error,
+                            size_t error_size) {
+    char path[PATH_SIZE];
     struct stat file;
     if (!directory_fits(directory, ret_error, error_size))
         return false;
@@ -172,8 +186,22 @@ static bool check_directory(const char *directory, char *ret_error, size_t error
     if (!there && (errno != ENOENT || access(folder_of(directory, path), W_OK | X_OK) != 0))
         return fail(ret_error, error_size, directory, strerror(errno));
     snprintf(path, sizeof path, "%s/secrets", directory);
-    return access(path, F_OK) != 0 || read_secrets(path, secret, hash_key) ||
-           fail(ret_error, error_size, path, "is not a file of secrets");
+    if (there && access(path, F_OK) == 0)
+        return check_secrets(settings, path, ret_error, error_size);
+    return !there || access(directory, W_OK | X_OK) == 0 || fail(ret_error, error_size, path, strerror(errno));
+}
+
+static bool is_program(const char *name) {
+    const char *path = getenv("PATH");
+    for (const char *rest = path ? path : "/bin:/usr/bin"; rest; rest = strchr(rest, ':')) {
+        char file[PATH_SIZE];
+        rest += *rest == ':';
+        size_t len = strcspn(rest, ":");
+        snprintf(file, sizeof file, "%.*s/%s", len ? (int)len : 1, len ? rest : ".", name);
+        if (access(file, X_OK) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool role_check(const struct settings *settings, char *ret_error, size_t error_size) {
@@ -185,7 +213,9 @@ bool role_check(const struct settings *settings, char *ret_error, size_t error_s
         if (strchr(addresses[i], ':') && !http_address_check(addresses[i], ret_error, error_size))
             return false;
     if (directory)
-        return check_directory(directory, ret_error, error_size);
+        return check_directory(settings, directory, ret_error, error_size) &&
+               (is_program("redis-server") ||
+                fail(ret_error, error_size, "redis", "redis-server is not in PATH, and an embedded Redis needs it"));
     return address_parse(settings->redis, &address, ret_error, error_size) &&
            take_keys(&role, settings, ret_error, error_size);
 }

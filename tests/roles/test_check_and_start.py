@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: MIT
+"""`engaged check` and a start say the same: wrong configurations made from the table of settings (src/ops/settings.def) are
+refused by both with the same line, by the supervisor, before a process was started; right ones, at each edge, are taken by
+both."""
+import concurrent.futures
+import os
+import re
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from support.launch import Launch, end
+from support.program import PROGRAM, ROOT
+from support.redis_server import RedisServer
+
+MOST = 2**63
+UNITS = {"DURATION": {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "": 1},
+         "SIZE": {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}}
+
+
+def table():
+    """Every setting: (type, name, the fields behind it)."""
+    with open(os.path.join(ROOT, "src/ops/settings.def"), encoding="utf-8") as file:
+        rows = re.findall(r"^(TEXT|NUMBER|DURATION|SIZE|SWITCH)\((\w+), (.*)\)$", file.read(), re.M)
+    return [(kind, name, re.findall(r'"([^"]*)"|([^\s,]+)', rest)) for kind, name, rest in rows]
+
+
+def edges(kind, fields):
+    low, high = (quoted or bare for quoted, bare in fields[:2])
+    if kind == "NUMBER":
+        return int(low), int(high)
+    return tuple(int(number) * UNITS[kind][unit] for number, unit in
+                 (re.fullmatch(r"(\d+)(\D*)", text).groups() for text in (low, high)))
+
+
+def text_of(kind, value):
+    return f"{value}ms" if kind == "DURATION" and value else str(value)
+
+
+TABLE = table()
+HEX, LONG = "ab" * 32, "x" * 190
+NOT_LISTENED = ["8080", ":8080", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "::1:8080",
+                "[::1]", "[]:8080", "[::1:8080", "unix:", "unix:/nowhere/at/all/socket", "unix:/" + "x" * 120, "192.0.2.1:8080",
+                "no such host:8080", "127.0.0.300:8080", "[::g]:8080", "fd:x", "/tmp/socket", "http://127.0.0.1:8080"]
+NOT_A_KEY = ["ab" * 31, HEX + "a", HEX[:-1] + "g", "sha256:" + HEX, HEX[:-1] + " ;"]
+NOT_AN_ORIGIN = ["news.example", "ftp://news.example", "https://", "https://news.example/", "https://news.example/a",
+                 "https://*.example", "https://a@news.example", "https://news.example:0", "https://news.example:65536",
+                 "https://news.example:x", "https://news.example:", "https://:443", "https://n\u00fcws.example", "https://.example",
+                 "https://[::g]", "https://[::1", "https://news.example?", "https://news.example#a", "https://a.example\thttps://b.example"]
+# Of each text: what is wrong, and what is right (tried together with the first right ones of all others).
+TEXTS = {
+    "listen": (["", *NOT_LISTENED], ["localhost:8080", "[::1]:8080", "0.0.0.0:8080", "127.0.0.1:65535", "127.0.0.1:1"]),
+    "ops_listen": (["", *NOT_LISTENED], ["127.0.0.2:8080", "[::1]:8080"]),
+    "publisher_listen": (["listen", *NOT_LISTENED], ["", "ops_listen", "127.0.0.1:8082"]),
+    "redis": (["", "embedded:", "embedded:" + "x" * 120, "embedded:/nowhere/at/all", "redis:", "redis://", "redis://:6379",
+               "redis://127.0.0.1:0", "redis://127.0.0.1:65536", "redis://127.0.0.1:x", "redis://127.0.0.1/x", "redis://127.0.0.1/65536",
+               "redis://[::1", "unix:", "unix:/" + "x" * 120, "127.0.0.1:6379", "rediss://127.0.0.1", "http://127.0.0.1"],
+              ["redis://127.0.0.1", "redis://u:p@[::1]:6379/3", "unix:/nowhere/socket"]),
+    "secret": (NOT_A_KEY, ["AB" * 32]),
+    "secret_old": (NOT_A_KEY, ["", HEX]),
+    "hash_key": (NOT_A_KEY, ["AB" * 32]),
+    "secret_key": (["two words", "a\tb", "\u00fc", "sha256:", "sha256:" + HEX[:-1], "sha256:" + HEX + "0", "sha256:" + "x" * 64],
+                   ["", "k", "!~", "sha256:" + HEX]),
+    "sites": (["", "all", "Any", "any declared"], ["declared", "any"]),
+    "kinds": (["", "up up", "up/down", ".up", "\u00fcp", "up,down", "up\tdown", "x" * 64, " ".join(f"k{i}" for i in range(9))],
+              ["x" * 63, " ".join(f"k{i}" for i in range(8))]),
+    "trusted_proxies": (["10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "::/129", "10.0.0", "proxy.example", "autom", "10.0.0.1;10.0.0.2",
+                         "010.0.0.1", "[::1]", "10.0.0.1:80"], ["", "auto", "10.0.0.0/8 ::1/128 unix auto"]),
+    "bots": (["", "Drop", "none"], ["strict", "count", "drop"]),
+    "opt_out": (["", "keep"], ["drop", "ignore", "anonymous"]),
+    "cookie_form": (["", "none", "__Host-"], ["host", "partitioned", "lax"]),
+    "public_url": (NOT_AN_ORIGIN, ["", "https://a.example", "http://[::1]:8080"]),
+    "log_level": (["", "all", "INFO", "info debug"], ["error", "warn", "debug", "info"]),
+    "log_format": (["", "xml"], ["json", "text"]),
+    "unknown_items": (["", "drop"], ["reject", "accept"]),
+    "list_unknown": (["", "never"], ["on", "off", "auto"]),
+}
+
+# Whole files, each wrong as a whole or in the line named.
+FILES = [
+    # Forms of lines
+    (b"workers\n", 1), (b"workers 1\n", 1), (b"= 1\n", 1), (b"Workers = 1\n", 1), (b"work-ers = 1\n", 1), (b"nothing = 1\n", 1),
+    (b"demo = on\n workers = 2\n", 2), (b"demo = on\n\tworkers = 2\n", 2), (b"workers = 1\nworkers = 1\n", 2),
+    (b"workers = 2\0junk\n", 1), (b"workers = 2\0junk", 1), (b"# a\0b\nworkers = x\n", 1), (b"# a\rworkers = x\r", 1),
+    (b"workers = 2\x01\n", 1), (b"workers = 2\x1b[0m\n", 1), (b"\xff\xfew\0o\0r\0k\0e\0r\0s\0", 1), (b"\xef\xbb\xbfworkers = x\n", 1),
+    (b"demo = on\n\xef\xbb\xbfworkers = 2\n", 2), (b"workers = x\r\n", 1), (b"workers = 2 3\n", 1), (b"secret_key = " + LONG.encode(), 1),
+    (b"# " + b"x" * 400 + b"\n", 1), (b"workers = 2 # two\n", 1), (b"[site a.example]\r\nworkers = 2\r\n", 2),
+    # Sections
+    (b"[]\n", 1), (b"[site]\n", 1), (b"[site ]\n", 1), (b"[ranking]\n", 1), (b"[sites a]\n", 1), (b"[Site a]\n", 1), (b"[site a\n", 1),
+    (b"[site a] secret_key = x\n", 1), (b"[ranking a]]\n", 1), (b"[ site a]\n", 1), (b"[site -a]\n", 1), (b"[site .a]\n", 1),
+    (b"[site a_b]\n", 1), (b"[site a b]\n", 1), (b"[site a/b]\n", 1), ("[site \u00fc]\n".encode(), 1), (b"[site " + b"a" * 64 + b"]\n", 1),
+    (b"[site " + b"a" * 150 + b"]\n", 1), (b"[ranking .a]\n", 1), (b"[ranking a b]\n", 1), (b"[ranking " + b"a" * 64 + b"]\n", 1),
+    (b"[site a]\n[site a]\n", 2), (b"[ranking a]\n[ranking a]\n", 2), (b"\xef\xbb\xbf[site a]\nnothing = x\n", 2),
+    (b"\xef\xbb\xbf[nope a]\n", 1), (b"".join(b"[ranking r%d]\n" % i for i in range(33)), 33),
+    (b"".join(b"[site s%d]\n" % i for i in range(1025)), 1025),
+    # Keys of sections
+    (b"[site a]\nworkers = 1\n", 2), (b"[site a]\ntype = total\n", 2), (b"[site a]\nsecret_key = a b\n", 2), (b"[site a]\nsecret_key = a\nsecret_key = a\n", 3),
+    (b"[site a]\norigins =\n", 2), (b"[site a]\norigins = *\n", 2), (b"[site a]\n" + b"origins = https://a.example\n" * 17, 18),
+    (b"[ranking a]\nsecret_key = a\n", 2), (b"[ranking a]\nworkers = 1\n", 2), (b"[ranking a]\ntype = hot\n", 2), (b"[ranking a]\ntype =\n", 2),
+    (b"[ranking a]\nhalf_life = 59s\n", 2), (b"[ranking a]\nhalf_life = 3651d\n", 2), (b"[ranking a]\nhalf_life = 3\n", 2),
+    (b"[ranking a]\nhalf_life = -1h\n", 2), (b"[ranking a]\nvotes = up\n", 2), (b"[ranking a]\nvotes = down:1\n", 2), (b"[ranking a]\nvotes = up:x\n", 2),
+    (b"[ranking a]\nvotes = nan\n", 2), (b"[ranking a]\nvotes = inf\n", 2), (b"[ranking a]\nvotes = 1000001\n", 2), (b"[ranking a]\nvotes = up:1\tup:2\n", 2),
+    (b"[ranking a]\nviews = up:1\n", 2), (b"[ranking a]\nviews =\n", 2), (b"[ranking a]\nviews = -1000001\n", 2), (b"[ranking a]\nfloor = -1\n", 2),
+    (b"[ranking a]\nfloor = 1000001\n", 2), (b"[ranking a]\nfloor = 1.5\n", 2), (b"[ranking a]\noldest_age = 36501d\n", 2),
+    (b"[ranking a]\noldest_age = 1y\n", 2), (b"[ranking a]\ntype = total\ntype = total\n", 3),
+    # Contradictions
+    (b"request_line_limit = 32KiB\nhead_limit = 31KiB\n", None), (b"[ranking a]\nvotes = 0\nviews = 0\n", None),
+    (b"[ranking a]\ntype = best\n", None), (b"[ranking a]\ntype = total\nhalf_life = 3h\n", None), (b"kinds = a b\n[ranking a]\nvotes = up:1\n", 3),
+    (b"".join(b"[ranking r%d]\nhalf_life = %dh\n" % (i, 7 + i) for i in range(16)), None),
+    (b"".join(b"[ranking r%d]\ntype = rising\nhalf_life = %dh\n" % (i, 7 + 30 * i) for i in range(8)), None),
+    (b"listen = 127.0.0.1:8080\nops_listen = 127.0.0.1:8080\n", None), (b"listen = 127.0.0.1:8080\nops_listen = 0.0.0.0:8080\n", None),
+    (b"listen = 127.0.0.1:8080\nops_listen = [::ffff:127.0.0.1]:8080\n", None), (b"listen = 127.0.0.1:8080\npublisher_listen = localhost:8080\n", None),
+    (b"listen = 127.0.0.1:8080\nops_listen = [::ffff:0.0.0.0]:8080\n", None),
+    (b"listen = unix:/tmp/engaged-a\nops_listen = unix:/tmp//engaged-a\n", None), (b"listen = unix:/tmp/engaged-a\nops_listen = unix:/tmp/./engaged-a\n", None),
+    (b"listen = unix:/tmp/engaged-a\npublisher_listen = unix:/tmp/../tmp/engaged-a\n", None), (b"ops_listen = 127.0.0.1:8081\npublisher_listen = 0.0.0.0:8081\n", None),
+    (b"redis = redis://127.0.0.1\nsecret = %s\n" % HEX.encode(), None), (b"redis = redis://127.0.0.1\nhash_key = %s\n" % HEX.encode(), None),
+    (b"redis = unix:/nowhere\n", None),
+]
+
+GOOD_FILES = [
+    b"", b"\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbfworkers = 1\n", b"\xef\xbb\xbf[site a]\nsecret_key = x\n", b"workers = 1\r\n[site a]\r\nsecret_key = x\r\n",
+    b"workers=1", b"workers: 1\n", b"workers\t=\t1\t\n", b"# x\n; y\n  # z\n", b"workers = 1 ; one\n", b"[site a] # x\n", b"[site a] ; x\n",
+    b"[site " + b"a" * 63 + b"]\n", b"[ranking " + b"a" * 63 + b"]\n", b"[ranking site]\n", b"[site ranking]\n", b"[site a]\n[ranking a]\n",
+    b"".join(b"[ranking r%d]\n" % i for i in range(32)), b"".join(b"[site s%d]\n" % i for i in range(1024)),
+    b"[site a]\n" + b"origins = https://a.example\n" * 16, b"[site a]\norigins = https://A.example:443  http://[::1]:80\n",
+    b"[ranking a]\nhalf_life = 1m\n", b"[ranking a]\nhalf_life = 3650d\n", b"[ranking a]\nvotes = 1e6\nviews = -1e6\n", b"[ranking a]\nfloor = 1000000\n",
+    b"[ranking a]\noldest_age = 36500d\n", b"[ranking a]\nfloor = 0\noldest_age = 0\n", b"kinds = a b\n[ranking x]\ntype = best\n",
+    b"".join(b"[ranking r%d]\nhalf_life = %dh\n" % (i, 7 + i) for i in range(15)), b"request_line_limit = 32KiB\nhead_limit = 32KiB\n",
+    b"listen = unix:/tmp/engaged-a\nops_listen = unix:/tmp/engaged-b\n", b"listen = 127.0.0.1:8080\nops_listen = [::ffff:127.0.0.2]:8080\n",
+]
+
+
+def wrong_values(kind, name, fields):
+    if kind == "TEXT":
+        size = int(fields[0][1])
+        return TEXTS[name][0] + (["x" * size] if size < 190 else [])
+    if kind == "SWITCH":
+        return ["", "yes", "On", "1", "true", "on off"]
+    low, high = edges(kind, fields)
+    below = [text_of(kind, low - 1)] if low > 1 else []
+    unit = ["1s", "1KiB"] if kind == "NUMBER" else ["1 " + ("s" if kind == "DURATION" else "KiB"), "1kb", "1" + ("KiB" if kind == "DURATION" else "s")]
+    bare = ["1"] if kind == "DURATION" else []
+    zero = ["0"] if low > 0 else []
+    return [*below, *zero, *unit, *bare, text_of(kind, high + 1), "", "-1", "+1", "1.5", "0x10", "1e1", "two", str(MOST), str(2 * MOST + 1), "9" * 40]
+
+
+def right_values(kind, name, fields):
+    if kind == "TEXT":
+        return TEXTS[name][1]
+    return ["on", "off"] if kind == "SWITCH" else [text_of(kind, value) for value in edges(kind, fields)]
+
+
+class Place:
+    """A folder for the files; runs the program on them."""
+
+    def __init__(self, folder):
+        self.folder, self.made, self.lock = folder, 0, threading.Lock()
+
+    def write(self, text):
+        with self.lock:
+            self.made += 1
+            path = self.folder / f"{self.made}.conf"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def run(self, *arguments, **environment):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGED_")}
+        process = subprocess.Popen([PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   cwd=self.folder, env={**kept, **environment})
+        try:
+            said = process.communicate(timeout=20)[1]
+        except subprocess.TimeoutExpired:  # it was not refused: the service goes on
+            process.terminate()
+            said = process.communicate()[1]
+        return process.returncode, said.decode(errors="replace")
+
+    def compare(self, *options, **environment):
+        """The line with which both refuse it."""
+        code, said = self.run("check", *options, **environment)
+        assert code == 1 and said.startswith("engaged: ") and said.count("\n") == 1, (options, environment, code, said)
+        line = said[len("engaged: "):-1]
+        code, said = self.run(*options, **environment)
+        assert code == 1 and said.count("\n") == 1 and said.endswith(line + "\n"), (options, environment, line, code, said)
+        return line
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def all_of(work, cases):
+    """Tries them beside each other; what fails is told together."""
+    def fault_of(case):
+        try:
+            work(*case)
+        except AssertionError as fault:
+            return case, str(fault)
+        return None
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        faults = [fault for fault in pool.map(fault_of, cases) if fault]
+    assert not faults, "\n".join(map(str, faults))
+
+
+def wrong_rows():
+    return [(name, value) for kind, name, fields in TABLE for value in wrong_values(kind, name, fields)]
+
+
+def refuses_value(place, name, value):
+    line = place.compare("--config", place.write(f"# a comment\n\n{name} = {value}\n"))
+    by_line = ".conf:3: " in line
+    assert by_line or name == "kinds" or "listen" in name or name == "redis" or ("secret" in name and "required" in line), (name, value, line)
+    assert not ("secret" in name and len(value) > 8 and value in line), "a secret is not repeated"
+
+
+def test_the_table_is_read_whole():
+    said = subprocess.run([PROGRAM, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    named = re.findall(r"^  --([a-z0-9-]+) ", said, re.M)
+    assert [name.replace("_", "-") for _, name, _ in TABLE] == named
+    assert {name for kind, name, _ in TABLE if kind == "TEXT"} == set(TEXTS)
+
+
+def test_a_wrong_value_is_refused_by_both_with_its_line(place):
+    rows = wrong_rows()
+    assert len(rows) > 600
+    all_of(lambda name, value: refuses_value(place, name, value), rows)
+    assert [name for name in os.listdir(place.folder) if not name.endswith(".conf")] in ([], ["data"])
+    assert not (place.folder / "data").exists() or os.listdir(place.folder / "data") == ["secrets"], "no Redis was started"
+
+
+def test_a_wrong_file_is_refused_by_both_with_its_line(place):
+    def refuses(text, number):
+        line = place.compare("--config", place.write(text))
+        assert number is None or f".conf:{number}: " in line, (text, line)
+
+    all_of(refuses, FILES)
+
+
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir(), lambda path: None,
+                                  lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
+def test_what_is_no_file_is_refused(place, make):
+    path = place.folder / "odd"
+    make(path)
+    assert str(path) in place.compare("--config", path)
+
+
+def test_a_pipe_is_refused_as_it_is_read_several_times(place):
+    for arguments in (["check"], []):
+        done = subprocess.run([PROGRAM, *arguments, "--config", "/dev/stdin"], input=b"workers = 1\n[site a]\nsecret_key = x\n",
+                              stderr=subprocess.PIPE, timeout=60, cwd=place.folder)
+        assert done.returncode == 1 and b"pipe" in done.stderr, done.stderr
+
+
+OPTIONS = [["--workers"], ["--workers", "x"], ["--workers=257"], ["--wrkers", "1"], ["--workers", ""], ["--Workers", "1"], ["workers=1"],
+           ["-workers", "1"], ["--"], ["--="], ["--config"], ["--config", "/nowhere"], ["--config="], ["--site", "a"], ["--" + "x" * 300, "1"],
+           ["--workers", "1", "2"], ["--workers", "1", "check"], ["--redis", "embedded:"], ["--kinds", "up up"]]
+
+
+def test_a_wrong_option_is_refused_by_both(place):
+    all_of(lambda options: place.compare(*options), [(options,) for options in OPTIONS])
+
+
+def test_a_wrong_variable_is_refused_by_both(place):
+    for name, value in [("WORKERS", "x"), ("WORKERS", ""), ("WRKERS", "1"), ("", "1"), ("CONFIG", "/nowhere"), ("CONFIG", ""),
+                        ("SECRET", "no hex"), ("PARTITIONS", "0"), ("LISTEN", "8080"), ("workers", "x"), ("X" * 200, "1")]:
+        line = place.compare(**{"ENGAGED_" + name: value})
+        assert name == "CONFIG" or line.startswith("ENGAGED_"), line
+
+
+def test_a_folder_that_cannot_be_used_is_refused_by_both(place):
+    file, bad = place.folder / "file", place.folder / "bad"
+    file.write_text("precious", encoding="utf-8")
+    bad.mkdir()
+    for text in ("", "secret x\n", f"secret {HEX}\n", f"secret {'x' * 64}\nhash_key {HEX}\n", f"secret {HEX}\nhash_key {'y' * 64}\n"):
+        (bad / "secrets").write_text(text, encoding="utf-8")
+        assert place.compare("--redis", f"embedded:{bad}")
+    assert place.compare("--redis", f"embedded:{file}")
+    assert place.compare("--redis", f"embedded:{file}/x")
+    assert place.compare("--listen", f"unix:{file}")
+    assert place.compare("--ops-listen", f"unix:{file}/x")
+    assert place.compare("--listen", f"unix:{bad}")
+    assert file.read_text(encoding="utf-8") == "precious"
+
+
+def test_without_a_redis_server_an_embedded_one_is_refused_by_both(place):
+    for path in ("", "/nowhere", ":", "/nowhere::/nowhere/else:"):
+        code, said = place.run("check", "--redis", "embedded:d", PATH=path)
+        assert code == 1 and "redis-server" in said, (path, said)
+        assert not (place.folder / "d").exists()
+    code, said = place.run("--redis", "embedded:d", PATH="/nowhere")
+    assert code == 1 and "redis-server" in said, said
+    assert place.run("check", "--redis", "embedded:d")[0] == 0
+
+
+def test_a_right_value_at_each_edge_is_taken(place):
+    rows = [(name, value) for kind, name, fields in TABLE for value in right_values(kind, name, fields)]
+
+    def takes(name, value):
+        ports = "" if "listen" in name else "listen = 127.0.0.1:8083\nops_listen = 127.0.0.1:8084\n"
+        lines = "head_limit = 256KiB\n" if name == "request_line_limit" else "request_line_limit = 1KiB\n" if name == "head_limit" else ""
+        secrets = "".join(f"{key} = {HEX}\n" for key in ("secret", "hash_key") if name == "redis")
+        code, said = place.run("check", "--config", place.write(f"{ports}{lines}{secrets}{name} = {value}\n"))
+        assert code == 0, (name, value, said)
+
+    all_of(takes, rows)
+
+
+def test_a_right_file_is_taken(place):
+    def takes(text):
+        code, said = place.run("check", "--config", place.write(text))
+        assert code == 0, (text, said)
+
+    all_of(takes, [(text,) for text in GOOD_FILES])
+
+
+def test_a_mark_before_the_first_line_is_none_of_it(place):
+    said = subprocess.run([PROGRAM, "--print-config", "--config", place.write(b"\xef\xbb\xbf[site a.example]\nsecret_key = x\n")],
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert "\n[site a.example]\nsecret_key = (set)" in said and "\nsecret_key = \n" in said
+
+
+def test_check_makes_nothing_and_asks_no_redis(place):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        silent.setblocking(False)
+        code, said = place.run("check", "--redis", f"redis://127.0.0.1:{silent.getsockname()[1]}", "--secret", HEX, "--hash-key", HEX)
+        assert code == 0, said
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert place.run("check", "--redis", "embedded:d", "--listen", "unix:s")[0] == 0
+    assert os.listdir(place.folder) == []
+
+
+# ---- Processes take what check takes: all edges at once, in a few starts
+
+NOT_AT_EDGE = {"partitions", "listen", "ops_listen", "publisher_listen", "redis", "secret", "hash_key", "kinds", "sites"}
+OTHERWISE = {"workers": "2",  # 256 are too many for a test
+             "request_line_limit": "64KiB", "head_limit": "256KiB"}
+
+
+def starts(redis, settings):
+    """Ready, and nobody was refused or came up twice."""
+    launch = Launch(redis=redis.url, secret=HEX, hash_key=HEX, partitions=1, **settings)
+    process = launch.spawn()
+    launch.wait_ready([process])
+    log = launch.log()
+    assert "refused" not in log and "starting" not in log, log
+    launch.judge(end(process))
+
+
+@pytest.mark.parametrize("edge", [0, 1, 2])
+def test_processes_take_every_edge_that_check_takes(edge):
+    settings = {name: right_values(kind, name, fields)[min(edge, len(right_values(kind, name, fields)) - 1)]
+                for kind, name, fields in TABLE if name not in NOT_AT_EDGE}
+    if edge:
+        settings |= OTHERWISE
+    else:
+        settings |= {"workers": "1", "send_timeout": "10s", "request_timeout": "10s", "redis_timeout": "2s", "idle_timeout": "10s"}
+    settings |= {"hang_timeout": "30s", "log_level": "info"}
+    with RedisServer() as redis:
+        starts(redis, settings)
