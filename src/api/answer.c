@@ -196,12 +196,6 @@ void answer_text(struct call *call, const char *media_type, struct bytes text) {
     reply(call->request, 200, media_type, &fields, text);
 }
 
-void answer_page(struct call *call, int status, struct bytes html) {
-    char room[FIELDS_MOST];
-    struct buffer fields = begin_fields(call, room);
-    reply(call->request, status, "text/html; charset=utf-8", &fields, html);
-}
-
 bool begin_stream(struct call *call, const char *media_type) {
     char room[FIELDS_MOST];
     struct buffer fields = begin_fields(call, room);

@@ -15,6 +15,10 @@ static const struct {
      "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
      "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
      "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"},
+    {".mjs", "text/javascript; charset=utf-8",
+     "Cache-Control: public, max-age=300, stale-while-revalidate=86400\r\nAccess-Control-Allow-Origin: *\r\n"
+     "Cross-Origin-Resource-Policy: cross-origin\r\n"},
+    {".d.ts", "text/plain; charset=utf-8", "Cache-Control: public, max-age=300\r\nAccess-Control-Allow-Origin: *\r\n"},
     {".css", "text/css; charset=utf-8", "Cache-Control: public, max-age=300\r\n"},
 };
 
@@ -49,6 +53,13 @@ void assets_release(struct assets *assets) {
             body_release(assets->bodies[i]);
 }
 
+struct bytes asset_text(const char *name) {
+    for (size_t i = 0; i < asset_source_count; i++)
+        if (strcmp(asset_sources[i].name, name) == 0)
+            return (struct bytes){asset_sources[i].at, (size_t)(asset_sources[i].end - asset_sources[i].at)};
+    return NO_BYTES;
+}
+
 const struct body *asset_find(const struct assets *assets, const char *name) {
     for (size_t i = 0; i < asset_source_count; i++)
         if (strcmp(asset_sources[i].name, name) == 0)
@@ -77,12 +88,7 @@ void demo_start(struct call *call) {
         answer_error(call, NOT_FOUND, NULL);
 }
 
-// The page is for whoever has the key; it asks for it itself, so without one the answer is 401 and the page.
+// The page is nobody's secret: it asks for the key, which the calls behind it need.
 void dashboard_start(struct call *call) {
-    if (call->keyed)
-        answer_asset(call, "dashboard.html");
-    else if (call->request->fields[HTTP_AUTHORIZATION].at)
-        answer_error(call, BAD_KEY, NULL);
-    else
-        answer_page(call, 401, body_content(asset_find(&call->api->assets, "dashboard.html")));
+    answer_asset(call, "dashboard.html");
 }

@@ -13,6 +13,9 @@ extern const size_t asset_source_count;
 
 enum { ASSETS_MOST = 16 };
 
+// The file as it is embedded; at == NULL: no such file.
+struct bytes asset_text(const char *name);
+
 // Finished bodies of all of them, in the order of asset_sources. A worker makes them once.
 struct assets {
     struct body *bodies[ASSETS_MOST];

@@ -79,7 +79,6 @@ void answer_empty(struct call *call, int status);
 void answer_text(struct call *call, const char *media_type, struct bytes text);
 // The rest by http_stream_…; false without memory: nothing was answered.
 bool begin_stream(struct call *call, const char *media_type) MUST_CHECK;
-void answer_page(struct call *call, int status, struct bytes html);
 void answer_options(struct call *call);
 // The methods of a set of bits, "GET, HEAD, …".
 void methods_text(unsigned methods, char text[static 64]);

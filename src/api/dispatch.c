@@ -49,6 +49,8 @@ static enum outcome check(struct call *call) {
     enum outcome outcome = door_check(call);
     if (outcome != OK || !call->route)
         return outcome;
+    if (!call->site.at) // "widget.js?site=…": what belongs to no site passes over its query
+        return type_fits(call) ? OK : UNSUPPORTED_TYPE;
     unsigned allowed = call->route->parameters | (bytes_eq(call->item, BYTES("-")) ? PARAM_ID : 0u);
     outcome = params_read(call->request, allowed, call->keyed, &call->params, &call->detail);
     if (outcome == OK)

@@ -92,3 +92,17 @@ void sha256_hex(struct bytes text, char hex[static 65]) {
     crypto_hash_sha256(digest, (const unsigned char *)text.at, text.len);
     sodium_bin2hex(hex, 65, digest, sizeof digest);
 }
+
+// SHA-384 is SHA-512 from another start, cut short (FIPS 180-4, 5.3.4).
+void sha384_base64(struct bytes text, char base64[static 65]) {
+    static const uint64_t start[8] = {0xcbbb9d5dc1059ed8, 0x629a292a367cd507, 0x9159015a3070dd17, 0x152fecd8f70e5939,
+                                      0x67332667ffc00b31, 0x8eb44a8768581511, 0xdb0c2e0d64f98fa7, 0x47b5481dbefa4fa4};
+    enum { SHA384_SIZE = 48 };
+    unsigned char digest[crypto_hash_sha512_BYTES];
+    crypto_hash_sha512_state state;
+    crypto_hash_sha512_init(&state);
+    memcpy(state.state, start, sizeof start);
+    crypto_hash_sha512_update(&state, (const unsigned char *)text.at, text.len);
+    crypto_hash_sha512_final(&state, digest);
+    sodium_bin2base64(base64, 65, digest, SHA384_SIZE, sodium_base64_VARIANT_ORIGINAL);
+}

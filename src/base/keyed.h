@@ -27,5 +27,7 @@ void keyed_mac(const struct secret_key *key, char domain, const struct bytes *pa
 // In time that depends on the lengths only.
 bool constant_time_eq(struct bytes a, struct bytes b);
 
+// SHA-384 of the bytes in Base64, as an `integrity` attribute has it.
+void sha384_base64(struct bytes text, char base64[static 65]);
 // SHA-256 of the bytes, as 64 lower-case hex digits and a NUL: what sha256sum prints.
 void sha256_hex(struct bytes text, char hex[static 65]);

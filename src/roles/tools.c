@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Each tool reads the settings like the service itself, minus its own options. To add one: a function and its line.
 #include "roles/tools.h"
+#include "api/assets.h"
 #include "base/clock.h"
 #include "model/keys.h"
 #include "roles/backup.h"
@@ -68,6 +69,22 @@ static int run_check(int argc, char **argv) {
     return 0;
 }
 
+// ---- engaged widget
+
+static int run_widget(int argc, char **argv) {
+    struct bytes text = asset_text("widget.js");
+    bool hash = argc == 2 && strcmp(argv[1], "--hash") == 0;
+    char digest[65];
+    if (argc > 1 && !hash)
+        return fail("widget: only --hash may follow");
+    sha384_base64(text, digest);
+    if (hash)
+        printf("sha384-%s\n", digest);
+    else
+        fwrite(text.at, 1, text.len, stdout);
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : fail("widget: it can't be written");
+}
+
 // ---- Tools that speak with Redis
 
 static int run_with_role(int argc, char **argv, int (*run)(const struct role *role, const char *file),
@@ -114,6 +131,9 @@ static const struct tool tools[] = {
     {"memory", "memory                      print what Redis holds for a running service, by kind", run_memory},
     {"backup", "backup FILE                 write all data of a running service to FILE", run_backup},
     {"restore", "restore FILE                put the data of FILE in the place of a running service's", run_restore},
+    {"widget",
+     "widget [--hash]             print widget.js, or what its integrity attribute says, for a copy of your own",
+     run_widget},
     {"check", "check                       read the configuration and say what is wrong", run_check},
 };
 

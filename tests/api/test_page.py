@@ -273,6 +273,4 @@ def test_listeners_carry_the_pages(service):
         assert json.loads(service.request("GET", "/openapi.json", port=port).body) is not None
     assert service.get("/dashboard").status == 404 and service.get("/metrics").status == 404
     page = service.request("GET", "/dashboard", port=service.ops_port)
-    assert page.status == 401 and b"<" in page.body
-    keyed = service.request("GET", "/dashboard", port=service.ops_port, Authorization="Bearer k")
-    assert keyed.status == 200 and "content-security-policy" in keyed.headers
+    assert page.status == 200 and b"<" in page.body and "content-security-policy" in page.headers

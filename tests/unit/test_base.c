@@ -41,6 +41,26 @@ static void test_base64url(void **state) {
     assert_false(base64url_decode((struct bytes){"Zm9\0", 4}, (char[3]){0}, 3));
 }
 
+// The vectors of FIPS 180-4's examples: nothing, "abc", and two blocks; and one byte over a block's end.
+static void test_sha384(void **state) {
+    (void)state;
+    char two[113], long_one[258], digest[65];
+    memcpy(two,
+           "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnop"
+           "qrstu",
+           sizeof two);
+    memset(long_one, 'a', 257);
+    long_one[257] = '\0';
+    const char *const pairs[][2] = {{"", "OLBgp1GsljhM2TJ+sbHjaiH9txEUvgdDTAzHv2P24donTt6/529l+9Ua0vFImLlb"},
+                                    {"abc", "ywB1P0WjXou1oD1pmsZQBycsMqsO3tFjGotgWkP/W+2AhgcroefMI1i67KE0yCWn"},
+                                    {two, "CTMMM/cRR+g9GS/Hgs0bR1MRGxc7OwXSL6CAhuOw9xL8x8caVX4tuWbD6fqRdGA5"},
+                                    {long_one, "Kxiu55CwPUn3HUwDa9yNwyFmYPKfkpeHaPe3hEo2mGpAC5gYailK9lbcVJhd136H"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        sha384_base64(bytes_of(pairs[i][0]), digest);
+        assert_string_equal(digest, pairs[i][1]);
+    }
+}
+
 static void test_text(void **state) {
     (void)state;
     static const char *const good[] = {"", "a", "~ \"", "\xc3\xa4", "\xc2\xa0", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf"};
@@ -136,6 +156,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_base64url),
+        cmocka_unit_test(test_sha384),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_buffer),
         cmocka_unit_test(test_hashes_are_spread_under_a_key_of_the_process),
