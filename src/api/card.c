@@ -94,7 +94,8 @@ enum outcome card_make(const struct card_body *body, const struct settings *sett
                        struct card *ret_card, const char **ret_detail) {
     struct card card = {.published_ms = body->published_at.given ? body->published_at.unix_ms : 0};
     if (!url_sound(body->url) || !url_sound(body->image)) {
-        *ret_detail = url_sound(body->url) ? "image" : "url";
+        *ret_detail = url_sound(body->url) ? "image: must begin with https://, http:// or one slash"
+                                           : "url: must begin with https://, http:// or one slash";
         return BAD_FIELD;
     }
     enum outcome outcome = take_base(body, settings, &card);

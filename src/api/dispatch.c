@@ -28,9 +28,12 @@ static bool type_fits(struct call *call) {
     }
     if (!type.at || call->request->method == HTTP_METHOD_DELETE)
         return true;
-    if (call->route->body == ROUTE_BODY_LINES)
-        return type_is(type, "application/x-ndjson");
-    return type_is(type, "application/json") || type_is(type, "text/plain");
+    bool lines = call->route->body == ROUTE_BODY_LINES;
+    bool fits = lines ? type_is(type, "application/x-ndjson")
+                      : type_is(type, "application/json") || type_is(type, "text/plain");
+    if (!fits)
+        call->detail = lines ? "send Content-Type: application/x-ndjson" : "send Content-Type: application/json";
+    return fits;
 }
 
 // The item of "/items/-/…" is the parameter `id`.

@@ -60,13 +60,13 @@ static bool are_items(const struct json_many *ids) {
 }
 
 static enum outcome fault_of(const struct me_body *body, const char **ret_detail) {
-    *ret_detail = "ids";
+    *ret_detail = "ids: one is no id of an item";
     if (!are_items(&body->ids))
         return BAD_ITEM;
-    *ret_detail = "exclude";
+    *ret_detail = "exclude: one is no id of an item";
     if (!are_items(&body->exclude))
         return BAD_EXCLUDE;
-    *ret_detail = "recommendations";
+    *ret_detail = "recommendations: at most 100";
     return body->recommendations.value > LIST_LIMIT_MAX ? BAD_LIMIT : OK;
 }
 

@@ -5,7 +5,7 @@
 #include "model/names.h"
 #include "ops/metrics.h"
 
-enum { LIMIT_PRESET = 10, CATEGORY_MAX = 64 };
+enum { LIMIT_PRESET = 10, CATEGORY_MAX = 64, NAME_SHOWN = 64 };
 
 static enum outcome take_limit(struct params *params, struct bytes value) {
     unsigned long long limit;
@@ -129,6 +129,18 @@ static bool make_room(struct http_request *request, unsigned allowed, struct par
     return (params->excluded || !(allowed & PARAM_EXCLUDE)) && (params->ids || !(allowed & (PARAM_IDS | PARAM_ID)));
 }
 
+// Named where it can be: a typing error is seen at once.
+static const char *detail_of_unknown(struct arena *arena, struct bytes name) {
+    static const char general[] = "a parameter of the query is not known here",
+                      behind[] = ": a parameter that is not known here";
+    char *text = name.len <= NAME_SHOWN && bytes_are_text(name) ? arena_take(arena, name.len + sizeof behind) : NULL;
+    if (!text)
+        return general;
+    memcpy(text, name.at, name.len);
+    memcpy(text + name.len, behind, sizeof behind);
+    return text;
+}
+
 enum outcome params_read(struct http_request *request, unsigned allowed, bool strict, struct params *ret_params,
                          const char **ret_detail) {
     struct params params = {
@@ -146,7 +158,7 @@ enum outcome params_read(struct http_request *request, unsigned allowed, bool st
             return BAD_PARAMETER;
         int index = find(allowed, name);
         if (index < 0 && strict) {
-            *ret_detail = "a parameter of the query is not known here";
+            *ret_detail = detail_of_unknown(request->arena, name);
             return UNKNOWN_PARAMETER;
         }
         params.plain = params.plain && index >= 0;

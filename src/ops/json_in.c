@@ -6,9 +6,11 @@
 #include "ops/metrics.h"
 #include <jansson.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { DEPTH_MOST = 8 };
+enum { DEPTH_MOST = 8, DETAIL_SIZE = 160, NAME_SHOWN = 64 };
 #define COUNT_MOST (INT64_C(1) << 52) // with as much again it is still a whole number to a browser
 
 enum unknown { UNKNOWN_REFUSED, UNKNOWN_COUNTED, UNKNOWN_PASSED };
@@ -21,6 +23,19 @@ struct reading {
 };
 
 static enum outcome read_object(const struct reading *reading, json_t *object, const struct json_field *fields);
+
+// What is wrong with a field, for the one who sent it: "title: 600 characters, at most 500". What was said first stays.
+__attribute__((format(printf, 2, 3))) static void say(const struct reading *reading, const char *format, ...) {
+    char text[DETAIL_SIZE];
+    va_list values;
+    if (*reading->ret_detail)
+        return;
+    va_start(values, format);
+    int len = vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    size_t kept = len < 0 ? 0 : (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
+    *reading->ret_detail = arena_copy(reading->arena, (struct bytes){text, kept}).at; // ends with a NUL
+}
 
 // jansson would go 2,048 deep: counted beforehand, outside of strings.
 static bool too_deep(struct bytes body) {
@@ -48,18 +63,26 @@ static enum outcome copy_text(const struct reading *reading, json_t *value, cons
                               struct bytes *ret_text) {
     struct bytes text = {json_string_value(value), json_string_length(value)};
     bool folds = field->type == JSON_IN_TITLE || field->type == JSON_IN_TITLES;
-    if (!json_is_string(value) || (!folds && !bytes_are_text(text)))
+    if (!json_is_string(value))
         return BAD_FIELD;
+    if (!folds && !bytes_are_text(text)) {
+        say(reading, "%s: control characters are not allowed", field->name);
+        return BAD_FIELD;
+    }
     char *copy = arena_take(reading->arena, text.len + 1);
     if (!copy)
         return UNAVAILABLE;
     memcpy(copy, text.at, text.len);
     text = (struct bytes){copy, folds ? bytes_fold_blanks(copy, text.len) : text.len};
     size_t count = bytes_characters(text);
-    if (count < field->least || count > field->most)
-        return BAD_FIELD;
     *ret_text = text;
-    return OK;
+    if (count > field->most)
+        say(reading, "%s: %zu characters, at most %zu", field->name, count, field->most);
+    else if (count < field->least)
+        say(reading, "%s: %zu characters, at least %zu", field->name, count, field->least);
+    else
+        return OK;
+    return BAD_FIELD;
 }
 
 static enum outcome read_text(const struct reading *reading, json_t *value, const struct json_field *field) {
@@ -101,10 +124,16 @@ static enum outcome read_switch(const struct reading *reading, json_t *value, co
     return json_is_boolean(value) ? OK : BAD_FIELD;
 }
 
+static bool fits(const struct reading *reading, const struct json_field *field, size_t count, size_t most) {
+    if (count > most)
+        say(reading, "%s: %zu entries, at most %zu", field->name, count, most);
+    return count <= most;
+}
+
 static enum outcome read_texts(const struct reading *reading, json_t *value, const struct json_field *field) {
     struct json_texts *texts = (struct json_texts *)(void *)(reading->target + field->offset);
     texts->given = true;
-    if (!json_is_array(value) || json_array_size(value) > JSON_LIST_MAX)
+    if (!json_is_array(value) || !fits(reading, field, json_array_size(value), JSON_LIST_MAX))
         return BAD_FIELD;
     for (size_t i = 0; i < json_array_size(value); i++) {
         struct bytes *text = &texts->at[texts->count];
@@ -112,8 +141,10 @@ static enum outcome read_texts(const struct reading *reading, json_t *value, con
         if (outcome != OK)
             return outcome;
         for (uint32_t j = 0; j < texts->count; j++)
-            if (bytes_eq(texts->at[j], *text))
+            if (bytes_eq(texts->at[j], *text)) {
+                say(reading, "%s: one stands twice", field->name);
                 return BAD_FIELD;
+            }
         texts->count++;
     }
     return OK;
@@ -122,7 +153,7 @@ static enum outcome read_texts(const struct reading *reading, json_t *value, con
 static enum outcome read_many(const struct reading *reading, json_t *value, const struct json_field *field) {
     struct json_many *many = (struct json_many *)(void *)(reading->target + field->offset);
     size_t count = json_array_size(value);
-    if (!json_is_array(value) || count > field->most)
+    if (!json_is_array(value) || !fits(reading, field, count, field->most))
         return BAD_FIELD;
     many->at = arena_take(reading->arena, (count + 1) * sizeof *many->at);
     if (!many->at)
@@ -144,7 +175,7 @@ static enum outcome read_counts(const struct reading *reading, json_t *value, co
     struct json_counts *counts = (struct json_counts *)(void *)(reading->target + field->offset);
     const char *name;
     json_t *one;
-    if (!json_is_object(value) || json_object_size(value) > JSON_LIST_MAX)
+    if (!json_is_object(value) || !fits(reading, field, json_object_size(value), JSON_LIST_MAX))
         return BAD_FIELD;
     json_object_foreach(value, name, one) {
         struct bytes copy = arena_copy(reading->arena, bytes_of(name));
@@ -163,11 +194,21 @@ static enum outcome read_nested(const struct reading *reading, json_t *value, co
     return json_is_object(value) ? read_object(reading, value, field->fields) : BAD_FIELD;
 }
 
-static enum outcome (*const readers[])(const struct reading *, json_t *, const struct json_field *) = {
-    [JSON_IN_TEXT] = read_text,     [JSON_IN_TITLE] = read_text,    [JSON_IN_TITLES] = read_texts,
-    [JSON_IN_TIME] = read_time,     [JSON_IN_COUNT] = read_count,   [JSON_IN_TEXTS] = read_texts,
-    [JSON_IN_COUNTS] = read_counts, [JSON_IN_NUMBER] = read_number, [JSON_IN_SWITCH] = read_switch,
-    [JSON_IN_OBJECT] = read_nested, [JSON_IN_MANY] = read_many,
+static const struct {
+    enum outcome (*read)(const struct reading *reading, json_t *value, const struct json_field *field);
+    const char *what; // it must be
+} types[] = {
+    [JSON_IN_TEXT] = {read_text, "a text"},
+    [JSON_IN_TITLE] = {read_text, "a text"},
+    [JSON_IN_TITLES] = {read_texts, "an array of texts"},
+    [JSON_IN_TIME] = {read_time, "RFC 3339 or Unix seconds"},
+    [JSON_IN_COUNT] = {read_count, "a whole number from 0 on"},
+    [JSON_IN_TEXTS] = {read_texts, "an array of texts"},
+    [JSON_IN_COUNTS] = {read_counts, "an object of whole numbers from 0 on"},
+    [JSON_IN_NUMBER] = {read_number, "a number"},
+    [JSON_IN_SWITCH] = {read_switch, "true or false"},
+    [JSON_IN_OBJECT] = {read_nested, "an object"},
+    [JSON_IN_MANY] = {read_many, "an array of texts"},
 };
 
 // ---- Objects
@@ -188,13 +229,22 @@ static bool holds_nul(json_t *value) {
     return text.len && memchr(text.at, '\0', text.len);
 }
 
+// At most so many bytes of a text, and no part of a character.
+static size_t cut_at_character(const char *text, size_t most) {
+    size_t len = strnlen(text, most + 1);
+    if (len > most)
+        for (len = most; len && ((unsigned char)text[len] & 0xc0) == 0x80;)
+            len--;
+    return len;
+}
+
 static enum outcome read_object(const struct reading *reading, json_t *object, const struct json_field *fields) {
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value) {
         const struct json_field *field = find(fields, name);
         if (!field && reading->unknown == UNKNOWN_REFUSED) {
-            *reading->ret_detail = "a field of the body is not known here";
+            say(reading, "%.*s: a field that is not known here", (int)cut_at_character(name, NAME_SHOWN), name);
             return UNKNOWN_PARAMETER;
         }
         if (!field) {
@@ -204,12 +254,14 @@ static enum outcome read_object(const struct reading *reading, json_t *object, c
         }
         if (json_is_null(value))
             continue;
-        bool mistyped = holds_nul(value) || (field->type == JSON_IN_TEXT && !json_is_string(value));
-        enum outcome outcome = mistyped ? BAD_FIELD : readers[field->type](reading, value, field);
+        bool nul = holds_nul(value), mistyped = nul || (field->type == JSON_IN_TEXT && !json_is_string(value));
+        enum outcome outcome = mistyped ? BAD_FIELD : types[field->type].read(reading, value, field);
         if (outcome == OK)
             continue;
-        if (!*reading->ret_detail)
-            *reading->ret_detail = field->name;
+        if (nul)
+            say(reading, "%s: a NUL is not allowed", field->name);
+        else
+            say(reading, "%s: must be %s", field->name, types[field->type].what);
         return outcome == BAD_FIELD && field->wrong != OK && !mistyped ? field->wrong : outcome;
     }
     return OK;

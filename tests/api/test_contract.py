@@ -24,7 +24,7 @@ def test_with_the_secret_key_an_unknown_parameter_is_400(service, site, call):
                                          ("POST", "/visitors"), ("DELETE", "/me")])
 def test_a_wrong_type_is_always_400(service, site, method, call, value):
     answer = service.request(method, site + call, {"visitor": value})
-    assert (answer.status, answer.json["code"], answer.json["detail"]) == (400, "bad_field", "visitor")
+    assert (answer.status, answer.json["code"], answer.json["detail"]) == (400, "bad_field", "visitor: must be a text")
     assert "set-cookie" not in answer.headers and "www-authenticate" not in answer.headers
     assert service.request(method, site + call, {"visitor": "ev1.x"}).status == 401
 

@@ -25,7 +25,7 @@ def test_a_cards_limits_are_in_characters(service, site, field, most, one):
         if status == 200:
             assert service.get(site + "/items/a").json[field] == ([text] if field == "categories" else text)
         else:
-            assert (answer.json["code"], answer.json["detail"]) == ("bad_field", field)
+            assert (answer.json["code"], answer.json["detail"]) == ("bad_field", f"{field}: {most + 1} characters, at most {most}")
     if field == "categories":
         assert service.get(f"{site}/rankings/hot?category=" + quoted(one * 64)).status == 200
         assert service.get(f"{site}/rankings/hot?category=" + quoted(one * 65)).json["code"] == "bad_parameter"
@@ -136,7 +136,7 @@ def test_null_means_absent(service, site):
     ("votes", {"kind": "u\0p"}), ("votes", {"kind": "\0"}), ("votes", {"visitor": "ev1.\0"}), ("views", {"visitor": "a\0b"})])
 def test_nul_is_a_bad_field(service, site, path, body):
     answer = service.post(f"{site}/items/a/{path}", body)
-    assert (answer.status, answer.json["code"], answer.json["detail"]) == (400, "bad_field", list(body)[0])
+    assert (answer.status, answer.json["code"], answer.json["detail"]) == (400, "bad_field", list(body)[0] + ": a NUL is not allowed")
 
 
 @pytest.mark.parametrize("card", [{"title": "a\0b"}, {"categories": ["a", "\0"]}, {"published_at": "2026\0"}, {"a\0b": 1},
@@ -206,7 +206,7 @@ def test_a_delete_ignores_the_type_of_its_body(service, site, token, kind):
 def test_what_a_card_may_link_to(service, site, field, address, ok):
     answer = put(service, site, {field: address})
     assert answer.status == (200 if ok else 400)
-    assert ok or (answer.json["code"], answer.json["detail"]) == ("bad_field", field)
+    assert ok or (answer.json["code"], answer.json["detail"].split(":")[0]) == ("bad_field", field)
 
 
 # ---- Cookies
