@@ -9,23 +9,13 @@
 enum { MARK_ARENA_MOST = 64 << 10 };
 
 struct hand {
-    struct kept kept; // first
+    struct shared shared; // first; its value is struct marks
     UT_hash_handle hh;
-    struct serve *serve;
     ref_t site;
-    bool in_flight, good;
     bool lacking; // memory for a mark that was read
-    uint64_t made_ms;
-    struct hand_wait *waits, *later;
     struct read_call call;
-    struct marks *marks;   // the present ones; NULL before the first
     struct marks *reading; // room for EDITORIAL_MOST
 };
-
-void marks_release(struct marks *marks) {
-    if (marks && --marks->holders == 0)
-        free(marks);
-}
 
 static int by_item(const void *a, const void *b) {
     const struct mark *left = a, *right = b;
@@ -39,9 +29,9 @@ const struct mark *marks_find(const struct marks *marks, ref_t item) {
 
 static void hand_free(struct kept *kept) {
     struct hand *hand = (struct hand *)kept;
-    HASH_DEL(hand->serve->hands, hand);
-    marks_release(hand->marks);
-    marks_release(hand->reading);
+    HASH_DEL(hand->shared.serve->hands, hand);
+    value_release(hand->shared.value);
+    free(hand->reading);
     free(hand);
 }
 
@@ -98,44 +88,26 @@ static void on_mark(struct read_call *call, ref_t item, int64_t until_ms, struct
     arena_release(&arena);
 }
 
-static void refresh(struct hand *hand);
-
-static void tell(struct hand *hand, struct hand_wait *waits, bool good) {
-    for (struct hand_wait *next; waits; waits = next) {
-        next = waits->next;
-        if (good)
-            hand->marks->holders++;
-        waits->on_hand(waits, good ? hand->marks : NULL);
-    }
-}
-
-static void take_marks(struct hand *hand) {
-    struct marks *read = hand->reading;
-    struct marks *fitted = realloc(read, sizeof *read + read->count * sizeof read->at[0]);
+// As much memory as they need, in order.
+static struct marks *fit(struct marks *read, size_t *ret_bytes) {
+    *ret_bytes = sizeof *read + read->count * sizeof read->at[0];
+    struct marks *fitted = realloc(read, *ret_bytes);
     read = fitted ? fitted : read;
     if (read->count)
         qsort(read->at, read->count, sizeof read->at[0], by_item);
-    marks_release(hand->marks);
-    hand->marks = read;
-    hand->reading = NULL;
-    kept_resize(hand->serve, &hand->kept, sizeof *hand + sizeof *read + read->count * sizeof read->at[0]);
+    return read;
 }
 
-// State is settled before those who wait are told; the hand stays until all were.
+// What was read in vain is read into again.
 static void finish(struct hand *hand, enum outcome outcome) {
-    struct hand_wait *waits = hand->waits;
-    outcome = hand->lacking ? UNAVAILABLE : outcome;
-    if (outcome == OK)
-        take_marks(hand);
-    hand->good = outcome == OK;
-    hand->waits = hand->later;
-    hand->later = NULL;
-    hand->in_flight = false;
-    if (hand->waits)
-        refresh(hand);
-    tell(hand, waits, outcome == OK);
-    hand->kept.busy = hand->in_flight;
-    kept_trim(hand->serve);
+    size_t bytes;
+    if (outcome != OK || hand->lacking) {
+        shared_done(&hand->shared, NULL, 0);
+        return;
+    }
+    struct marks *read = fit(hand->reading, &bytes);
+    hand->reading = NULL;
+    shared_done(&hand->shared, &read->value, bytes);
 }
 
 static void on_cards(struct read_call *call, uint64_t cards) {
@@ -149,31 +121,26 @@ static void on_counted(struct read_call *call, enum outcome outcome) {
 
 static void on_read(struct read_call *call, enum outcome outcome) {
     struct hand *hand = call->context;
-    if (outcome != OK || strcmp(hand->serve->settings->list_unknown, "auto") != 0) {
+    if (outcome != OK || strcmp(hand->shared.serve->settings->list_unknown, "auto") != 0) {
         finish(hand, outcome);
         return;
     }
     hand->call = (struct read_call){.on_done = on_counted, .context = hand};
-    store_count_cards(hand->serve->store, &hand->call, hand->site, on_cards);
+    store_count_cards(hand->shared.serve->store, &hand->call, hand->site, on_cards);
 }
 
-static void refresh(struct hand *hand) {
+static bool start(struct shared *shared) {
+    struct hand *hand = (struct hand *)shared;
     if (!hand->reading)
         hand->reading = malloc(sizeof *hand->reading + EDITORIAL_MOST * sizeof hand->reading->at[0]);
-    if (!hand->reading) {
-        struct hand_wait *waits = hand->waits;
-        hand->waits = NULL;
-        tell(hand, waits, false);
-        return;
-    }
-    hand->reading->holders = 1;
-    hand->reading->count = 0;
-    hand->reading->cards_only = strcmp(hand->serve->settings->list_unknown, "off") == 0;
+    if (!hand->reading)
+        return false;
+    *hand->reading =
+        (struct marks){.value.holders = 1, .cards_only = strcmp(shared->serve->settings->list_unknown, "off") == 0};
     hand->lacking = false;
-    hand->in_flight = hand->kept.busy = true;
-    hand->made_ms = uv_now(hand->serve->loop);
     hand->call = (struct read_call){.on_done = on_read, .context = hand};
-    store_read_editorial(hand->serve->store, &hand->call, hand->site, on_mark);
+    store_read_editorial(shared->serve->store, &hand->call, hand->site, on_mark);
+    return true;
 }
 
 // ---- Asking
@@ -183,39 +150,21 @@ static struct hand *find(struct serve *serve, ref_t site) {
     HASH_FIND(hh, serve->hands, &site, sizeof site, hand);
     if (hand || !(hand = calloc(1, sizeof *hand)))
         return hand;
-    hand->serve = serve;
+    hand->shared = (struct shared){.kept.free = hand_free, .serve = serve, .start = start, .own_bytes = sizeof *hand};
     hand->site = site;
-    hand->kept.free = hand_free;
     HASH_ADD(hh, serve->hands, site, sizeof hand->site, hand);
     if (!HASH_HAS_TAKEN(hand)) {
         free(hand);
         return NULL;
     }
-    kept_add(serve, &hand->kept, sizeof *hand);
+    kept_add(serve, &hand->shared.kept, sizeof *hand);
     return hand;
 }
 
-static bool is_fresh(const struct hand *hand) {
-    uint64_t age = uv_now(hand->serve->loop) - hand->made_ms;
-    return hand->good && age < (uint64_t)hand->serve->settings->refresh_interval_ms;
-}
-
-void hand_get(struct serve *serve, struct bytes site, struct hand_wait *wait) {
+void hand_get(struct serve *serve, struct bytes site, struct shared_wait *wait) {
     struct hand *hand = find(serve, site_ref(serve->hash_key, site));
-    if (!hand) {
-        wait->on_hand(wait, NULL);
-        return;
-    }
-    kept_use(serve, &hand->kept);
-    if (is_fresh(hand) && !hand->in_flight) {
-        hand->marks->holders++;
-        wait->on_hand(wait, hand->marks);
-        return;
-    }
-    bool join = !hand->in_flight || serve->settings->refresh_interval_ms > 0;
-    struct hand_wait **list = join ? &hand->waits : &hand->later;
-    wait->next = *list;
-    *list = wait;
-    if (!hand->in_flight)
-        refresh(hand);
+    if (hand)
+        shared_get(&hand->shared, wait);
+    else
+        wait->on_value(wait, NULL);
 }

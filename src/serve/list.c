@@ -25,11 +25,11 @@ void list_without(struct list *list, ref_t item) {
 }
 
 void list_release(struct list *list) {
-    marks_release(list->marks);
+    value_release((struct value *)list->marks);
     buffer_release(&list->without);
     buffer_release(&list->texts);
     for (uint32_t i = 0; i < list->places_count; i++)
-        places_release(list->places[i]);
+        value_release((struct value *)list->places[i]);
     free(list->candidates);
     free(list->slots);
     free(list->refs);
@@ -43,9 +43,9 @@ void list_end(struct list *list, enum outcome outcome) {
     list->on_done(list, outcome);
 }
 
-static void on_hand(struct hand_wait *wait, struct marks *marks) {
+static void on_hand(struct shared_wait *wait, struct value *marks) {
     struct list *list = (struct list *)((char *)wait - offsetof(struct list, hand_wait));
-    list->marks = marks;
+    list->marks = (struct marks *)marks;
     if (marks)
         source_start(list);
     else
@@ -53,7 +53,7 @@ static void on_hand(struct hand_wait *wait, struct marks *marks) {
 }
 
 void list_start(struct list *list) {
-    list->hand_wait.on_hand = on_hand;
+    list->hand_wait.on_value = on_hand;
     hand_get(list->serve, list->site, &list->hand_wait);
 }
 

@@ -37,7 +37,7 @@ void refresh_end(struct refresh *refresh, enum outcome outcome) {
     buffer_release(&refresh->values);
     for (uint32_t i = 0; i < refresh->lists_begun; i++)
         list_release(&refresh->lists[i]);
-    marks_release(refresh->hand);
+    value_release((struct value *)refresh->hand);
     free(refresh);
     turn_end(&serve->turns);
 }
@@ -156,12 +156,12 @@ static void on_page_item_read(struct read_call *call, enum outcome outcome) {
         refresh_end(refresh, outcome);
 }
 
-static void on_page_hand(struct hand_wait *wait, struct marks *marks) {
+static void on_page_hand(struct shared_wait *wait, struct value *marks) {
     struct refresh *refresh = (struct refresh *)((char *)wait - offsetof(struct refresh, hand_wait));
     const struct question *asked = &refresh->shelf->asked;
     struct serve *serve = refresh->shelf->serve;
     ref_t item = item_ref(serve->hash_key, asked->site, asked->item);
-    refresh->hand = marks;
+    refresh->hand = (struct marks *)marks;
     if (!marks) {
         refresh_end(refresh, UNAVAILABLE);
         return;
@@ -171,7 +171,7 @@ static void on_page_hand(struct hand_wait *wait, struct marks *marks) {
 }
 
 static void start_page(struct refresh *refresh) {
-    refresh->hand_wait.on_hand = on_page_hand;
+    refresh->hand_wait.on_value = on_page_hand;
     hand_get(refresh->shelf->serve, refresh->shelf->asked.site, &refresh->hand_wait);
 }
 

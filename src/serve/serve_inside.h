@@ -7,15 +7,17 @@
 // refresh) is one run of a body's recipe; it puts lists together (struct list), renders them, and ends.
 //
 //   serve.c    entry points, start and stop          cache.c    kept things, keys, aliases, the bound
-//   shelf.c    a body's freshness and waiters        order.c    an order's freshness and waiters
-//   hand.c     a site's editorial, likewise          recipes.c  what each kind of body is made of
+//   shelf.c    a body's freshness and waiters        flight.c   one refresh at a time, whoever asks
+//   order.c    the top of a ranking                  hand.c     a site's editorial
+//   recipes.c  what each kind of body is made of     turns.c    how many reads at once, and whose
 //   list.c     candidates to placed entries          sources.c  where a list's candidates come from
 //   render.c   an item and a list as JSON            fragment.c a list as HTML and as a feed
-//   personal.c the list for one visitor    turns.c    how many reads at once, and whose
+//   personal.c the list for one visitor
 #pragma once
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "model/related.h"
+#include "serve/flight.h"
 #include "serve/serve.h"
 #include <uv.h>
 
@@ -75,27 +77,7 @@ struct serve {
     void *stopped_context;
 };
 
-// ---- Kept things
-
-struct kept {
-    struct kept *newer, *older;
-    size_t bytes;
-    void (*free)(struct kept *kept);
-    bool busy; // in flight or waited for: must stay
-};
-void kept_add(struct serve *serve, struct kept *kept, size_t bytes);
-void kept_use(struct serve *serve, struct kept *kept);
-void kept_resize(struct serve *serve, struct kept *kept, size_t bytes);
-void kept_trim(struct serve *serve); // drops the longest unused until the bound is met
-void kept_drop_all(struct serve *serve);
-
 // ---- Orders
-
-struct places;
-struct order_wait {
-    struct order_wait *next;
-    void (*on_order)(struct order_wait *wait, struct places *places); // NULL: Redis is away; else held for the callee
-};
 
 struct place {
     ref_t item;
@@ -105,32 +87,28 @@ struct place {
 };
 // What was read of a ranking; held by the lists that are put together from it.
 struct places {
-    uint32_t holders;
-    bool whole;   // the ranking has no more
-    double total; // of the site's popularity, for that ranking only
+    struct value value; // first
+    bool whole;         // the ranking has no more
+    double total;       // of the site's popularity, for that ranking only
     size_t count;
     struct place at[]; // then their ids
 };
-void places_release(struct places *places);
 
 struct order {
-    struct kept kept; // first
+    struct shared shared; // first; its value is struct places
     UT_hash_handle hh;
-    struct serve *serve;
     const struct ranking *ranking;
     ref_t site, category;
     char *site_name; // for the references of its entries
-    bool has_category, deep, in_flight, good;
-    uint64_t made_ms;                 // uv_now when its refresh began
-    struct order_wait *waits, *later; // later: came while a refresh was in flight that began before them
+    bool has_category, deep;
     struct read_call call;
-    enum outcome outcome;
-    struct places *places; // the present ones; NULL before the first
+    struct places *reading;
+    size_t reading_bytes;
     char key[48 + NAME_SIZE];
 };
 // Calls back, now or later. `deep`: ORDER_MOST_DEEP places and not ORDER_MOST.
 void order_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category, bool deep,
-               struct order_wait *wait);
+               struct shared_wait *wait);
 
 // ---- An editor's hand
 
@@ -144,18 +122,13 @@ struct mark {
 };
 // What an editor said of a site's items, sorted by reference; held by the lists that are put together from it.
 struct marks {
-    uint32_t holders;
-    bool cards_only; // items without a card are not listed
+    struct value value; // first
+    bool cards_only;    // items without a card are not listed
     size_t count;
     struct mark at[];
 };
-struct hand_wait {
-    struct hand_wait *next;
-    void (*on_hand)(struct hand_wait *wait, struct marks *marks); // NULL: Redis is away; else held for the callee
-};
-void hand_get(struct serve *serve, struct bytes site, struct hand_wait *wait);
-void marks_release(struct marks *marks);
-const struct mark *marks_find(const struct marks *marks, ref_t item); // NULL: none
+void hand_get(struct serve *serve, struct bytes site, struct shared_wait *wait); // of struct marks
+const struct mark *marks_find(const struct marks *marks, ref_t item);            // NULL: none
 
 // ---- Lists
 
@@ -194,8 +167,7 @@ struct list {
     int64_t now_ms;
     struct buffer without; // ref_t: never in it
     struct marks *marks;
-    struct hand_wait hand_wait;
-    struct order_wait order_wait;
+    struct shared_wait hand_wait, order_wait;
     struct read_call call;
     struct candidate *candidates;
     uint16_t *slots; // candidates by item: index plus 1
@@ -249,7 +221,7 @@ struct alias {
 };
 
 struct waiter {
-    struct waiter *next;
+    struct flight_wait wait; // first
     struct shelf *shelf;
     struct http_request *request;
     uint64_t until_ms;
@@ -282,8 +254,7 @@ struct shelf {
     uint64_t made_ms, retry_ms; // uv_now
     struct turn turn;           // when nobody waits for the refresh
     enum outcome failure;       // of the last refresh; OK: it did not fail
-    bool in_flight;
-    struct waiter *waiters, *later;
+    struct flight flight;       // its waits are struct waiter
     struct shelf *next_waited, **place_waited;
     size_t key_len;
     char *key;
@@ -300,7 +271,7 @@ void shelf_remember_target(struct shelf *shelf, struct bytes target);
 struct refresh {
     struct shelf *shelf;
     struct read_call call;
-    struct hand_wait hand_wait;
+    struct shared_wait hand_wait;
     int64_t now_ms; // of the service's clock, when it began
     uint64_t began_ms;
     struct list lists[LIST_KINDS];

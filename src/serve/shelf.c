@@ -2,8 +2,7 @@
 // A body's freshness: sent at once while its last check is younger than stale_limit; else the request waits for the
 // refresh, shortly where there is an old body, and not at all while Redis is away or slow or others wait already.
 //
-// One refresh is in flight per body. With refresh_interval 0 every read wants a refresh that began after it came: those
-// that come while one is in flight wait for the next ("later").
+// One refresh is in flight per body (flight.h).
 #include "ops/metrics.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
@@ -37,8 +36,8 @@ static bool is_good(const struct shelf *shelf, uint64_t now) {
 
 static void set_waited(struct shelf *shelf) {
     struct serve *serve = shelf->serve;
-    bool waited = shelf->waiters || shelf->later;
-    shelf->kept.busy = waited || shelf->in_flight || shelf->turn.queue;
+    bool waited = shelf->flight.waits || shelf->flight.later;
+    shelf->kept.busy = waited || shelf->flight.in_flight || shelf->turn.queue;
     if (waited && !shelf->place_waited) {
         shelf->next_waited = NULL;
         shelf->place_waited = serve->waited_end;
@@ -59,12 +58,12 @@ static void answer_one(struct shelf *shelf, struct http_request *request, enum o
 }
 
 // Replies may lead to further requests at once, also for this shelf: the list is taken off first.
-static void answer_all(struct shelf *shelf, struct waiter *waiters, enum outcome outcome) {
-    for (struct waiter *waiter = waiters; waiter; waiter = waiter->next)
-        turn_leave(&shelf->serve->turns, &waiter->turn);
-    while (waiters) {
-        struct waiter *waiter = waiters;
-        waiters = waiter->next;
+static void answer_all(struct shelf *shelf, struct flight_wait *waits, enum outcome outcome) {
+    for (struct flight_wait *wait = waits; wait; wait = wait->next)
+        turn_leave(&shelf->serve->turns, &((struct waiter *)wait)->turn);
+    while (waits) {
+        struct waiter *waiter = (struct waiter *)waits;
+        waits = waits->next;
         answer_one(shelf, waiter->request, outcome);
     }
 }
@@ -73,17 +72,17 @@ static void answer_all(struct shelf *shelf, struct waiter *waiters, enum outcome
 
 // In a turn that was taken.
 static void begin(struct shelf *shelf) {
-    shelf->in_flight = shelf->kept.busy = true;
+    shelf->flight.in_flight = shelf->kept.busy = true;
     metric_add(METRIC_BODY_REFRESHES, 1);
     refresh_start(shelf);
 }
 
 static bool may_try(const struct shelf *shelf) {
-    return !shelf->in_flight && uv_now(shelf->serve->loop) >= shelf->retry_ms;
+    return !shelf->flight.in_flight && uv_now(shelf->serve->loop) >= shelf->retry_ms;
 }
 
 static void begin_in_turn(struct shelf *shelf) {
-    if (!shelf->in_flight) {
+    if (!shelf->flight.in_flight) {
         begin(shelf);
         return;
     }
@@ -102,7 +101,7 @@ static void on_own_turn(struct turn *turn) {
 // Begins now, when it is this reader's turn, or never: without memory to remember that.
 static enum turn_answer want(struct shelf *shelf, struct waiter *waiter) {
     struct serve *serve = shelf->serve;
-    if (shelf->in_flight || waiter->turn.queue)
+    if (shelf->flight.in_flight || waiter->turn.queue)
         return TURN_LATER;
     uint64_t network = serve->network_of(waiter->request);
     enum turn_answer answer = turn_take(&serve->turns, network, &waiter->turn, on_waiters_turn);
@@ -132,13 +131,9 @@ static void wait_for_refresh(struct shelf *shelf, struct http_request *request) 
     }
     bool has_old = shelf->body && interval(shelf);
     uint64_t most = has_old ? WAIT_MOST_MS - SWEEP_MS : (uint64_t)shelf->serve->settings->redis_timeout_ms;
-    struct waiter **list = shelf->in_flight && interval(shelf) == 0 ? &shelf->later : &shelf->waiters;
-    *waiter = (struct waiter){.next = *list,
-                              .shelf = shelf,
-                              .request = request,
-                              .until_ms = uv_now(shelf->serve->loop) + most,
-                              .has_old = has_old};
-    *list = waiter;
+    *waiter = (struct waiter){
+        .shelf = shelf, .request = request, .until_ms = uv_now(shelf->serve->loop) + most, .has_old = has_old};
+    flight_join(&shelf->flight, &waiter->wait, interval(shelf) > 0);
     set_waited(shelf);
     want(shelf, waiter);
 }
@@ -168,14 +163,13 @@ static bool put_up(struct shelf *shelf, struct refresh *refresh) {
 
 // Those that came while the refresh was in flight want one of their own.
 static void want_again(struct shelf *shelf) {
-    for (struct waiter *waiter = shelf->waiters; waiter; waiter = waiter->next)
-        if (want(shelf, waiter) == TURN_NOW)
+    for (struct flight_wait *wait = shelf->flight.waits; wait; wait = wait->next)
+        if (want(shelf, (struct waiter *)wait) == TURN_NOW)
             return;
 }
 
 void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome outcome) {
     struct serve *serve = shelf->serve;
-    struct waiter *waiters = shelf->waiters;
     uint64_t now = uv_now(serve->loop);
     uint64_t pause = interval(shelf) > RETRY_LEAST_MS ? interval(shelf) : RETRY_LEAST_MS;
     if (pause > RETRY_MOST_MS)
@@ -186,12 +180,10 @@ void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome 
         shelf->retry_ms = now + pause;
     serve->failed_ms = outcome == UNAVAILABLE ? now : 0;
     shelf->failure = outcome;
-    shelf->waiters = shelf->later;
-    shelf->later = NULL;
-    shelf->in_flight = false;
+    struct flight_wait *waits = flight_end(&shelf->flight);
     shelf->kept.busy = true; // until all were told
     turn_leave(&serve->turns, &shelf->turn);
-    answer_all(shelf, waiters, outcome);
+    answer_all(shelf, waits, outcome);
     set_waited(shelf);
     want_again(shelf); // the shelf may be gone then
     kept_trim(serve);
@@ -224,7 +216,7 @@ void shelf_answer(struct shelf *shelf, struct http_request *request) {
     }
     metric_add(METRIC_BODY_MISSES, 1);
     kept_use(shelf->serve, &shelf->kept);
-    if (!shelf->in_flight && !may_try(shelf))
+    if (!shelf->flight.in_flight && !may_try(shelf))
         answer_one(shelf, request, shelf->failure); // as the last one that asked was told
     else
         wait_for_refresh(shelf, request);
@@ -233,24 +225,30 @@ void shelf_answer(struct shelf *shelf, struct http_request *request) {
 // ---- Deadlines
 
 // Those of clients that have left too.
-static struct waiter *take_overdue(struct waiter **list, uint64_t now, struct waiter *overdue) {
+static bool is_overdue(const struct waiter *waiter, uint64_t now) {
+    return waiter->until_ms <= now || http_client_gone(waiter->request);
+}
+
+static struct flight_wait *take_overdue(struct flight_wait **list, uint64_t now, struct flight_wait *overdue) {
     while (*list) {
-        struct waiter *waiter = *list;
-        if (waiter->until_ms > now && !http_client_gone(waiter->request)) {
-            list = &waiter->next;
+        struct flight_wait *wait = *list;
+        if (!is_overdue((struct waiter *)wait, now)) {
+            list = &wait->next;
             continue;
         }
-        *list = waiter->next;
-        waiter->next = overdue;
-        overdue = waiter;
+        *list = wait->next;
+        wait->next = overdue;
+        overdue = wait;
     }
     return overdue;
 }
 
-static bool waited_in_vain(const struct waiter *overdue, uint64_t now) {
-    for (; overdue; overdue = overdue->next)
-        if (overdue->has_old && overdue->until_ms <= now)
+static bool waited_in_vain(const struct flight_wait *overdue, uint64_t now) {
+    for (; overdue; overdue = overdue->next) {
+        const struct waiter *waiter = (const struct waiter *)overdue;
+        if (waiter->has_old && waiter->until_ms <= now)
             return true;
+    }
     return false;
 }
 
@@ -258,8 +256,8 @@ void shelf_sweep(struct serve *serve) {
     uint64_t now = uv_now(serve->loop);
     for (struct shelf *shelf = serve->waited_for, *next; shelf; shelf = next) {
         next = shelf->next_waited;
-        struct waiter *overdue = take_overdue(&shelf->waiters, now, NULL);
-        overdue = take_overdue(&shelf->later, now, overdue);
+        struct flight_wait *overdue = take_overdue(&shelf->flight.waits, now, NULL);
+        overdue = take_overdue(&shelf->flight.later, now, overdue);
         if (waited_in_vain(overdue, now))
             serve->failed_ms = now; // Redis is slow: nobody else waits for it
         shelf->kept.busy = true;

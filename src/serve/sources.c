@@ -7,20 +7,22 @@
 #include <math.h>
 #include <stdlib.h>
 
-static struct list *list_of_wait(struct order_wait *wait) {
+static struct list *list_of_wait(struct shared_wait *wait) {
     return (struct list *)((char *)wait - offsetof(struct list, order_wait));
 }
 
 static void ask_order(struct list *list, const struct ranking *ranking,
-                      void (*on_order)(struct order_wait *wait, struct places *places)) {
-    list->order_wait.on_order = on_order;
+                      void (*on_order)(struct shared_wait *wait, struct value *read)) {
+    list->order_wait.on_value = on_order;
     order_get(list->serve, list->site, ranking, NULL, false, &list->order_wait);
 }
 
 // The places live as long as the list.
-static void keep_places(struct list *list, struct places *places) {
+static struct places *keep_places(struct list *list, struct value *read) {
+    struct places *places = (struct places *)read;
     if (places)
         list->places[list->places_count++] = places;
+    return places;
 }
 
 static bool is_logarithmic(const struct ranking *ranking) {
@@ -44,9 +46,9 @@ static bool add_order(struct list *list, const struct ranking *ranking, struct p
 
 // ---- A ranking
 
-static void ask_own(struct list *list, bool deep, void (*on_order)(struct order_wait *wait, struct places *places)) {
+static void ask_own(struct list *list, bool deep, void (*on_order)(struct shared_wait *wait, struct value *read)) {
     ref_t category = list->category.at ? category_ref(list->serve->hash_key, list->category) : 0;
-    list->order_wait.on_order = on_order;
+    list->order_wait.on_value = on_order;
     order_get(list->serve, list->site, list->ranking, list->category.at ? &category : NULL, deep, &list->order_wait);
 }
 
@@ -62,10 +64,10 @@ static bool misses_lifted(const struct list *list) {
 }
 
 // Only those that an editor lifts: they may stand before the best.
-static void on_lifted(struct order_wait *wait, struct places *places) {
+static void on_lifted(struct shared_wait *wait, struct value *read) {
     struct list *list = list_of_wait(wait);
+    struct places *places = keep_places(list, read);
     bool fits = places != NULL;
-    keep_places(list, places);
     for (size_t i = 0; fits && i < places->count; i++)
         if (lifts(list, marks_find(list->marks, places->at[i].item)))
             fits = add_place(list, list->ranking, &places->at[i], GROUP_SOURCE, "ranked");
@@ -75,9 +77,9 @@ static void on_lifted(struct order_wait *wait, struct places *places) {
         list_end(list, UNAVAILABLE);
 }
 
-static void on_ranking(struct order_wait *wait, struct places *places) {
+static void on_ranking(struct shared_wait *wait, struct value *read) {
     struct list *list = list_of_wait(wait);
-    keep_places(list, places);
+    struct places *places = keep_places(list, read);
     if (!places || !add_order(list, list->ranking, places, GROUP_SOURCE, "ranked"))
         list_end(list, UNAVAILABLE);
     else if (!places->whole && misses_lifted(list))
@@ -97,9 +99,9 @@ static void carry_unfit(const struct places *best, struct places *whole) {
             whole->at[i].unfit = true;
 }
 
-static void on_rest(struct order_wait *wait, struct places *places) {
+static void on_rest(struct shared_wait *wait, struct value *read) {
     struct list *list = list_of_wait(wait);
-    keep_places(list, places);
+    struct places *places = keep_places(list, read);
     if (places)
         carry_unfit(list->places[0], places);
     if (places && add_order(list, list->ranking, places, GROUP_SOURCE, "ranked"))
@@ -166,9 +168,9 @@ static bool add_suggestions(struct list *list, struct places *order) {
     return fits && add_order(list, &plan->rankings[plan->popular], order, GROUP_POPULAR, "popular");
 }
 
-static void on_popular(struct order_wait *wait, struct places *order) {
+static void on_popular(struct shared_wait *wait, struct value *read) {
     struct list *list = list_of_wait(wait);
-    keep_places(list, order);
+    struct places *order = keep_places(list, read);
     if (order && add_suggestions(list, order))
         list_place(list);
     else
@@ -280,10 +282,10 @@ static const struct ranking *filling_at(const struct list *list, uint32_t index)
     return index == plan->count ? &list->serve->newest_cards : &plan->rankings[index == 0 ? plan->popular : index - 1];
 }
 
-static void on_filling(struct order_wait *wait, struct places *places) {
+static void on_filling(struct shared_wait *wait, struct value *read) {
     struct list *list = list_of_wait(wait);
+    struct places *places = keep_places(list, read);
     const struct ranking *ranking = filling_at(list, list->next_filling++);
-    keep_places(list, places);
     if (places && add_order(list, ranking, places, GROUP_FILLING + list->next_filling, "popular"))
         list_place(list);
     else

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "serve/flight.h"
+#include "serve/serve_inside.h"
+#include <stdlib.h>
+
+void flight_join(struct flight *flight, struct flight_wait *wait, bool joins) {
+    struct flight_wait **list = flight->in_flight && !joins ? &flight->later : &flight->waits;
+    wait->next = *list;
+    *list = wait;
+}
+
+struct flight_wait *flight_end(struct flight *flight) {
+    struct flight_wait *ended = flight->waits;
+    flight->waits = flight->later;
+    flight->later = NULL;
+    flight->in_flight = false;
+    return ended;
+}
+
+// ---- Values
+
+void value_hold(struct value *value) {
+    if (value)
+        value->holders++;
+}
+
+void value_release(struct value *value) {
+    if (value && --value->holders == 0)
+        free(value);
+}
+
+// ---- Shared values
+
+static void tell(struct flight_wait *waits, struct value *value) {
+    while (waits) {
+        struct shared_wait *wait = (struct shared_wait *)waits;
+        waits = waits->next;
+        value_hold(value);
+        wait->on_value(wait, value);
+    }
+}
+
+static void begin(struct shared *shared) {
+    shared->flight.in_flight = shared->kept.busy = true;
+    shared->began_ms = uv_now(shared->serve->loop);
+    if (shared->start(shared))
+        return;
+    tell(flight_end(&shared->flight), NULL);
+    shared->kept.busy = shared->flight.in_flight;
+}
+
+static void take_value(struct shared *shared, struct value *value, size_t bytes) {
+    shared->good = value != NULL;
+    if (!value)
+        return;
+    value_release(shared->value);
+    shared->value = value;
+    kept_resize(shared->serve, &shared->kept, shared->own_bytes + bytes);
+}
+
+// The state is settled before those who wait are told, as they may ask again.
+void shared_done(struct shared *shared, struct value *value, size_t bytes) {
+    take_value(shared, value, bytes);
+    struct flight_wait *waits = flight_end(&shared->flight);
+    value_hold(value); // while they are told
+    if (shared->flight.waits)
+        begin(shared);
+    shared->kept.busy = true; // until all were told
+    tell(waits, value);
+    value_release(value);
+    shared->kept.busy = shared->flight.in_flight;
+    kept_trim(shared->serve);
+}
+
+static bool is_fresh(const struct shared *shared) {
+    uint64_t age = uv_now(shared->serve->loop) - shared->began_ms;
+    return shared->good && age < (uint64_t)shared->serve->settings->refresh_interval_ms;
+}
+
+void shared_get(struct shared *shared, struct shared_wait *wait) {
+    kept_use(shared->serve, &shared->kept);
+    if (is_fresh(shared) && !shared->flight.in_flight) {
+        value_hold(shared->value);
+        wait->on_value(wait, shared->value);
+        return;
+    }
+    flight_join(&shared->flight, &wait->wait, shared->serve->settings->refresh_interval_ms > 0);
+    if (!shared->flight.in_flight)
+        begin(shared);
+}
