@@ -59,3 +59,57 @@ bool query_next(struct bytes *rest, struct bytes *ret_name, struct bytes *ret_va
     *ret_value = equals ? (struct bytes){equals + 1, pair.len - name_len - 1} : (struct bytes){"", 0};
     return true;
 }
+
+// ---- Escaping
+
+static void add_escape(struct buffer *out, char byte) {
+    static const char digits[] = "0123456789ABCDEF";
+    const char escape[] = {'%', digits[(unsigned char)byte >> 4], digits[byte & 15]};
+    buffer_add(out, escape, sizeof escape);
+}
+
+static bool is_unreserved(char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+}
+
+void uri_add_escaped(struct buffer *out, struct bytes text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (is_unreserved(text.at[i]))
+            buffer_add_char(out, text.at[i]);
+        else
+            add_escape(out, text.at[i]);
+    }
+}
+
+// How much of the address is scheme and host, where brackets are fine.
+static size_t authority_end(struct bytes url) {
+    size_t at = bytes_starts(url, BYTES("https://")) ? 8 : bytes_starts(url, BYTES("http://")) ? 7 : 0;
+    while (at && at < url.len && !strchr("/\\?#", url.at[at]))
+        at++;
+    return at;
+}
+
+static bool is_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+}
+
+static bool is_escape(struct bytes url, size_t at) {
+    return at + 2 < url.len && is_hex(url.at[at + 1]) && is_hex(url.at[at + 2]);
+}
+
+void uri_add_valid(struct buffer *out, struct bytes url) {
+    size_t behind_host = authority_end(url);
+    bool in_query = false, in_fragment = false;
+    for (size_t i = 0; i < url.len; i++) {
+        char c = url.at[i];
+        bool bad = (c & 0x80) == 0 && (c <= ' ' || strchr("\"<>^`{|}\x7f", c));
+        bad = bad || (c == '%' && !is_escape(url, i)) || (c == '#' && in_fragment);
+        bad = bad || (i >= behind_host && (c == '[' || c == ']')) || (c == '\\' && in_query);
+        if (bad)
+            add_escape(out, c);
+        else
+            buffer_add_char(out, c == '\\' ? '/' : c);
+        in_fragment = in_fragment || c == '#';
+        in_query = in_query || c == '?' || c == '#';
+    }
+}

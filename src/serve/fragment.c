@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: MIT
 // A list as an HTML <ol> for SSI and ESI includes, and as JSON Feed 1.1 (https://jsonfeed.org/version/1.1).
 // Class names are part of the contract: engaged, engaged-related (-ranking, -recommendation), engaged-item,
-// engaged-link, engaged-image, engaged-title, engaged-author, engaged-votes, engaged-views. Everything is escaped;
-// links are the card's own, which are http, https or rooted.
+// engaged-link, engaged-image, engaged-title, engaged-author, engaged-votes, engaged-views, engaged-label. Everything
+// is escaped; links are the card's own, which are http, https or rooted, made valid.
 #include "base/times.h"
+#include "http/uri.h"
+#include "model/names.h"
 #include "ops/json_in.h"
 #include "serve/serve_inside.h"
 #include <inttypes.h>
 
-enum { FRAGMENT_ARENA_MOST = 64 << 10 };
+enum {
+    FRAGMENT_ARENA_MOST = 64 << 10,
+    URL_MOST = 32 << 10,
+    TITLE_MOST = 4096,
+    FEED_URL_MOST = 256 << 10,
+    IMAGE_WIDTH = 160,
+    IMAGE_HEIGHT = 90
+};
 
 struct card_text {
     struct bytes title, url, image, author;
@@ -74,11 +83,29 @@ static void add_span(struct buffer *out, const char *class, struct bytes text) {
     buffer_addf(out, "</span>");
 }
 
+static void add_address(struct buffer *out, struct bytes url) {
+    struct buffer valid;
+    buffer_init(&valid, URL_MOST);
+    uri_add_valid(&valid, url);
+    add_escaped(out, buffer_bytes(&valid));
+    out->failed |= valid.failed;
+    buffer_release(&valid);
+}
+
+// A number alone says nothing to who hears it. Pages in other languages hide the label and bring their own.
+static void add_number(struct buffer *out, const char *name, uint64_t number) {
+    buffer_addf(out,
+                " <span class=\"engaged-%ss\">%" PRIu64 " <span class=\"engaged-label\" lang=\"en\">%s%s</span></span>",
+                name, number, name, number == 1 ? "" : "s");
+}
+
+// Its size is not known; one that is given keeps the text below where it is while the image comes.
 static void add_image(struct buffer *out, struct bytes image) {
     if (!image.len)
         return;
-    buffer_addf(out, "<img class=\"engaged-image\" alt=\"\" loading=\"lazy\" src=\"");
-    add_escaped(out, image);
+    buffer_addf(out, "<img class=\"engaged-image\" alt=\"\" loading=\"lazy\" width=\"%d\" height=\"%d\" src=\"",
+                IMAGE_WIDTH, IMAGE_HEIGHT);
+    add_address(out, image);
     buffer_addf(out, "\">");
 }
 
@@ -92,7 +119,7 @@ static void add_html_entry(const struct list *list, const struct placed *placed,
     buffer_addf(out, "\" data-reason=\"%s\">", placed->candidate.reason);
     if (card.url.len) {
         buffer_addf(out, "<a class=\"engaged-link\" href=\"");
-        add_escaped(out, card.url);
+        add_address(out, card.url);
         buffer_addf(out, "\">");
     }
     add_image(out, card.image);
@@ -104,8 +131,9 @@ static void add_html_entry(const struct list *list, const struct placed *placed,
         add_span(out, "author", card.author);
     }
     if (card.votes.count)
-        buffer_addf(out, " <span class=\"engaged-votes\">%" PRIu64 "</span>", card.votes.values[0]);
-    buffer_addf(out, " <span class=\"engaged-views\">%" PRIu64 "</span></li>\n", card.views.value);
+        add_number(out, "vote", card.votes.values[0]);
+    add_number(out, "view", card.views.value);
+    buffer_addf(out, "</li>\n");
     arena_release(&arena);
 }
 
@@ -127,8 +155,14 @@ static void add_text(struct json_out *json, const char *name, struct bytes text)
 
 // The feed's links must be whole: a rooted one is the reader's to resolve, so it goes into our own part only.
 static void add_link(struct json_out *json, const char *name, struct bytes url) {
-    if (url.len && url.at[0] != '/')
-        add_text(json, name, url);
+    struct buffer valid;
+    if (!url.len || url.at[0] == '/')
+        return;
+    buffer_init(&valid, URL_MOST);
+    uri_add_valid(&valid, url);
+    add_text(json, name, buffer_bytes(&valid));
+    json->buffer->failed |= valid.failed;
+    buffer_release(&valid);
 }
 
 static void add_author(struct json_out *json, struct bytes author) {
@@ -189,21 +223,78 @@ static void add_feed_entry(struct json_out *json, const struct list *list, size_
     arena_release(&arena);
 }
 
-void list_render_feed(const struct list *list, struct buffer *out) {
-    struct json_out json = json_out_to(out);
+// "sample: ranking hot, city", "sample: related to some-item", "sample: recommendation".
+static void add_feed_title(struct json_out *json, const struct list *list) {
     struct buffer title;
-    buffer_init(&title, 1024);
+    buffer_init(&title, TITLE_MOST);
     buffer_add_bytes(&title, list->site);
     buffer_addf(&title, ": %s", list_kind_name(list->kind));
+    buffer_addf(&title, list->kind == LIST_RANKING ? " " : list->kind == LIST_RELATED ? " to " : "");
+    buffer_add_bytes(&title, list->kind == LIST_RANKING ? list->ranking->name : list->item);
+    if (list->category.at) {
+        buffer_addf(&title, ", ");
+        buffer_add_bytes(&title, list->category);
+    }
+    add_text(json, "title", buffer_bytes(&title));
+    json->buffer->failed |= title.failed;
+    buffer_release(&title);
+}
+
+// The site's pages: of the first origin that is declared, or of the host that it is named by.
+static void add_home_page(struct json_out *json, const struct list *list) {
+    const struct site_setting *site = settings_site(list->serve->settings, list->site);
+    bool declared = site && site->origin_count;
+    struct buffer url;
+    if (!declared && !site_names_host(list->site))
+        return;
+    buffer_init(&url, TITLE_MOST);
+    buffer_addf(&url, declared ? "" : "https://");
+    buffer_add_bytes(&url, declared ? bytes_of(site->origins[0]) : list->site);
+    buffer_add_char(&url, '/');
+    add_text(json, "home_page_url", buffer_bytes(&url));
+    json->buffer->failed |= url.failed;
+    buffer_release(&url);
+}
+
+static void add_pair(struct buffer *url, const char *name, struct bytes value) {
+    buffer_addf(url, "&%s=", name);
+    uri_add_escaped(url, value);
+}
+
+// Where this very feed can be had, when it is known where we are; one visitor's own is nobody else's.
+static void add_feed_url(struct json_out *json, const struct list *list) {
+    const char *public_url = list->serve->settings->public_url;
+    char digits[DECIMAL_SIZE];
+    struct buffer url;
+    if (!public_url[0] || list->kind == LIST_RECOMMENDATION)
+        return;
+    buffer_init(&url, FEED_URL_MOST);
+    buffer_addf(&url, "%s/v1/", public_url);
+    buffer_add_bytes(&url, list->site);
+    buffer_addf(&url, list->kind == LIST_RANKING ? "/rankings/" : "/items/");
+    uri_add_escaped(&url, list->kind == LIST_RANKING ? list->ranking->name : list->item);
+    buffer_addf(&url, list->kind == LIST_RANKING ? "?format=feed" : "/related?format=feed");
+    add_pair(&url, "limit", bytes_of_int(list->limit, digits));
+    if (list->category.at)
+        add_pair(&url, "category", list->category);
+    for (uint32_t i = 0; i < list->excluded_count; i++)
+        add_pair(&url, "exclude", list->excluded[i]);
+    add_text(json, "feed_url", buffer_bytes(&url));
+    json->buffer->failed |= url.failed;
+    buffer_release(&url);
+}
+
+void list_render_feed(const struct list *list, struct buffer *out) {
+    struct json_out json = json_out_to(out);
     json_open(&json, '{');
     add_text(&json, "version", BYTES("https://jsonfeed.org/version/1.1"));
-    add_text(&json, "title", buffer_bytes(&title));
+    add_feed_title(&json, list);
+    add_home_page(&json, list);
+    add_feed_url(&json, list);
     json_key(&json, BYTES("items"));
     json_open(&json, '[');
     for (size_t i = 0; i < list->placed_count; i++)
         add_feed_entry(&json, list, i);
     json_close(&json, ']');
     json_close(&json, '}');
-    out->failed |= title.failed;
-    buffer_release(&title);
 }

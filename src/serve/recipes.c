@@ -56,6 +56,8 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
                           .category = kind == LIST_RANKING ? asked->category : NO_BYTES,
                           .ranking = asked->ranking,
                           .limit = asked->limits[kind],
+                          .excluded = asked->ids,
+                          .excluded_count = asked->id_count,
                           .filled = kind != LIST_RANKING,
                           .on_done = on_done,
                           .context = refresh};

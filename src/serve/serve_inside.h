@@ -159,6 +159,8 @@ struct list {
     struct bytes site, item, category; // views that outlive the list; item and category may be absent
     const struct ranking *ranking;     // of LIST_RANKING
     const ref_t *visitor;              // of LIST_RECOMMENDATION: for this one; NULL: for readers of `item`, if any
+    const struct bytes *excluded;      // as the asker named them; of a shared list
+    uint32_t excluded_count;
     uint32_t limit;
     bool filled; // up to the limit, as long as the site has items
     void (*on_done)(struct list *list, enum outcome outcome);

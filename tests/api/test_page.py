@@ -218,7 +218,7 @@ def test_fragment_is_escaped_html(service, site):
     assert answer.status == 200 and answer.headers["content-type"] == "text/html; charset=utf-8"
     assert text.startswith('<ol class="engaged engaged-ranking">') and text.endswith("</ol>\n")
     assert "<script" not in text and "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;so&#39;" in text
-    assert 'href="/a?b=1&amp;c=&quot;2&quot;"' in text and 'data-item="x&lt;y"' in text
+    assert 'href="/a?b=1&amp;c=%222%22"' in text and 'data-item="x&lt;y"' in text
     assert answer.headers["etag"] and "max-age" in answer.headers["cache-control"]
 
 
