@@ -44,7 +44,7 @@ LIBRARIES += $(if $(LLHTTP_SOURCE),,libllhttp)
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/assets.o
 ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
-SCRIPT_PARTS := lua/item.lua
+SCRIPT_PARTS := lua/item.lua lua/may.lua
 SCRIPTS := $(filter-out $(SCRIPT_PARTS),$(sort $(wildcard lua/*.lua)))
 ASSETS := $(sort $(wildcard src/web/*))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))

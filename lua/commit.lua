@@ -1,3 +1,4 @@
+-- include: may
 -- Writes what a projection computed for one partition, if nothing has changed there since it was read (store/commit.c).
 --
 -- KEYS   marks (with the version), floors, position; then the states' keys; then those that the commands name
@@ -13,6 +14,9 @@
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if version ~= ARGV[1] then return {0, version, 0, 0} end
 local arg = 3
+
+may('HSET', KEYS[1], '', '')
+if #KEYS > 3 then may('MSET', KEYS[4], '') end
 
 local marks = tonumber(ARGV[arg])
 local set = {'version', ARGV[2]}

@@ -1,3 +1,4 @@
+-- include: may
 -- include: item
 -- Deletes an item (store/delete.c): card, votes, voters, unique visitors, neighbours; and, once everything that was
 -- acknowledged before is projected, its views. What is projected elsewhere (rankings, the site's total, the tables of its
@@ -34,6 +35,9 @@ if item.buckets ~= #KEYS - FIXED_KEYS then return {2, item.buckets, ''} end
 local _, _, categories = items.split_meta(item.meta)
 local sums, neighbours = whole and text_at(KEYS[10]) or '', text_at(KEYS[8])
 
+may('ZREM', KEYS[9], '')
+may('HSET', KEYS[4], '', '')
+may('XADD', KEYS[3], '*', '1', '')
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[7], KEYS[8])
 for i = FIXED_KEYS + 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
 if whole then

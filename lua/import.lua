@@ -1,3 +1,4 @@
+-- include: may
 -- include: item
 -- An item from an export: its card, and what was counted of its views (store/import.c). Set, not added: again is fine.
 -- Everything that was acknowledged before is projected by now, and the sums are written here, so that a later view adds
@@ -30,6 +31,12 @@ if not items.is_named(item, name) then return {3, ''} end
 local sums = redis.call('GET', KEYS[7]) or ''
 if sums ~= ARGV[14] then return {2, sums} end
 
+may('ZADD', KEYS[5], '1', '')
+may('ZREMRANGEBYRANK', KEYS[5], '0', '0')
+may('UNLINK', KEYS[7])
+may('ZREM', KEYS[8], '')
+may('HSET', KEYS[4], '', '')
+may('XADD', KEYS[3], '*', '1', '')
 local _, base, categories = items.split_meta(item.meta)
 local has_card, record = ARGV[11] == '1', ''
 items.set_meta(item, name, ARGV[9] == '' and base or ARGV[9], has_card and ARGV[7] or categories)

@@ -1,3 +1,4 @@
+-- include: may
 -- include: item
 -- A card: kept with its item; when categories or publication changed, the log says so (store/items.c).
 --
@@ -12,6 +13,10 @@ local items = item_module()
 local packed, kinds, name = redis.call('GET', KEYS[1]), tonumber(ARGV[2]), ARGV[4]
 local item = packed and assert(items.open(packed, kinds)) or items.new(name, kinds)
 if not items.is_named(item, name) then return {3, ''} end
+may('ZADD', KEYS[5], '1', '')
+may('ZREMRANGEBYRANK', KEYS[5], '0', '0')
+may('HSET', KEYS[4], '', '')
+may('XADD', KEYS[3], '*', '1', '')
 local _, base, categories = items.split_meta(item.meta)
 local published = item.published
 items.set_meta(item, name, ARGV[9] == '' and base or ARGV[9], ARGV[7])

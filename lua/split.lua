@@ -1,3 +1,4 @@
+-- include: may
 -- include: item
 -- Splits one bucket of an item's voters (linear hashing: src/model/voters.h). The first takes the voters out of the item.
 --
@@ -21,6 +22,9 @@ end
 local function in_runs(command, key, arguments)
     for i = 1, #arguments, 1000 do redis.call(command, key, unpack(arguments, i, math.min(i + 999, #arguments))) end
 end
+
+may('SET', KEYS[1], '')
+may('HDEL', KEYS[2], '')
 
 -- The new bucket first, the old one's voters last: while a Cluster moves the slot, a bucket that was emptied is gone.
 if item.buckets == 0 then

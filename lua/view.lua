@@ -1,3 +1,4 @@
+-- include: may
 -- Views of one batch: is each a repeat, and if not, what had its visitor read before (store/views.c).
 -- A visitor has two histories: of views that may be remembered, and of those in which it asked not to be followed. Each is
 -- one string: per view u64 item and f64 time in ms, latest first. They hold every item of the present view window, as an
@@ -105,6 +106,7 @@ end
 
 local results, records = {}, {struct.pack('<d', tonumber(ARGV[1]))}
 redis.call('XLEN', KEYS[1])
+may('XADD', KEYS[1], '*', '1', '')
 for view = 1, #KEYS / 2 - 1 do
     local result, record = take(KEYS[2 * view + 1], KEYS[2 * view + 2], ARGV[3 + 2 * view], ARGV[4 + 2 * view])
     results[view], records[#records + 1] = result, record

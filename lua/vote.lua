@@ -1,3 +1,4 @@
+-- include: may
 -- include: item
 -- Votes and retractions of one batch, decided and logged (store/votes.c).
 -- All items come in one call and go back in one: of what stands between, only a voters' bucket can be found unusable, and
@@ -84,6 +85,16 @@ for i = 1, item_count do
 end
 if #absent > 0 and call('EXISTS', unpack(absent)) > 0 then
     for _, key in ipairs(absent) do foreign[key] = call('EXISTS', key) == 1 end
+end
+
+may('XADD', KEYS[item_count + 1], '*', '1', '')
+if #KEYS > item_count + group_count then
+    local bucket = KEYS[#KEYS]
+    may('HSETNX', bucket, '', '')
+    may('HSET', bucket, '', '')
+    may('HDEL', bucket, '')
+    may('MSET', KEYS[1], '')
+    may('PERSIST', KEYS[1])
 end
 
 local time = pack('<d', tonumber(ARGV[1]))

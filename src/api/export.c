@@ -235,6 +235,12 @@ static void next_voters(struct export *export) {
 static void on_projected(struct read_call *read, enum outcome outcome) {
     struct export *export = read->context;
     struct call *call = export->call;
+    const char *lacking = store_lacks(store_of(export));
+    if (outcome == OK && lacking) {
+        free(export);
+        answer_error(call, UNAVAILABLE, lacking);
+        return;
+    }
     if (outcome != OK || !begin_stream(call, "application/x-ndjson")) {
         free(export);
         answer_error(call, UNAVAILABLE, "what was acknowledged before is not projected yet");

@@ -2,27 +2,34 @@
 // /healthz, /readyz and /metrics.
 #include "api/call.h"
 #include "ops/metrics.h"
+#include <stdio.h>
 
-enum { METRICS_MOST = 256 << 10 };
+enum { METRICS_MOST = 256 << 10, NOTE_SIZE = 256 };
 
 void health_start(struct call *call) {
     answer_text(call, "text/plain; charset=utf-8", BYTES("ok\n"));
 }
 
 // Ready all the same: it takes votes and views, and were it not, of two that replace each other neither would be.
-static const struct bytes waiting =
-    BYTES("ready; its lists are not: another service projects other [ranking] sections on the same Redis\n");
+static const char waiting[] = "its lists are not: another service projects other [ranking] sections on the same Redis";
+
+static void tell_ready(struct call *call) {
+    const char *note = metric_total(METRIC_PROJECTOR_WAITS) ? waiting : store_lacks(call->api->store);
+    char text[NOTE_SIZE] = "ready\n";
+    if (note)
+        snprintf(text, sizeof text, "ready; %s\n", note);
+    answer_text(call, "text/plain; charset=utf-8", bytes_of(text));
+}
 
 void ready_start(struct call *call) {
-    const char *why;
+    const char *why, *trouble = store_trouble(call->api->store);
     bool ready = store_ready(call->api->store, &why);
     if (call->api->draining)
         answer_error(call, UNAVAILABLE, "draining");
-    else if (!ready)
-        answer_error(call, UNAVAILABLE, why);
+    else if (!ready || trouble)
+        answer_error(call, UNAVAILABLE, ready ? trouble : why);
     else
-        answer_text(call, "text/plain; charset=utf-8",
-                    metric_total(METRIC_PROJECTOR_WAITS) ? waiting : BYTES("ready\n"));
+        tell_ready(call);
 }
 
 void metrics_start(struct call *call) {

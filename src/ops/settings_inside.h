@@ -15,6 +15,7 @@ bool origin_valid(const char *origin);
 // A valid one as browsers write it: in lower case, without the scheme's own port.
 void origin_fold(char *origin);
 bool bearer_valid(const char *text); // a key, or sha256: and 64 hex digits
+void bearer_fold(char *text);        // of a hash: lower case
 // Begins a section [ranking NAME] or [site NAME], which must be new; the keys that follow are of the last one begun.
 bool ranking_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool ranking_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);

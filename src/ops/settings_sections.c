@@ -260,6 +260,7 @@ bool site_set(struct settings *settings, const char *key, const char *text, char
     if (strlen(text) >= sizeof site->secret_key || !bearer_valid(text))
         return fail(why, "secret_key: at most 255 visible ASCII characters, or sha256: and 64 hex digits");
     snprintf(site->secret_key, sizeof site->secret_key, "%s", text);
+    bearer_fold(site->secret_key);
     return true;
 }
 

@@ -139,11 +139,16 @@ static bool is_hex_key(const char *text, const char *unused) {
 // As it is, or by its hash. It comes in a header field: no blanks, nothing outside ASCII.
 bool bearer_valid(const char *text) {
     if (strncmp(text, "sha256:", 7) == 0)
-        return strlen(text) == 7 + 64 && strspn(text + 7, "0123456789abcdef") == 64;
+        return strlen(text) == 7 + 64 && strspn(text + 7, "0123456789abcdefABCDEF") == 64;
     for (; *text; text++)
         if (*text <= ' ' || *text > '~')
             return false;
     return true;
+}
+
+void bearer_fold(char *text) {
+    for (char *at = text; strncmp(text, "sha256:", 7) == 0 && *at; at++)
+        *at = *at >= 'A' && *at <= 'F' ? (char)(*at - 'A' + 'a') : *at;
 }
 
 static bool is_bearer(const char *text, const char *unused) {
@@ -189,6 +194,7 @@ static const struct {
     {"bots", is_word, "drop strict count", "drop, strict or count"},
     {"opt_out", is_word, "anonymous drop ignore", "anonymous, drop or ignore"},
     {"list_unknown", is_word, "auto on off", "auto, on or off"},
+    {"redis_eviction", is_word, "refuse accept", "refuse or accept"},
     {"unknown_items", is_word, "accept reject", "accept or reject"},
 };
 
@@ -219,6 +225,8 @@ static bool set_text(struct settings *settings, const struct value *value, const
     char *copy = memcpy((char *)settings + value->offset, text, strlen(text) + 1);
     if (*text && strcmp(value->name, "public_url") == 0)
         origin_fold(copy);
+    if (strcmp(value->name, "secret_key") == 0)
+        bearer_fold(copy);
     return true;
 }
 

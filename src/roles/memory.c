@@ -30,9 +30,8 @@ static void stop(struct bill *bill, const char *failure) {
     store_stop(bill->store, on_stopped, NULL);
 }
 
-static void on_memory(struct read_call *call, uint64_t used, uint64_t most) {
-    (void)most;
-    ((struct bill *)call->context)->used = used;
+static void on_memory(struct read_call *call, const struct redis_memory_use *use) {
+    ((struct bill *)call->context)->used = use->used;
 }
 
 static void on_used(struct read_call *call, enum outcome outcome) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The projector's process: a store and a projector on one loop, until SIGTERM.
 #include "project/projector.h"
+#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "project/corrector.h"
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <uv.h>
 
+enum { EVICTED_PAUSE_MS = 60000 };
 enum { LOOK_MS = 5000, WARNED_PERCENT = 80, WELL_BELOW_PERCENT = 75 };
 
 struct process {
@@ -21,7 +23,8 @@ struct process {
     uv_signal_t signals[2];
     uv_timer_t look; // at what Redis uses
     struct read_call look_call;
-    bool looking, near_limit;
+    bool looking, near_limit, evicted_known;
+    uint64_t evicted, evicted_unsaid, evicted_said_ms;
     bool stopping;
     int exit_code;
 };
@@ -80,13 +83,34 @@ static void warn_of_limit(struct process *process, uint64_t used, uint64_t limit
         process->near_limit = false;
 }
 
-static void on_memory(struct read_call *call, uint64_t used, uint64_t most) {
+// What was evicted before the first look of a service counts, too; what another process of it has counted does not
+// again. A restarted Redis begins at 0.
+static void count_evicted(struct process *process, uint64_t evicted) {
+    uint64_t counted = process->evicted_known ? process->evicted : metric_total(METRIC_REDIS_EVICTED);
+    uint64_t more = evicted >= counted ? evicted - counted : process->evicted_known ? evicted : 0;
+    process->evicted = evicted;
+    process->evicted_known = true;
+    if (!more)
+        return;
+    metric_add(METRIC_REDIS_EVICTED, more);
+    process->evicted_unsaid += more;
+    if (process->evicted_said_ms && uv_now(&process->loop) - process->evicted_said_ms < EVICTED_PAUSE_MS)
+        return;
+    log_error("redis: it has thrown away %llu keys to make room (maxmemory-policy): votes, views or histories are lost",
+              (unsigned long long)process->evicted_unsaid);
+    process->evicted_said_ms = uv_now(&process->loop);
+    process->evicted_unsaid = 0;
+}
+
+static void on_memory(struct read_call *call, const struct redis_memory_use *use) {
     struct process *process = call->context;
-    uint64_t limit = process->settings->memory_limit ? (uint64_t)process->settings->memory_limit : most;
-    metric_set(METRIC_REDIS_MEMORY, used);
+    uint64_t limit = process->settings->memory_limit ? (uint64_t)process->settings->memory_limit : use->most;
+    metric_set(METRIC_REDIS_MEMORY, use->used);
     metric_set(METRIC_REDIS_MEMORY_LIMIT, limit);
     if (limit)
-        warn_of_limit(process, used, limit);
+        warn_of_limit(process, use->used, limit);
+    if (generation_is_current())
+        count_evicted(process, use->evicted);
 }
 
 static void on_looked(struct read_call *call, enum outcome outcome) {

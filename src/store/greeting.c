@@ -3,7 +3,8 @@
 // When that is a master and no part of a Cluster: here are the scripts, is this the data that our settings mean. When
 // it is, the logs are opened (open.c). Only when every answer is right the link is ready. Then ROLE and TIME once a
 // second: a master that has become a replica is left, the service's clock is set, and a Redis that has fallen silent is
-// noticed while nobody else asks. To ask one thing more, write its check and its line in greet().
+// noticed while nobody else asks; every fifth time also whether it may keep what it takes. To ask one thing more, write
+// its check and its line in greet().
 #include "base/clock.h"
 #include "ops/generation.h"
 #include "ops/log.h"
@@ -16,6 +17,7 @@
 
 #define A_SENTINEL "this is a Sentinel, not a Redis: give the address of the master"
 
+enum { LOOK_BEATS = 5 };
 enum { FORMAT = 3 }; // of the data; lua/meta.lua knows the oldest that is still read
 
 // ---- The answers
@@ -67,16 +69,9 @@ static const char *check_time(struct store *store, const redisReply *reply) {
     return NULL;
 }
 
-static const char *check_eviction(struct store *store, const redisReply *reply) {
-    (void)store;
-    struct bytes policy = reply_text_at(reply, 1);
-    if (policy.len && !bytes_eq(policy, BYTES("noeviction")))
-        log_warn("redis: maxmemory-policy is %s: votes would be lost silently, set noeviction", policy.at);
-    return NULL;
-}
-
 static void load_scripts(struct store *store);
 static void compare_meta(struct store *store);
+static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *));
 
 // Redis may not let us ask: see open.c. The last answer of the first part.
 static const char *check_life(struct store *store, const redisReply *reply) {
@@ -84,6 +79,8 @@ static const char *check_life(struct store *store, const redisReply *reply) {
         return "this Redis is a replica, not a master";
     link_greet_on(store->link);
     load_scripts(store);
+    rights_ask(store);
+    ask(store, rights_check);
     compare_meta(store);
     return NULL;
 }
@@ -95,8 +92,6 @@ static const char *check_open(struct store *store, const redisReply *reply) {
     link_ready(store->link);
     return NULL;
 }
-
-static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *));
 
 // The data is what our settings mean, or nothing is written.
 static const char *check_meta(struct store *store, const redisReply *reply) {
@@ -122,10 +117,10 @@ static void on_greeted(struct link_call *call) {
     struct store *store = greeting->store;
     redisReply *reply = call->reply;
     const char *why = NULL;
-    bool may_be_refused =
-        greeting->check == check_mode || greeting->check == check_eviction || greeting->check == check_life;
+    bool may_be_refused = greeting->check == check_mode || greeting->check == eviction_check ||
+                          greeting->check == check_life || greeting->check == rights_check;
     if (reply && reply->type == REDIS_REPLY_ERROR && !may_be_refused)
-        why = reply->str;
+        why = link_is_refusal(reply->str) && store->rights.road[0] ? store->rights.road : reply->str;
     else if (call->outcome == OK || (reply && may_be_refused))
         why = greeting->check(store, reply);
     if (why)
@@ -198,7 +193,7 @@ static void compare_meta(struct store *store) {
 void greet(void *context) {
     struct store *store = context;
     store->greeting_count = 0;
-    store->beating = store->looking = false;
+    store->beating = store->looking = store->rights.asking = store->asking_policy = false;
     log_in(store);
     command_add_text(begin_command(store, "INFO"), "server");
     ask(store, check_mode);
@@ -207,9 +202,8 @@ void greet(void *context) {
     select_database(store);
     begin_command(store, "TIME");
     ask(store, check_time);
-    command_add_text(begin_command(store, "CONFIG"), "GET");
-    command_add_text(&store->command, "maxmemory-policy");
-    ask(store, check_eviction);
+    eviction_ask(store);
+    ask(store, eviction_check);
     ask_for_life(store);
     ask(store, check_life);
 }
@@ -266,4 +260,8 @@ void heartbeat(uv_timer_t *timer) {
     begin_command(store, "TIME");
     send_command(store, &store->beat.call);
     open_look(store);
+    if (store->beats++ % LOOK_BEATS == 0)
+        eviction_look(store);
+    if (store->beats % LOOK_BEATS == 0 || rights_lack(store))
+        rights_look(store);
 }

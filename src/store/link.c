@@ -38,6 +38,10 @@ void link_greet_on(struct link *link) {
     link->deadline_ms = uv_now(link->loop) + link->timeout_ms;
 }
 
+void link_refuse_writes(struct link *link, bool refuse) {
+    link->refuses_writes = refuse;
+}
+
 bool link_is_ready(const struct link *link) {
     return link->state == LINK_READY;
 }

@@ -14,6 +14,8 @@
 
 struct link;
 
+enum { TROUBLE_SIZE = 160 }; // of a text that says why
+
 struct link_call {
     void (*on_reply)(struct link_call *call);
     // Results.
@@ -26,7 +28,8 @@ struct link_call {
 struct link_hooks {
     void (*on_connected)(void *context); // greet now, with link_send_early; then link_ready or link_drop
     void (*on_turn)(void *context);      // the end of a loop turn, before commands are written
-    void (*on_message)(void *context);   // of a channel; a connection with this hook only listens, and logs nothing
+    void (*on_refusal)(void *context, const char *text); // Redis refuses a command, not this call of it; may be NULL
+    void (*on_message)(void *context); // of a channel; a connection with this hook only listens, and logs nothing
     void *context;
 };
 
@@ -46,6 +49,10 @@ void link_send_patient(struct link *link, struct link_call *call, const struct c
 void link_send_early(struct link *link, struct link_call *call, const struct command *command); // while greeting
 void link_greet_on(struct link *link); // the next part of the greeting has as long as the first
 void link_ready(struct link *link);
+// Writes of callers (script_takes_writes) are UNAVAILABLE at once, or taken again.
+void link_refuse_writes(struct link *link, bool refuse);
+// Whether an error says that the command is not allowed to this user, or not known to this Redis.
+bool link_is_refusal(const char *error);
 void link_drop(struct link *link, const char *why);
 bool link_is_ready(const struct link *link);
 const char *link_trouble(const struct link *link); // why it was dropped last, else its state; while it is not ready

@@ -13,8 +13,6 @@
     X(LINK_CLOSING, "closing")                                                                                         \
     X(LINK_STOPPED, "stopped")
 
-enum { TROUBLE_SIZE = 160 };
-
 enum link_state {
 #define STATE(name, text) name,
     LINK_STATES(STATE)
@@ -62,7 +60,7 @@ struct link {
     redisReader *reader;
     char *read_chunk;
     struct buffer out, writing; // commands of this turn; those that the kernel has not taken yet
-    bool writing_now, resolving, stopping;
+    bool writing_now, resolving, stopping, refuses_writes;
     uint32_t timeout_ms, back_off_ms;
     uint64_t retry_at_ms, deadline_ms, heard_at_ms;
     // The queue: a ring of `room` (a power of two), `count` from `head`; the first `expired` of them are tombstones.

@@ -182,7 +182,7 @@ void store_read_site_total(struct store *store, struct read_call *call, ref_t si
 
 struct memory_state {
     struct read_state read;
-    void (*on_memory)(struct read_call *call, uint64_t used, uint64_t most);
+    void (*on_memory)(struct read_call *call, const struct redis_memory_use *use);
 };
 
 // A line of INFO, "name:number"; 0 when it is not there.
@@ -193,19 +193,22 @@ static uint64_t info_number(struct bytes text, const char *name) {
 
 static void on_info(struct gather *gather) {
     struct memory_state *state = gather->context;
-    struct bytes text = reply_text(gather->at[0].reply);
-    if (text.len)
-        state->on_memory(state->read.call, info_number(text, "\nused_memory:"), info_number(text, "\nmaxmemory:"));
+    struct bytes memory = reply_text(gather->at[0].reply), stats = reply_text(gather->at[1].reply);
+    struct redis_memory_use use = {info_number(memory, "\nused_memory:"), info_number(memory, "\nmaxmemory:"),
+                                   info_number(stats, "\nevicted_keys:")};
+    if (memory.len && stats.len)
+        state->on_memory(state->read.call, &use);
     read_end(gather, gather_outcome(gather));
 }
 
 void store_read_memory(struct store *store, struct read_call *call,
-                       void (*on_memory)(struct read_call *call, uint64_t used, uint64_t most)) {
-    struct gather *gather = read_begin(store, call, 1, sizeof(struct memory_state), on_info);
+                       void (*on_memory)(struct read_call *call, const struct redis_memory_use *use)) {
+    struct gather *gather = read_begin(store, call, 2, sizeof(struct memory_state), on_info);
     if (!gather)
         return;
     ((struct memory_state *)gather->context)->on_memory = on_memory;
-    begin_command(store, "INFO");
-    command_add_text(&store->command, "memory");
+    command_add_text(begin_command(store, "INFO"), "memory");
+    read_add(gather);
+    command_add_text(begin_command(store, "INFO"), "stats");
     read_add(gather);
 }

@@ -13,8 +13,7 @@ enum { AHEAD_MS = 60000 }; // clocks of all who open logs agree within this
 // Where a master's replication id cannot be read: restarts are then known by the connection alone.
 static const struct bytes unknown_life = {"unknown", 7};
 
-// The value of "\nname:value\r" in a section of INFO; NO_BYTES when it is not there.
-static struct bytes info_value(struct bytes info, const char *name) {
+struct bytes info_value(struct bytes info, const char *name) {
     size_t len = strlen(name);
     const char *at = info.len ? memmem(info.at, info.len, name, len) : NULL;
     if (!at)

@@ -5,7 +5,7 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "store/link_inside.h"
-#include "store/scripts_table.h"
+#include "store/scripts.h"
 #include <stdlib.h>
 
 #define LOG_PAUSE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
@@ -147,8 +147,12 @@ static void send_now(struct link *link, struct pending pending, const struct com
         shed(link, pending.call);
 }
 
+static bool is_closed(const struct link *link, int script) {
+    return link->state != LINK_READY || (link->refuses_writes && script_takes_writes(script));
+}
+
 void link_send(struct link *link, struct link_call *call, const struct command *command, int script) {
-    if (link->state != LINK_READY)
+    if (is_closed(link, script))
         fail_later(link, call, UNAVAILABLE);
     else if (link->count < link->queue_most)
         send_now(link, pending_of(link, call, script), command);
@@ -204,7 +208,7 @@ void link_send_read(struct link *link, struct link_call *call, const struct comm
 }
 
 void link_send_patient(struct link *link, struct link_call *call, const struct command *command, int script) {
-    if (link->state == LINK_READY && link->count >= link->queue_most)
+    if (!is_closed(link, script) && link->count >= link->queue_most)
         hold(link, pending_of(link, call, script), command);
     else
         link_send(link, call, command, script);
@@ -241,12 +245,23 @@ static const struct {
     enum outcome outcome;
     bool drop; // this Redis is no longer the right one
 } error_meanings[] = {
-    {"OOM", UNAVAILABLE, false},       {"LOADING", UNAVAILABLE, false},    {"BUSY", UNAVAILABLE, false},
-    {"MISCONF", UNAVAILABLE, false},   {"TRYAGAIN", UNAVAILABLE, false},   {"CLUSTERDOWN", UNAVAILABLE, false},
-    {"MASTERDOWN", UNAVAILABLE, true}, {"READONLY", UNAVAILABLE, true},    {"NOAUTH", UNAVAILABLE, true},
-    {"NOPERM", UNAVAILABLE, false},    {"NOREPLICAS", UNAVAILABLE, false}, {"NOSCRIPT", UNAVAILABLE, false},
-    {"WRONGTYPE", INTERNAL, false},
+    {"OOM", UNAVAILABLE, false},        {"LOADING", UNAVAILABLE, false},  {"BUSY", UNAVAILABLE, false},
+    {"MISCONF", UNAVAILABLE, false},    {"TRYAGAIN", UNAVAILABLE, false}, {"CLUSTERDOWN", UNAVAILABLE, false},
+    {"MASTERDOWN", UNAVAILABLE, true},  {"READONLY", UNAVAILABLE, true},  {"NOAUTH", UNAVAILABLE, true},
+    {"NOREPLICAS", UNAVAILABLE, false}, {"NOSCRIPT", UNAVAILABLE, false}, {"WRONGTYPE", INTERNAL, false},
 };
+
+// Said by Redis 7.0 to a script without NOPERM; and of a command that is renamed. Not of NOAUTH: that is a login.
+bool link_is_refusal(const char *error) {
+    static const char *const words[] = {"user executing the script can't", "Unknown Redis command", "unknown command",
+                                        "Invalid command passed to redis.acl"};
+    if (strncmp(error, "NOPERM", 6) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(error, "ERR ", 4) == 0 && strstr(error, words[i]))
+            return true;
+    return false;
+}
 
 // One key's foreign data may be asked for with every refresh: a line says how many there were since the one before.
 static void log_error_reply(const char *text) {
@@ -261,9 +276,14 @@ static void log_error_reply(const char *text) {
     unsaid = 0;
 }
 
-static enum outcome error_outcome(const char *text, bool *ret_drop) {
+static enum outcome error_outcome(const struct link *link, const char *text, bool *ret_drop) {
     *ret_drop = false;
     metric_add(METRIC_REDIS_ERRORS, 1);
+    if (link_is_refusal(text)) {
+        if (link->hooks.on_refusal)
+            link->hooks.on_refusal(link->hooks.context, text);
+        return UNAVAILABLE;
+    }
     for (size_t i = 0; i < sizeof error_meanings / sizeof *error_meanings; i++)
         if (strncmp(text, error_meanings[i].prefix, strlen(error_meanings[i].prefix)) == 0) {
             *ret_drop = error_meanings[i].drop;
@@ -303,7 +323,7 @@ static void answer(struct link *link, struct pending pending, redisReply *reply)
         freeReplyObject(reply);
         return;
     }
-    enum outcome outcome = error ? error_outcome(reply->str, &drop) : OK;
+    enum outcome outcome = error ? error_outcome(link, reply->str, &drop) : OK;
     if (outcome == INTERNAL)
         log_error_reply(reply->str);
     if (drop)

@@ -14,6 +14,13 @@ void scripts_verify(void) {
         assert(strcmp(script_sources[i].name, names[i]) == 0);
 }
 
+bool script_takes_writes(int script) {
+    static const bool takes[SCRIPT_COUNT] = {
+        [SCRIPT_VOTE] = true,   [SCRIPT_VIEW] = true,    [SCRIPT_PUT] = true,       [SCRIPT_DELETE] = true,
+        [SCRIPT_IMPORT] = true, [SCRIPT_CORRECT] = true, [SCRIPT_EDITORIAL] = true, [SCRIPT_SPLIT] = true};
+    return script >= 0 && takes[script];
+}
+
 void script_begin(struct command *command, enum script script, uint32_t keys) {
     command_clear(command);
     command_add_text(command, "EVALSHA");

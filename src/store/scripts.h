@@ -17,6 +17,7 @@
     X(META, "meta")                                                                                                    \
     X(OPEN, "open")                                                                                                    \
     X(PUT, "put")                                                                                                      \
+    X(RIGHTS, "rights")                                                                                                \
     X(SPLIT, "split")                                                                                                  \
     X(TRIM, "trim")                                                                                                    \
     X(VIEW, "view")                                                                                                    \
@@ -30,6 +31,8 @@ enum script {
         SCRIPT_COUNT
 };
 
+// Whether it takes what callers send: refused while Redis would not keep it (store_trouble).
+bool script_takes_writes(int script);
 // Asserts that what was embedded is what is named above: a bug of the build otherwise.
 void scripts_verify(void);
 // Clears the command and begins it: EVALSHA, the script's SHA-1, the number of keys. The keys come next.

@@ -67,7 +67,8 @@ static bool start_link(struct store *store) {
     char error[256];
     if (!address_parse(settings->redis, &store->address, error, sizeof error))
         return false;
-    struct link_hooks hooks = {.on_connected = greet, .on_turn = on_turn, .context = store};
+    struct link_hooks hooks = {
+        .on_connected = greet, .on_turn = on_turn, .on_refusal = rights_refused, .context = store};
     store->link = link_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms,
                              (uint32_t)settings->redis_queue, &hooks);
     return store->link != NULL;
@@ -149,4 +150,19 @@ bool store_ready(const struct store *store, const char **ret_why) {
     if (ret_why)
         *ret_why = ready ? "ready" : store->refused ? store->refusal : link_trouble(store->link);
     return ready;
+}
+
+void store_close_or_open(struct store *store) {
+    link_refuse_writes(store->link, store->rights.road[0] || eviction_refuses(store));
+}
+
+const char *store_trouble(const struct store *store) {
+    bool ready = link_is_ready(store->link);
+    if (store->rights.road[0] && (ready || strcmp(link_trouble(store->link), store->rights.road) == 0))
+        return store->rights.road;
+    return ready && eviction_refuses(store) ? store->eviction : NULL;
+}
+
+const char *store_lacks(const struct store *store) {
+    return store->rights.rest[0] ? store->rights.rest : NULL;
 }

@@ -26,6 +26,11 @@ struct store *store_start(void *loop, const struct settings *settings, const str
 void store_stop(struct store *store, void (*on_stopped)(void *context), void *context);
 // Connected, scripts loaded, settings agreed. If not, *ret_why (may be NULL) is a line for /readyz.
 bool store_ready(const struct store *store, const char **ret_why);
+// Why a Redis that is connected takes no writes of callers (they are UNAVAILABLE): it would throw away what it
+// acknowledged, or refuses commands to this user; NULL: it does take them. Reads go on as far as they can.
+const char *store_trouble(const struct store *store);
+// What Redis refuses to this user that some calls need (a scan); NULL: nothing.
+const char *store_lacks(const struct store *store);
 // Raised whenever a connection was made anew: Redis may be another one since (restarted, failed over, restored), so
 // what was remembered of its data holds no more.
 uint64_t store_generation(const struct store *store);
@@ -204,9 +209,12 @@ void store_read_history(struct store *store, struct read_call *call, ref_t visit
                         void (*on_item)(struct read_call *call, ref_t item, int64_t time_ms));
 void store_forget_history(struct store *store, struct read_call *call, ref_t visitor);
 
-// Memory that Redis uses, and its maxmemory (0: no limit), in bytes.
+// Memory that Redis uses, and its maxmemory (0: no limit), in bytes; and how many keys it has evicted since its start.
+struct redis_memory_use {
+    uint64_t used, most, evicted;
+};
 void store_read_memory(struct store *store, struct read_call *call,
-                       void (*on_memory)(struct read_call *call, uint64_t used, uint64_t most));
+                       void (*on_memory)(struct read_call *call, const struct redis_memory_use *use));
 
 // A page of all keys with the bytes each takes (0: it went meanwhile). `cursor` begins and ends as 0.
 void store_read_usage(struct store *store, struct read_call *call, uint64_t *cursor,

@@ -7,7 +7,7 @@
 #include "store/projection.h"
 #include "store/scripts.h"
 
-enum { GREETING_MOST = 10 + SCRIPT_COUNT, SPLITS_MOST = 16, LIFE_SIZE = 48 };
+enum { GREETING_MOST = 12 + SCRIPT_COUNT, SPLITS_MOST = 16, LIFE_SIZE = 48 };
 
 struct split;
 struct waits;        // waits.c
@@ -45,6 +45,15 @@ struct store {
     char lives[LIFE_SIZE];                       // digest of the lives of all logs
     bool beating, recording, recorded;           // recorded: what our settings mean, since the last greeting
     bool refused, told_refused;
+    struct greeting_call policy;       // of its memory: eviction.c
+    bool asking_policy, evicts, blind; // blind: INFO is refused, and it was said
+    char eviction[TROUBLE_SIZE];       // what it costs; empty: nothing
+    struct {
+        struct greeting_call call;
+        bool asking;
+        char road[TROUBLE_SIZE], rest[TROUBLE_SIZE]; // what lacks for all, and for some calls; empty: nothing
+    } rights;
+    uint32_t beats;
     uint64_t generation;
     struct split *splits[SPLITS_MOST]; // under way: votes.c
     struct later *laters;              // later.c
@@ -62,6 +71,19 @@ void greet(void *store);
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
 
+// rights.c and eviction.c: what else makes a Redis unfit for writes, asked in the greeting and looked at every few
+// seconds.
+void rights_ask(struct store *store); // begins the command
+const char *rights_check(struct store *store, const redisReply *reply);
+void rights_look(struct store *store);
+bool rights_lack(const struct store *store);
+void rights_refused(void *store, const char *error);
+void eviction_ask(struct store *store);
+const char *eviction_check(struct store *store, const redisReply *reply);
+void eviction_look(struct store *store);
+bool eviction_refuses(const struct store *store);
+void store_close_or_open(struct store *store); // its door for writes, by the two
+
 // logs.c: the field of a partition's position hash; and what stands there: "<id> <hash of the lives of all logs>".
 const char *position_field(enum projection projection);
 uint64_t hash_of_lives(const struct store *store, const struct bytes *lives); // the field "life" of each partition
@@ -76,7 +98,9 @@ void waits_stop(struct waits *waits, void (*on_closed)(struct store *store));
 void wake_projectors(struct store *store);
 void subscription_beat(struct subscription *subscription);
 void subscription_stop(struct subscription *subscription, void (*on_closed)(struct store *store));
-// open.c: the master's life, and the opening of the logs under it.
+// open.c: the value of "\nname:value\r" in a section of INFO; NO_BYTES when it is not there.
+struct bytes info_value(struct bytes info, const char *name);
+// The master's life, and the opening of the logs under it.
 void ask_for_life(struct store *store);                               // begins the command
 bool life_note(struct store *store, const redisReply *info);          // false: it is no master
 bool life_is_known(const struct store *store);                        // false: Redis does not tell

@@ -4,12 +4,13 @@ import http.client
 import json
 import os
 
-from support.launch import Launch, end
+from support.launch import Launch, end, status_at
 from support.ports import free_port
 from support.program import BUILD, PROGRAM, ROOT
 from support.redis_server import RedisServer
+from support.wait import wait_until
 
-__all__ = ["BUILD", "PROGRAM", "ROOT", "Answer", "BareService", "Service", "free_port"]
+__all__ = ["BUILD", "PROGRAM", "ROOT", "Answer", "BareService", "Service", "WaitingService", "free_port"]
 
 
 class Answer:
@@ -83,6 +84,33 @@ class Service(Launch):
 
     def stop(self):
         self.judge(end(self.process))
+
+
+class WaitingService(Service):
+    """One that is alive and need not be ready, with a Redis that the test gives it."""
+
+    presets = {**Service.presets, "secret": "11" * 32, "hash_key": "22" * 32}
+
+    def is_ready(self):
+        return status_at(self.port, "/healthz") == 200
+
+    def trouble(self):
+        """What /readyz says: its status and its text."""
+        answer = self.get("/readyz")
+        return answer.status, answer.body.decode()
+
+    def vote(self, visitor, item="a"):
+        return self.keyed("POST", f"/v1/s/items/{item}/votes", Engaged_Visitor=visitor)
+
+    def wait_named(self, words, seconds=20):
+        """Until /readyz refuses and says so."""
+        wait_until(lambda: (found := self.trouble())[0] == 503 and words in found[1], seconds,
+                   lambda: f"{words}: {self.trouble()}\n{self.log()}")
+
+    def wait_taken(self, seconds=20, visitor="taker"):
+        """Until it is ready and takes a vote, which is the answer."""
+        return wait_until(lambda: self.trouble()[0] == 200 and (vote := self.vote(visitor)).status == 200 and vote, seconds,
+                          lambda: f"{self.trouble()}\n{self.log()}")
 
 
 class BareService(Service):

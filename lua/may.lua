@@ -1,0 +1,6 @@
+-- Part of scripts that write several keys: may this user run the command? Asked before the first of them is written, so that
+-- a right that was taken away leaves nothing half done. A Redis before 7 can't tell.
+local function may(...)
+    if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return end
+    error({err = "NOPERM this user has no permissions to run the '" .. (...) .. "' command"})
+end

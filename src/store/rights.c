@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// What Redis refuses to this user (ACL), or does not know (rename-command): asked on each new connection before
+// anything is written, every few seconds, at once when a command was refused, and each second until nothing is. Where
+// Redis can't tell (before 7) the first refusal says it. Without what the road needs, callers' writes are refused at
+// our door.
+#include "ops/log.h"
+#include "store/gather.h"
+#include "store/store_inside.h"
+#include <stdio.h>
+
+enum right_of { RIGHT_ROAD, RIGHT_SCAN, RIGHT_WAIT, RIGHT_CARDS, RIGHT_REFILL, RIGHT_NEEDS };
+#define REFUSES "Redis refuses %s to this user, or has it renamed"
+
+static const struct right {
+    const char *command;
+    enum right_of need;
+} rights[] = {
+#define RIGHT(command, need) {command, need},
+#include "store/rights.def"
+#undef RIGHT
+};
+enum { RIGHT_COUNT = sizeof rights / sizeof *rights, NAMES_SIZE = 64 };
+
+static const char *const cannot[RIGHT_NEEDS] = {
+    [RIGHT_SCAN] = "erasure, correction, export or removal of unknown items",
+    [RIGHT_WAIT] = "deletion, import, export or ?wait=true",
+    [RIGHT_CARDS] = "cards, import or editorial",
+    [RIGHT_REFILL] = "new rankings",
+};
+
+// ---- What is known
+
+// A line of the log when it is another one; a service before Redis 6 would else say it again with each call.
+static void keep(char text[static TROUBLE_SIZE], const char *now) {
+    if (strcmp(text, now) == 0)
+        return;
+    if (*now)
+        log_error("%s", now);
+    else
+        log_info("no longer so: %s", text);
+    snprintf(text, TROUBLE_SIZE, "%s", now);
+}
+
+static void know(struct store *store, const char *road, const char *rest) {
+    keep(store->rights.road, road);
+    keep(store->rights.rest, rest);
+    store_close_or_open(store);
+}
+
+static void add_name(char names[static NAMES_SIZE], const char *command) {
+    size_t len = strlen(names), name = strcspn(command, " ");
+    if (len + name + 8 < NAMES_SIZE)
+        snprintf(names + len, NAMES_SIZE - len, "%s%.*s", len ? ", " : "", (int)name, command);
+    else if (memcmp(names + len - 3, "...", 3) != 0)
+        snprintf(names + len, NAMES_SIZE - len, " ...");
+}
+
+static void tell(const char *names, enum right_of need, char text[static TROUBLE_SIZE]) {
+    if (*names && need == RIGHT_ROAD)
+        snprintf(text, TROUBLE_SIZE, REFUSES, names);
+    else if (*names)
+        snprintf(text, TROUBLE_SIZE, REFUSES ": without it no %s", names, cannot[need]);
+}
+
+// Of the rest one kind is told: the one that lacks first.
+static void take_refused(struct store *store, const redisReply *reply) {
+    char names[RIGHT_NEEDS][NAMES_SIZE] = {{0}}, road[TROUBLE_SIZE] = "", rest[TROUBLE_SIZE] = "";
+    for (size_t i = 0; i < reply->elements; i++) {
+        int64_t number = reply_int(reply->element[i]);
+        if (number >= 1 && number <= RIGHT_COUNT)
+            add_name(names[rights[number - 1].need], rights[number - 1].command);
+    }
+    if (reply->elements > RIGHT_COUNT / 2)
+        snprintf(road, sizeof road, "%s", "Redis refuses this user our keys ({e* and engaged:*), or most commands");
+    else
+        tell(names[RIGHT_ROAD], RIGHT_ROAD, road);
+    for (int need = RIGHT_NEEDS - 1; need > RIGHT_ROAD; need--)
+        tell(names[need], (enum right_of)need, rest);
+    know(store, road, rest);
+}
+
+// ---- Asking
+
+static void compose(struct store *store) {
+    script_begin(&store->command, SCRIPT_RIGHTS, 0);
+    for (size_t i = 0; i < RIGHT_COUNT; i++)
+        command_add_text(&store->command, rights[i].command);
+}
+
+void rights_ask(struct store *store) {
+    compose(store);
+}
+
+const char *rights_check(struct store *store, const redisReply *reply) {
+    if (reply->type == REDIS_REPLY_ARRAY)
+        take_refused(store, reply);
+    else if (reply->type == REDIS_REPLY_NIL) // it can't tell: the next refusal will
+        know(store, "", "");
+    return NULL;
+}
+
+static void on_rights(struct link_call *call) {
+    struct store *store = ((struct greeting_call *)call)->store;
+    store->rights.asking = false;
+    if (call->outcome == OK)
+        rights_check(store, call->reply);
+    freeReplyObject(call->reply);
+}
+
+void rights_look(struct store *store) {
+    if (store->rights.asking || !link_is_ready(store->link))
+        return;
+    store->rights.asking = true;
+    store->rights.call = (struct greeting_call){.call.on_reply = on_rights, .store = store};
+    compose(store);
+    send_script(store, &store->rights.call.call, SCRIPT_RIGHTS);
+}
+
+bool rights_lack(const struct store *store) {
+    return store->rights.road[0] || store->rights.rest[0];
+}
+
+// ---- A refusal
+
+// "… no permissions to run the 'xadd' command", "unknown command 'XADD', with args …": NO_BYTES where none is named.
+static struct bytes name_in(const char *error) {
+    const char *begin = strchr(error, '\''), *end = begin ? strpbrk(begin + 1, "'|") : NULL;
+    return end ? (struct bytes){begin + 1, (size_t)(end - begin - 1)} : NO_BYTES;
+}
+
+static const struct right *right_of(struct bytes name) {
+    for (size_t i = 0; i < RIGHT_COUNT; i++) {
+        const char *command = rights[i].command;
+        if (bytes_eq_nocase(name, (struct bytes){command, strcspn(command, " ")}))
+            return &rights[i];
+    }
+    return NULL;
+}
+
+// Until it is known better. One that is named and is none of those can be done without (INFO).
+void rights_refused(void *context, const char *error) {
+    struct store *store = context;
+    struct bytes name = name_in(error);
+    const struct right *right = right_of(name);
+    if (name.len && !right)
+        return;
+    if (!rights_lack(store)) {
+        enum right_of need = right ? right->need : RIGHT_ROAD;
+        char names[NAMES_SIZE] = "", text[TROUBLE_SIZE] = "";
+        add_name(names, right ? right->command : "COMMANDS");
+        tell(names, need, text);
+        keep(need == RIGHT_ROAD ? store->rights.road : store->rights.rest, text);
+    }
+    rights_look(store);
+}

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""Rights of the service's user that lack, or are taken away while it works: named, 503 at worst, nothing half written,
+back by itself when they are given."""
+import pytest
+from support.fault_service import FaultService
+from support.redis_server import RedisServer
+from support.service import WaitingService
+from support.wait import wait_until
+
+SECONDS = 20
+
+
+class User:
+    """The service's user on a Redis of its own."""
+
+    def __init__(self, server, *rights):
+        self.client, self.url = server.client(), f"redis://u:p@127.0.0.1:{server.port}"
+        self.set("on", ">p", "~*", "&*", "+@all", *rights)
+
+    def set(self, *rights):
+        self.client.execute_command("ACL", "SETUSER", "u", *rights)
+
+
+@pytest.fixture
+def server():
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize("command", ["xadd", "mset", "mget", "xrange", "zadd", "hset", "evalsha", "script|load", "role", "time"])
+def test_a_right_of_the_road_that_lacks_from_the_start_is_named_and_taken_when_it_is_given(ending, server, command):
+    user = User(server, f"-{command}")
+    service = ending(WaitingService(redis=user.url))
+    wait_until(lambda: command in service.trouble()[1].lower(), SECONDS, lambda: f"{service.trouble()}\n{service.log()}")
+    assert service.trouble()[0] == 503 and command in service.log().lower() and service.vote("v").status == 503
+    user.set(f"+{command}")
+    assert service.wait_taken().json["votes"]["up"] == 1
+
+
+def test_one_that_is_taken_away_is_named_in_the_answer_the_log_and_readyz(ending, server):
+    user = User(server)
+    service = ending(WaitingService(redis=user.url))
+    service.wait_taken()
+    user.set("-xadd")
+    refused = service.vote("v")
+    assert refused.status == 503 and "XADD" in refused.json["detail"] and refused.headers["retry-after"], refused.body
+    service.wait_named("XADD")
+    assert "error: Redis refuses XADD" in service.log()
+    user.set("+xadd")
+    service.wait_taken()
+    assert service.vote("v").json["votes"]["up"] == 2 and "no longer so: Redis refuses XADD" in service.log()
+
+
+def test_one_that_nobody_uses_just_now_is_named_too(ending, server):
+    user = User(server)
+    service = ending(WaitingService(redis=user.url))
+    service.wait_taken()
+    user.set("-zrange")
+    service.wait_named("ZRANGE")
+    user.set("+zrange")
+    service.wait_taken()
+
+
+def test_keys_that_are_not_ours_to_use_are_named(ending, server):
+    user = User(server, "resetkeys", "~other:*")
+    service = ending(WaitingService(redis=user.url))
+    service.wait_named("our keys ({e* and engaged:*)")
+    user.set("~{e*", "~engaged:*")
+    service.wait_taken()
+
+
+def test_without_scan_votes_are_taken_and_what_cannot_run_is_named_and_runs_later(ending, server):
+    user = User(server, "-scan")
+    service = ending(WaitingService(redis=user.url))
+    service.wait_taken()
+    status, text = service.trouble()
+    assert status == 200 and "SCAN" in text and "erasure" in text, (status, text)
+    assert "error: Redis refuses SCAN" in service.log()
+    refused = service.keyed("GET", "/v1/s/export")
+    assert refused.status == 503 and "SCAN" in refused.json["detail"]
+    assert service.keyed("POST", "/v1/s/corrections", {"visitor": "taker"}).status == 202
+    user.set("+scan")
+    wait_until(lambda: service.trouble() == (200, "ready\n"), SECONDS, service.trouble)
+    assert service.keyed("GET", "/v1/s/export").body.splitlines()[-1].startswith(b'{"type":"end"')
+    wait_until(lambda: service.get("/v1/s/items/a").json["votes"]["up"] == 0, SECONDS, service.log)
+
+
+def test_a_user_without_dangerous_commands_but_role_and_info_is_served(ending, server):
+    user = User(server, "-@dangerous", "+info", "+role")
+    service = ending(WaitingService(redis=user.url))
+    service.wait_taken()
+    assert service.trouble() == (200, "ready\n"), service.log()
+
+
+@pytest.mark.parametrize("command", ["XADD", "SCAN"])
+def test_a_command_that_is_renamed_is_named(ending, tmp_path, command):
+    (tmp_path / "renamed.conf").write_text(f'rename-command {command} ""\n')
+    with RedisServer(include=tmp_path / "renamed.conf") as server:
+        service = ending(WaitingService(redis=server.url))
+        wait_until(lambda: command in service.trouble()[1], SECONDS, lambda: f"{service.trouble()}\n{service.log()}")
+        assert service.trouble()[0] == (503 if command == "XADD" else 200)
+
+
+# ---- Nothing half written
+
+class OneWorker(FaultService):
+    worker_count = 1
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """A worker without a projector, so that nobody else writes; an item with voters in buckets (b) and one without (a)."""
+    with RedisServer() as server:
+        user = User(server)
+        with OneWorker(server, redis=user.url, log_level="error") as service:
+            for n in range(80):
+                assert vote(service, "b", f"v{n}")[0] == 200
+            assert vote(service, "a", "v0")[0] == 200
+            wait_until(lambda: server.client().keys("*voters*") or server.client().keys("{e*}v*"), 10, "buckets")
+            yield user, service
+
+
+def call(service, method, path, visitor=None, body=None):
+    return service.client().call(method, f"/v1/s/items/{path}", body, visitor=visitor)
+
+
+def vote(service, item, visitor):
+    return call(service, "POST", f"{item}/votes", visitor)
+
+
+def held(client):
+    return {key: client.dump(key) for key in client.keys()}
+
+
+WRITES = {
+    "vote": lambda service, n: vote(service, "a", f"new{n}"),
+    "vote in a bucket": lambda service, n: vote(service, "b", f"new{n}"),
+    "retract": lambda service, n: call(service, "DELETE", "a/votes", "v0"),
+    "retract in a bucket": lambda service, n: call(service, "DELETE", "b/votes", "v7"),
+    "view": lambda service, n: call(service, "POST", "a/views", f"new{n}", "{}"),
+    "card": lambda service, n: call(service, "PUT", "a", body=f'{{"title":"t{n}","categories":["c{n}"]}}'),
+    "delete": lambda service, n: call(service, "DELETE", "a"),
+}
+HALVES = [("xadd", "vote"), ("xadd", "vote in a bucket"), ("mset", "vote in a bucket"), ("hset", "vote in a bucket"),
+          ("xadd", "retract"), ("hdel", "retract in a bucket"), ("xadd", "view"), ("xadd", "card"), ("zadd", "card"),
+          ("hset", "card"), ("zremrangebyrank", "card"), ("xadd", "delete"), ("zrem", "delete"), ("hset", "delete")]
+
+
+@pytest.mark.parametrize("command,write", HALVES)
+def test_a_write_of_which_a_part_is_refused_leaves_nothing(bench, command, write):
+    user, service = bench
+    wait_until(service.is_ready, SECONDS, service.log)
+    before = held(user.client)
+    user.set(f"-{command}")
+    status, text = WRITES[write](service, command)
+    after = held(user.client)
+    user.set(f"+{command}")
+    assert status == 503 and command.upper().encode() in text, (status, text)
+    assert {key for key in before | after if before.get(key) != after.get(key)} == set()
+    wait_until(service.is_ready, SECONDS, service.log)
