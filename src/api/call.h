@@ -80,6 +80,8 @@ void answer_text(struct call *call, const char *media_type, struct bytes text);
 // The rest by http_stream_…; false without memory: nothing was answered.
 bool begin_stream(struct call *call, const char *media_type) MUST_CHECK;
 void answer_options(struct call *call);
+// The image of a view that was refused before its start (views.c); false: it is no image.
+bool answer_refused_image(struct call *call);
 // The methods of a set of bits, "GET, HEAD, …".
 void methods_text(unsigned methods, char text[static 64]);
 // The kinds' counts as an object.

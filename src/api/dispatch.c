@@ -91,6 +91,8 @@ static struct http_body_plan on_head(struct http_request *request, enum listener
 static void run(struct call *call) {
     if (call->refusal == BAD_ORIGIN && call->request->method == HTTP_METHOD_OPTIONS)
         answer_options(call);
+    else if (call->refusal != OK && answer_refused_image(call))
+        return;
     else if (call->refusal != OK)
         answer_error(call, call->refusal, call->detail);
     else if (!call->route)

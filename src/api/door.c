@@ -26,8 +26,8 @@ static bool is_key(struct bytes given, struct bytes wanted) {
     return constant_time_eq(bytes_of(hex), (struct bytes){wanted.at + hashed.len, wanted.len - hashed.len});
 }
 
-// OK without a key where none is needed; what belongs to no site has none. The compare takes the same time wherever the
-// keys differ.
+// OK without a key where none is needed; a wrong one is passed over there, as it may be a page's own and of no account
+// here. What belongs to no site has none. The compare takes the same time wherever the keys differ.
 static enum outcome check_key(struct call *call) {
     struct bytes field = call->request->fields[HTTP_AUTHORIZATION], wanted = wanted_key(call);
     bool needed = call->route && call->route->kind == ROUTE_PUBLISHER;
@@ -37,12 +37,11 @@ static enum outcome check_key(struct call *call) {
     if (!field.at || field.len < scheme.len || !bytes_eq_nocase((struct bytes){field.at, scheme.len}, scheme))
         return needed ? KEY_REQUIRED : OK;
     struct bytes given = bytes_trim((struct bytes){field.at + scheme.len, field.len - scheme.len});
-    enum outcome outcome = limit_key(call);
-    if (outcome != OK)
-        return outcome;
     call->keyed = is_key(given, wanted);
-    outcome = call->keyed ? OK : limit_wrong_key(call);
-    return outcome != OK || call->keyed || !needed ? outcome : BAD_KEY;
+    if (call->keyed || !needed)
+        return OK;
+    enum outcome outcome = limit_wrong_key(call);
+    return outcome == OK ? BAD_KEY : outcome;
 }
 
 // An image is answered whoever asks; from a foreign page it does not count.

@@ -88,14 +88,10 @@ static struct bytes bytes_of_who(const struct who *who) {
     return (struct bytes){(const char *)who, sizeof *who};
 }
 
-// ceiling_take, or ceiling_look.
-typedef uint64_t charger(struct ceiling ceiling, uint64_t key, uint64_t now_ns);
-
 // The bucket is `factor` times as large as the settings say.
-static enum outcome charge_by(charger *take, struct call *call, enum limit limit, char class, struct bytes who,
-                              int64_t factor) {
+static enum outcome charge_by(struct call *call, enum limit limit, char class, struct bytes who, int64_t factor) {
     uint64_t key = ceiling_key(class, who, clock_now_ms());
-    uint64_t wait_ns = take(ceiling_named(call->api->settings, limit, factor), key, clock_mono_ns());
+    uint64_t wait_ns = ceiling_take(ceiling_named(call->api->settings, limit, factor), key, clock_mono_ns());
     if (wait_ns == 0)
         return OK;
     metric_add(kinds[limit].refused, 1);
@@ -127,34 +123,30 @@ static void warn_of_joint_limit(const struct call *call) {
 }
 
 // What a proxy that is not listed says of its readers may be what they wrote themselves.
-static enum outcome charge_all_by_auto(charger *take, struct call *call, enum limit limit, ref_t item) {
+static enum outcome charge_all_by_auto(struct call *call, enum limit limit, ref_t item) {
     _Static_assert('0' + LIMIT_COUNT <= 'A', "classes differ");
     const struct who all = {.item = item};
     int64_t factor = call->api->settings->auto_proxies_factor;
     if (factor == 0 || !is_named_by_auto(call))
         return OK;
-    enum outcome outcome = charge_by(take, call, limit, (char)('0' + limit), bytes_of_who(&all), factor);
+    enum outcome outcome = charge_by(call, limit, (char)('0' + limit), bytes_of_who(&all), factor);
     if (outcome != OK)
         warn_of_joint_limit(call);
     return outcome;
 }
 
 // The network, the one around it, and all that come the same way.
-static enum outcome charge_who_by(charger *take, struct call *call, enum limit limit, const struct who *who) {
+static enum outcome charge_who(struct call *call, enum limit limit, const struct who *who) {
     int64_t factor = call->api->settings->wide_network_factor;
     struct who wide = {wide_network_of(who->network), who->item};
-    enum outcome outcome = charge_by(take, call, limit, (char)('A' + limit), bytes_of_who(who), 1);
+    enum outcome outcome = charge_by(call, limit, (char)('A' + limit), bytes_of_who(who), 1);
     if (outcome == OK && factor && kinds[limit].wide)
-        outcome = charge_by(take, call, limit, (char)('a' + limit), bytes_of_who(&wide), factor);
+        outcome = charge_by(call, limit, (char)('a' + limit), bytes_of_who(&wide), factor);
     if (outcome == OK)
-        outcome = charge_all_by_auto(take, call, limit, who->item);
+        outcome = charge_all_by_auto(call, limit, who->item);
     if (outcome != OK)
         warn_of_unlisted_proxy(call);
     return outcome;
-}
-
-static enum outcome charge_who(struct call *call, enum limit limit, const struct who *who) {
-    return charge_who_by(ceiling_take, call, limit, who);
 }
 
 static enum outcome charge_network(struct call *call, enum limit limit) {
@@ -208,14 +200,6 @@ enum outcome limit_erasure(struct call *call) {
     return is_limited(call) ? charge_network(call, LIMIT_ERASURES) : OK;
 }
 
-// With too many wrong keys behind it no key of the network is looked at: else the refusal would tell them apart.
-enum outcome limit_key(struct call *call) {
-    if (!has_ceilings(call))
-        return OK;
-    struct who who = {network(call), 0};
-    return charge_who_by(ceiling_look, call, LIMIT_WRONG_KEYS, &who);
-}
-
 enum outcome limit_wrong_key(struct call *call) {
     return has_ceilings(call) ? charge_network(call, LIMIT_WRONG_KEYS) : OK;
 }
@@ -224,7 +208,7 @@ static enum outcome charge_visitor(struct call *call, ref_t visitor, enum limit 
     if (call->visitor.fresh)
         return charge_who(call, LIMIT_NEW_VISITORS, who);
     struct bytes who_else = {(const char *)&visitor, sizeof visitor};
-    return charge_by(ceiling_take, call, limit, (char)('A' + limit), who_else, 1);
+    return charge_by(call, limit, (char)('A' + limit), who_else, 1);
 }
 
 // The visitor's own ceiling first, then the item's: the loop of one visitor, or of many on one item, takes nothing from

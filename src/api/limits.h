@@ -19,8 +19,7 @@ uint64_t limit_network_hash(const struct http_request *request);
 // have been charged too. TOO_MANY_REQUESTS sets call->retry_after_s.
 enum outcome limit_new_visitor(struct call *call) MUST_CHECK;
 enum outcome limit_erasure(struct call *call) MUST_CHECK;
-// Before a secret key is looked at, and after it was found wrong.
-enum outcome limit_key(struct call *call) MUST_CHECK;
+// Of a secret key that was found wrong. A right one is never asked: nobody can shut the publisher out.
 enum outcome limit_wrong_key(struct call *call) MUST_CHECK;
 // A write by call->visitor, whose reference is `visitor`, under the network's and the visitor's ceiling. A visitor made
 // here is one more of the network's new ones. A vote is one on its item too, a retraction is not.

@@ -3,6 +3,7 @@
 // name; any other site takes writes from every origin, and its cookie from the service's own alone.
 #include "api/origins.h"
 #include "api/call.h"
+#include "base/netaddr.h"
 
 enum { ORIGIN_MOST = 300 }; // scheme, a name of 253 bytes and a port fit
 
@@ -19,15 +20,55 @@ static struct bytes authority_of(struct bytes url) {
     return NO_BYTES;
 }
 
-// The host of "http://host[:port]"; empty when the text is anything else.
-static struct bytes host_of(struct bytes origin) {
-    struct bytes authority = authority_of(origin);
-    const char *colon = authority.len ? memchr(authority.at, ':', authority.len) : NULL;
-    size_t len = colon ? (size_t)(colon - authority.at) : authority.len;
+static bool is_of_host(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+// Labels with dots between, nothing else: what a browser reads as the end of a host (a backslash) is no part of one.
+static bool is_host(struct bytes host) {
+    bool in_label = false;
+    for (size_t i = 0; i < host.len; i++) {
+        if (!is_of_host(host.at[i]) && (host.at[i] != '.' || !in_label))
+            return false;
+        in_label = host.at[i] != '.';
+    }
+    return host.len > 0;
+}
+
+// Of "host[:port]" the host, a name or an IPv6 address in brackets; empty when the text is anything else.
+static struct bytes host_of_authority(struct bytes authority) {
+    bool bracketed = authority.len && authority.at[0] == '[';
+    const char *close = bracketed ? memchr(authority.at, ']', authority.len) : NULL;
+    size_t behind = close ? (size_t)(close - authority.at) : 0;
+    const char *colon = authority.len ? memchr(authority.at + behind, ':', authority.len - behind) : NULL;
+    struct bytes host = {authority.at, colon ? (size_t)(colon - authority.at) : authority.len};
     unsigned long long port;
-    if (colon && !bytes_to_u64((struct bytes){colon + 1, authority.len - len - 1}, 65535, &port))
+    struct netaddr address;
+    if (colon && !bytes_to_u64((struct bytes){colon + 1, authority.len - host.len - 1}, 65535, &port))
         return NO_BYTES;
-    return (struct bytes){authority.at, len};
+    if (!bracketed)
+        return is_host(host) ? host : NO_BYTES;
+    bool whole = close && behind == host.len - 1 && netaddr_parse((struct bytes){host.at + 1, behind - 1}, &address);
+    return whole ? host : NO_BYTES;
+}
+
+static struct bytes host_of(struct bytes origin) {
+    return host_of_authority(authority_of(origin));
+}
+
+// "null" is what a sandboxed frame sends; a program that holds pages has a scheme of its own, with a host or without.
+static bool is_origin(struct bytes origin) {
+    const char *mark = origin.len ? memmem(origin.at, origin.len, "://", 3) : NULL;
+    if (bytes_eq(origin, BYTES("null")))
+        return true;
+    if (authority_of(origin).at)
+        return host_of(origin).len > 0;
+    size_t scheme = mark ? (size_t)(mark - origin.at) : 0;
+    for (size_t i = 0; i < scheme; i++)
+        if (!is_of_host(origin.at[i]) && origin.at[i] != '+' && origin.at[i] != '.')
+            return false;
+    struct bytes rest = {origin.at + scheme + 3, scheme ? origin.len - scheme - 3 : 0};
+    return scheme && (rest.len == 0 || host_of_authority(rest).len);
 }
 
 // The origin of a URL: all before its path. at == NULL when it has none.
@@ -57,7 +98,7 @@ static bool is_own(const struct call *call, struct bytes origin) {
     struct bytes public_url = bytes_of(call->api->settings->public_url), authority = authority_of(origin);
     if (public_url.len && bytes_eq(origin, public_url))
         return true;
-    return authority.len && bytes_eq_nocase(authority, call->request->host);
+    return host_of(origin).len && bytes_eq_nocase(authority, call->request->host);
 }
 
 static bool is_listed(const struct site_setting *site, struct bytes origin) {
@@ -85,7 +126,6 @@ static bool is_of_site(struct bytes site, struct bytes origin) {
            bytes_eq_nocase(host, (struct bytes){site.at + www.len, site.len - www.len});
 }
 
-// "null" is what a sandboxed frame or a local file sends: it says nothing about who asks.
 static enum grant grant_of(const struct call *call, struct bytes origin) {
     const struct site_setting *site = call->site_setting;
     if (!can_be_named(origin))
@@ -98,7 +138,7 @@ static enum grant grant_of(const struct call *call, struct bytes origin) {
         return is_listed(site, origin) ? GRANT_ALL : GRANT_NONE;
     if (site_names_host(call->site))
         return is_of_site(call->site, origin) ? GRANT_ALL : GRANT_NONE;
-    return bytes_eq(origin, BYTES("null")) ? GRANT_NONE : GRANT_TOKENS;
+    return is_origin(origin) ? GRANT_TOKENS : GRANT_NONE;
 }
 
 bool origin_grant(struct call *call) {

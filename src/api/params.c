@@ -87,19 +87,20 @@ static const struct {
     unsigned bit;
     bool repeatable;
     const char *name;
+    enum outcome wrong; // of a value with a NUL, which none can hold
     enum outcome (*take)(struct params *params, struct bytes value);
 } known[] = {
-    {PARAM_LIMIT, false, "limit", take_limit},
-    {PARAM_CATEGORY, false, "category", take_category},
-    {PARAM_EXCLUDE, true, "exclude", take_exclude},
-    {PARAM_IDS, true, "id", take_id},
-    {PARAM_ID, false, "id", take_id},
-    {PARAM_WAIT, false, "wait", take_wait},
-    {PARAM_FORMAT, false, "format", take_format},
-    {PARAM_RELATED, false, "related", take_related},
-    {PARAM_RANKING, false, "ranking", take_ranking},
-    {PARAM_RECOMMENDATION, false, "recommendation", take_recommendation},
-    {PARAM_NAME, false, "name", take_name},
+    {PARAM_LIMIT, false, "limit", BAD_LIMIT, take_limit},
+    {PARAM_CATEGORY, false, "category", BAD_PARAMETER, take_category},
+    {PARAM_EXCLUDE, true, "exclude", BAD_EXCLUDE, take_exclude},
+    {PARAM_IDS, true, "id", BAD_ITEM, take_id},
+    {PARAM_ID, false, "id", BAD_ITEM, take_id},
+    {PARAM_WAIT, false, "wait", BAD_PARAMETER, take_wait},
+    {PARAM_FORMAT, false, "format", BAD_PARAMETER, take_format},
+    {PARAM_RELATED, false, "related", BAD_LIMIT, take_related},
+    {PARAM_RANKING, false, "ranking", BAD_LIMIT, take_ranking},
+    {PARAM_RECOMMENDATION, false, "recommendation", BAD_LIMIT, take_recommendation},
+    {PARAM_NAME, false, "name", BAD_PARAMETER, take_name},
 };
 
 // Index into `known` of a parameter that is allowed here, or -1.
@@ -116,8 +117,10 @@ static enum outcome take_one(struct http_request *request, struct params *params
     if (!known[index].repeatable && (*seen & known[index].bit))
         return REPEATED_PARAMETER;
     *seen |= known[index].bit;
-    if (!uri_decode(request->arena, raw, true, &value))
+    if (!uri_decode_any(request->arena, raw, true, &value))
         return BAD_PARAMETER;
+    if (value.len && memchr(value.at, '\0', value.len))
+        return known[index].wrong;
     return known[index].take(params, value);
 }
 

@@ -30,6 +30,15 @@ static void answer(struct call *call, bool counted, const char *reason) {
     answer_json(call, 202, &body);
 }
 
+// An image is an image whatever went wrong, or a reader sees a broken one.
+static void answer_failed(struct call *call, enum outcome outcome) {
+    call->visitor.fresh = false;
+    if (call->route->start == view_gif_start)
+        answer_gif(call);
+    else
+        answer_error(call, outcome, call->detail);
+}
+
 // Accepted, but not counted: no token either.
 static void answer_uncounted(struct call *call, enum metric metric, const char *reason) {
     metric_add(metric, 1);
@@ -56,7 +65,7 @@ static void answer_refused(struct call *call, enum outcome outcome) {
     if (outcome == TOO_MANY_REQUESTS)
         answer_uncounted(call, METRIC_VIEWS_LIMIT, "limit");
     else
-        answer_error(call, outcome, call->detail);
+        answer_failed(call, outcome);
 }
 
 static void on_look(struct item_look *look);
@@ -92,7 +101,7 @@ static void answer_gif(struct call *call) {
 static void look(struct call *call, struct view_call *view) {
     struct item_look *item = arena_take(call->request->arena, sizeof *item);
     if (!item) {
-        answer_error(call, UNAVAILABLE, NULL);
+        answer_failed(call, UNAVAILABLE);
         return;
     }
     *item = (struct item_look){.item = view->item, .on_done = on_look, .context = view};
@@ -134,10 +143,22 @@ static void on_view(struct view_call *view) {
     if (view->outcome == OK)
         answer(call, view->result == VIEW_COUNTED, view->result == VIEW_OVER ? "limit" : "repeat");
     else
-        answer_error(call, view->outcome, NULL);
+        answer_failed(call, view->outcome);
 }
 
 // ---- For pages without JavaScript: the one read that counts. A HEAD asks what a GET would be: it counts nothing.
+
+bool answer_refused_image(struct call *call) {
+    struct bytes path = call->request->path, begin = BYTES("/v1/"), end = BYTES("/view.gif");
+    bool image = call->route ? call->route->start == view_gif_start
+                             : call->refusal == BAD_PATH && bytes_starts(path, begin) && path.len > end.len &&
+                                   bytes_eq((struct bytes){path.at + path.len - end.len, end.len}, end);
+    bool reads = call->request->method == HTTP_METHOD_GET || call->request->method == HTTP_METHOD_HEAD;
+    if (!image || !reads)
+        return false;
+    answer_gif(call);
+    return true;
+}
 
 void view_gif_start(struct call *call) {
     if (call->request->method == HTTP_METHOD_HEAD)

@@ -16,7 +16,7 @@ static bool is_plain(struct bytes text, bool plus_is_space) {
     return true;
 }
 
-bool uri_decode(struct arena *arena, struct bytes text, bool plus_is_space, struct bytes *ret_text) {
+bool uri_decode_any(struct arena *arena, struct bytes text, bool plus_is_space, struct bytes *ret_text) {
     if (is_plain(text, plus_is_space)) {
         *ret_text = text;
         return true;
@@ -37,11 +37,17 @@ bool uri_decode(struct arena *arena, struct bytes text, bool plus_is_space, stru
         } else if (byte == '+' && plus_is_space) {
             byte = ' ';
         }
-        if (byte == '\0')
-            return false;
         to[len++] = byte;
     }
     *ret_text = (struct bytes){to, len};
+    return true;
+}
+
+bool uri_decode(struct arena *arena, struct bytes text, bool plus_is_space, struct bytes *ret_text) {
+    struct bytes decoded;
+    if (!uri_decode_any(arena, text, plus_is_space, &decoded) || (decoded.len && memchr(decoded.at, '\0', decoded.len)))
+        return false;
+    *ret_text = decoded;
     return true;
 }
 

@@ -7,6 +7,8 @@
 // Decodes %XX (a bad escape, or NUL, is false); `plus_is_space` for queries. The result lives in the arena, or is
 // `text` itself when nothing was escaped.
 bool uri_decode(struct arena *arena, struct bytes text, bool plus_is_space, struct bytes *ret_text);
+// The same with NULs.
+bool uri_decode_any(struct arena *arena, struct bytes text, bool plus_is_space, struct bytes *ret_text);
 
 // Takes the next name=value off `rest`, both still escaped; false at the end. "a" alone has an empty value; empty
 // pieces between && are passed over.

@@ -107,15 +107,6 @@ static struct slot *slot_of(uint64_t key, uint64_t now_ns) {
     return slot;
 }
 
-uint64_t ceiling_look(struct ceiling ceiling, uint64_t key, uint64_t now_ns) {
-    const struct slot *slot = look_up(key);
-    uint64_t due_ns = load(&slot->due_ns), wait_ns;
-    if (ceiling.whole_ns == 0 || load(&slot->key) != key || due_ns <= now_ns)
-        return 0;
-    wait_ns = due_ns - now_ns + ceiling.each_ns;
-    return wait_ns > ceiling.whole_ns ? wait_ns - ceiling.whole_ns : 0;
-}
-
 uint64_t ceiling_take(struct ceiling ceiling, uint64_t key, uint64_t now_ns) {
     if (ceiling.whole_ns == 0)
         return 0;

@@ -30,7 +30,5 @@ uint64_t ceiling_key(char class, struct bytes who, int64_t unix_ms);
 // Puts one into the bucket: 0, or when it is full the nanoseconds until there is room, and nothing is changed.
 // `now_ns` is CLOCK_MONOTONIC's, which all processes of a machine share.
 uint64_t ceiling_take(struct ceiling ceiling, uint64_t key, uint64_t now_ns);
-// What ceiling_take would say, and nothing is put in.
-uint64_t ceiling_look(struct ceiling ceiling, uint64_t key, uint64_t now_ns);
 // Counts one more of the key in the present hour; false: it has `most` already (255 at most).
 bool lesson_take(uint64_t key, int64_t most, uint64_t now_ns);

@@ -357,9 +357,11 @@ def test_opt_outs(start, opt_out, counted, learnt, header):
 def test_only_items_with_a_card_take_views(start):
     service = start(unknown_items="reject")
     for answer in (view(service, "x"), vote(service, "x"), vote(service, "x", User_Agent=GOOGLEBOT),
-                   service.keyed("POST", S + "/items/x/views"), service.get(S + "/items/x/view.gif")):
+                   service.keyed("POST", S + "/items/x/views")):
         assert (answer.status, answer.json["code"]) == (404, "unknown_item")
         assert "engaged-visitor" not in answer.headers
+    image = service.get(S + "/items/x/view.gif")
+    assert image.status == 200 and "engaged-visitor" not in image.headers
     rows = [{"type": "view", "item": item, "visitor": "u"} for item in ("x", "card", "x")]
     service.keyed("PUT", S + "/items/card", {"title": "t"})
     answer = service.lines(S + "/events?wait=true", rows).json

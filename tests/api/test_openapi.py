@@ -171,6 +171,9 @@ def test_nothing_documented_is_unknown(filled, document, path, method):
     assert answer.status < 300, answer.body
     check(document, operation, answer)
     answer = send(filled, document, path, method, target(path, operation, planted="1"), **KEY)
+    if path.endswith("/view.gif"):
+        assert answer.status == 200
+        return
     assert (answer.status, answer.json["code"]) == (400, "unknown_parameter")
     check(document, operation, answer)
 
@@ -215,6 +218,8 @@ def refusals(path, operation):
     security = operation.get("security", [])
     key = key_of(operation)
     media = list(operation["requestBody"].get("content", {}))
+    if path.endswith("/view.gif"):  # an image whatever is asked, and by whom
+        return
     if not path.startswith("/v1/"):
         if key:
             yield "wrong key", 403, {"Authorization": "Bearer wrong"}
@@ -229,8 +234,8 @@ def refusals(path, operation):
             yield parameter["name"], 400, dict(key, address=target(path, operation, **{parameter["name"]: []}))
     if "{ranking}" in path:
         yield "ranking", 404, dict(key, address=target(path, operation, ranking="none"))
-    if security and not path.endswith("/view.gif"):  # that is answered whoever asks
-        yield "origin", 403, dict(key, Origin="null")
+    if security:
+        yield "origin", 403, dict(key, Origin="https://a\\b")
     if key:
         yield "no key", 401, {}
         yield "wrong key", 403, {"Authorization": "Bearer wrong"}

@@ -350,8 +350,7 @@ def test_wrong_keys(service):
     statuses = [attacker.call("GET", "/v1/closed/editorial", Authorization=f"Bearer guess-{n}")[0] for n in range(tried)]
     note("wrong keys, one after the other", tried, 0, tried)
     assert set(statuses) == {403, 429} and statuses.count(403) <= 61 + (time.monotonic() - begin) / 2
-    assert attacker.call("GET", "/v1/closed/editorial", Authorization="Bearer closed-key")[0] == 429  # says nothing
-    assert Attacker(service, "198.51.100.14").call("GET", "/v1/closed/editorial", Authorization="Bearer closed-key")[0] == 200
+    assert attacker.call("GET", "/v1/closed/editorial", Authorization="Bearer closed-key")[0] == 200  # nobody shuts it out
 
 
 def test_half_heads(service):
