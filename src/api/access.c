@@ -1,17 +1,66 @@
 // SPDX-License-Identifier: MIT
-// The access log's line of an answer. Of a request's address only the path: a query may hold a visitor token.
+// The access log's line of an answer. Of a request's address only the path: a query may hold a visitor token. A path
+// may hold the id of a session (";jsessionid=…", also within an item that is an address): such parameters are left out.
 #include "api/api.h"
 #include "ops/log.h"
 
-void api_log_answer(const struct http_request *request, int status, size_t body_bytes, uint64_t took_us) {
+enum { PATH_MOST = 500 };
+
+static bool begins_escaped(struct bytes text, const char *digits) {
+    return text.len >= 3 && text.at[0] == '%' && text.at[1] == digits[0] && (text.at[2] | 0x20) == digits[1];
+}
+
+// The length of a ';', a '=' or a '/', as it is or escaped; 0: the text does not begin with it.
+static size_t mark(struct bytes text, char plain, const char *digits) {
+    if (text.len && text.at[0] == plain)
+        return 1;
+    return begins_escaped(text, digits) ? 3 : 0;
+}
+
+static bool is_of_name(char byte) {
+    return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') || byte == '_' || byte == '-';
+}
+
+static struct bytes from(struct bytes text, size_t at) {
+    return (struct bytes){text.at + at, text.len - at};
+}
+
+// The length of a parameter, ";name=value", at the text's beginning; 0: there is none.
+static size_t parameter(struct bytes text) {
+    size_t begin = mark(text, ';', "3b"), at = begin;
+    while (begin && at < text.len && is_of_name(text.at[at]))
+        at++;
+    if (at == begin || !mark(from(text, at), '=', "3d"))
+        return 0;
+    while (at < text.len && !mark(from(text, at), '/', "2f") && !mark(from(text, at), ';', "3b"))
+        at++;
+    return at;
+}
+
+static struct bytes shown_path(struct bytes path, char room[static PATH_MOST]) {
+    size_t len = 0;
+    for (size_t at = 0; at < path.len && len < PATH_MOST;) {
+        size_t left_out = parameter(from(path, at));
+        at += left_out;
+        if (!left_out) {
+            char byte = path.at[at++];
+            room[len++] = byte > ' ' && byte <= '~' ? byte : '?';
+        }
+    }
+    return (struct bytes){room, len};
+}
+
+void api_log_answer(const struct http_request *request, const struct http_answered *answered) {
     static const char *const methods[] = {
         [HTTP_METHOD_GET] = "GET",    [HTTP_METHOD_HEAD] = "HEAD",     [HTTP_METHOD_POST] = "POST",
         [HTTP_METHOD_PUT] = "PUT",    [HTTP_METHOD_DELETE] = "DELETE", [HTTP_METHOD_OPTIONS] = "OPTIONS",
         [HTTP_METHOD_OTHER] = "OTHER"};
+    char room[PATH_MOST];
     struct log_access access = {.method = request ? methods[request->method] : "-",
-                                .path = request ? request->path : BYTES("-"),
-                                .status = status,
-                                .bytes = body_bytes,
-                                .took_us = took_us};
+                                .path = request ? shown_path(request->path, room) : BYTES("-"),
+                                .status = answered->status,
+                                .cut = answered->cut,
+                                .bytes = answered->body_bytes,
+                                .took_us = answered->took_us};
     log_access(&access);
 }

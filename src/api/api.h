@@ -28,6 +28,6 @@ extern const struct http_callbacks api_public_callbacks;
 extern const struct http_callbacks api_ops_callbacks;
 extern const struct http_callbacks api_publisher_callbacks; // the setting publisher_listen
 // For on_answered of these when the setting access_log is on.
-void api_log_answer(const struct http_request *request, int status, size_t body_bytes, uint64_t took_us);
+void api_log_answer(const struct http_request *request, const struct http_answered *answered);
 // The problem+json of an outcome, with Retry-After, Allow and CORS where due. `detail` may be NULL.
 void api_answer_error(struct http_request *request, enum outcome outcome, const char *detail);

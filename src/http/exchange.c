@@ -37,7 +37,8 @@ struct exchange *exchange_take(struct conn *conn) {
     exchange->outcome = OK;
     exchange->keep_alive = exchange->given = exchange->answered = exchange->whole = exchange->paused =
         exchange->resumed = false;
-    exchange->streaming = exchange->chunking = exchange->closes = false;
+    exchange->streaming = exchange->chunking = exchange->closes = exchange->noted = false;
+    exchange->streamed = exchange->unsent = 0;
     return exchange;
 }
 
@@ -135,6 +136,8 @@ void exchange_abandon(struct exchange *exchange) {
     void (*on_drain)(struct http_request *) = exchange->on_drain;
     exchange->conn = NULL;
     exchange->on_drain = NULL;
+    if (exchange->streaming && !exchange->answered)
+        reply_note_cut(exchange);
     if (!exchange->given || exchange->answered)
         exchange_put(exchange);
     else if (!exchange->whole && exchange->plan.kind == HTTP_BODY_STREAM)

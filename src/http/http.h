@@ -59,6 +59,14 @@ struct http_body_plan {
     size_t limit; // GATHER: over it the answer is 413 and close, before any of it is read when announced
 };
 
+// What has become of an answer.
+struct http_answered {
+    int status;
+    bool cut; // the client left before it had all of it
+    size_t body_bytes;
+    uint64_t took_us; // from the first byte of the request
+};
+
 struct http_callbacks {
     // The head is complete; called before 100-continue is sent and before any body is read. For REFUSE on_request is
     // called at once (body empty) and must answer without it; what the client still sends is drained up to a small
@@ -75,9 +83,9 @@ struct http_callbacks {
     // whole body into `body` and returns its media type. Called with only outcome and detail known.
     const char *(*render_error)(enum outcome outcome, const char *detail, struct buffer *body);
     struct bytes error_fields; // further header lines of such an answer, each ended by CR LF
-    // NULL, or told of every answer when it has been written (a stream: when it begins). `request` NULL: the server's
-    // own error, for a head that could not be read. `body_bytes` of a stream is 0.
-    void (*on_answered)(const struct http_request *request, int status, size_t body_bytes, uint64_t took_us);
+    // NULL, or told once of every answer when it has been written, or was cut off. `request` NULL: the server's own
+    // error, for a head that could not be read.
+    void (*on_answered)(const struct http_request *request, const struct http_answered *answered);
 };
 
 struct http_reply {
@@ -139,7 +147,8 @@ void http_server_stop(struct http_server *server, uint32_t grace_ms, void (*on_s
 // The port listened on; 0 for a Unix socket.
 int http_server_port(const struct http_server *server);
 // Opens and binds the socket of such an address; -1 with one line in ret_error. `shared` sets SO_REUSEPORT; without it
-// an address that anybody listens on is refused, which is how a supervisor finds out that its port is taken.
-int http_socket_open(const char *listen, bool shared, char *ret_error, size_t error_size);
+// an address that anybody listens on is refused, which is how a supervisor finds out that its port is taken. `mode` is
+// that of a Unix socket's file.
+int http_socket_open(const char *listen, bool shared, unsigned mode, char *ret_error, size_t error_size);
 // Whether this machine has such an address, without taking it from whoever listens on it.
 bool http_address_check(const char *listen, char *ret_error, size_t error_size);

@@ -64,7 +64,11 @@ struct exchange {
     size_t body_decoded, body_raw;
     enum chunk_part chunk;
     bool last_chunk;
-    uint64_t began_ns; // for on_answered
+    uint64_t began_ns;   // for on_answered
+    size_t streamed;     // bytes of the body that were taken …
+    size_t unsent;       // … and at the connection's end, what of them the client had not
+    int streamed_status; // of a streamed answer
+    bool noted;          // on_answered was called
     void (*on_drain)(struct http_request *);
     enum outcome outcome; // why the parser was stopped, OK: it was not
     bool keep_alive;      // by the client's wish
@@ -206,11 +210,14 @@ void exchange_abandon(struct exchange *exchange);
 struct bytes reply_tail(struct exchange *exchange, bool close);
 void reply_head(struct exchange *exchange, const struct http_reply *reply, struct buffer *out);
 bool reply_has_body(const struct exchange *exchange, int status);
-void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bool without_body);
+// The server's own error; `exchange` may be NULL.
+void reply_error(struct conn *conn, struct exchange *exchange, enum outcome outcome, const char *detail);
 // The exchange of an answer that is about to be written; NULL when nobody is there to read it.
 struct conn *reply_conn(struct exchange *exchange);
-// `status` and the bytes of its body are for on_answered.
-void reply_note(const struct exchange *exchange, int status, size_t body_bytes);
+// Calls on_answered, the first time. `cut`: the client has not got all of it.
+void reply_note(struct exchange *exchange, int status, size_t body_bytes, bool cut);
+// The client left while its answer was streamed.
+void reply_note_cut(struct exchange *exchange);
 void reply_done(struct exchange *exchange);
 
 // output.c

@@ -7,11 +7,10 @@
 
 void conn_fail(struct conn *conn, enum outcome outcome, const char *detail) {
     struct exchange *exchange = conn->exchange;
-    bool without_body = exchange && exchange->head.is_head;
     ++*(outcome == REQUEST_TIMEOUT ? conn->server->counters.timeouts : conn->server->counters.bad_requests);
     conn_set_state(conn, CONN_LAST);
     conn->exchange = NULL;
-    reply_error(conn, outcome, detail, without_body);
+    reply_error(conn, exchange, outcome, detail);
     if (exchange)
         exchange_abandon(exchange);
 }
@@ -49,6 +48,8 @@ static void on_closed(uv_handle_t *handle) {
 void conn_close(struct conn *conn) {
     if (conn->state == CONN_CLOSING)
         return;
+    if (conn->exchange && conn->exchange->streaming)
+        conn->exchange->unsent = output_unsent(conn);
     conn_set_state(conn, CONN_CLOSING);
     held_forget(conn);
     conn->reading = false;

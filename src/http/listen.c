@@ -17,7 +17,13 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { BACKLOG = 4096, FILES_IN_RESERVE = 64, REFUSED_AT_ONCE = 64, HOST_MOST = 256 };
+enum {
+    SOCKET_MODE = 0600 /* of a server of one process */,
+    BACKLOG = 4096,
+    FILES_IN_RESERVE = 64,
+    REFUSED_AT_ONCE = 64,
+    HOST_MOST = 256
+};
 
 // ---- Addresses
 
@@ -82,9 +88,11 @@ static bool is_taken(const char *path) {
     return lstat(path, &about) == 0 && !S_ISSOCK(about.st_mode);
 }
 
-// A socket that nobody listens on any more is in the way.
+// The file of a socket that nobody holds any more is in the way. One that is held and does not listen yet, of a service
+// that has just begun, is not: of such a one a datagram socket is told that it is of the wrong type, and only without a
+// holder that it is refused.
 static void remove_stale(const struct sockaddr_un *address) {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
     if (connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED)
@@ -94,7 +102,15 @@ static void remove_stale(const struct sockaddr_un *address) {
 
 static const char taken[] = "a file that is no socket stands there";
 
-static int open_unix(const char *listen, const char *path, char *ret_error, size_t error_size) {
+// Its file has the mode from the first moment on.
+static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode) {
+    mode_t before = umask(~mode & 0777);
+    int status = bind(fd, (const struct sockaddr *)address, sizeof *address);
+    umask(before);
+    return status;
+}
+
+static int open_unix(const char *listen, const char *path, mode_t mode, char *ret_error, size_t error_size) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (*path == '\0' || strlen(path) >= sizeof address.sun_path)
         return fail(-1, listen, "the path is empty or too long", ret_error, error_size);
@@ -103,7 +119,7 @@ static int open_unix(const char *listen, const char *path, char *ret_error, size
     strcpy(address.sun_path, path);
     remove_stale(&address);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+    if (fd < 0 || bind_with_mode(fd, &address, mode) < 0)
         return fail(fd, listen, strerror(errno), ret_error, error_size);
     return fd;
 }
@@ -113,9 +129,9 @@ static const char *after(const char *text, const char *start) {
     return strncmp(text, start, len) == 0 ? text + len : NULL;
 }
 
-int http_socket_open(const char *listen, bool shared, char *ret_error, size_t error_size) {
+int http_socket_open(const char *listen, bool shared, unsigned mode, char *ret_error, size_t error_size) {
     const char *path = after(listen, "unix:");
-    return path ? open_unix(listen, path, ret_error, error_size)
+    return path ? open_unix(listen, path, mode, ret_error, error_size)
                 : open_inet(listen, shared, false, ret_error, error_size);
 }
 
@@ -287,7 +303,7 @@ static int attach(struct http_server *server, int fd) {
 int listen_start(struct http_server *server, const char *listen_on, char *ret_error, size_t error_size) {
     const char *number = after(listen_on, "fd:");
     int fd = number ? inherited(listen_on, number, ret_error, error_size)
-                    : http_socket_open(listen_on, true, ret_error, error_size);
+                    : http_socket_open(listen_on, true, SOCKET_MODE, ret_error, error_size);
     if (fd < 0)
         return -1;
     // All that can fail happens before the handle exists: a handle could only be closed by a turn of the loop.

@@ -132,10 +132,18 @@ struct conn *reply_conn(struct exchange *exchange) {
     return exchange->conn && exchange->conn->state != CONN_CLOSING ? exchange->conn : NULL;
 }
 
-void reply_note(const struct exchange *exchange, int status, size_t body_bytes) {
+void reply_note(struct exchange *exchange, int status, size_t body_bytes, bool cut) {
     const struct http_callbacks *callbacks = &exchange->server->callbacks;
-    if (callbacks->on_answered)
-        callbacks->on_answered(&exchange->request, status, body_bytes, (uv_hrtime() - exchange->began_ns) / 1000);
+    if (!callbacks->on_answered || exchange->noted)
+        return;
+    exchange->noted = true;
+    struct http_answered answered = {status, cut, body_bytes, (uv_hrtime() - exchange->began_ns) / 1000};
+    callbacks->on_answered(exchange->request.path.at ? &exchange->request : NULL, &answered);
+}
+
+void reply_note_cut(struct exchange *exchange) {
+    size_t unsent = exchange->unsent < exchange->streamed ? exchange->unsent : exchange->streamed;
+    reply_note(exchange, exchange->streamed_status, exchange->streamed - unsent, true);
 }
 
 void reply_done(struct exchange *exchange) {
@@ -156,8 +164,8 @@ void http_reply(struct http_request *request, const struct http_reply *reply) {
         if (reply->media_type && reply_has_body(exchange, reply->status))
             buffer_add_bytes(out, reply->body);
     }
-    reply_note(exchange, reply->status,
-               reply->media_type && reply_has_body(exchange, reply->status) ? reply->body.len : 0);
+    bool has_body = out && reply->media_type && reply_has_body(exchange, reply->status);
+    reply_note(exchange, reply->status, has_body ? reply->body.len : 0, !out);
     reply_done(exchange);
 }
 
@@ -172,12 +180,20 @@ void http_reply_made(struct http_request *request, int status, struct bytes head
         if (!exchange->head.is_head)
             buffer_add_bytes(out, body);
     }
-    reply_note(exchange, status, exchange->head.is_head ? 0 : body.len);
+    reply_note(exchange, status, out && !exchange->head.is_head ? body.len : 0, !out);
     reply_done(exchange);
 }
 
 // The server's own error: the application renders its body.
-void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bool without_body) {
+static void note_error(struct conn *conn, struct exchange *exchange, int status, size_t body_bytes) {
+    struct http_answered answered = {.status = status, .body_bytes = body_bytes};
+    if (exchange)
+        reply_note(exchange, status, body_bytes, false);
+    else if (conn->server->callbacks.on_answered)
+        conn->server->callbacks.on_answered(NULL, &answered);
+}
+
+void reply_error(struct conn *conn, struct exchange *exchange, enum outcome outcome, const char *detail) {
     char room[ERROR_BODY_MOST];
     struct buffer body = buffer_over(room, sizeof room), *out = output_open(conn);
     if (!out)
@@ -189,10 +205,10 @@ void reply_error(struct conn *conn, enum outcome outcome, const char *detail, bo
         buffer_add_bytes(out, BYTES("Retry-After: 1\r\n"));
     buffer_add_bytes(out, conn->server->callbacks.error_fields);
     buffer_add_bytes(out, tail(conn->server, TAIL_CLOSE));
-    if (!body.failed && !without_body)
+    bool has_body = !body.failed && !(exchange && exchange->head.is_head);
+    if (has_body)
         buffer_add_bytes(out, buffer_bytes(&body));
-    if (conn->server->callbacks.on_answered)
-        conn->server->callbacks.on_answered(NULL, outcome_status(outcome), body.len, 0);
+    note_error(conn, exchange, outcome_status(outcome), has_body ? body.len : 0);
 }
 
 bool http_client_gone(const struct http_request *request) {

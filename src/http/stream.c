@@ -20,7 +20,7 @@ void http_stream_begin(struct http_request *request, const struct http_reply *re
     assert(!exchange->streaming);
     exchange->streaming = true;
     exchange->chunking = !exchange->head.version_1_0;
-    reply_note(exchange, reply->status, 0);
+    exchange->streamed_status = reply->status;
     if (!out)
         return;
     struct http_reply head = *reply;
@@ -36,6 +36,7 @@ bool http_stream_piece(struct http_request *request, struct bytes piece, void (*
     assert(exchange->streaming);
     if (!out || exchange->head.is_head || piece.len == 0)
         return true;
+    exchange->streamed += piece.len;
     if (exchange->chunking)
         buffer_addf(out, "%zx\r\n", piece.len);
     buffer_add_bytes(out, piece);
@@ -59,6 +60,10 @@ void http_stream_end(struct http_request *request) {
     if (out && exchange->chunking && !exchange->head.is_head)
         buffer_add_bytes(out, BYTES("0\r\n\r\n"));
     exchange->on_drain = NULL;
+    if (out)
+        reply_note(exchange, exchange->streamed_status, exchange->streamed, false);
+    else
+        reply_note_cut(exchange);
     reply_done(exchange);
 }
 

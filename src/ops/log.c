@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MOST = 2048, PATH_MOST = 500 };
+enum { LINE_MOST = 2048 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *log_who = "engaged";
@@ -165,6 +165,10 @@ static void add_access_json(struct buffer *line, const struct log_access *access
     json_int(&json, (int64_t)access->bytes);
     json_key(&json, BYTES("ms"));
     json_number(&json, (double)access->took_us / 1000);
+    if (access->cut) {
+        json_key(&json, BYTES("cut"));
+        json_bool(&json, true);
+    }
     json_close(&json, '}');
     buffer_add_char(line, '\n');
 }
@@ -174,7 +178,8 @@ static void add_access_text(struct buffer *line, const struct log_access *access
     time_format(clock_now_ms(), time);
     buffer_addf(line, "%s %s access: %s ", time, log_who, access->method);
     buffer_add_bytes(line, access->path);
-    buffer_addf(line, " %d %zu %.3f\n", access->status, access->bytes, (double)access->took_us / 1000);
+    buffer_addf(line, " %d %zu %.3f%s\n", access->status, access->bytes, (double)access->took_us / 1000,
+                access->cut ? " cut" : "");
 }
 
 void log_access_flush(void) {
@@ -185,13 +190,11 @@ void log_access_flush(void) {
 
 void log_access(const struct log_access *access) {
     struct buffer line;
-    struct log_access shown = *access;
-    shown.path.len = shown.path.len > PATH_MOST ? PATH_MOST : shown.path.len;
     buffer_init(&line, PIPE_BUF);
     if (log_json)
-        add_access_json(&line, &shown);
+        add_access_json(&line, access);
     else
-        add_access_text(&line, &shown);
+        add_access_text(&line, access);
     if (gathered.cap == 0)
         buffer_init(&gathered, PIPE_BUF);
     if (gathered.len + line.len > PIPE_BUF)

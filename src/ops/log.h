@@ -3,6 +3,7 @@
 // Never a token, address or user agent.
 #pragma once
 #include "base/bytes.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
@@ -16,6 +17,7 @@ struct log_access {
     const char *method;
     struct bytes path;
     int status;
+    bool cut; // the client left before it had all of the answer
     size_t bytes;
     uint64_t took_us;
 };

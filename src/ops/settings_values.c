@@ -126,6 +126,13 @@ static bool is_listen(const char *text, const char *unused) {
     return (text[0] == '[' && colon[-1] == ']') || memchr(text, ':', (size_t)(colon - text)) == NULL;
 }
 
+// Octal; the owner reads and writes, as the service does.
+static bool is_mode(const char *text, const char *unused) {
+    (void)unused;
+    text += strlen(text) == 4 && *text == '0';
+    return *text == '\0' || (strlen(text) == 3 && strspn(text, "01234567") == 3 && *text >= '6');
+}
+
 static bool is_redis(const char *text, const char *unused) {
     (void)unused;
     return strncmp(text, "embedded:", 9) == 0 || strncmp(text, "redis://", 8) == 0 || strncmp(text, "unix:", 5) == 0;
@@ -179,6 +186,7 @@ static const struct {
     {"listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
     {"ops_listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
     {"publisher_listen", is_publisher_listen, NULL, "host:port, [v6]:port, unix:PATH, ops_listen or nothing"},
+    {"listen_mode", is_mode, NULL, "a mode in octal, 0600 to 0777"},
     {"cookie_form", is_word, "lax host partitioned", "lax, host or partitioned"},
     {"redis", is_redis, NULL, "embedded:DIR, redis://[user:password@]host:port[/db] or unix:PATH"},
     {"secret", is_hex_key, NULL, "64 hex digits"},

@@ -238,9 +238,13 @@ static void drop_retired(struct children *all) {
 
 // ---- From one generation to the next
 
+static bool is_ready(const struct child *child) {
+    return metric_read(child->worker < 0 ? METRIC_PROJECTORS_READY : METRIC_WORKERS_READY, child->row) != 0;
+}
+
 static bool all_ready(const struct children *all, const struct launch *launch) {
     for (const struct child *child = all->list; child; child = child->next)
-        if (child->launch == launch && metric_read(METRIC_PROCESSES_READY, child->row) == 0)
+        if (child->launch == launch && !is_ready(child))
             return false;
     return true;
 }
@@ -278,6 +282,7 @@ static void hand_on(struct children *all, struct launch *from, struct launch *to
 static void take_over(struct children *all) {
     hand_on(all, all->launch, all->next_launch);
     all->proven = true;
+    launch_settle(all->launch);
     log_info("reload: the new processes have taken over");
     all->hooks.on_renewed(all->hooks.context, NULL);
 }
@@ -324,7 +329,7 @@ static void look_for_hang(struct child *child) {
     if (child->retired)
         return;
     uint64_t most_ms = child->launch->hang_timeout_ms, beats = metric_read(METRIC_HEARTBEATS, child->row);
-    bool watched = most_ms && child->running && metric_read(METRIC_PROCESSES_READY, child->row) != 0;
+    bool watched = most_ms && child->running && is_ready(child);
     child->silent_ms = !watched || beats != child->beats ? 0 : child->silent_ms + TICK_MS;
     child->beats = beats;
     if (!watched || child->silent_ms < most_ms)

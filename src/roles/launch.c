@@ -133,13 +133,39 @@ static bool is_unix(const char *address) {
     return strncmp(address, "unix:", 5) == 0;
 }
 
+static const char *path_of(const struct launch *launch, int index) {
+    return launch->address[index] + 5;
+}
+
+static struct launch_file file_at(const char *path) {
+    struct stat file;
+    if (lstat(path, &file) != 0 || !S_ISSOCK(file.st_mode))
+        return (struct launch_file){0, 0};
+    return (struct launch_file){file.st_dev, file.st_ino};
+}
+
+static bool has_its_file(const struct launch *launch, int index) {
+    struct launch_file file = file_at(path_of(launch, index)), own = launch->socket_files[index];
+    return own.inode && file.inode == own.inode && file.device == own.device;
+}
+
+static mode_t mode_by_umask(void) {
+    mode_t mask = umask(077);
+    umask(mask);
+    return 0777 & ~mask;
+}
+
+static unsigned mode_of(const struct settings *settings) {
+    return *settings->listen_mode ? (unsigned)strtoul(settings->listen_mode, NULL, 8) : mode_by_umask();
+}
+
 static int copy_of_socket(int fd) {
     return fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_CHILD_FILES);
 }
 
 // Workers share a port by SO_REUSEPORT, so two services could share one unnoticed: it is tried without.
 static bool is_free(const char *address, char *ret_error, size_t size) {
-    int fd = http_socket_open(address, false, ret_error, size);
+    int fd = http_socket_open(address, false, 0, ret_error, size);
     if (fd >= 0)
         close(fd);
     return fd >= 0;
@@ -149,14 +175,21 @@ static bool is_free(const char *address, char *ret_error, size_t size) {
 static int open_socket(const struct launch *launch, unsigned worker, int index, const struct launch *before,
                        char *ret_error, size_t size) {
     const char *address = launch->address[index];
-    bool same = before && strcmp(before->address[index], address) == 0;
+    bool same = before && strcmp(before->address[index], address) == 0 &&
+                (!is_unix(address) || has_its_file(before, index)); // else somebody has removed it
     if (same && worker < before->workers)
         return copy_of_socket(before->sockets[worker].listen[index]);
     if (is_unix(address) && worker > 0)
         return copy_of_socket(launch->sockets[0].listen[index]);
     if (!same && worker == 0 && !is_unix(address) && !is_free(address, ret_error, size))
         return -1;
-    return out_of_the_way(http_socket_open(address, true, ret_error, size));
+    return out_of_the_way(http_socket_open(address, true, launch->listen_mode, ret_error, size));
+}
+
+// All workers have the socket that one path leads to.
+static void note_file(struct launch *launch, int index) {
+    if (is_unix(launch->address[index]))
+        launch->socket_files[index] = file_at(path_of(launch, index));
 }
 
 static bool open_sockets(struct launch *launch, const struct launch *before, char *ret_error, size_t size) {
@@ -166,9 +199,11 @@ static bool open_sockets(struct launch *launch, const struct launch *before, cha
     for (unsigned worker = 0; worker < launch->workers; worker++)
         launch->sockets[worker] = (struct launch_sockets){{-1, -1, -1}};
     for (int i = 0; i < LISTENERS; i++)
-        for (unsigned worker = 0; launch->address[i][0] && worker < launch->workers; worker++)
+        for (unsigned worker = 0; launch->address[i][0] && worker < launch->workers; worker++) {
             if ((launch->sockets[worker].listen[i] = open_socket(launch, worker, i, before, ret_error, size)) < 0)
                 return false;
+            note_file(launch, i);
+        }
     return true;
 }
 
@@ -228,6 +263,7 @@ static bool fill(struct launch *launch, const struct settings *settings, int arg
     for (int i = 0; i < LISTENERS; i++)
         snprintf(launch->address[i], sizeof launch->address[i], "%s", address_of(settings, i));
     launch->workers = worker_count(settings);
+    launch->listen_mode = mode_of(settings);
     if (!open_sockets(launch, before, ret_error, size))
         return false;
     launch->drain_timeout_ms = (uint64_t)settings->drain_timeout_ms;
@@ -251,14 +287,25 @@ struct launch *launch_new(const struct settings *settings, const char *directory
     return NULL;
 }
 
+void launch_settle(const struct launch *launch) {
+    for (int i = 0; i < LISTENERS; i++)
+        if (is_unix(launch->address[i]) && has_its_file(launch, i) &&
+            chmod(path_of(launch, i), launch->listen_mode) != 0)
+            log_warn("listen_mode: %s: %s", launch->address[i], strerror(errno));
+}
+
+static bool inherits(const struct launch *heir, const struct launch *launch, int index) {
+    return heir && heir->socket_files[index].inode == launch->socket_files[index].inode;
+}
+
 void launch_free(struct launch *launch, const struct launch *heir) {
     for (int i = 0; launch->sockets && i < LISTENERS; i++) {
+        // Before the socket goes: then the number of its file could be another one's.
+        if (is_unix(launch->address[i]) && has_its_file(launch, i) && !inherits(heir, launch, i))
+            unlink(path_of(launch, i));
         for (unsigned worker = 0; worker < launch->workers; worker++)
             if (launch->sockets[worker].listen[i] >= 0)
                 close(launch->sockets[worker].listen[i]);
-        bool opened = launch->workers && launch->sockets[0].listen[i] >= 0;
-        if (opened && is_unix(launch->address[i]) && (!heir || strcmp(heir->address[i], launch->address[i]) != 0))
-            unlink(launch->address[i] + 5);
     }
     free(launch->sockets);
     if (launch->files.config >= 0)

@@ -24,6 +24,11 @@ struct launch_sockets {
     int listen[LISTENERS];
 };
 
+// The file that a Unix socket was bound to: another one that stands at its path later is not ours.
+struct launch_file {
+    uint64_t device, inode; // 0: there is none
+};
+
 struct launch {
     char program[32]; // /proc/self/fd/N: the program file as it is now
     int program_fd;
@@ -31,7 +36,9 @@ struct launch {
     struct launch_files files;
     struct launch_sockets *sockets; // `workers` of them
     char address[LISTENERS][256];   // of listen, ops_listen and publisher_listen; empty: none
-    char directory[512];            // of the embedded Redis; empty: none
+    struct launch_file socket_files[LISTENERS];
+    unsigned listen_mode; // of the files of Unix sockets
+    char directory[512];  // of the embedded Redis; empty: none
     unsigned workers;
     uint64_t generation; // its number, from 1
     uint64_t drain_timeout_ms, hang_timeout_ms, reload_timeout_ms;
@@ -43,5 +50,7 @@ struct launch *launch_new(const struct settings *settings, const char *directory
                           int argc, char **argv, const struct launch *before, char *ret_error, size_t error_size);
 // Nobody will accept on a worker's TCP sockets for a while: new clients go to the others, until it listens again.
 void launch_withdraw(const struct launch *launch, unsigned worker);
+// It has taken over: the files of its Unix sockets get its listen_mode.
+void launch_settle(const struct launch *launch);
 // Removes the files of Unix sockets that `heir` (may be NULL) has not taken over.
 void launch_free(struct launch *launch, const struct launch *heir);

@@ -154,7 +154,7 @@ int projector_run(const struct role *role) {
     uv_timer_start(&process.look, on_look, LOOK_MS / 5, LOOK_MS);
     watch(&process, 0, SIGTERM);
     watch(&process, 1, SIGINT);
-    metric_set(METRIC_PROCESSES_READY, 1);
+    metric_set(METRIC_PROJECTORS_READY, 1);
     uv_run(&process.loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&process.loop) != 0) {
         log_error("a handle is still open at the end");

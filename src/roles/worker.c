@@ -148,7 +148,7 @@ static void on_opening(uv_timer_t *timer) {
         return;
     uv_close((uv_handle_t *)timer, NULL);
     if (listen_on_all(process)) {
-        metric_set(METRIC_PROCESSES_READY, 1);
+        metric_set(METRIC_WORKERS_READY, 1);
         return;
     }
     process->exit_code = 1;

@@ -29,7 +29,7 @@ def start(own):
 
 def all_ready(service):
     """/readyz speaks for the worker that the connection has reached: asked until none is found that isn't."""
-    while service.metrics()["engaged_processes_ready"] <= service.settings["workers"]:  # and the projector
+    while service.metrics()["engaged_processes_ready{role=\"worker\"}"] < service.settings["workers"]:
         time.sleep(0.02)
     good = 0
     while good < 50:

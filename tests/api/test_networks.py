@@ -184,6 +184,6 @@ def test_no_bound_of_lessons(start):
 
 def test_lessons_are_shared_by_the_workers(start):
     service = start(workers=3, network_item_coviews_per_hour=5)
-    wait_until(lambda: service.metrics()["engaged_processes_ready"] == 4, 10, "all are ready")
+    wait_until(lambda: service.metrics()["engaged_processes_ready{role=\"worker\"}"] == 3, 10, "all are ready")
     pairs(service, "one", ["192.0.2.1"] * 20)
     assert left_out(service) == 2 * 15
