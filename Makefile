@@ -46,7 +46,8 @@ OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/a
 ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
 SCRIPT_PARTS := lua/item.lua lua/may.lua
 SCRIPTS := $(filter-out $(SCRIPT_PARTS),$(sort $(wildcard lua/*.lua)))
-ASSETS := $(sort $(wildcard src/web/*))
+WIDGET_PARTS := $(patsubst %,src/widget/%.js,settings store calls writes schedule elements start)
+ASSETS := $(sort $(wildcard src/web/*)) $(BUILD)/gen/widget.js $(BUILD)/gen/widget.mjs
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 GUARDS := $(if $(SANITIZER),,$(BUILD)/allocations.so)
@@ -183,6 +184,12 @@ $(BUILD)/gen/scripts.c: $(SCRIPTS) $(SCRIPT_PARTS) Makefile
 	for f in $(SCRIPTS); do n=$$(basename $$f .lua); \
 	  printf '    {"%s", script_%s, script_%s_end, "%s"},\n' $$n $$n $$n $$(cat $(script_parts) | sha1sum | cut -c1-40); done; \
 	echo '};'; echo 'const size_t script_source_count = sizeof script_sources / sizeof *script_sources;'; } > $@
+
+# The widget is its parts in one function: a classic script, and an ES module.
+$(BUILD)/gen/widget.js $(BUILD)/gen/widget.mjs: $(WIDGET_PARTS) src/widget/join.py Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)$(PYTHON) src/widget/join.py $(if $(filter %.mjs,$@),module,script) $(WIDGET_PARTS) > $@
 
 # The widget and the pages byte for byte.
 $(BUILD)/gen/assets.c: $(ASSETS) Makefile

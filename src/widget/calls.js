@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Part 3: calls. Bodies go as text/plain, so that no call needs a preflight but a retraction.
+
+const path = id => 'items/' + encodeURIComponent(id);
+
+const call = async (method, target, body) => {
+  const answer = await fetch(base + target, {
+    method, body: body && JSON.stringify(body), keepalive: method === 'POST', credentials: 'omit',
+    signal: AbortSignal.timeout && AbortSignal.timeout(15000),
+  });
+  const value = await answer.json().catch(fault => {
+    if (answer.ok) throw fault;
+    return {};
+  });
+  if (!answer.ok) {
+    throw Object.assign(new Error(value.code), value, { status: answer.status, wait: 1000 * answer.headers.get('Retry-After') });
+  }
+  const token = answer.headers.get('Engaged-Visitor') || value.visitor;
+  if (token && !waiting && !load('visitor')) {
+    keep('visitor', token);
+    novel = true;
+  }
+  return value;
+};
+
+const isPassing = ({ status }) => !status || status >= 500 || status === 429 || status === 408;
+
+// ---- The visitor. The first view brings a token with it; a vote without one asks for it, so that it is safe to repeat.
+
+let opening, asking;
+const visitor = async () => {
+  await opening;
+  if (!load('visitor')) await (asking = asking || call('POST', 'visitors').finally(() => { asking = 0; }));
+  return load('visitor');
+};
+
+// A write by this visitor; a token that is not good any more is renewed once.
+const write = async (method, target, body) => {
+  for (let again = true; ; again = false) {
+    const token = await visitor();
+    try {
+      return await call(method, target, { ...body, visitor: token });
+    } catch (fault) {
+      if (fault.status !== 401) throw fault;
+      drop(token);
+      if (!again) throw Object.assign(fault, { status: 503 });
+    }
+  }
+};
+
+// ---- What failed for now is tried again: after a while, when the browser is online, when the page is looked at
+
+let pause, troubled = 0, timer, until;
+const later = wait => {
+  const now = Date.now();
+  if (!timer) {
+    pause = now - troubled > 90000 ? 1000 : Math.min(60000, pause * 2);
+    until = now + pause * (1 + Math.random() / 4);
+  }
+  troubled = now;
+  until = Math.max(until, now + (wait || 0));
+  clearTimeout(timer);
+  timer = setTimeout(wake, until - now);
+};
+const wake = () => {
+  clearTimeout(timer);
+  timer = 0;
+  forget();
+  Object.keys(pending()).forEach(send);
+  items.forEach((of, id) => { if (of.unseen) view(id); });
+  run();
+};

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// Part 6: the elements. They only draw what the store has.
+
+// Room for a list is kept from its limit on, before the answer and after: so many lines a row.
+const style = `:host{display:inline-block}:host(engaged-list){display:block}
+  button{font:inherit;color:var(--engaged-color,inherit);background:var(--engaged-background,transparent);
+    border:1px solid var(--engaged-border,currentColor);border-radius:var(--engaged-radius,.4em);
+    padding:.35em .8em;cursor:pointer}
+  [aria-pressed=true]{background:var(--engaged-pressed-background,#0a6e4f);color:var(--engaged-pressed-color,#fff)}
+  :focus-visible{outline:3px solid var(--engaged-focus,#2878dc);outline-offset:2px}
+  h2{margin:0 0 .4em;font-size:1.25em;line-height:1.2}
+  a{color:var(--engaged-link,inherit)}
+  ol,p{margin:0;padding:0;min-height:calc(var(--n)*(var(--l)*1lh + .5em))}
+  ol{padding-inline-start:1.4em}
+  li{min-height:calc(var(--l)*1lh);padding:.25em 0;overflow-wrap:anywhere}
+  [part=skeleton]{list-style:none}
+  img{float:inline-start;width:calc(var(--l)*1.5lh);height:calc(var(--l)*1lh);object-fit:cover;margin-inline-end:.6em}
+  [part=about]{display:flex;flex-wrap:wrap;gap:0 .7em;font-size:.85em}
+  .seen{margin-inline-start:.6em}
+  span:empty,.said{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+  small{display:block}
+  @media(forced-colors:active){[aria-pressed=true]{forced-color-adjust:none;background:Highlight;color:HighlightText}}`;
+let sheet;
+
+const make = (parent, tag, part, text, attributes) => {
+  const element = parent.appendChild(document.createElement(tag));
+  Object.entries({ part, ...attributes }).forEach(([name, value]) => { if (value) element.setAttribute(name, value); });
+  if (text) element.textContent = text;
+  return element;
+};
+
+class Element extends HTMLElement {
+  static get observedAttributes() {
+    return ['item', 'kind', 'label', 'text', 'of', 'limit', 'name', 'category', 'heading', 'show', 'rel', 'text-empty'];
+  }
+  get id_() { return (this.get('item') || pageItem() || '').replace(/[\ud800-\udfff]/gu, '\ufffd'); }
+  get(name) { return this.getAttribute(name); }
+  text(name) { return this.get(this.own === name ? 'text' : 'text-' + name) ?? texts[name]; }
+  connectedCallback() {
+    shown.add(this);
+    this.update();
+  }
+  disconnectedCallback() { shown.delete(this); }
+  attributeChangedCallback() { if (this.root) this.update(); }
+  update() {
+    try {
+      this.root = this.root || this.shadowRoot || this.attachShadow({ mode: 'open' });
+      try { // a constructed sheet needs no style-src; an older browser shows the elements plain
+        if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(style);
+        this.root.adoptedStyleSheets = [sheet];
+      } catch { /* plain */ }
+      this.draw();
+      run();
+    } catch (fault) { tell(this, 'error', { error: fault }); }
+  }
+  explain() {
+    if (this.because) this.because.remove();
+    this.because = local && this.reason && make(this.root, 'small', 'reason', 'engaged: ' + this.reason);
+    this.reason = '';
+  }
+}
+
+class Vote extends Element {
+  get own() { return 'vote'; }
+  kind() { return this.get('kind') || 'up'; }
+  draw() {
+    if (!this.button) {
+      this.button = make(this.root, 'button', 'button', '', { type: 'button' });
+      this.said = make(this.root, 'span', 'status', '', { role: 'status' });
+      this.button.onclick = () => {
+        if (!this.id_) return;
+        state(this.id_).by = this;
+        vote(this.id_, this.kind());
+      };
+    }
+    const id = this.id_, of = state(id), n = countOf(id, this.kind()), label = this.get('label') ?? texts.label;
+    this.button.textContent = n >= 0 ? fill(this.text('vote'), n, label) : label;
+    this.button.setAttribute('aria-pressed', votedFor(id) === this.kind());
+    // Only what the reader did here is said; what is not so yet is seen too.
+    const news = of.by === this && of.news;
+    this.said.textContent = news ? fill(this.text(news), of.newsCount, label) : '';
+    this.said.className = /given|taken/.test(news) ? 'said' : 'seen';
+    this.explain();
+  }
+}
+
+class Views extends Element {
+  get own() { return 'views'; }
+  draw() {
+    const n = state(this.id_).views;
+    this.root.textContent = n >= 0 ? fill(this.text('views'), n) : '\u200b';
+    this.explain();
+  }
+}
+
+class List extends Element {
+  of() { return KINDS.find(kind => kind === this.get('of')) || KINDS[0]; }
+  called() { return this.get('name') || 'hot'; }
+  limit() { return Math.min(100, Math.max(1, parseInt(this.get('limit')) || 10)); }
+  more(alone) {
+    return ['name', 'category'].map(name => this.get(name) && !(alone && name === 'name') ? spell(name, [this.get(name)]) : '').join('');
+  }
+  key() { return [this.of(), this.id_, this.limit(), this.called(), this.get('category')].join('\n'); }
+  take(key, list) {
+    if (key !== this.key()) return; // the answer to an older question
+    this.entries = list.items;
+    this.have = key;
+    this.plain = !tell(this, 'list', list);
+    this.draw();
+  }
+  draw() {
+    if (this.drawn !== this.id_) this.have = this.entries = ''; // another article
+    this.drawn = this.id_;
+    this.root.textContent = '';
+    if (this.plain) return make(this.root, 'slot'); // the page draws the entries itself
+    const { entries } = this, show = (this.get('show') || '').split(' '), rows = this.limit(), empty = entries && !entries.length;
+    if (this.get('heading')) make(this.root, 'h2', 'heading', this.get('heading'));
+    const box = empty ? make(this.root, 'p', 'empty', this.text('empty'))
+      : make(this.root, 'ol', entries ? 'list' : 'list skeleton', '', { 'aria-hidden': !entries });
+    box.style.setProperty('--n', rows);
+    box.style.setProperty('--l', show[0] ? 3 : 2);
+    for (let i = 0; !entries && i < rows; i++) make(box, 'li', 'skeleton');
+    if (entries) entries.forEach(entry => this.row(make(box, 'li', 'item ' + entry.reason, '', { 'data-reason': entry.reason }), entry, show));
+    this.explain();
+  }
+  row(row, entry, show) {
+    const dir = 'auto', rel = this.get('rel'), [src, href] = [entry.image, entry.url].map(url =>
+      /^(https?:\/\/|\/(?![/\\]))/.test(url) && url);
+    if (show.includes('image') && src) make(row, 'img', 'image', '', { alt: '', loading: 'lazy', width: 96, height: 64, src }).alt = '';
+    make(row, href ? 'a' : 'span', 'link', entry.title || entry.item, { dir, href, rel: href && rel });
+    const about = {
+      author: entry.author,
+      date: entry.published_at && spelled(entry.published_at, of => new Date(entry.published_at).toLocaleDateString(of, { dateStyle: 'medium' })),
+      votes: fill(texts.votes, entry.votes[this.get('kind') || 'up'] || 0),
+      views: fill(texts.views, entry.views),
+    };
+    if (show[0]) row = make(row, 'div', 'about');
+    show.forEach(name => { if (about[name]) make(row, 'span', name, about[name], { dir }); });
+  }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// Part 5: the scheduler. It looks at all elements at once, and asks for what they lack in as few calls as can be: one for
+// the page with its boxes, one for the counters of other items, one for what is this visitor's own.
+
+const shown = new Set(); // the elements that are connected
+const KINDS = ['related', 'ranking', 'recommendation'];
+const countersOf = ids => [...shown].filter(element => !element.key && ids.includes(element.id_));
+const redraw = id => countersOf([id]).forEach(element => element.draw());
+
+let due;
+const run = () => { due = due || setTimeout(work); };
+
+// At most 100 ids and 8,000 bytes a call.
+const portions = ids => {
+  const all = [[]];
+  let size = 0;
+  ids.forEach(id => {
+    size += encodeURIComponent(id).length + 9;
+    if (size > 8000 || all[0].length > 99) {
+      all.unshift([]);
+      size = 0;
+    }
+    all[0].push(id);
+  });
+  return all.reverse();
+};
+const spell = (name, ids) => ids.map(id => '&' + name + '=' + encodeURIComponent(id)).join('');
+
+// What stands on the page already, but for the lists that are asked for anew.
+const onPage = () => {
+  const ids = new Set([current]);
+  shown.forEach(list => { if (list.key && list.have === list.key()) list.entries.forEach(entry => ids.add(entry.item)); });
+  return portions(ids)[0];
+};
+
+// Of what failed for now the mark `name` is taken away, so that it is asked for again; what failed for good stays so
+// until the element's attributes change.
+const ask = async (ids, name, lists, job) => {
+  const keys = lists.map(list => list.key());
+  try {
+    await job((list, answer) => list.take(keys[lists.indexOf(list)], answer));
+  } catch (fault) {
+    if (fault.again || isPassing(fault)) {
+      ids.forEach(id => { state(id)[name] = ''; });
+      lists.forEach(list => { list.asked = ''; });
+      if (fault.again) return run();
+      later(fault.wait);
+    }
+    say(why(fault));
+    [...lists, ...countersOf(ids)].forEach(element => {
+      element.reason = why(fault);
+      if (name === 'mine') state(element.id_).lost = true;
+      element.draw();
+      tell(element, 'error', { item: element.id_, error: fault });
+    });
+  }
+};
+
+// Everybody's counts of an item, as they were when they were asked for.
+const take = (id, item, at) => {
+  const of = state(id), reason = item.title ? '' : 'no card for this item: ' + id;
+  of.all = item.votes;
+  of.views = item.views + (at < of.seen);
+  if (reason && local) say(reason);
+  countersOf([id]).forEach(element => {
+    element.reason = debug && reason;
+    element.draw();
+  });
+};
+
+const askItems = ids => ask(ids, 'open', [], async () => {
+  const at = Date.now(), answer = await call('GET', 'items?' + spell('id', ids).slice(1));
+  ids.forEach((id, i) => take(id, answer.items[i], at));
+});
+
+const askPage = (id, boxes, lists) => ask([id], 'open', boxes, async give => {
+  const at = Date.now(), { ranking } = lists;
+  try {
+    const page = await call('GET', path(id) + '/page?' + KINDS.map(kind =>
+      kind + '=' + (boxes.includes(lists[kind]) ? lists[kind].limit() : 0)).join('&')
+      + (ranking ? ranking.more() : '') + spell('exclude', onPage().slice(1)));
+    take(id, page.item, at);
+    boxes.forEach(list => give(list, page[list.of()]));
+  } catch (fault) {
+    if (!isPassing(fault) && ranking) { // an unknown ranking must not empty the other boxes
+      ranking.alone = ranking.key();
+      fault.again = true;
+    }
+    throw fault;
+  }
+});
+
+// This visitor's own: votes with the counts of this moment, recommendations.
+const askMine = (ids, list) => ask(ids, 'mine', list ? [list] : [], async give => {
+  const token = personal() || undefined, turns = ids.map(id => state(id).turn);
+  try {
+    const me = await call('POST', 'me',
+      { visitor: token, ids, recommendations: list ? list.limit() : 0, exclude: list ? onPage() : [] });
+    ids.forEach((id, i) => {
+      const of = state(id);
+      if (of.turn !== turns[i]) return; // a vote was answered meanwhile: that is newer
+      of.votes = bare(me.counts)[id];
+      of.vote = bare(me.votes)[id];
+      redraw(id);
+    });
+    if (list) give(list, me.recommendation);
+  } catch (fault) {
+    if (fault.status === 401) {
+      drop(token);
+      fault.again = true;
+    }
+    throw fault;
+  }
+});
+
+// A second list of a kind, or of another item.
+const askAlone = list => list.of() === KINDS[2] ? askMine([], list) : ask([], '', [list], async give =>
+  give(list, await call('GET', (list.of() === KINDS[1] ? 'rankings/' + encodeURIComponent(list.called()) : path(list.id_) + '/related')
+    + '?limit=' + list.limit() + (list.of() === KINDS[1] ? list.more(true) : '') + spell('exclude', onPage()))));
+
+let last;
+const work = async () => {
+  due = 0;
+  const id = document.readyState !== 'loading' && pageItem();
+  if (!id) return; // readystatechange calls again
+  const token = personal(), lists = {}, rest = [], open = new Set(), mine = new Set();
+  shown.forEach(element => {
+    const one = element.id_, of = state(one);
+    if (element.key) {
+      const key = element.key(), kind = element.of();
+      if (key === element.have || key === element.asked) return;
+      element.asked = key;
+      if (one === id && !lists[kind] && element.alone !== key) lists[kind] = element;
+      else rest.push(element);
+    } else if (element.kind && token) {
+      if (!of.mine) mine.add(one);
+    } else if (!of.open) open.add(one);
+  });
+  const own = token && lists[KINDS[2]];
+  const boxes = Object.values(lists).filter(list => list !== own);
+  if (boxes.length) open.add(id);
+  open.forEach(one => { state(one).open = true; });
+  mine.forEach(one => { state(one).mine = true; });
+  if (boxes.length) open.delete(id);
+  if (open.size) portions(open).forEach(askItems);
+  if (boxes.length) await askPage(id, boxes, lists);
+  if (mine.size || own) portions(mine).forEach((ids, i) => { last = askMine(ids, i ? undefined : own); });
+  for (const list of rest) {
+    await last;
+    last = askAlone(list);
+  }
+};
+
+// Moves all elements without an item of their own; answers about the page before find nobody any more.
+const page = item => {
+  const before = current;
+  current = item && String(item);
+  const of = state(pageItem());
+  novel = 0;
+  of.open = of.mine = '';
+  if (current !== before) of.counting = 0;
+  shown.forEach(element => element.draw());
+  run();
+  return viewPage();
+};

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// Part 4: votes, views, consent.
+
+// Says what became of the last click, once that is known.
+const report = (id, news) => {
+  const of = state(id);
+  of.news = news;
+  of.newsCount = of.by && countOf(id, of.by.kind());
+  redraw(id);
+};
+
+const trouble = (id, fault) => {
+  say(why(fault));
+  if (isPassing(fault)) later(fault.wait);
+  tell(document, 'error', { item: id, error: fault });
+};
+
+const settle = (id, kind) => {
+  const waits = pending();
+  if (waits[id] !== kind) return false; // clicked again meanwhile
+  delete waits[id];
+  keep('votes', waits);
+  return true;
+};
+
+const send = async id => {
+  const of = state(id);
+  if (of.sending || waiting) return;
+  of.sending = true;
+  let kind;
+  try {
+    for (let waits; id in (waits = pending());) {
+      kind = waits[id];
+      const { votes, vote } = await write(kind ? 'POST' : 'DELETE', path(id) + '/votes', kind ? { kind } : {});
+      if (state(id) !== of) return; // all was forgotten meanwhile
+      of.turn++;
+      of.mine = true;
+      of.votes = votes;
+      of.vote = vote;
+      if (settle(id, kind)) {
+        report(id, kind ? 'given' : 'taken');
+        tell(document, 'vote', { item: id, vote, votes });
+      }
+    }
+  } catch (fault) {
+    if (state(id) !== of) return;
+    if (!isPassing(fault)) settle(id, kind); // refused for good: back to what is true
+    report(id, isPassing(fault) ? 'kept' : 'refused');
+    trouble(id, fault);
+  }
+  of.sending = false;
+};
+
+const vote = (item, kind = 'up') => {
+  const id = String(item), of = state(id);
+  keep('votes', Object.assign(pending(), { [id]: votedFor(id) === kind ? null : kind }));
+  report(id, waiting ? 'consent' : '');
+  if (waiting) tell(of.by || document, 'consent', { item: id });
+  return send(id);
+};
+
+// ---- Views: counted once the page is to be seen and may count
+
+let begin, begun;
+const hold = () => { begun = new Promise(done => { begin = done; }); };
+hold();
+const look = () => {
+  if (document.visibilityState !== 'visible' || document.prerendering) return;
+  if (!waiting) begin();
+  if (timer) wake();
+};
+
+const count = async (id, of) => {
+  const target = path(id) + '/views';
+  of.unseen = false;
+  await begun;
+  try {
+    const first = !load('visitor') && !opening && call('POST', target);
+    if (first) opening = first.catch(() => {});
+    const answer = await (first || write('POST', target));
+    if (answer.counted) {
+      of.seen = Date.now();
+      of.views++; // what is shown was asked for before
+      redraw(id);
+    }
+    tell(document, 'view', answer);
+    return answer;
+  } catch (fault) {
+    of.counting = 0;
+    of.unseen = isPassing(fault);
+    trouble(id, fault);
+    return { counted: false };
+  }
+};
+const view = async item => {
+  const id = String(item || await ready), of = state(id);
+  return of.counting = of.counting || count(id, of);
+};
+const viewPage = () => option('view') !== 'off' && view(current);
+
+// ---- Consent: true begins; false forgets the token, and has the service forget what hangs on it
+
+let forgotten;
+const forget = async () => {
+  try {
+    if (forgotten) await call('DELETE', 'me', { visitor: forgotten });
+    forgotten = 0;
+  } catch (fault) { trouble(undefined, fault); }
+};
+
+const consent = yes => {
+  const { votes } = memory, held = waiting;
+  waiting = false;
+  if (yes) {
+    unsaved = {};
+    keep('votes', { ...load('votes'), ...votes });
+    look();
+    viewPage();
+    return wake();
+  }
+  forgotten = load('visitor') || forgotten;
+  waiting = true;
+  memory = {};
+  try { ['visitor', 'votes'].forEach(name => localStorage.removeItem('engaged:' + base + name)); } catch { /* empty */ }
+  if (!held) hold();
+  novel = opening = 0;
+  items.forEach((of, id) => items.set(id, { turn: 0, views: of.views, counting: held && of.counting }));
+  shown.forEach(element => element.draw());
+  run();
+  return forget();
+};
