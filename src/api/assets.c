@@ -2,34 +2,33 @@
 // The widget, the pages and the contract as finished bodies; who may have them is the routes' affair.
 #include "api/assets.h"
 #include "api/call.h"
+#include <fnmatch.h>
 
+// The first that fits. The parts of one page must be of one version: they are asked for anew each time, and mostly 304.
 static const struct {
-    const char *suffix, *media_type, *fields;
+    const char *pattern, *media_type, *fields;
 } types[] = {
-    {".js", "text/javascript; charset=utf-8",
+    {"dashboard*.js", "text/javascript; charset=utf-8", "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"},
+    {"dashboard*.css", "text/css; charset=utf-8", "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"},
+    {"*.js", "text/javascript; charset=utf-8",
      "Cache-Control: public, max-age=300, stale-while-revalidate=86400\r\nAccess-Control-Allow-Origin: *\r\n"
      "Cross-Origin-Resource-Policy: cross-origin\r\n"},
-    {".json", "application/json", "Cache-Control: public, max-age=300\r\nAccess-Control-Allow-Origin: *\r\n"},
+    {"*.json", "application/json", "Cache-Control: public, max-age=300\r\nAccess-Control-Allow-Origin: *\r\n"},
     // A page of ours runs our own scripts and nobody else's.
-    {".html", "text/html; charset=utf-8",
+    {"*.html", "text/html; charset=utf-8",
      "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
      "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
      "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"},
-    {".mjs", "text/javascript; charset=utf-8",
+    {"*.mjs", "text/javascript; charset=utf-8",
      "Cache-Control: public, max-age=300, stale-while-revalidate=86400\r\nAccess-Control-Allow-Origin: *\r\n"
      "Cross-Origin-Resource-Policy: cross-origin\r\n"},
-    {".d.ts", "text/plain; charset=utf-8", "Cache-Control: public, max-age=300\r\nAccess-Control-Allow-Origin: *\r\n"},
-    {".css", "text/css; charset=utf-8", "Cache-Control: public, max-age=300\r\n"},
+    {"*.d.ts", "text/plain; charset=utf-8", "Cache-Control: public, max-age=300\r\nAccess-Control-Allow-Origin: *\r\n"},
+    {"*.css", "text/css; charset=utf-8", "Cache-Control: public, max-age=300\r\n"},
 };
-
-static bool ends_with(const char *name, const char *suffix) {
-    size_t name_len = strlen(name), len = strlen(suffix);
-    return name_len >= len && strcmp(name + name_len - len, suffix) == 0;
-}
 
 static struct body *make(const struct asset_source *source, int64_t now_ms) {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (!ends_with(source->name, types[i].suffix))
+        if (fnmatch(types[i].pattern, source->name, 0) != 0)
             continue;
         struct body *body = body_new((struct bytes){source->at, (size_t)(source->end - source->at)},
                                      types[i].media_type, bytes_of(types[i].fields), 0);

@@ -11,7 +11,7 @@ struct asset_source {
 extern const struct asset_source asset_sources[]; // generated, sorted by name
 extern const size_t asset_source_count;
 
-enum { ASSETS_MOST = 16 };
+enum { ASSETS_MOST = 32 };
 
 // The file as it is embedded; at == NULL: no such file.
 struct bytes asset_text(const char *name);

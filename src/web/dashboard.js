@@ -1,214 +1,311 @@
 // SPDX-License-Identifier: MIT
-// The operators' page. The key stays in this tab (sessionStorage) and goes out as a header only; data becomes text nodes
-// only. Everything comes from /metrics and the contract's own calls, on this listener.
-(() => {
-  'use strict';
-  const EVERY_MS = 2000, HISTORY = 60;
-  const $ = id => document.getElementById(id);
-  const history = []; // { at, views, votes }: counters
-  let site = '', key = '', timer = 0;
+// The operators' page: the key, the calls every two seconds, the messages, the editor's hand. The key stays in this tab
+// (sessionStorage, else memory) and goes out as a header only. What is shown are the panels of dashboard_panels.js.
+import { clock, keep, make, setText } from '/dashboard_draw.js';
+import { alarms, EDITORIAL, markText, METRICS, panels, parseMetrics, READY, WINDOW_MS } from '/dashboard_panels.js';
 
-  const make = (parent, tag, text, attributes) => {
-    const element = document.createElement(tag);
-    if (text !== undefined) element.textContent = text;
-    Object.entries(attributes || {}).forEach(([name, value]) => element.setAttribute(name, value));
-    parent.appendChild(element);
-    return element;
-  };
-  const say = text => { $('message').textContent = text || ''; };
-  const number = n => n.toLocaleString('en');
+const EVERY_MS = 2000, SLOW_MS = 700, SITES_KEPT = 20;
+const $ = id => document.getElementById(id);
+const hand = $('hand').elements;
+let site = '', key = '';
+let session = 0; // raised by each entry: answers of an older one are dropped
+let timer = 0, pressed = false, waiting = null;
 
-  const call = async (method, path, body) => {
-    const answer = await fetch('/v1/' + encodeURIComponent(site) + '/' + path, {
-      method, headers: { Authorization: 'Bearer ' + key }, body: body && JSON.stringify(body), cache: 'no-store' });
-    const text = await answer.text();
-    const value = text ? JSON.parse(text) : {};
-    if (!answer.ok) throw new Error(value.detail ? value.title + ': ' + value.detail : value.title || answer.status);
-    return value;
-  };
+// ---- Messages: of the last act, until the next one
 
-  // ---- Metrics: "name{labels} value" lines
+const say = text => {
+  $('message').textContent = text;
+  $('close').hidden = !text;
+};
 
-  const readMetrics = async () => {
-    const text = await (await fetch('/metrics', { cache: 'no-store' })).text();
-    const values = {};
-    text.split('\n').forEach(line => {
-      const found = /^([^#]\S*) (\S+)$/.exec(line);
-      if (found) values[found[1]] = Number(found[2]);
-    });
-    return values;
-  };
+// ---- Calls, made by the worker
 
-  const rates = name => history.slice(1).map((now, i) =>
-    Math.max(0, (now[name] - history[i][name]) / ((now.at - history[i].at) / 1000)));
+const path = '/dashboard_calls.js';
+const address = self.trustedTypes ? trustedTypes.createPolicy('engaged-dashboard', { createScriptURL: () => path }).createScriptURL('') : path;
+const worker = new Worker(address);
+const asked = new Map();
+let number = 0;
 
-  const drawPlot = metrics => {
-    history.push({ at: Date.now(), views: metrics['engaged_views_total{result="counted"}'] || 0,
-      votes: metrics['engaged_votes_total{result="changed"}'] || 0 });
-    if (history.length > HISTORY) history.shift();
-    const lines = { views: rates('views'), votes: rates('votes') };
-    const most = Math.max(1, ...lines.views, ...lines.votes);
-    Object.entries(lines).forEach(([name, line]) => {
-      const from = HISTORY - 1 - line.length;
-      $('line-' + name).setAttribute('points', line.map((rate, i) =>
-        ((from + i) * 240 / (HISTORY - 2)).toFixed(1) + ',' + (58 - 56 * rate / most).toFixed(1)).join(' '));
-      $('rate-' + name).textContent = line.length ? line[line.length - 1].toFixed(1) : '–';
-    });
-    $('rate-most').textContent = most.toFixed(1);
-  };
+worker.onmessage = ({ data }) => {
+  asked.get(data.id)(data);
+  asked.delete(data.id);
+};
+worker.onerror = () => say('A part of this page is missing. Load it again.');
 
-  const rows = (id, list) => {
-    $(id).textContent = '';
-    list.forEach(([name, value]) => { make($(id), 'dt', name); make($(id), 'dd', value); });
-  };
+const parse = (path, text) => {
+  if (path === METRICS) return parseMetrics(text);
+  try { return JSON.parse(text); } catch (error) { return {}; }
+};
 
-  const total = (metrics, name) => Object.entries(metrics)
-    .filter(([full]) => full === name || full.startsWith(name + '{')).reduce((sum, [, value]) => sum + value, 0);
-  const mebibytes = n => (n / 1048576).toFixed(1) + ' MiB';
+// { ok, status, value, problem }: never fails
+const call = (method, ask, body) => new Promise(resolve => {
+  const own = ask.startsWith('/'), id = ++number;
+  asked.set(id, ({ status, retryAfter, text }) => {
+    const ok = status >= 200 && status < 300, value = parse(ok ? ask : '', text);
+    const said = value.detail ? value.title + ': ' + value.detail : value.title || 'Status ' + status;
+    const problem = status ? said + (retryAfter ? `. Again in ${retryAfter} s` : '') : 'The service does not answer';
+    resolve({ ok, status, value, problem: ok ? '' : problem });
+  });
+  worker.postMessage({ id, method, path: own ? ask : '/v1/' + encodeURIComponent(site) + '/' + ask, key: own ? '' : key,
+    body: body && JSON.stringify(body) });
+});
 
-  const drawDropped = metrics => {
-    const list = [];
-    Object.entries(metrics).forEach(([name, value]) => {
-      const found = /^engaged_(views|votes|refused)_total\{\w+="(\w+)"\}$/.exec(name);
-      if (found && !['counted', 'changed'].includes(found[2])) list.push([found[1] + ': ' + found[2].replace('_', '-'), number(value)]);
-    });
-    list.push(['unknown parameters', number(total(metrics, 'engaged_unknown_parameters_total'))],
-      ['bad requests', number(total(metrics, 'engaged_http_bad_requests_total'))],
-      ['connections refused', number(total(metrics, 'engaged_http_connections_refused_total'))],
-      ['calls shed', number(total(metrics, 'engaged_redis_shed_total'))]);
-    rows('dropped', list);
-  };
+// ---- Panels
 
-  const drawHealth = metrics => rows('health', [
-    ['lag of rankings', (metrics['engaged_projection_lag_seconds{projection="sums"}'] || 0).toFixed(1) + ' s'],
-    ['lag of related', (metrics['engaged_projection_lag_seconds{projection="neighbours"}'] || 0).toFixed(1) + ' s'],
-    ['Redis memory', mebibytes(total(metrics, 'engaged_redis_memory_bytes'))],
-    ['bodies in memory', mebibytes(total(metrics, 'engaged_body_cache_bytes'))],
-    ['processes ready', number(total(metrics, 'engaged_processes_ready'))],
-    ['restarts', number(total(metrics, 'engaged_process_restarts_total'))],
-    ['open connections', number(total(metrics, 'engaged_http_connections_open'))],
-    ['Redis errors', number(total(metrics, 'engaged_redis_errors_total'))],
-    ['corrections running', number(total(metrics, 'engaged_corrections_running'))]]);
+let page; // what the panels of this session know: see begin()
 
-  // ---- Lists and the editor's hand
+const makePanel = panel => {
+  const section = $('panel-' + panel.id) || make($('of-' + panel.of), 'section', undefined, { id: 'panel-' + panel.id, 'aria-labelledby': 'title-' + panel.id });
+  section.classList.toggle('wide', !!panel.wide);
+  $('of-' + panel.of).appendChild(section);
+  if (!$('title-' + panel.id)) make(section, 'h3', panel.name, { id: 'title-' + panel.id });
+  panel.problem = make(section, 'p', '', { class: 'problem' });
+  panel.body = section.querySelector('.body') || make(section, 'div', undefined, { class: 'body' });
+  panel.body.panel = panel.id;
+  const details = make(section, 'details'), summary = make(details, 'summary', 'As text');
+  make(summary, 'span', ': ' + panel.name, { class: 'hidden' });
+  panel.pre = make(details, 'pre', '');
+  details.addEventListener('toggle', () => drawText(panel));
+};
 
-  const drawItems = (id, entries) => {
-    $(id).textContent = '';
-    if (!entries.length) make($(id).appendChild(document.createElement('li')), 'small', 'nothing yet');
-    entries.forEach(entry => {
-      const row = make($(id), 'li');
-      const button = make(row, 'button', 'Edit', { class: 'small', type: 'button', 'aria-label': 'Edit ' + entry.item });
-      button.addEventListener('click', () => edit(entry.item));
-      make(row, 'span', entry.title || entry.item);
-      const votes = Object.entries(entry.votes).map(([kind, n]) => kind + ' ' + number(n)).join(', ');
-      make(row, 'small', entry.reason + ' · score ' + entry.score.toPrecision(3) + ' · ' + votes + ' · ' + number(entry.views) + ' views');
-    });
-  };
+const drawText = panel => { if (panel.pre.parentNode.open) setText(panel.pre, panel.model ? panel.text(panel.model) : ''); };
 
-  let marks = [];
-  const what = mark => [mark.pin && 'slot ' + mark.pin, mark.boost && '× ' + mark.boost, mark.bury && 'buried', mark.block && 'blocked']
-    .filter(Boolean).join(', ');
+const drawPanel = (panel, answer) => {
+  setText(panel.problem, answer.ok ? '' : 'Not up to date. ' + answer.problem + '.');
+  if (!answer.ok) return;
+  panel.model = panel.data(answer.value, page);
+  panel.draw(panel.body, panel.model);
+  drawText(panel);
+};
 
-  const drawEditorial = list => {
-    marks = list;
-    $('editorial').textContent = '';
-    list.forEach(mark => {
-      const row = make($('editorial'), 'tr');
-      make(row, 'td', mark.item); make(row, 'td', what(mark)); make(row, 'td', mark.block ? 'all' : mark.lists.join(', '));
-      make(row, 'td', mark.until ? new Date(mark.until).toLocaleString() : ''); make(row, 'td', mark.note || '');
-      const button = make(make(row, 'td'), 'button', 'Remove', { class: 'small', type: 'button', 'aria-label': 'Remove ' + mark.item });
-      button.addEventListener('click', () => act('DELETE', mark.item));
-    });
-  };
+const clearPanels = () => panels.forEach(panel => {
+  panel.body.textContent = '';
+  panel.model = undefined;
+  drawText(panel);
+});
 
-  const edit = item => {
-    const form = $('hand').elements, mark = marks.find(one => one.item === item) || {};
+// ---- State: what is worth an alarm. Its words change seldom, as each change is spoken
+
+const troubles = answers => {
+  if (!answers.get(METRICS).ok) return [`The service has not answered since ${clock(page.heard || Date.now())}. What is shown is of then.`];
+  const list = alarms.filter(alarm => alarm.when(page.history)).map(alarm => alarm.says), ready = answers.get(READY);
+  return list.length || ready.ok ? list : ['Not ready. ' + ready.problem + '.'];
+};
+
+const drawState = answers => {
+  const list = troubles(answers);
+  $('state').classList.toggle('bad', list.length > 0);
+  keep($('state'), (list.length ? list : ['All is well.']).map(id => ({ id })), (parent, { id }) => make(parent, 'p', id), () => {});
+  if (answers.get(METRICS).ok) setText($('as-of'), 'As of ' + clock(page.heard));
+};
+
+// ---- Every two seconds
+
+const due = all => {
+  const now = Date.now(), asks = new Set([READY, METRICS]);
+  panels.forEach(panel => { if (all || now >= (page.next.get(panel.ask) || 0)) asks.add(panel.ask); });
+  panels.forEach(panel => { if (panel.every && asks.has(panel.ask)) page.next.set(panel.ask, now + panel.every - EVERY_MS / 2); });
+  return [...asks];
+};
+
+const remember = answer => {
+  if (!answer.ok) return;
+  page.heard = Date.now();
+  page.history = [...page.history, { at: page.heard, of: answer.value }].filter(entry => entry.at >= page.heard - WINDOW_MS);
+};
+
+const draw = answers => {
+  remember(answers.get(METRICS));
+  panels.forEach(panel => { if (answers.has(panel.ask)) drawPanel(panel, answers.get(panel.ask)); });
+  if (answers.get(EDITORIAL).ok) page.marks = answers.get(EDITORIAL).value.editorial;
+  drawState(answers);
+  const items = new Map(panels.filter(panel => panel.of === 'site' && panel.model).flatMap(panel => panel.model.rows).map(row => [row.item || row.id, row]));
+  keep($('items'), [...items.keys()].map(id => ({ id })), (list, { id }) => make(list, 'option', undefined, { value: id, label: items.get(id).title || id }), () => {});
+};
+
+// Nothing moves while a button of the mouse, or a finger, is down: the last answers wait.
+const drawWhenFree = answers => {
+  if (pressed) waiting = answers; else draw(answers);
+};
+
+const refresh = async all => {
+  const mine = session, asks = due(all);
+  const answers = new Map((await Promise.all(asks.map(ask => call('GET', ask)))).map((answer, i) => [asks[i], answer]));
+  if (mine !== session) return;
+  if (refused(answers.get(EDITORIAL))) leave(answers.get(EDITORIAL)); else drawWhenFree(answers);
+};
+
+const loop = async () => {
+  clearTimeout(timer);
+  const mine = session;
+  if (!document.hidden) await refresh();
+  if (mine === session && page) timer = setTimeout(loop, EVERY_MS);
+};
+
+const release = () => {
+  pressed = false;
+  // After the click that this ends in.
+  if (waiting) setTimeout(() => { const answers = waiting; waiting = null; if (answers && page) draw(answers); });
+};
+
+addEventListener('pointerdown', event => { pressed = event.button === 0; });
+['pointerup', 'pointercancel', 'blur'].forEach(name => addEventListener(name, release));
+addEventListener('pointermove', event => { if (pressed && !event.buttons) release(); });
+document.addEventListener('visibilitychange', () => { if (page && !document.hidden) loop(); });
+
+// ---- The editor's hand
+
+let opener = null; // the button that filled the form
+const titleOf = item => (panels.flatMap(panel => panel.model && panel.of === 'site' ? panel.model.rows : []).find(row => row.item === item) || {}).title || item;
+
+const localTime = text => {
+  const at = new Date(text);
+  return new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+};
+
+const edit = (item, button) => {
+  const mark = page.marks.find(one => one.item === item) || {};
+  $('hand').reset();
+  say('');
+  opener = button;
+  hand.article.value = item;
+  setText($('hand-of'), 'Editing: ' + titleOf(item) + (markText(mark) ? ' (now ' + markText(mark) + ')' : ''));
+  hand.pin.value = mark.pin || '';
+  hand.boost.value = mark.boost || '';
+  hand.bury.checked = !!mark.bury;
+  hand.block.checked = !!mark.block;
+  hand.note.value = mark.note || '';
+  if (mark.lists) hand.lists.forEach(box => { box.checked = mark.lists.includes(box.value); });
+  if (mark.until) hand.until.value = localTime(mark.until);
+  hand.pin.focus();
+};
+
+const markOfForm = () => {
+  const body = {}, lists = [...hand.lists].filter(box => box.checked).map(box => box.value);
+  if (lists.length || !hand.block.checked) body.lists = lists; // a block holds everywhere
+  if (hand.pin.value) body.pin = Number(hand.pin.value);
+  if (hand.boost.value) body.boost = Number(hand.boost.value);
+  if (hand.bury.checked) body.bury = true;
+  if (hand.block.checked) body.block = true;
+  if (hand.until.value) body.until = new Date(hand.until.value).toISOString();
+  if (hand.note.value) body.note = hand.note.value;
+  return body;
+};
+
+const act = async (method, item, said, body) => {
+  const mine = session, slow = setTimeout(() => say('Under way…'), SLOW_MS);
+  say('');
+  const answer = await call(method, 'items/-/editorial?id=' + encodeURIComponent(item), body);
+  clearTimeout(slow);
+  if (mine !== session) return false;
+  if (refused(answer)) leave(answer); else say(answer.ok ? said : answer.problem + '.');
+  return answer.ok;
+};
+
+const set = async () => {
+  const item = hand.article.value, body = markOfForm(), mine = session;
+  if (!await act('PUT', item, `Set for ${titleOf(item)}: ${markText(body)}.`, body)) return;
+  const card = await call('GET', 'items/-?id=' + encodeURIComponent(item));
+  if (mine !== session) return;
+  if (body.until && new Date(body.until) <= Date.now()) say('Taken, but its time is over already: nothing is in force.');
+  else if (card.ok && !card.value.title) say($('message').textContent + ' No card is known for this item: is its id right?');
+  await refresh(true);
+};
+
+const remove = async (item, button) => {
+  const row = button.closest('tr'), next = row.nextElementSibling || row.previousElementSibling;
+  if (!await act('DELETE', item, `Removed: ${item}.`)) return;
+  if (row.contains(document.activeElement)) (next ? next.querySelector('button') : $('hand')).focus(); // the row goes
+  await refresh(true);
+};
+
+$('hand').addEventListener('submit', event => {
+  event.preventDefault();
+  set();
+});
+$('hand').addEventListener('reset', () => { setText($('hand-of'), ''); });
+
+// Escape leaves what is open: a text, the form that an Edit has filled, the message.
+const escape = event => {
+  const details = document.activeElement.closest('details[open]');
+  if (details) {
+    details.open = false;
+    details.firstChild.focus();
+  } else if ($('hand').contains(document.activeElement) && hand.article.value) {
     $('hand').reset();
-    form.article.value = item;
-    form.pin.value = mark.pin || '';
-    form.boost.value = mark.boost || '';
-    form.bury.checked = !!mark.bury;
-    form.block.checked = !!mark.block;
-    form.note.value = mark.note || '';
-    if (mark.lists) form.lists.forEach(box => { box.checked = mark.lists.includes(box.value); });
-    if (mark.until) {
-      const local = new Date(new Date(mark.until) - new Date().getTimezoneOffset() * 60000);
-      form.until.value = local.toISOString().slice(0, 16);
-    }
-    form.pin.focus();
-  };
+    if (opener && opener.isConnected) opener.focus();
+  } else say('');
+  event.preventDefault();
+};
+addEventListener('keydown', event => { if (event.key === 'Escape' && !event.defaultPrevented) escape(event); });
+$('close').addEventListener('click', () => { say(''); $('main').hidden ? $('key').focus() : $('skip').focus(); });
 
-  const act = async (method, item, body) => {
-    try {
-      await call(method, 'items/-/editorial?id=' + encodeURIComponent(item), body);
-      say('');
-      await refresh();
-    } catch (error) { say(error.message); }
-  };
+// ---- The key
 
-  $('hand').addEventListener('submit', event => {
-    event.preventDefault();
-    const form = event.target.elements, body = { lists: [...form.lists].filter(box => box.checked).map(box => box.value) };
-    if (form.pin.value) body.pin = Number(form.pin.value);
-    if (form.boost.value) body.boost = Number(form.boost.value);
-    if (form.bury.checked) body.bury = true;
-    if (form.block.checked) body.block = true;
-    if (form.until.value) body.until = new Date(form.until.value).toISOString();
-    if (form.note.value) body.note = form.note.value;
-    act('PUT', form.article.value, body);
-  });
+const attempt = (storage, act, otherwise) => { try { return act(self[storage]); } catch (error) { return otherwise; } };
+const keptSites = () => attempt('localStorage', kept => JSON.parse(kept.getItem('engaged:sites')).filter(name => typeof name === 'string'), []);
 
-  // ---- Every two seconds
+const showSites = () => {
+  keep($('sites'), keptSites().map(id => ({ id })), (list, { id }) => make(list, 'option', undefined, { value: id }), () => {});
+};
 
-  const ranking = name => call('GET', 'rankings/' + name + '?limit=10').then(list => list.items, () => []);
+const refused = ({ status, value }) => [401, 403, 429].includes(status) || value.code === 'unknown_site' || value.code === 'bad_site';
 
-  const refresh = async () => {
-    const [editorial, metrics, hot, rising] =
-      await Promise.all([call('GET', 'editorial'), readMetrics(), ranking('hot'), ranking('rising')]);
-    drawPlot(metrics); drawDropped(metrics); drawHealth(metrics);
-    drawItems('hot', hot); drawItems('rising', rising);
-    drawEditorial(editorial.editorial);
-  };
+const show = shown => {
+  $('main').hidden = $('skip').hidden = !shown;
+};
 
-  const loop = async () => {
-    clearTimeout(timer);
-    try { await refresh(); say(''); } catch (error) { say('The service does not answer: ' + error.message); }
-    timer = setTimeout(loop, EVERY_MS);
-  };
+const stop = () => {
+  session++;
+  clearTimeout(timer);
+  page = waiting = null;
+};
 
-  const remembered = () => { try { return JSON.parse(localStorage.getItem('engaged:sites')) || []; } catch (e) { return []; } };
+const leave = answer => {
+  stop();
+  show(false);
+  attempt('sessionStorage', kept => kept.removeItem('engaged:key'));
+  say(answer.problem + '.');
+  const field = /site/.test(answer.value.code) ? $('site') : $('key');
+  field.setAttribute('aria-invalid', 'true');
+  field.focus();
+};
 
-  const enter = async () => {
-    try {
-      await call('GET', 'editorial'); // the key is good
-    } catch (error) {
-      sessionStorage.removeItem('engaged:key');
-      $('main').hidden = true;
-      clearTimeout(timer);
-      say(error.message);
-      return;
-    }
-    sessionStorage.setItem('engaged:key', key);
-    localStorage.setItem('engaged:sites', JSON.stringify([site, ...remembered().filter(s => s !== site)].slice(0, 20)));
-    showSites();
-    $('main').hidden = false;
-    loop();
-  };
-
-  const showSites = () => {
-    $('sites').textContent = '';
-    remembered().forEach(name => make($('sites'), 'option', undefined, { value: name }));
-  };
-
-  $('enter').addEventListener('submit', event => {
-    event.preventDefault();
-    site = $('site').value;
-    key = $('key').value;
-    enter();
-  });
-
+const begin = () => {
+  page = { history: [], marks: [], next: new Map(), edit, remove };
+  clearPanels();
+  $('hand').reset();
+  setText($('site-name'), site);
+  attempt('sessionStorage', kept => kept.setItem('engaged:key', key));
+  attempt('localStorage', kept => kept.setItem('engaged:sites', JSON.stringify([site, ...keptSites().filter(name => name !== site)].slice(0, SITES_KEPT))));
   showSites();
-  $('site').value = remembered()[0] || 'sample';
-  $('key').value = sessionStorage.getItem('engaged:key') || '';
-  if ($('key').value) $('enter').requestSubmit();
-})();
+  show(true);
+  loop();
+};
+
+// One call says whether the key is good. A service that cannot say so (Redis is away) still shows how it is.
+const enter = async () => {
+  stop();
+  say('');
+  site = $('site').value;
+  key = $('key').value.trim();
+  ['site', 'key'].forEach(id => $(id).removeAttribute('aria-invalid'));
+  if (!/^[\x20-\x7e]+$/.test(key)) { leave({ problem: 'No key looks like this one', value: {} }); return; }
+  const mine = session, answer = await call('GET', EDITORIAL);
+  if (mine !== session) return;
+  if (refused(answer)) leave(answer);
+  else if (!answer.status) { show(false); say(answer.problem + '.'); }
+  else begin();
+};
+
+$('enter').addEventListener('submit', event => {
+  event.preventDefault();
+  enter();
+});
+
+panels.forEach(makePanel);
+setText($('zone'), '(' + Intl.DateTimeFormat().resolvedOptions().timeZone + ')');
+showSites();
+$('site').value = keptSites()[0] || 'sample';
+$('key').value = attempt('sessionStorage', kept => kept.getItem('engaged:key'), '') || '';
+if ($('key').value) $('enter').requestSubmit(); else $('key').focus();
