@@ -215,7 +215,7 @@ const set = async () => {
 const remove = async (item, button) => {
   const row = button.closest('tr'), next = row.nextElementSibling || row.previousElementSibling;
   if (!await act('DELETE', item, `Removed: ${item}.`)) return;
-  if (row.contains(document.activeElement)) (next ? next.querySelector('button') : $('hand')).focus(); // the row goes
+  if (row.contains(document.activeElement)) (next ? next.querySelector('button:last-child') : $('hand')).focus(); // the row goes
   await refresh(true);
 };
 

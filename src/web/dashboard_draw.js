@@ -150,15 +150,16 @@ export const drawFacts = (body, model) => keep(part(body, 'dl', 'facts', { id: b
 
 export const factsText = model => model.rows.map(fact => `${fact.id}: ${fact.value}${fact.warn ? ' – ' + fact.warn : ''}`).join('\n');
 
-// ---- A table: { columns: [{ name, number }], rows: [{ id, cells, action: { name, label, run } }], hint }
+// ---- A table: { columns: [{ name, number }], rows: [{ id, cells, actions: [{ name, run }] }], hint }
 
 const createRow = columns => (rows, row) => {
   const element = make(rows, 'tr');
   columns.forEach((column, i) => make(element, i ? 'td' : 'th',
     undefined, { 'data-label': column.name, class: column.number ? 'number' : 'text', dir: 'auto', ...(i ? {} : { scope: 'row' }) }));
-  if (row.action)
-    make(make(element, 'td', undefined, { class: 'action' }), 'button', row.action.name, { class: 'small', type: 'button', 'aria-label': row.action.label })
-      .addEventListener('click', event => row.action.run(event.target));
+  if (!row.actions) return element;
+  const cell = make(element, 'td', undefined, { class: 'action' });
+  row.actions.forEach(({ name, run }) =>
+    make(cell, 'button', name, { class: 'small', type: 'button', 'aria-label': name + ' ' + row.id }).addEventListener('click', event => run(event.target)));
   return element;
 };
 
@@ -175,7 +176,7 @@ export const drawTable = (body, model) => {
   if (!table.tHead) {
     const head = make(make(table, 'thead'), 'tr');
     model.columns.forEach(column => make(head, 'th', column.name, { scope: 'col', class: column.number ? 'number' : 'text' }));
-    if (model.acts) make(make(head, 'td'), 'span');
+    if (model.acts) make(head, 'td');
     make(table, 'tbody', undefined, { id: body.panel });
   }
   keep(table.tBodies[0], model.rows, createRow(model.columns), updateRow);

@@ -45,7 +45,7 @@ export const markText = mark =>
 const columns = (...names) => names.map(name => ({ name: name.replace('#', ''), number: name.startsWith('#') }));
 
 const marks = ({ editorial }, page) => ({ columns: columns('Item', 'What', 'Lists', 'Until', 'Note'), acts: true, hint: editorial.length ? '' : 'No marks are in force.',
-  rows: editorial.map(mark => ({ id: mark.item, action: { name: 'Remove', label: 'Remove ' + mark.item, run: button => page.remove(mark.item, button) },
+  rows: editorial.map(mark => ({ id: mark.item, actions: [{ name: 'Edit', run: button => page.edit(mark.item, button) }, { name: 'Remove', run: button => page.remove(mark.item, button) }],
     cells: [mark.item, markText(mark), mark.block ? 'all' : mark.lists.join(', '), moment(mark.until), mark.note || ''] })) });
 
 const corrections = answer => ({ columns: columns('Asked for', 'What', 'State', '#Looked at', '#Votes taken back', 'Note'), hint: answer.corrections.length ? '' : 'None.',
