@@ -8,7 +8,8 @@
 static const struct {
     const char *pattern, *media_type, *fields;
 } types[] = {
-    {"dashboard*.js", "text/javascript; charset=utf-8", "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"},
+    {"dashboard*.js", "text/javascript; charset=utf-8",
+     "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"},
     {"dashboard*.css", "text/css; charset=utf-8", "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"},
     {"*.js", "text/javascript; charset=utf-8",
      "Cache-Control: public, max-age=300, stale-while-revalidate=86400\r\nAccess-Control-Allow-Origin: *\r\n"
