@@ -253,6 +253,7 @@ const refused = ({ status, value }) => [401, 403, 429].includes(status) || value
 
 const show = shown => {
   $('main').hidden = $('skip').hidden = !shown;
+  $('welcome').hidden = shown;
 };
 
 const stop = () => {
