@@ -11,6 +11,7 @@ service.py        the service as it is delivered, and its client (fixture `own` 
 fault_service.py  workers and projectors without a supervisor, to be killed one by one; fault_calls.py calls them
 redis_server.py   a redis-server of one's own; scripted_redis.py stands before one and does what it is told
 systemd.py        the other end of $NOTIFY_SOCKET
+contract.py       the OpenAPI document, and whether an answer is one that it knows
 demo_page.py      the demo page in a browser
 counted.py        a quiet service whose system calls, allocations and instructions are counted
 """
