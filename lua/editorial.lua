@@ -1,11 +1,27 @@
 -- An editor's hand on one item of a site: set or removed (store/editorial.c). Ended ones make room when it is full.
 --
 -- KEYS   the site's editorial
--- ARGV   1 field, 2 now in ms, 3 how many may be kept, 4 value: until in ms (0: open), a space, JSON; "" removes
+-- ARGV   1 field, 2 now in ms, 3 how many may be kept, 4 value: until in ms (0: open), a space, JSON; "" removes; "block"
+--        removes all but a block that is in force
 -- Reply  1 done, 0 full
 
-if ARGV[4] == '' then
+-- Within a text of the JSON each quote has a backslash before it: what is looked for here can't be one.
+local function block_of(mark)
+    local till = tonumber(string.match(mark, '^%d+') or 0)
+    if not string.find(mark, ',"block":true', 1, true) or (till > 0 and till <= tonumber(ARGV[2])) then return nil end
+    mark = string.gsub(mark, ',"pin":%d+', '', 1)
+    mark = string.gsub(mark, ',"boost":[%d.eE+-]+', '', 1)
+    return (string.gsub(mark, ',"bury":true', ',"bury":false', 1))
+end
+
+local left = ARGV[4] == 'block' and block_of(redis.call('HGET', KEYS[1], ARGV[1]) or '')
+if ARGV[4] == '' or (ARGV[4] == 'block' and not left) then
     redis.call('HDEL', KEYS[1], ARGV[1])
+    return 1
+end
+if left then
+    redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
+    redis.call('HSET', KEYS[1], ARGV[1], left)
     return 1
 end
 local most, now, ended = tonumber(ARGV[3]), tonumber(ARGV[2]), {}

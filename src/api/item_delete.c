@@ -8,9 +8,11 @@ struct deletion {
     struct read_call edit;
 };
 
-static void on_deleted(struct item_call *item);
 static void on_unmarked(struct read_call *edit, enum outcome outcome);
+static void on_deleted(struct item_call *item);
 
+// An editor's hand on it goes first: whatever is killed between the two, no pin waits for another item of that id. A
+// block stays: it says what is not to be shown, whoever makes it anew.
 void item_delete_start(struct call *call) {
     struct deletion *deletion = arena_take(call->request->arena, sizeof *deletion);
     if (!deletion) {
@@ -23,18 +25,8 @@ void item_delete_start(struct call *call) {
                                         .id = call->item,
                                         .on_done = on_deleted,
                                         .context = deletion};
-    store_delete_item(call->api->store, &deletion->item);
-}
-
-// An editor's hand on it goes too: it lives with the site.
-static void on_deleted(struct item_call *item) {
-    struct deletion *deletion = item->context;
-    struct call *call = deletion->call;
-    if (item->outcome != OK) {
-        answer_error(call, item->outcome, NULL);
-        return;
-    }
-    struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site), .item = item->item};
+    struct editorial_call editorial = {
+        .site = site_ref(call->api->hash_key, call->site), .item = deletion->item.item, .keeps_block = true};
     deletion->edit = (struct read_call){.on_done = on_unmarked, .context = deletion};
     store_set_editorial(call->api->store, &deletion->edit, &editorial);
 }
@@ -42,7 +34,15 @@ static void on_deleted(struct item_call *item) {
 static void on_unmarked(struct read_call *edit, enum outcome outcome) {
     struct deletion *deletion = edit->context;
     if (outcome == OK)
-        answer_empty(deletion->call, 204);
+        store_delete_item(deletion->call->api->store, &deletion->item);
     else
         answer_error(deletion->call, outcome, NULL);
+}
+
+static void on_deleted(struct item_call *item) {
+    struct deletion *deletion = item->context;
+    if (item->outcome == OK)
+        answer_empty(deletion->call, 204);
+    else
+        answer_error(deletion->call, item->outcome, NULL);
 }

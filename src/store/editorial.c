@@ -21,6 +21,8 @@ static void on_written(struct gather *gather) {
 static void add_value(struct store *store, const struct editorial_call *editorial) {
     struct buffer value;
     buffer_init(&value, EDITORIAL_JSON_MAX + 32);
+    if (editorial->keeps_block)
+        buffer_add_bytes(&value, BYTES("block"));
     if (editorial->json.len) {
         buffer_addf(&value, "%" PRId64 " ", editorial->until_ms);
         buffer_add_bytes(&value, editorial->json);

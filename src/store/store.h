@@ -186,6 +186,7 @@ struct editorial_call {
     ref_t site, item;
     int64_t until_ms;  // 0: until it is removed
     struct bytes json; // what GET shows; empty: it is removed. Lives until the verb returns.
+    bool keeps_block;  // of what is removed
 };
 // EDITORIAL_FULL when EDITORIAL_MOST are in force.
 void store_set_editorial(struct store *store, struct read_call *call, const struct editorial_call *editorial);
