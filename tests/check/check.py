@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 
+from contract import check_sentences
+
 RANK = {"base": 0, "model": 1, "ops": 1, "store": 2, "http": 2, "serve": 3, "project": 3, "api": 4, "roles": 5}
 # Of the same rank, one may not know the other; store may read settings and model, as any room to the left.
 THIRD_PARTY = {
@@ -202,7 +204,7 @@ def check_faults():
 
 CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
           check_scripts, check_lengths, check_functions, check_documents,
-          check_contract, check_faults]
+          check_contract, check_sentences, check_faults]
 
 
 def main():

@@ -25,6 +25,12 @@ PLANTED = [
     ("contract", "src/api/routes.def", 'ROUTE(GET, "/planted", planted_start, HEALTH, NONE, 0)\n'),
     ("contract", "src/base/outcomes.def", 'OUTCOME(PLANTED, 418, "planted", "Planted")\n'),
     ("documents", "src/api/routes.def", 'ROUTE(GET, "/planted", planted_start, HEALTH, NONE, 0)\n'),
+    ("sentences", "docs/api.md", "- A sentence that is planted.\n"),
+    ("sentences", "tests/check/untried.txt", "Lists | a sentence that is not there | planted\n"),
+    ("sentences", "tests/check/untried.txt", "Lists | limit is 1 to 100 |\n"),
+    ("sentences", "tests/check/untried.txt", "Lists | limit is 1 to 100 | though a test tries it\n"),
+    ("sentences", "tests/api/test_planted.py", 'import pytest\npytestmark = pytest.mark.contract("Lists", "limit is 1 to 99")\n'),
+    ("sentences", "tests/api/test_planted.py", 'import pytest\npytestmark = pytest.mark.contract("Lists")\n'),
 ]
 
 
@@ -34,14 +40,17 @@ CHANGED = [
     ("contract", "src/web/openapi.json", '"/healthz": {', '"/planted": {', "GET /planted is no route"),
     ("contract", "src/web/openapi.json", '"bad_limit",', "", "bad_limit"),
     ("contract", "src/web/openapi.json", '"bad_limit",', '"bad_limit", "planted",', "planted"),
+    ("sentences", "docs/api.md", "- Reading never counts anything.", "- Reading counts nothing.", "no test names 'Reading counts nothing.'"),
+    ("sentences", "docs/api.md", "- Reading never counts anything.", "", "0 sentences of 'Reading' begin with 'Reading never counts'"),
+    ("sentences", "docs/api.md", "### Reading", "### Reads", "no test names 'Reading never counts anything.'"),
 ]
 
 
 def faults_of(tmp_path, path, change):
     """What make check says of a copy of the tree in which one file is changed."""
     tree = tmp_path / "tree"
-    for folder in ("src", "lua", "deploy"):
-        shutil.copytree(os.path.join(ROOT, folder), tree / folder)
+    for folder in ("src", "lua", "deploy", "docs", "tests"):
+        shutil.copytree(os.path.join(ROOT, folder), tree / folder, ignore=shutil.ignore_patterns("__pycache__", "artefacts"))
     for name in ("README.md", ".clang-format"):
         shutil.copy(os.path.join(ROOT, name), tree / name)
     before = (tree / path).read_text(encoding="utf-8") if (tree / path).exists() else ""

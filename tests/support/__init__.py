@@ -13,5 +13,6 @@ redis_server.py   a redis-server of one's own; scripted_redis.py stands before o
 systemd.py        the other end of $NOTIFY_SOCKET
 contract.py       the OpenAPI document, and whether an answer is one that it knows
 demo_page.py      the demo page in a browser
+calls.py          every call of a site, with a body that it takes
 counted.py        a quiet service whose system calls, allocations and instructions are counted
 """
