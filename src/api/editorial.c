@@ -4,6 +4,7 @@
 #include "api/lines.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
+#include "ops/metrics.h"
 
 enum { NOTE_MAX = 500 };
 #define BOOST_LEAST 0.001
@@ -78,6 +79,18 @@ static void render_lists(struct json_out *json, const struct json_texts *lists) 
     json_close(json, ']');
 }
 
+// Of two marks that are set one after the other the second is the later one, also within a millisecond, by whichever
+// workers.
+static int64_t time_of_mark(void) {
+    int64_t *latest = metrics_mark_ms(), before = __atomic_load_n(latest, __ATOMIC_RELAXED), now;
+    do {
+        now = clock_now_ms();
+        if (before >= now && before - now < CLOCK_STEP_MS) // else the clock was set back
+            now = before + 1;
+    } while (!__atomic_compare_exchange_n(latest, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return now;
+}
+
 static void render(struct buffer *out, struct bytes item, const struct editorial_body *body) {
     struct json_out json = json_out_to(out);
     json_open(&json, '{');
@@ -105,7 +118,7 @@ static void render(struct buffer *out, struct bytes item, const struct editorial
         json_text(&json, body->note);
     }
     json_key(&json, BYTES("set_at"));
-    json_time(&json, body->set_at.given ? body->set_at.unix_ms : clock_now_ms());
+    json_time(&json, body->set_at.given ? body->set_at.unix_ms : time_of_mark());
     json_close(&json, '}');
 }
 

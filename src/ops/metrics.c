@@ -17,14 +17,15 @@ struct shared {
     uint64_t generation;
     uint64_t layout; // of the rows
     uint64_t instance;
-    uint64_t padding[4];
+    int64_t mark_ms;
+    uint64_t padding[3];
     uint64_t rows[ROWS][CELLS];
 };
 
 static struct shared *shared;
 static uint64_t own_cells[METRIC_COUNT]; // until metrics_attach
 static uint64_t *cells = own_cells;
-static int64_t own_offset;
+static int64_t own_offset, own_mark_ms;
 static uint64_t own_generation, own_instance;
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_AGE };
@@ -87,6 +88,10 @@ int metrics_attach(int fd, unsigned row) {
 
 int64_t *metrics_clock_offset(void) {
     return shared ? &shared->clock_offset_ms : &own_offset;
+}
+
+int64_t *metrics_mark_ms(void) {
+    return shared ? &shared->mark_ms : &own_mark_ms;
 }
 
 uint64_t *metrics_generation(void) {

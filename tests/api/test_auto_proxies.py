@@ -48,6 +48,7 @@ def test_the_preset_is_auto_and_says_nothing(start):
         check=True).stdout
 
 
+@pytest.mark.contract("Networks", "With trusted_proxies = auto")
 def test_the_last_element_is_the_reader(start):
     service = start(votes_per_minute=1, votes_burst=1)
     assert vote(service, "198.51.100.1, 192.0.2.1").status == 200
@@ -71,6 +72,7 @@ def test_a_listed_proxy_before_this_machines_is_looked_through(start):
     assert vote(service, "192.0.2.2, 10.1.1.1").status == 200
 
 
+@pytest.mark.contract("Networks", "A peer on this machine that sends no X-Forwarded-For")
 def test_who_names_nobody_has_no_limit_and_is_counted(start):
     names = ("votes", "views", "new_visitors", "new_items", "visitor_votes", "visitor_views", "erasures",
              "network_item_votes", "wrong_keys")
@@ -107,6 +109,7 @@ def test_without_limits_nothing_is_counted_as_unlimited(start):
     assert service.metrics()[UNLIMITED] == 0
 
 
+@pytest.mark.contract("Networks", "One warning says so")
 def test_one_warning_when_a_browser_has_no_limit(start):
     service = start()
     for agent in ("curl/7.88.1", "", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"):
@@ -145,6 +148,7 @@ def test_a_unix_socket(start, tmp_path, proxies, limited):
 
 # ---- The joint limit
 
+@pytest.mark.contract("Networks", "All that comes by auto has a joint limit")
 def test_all_that_comes_so_has_a_joint_limit(start):
     service = start(votes_per_minute=2, votes_burst=1, auto_proxies_factor=5, wide_network_factor=0)
     visitor = [token(service) for _ in range(8)]
@@ -158,6 +162,7 @@ def test_all_that_comes_so_has_a_joint_limit(start):
     assert vote(service).status == 200  # who names nobody is not of them
 
 
+@pytest.mark.contract("Networks", "All that comes by auto has a joint limit")
 def test_the_preset_of_the_joint_limit_is_fifty_networks(start):
     service = start(new_visitors_per_minute=1, new_visitors_burst=1)
     statuses = [service.post(S + "/visitors", X_Forwarded_For=f"198.51.{n}.1").status for n in range(52)]
@@ -166,6 +171,7 @@ def test_the_preset_of_the_joint_limit_is_fifty_networks(start):
 
 @pytest.mark.parametrize("settings", [{"trusted_proxies": "127.0.0.1"}, {"trusted_proxies": "127.0.0.0/8 auto"},
                                       {"auto_proxies_factor": 0}])
+@pytest.mark.contract("Networks", "Listing the proxy ends both")
 def test_listing_the_proxy_ends_it(start, settings):
     service = start(**{"votes_per_minute": 1, "votes_burst": 1, "auto_proxies_factor": 2, **settings})
     visitor = [token(service) for _ in range(6)]
@@ -250,6 +256,7 @@ def bearer(service, key, address="192.0.2.1", method="PUT", path="/items/a", bod
     return service.request(method, S + path, body, Authorization=f"Bearer {key}", X_Forwarded_For=address, **headers)
 
 
+@pytest.mark.contract("Networks", "Wrong keys are limited too")
 def test_wrong_keys_have_a_limit_and_the_right_one_passes(start):
     service = start(wrong_keys_per_minute=60, wrong_keys_burst=3)
     assert [bearer(service, f"x{n}").status for n in range(5)] == [403, 403, 403, 429, 429]

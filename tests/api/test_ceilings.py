@@ -58,6 +58,7 @@ def check_refusal(answer):
     return int(answer.headers["retry-after"])
 
 
+@pytest.mark.contract("Networks", "Rate limits are per network")
 def test_votes_of_one_network(start):
     service = start(votes_per_minute=6, votes_burst=3)
     answers = [vote(service, Engaged_Visitor=token(service)) for _ in range(5)]
@@ -122,6 +123,7 @@ class AtOwnAddress(Service):
         return self.request("GET", path, port=self.ops_port, **headers)
 
 
+@pytest.mark.contract("Networks", "Rate limits are per network")
 def test_a_visitors_loop_is_stopped_and_takes_nothing_from_its_network(start):
     service = start(visitor_votes_per_minute=60, visitor_votes_burst=5, votes_per_minute=60, votes_burst=10,
                     visitor_views_per_minute=6, visitor_views_burst=2)

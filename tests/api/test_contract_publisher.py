@@ -194,6 +194,21 @@ def test_pins_on_slots(service, site):
     assert ids(service.get(site + "/rankings/top"))[0] == names[6]
 
 
+@contract("PUT /v1/{site}/items/{item}/editorial", "Of two pins on a slot the later goes first")
+def test_pins_within_a_millisecond(own):
+    """Set one after the other, by whichever worker, as fast as they are answered."""
+    running = own(workers=2)
+    site = "/v1/s"
+    names = fill(running, site)
+    for turn in range(10):
+        order = [names[(turn + n * 3) % 8] for n in range(8)]
+        for name in order:
+            hand(running, site, name, pin=1)
+        assert ids(running.get(site + "/rankings/top")) == order[::-1]
+        times = [marks(running, site)[name]["set_at"] for name in order]
+        assert times == sorted(set(times))
+
+
 # ---- Lines
 
 @contract("POST /v1/{site}/items", "NDJSON of {\"item\":…, card fields}", "One bad line never stops the rest")

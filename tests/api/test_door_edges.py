@@ -29,6 +29,7 @@ def parts(answer):
     return [part.strip() for part in answer.headers["set-cookie"].split(";")]
 
 
+@pytest.mark.contract("Visitors", "The cookie is named engaged_")
 def test_the_cookie_is_secure_where_browsers_come_by_https(start):
     service = start()
     assert "Secure" not in parts(service.post(S + "/items/a/votes"))
@@ -100,6 +101,7 @@ def test_an_empty_id_is_none(service, site):
 
 # ---- Answers
 
+@pytest.mark.contract("Errors", "A 401 has WWW-Authenticate")
 def test_a_401_says_how_to_ask(service, site):
     assert service.request("PUT", site + "/items/a", {}).headers["www-authenticate"] == "Bearer"
     assert service.post(site + "/items/a/votes", Engaged_Visitor="x").headers["www-authenticate"] == "Bearer"
@@ -141,6 +143,7 @@ def test_names_of_sites(service):
         assert (answer.status, answer.json.get("code")) == ((200, None) if good else (400, "bad_site")), name
 
 
+@pytest.mark.contract("Sites", "A site need not be declared")
 def test_declared_sites_only(start, tmp_path):
     config = tmp_path / "c"
     config.write_text("[site one.example]\nsecret_key = one\n[site two]\norigins = https://two.example\n")

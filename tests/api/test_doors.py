@@ -19,6 +19,7 @@ def bearer(service, method, path, key, body=None):
     return service.request(method, path, body, Authorization=f"Bearer {key}")
 
 
+@pytest.mark.contract("Secret key", "The key stands in Authorization")
 def test_a_key_opens_its_own_site_only(start):
     hashed = hashlib.sha256(b"beta's own").hexdigest().upper()  # in either case
     service = start(f"[site alpha]\nsecret_key = alphas-own\n[site beta]\nsecret_key = sha256:{hashed}\n",
@@ -60,6 +61,7 @@ def test_the_publishers_calls_on_the_operators_listener(start):
     ("host", r"__Host-engaged_[0-9a-f]{8}=ev1\.[^;]+; Path=/; Max-Age=\d+; HttpOnly; SameSite=Lax; Secure"),
     ("partitioned",
      r"__Host-engaged_[0-9a-f]{8}=ev1\.[^;]+; Path=/; Max-Age=\d+; HttpOnly; SameSite=None; Secure; Partitioned")])
+@pytest.mark.contract("Visitors", "The cookie is named engaged_")
 def test_forms_of_the_cookie(start, form, pattern):
     service = start(cookie_form=form)
     first = service.post("/v1/s/items/a/votes")

@@ -51,6 +51,7 @@ def is_late(took):
 
 # ---- Age
 
+@pytest.mark.contract("Shared reads", "A body whose last check is older than stale_limit")
 def test_an_article_that_is_seldom_read_shows_what_was_there_two_seconds_ago(fresh):
     path = f"{SITE}/items/i1"
     votes = ups(fresh.get(path))
@@ -75,6 +76,8 @@ def test_between_refresh_interval_and_stale_limit_the_old_body_is_sent_at_once(f
     assert answer.status == 200 and took < 0.15, took
 
 
+@pytest.mark.contract("Shared reads", "A body whose last check is older than stale_limit",
+                      "It does not wait while Redis is known to be away")
 def test_a_slow_redis_is_waited_for_250_ms_by_one_and_then_by_nobody(fresh):
     path, other = f"{SITE}/items/i3", f"{SITE}/items/i4"
     pid = fresh.redis_pid()
@@ -93,6 +96,7 @@ def test_a_slow_redis_is_waited_for_250_ms_by_one_and_then_by_nobody(fresh):
     wait_until(lambda: fresh.get("/readyz").status == 200, 10, "ready again")
 
 
+@pytest.mark.contract("Shared reads", "It does not wait while Redis is known to be away")
 def test_nobody_waits_for_a_redis_that_is_away():
     service = Service(**EXACT)
     try:
@@ -154,6 +158,7 @@ def test_with_refresh_interval_0_a_read_sees_what_was_acknowledged_before_it():
 
 # ---- ETag
 
+@pytest.mark.contract("Shared reads", "The ETag is made of order, counts and cards")
 def test_the_etag_is_the_same_on_all_machines_over_one_redis_and_over_equal_data():
     keys = {"hash_key": "22" * 32, "secret": "11" * 32}
     one, apart = Service(**EXACT, **keys), Service(**EXACT, **keys)
@@ -182,6 +187,7 @@ def later(service, path, is_right):
     return wait_until(looked, 15, f"{path} does not change")
 
 
+@pytest.mark.contract("Shared reads", "A refresh that changes no order")
 def test_a_refresh_that_changes_nothing_keeps_body_and_etag_and_says_when_it_looked(fresh):
     path = f"{SITE}/rankings/hot?limit=7"
     first = fresh.get(path)
@@ -192,6 +198,7 @@ def test_a_refresh_that_changes_nothing_keeps_body_and_etag_and_says_when_it_loo
     assert unchanged.status == 304 and unchanged.headers["engaged-checked-at"] >= second.headers["engaged-checked-at"]
 
 
+@pytest.mark.contract("Shared reads", "The ETag is made of order, counts and cards")
 def test_the_etag_changes_with_a_count_an_order_and_a_card(fresh):
     path, seen = f"{SITE}/rankings/top?limit=5", []
 
@@ -230,6 +237,7 @@ def test_a_score_alone_makes_a_new_body_but_no_new_etag(fresh):
 
 @pytest.mark.parametrize("form, status", [("{}", 304), ("{strong}", 304), ('"x", {}', 304), ('W/"x",{strong} , "y"', 304), ("*", 304),
                                           ('"x"', 200), ('W/"x"', 200), ("", 200), ("{half}", 200), ("{bare}", 200)])
+@pytest.mark.contract("Shared reads", "If-None-Match that names it")
 def test_if_none_match_compares_weakly(fresh, form, status):
     tag = fresh.get(f"{SITE}/rankings/day").headers["etag"]
     text = form.format(tag, strong=tag[2:], half=tag[:-2] + '"', bare=tag[3:-1])
@@ -245,6 +253,7 @@ def test_if_none_match_compares_weakly(fresh, form, status):
     ("gzip", True), ("GZip", True), ("x-gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0.001", True), ("*", True),
     ("gzip;q=1, *;q=0", True), ("gzip; q=0", False), ("gzip;q=0", False), ("gzip;q=0.0", False), ("gzip;Q=0.000", False),
     ("gzip;q=0, *", False), ("*;q=0", False), ("identity", False), ("br", False), ("gzipped", False), ("", False)])
+@pytest.mark.contract("Shared reads", "The body is gzip when that is accepted", "Vary is Accept-Encoding")
 def test_gzip_goes_to_who_takes_it_and_every_answer_varies_by_that(fresh, accepts, packed):
     path = f"{SITE}/rankings/week"
     plain = fresh.get(path)

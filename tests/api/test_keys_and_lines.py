@@ -32,6 +32,7 @@ WRONG = [KEY + "x", KEY + "0", KEY + KEY, KEY[:-1], KEY[1:], KEY.upper(), "x" + 
 
 
 @pytest.mark.parametrize("site", ["plain", "hashed"])
+@pytest.mark.contract("Secret key", "With a wrong key it is 403")
 def test_only_the_whole_key_opens(service, site):
     path = f"/v1/{site}/items/a"
     for key in (KEY, " " + KEY, KEY + " "):
@@ -69,6 +70,7 @@ def start():
 
 
 @pytest.mark.parametrize("per_minute,seconds", [(40, 2), (60, 1), (25, 3), (600, 1), (1, 60)])
+@pytest.mark.contract("405, 429 and 503", "A 429 has Retry-After")
 def test_retry_after_is_rounded_up(start, per_minute, seconds):
     """Who waits that long gets through: never a second less."""
     service = start(votes_per_minute=per_minute, votes_burst=1)

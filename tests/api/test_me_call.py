@@ -42,6 +42,7 @@ def token_of(service, site):
 
 @pytest.mark.parametrize("where", ["body", "header", "cookie"])
 @pytest.mark.parametrize("media", ["text/plain", "text/plain;charset=UTF-8", "application/json", None])
+@pytest.mark.contract("POST /v1/{site}/me", "200 {\"votes\"", "The body is {\"visitor\"")
 def test_votes_counts_and_list_in_one_call(service, filled, where, media):
     item, other = f"new {where} {media}", f"down {where} {media}"
     first = service.post(f"{filled}/items/i00/votes")
@@ -81,6 +82,7 @@ def test_the_list_leaves_out_what_was_read_and_what_is_excluded(service, filled)
 
 
 @pytest.mark.parametrize("sent", [{}, {"Cookie": "engaged_00000000=ev1.forged"}])
+@pytest.mark.contract("POST /v1/{site}/me", "It counts nothing", "Without a visitor the votes are empty")
 def test_without_a_visitor_there_are_no_votes_and_the_list_is_the_popular(service, filled, sent):
     before = service.metrics()
     answer = ask(service, filled, {"ids": ["i00", "i01"], "recommendations": 4}, **sent)
@@ -104,17 +106,20 @@ def test_a_cookie_that_is_no_good_is_passed_over(service, filled):
 
 @pytest.mark.parametrize("body", [None, "", "{}", {"ids": []}, {"ids": None, "recommendations": None, "exclude": None, "visitor": None},
                                   {"recommendations": 0}, {"exclude": ["a"]}, {"exclude": []}])
+@pytest.mark.contract("POST /v1/{site}/me", "The body is {\"visitor\"")
 def test_all_is_optional(service, filled, body):
     answer = ask(service, filled, body)
     assert (answer.status, answer.json) == (200, {"votes": {}, "counts": {}})
 
 
 @pytest.mark.parametrize("count", [1, 99, 100])
+@pytest.mark.contract("POST /v1/{site}/me", "recommendations is 0 to 100")
 def test_as_many_recommendations_as_asked_for(service, filled, count):
     got = ask(service, filled, {"recommendations": count}).json
     assert len(got["recommendation"]["items"]) == min(count, 20) and got["counts"] == {}
 
 
+@pytest.mark.contract("POST /v1/{site}/me", "recommendations is 0 to 100")
 def test_a_hundred_of_each(service, filled):
     token = token_of(service, filled)
     asked = [f"id-{n}" for n in range(100)]
@@ -126,6 +131,7 @@ def test_a_hundred_of_each(service, filled):
     assert names(got["recommendation"]) == ["i01", "i02", "i03"]
 
 
+@pytest.mark.contract("POST /v1/{site}/me", "Keys of votes and counts")
 def test_keys_are_the_ids_as_asked(service, filled):
     token = token_of(service, filled)
     asked = ["https://x.example/a?b=c&d=%2F", 'with "quotes" and \\', "字\U0001F600", "é", "e\u0301", "a/b", " a ", "%61", "0"]

@@ -85,6 +85,7 @@ def test_a_loop_on_one_item_takes_no_votes_from_its_network(start):
 @pytest.mark.parametrize("inside, outside", [
     ([f"192.0.2.{n}" for n in (0, 1, 7, 77, 200, 255)], "192.0.3.1"),
     ([f"2001:db8:1:{n:x}::{n // 2 + 1:x}" for n in (0, 1, 0xff, 0x8000, 0xfffe, 0xffff)], "2001:db8:2::1")])
+@pytest.mark.contract("Networks", "Rate limits are per network")
 def test_networks_of_one_owner_share_a_wider_bound(start, inside, outside):
     service = start(network_item_votes_per_minute=6, network_item_votes_burst=1, wide_network_factor=5)
     answers = [vote(service, "a", address) for address in inside]

@@ -69,6 +69,9 @@ REFUSED = [("news.example", origin) for origin in (
 
 
 @pytest.mark.parametrize("site,origin", ALLOWED)
+@pytest.mark.contract("Origins", "An Origin equal to the request's own, or to public_url",
+                      "A site without one whose name is a host name",
+                      "www.example.org takes also")
 def test_an_origin_that_may_write(service, site, origin):
     item = "a" + str(ALLOWED.index((site, origin)))
     answer = service.post(f"/v1/{site}/items/{item}/votes", Origin=origin)
@@ -78,6 +81,9 @@ def test_an_origin_that_may_write(service, site, origin):
 
 
 @pytest.mark.parametrize("site,origin", REFUSED)
+@pytest.mark.contract("Origins", "A site with an allow-list refuses writes",
+                      "A site without one whose name is a host name",
+                      "www.example.org takes also")
 def test_one_that_may_not_is_told_so_and_counts_nothing(service, site, origin):
     item = "r" + str(REFUSED.index((site, origin)))
     for method, path in (("POST", f"items/{item}/votes"), ("DELETE", f"items/{item}/votes"), ("POST", f"items/{item}/views"),
@@ -97,6 +103,7 @@ def test_one_that_may_not_is_told_so_and_counts_nothing(service, site, origin):
 
 
 @pytest.mark.parametrize("site", ["open", "undeclared", "192.0.2.1"])
+@pytest.mark.contract("Origins", "A site whose name is no host name takes tokens", "A call without an Origin is allowed")
 def test_a_site_without_a_host_name_takes_tokens_from_everywhere_and_its_cookie_from_its_own(service, site):
     path = f"/v1/{site}/items/o/votes"
     cookie = service.post(path).headers["set-cookie"].split(";")[0]
@@ -108,6 +115,7 @@ def test_a_site_without_a_host_name_takes_tokens_from_everywhere_and_its_cookie_
     assert service.post(path, Origin=own(service), Cookie=cookie).json["votes"]["up"] == 2
 
 
+@pytest.mark.contract("Origins", "An Origin equal to the request's own, or to public_url")
 def test_the_own_origin_is_the_whole_of_it(service):
     """The request's own Host, not one that it begins, ends or is begun by."""
     host = f"127.0.0.1:{service.port}"
@@ -160,6 +168,7 @@ def test_an_origin_that_is_none_is_not_repeated(service, byte):
     (HOST, {"Sec-Fetch-Site": "none"}, True),
     (HOST, {"Origin": "https://evil.example"}, False), (HOST, {"Origin": "null"}, False),
     (HOST, {"Origin": "https://news.example", "Sec-Fetch-Site": "cross-site"}, True)])
+@pytest.mark.contract("Origins", "view.gif goes by Referer", "Without Referer, Sec-Fetch-Site", "The image is answered 200")
 def test_the_image_counts_by_its_page(service, site, headers, counts):
     before = views(service)
     answer = service.get(f"/v1/{site}/items/image/view.gif", **headers)
@@ -220,6 +229,7 @@ def test_errors_can_be_read_by_a_page(service, method, path, status, origin):
 
 
 @pytest.mark.parametrize("body,headers,status", [(b"x" * 17000, {}, 413), (b"", {"X-Long": "x" * 40000}, 431)])
+@pytest.mark.contract("Errors", "Errors have CORS headers too")
 def test_errors_of_the_server_itself_too(service, body, headers, status):
     answer = service.post("/v1/listed/items/a/votes", body, Origin="https://news.example", **headers)
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, "*")
@@ -236,6 +246,7 @@ def test_what_a_page_may_read_of_an_answer(service):
 
 # ---- What the start says
 
+@pytest.mark.contract("Origins", "A site whose name is no host name takes tokens")
 def test_the_start_says_which_sites_take_writes_from_any_origin(service):
     log = service.log()
     assert log.count("site open takes writes from any origin") == 1

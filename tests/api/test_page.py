@@ -267,6 +267,7 @@ def test_the_image_counts_a_view_once(service, site):
     assert service.get(f"{site}/items/a").json["views"] == 1
 
 
+@pytest.mark.contract("Addresses", "On every listener: /openapi.json and /widget.js")
 def test_listeners_carry_the_pages(service):
     for port in (service.port, service.ops_port):
         assert service.request("GET", "/widget.js", port=port).headers["content-type"].startswith("text/javascript")

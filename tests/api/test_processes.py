@@ -48,6 +48,8 @@ def test_a_killed_worker_and_projector_come_back(own):
     assert service.metrics()["engaged_process_restarts_total"] == 2
 
 
+@pytest.mark.contract("405, 429 and 503", "A 503 has Retry-After")
+@pytest.mark.contract("POST /v1/{site}/items/{item}/views", "202 means: durably logged")
 def test_redis_killed_writes_are_503_and_nothing_acknowledged_is_lost(own):
     service = own(refresh_interval="1s")
     for number in range(50):

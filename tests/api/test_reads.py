@@ -96,6 +96,7 @@ def test_caches_find_what_they_need(service, site):
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(first.body)))
 
 
+@pytest.mark.contract("Addresses", "On every listener: /healthz")
 def test_health_and_metrics(service):
     assert service.get("/healthz").status == 200 and service.get("/readyz").status == 200
     assert service.get("/metrics").status == 404

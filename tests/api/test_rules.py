@@ -74,6 +74,7 @@ def test_bad_tokens_count_nothing(service, site, token):
     assert replaced.status == 200 and "set-cookie" in replaced.headers
 
 
+@pytest.mark.contract("POST /v1/{site}/visitors", "With the secret key and {\"visitor\"")
 def test_the_publishers_own_ids(service, site):
     token = service.keyed("POST", site + "/visitors", {"visitor": "user-42"}).json["visitor"]
     assert service.post(site + "/items/a/votes", Engaged_Visitor=token).json["votes"]["up"] == 1

@@ -16,6 +16,7 @@ def put(service, site, card, item="a"):
 
 @pytest.mark.parametrize("field,most", [("title", 500), ("author", 200), ("url", 2000), ("image", 2000), ("categories", 64)])
 @pytest.mark.parametrize("one", ["a", "é", "字", WIDE])
+@pytest.mark.contract("Texts", "Limits are in characters")
 def test_a_cards_limits_are_in_characters(service, site, field, most, one):
     start = "/" if field in ("url", "image") else ""
     for length, status in ((most, 200), (most + 1, 400)):
@@ -78,6 +79,7 @@ def test_ids_are_limited_in_bytes_as_ever(service, site):
     ("a\tb", "a b"), ("a\r\n\r\nb", "a b"), ("a  \t b", "a b"), ("a\u0007b", "a b"), ("a\u007fb\u0085\u009fc", "a b c"),
     ("a\u0001\u0002  \u001f b", "a b"), ("\u2028a\u2029\u00a0b\u3000", " a b "), ("a b", "a b"), ("ab", "ab"),
     ("a\u200bb", "a\u200bb"), ("a\u00a1b", "a\u00a1b"), ("é\n字", "é 字"), ("\n", " "), ("", "")])
+@pytest.mark.contract("Texts", "Control characters and runs of white space")
 def test_titles_and_names(service, site, text, kept):
     assert put(service, site, {"title": text, "author": text}).status == 200
     item = service.get(site + "/items/a").json
@@ -111,6 +113,7 @@ def test_addresses_hold_no_controls(service, site, field):
 
 # ---- null and NUL
 
+@pytest.mark.contract("Texts", "null means absent")
 def test_null_means_absent(service, site):
     visitor = service.post(site + "/visitors", {"visitor": None}).json["visitor"]
     assert visitor.startswith("ev1.")
@@ -134,6 +137,7 @@ def test_null_means_absent(service, site):
 
 @pytest.mark.parametrize("path,body", [
     ("votes", {"kind": "u\0p"}), ("votes", {"kind": "\0"}), ("votes", {"visitor": "ev1.\0"}), ("views", {"visitor": "a\0b"})])
+@pytest.mark.contract("Texts", "\\u0000 is bad_field")
 def test_nul_is_a_bad_field(service, site, path, body):
     answer = service.post(f"{site}/items/a/{path}", body)
     assert (answer.status, answer.json["code"], answer.json["detail"]) == (400, "bad_field", list(body)[0] + ": a NUL is not allowed")
@@ -141,6 +145,7 @@ def test_nul_is_a_bad_field(service, site, path, body):
 
 @pytest.mark.parametrize("card", [{"title": "a\0b"}, {"categories": ["a", "\0"]}, {"published_at": "2026\0"}, {"a\0b": 1},
                                   {"base": {"votes": {"u\0p": 1}}}])
+@pytest.mark.contract("Texts", "\\u0000 is bad_field")
 def test_nul_in_a_card(service, site, card):
     assert put(service, site, card).json["code"] == "bad_field"
     answer = service.lines(site + "/items", [{"item": "x", **card}, {"item": "a\0b"}, {"item": "y", "title": "fine"}]).json
@@ -158,6 +163,7 @@ def test_nul_in_a_card(service, site, card):
     (b"[]", 400, "bad_field"), (b"1", 400, "bad_field"), (b"null", 400, "bad_field"), (b'"x"', 400, "bad_field"),
     (b"true", 400, "bad_field"), (b"[", 400, "bad_json"), (b"nul", 400, "bad_json"), (b"{}{}", 400, "bad_json"),
     (b'{"kind":"up"}x', 400, "bad_json")])
+@pytest.mark.contract("Query and fields", "A single one that stands twice is always 400")
 def test_repeated_fields_and_other_values(service, site, body, status, code):
     answer = service.post(site + "/items/a/votes", body)
     assert (answer.status, answer.json.get("code")) == (status, code)
@@ -174,6 +180,7 @@ def test_with_the_key_any_field_that_stands_twice_is_named(service, site):
 
 @pytest.mark.parametrize("coding,status", [("gzip", 415), ("br", 415), ("GZIP", 415), ("gzip, identity", 415), ("x", 415),
                                            ("identity", 200), ("Identity", 200), ("", 200)])
+@pytest.mark.contract("Bodies", "Any other type is 415")
 def test_a_body_that_is_coded(service, site, coding, status):
     for answer in (service.post(site + "/items/a/votes", b"{}", Content_Encoding=coding),
                    service.keyed("POST", site + "/import", b"\x1f\x8b\n", Content_Type="application/x-ndjson",
@@ -185,6 +192,7 @@ def test_a_body_that_is_coded(service, site, coding, status):
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "image/png", "text/html", "?"])
+@pytest.mark.contract("Texts", "A DELETE ignores the type of its body")
 def test_a_delete_ignores_the_type_of_its_body(service, site, token, kind):
     service.post(site + "/items/a/votes", Engaged_Visitor=token)
     answer = service.request("DELETE", site + "/items/a/votes", json.dumps({"visitor": token}), Content_Type=kind)
@@ -222,6 +230,7 @@ def test_the_good_one_of_several_cookies_is_found(service, site):
             assert answer.json["votes"]["up"] == 1 and "set-cookie" not in answer.headers, cookie
 
 
+@pytest.mark.contract("Visitors", "Of several cookies of the name")
 def test_so_many_cookies_are_tried_and_no_more(service, site):
     good = service.post(site + "/items/a/votes").headers["set-cookie"].split(";")[0]
     bad = good[:-1] + ("A" if good[-1] != "A" else "B")

@@ -58,6 +58,7 @@ def at(seconds):
     return (now + datetime.timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
+@pytest.mark.contract("POST /v1/{site}/items/{item}/views", "Within view_window a visitor's view")
 def test_a_loop_over_many_items_counts_each_once(service):
     token, items = visitor(service), [f"loop-{n}" for n in range(100)]
     assert [view(service, item, token) for item in items] == [True] * 100
@@ -67,6 +68,7 @@ def test_a_loop_over_many_items_counts_each_once(service):
         wait_views(service, item, 1)
 
 
+@pytest.mark.contract("POST /v1/{site}/items/{item}/views", "Beyond visitor_window_items (128)")
 def test_the_most_items_of_a_window(service):
     token, before = visitor(service), service.metrics()['engaged_views_total{result="limit"}']
     assert [view(service, f"most-{n}", token) for n in range(MOST)] == [True] * MOST

@@ -30,6 +30,7 @@ def view(number):
     return {"type": "view", "item": f"i{number % 3}", "visitor": f"v{number}"}
 
 
+@pytest.mark.contract("POST /v1/{site}/events", "With ?wait=true the answer comes")
 def test_it_is_projected_at_once_whatever_the_intervals(slow, before=0):
     took = []
     for number in range(8):

@@ -16,6 +16,8 @@ from support.demo_page import BUTTON, LINKS, SAID, count, ready, url
 from support.program import ROOT
 from support.wait import wait_until
 
+@pytest.mark.contract("Behaviour", "engaged.view(item) counts a view")
+@pytest.mark.contract("Elements", "A list is of related, ranking")
 def test_page_counts_a_view_and_fills_its_boxes(service, browser):
     before = service.get("/v1/sample/items/night-buses-return").json["views"]
     browser.open(url(service, "night-buses-return"))
@@ -176,6 +178,7 @@ def guide(service):
     return text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{service.port}")
 
 
+@pytest.mark.contract("Elements", "<script src")
 def test_the_guide_under_a_strict_policy_on_another_origin(service, publisher, browser):
     origin = f"http://127.0.0.1:{service.port}"
     Pages.pages["/article"] = (f"default-src 'none'; script-src {origin}; connect-src {origin}",
@@ -193,6 +196,8 @@ def test_the_guide_under_a_strict_policy_on_another_origin(service, publisher, b
     wait_until(lambda: count(service, "harbour-bridge-reopens") == before["votes"]["up"])
 
 
+@pytest.mark.contract("Behaviour", "It dispatches engaged:vote")
+@pytest.mark.contract("Elements", "An element's item is its attribute item")
 def test_item_by_canonical_link_events_texts_and_foreign_titles(service, publisher, browser):
     origin, item = f"http://127.0.0.1:{service.port}", "https://example.org/a?b=1"
     cards = [{"item": item, "title": "By its address"},
@@ -240,6 +245,7 @@ def views_counted(service):
     return service.metrics()['engaged_views_total{result="counted"}']
 
 
+@pytest.mark.contract("Behaviour", "It counts a view when the page becomes visible")
 def test_a_prerendered_page_counts_nothing(service, browser):
     """As a browser does it: the page is made while it is not to be seen, and counted when it is."""
     item = "tide-clock"

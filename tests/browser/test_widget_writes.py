@@ -27,6 +27,7 @@ def kept_token(browser):
     return browser.run("return JSON.parse(localStorage.getItem(Object.keys(localStorage).find(k => k.endsWith('visitor'))))")
 
 
+@pytest.mark.contract("Behaviour", "It gets its visitor token once")
 def test_a_token_that_is_refused_is_renewed_and_the_vote_counts(service, browser):
     item, forged = "moss-roof", "ev1." + "A" * 48
     before = count(service, item)

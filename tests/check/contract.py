@@ -30,10 +30,10 @@ def markers(path):
     """(line, heading, beginning) of each that a file of tests names."""
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    if ".contract(" not in text:
+    if "contract(" not in text:
         return
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "contract":
+        if isinstance(node, ast.Call) and "contract" in (getattr(node.func, "attr", None), getattr(node.func, "id", None)):
             heading, *beginnings = [getattr(one, "value", None) for one in node.args] or [None]
             for beginning in beginnings or [None]:
                 yield node.lineno, heading, beginning

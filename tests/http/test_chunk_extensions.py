@@ -23,6 +23,7 @@ def body(extension):
 
 
 @pytest.mark.parametrize("extension", GOOD)
+@pytest.mark.contract("Texts", "Chunk extensions that are not known")
 def test_they_are_passed_over(server, extension):
     with server.connect() as wire:
         wire.send(post("/echo", body(extension)) + request("/hello"))

@@ -293,6 +293,7 @@ def target_of(line_length):
 
 
 @pytest.mark.parametrize("length,status", [(8000, 200), (16383, 200), (16384, 200), (16385, 414), (30000, 414), (200000, 414)])
+@pytest.mark.contract("Sizes", "A request line up to 16 KiB passes")
 def test_row_30_request_line(server, length, status):
     with server.connect() as wire:
         try:
@@ -317,6 +318,7 @@ def head_of(length):
 
 
 @pytest.mark.parametrize("length,status", [(32767, 200), (32768, 200), (32769, 431), (60000, 431)])
+@pytest.mark.contract("Sizes", "A head up to 32 KiB passes")
 def test_row_30_head(server, length, status):
     assert len(head_of(length)) == length
     with server.connect() as wire:

@@ -37,6 +37,7 @@ CALLS = [
     Call(PRIVATE, "POST", "/items/{item}/views", 202, {}),
     Call(PRIVATE, "GET", "/items/{item}/view.gif", 200),
     Call(PRIVATE, "GET", "/me?id=a&id=b", 200),
+    Call(PRIVATE, "POST", "/me", 200, {"ids": ["a"], "recommendations": 3}),
     Call(PRIVATE, "GET", "/me/recommendations", 200),
     Call(PRIVATE, "DELETE", "/me", 202),
     Call(SHARED, "GET", "/items/{item}", 200),
