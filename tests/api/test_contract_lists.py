@@ -6,6 +6,7 @@ import json
 import math
 import random
 import time
+import urllib.parse
 
 import pytest
 
@@ -415,13 +416,15 @@ def test_everything_of_a_fragment_is_escaped(service, site, path):
     listed = {entry["item"]: entry for entry in service.get(f"{site}{path}?limit=100").json["items"]}
     assert listed.keys() == set(NASTY)
     assert [attrs["data-item"] for tag, attrs in fragment.tags if tag == "li"] == list(listed)
-    assert sorted(attrs["href"] for tag, attrs in fragment.tags if tag == "a") == sorted(entry["url"] for entry in listed.values())
-    assert sorted(attrs["src"] for tag, attrs in fragment.tags if tag == "img") == sorted(
-        entry["image"] for entry in listed.values())
+    for tag, name, field in (("a", "href", "url"), ("img", "src", "image")):
+        links = [attrs[name] for one, attrs in fragment.tags if one == tag]
+        assert not any(byte in link for link in links for byte in " \"<>\\`{}")  # as an address has them
+        assert sorted(map(urllib.parse.unquote, links)) == sorted(
+            urllib.parse.unquote(entry[field].replace("\\", "/")) for entry in listed.values())  # as browsers read them
     for text in listed:
         assert fragment.texts.count(listed[text]["title"].strip()) >= 2  # title and author
     for tag, attrs in fragment.tags:
-        assert set(attrs) <= {"class", "data-item", "data-reason", "href", "src", "alt", "loading"}, (tag, attrs)
+        assert set(attrs) <= {"class", "data-item", "data-reason", "href", "src", "alt", "loading", "width", "height", "lang"}, (tag, attrs)
     assert answer.body.startswith(b'<ol class="engaged engaged-') and answer.body.endswith(b"</ol>\n")
 
 

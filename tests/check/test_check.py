@@ -41,13 +41,13 @@ CHANGED = [
     ("contract", "src/web/openapi.json", '"bad_limit",', "", "bad_limit"),
     ("contract", "src/web/openapi.json", '"bad_limit",', '"bad_limit", "planted",', "planted"),
     ("sentences", "docs/api.md", "- Reading never counts anything.", "- Reading counts nothing.", "no test names 'Reading counts nothing.'"),
-    ("sentences", "docs/api.md", "- Reading never counts anything.", "", "0 sentences of 'Reading' begin with 'Reading never counts'"),
+    ("sentences", "docs/api.md", "- Reading never counts anything.", "", "0 sentences of 'Reading' begin with 'Reading never counts anything'"),
     ("sentences", "docs/api.md", "### Reading", "### Reads", "no test names 'Reading never counts anything.'"),
 ]
 
 
-def faults_of(tmp_path, path, change):
-    """What make check says of a copy of the tree in which one file is changed."""
+def faults_of(tmp_path, rule, path, change):
+    """What a rule of make check says of a copy of the tree in which one file is changed."""
     tree = tmp_path / "tree"
     for folder in ("src", "lua", "deploy", "docs", "tests"):
         shutil.copytree(os.path.join(ROOT, folder), tree / folder, ignore=shutil.ignore_patterns("__pycache__", "artefacts"))
@@ -57,7 +57,7 @@ def faults_of(tmp_path, path, change):
     after = change(before)
     assert after != before
     (tree / path).write_text(after, encoding="utf-8")
-    done = subprocess.run([sys.executable, os.path.join(ROOT, "tests/check/check.py"), str(tree)],
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "tests/check/check.py"), str(tree), rule],
                           stdout=subprocess.PIPE, text=True)
     assert done.returncode == 1
     return done.stdout.splitlines()
@@ -65,11 +65,11 @@ def faults_of(tmp_path, path, change):
 
 @pytest.mark.parametrize("rule,path,text", PLANTED, ids=[f"{p[0]}-{p[1]}" for p in PLANTED])
 def test_a_planted_violation_is_found(tmp_path, rule, path, text):
-    faults = faults_of(tmp_path, path, lambda before: before + text)
+    faults = faults_of(tmp_path, rule, path, lambda before: before + text)
     assert any(line.startswith(rule + ":") for line in faults), faults
 
 
 @pytest.mark.parametrize("rule,path,old,new,fault", CHANGED, ids=[f"{c[0]}-{c[4]}" for c in CHANGED])
 def test_a_change_that_is_one_is_found(tmp_path, rule, path, old, new, fault):
-    faults = faults_of(tmp_path, path, lambda before: before.replace(old, new, 1))
+    faults = faults_of(tmp_path, rule, path, lambda before: before.replace(old, new, 1))
     assert any(line.startswith(rule + ":") and fault in line for line in faults), faults
