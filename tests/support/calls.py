@@ -25,6 +25,19 @@ class Call:
             headers.setdefault("Authorization", "Bearer k")
         return service.request(method or self.method, address or self.at(site, item), None if method else self.body, **headers)
 
+    @property
+    def is_image(self):
+        """It is answered whoever asks for what: an error would be a broken image on a page."""
+        return self.path.endswith("view.gif")
+
+    def refused(self, answer, code, *statuses):
+        """With this code; of the image, as ever, and without a token."""
+        if self.is_image:
+            assert (answer.status, len(answer.body), answer.headers["content-type"]) == (200, 43, "image/gif"), (self, answer.body)
+            assert "set-cookie" not in answer.headers and "engaged-visitor" not in answer.headers
+        else:
+            assert answer.status in (statuses or (400,)) and answer.json["code"] == code, (self, answer.status, answer.body)
+
     def with_query(self, site, query, item="a"):
         address = self.at(site, item)
         return address + ("&" if "?" in address else "?") + query
