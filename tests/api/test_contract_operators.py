@@ -50,7 +50,7 @@ def test_what_each_listener_has(service, three):
             assert found["/"].status == (200 if running is service else 404)
             operators = port == running.ops_port
             assert (found["/metrics"].status, found["/dashboard"].status) == ((200, 200) if operators else (404, 404))
-            assert found["/openapi.json"].json["openapi"].startswith("3.1") and b"engaged-vote" in found["/widget.js"].body
+            assert found["/openapi.json"].json["openapi"].startswith("3.1") and b"customElements" in found["/widget.js"].body
             assert operators is False or found["/metrics"].headers["content-type"].startswith("text/plain")
             assert running is three or b"<html" in found["/"].body
             for path, answer in found.items():

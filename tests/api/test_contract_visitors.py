@@ -236,6 +236,16 @@ def test_the_key_where_one_is_needed(service, site, call):
         assert service.request(call.method, call.at(site), call.body, Authorization=field, **headers).status == call.status, field
 
 
+@contract("Secret key", "Where no key is needed a wrong one is passed over")
+@pytest.mark.parametrize("call", [call for call in CALLS if call.kind != PUBLISHER], ids=repr)
+def test_a_wrong_key_where_none_is_needed(service, site, call):
+    for field in ("Bearer x", "Bearer ", "Bearer kk", "Basic eDp5", "x"):
+        assert call.send(service, site, Authorization=field).status == call.status, field
+        assert call.send(service, site, address=call.with_query(site, "odd=1"), Authorization=field).status == call.status  # no strictness either
+    if call.kind != "shared" and call.path != "/visitors":
+        call.refused(call.send(service, site, Authorization="Bearer x", Engaged_Visitor="user-42"), "bad_visitor", 401)
+
+
 # ---- Bodies
 
 @contract("Bodies", "A body is one JSON object", "An empty body is fine where all is optional", "Any other type is 415")
