@@ -149,7 +149,7 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
     if (request->arena->lacking) // what seemed wrong may have been read wrong
         outcome = UNAVAILABLE;
     if (outcome == UNAVAILABLE && !detail && call)
-        detail = store_trouble(call->api->store);
+        detail = store_why_unavailable(call->api->store);
     int status = outcome_status(outcome);
     const char *media_type = render_answer(request, call, outcome, detail, &body);
     buffer_addf(&fields, "Cache-Control: no-store\r\n");

@@ -14,7 +14,8 @@ void health_start(struct call *call) {
 static const char waiting[] = "its lists are not: another service projects other [ranking] sections on the same Redis";
 
 static void tell_ready(struct call *call) {
-    const char *note = metric_total(METRIC_PROJECTOR_WAITS) ? waiting : store_lacks(call->api->store);
+    const char *complaint = store_complaint(call->api->store), *lacking = store_lacks(call->api->store);
+    const char *note = complaint ? complaint : metric_total(METRIC_PROJECTOR_WAITS) ? waiting : lacking;
     char text[NOTE_SIZE] = "ready\n";
     if (note)
         snprintf(text, sizeof text, "ready; %s\n", note);

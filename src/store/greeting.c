@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define A_FOREIGN_META "the key engaged:meta is another program's: the service needs a Redis, or a database, without it"
 #define A_SENTINEL "this is a Sentinel, not a Redis: give the address of the master"
 
 enum { LOOK_BEATS = 5 };
@@ -112,16 +113,27 @@ static const char *check_meta(struct store *store, const redisReply *reply) {
     return store->refusal;
 }
 
+// What an error of Redis means to whoever reads the log.
+static const char *meaning_of(const struct greeting_call *greeting, const char *error) {
+    if (link_is_refusal(error) && greeting->store->rights.road[0])
+        return greeting->store->rights.road;
+    if (greeting->check == check_meta && strncmp(error, "WRONGTYPE", 9) == 0)
+        return A_FOREIGN_META;
+    return error;
+}
+
 static void on_greeted(struct link_call *call) {
     struct greeting_call *greeting = (struct greeting_call *)call;
     struct store *store = greeting->store;
     redisReply *reply = call->reply;
     const char *why = NULL;
-    bool may_be_refused = greeting->check == check_mode || greeting->check == eviction_check ||
+    bool error = reply && reply->type == REDIS_REPLY_ERROR;
+    bool can_do_without = greeting->check == check_mode || greeting->check == eviction_check ||
                           greeting->check == check_life || greeting->check == rights_check;
-    if (reply && reply->type == REDIS_REPLY_ERROR && !may_be_refused)
-        why = link_is_refusal(reply->str) && store->rights.road[0] ? store->rights.road : reply->str;
-    else if (call->outcome == OK || (reply && may_be_refused))
+    bool refused = error && can_do_without && link_is_refusal(reply->str);
+    if (error && !refused)
+        why = meaning_of(greeting, reply->str);
+    else if (call->outcome == OK || refused)
         why = greeting->check(store, reply);
     if (why)
         link_drop(store->link, why);
@@ -216,7 +228,9 @@ static void on_recorded(struct link_call *call) {
     store->recording = false;
     store->recorded = call->outcome == OK && reply_text(call->reply).len == 0;
     if (call->outcome == OK && !store->recorded)
-        link_drop(store->link, reply_text(call->reply).at);
+        link_drop(store->link, reply_text(call->reply).at ? reply_text(call->reply).at : "engaged:meta has no answer");
+    if (call->outcome == INTERNAL)
+        link_drop(store->link, A_FOREIGN_META);
     freeReplyObject(call->reply);
 }
 
@@ -264,4 +278,6 @@ void heartbeat(uv_timer_t *timer) {
         eviction_look(store);
     if (store->beats % LOOK_BEATS == 0 || rights_lack(store))
         rights_look(store);
+    if (store->beats % LOOK_BEATS == 0 && !store->recording)
+        store->recorded = false; // flushed, swapped or evicted, it is written again; another one's is seen
 }

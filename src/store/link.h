@@ -56,3 +56,5 @@ bool link_is_refusal(const char *error);
 void link_drop(struct link *link, const char *why);
 bool link_is_ready(const struct link *link);
 const char *link_trouble(const struct link *link); // why it was dropped last, else its state; while it is not ready
+// What it said when it refused calls (no memory, no disk, a script that runs for ever), not longer ago; else NULL.
+const char *link_complaint(const struct link *link, uint32_t within_ms);

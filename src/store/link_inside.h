@@ -71,6 +71,8 @@ struct link {
     uint32_t held_count;
     struct link_call *failed, **failed_end; // answered without a reply: to be told at the end of the turn
     char trouble[TROUBLE_SIZE];             // why it was dropped last; empty: it has been ready since
+    char complaint[TROUBLE_SIZE];           // its last error that refused a call, though it is the right Redis
+    uint64_t complained_ms;
     int handles;
     void (*on_stopped)(void *context);
     void *stopped_context;

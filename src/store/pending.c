@@ -6,6 +6,7 @@
 #include "ops/metrics.h"
 #include "store/link_inside.h"
 #include "store/scripts.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define LOG_PAUSE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
@@ -276,7 +277,24 @@ static void log_error_reply(const char *text) {
     unsaid = 0;
 }
 
-static enum outcome error_outcome(const struct link *link, const char *text, bool *ret_drop) {
+// That Redis takes no writes just now: kept for those who ask why. Without the script's name, which is of no use to
+// them.
+static void complain(struct link *link, const char *text) {
+    const char *end = strstr(text, " script: ");
+    size_t len = end ? (size_t)(end - text) : strlen(text);
+    if (link->state != LINK_READY)
+        return;
+    snprintf(link->complaint, sizeof link->complaint, "%.*s", (int)(len < TROUBLE_SIZE ? len : TROUBLE_SIZE), text);
+    link->complained_ms = uv_now(link->loop);
+    log_error_reply(link->complaint);
+}
+
+const char *link_complaint(const struct link *link, uint32_t within_ms) {
+    bool holds = link->complaint[0] && link->state == LINK_READY;
+    return holds && uv_now(link->loop) - link->complained_ms <= within_ms ? link->complaint : NULL;
+}
+
+static enum outcome error_outcome(struct link *link, const char *text, bool *ret_drop) {
     *ret_drop = false;
     metric_add(METRIC_REDIS_ERRORS, 1);
     if (link_is_refusal(text)) {
@@ -287,6 +305,8 @@ static enum outcome error_outcome(const struct link *link, const char *text, boo
     for (size_t i = 0; i < sizeof error_meanings / sizeof *error_meanings; i++)
         if (strncmp(text, error_meanings[i].prefix, strlen(error_meanings[i].prefix)) == 0) {
             *ret_drop = error_meanings[i].drop;
+            if (error_meanings[i].outcome == UNAVAILABLE && !*ret_drop)
+                complain(link, text);
             return error_meanings[i].outcome;
         }
     return INTERNAL;
@@ -326,6 +346,8 @@ static void answer(struct link *link, struct pending pending, redisReply *reply)
     enum outcome outcome = error ? error_outcome(link, reply->str, &drop) : OK;
     if (outcome == INTERNAL)
         log_error_reply(reply->str);
+    if (outcome == OK && link->complaint[0] && script_takes_writes(pending.script))
+        link->complaint[0] = '\0'; // it takes writes again
     if (drop)
         link_drop(link, reply->str);
     struct link_call *call = pending.call;

@@ -9,7 +9,7 @@
 
 extern const struct lane_kind vote_lane, view_lane;
 
-enum { HEARTBEAT_MS = 1000 };
+enum { HEARTBEAT_MS = 1000, COMPLAINT_MS = 10000, JUST_NOW_MS = 1000 };
 
 // ---- Log ids
 
@@ -165,4 +165,13 @@ const char *store_trouble(const struct store *store) {
 
 const char *store_lacks(const struct store *store) {
     return store->rights.rest[0] ? store->rights.rest : NULL;
+}
+
+const char *store_complaint(const struct store *store) {
+    return link_complaint(store->link, COMPLAINT_MS);
+}
+
+const char *store_why_unavailable(const struct store *store) {
+    const char *trouble = store_trouble(store);
+    return trouble ? trouble : link_complaint(store->link, JUST_NOW_MS);
 }

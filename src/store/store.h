@@ -31,6 +31,10 @@ bool store_ready(const struct store *store, const char **ret_why);
 const char *store_trouble(const struct store *store);
 // What Redis refuses to this user that some calls need (a scan); NULL: nothing.
 const char *store_lacks(const struct store *store);
+// With what words it refused calls within the last ten seconds (OOM, MISCONF, BUSY, …); NULL: it did not.
+const char *store_complaint(const struct store *store);
+// Why a call that has just ended was UNAVAILABLE, where Redis itself is the cause; NULL: not known.
+const char *store_why_unavailable(const struct store *store);
 // Raised whenever a connection was made anew: Redis may be another one since (restarted, failed over, restored), so
 // what was remembered of its data holds no more.
 uint64_t store_generation(const struct store *store);

@@ -14,7 +14,8 @@ from support.wait import wait_until
 class RedisServer:
     """`with RedisServer() as server`, or start and stop. `settings` are those of Redis, with _ for -."""
 
-    def __init__(self, port=None, unix=False, **settings):
+    def __init__(self, port=None, unix=False, program=("redis-server",), **settings):
+        self.program = program
         self.directory = tempfile.mkdtemp(prefix="engaged-redis-")
         self.socket = os.path.join(self.directory, "redis.sock") if unix else None
         self.port = 0 if unix else port or free_port()
@@ -27,7 +28,7 @@ class RedisServer:
 
     def start(self):
         options = [part for name, value in self.settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
-        self.process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*self.program, *options], stdout=subprocess.DEVNULL)
         wait_until(self.answers, 20, "redis-server does not answer")
         return self
 
