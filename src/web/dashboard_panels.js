@@ -6,10 +6,16 @@ import { bytes, chartText, drawChart, drawFacts, drawItems, drawTable, factsText
 export const WINDOW_MS = 120000;
 const PROJECTOR_LATE_S = 10, MEMORY_FULL = 0.8;
 
-// ---- Metrics: each answer, oldest first, of the last two minutes; { at, of: { 'name{labels}': value } }
+// ---- Metrics: each answer, oldest first, of the last two minutes; { at, of: { 'name{labels}': value, 'name': their sum } }
 
-export const parseMetrics = text => Object.fromEntries(text.split('\n').map(line => /^([^#]\S*) (\S+)$/.exec(line)).filter(Boolean)
-  .map(([, name, value]) => [name, Number(value)]));
+export const parseMetrics = text => {
+  const values = {};
+  text.split('\n').map(line => /^(([^#\s{]+)\S*) (\S+)$/.exec(line)).filter(Boolean).forEach(([, name, family, value]) => {
+    values[name] = Number(value);
+    if (name !== family) values[family] = (values[family] || 0) + Number(value);
+  });
+  return values;
+};
 
 const last = history => history[history.length - 1].of;
 const value = (history, name) => last(history)[name] || 0;
@@ -79,7 +85,8 @@ const recent = n => n ? `${number(n)} in the last 2 minutes` : '';
 const late = n => n > PROJECTOR_LATE_S ? 'late' : '';
 
 const processes = facts((now, fresh, speedOf) => [
-  { id: 'processes ready', value: number(now('engaged_processes_ready')) },
+  ...[['workers', 'worker'], ['projectors', 'projector']].map(([name, role]) => [name, now(`engaged_processes_ready{role="${role}"}`)])
+    .map(([name, n]) => ({ id: name + ' ready', value: number(n), warn: n ? '' : 'none' })),
   { id: 'restarts', value: number(now('engaged_process_restarts_total')), warn: recent(fresh('engaged_process_restarts_total')) },
   { id: 'open connections', value: number(now('engaged_http_connections_open')) },
   { id: 'requests', value: speedOf('engaged_http_requests_total') },
@@ -105,6 +112,7 @@ const redis = facts((now, fresh, speedOf) => [
   { id: 'commands', value: speedOf('engaged_redis_calls_total') },
   ...[['errors', 'engaged_redis_errors_total'], ['too slow', 'engaged_redis_timeouts_total'], ['calls shed', 'engaged_redis_shed_total']]
     .map(([id, name]) => ({ id, value: number(now(name)), warn: recent(fresh(name)) })),
+  { id: 'keys thrown away', value: number(now('engaged_redis_evicted_keys_total')), warn: recent(fresh('engaged_redis_evicted_keys_total')) },
   { id: 'connections made', value: number(now('engaged_redis_connects_total')) }]);
 
 const reading = facts((now, fresh, speedOf) => [
@@ -145,6 +153,7 @@ export const alarms = [
     Math.max(...history.map(entry => entry.of.engaged_processes_ready || 0)) },
   { says: 'A process has ended and was started again.', when: history => since(history, 'engaged_process_restarts_total') },
   { says: 'Another service projects other rankings on the same Redis; this one waits.', when: now('engaged_projectors_waiting') },
+  { says: 'Redis throws keys away to make room: counts are lost.', when: history => since(history, 'engaged_redis_evicted_keys_total') },
   { says: 'Redis has lost data that was projected.', when: history => since(history, 'engaged_projection_gaps_total') },
   { says: 'Log entries or states cannot be read.', when: history =>
     since(history, 'engaged_bad_log_entries_total') + since(history, 'engaged_bad_states_total') },

@@ -99,7 +99,8 @@ def test_numbers_live(service, browser):
     repeats = "return [...document.querySelectorAll('#dropped tr')].find(e => e.cells[0].textContent === 'Views: the same reader again')"
     browser.until(repeats + ".cells[2].textContent.replace(',', '') >= 40")
     assert browser.run(repeats + ".cells[1].textContent").replace(",", "").isdigit()
-    assert facts(browser, "projection")["lag of rankings"].endswith(" s") and facts(browser, "processes")["processes ready"] == "2"
+    assert facts(browser, "projection")["lag of rankings"].endswith(" s")
+    assert [facts(browser, "processes")[name] for name in ("workers ready", "projectors ready")] == ["1", "1"]
     assert facts(browser, "redis")["links ready"] == "2" and facts(browser, "redis")["errors"] == "0"
     # The projector asks Redis every five seconds.
     wait_until(lambda: float(facts(browser, "redis")["Redis memory"].split()[0]) > 0.5, 20, "the memory of Redis is shown")
