@@ -59,7 +59,7 @@ SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
-.PHONY: all help deps deps-test run test unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
+.PHONY: all help deps deps-test run test test-widget unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
 	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
@@ -86,6 +86,10 @@ unit: programs ## run the unit tests alone
 
 check: deps-test ## rooms, cycles, headers, formatting, documents: in seconds
 	$(Q)$(PYTHON) tests/check/check.py
+
+test-widget: deps-test ## the widget in all pairs of its states; FULL=1: in all 240
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)FULL=$(FULL) $(PYTHON) -m pytest -q -p no:cacheprovider --timeout=300 tests/browser/test_widget_states.py
 
 asan: ## build with the sanitizers
 	$(Q)$(MAKE) --no-print-directory SANITIZER=address,undefined programs

@@ -41,7 +41,8 @@ const ask = async (ids, name, lists, job) => {
     await job((list, answer) => list.take(keys[lists.indexOf(list)], answer));
   } catch (fault) {
     if (fault.again || isPassing(fault)) {
-      ids.forEach(id => { state(id)[name] = ''; });
+      // By their names as they stand here: join.py shortens them.
+      ids.forEach(id => { if (name === 'mine') state(id).mine = ''; else state(id).open = ''; });
       lists.forEach(list => { list.asked = ''; });
       if (fault.again) return run();
       later(fault.wait);
