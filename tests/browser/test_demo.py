@@ -3,9 +3,11 @@
 import gzip
 import http.server
 import os
+import re
 import signal
 import threading
 import time
+import urllib.parse
 
 import pytest
 import redis
@@ -219,6 +221,40 @@ def test_item_by_canonical_link_events_texts_and_foreign_titles(service, publish
     assert count_of(service, "other", item) == 1
     shown = browser.until("return document.querySelector('engaged-list').shadowRoot.innerHTML")
     assert "&lt;img src=x" in shown and "<img" not in shown and "Verwandt" in shown
+
+
+@pytest.mark.contract("Elements", "An element's item is its attribute item", "<script src")
+@pytest.mark.contract("Behaviour", "It gets its visitor token once", "engaged.view(item) counts a view", "It dispatches engaged:vote")
+def test_whose_item_an_element_is_and_that_one_token_serves_all_pages(service, publisher, browser):
+    """Its own attribute, else the script's, else the canonical link's, else the address without query and fragment."""
+    origin, site = f"http://127.0.0.1:{service.port}", "/v1/whose"
+    own, script, link = '<engaged-vote item="own"></engaged-vote>', ' data-item="script"', '<link rel=canonical href="https://x.example/link?a=1#b">'
+    plain, wanted = "<engaged-vote></engaged-vote>", {}
+    for number, (element, data, head, vote, view) in enumerate((
+            (own, script, link, "own", "script"), (plain, script, link, "script", "script"),
+            (plain, "", link, "https://x.example/link?a=1#b", "https://x.example/link?a=1#b"),
+            (plain, "", "", f"{publisher}/whose-3", f"{publisher}/whose-3"))):
+        Pages.pages[f"/whose-{number}"] = ("default-src *; script-src * 'unsafe-inline'", f"""<!doctype html>{head}
+            <script>window.heard = []; for (const name of ['vote', 'view', 'error'])
+                document.addEventListener('engaged:' + name, event => heard.push(name + ' ' + event.detail.item));</script>
+            <script src="{origin}/widget.js" data-site="whose"{data}></script>{element}<engaged-views></engaged-views>""")
+        browser.open(f"{publisher}/whose-{number}?query=1#fragment")
+        browser.until(f"return {BUTTON}.textContent === 'veryGood! (0)' || {BUTTON}.textContent === 'veryGood! (1)'")
+        if vote not in wanted:
+            browser.run(f"{BUTTON}.click()")
+            browser.until("return heard.some(one => one === 'vote ' + arguments[0])", vote)
+        browser.until("return heard.some(one => one === 'view ' + arguments[0])", view)
+        wanted[vote] = "up"
+        assert browser.run(f"return engaged.view('app-{number}').then(answer => answer.counted)") is True
+        browser.until("return heard.includes('view app-' + arguments[0])", number)
+        assert not [one for one in browser.run("return heard") if one.startswith("error")]
+    tokens = set(re.findall(r"ev1\.[\w-]+", browser.run("return JSON.stringify(localStorage)")))
+    assert len(tokens) == 1 and browser.driver.get_cookies() == []
+    query = "&".join("id=" + urllib.parse.quote(item, safe="") for item in wanted)
+    assert service.get(f"{site}/me?{query}", Engaged_Visitor=tokens.pop()).json["votes"] == wanted
+    viewed = ["script", "https://x.example/link?a=1#b", f"{publisher}/whose-3", *(f"app-{n}" for n in range(4))]
+    query = "&".join("id=" + urllib.parse.quote(item, safe="") for item in [*viewed, "own"])
+    wait_until(lambda: [row["views"] for row in service.get(f"{site}/items?{query}").json["items"]] == [1] * 7 + [0])
 
 
 def count_of(service, site, item):
