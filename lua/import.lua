@@ -44,8 +44,8 @@ if has_card then item.published, item.has_card = tonumber(ARGV[8]), true end
 redis.call('SET', KEYS[1], items.pack(item))
 if has_card then
     redis.call('SET', KEYS[2], ARGV[6])
-    if item.published > 0 then
-        redis.call('ZADD', KEYS[5], '-' .. ARGV[8], ARGV[3])
+    if item.published ~= 0 then
+        redis.call('ZADD', KEYS[5], string.format('%.0f', -item.published), ARGV[3])
     else
         redis.call('ZADD', KEYS[5], 'NX', '-' .. ARGV[1], ARGV[3])
     end

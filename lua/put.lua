@@ -22,8 +22,8 @@ local published = item.published
 items.set_meta(item, name, ARGV[9] == '' and base or ARGV[9], ARGV[7])
 item.published, item.has_card = tonumber(ARGV[8]), true
 redis.call('MSET', KEYS[1], items.pack(item), KEYS[2], ARGV[6])
-if item.published > 0 then
-    redis.call('ZADD', KEYS[5], '-' .. ARGV[8], ARGV[3])
+if item.published ~= 0 then
+    redis.call('ZADD', KEYS[5], string.format('%.0f', -item.published), ARGV[3])
 else
     redis.call('ZADD', KEYS[5], 'NX', '-' .. ARGV[1], ARGV[3])
 end

@@ -92,7 +92,8 @@ static enum outcome take_base(const struct card_body *body, const struct setting
 
 enum outcome card_make(const struct card_body *body, const struct settings *settings, struct arena *arena,
                        struct card *ret_card, const char **ret_detail) {
-    struct card card = {.published_ms = body->published_at.given ? body->published_at.unix_ms : 0};
+    int64_t published_ms = body->published_at.unix_ms ? body->published_at.unix_ms : 1; // 0: unknown
+    struct card card = {.published_ms = body->published_at.given ? published_ms : 0};
     if (!url_sound(body->url) || !url_sound(body->image)) {
         *ret_detail = url_sound(body->url) ? "image: must begin with https://, http:// or one slash"
                                            : "url: must begin with https://, http:// or one slash";

@@ -31,7 +31,7 @@ extern const struct json_field card_base_fields[];
          .least = 1,                                                                                                   \
          .most = CARD_CATEGORY_MAX},                                                                                   \
         {.name = "published_at",                                                                                       \
-         .type = JSON_IN_TIME,                                                                                         \
+         .type = JSON_IN_DATE,                                                                                         \
          .offset = offsetof(struct card_body, published_at),                                                           \
          .wrong = BAD_TIME},                                                                                           \
     {                                                                                                                  \

@@ -122,6 +122,12 @@ static void render(struct buffer *out, struct bytes item, const struct editorial
     json_close(&json, '}');
 }
 
+// 0: it stays.
+static int64_t end_of(const struct editorial_body *body) {
+    int64_t until_ms = body->until.unix_ms ? body->until.unix_ms : 1;
+    return body->until.given ? until_ms : 0;
+}
+
 static void on_put(struct read_call *read, enum outcome outcome);
 
 void editorial_put_start(struct call *call) {
@@ -145,7 +151,7 @@ void editorial_put_start(struct call *call) {
     }
     struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site),
                                        .item = item_ref(call->api->hash_key, call->site, call->item),
-                                       .until_ms = body.until.given ? body.until.unix_ms : 0,
+                                       .until_ms = end_of(&body),
                                        .json = buffer_bytes(&edit->json)};
     store_set_editorial(call->api->store, &edit->read, &editorial);
 }
@@ -186,7 +192,7 @@ enum outcome editorial_line(struct line *line, struct bytes text) {
     *read = (struct read_call){.on_done = on_line, .context = line};
     struct editorial_call editorial = {.site = site_ref(call->api->hash_key, call->site),
                                        .item = item_ref(call->api->hash_key, call->site, body.item),
-                                       .until_ms = body.until.given ? body.until.unix_ms : 0,
+                                       .until_ms = end_of(&body),
                                        .json = buffer_bytes(&json)};
     store_set_editorial(call->api->store, read, &editorial);
     buffer_release(&json);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Cuts a streamed body into lines and keeps count of what is under way.
 #include "api/lines.h"
+#include "base/clock.h"
 #include <stdlib.h>
 
+#define GATE_OPEN_NS UINT64_C(1000000000)
 enum { LINE_ARENA_MOST = 256 << 10, ANSWER_MOST = 256 << 10, WAIT_MS = 30000 };
 
 struct rejected {
@@ -14,7 +16,8 @@ enum gate { GATE_SHUT, GATE_WAITING, GATE_OPEN, GATE_FAILED };
 
 struct lines {
     struct call *call;
-    enum gate gate; // for lines that come after the projections
+    enum gate gate; // for lines that come after the projections; open for a second
+    uint64_t open_until_ns;
     struct line *waiting, **waiting_end;
     struct read_call wait;
     line_starter *start_line;
@@ -240,6 +243,7 @@ static void on_gate(struct read_call *wait, enum outcome outcome) {
     struct lines *lines = wait->context;
     struct line *line = lines->waiting;
     lines->gate = outcome == OK ? GATE_OPEN : GATE_FAILED;
+    lines->open_until_ns = clock_mono_ns() + GATE_OPEN_NS;
     lines->waiting = NULL;
     while (line) {
         struct line *next = line->next;
@@ -255,6 +259,8 @@ enum outcome line_after_projection(struct line *line, void (*go)(struct line *li
     struct lines *lines = line->lines;
     if (lines->gate == GATE_FAILED)
         return UNAVAILABLE;
+    if (lines->gate == GATE_OPEN && clock_mono_ns() >= lines->open_until_ns)
+        lines->gate = GATE_SHUT;
     if (lines->gate == GATE_OPEN) {
         go(line);
         return OK;

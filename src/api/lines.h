@@ -32,8 +32,8 @@ void lines_cut(struct http_request *request);
 void lines_finish(struct call *call, void (*on_end)(struct call *call));
 void line_done(struct line *line, enum outcome outcome);
 struct call *line_call(const struct line *line);
-// For a starter: goes on with `go`, at once or later, when all that was acknowledged before this call is projected
-// (waited for once a call); line_done follows. UNAVAILABLE when that takes too long: nothing is done.
+// For a starter: goes on with `go`, at once or later, when all that was acknowledged before this call, and again once a
+// second while it goes on, is projected; line_done follows. UNAVAILABLE when that takes too long: nothing is done.
 enum outcome line_after_projection(struct line *line, void (*go)(struct line *line)) MUST_CHECK;
 // Notes the log entry that a line made, for `wait`.
 void line_note(struct line *line, uint32_t partition, struct log_id entry);

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#define LAST_MS INT64_C(253402300799999) // 9999-12-31T23:59:59.999Z
+#define FIRST_MS INT64_C(-62135596800000) // 0001-01-01T00:00:00Z
+#define LAST_MS INT64_C(253402300799999)  // 9999-12-31T23:59:59.999Z
 #define DAY_MS INT64_C(86400000)
 
 struct civil {
@@ -105,16 +106,16 @@ bool time_parse(struct bytes text, int64_t *ret_unix_ms) {
         !take_offset(&text, &offset_ms) || text.len)
         return false;
     int64_t ms = days_of(date) * DAY_MS + clock_ms - offset_ms;
-    if (ms < 0 || ms > LAST_MS)
+    if (ms < FIRST_MS || ms > LAST_MS)
         return false;
     *ret_unix_ms = ms;
     return true;
 }
 
 bool time_from_seconds(double seconds, int64_t *ret_unix_ms) {
-    if (!isfinite(seconds) || seconds < 0 || seconds * 1000 > (double)LAST_MS)
+    if (!isfinite(seconds) || seconds * 1000 < (double)FIRST_MS || seconds * 1000 > (double)LAST_MS)
         return false;
-    *ret_unix_ms = (int64_t)(seconds * 1000 + 1e-4); // 0.29 is kept as 290, not as 289
+    *ret_unix_ms = (int64_t)floor(seconds * 1000 + 1e-4); // 0.29 is kept as 290, not as 289
     return true;
 }
 
@@ -144,9 +145,10 @@ bool duration_parse(struct bytes text, int64_t *ret_ms) {
 // ---- Out
 
 void time_format(int64_t unix_ms, char text[static TIME_TEXT_SIZE]) {
-    int64_t ms = unix_ms < 0 ? 0 : unix_ms > LAST_MS ? LAST_MS : unix_ms;
-    struct civil date = civil_of(ms / DAY_MS);
-    unsigned of_day = (unsigned)(ms % DAY_MS);
+    int64_t ms = unix_ms < FIRST_MS ? FIRST_MS : unix_ms > LAST_MS ? LAST_MS : unix_ms;
+    int64_t days = ms / DAY_MS - (ms % DAY_MS < 0);
+    struct civil date = civil_of(days);
+    unsigned of_day = (unsigned)(ms - days * DAY_MS);
     snprintf(text, TIME_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)date.year % 10000u,
              (unsigned)date.month % 100u, (unsigned)date.day % 100u, of_day / 3600000 % 100, of_day / 60000 % 60,
              of_day / 1000 % 60, of_day % 1000);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Times as text: RFC 3339 and Unix seconds in, ISO 8601 UTC out, durations of the settings (250ms, 3s, 30m, 3h, 7d).
-// Times are int64 milliseconds since 1970-01-01 UTC without leap seconds; years 1970 to 9999.
+// Times are int64 milliseconds since 1970-01-01 UTC without leap seconds; years 1 to 9999.
 #pragma once
 #include "base/bytes.h"
 #include <stdbool.h>

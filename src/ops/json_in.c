@@ -92,10 +92,13 @@ static enum outcome read_text(const struct reading *reading, json_t *value, cons
 static enum outcome read_time(const struct reading *reading, json_t *value, const struct json_field *field) {
     struct json_time *time = (struct json_time *)(void *)(reading->target + field->offset);
     struct bytes text = {json_string_value(value), json_string_length(value)};
+    bool right;
     time->given = true;
     if (json_is_string(value))
-        return time_parse(text, &time->unix_ms) ? OK : BAD_FIELD;
-    return json_is_number(value) && time_from_seconds(json_number_value(value), &time->unix_ms) ? OK : BAD_FIELD;
+        right = time_parse(text, &time->unix_ms);
+    else
+        right = json_is_number(value) && time_from_seconds(json_number_value(value), &time->unix_ms);
+    return right && (field->type == JSON_IN_DATE || time->unix_ms >= 0) ? OK : BAD_FIELD;
 }
 
 static bool count_of(json_t *value, uint64_t *ret_count) {
@@ -201,7 +204,8 @@ static const struct {
     [JSON_IN_TEXT] = {read_text, "a text"},
     [JSON_IN_TITLE] = {read_text, "a text"},
     [JSON_IN_TITLES] = {read_texts, "an array of texts"},
-    [JSON_IN_TIME] = {read_time, "RFC 3339 or Unix seconds"},
+    [JSON_IN_TIME] = {read_time, "RFC 3339 or Unix seconds, from 1970 on"},
+    [JSON_IN_DATE] = {read_time, "RFC 3339 or Unix seconds"},
     [JSON_IN_COUNT] = {read_count, "a whole number from 0 on"},
     [JSON_IN_TEXTS] = {read_texts, "an array of texts"},
     [JSON_IN_COUNTS] = {read_counts, "an object of whole numbers from 0 on"},

@@ -12,7 +12,8 @@
 enum json_type {
     JSON_IN_TEXT,   // struct bytes; no controls; at == NULL when absent
     JSON_IN_TITLE,  // the same for titles and names: controls and runs of white space become one space
-    JSON_IN_TIME,   // struct json_time: RFC 3339 text or Unix seconds
+    JSON_IN_TIME,   // struct json_time: RFC 3339 text or Unix seconds, from 1970 on
+    JSON_IN_DATE,   // the same, also before
     JSON_IN_COUNT,  // struct json_count: a whole number up to 2^52
     JSON_IN_TEXTS,  // struct json_texts: an array of at most 8 distinct texts
     JSON_IN_TITLES, // the same of titles

@@ -35,7 +35,7 @@ static const struct json_field fields[] = {
     TEXT(image),
     TEXT(author),
     {.name = "categories", .type = JSON_IN_TEXTS, .offset = offsetof(struct card_text, categories), .most = 256},
-    {.name = "published_at", .type = JSON_IN_TIME, .offset = offsetof(struct card_text, published_at)},
+    {.name = "published_at", .type = JSON_IN_DATE, .offset = offsetof(struct card_text, published_at)},
     {.name = "views", .type = JSON_IN_COUNT, .offset = offsetof(struct card_text, views)},
     {.name = "votes", .type = JSON_IN_COUNTS, .offset = offsetof(struct card_text, votes)},
     {.name = NULL},
