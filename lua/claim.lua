@@ -1,21 +1,34 @@
 -- Who projects, and by which plan (project/claim.c): one with another plan waits while the present one is at work.
 --
+-- Of services with one plan each renewal takes the record over; when the one that ends is the last of them that did, the
+-- record goes back to the one before, which is still at work: a third one with another plan must go on waiting.
+--
 -- KEYS   engaged:meta
 -- ARGV   1 fingerprint of the plan, 2 the service's instance, 3 generation of its processes, 4 now (ms),
 --        5 how long a claim holds (ms), 6 "release": give it back
 -- Reply  0: it is ours; else for how many ms more it is another's. Of a release: 0
 
-local held = redis.call('HMGET', KEYS[1], 'plan', 'projector', 'projector-at')
+local held = redis.call('HMGET', KEYS[1], 'plan', 'projector', 'projector-at', 'projector-before')
 local instance, generation = string.match(held[2] or '', '^(%x+):(%d+)$')
+local before, before_at = string.match(held[4] or '', '^(%x+:%d+) (%d+)$')
+local now, holds = tonumber(ARGV[4]), tonumber(ARGV[5])
 if ARGV[6] == 'release' then
-    if held[1] == ARGV[1] and instance == ARGV[2] and generation == ARGV[3] then
+    if held[1] ~= ARGV[1] or instance ~= ARGV[2] or generation ~= ARGV[3] then return 0 end
+    redis.call('HDEL', KEYS[1], 'projector-before')
+    if before and math.abs(now - before_at) < holds then
+        redis.call('HSET', KEYS[1], 'projector', before, 'projector-at', before_at)
+    else
         redis.call('HDEL', KEYS[1], 'plan', 'projector', 'projector-at')
     end
     return 0
 end
-local now, holds = tonumber(ARGV[4]), tonumber(ARGV[5])
 local age = math.abs(now - (tonumber(held[3] or 0) or 0)) -- one of a clock that is far ahead holds no longer than others
 if held[1] and held[1] ~= ARGV[1] and instance ~= ARGV[2] and age < holds then return holds - age end
 redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
+if held[1] ~= ARGV[1] then
+    redis.call('HDEL', KEYS[1], 'projector-before')
+elseif instance and instance ~= ARGV[2] then
+    redis.call('HSET', KEYS[1], 'projector-before', held[2] .. ' ' .. (held[3] or 0))
+end
 redis.call('HSET', KEYS[1], 'plan', ARGV[1], 'projector', ARGV[2] .. ':' .. ARGV[3], 'projector-at', ARGV[4])
 return 0

@@ -9,6 +9,7 @@
 #include "roles/secrets.h"
 #include "roles/supervisor.h"
 #include "roles/tools.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,25 @@
 #include <unistd.h>
 
 extern char **environ;
+
+// Where 0, 1 or 2 is closed, the first file that is opened would have that number, and the log be written into it.
+static void hold_standard_files(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+// What would end a process without a word: a client that has gone (EPIPE), a file at the limit of its size (EFBIG),
+// what other daemons rotate their logs by. A child leaves SIGHUP to its supervisor, as `pkill -HUP engaged` reaches
+// all.
+static void ignore_signals(bool is_child) {
+    static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2, SIGHUP};
+    for (int i = 0; i < 4 + is_child; i++)
+        signal(ignored[i], SIG_IGN);
+}
 
 static int fail(const char *line) {
     fprintf(stderr, "engaged: %s\n", line);
@@ -73,13 +93,15 @@ static int run_service(int argc, char **argv) {
     static struct settings settings;
     static struct role role;
     char error[512], directory[512] = "";
+    const char *name = getenv("ENGAGED_ROLE");
+    if (!name)
+        supervisor_hold_reloads();
     if (!settings_read(&settings, argc, argv, environ, error, sizeof error))
         return fail(error);
     if (embedded_directory(&settings))
         snprintf(directory, sizeof directory, "%s", embedded_directory(&settings));
     if (!role_prepare(&role, &settings, error, sizeof error))
         return fail(error);
-    const char *name = getenv("ENGAGED_ROLE");
     secrets_hide(&argc, argv);
     set_up_log(&settings, "supervisor");
     int code = name ? run_child(&role, name) : supervisor_run(&role, directory, argc, argv);
@@ -99,7 +121,8 @@ static int print_config(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_IGN);
+    hold_standard_files();
+    ignore_signals(getenv("ENGAGED_ROLE") != NULL);
     if (getenv("ENGAGED_ROLE"))
         prctl(PR_SET_PDEATHSIG, SIGKILL); // dies with its supervisor: before anything that takes time
     if (!keyed_init())

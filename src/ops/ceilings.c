@@ -3,6 +3,7 @@
 // misplace one charge; a ceiling need not be exact to one, and no lock can be left behind by a process that is killed.
 #include "ops/ceilings.h"
 #include "base/keyed.h"
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,7 +39,9 @@ int ceilings_create(void) {
     int fd = memfd_create("engaged-ceilings", MFD_CLOEXEC);
     random_fill(&seed, sizeof seed);
     if (fd >= 0 && (ftruncate(fd, sizeof(struct shared)) != 0 || pwrite(fd, &seed, sizeof seed, 0) != sizeof seed)) {
+        int why = errno;
         close(fd);
+        errno = why;
         return -1;
     }
     return fd;

@@ -3,6 +3,7 @@
 // generation in charge.
 #include "ops/metrics.h"
 #include "base/clock.h"
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +49,9 @@ static const struct {
 int metrics_create(void) {
     int fd = memfd_create("engaged-metrics", MFD_CLOEXEC);
     if (fd >= 0 && ftruncate(fd, sizeof(struct shared)) != 0) {
+        int why = errno;
         close(fd);
+        errno = why;
         return -1;
     }
     return fd;

@@ -39,7 +39,11 @@ struct sweeper {
     size_t item_count;
     struct item_call removals[REMOVED_AT_ONCE];
     size_t removal_count, waiting;
-    bool more; // than are removed at once
+    bool more; // than are removed at once: the page is read again
+    // Of the page's items that are to go, so many could not be removed: they come first, and are passed over. Else one
+    // page of such items would be read for ever, and nothing behind it.
+    size_t stayed, passed_over;
+    size_t gone; // of those that were tried now
     enum outcome outcome;
 };
 
@@ -70,9 +74,11 @@ static uint64_t until_next_walk_ms(const struct sweeper *sweeper) {
 
 static void end_page(struct sweeper *sweeper) {
     if (sweeper->outcome != OK) {
+        sweeper->stayed = 0;
         rest(sweeper, RETRY_MS);
         return;
     }
+    sweeper->stayed = sweeper->more ? sweeper->stayed + sweeper->removal_count - sweeper->gone : 0;
     if (sweeper->more)
         sweeper->cursor = sweeper->cursor_before;
     if (sweeper->cursor != 0 || sweeper->more) {
@@ -93,6 +99,7 @@ static void on_removed(struct item_call *item) {
         sweeper->outcome = item->outcome;
     if (item->outcome == OK && item->existed) {
         metric_add(METRIC_FORGOTTEN_ITEMS, 1);
+        sweeper->gone++;
         sweeper->removed++;
     }
     if (--sweeper->waiting == 0)
@@ -116,6 +123,10 @@ static void on_packed(struct read_call *call, size_t index, struct bytes record,
     struct item item;
     if (record.len == 0 || !item_is_forgotten(record, sums, &sweeper->plan.lives, clock_now_ms() - sweeper->kept_ms))
         return;
+    if (sweeper->passed_over < sweeper->stayed) {
+        sweeper->passed_over++;
+        return;
+    }
     sweeper->more |= sweeper->removal_count == REMOVED_AT_ONCE;
     struct bytes copy = arena_copy(&sweeper->texts, record);
     struct bytes sums_copy = sums.len ? arena_copy(&sweeper->texts, sums) : NO_BYTES;
@@ -153,7 +164,7 @@ static void on_timer(uv_timer_t *timer) {
     struct sweeper *sweeper = timer->data;
     sweeper->busy = true;
     sweeper->more = false;
-    sweeper->item_count = sweeper->removal_count = 0;
+    sweeper->item_count = sweeper->removal_count = sweeper->passed_over = sweeper->gone = 0;
     sweeper->cursor_before = sweeper->cursor;
     sweeper->call = (struct read_call){.on_done = on_scanned, .context = sweeper};
     store_scan_items(sweeper->store, &sweeper->call, &sweeper->cursor, PAGE_KEYS, on_item);

@@ -7,6 +7,7 @@
 #include "roles/embedded.h"
 #include "ops/log.h"
 #include "roles/redis_memory.h"
+#include "roles/redis_pulse.h"
 #include "roles/secrets.h"
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 enum { PATH_SIZE = 1024, TICK_MS = 250, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, STOP_MOST_MS = 20000 };
+enum { LAST_WORDS_SIZE = 256 };
 
 struct lock {
     int fd;
@@ -33,6 +35,7 @@ struct embedded {
     char directory[512];
     char memory_limit[24]; // as Redis reads it; "0": it is set when Redis has loaded
     struct redis_memory memory;
+    struct redis_pulse pulse;
     struct lock owner;  // ours alone: who looks after the Redis
     struct lock server; // the Redis inherits it: held as long as we or it live
     bool running, closing, stopping;
@@ -57,6 +60,16 @@ static int lock_open(const struct embedded *embedded, const char *name, struct l
     return lock->fd < 0 ? -errno : 0;
 }
 
+// Whether the file that we have locked still stands in DIR: else the folder is another one now, and a Redis that begins
+// there would have none of the data, or be one too many.
+static bool is_in_place(const struct embedded *embedded) {
+    char path[PATH_SIZE];
+    struct stat held, there;
+    path_in(embedded, "owner", path);
+    return fstat(embedded->owner.fd, &held) == 0 && stat(path, &there) == 0 && held.st_dev == there.st_dev &&
+           held.st_ino == there.st_ino;
+}
+
 static bool lock_take(struct lock *lock) {
     if (!lock->held)
         lock->held = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
@@ -65,6 +78,7 @@ static bool lock_take(struct lock *lock) {
 
 static void release(struct embedded *embedded) {
     redis_memory_stop(&embedded->memory);
+    redis_pulse_stop(&embedded->pulse);
     if (embedded->owner.fd >= 0)
         close(embedded->owner.fd);
     if (embedded->server.fd >= 0)
@@ -93,15 +107,37 @@ static void on_process_closed(uv_handle_t *handle) {
     embedded->closing = false;
 }
 
+// What it wrote last, as it says why it gives up; empty: nothing.
+static void read_last_line(const struct embedded *embedded, char text[static LAST_WORDS_SIZE]) {
+    char path[PATH_SIZE], end[LAST_WORDS_SIZE] = "";
+    path_in(embedded, "redis.log", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END), from = size < LAST_WORDS_SIZE ? 0 : size - LAST_WORDS_SIZE + 1;
+    ssize_t len = fd < 0 ? 0 : pread(fd, end, sizeof end - 1, from);
+    if (fd >= 0)
+        close(fd);
+    while (len > 0 && (end[len - 1] == '\n' || end[len - 1] == ' '))
+        end[--len] = '\0';
+    const char *line = strrchr(end, '\n');
+    snprintf(text, LAST_WORDS_SIZE, "%s", line ? line + 1 : end);
+}
+
+static void say_end(const struct embedded *embedded, int64_t status, int signal) {
+    char words[LAST_WORDS_SIZE] = "";
+    if (signal == 0)
+        read_last_line(embedded, words);
+    log_error("the embedded Redis ended (%s %d), starting it again in %u ms; see %s/redis.log%s%s",
+              signal ? "signal" : "status", signal ? signal : (int)status, (unsigned)embedded->back_off_ms,
+              embedded->directory, *words ? ": " : "", words);
+}
+
 static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     struct embedded *embedded = process->data;
     uint64_t now = uv_now(embedded->loop);
     if (now - embedded->started_ms > 2 * BACK_OFF_MOST_MS)
         embedded->back_off_ms = BACK_OFF_LEAST_MS;
     if (!embedded->stopping)
-        log_error("the embedded Redis ended (%s %d), starting it again in %u ms; see %s/redis.log",
-                  signal ? "signal" : "status", signal ? signal : (int)status, (unsigned)embedded->back_off_ms,
-                  embedded->directory);
+        say_end(embedded, status, signal);
     embedded->start_at_ms = now + embedded->back_off_ms;
     embedded->back_off_ms *= 2;
     if (embedded->back_off_ms > BACK_OFF_MOST_MS)
@@ -171,9 +207,12 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
 static int spawn(struct embedded *embedded, const char **ret_what) {
     char path[PATH_SIZE];
     path_in(embedded, "redis.log", path);
-    close_to_others(embedded);
     embedded->started_ms = uv_now(embedded->loop);
     embedded->start_at_ms = embedded->started_ms + BACK_OFF_MOST_MS;
+    *ret_what = "its folder, or the file owner in it, was moved or replaced";
+    if (!is_in_place(embedded))
+        return UV_ENOENT;
+    close_to_others(embedded);
     *ret_what = "redis.log";
     int log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (log_fd < 0)
@@ -255,6 +294,8 @@ static void on_tick(uv_timer_t *timer) {
         char path[PATH_SIZE];
         path_in(embedded, "redis.sock", path);
         redis_memory_tick(&embedded->memory, path);
+        if (embedded->owner.held)
+            redis_pulse_tick(&embedded->pulse, path, TICK_MS);
     }
 }
 
@@ -287,7 +328,7 @@ struct embedded *embedded_start(uv_loop_t *loop, const char *directory, uint64_t
     }
     embedded->loop = loop;
     embedded->process.data = embedded->tick.data = embedded;
-    embedded->owner.fd = embedded->server.fd = embedded->memory.fd = -1;
+    embedded->owner.fd = embedded->server.fd = embedded->memory.fd = embedded->pulse.fd = -1;
     embedded->back_off_ms = BACK_OFF_LEAST_MS;
     snprintf(embedded->directory, sizeof embedded->directory, "%s", directory);
     snprintf(embedded->memory_limit, sizeof embedded->memory_limit, "%" PRIu64, memory_limit);

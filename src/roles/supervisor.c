@@ -10,6 +10,8 @@
 #include "roles/notify.h"
 #include "roles/openness.h"
 #include "roles/secrets.h"
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -33,9 +35,25 @@ struct supervisor {
 
 // ---- The end
 
+static void block_signals(int how, const int *numbers, int count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < count; i++)
+        sigaddset(&set, numbers[i]);
+    sigprocmask(how, &set, NULL);
+}
+
+// The last of all: one that comes while Redis ends must not kill us, and leave it behind.
+static void close_signals(struct supervisor *supervisor) {
+    block_signals(SIG_BLOCK, (const int[]){SIGTERM, SIGINT, SIGHUP}, SIGNAL_COUNT);
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
+}
+
 static void on_embedded_stopped(void *context) {
     struct supervisor *supervisor = context;
     supervisor->embedded = NULL;
+    close_signals(supervisor);
 }
 
 static void on_children_stopped(void *context) {
@@ -43,10 +61,10 @@ static void on_children_stopped(void *context) {
     supervisor->children = NULL;
     uv_close((uv_handle_t *)&supervisor->watchdog, NULL);
     uv_close((uv_handle_t *)&supervisor->linking, NULL);
-    for (int i = 0; i < SIGNAL_COUNT; i++)
-        uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     if (supervisor->embedded)
         embedded_stop(supervisor->embedded, on_embedded_stopped, supervisor);
+    else
+        close_signals(supervisor);
 }
 
 static void stop(struct supervisor *supervisor) {
@@ -169,6 +187,10 @@ static void on_renewed(void *context, const char *why) {
         begin_reload(supervisor);
 }
 
+void supervisor_hold_reloads(void) {
+    block_signals(SIG_BLOCK, (const int[]){SIGHUP}, 1);
+}
+
 static void watch_signals(struct supervisor *supervisor) {
     static const struct {
         int number;
@@ -179,6 +201,7 @@ static void watch_signals(struct supervisor *supervisor) {
         supervisor->signals[i].data = supervisor;
         uv_signal_start(&supervisor->signals[i], watched[i].callback, watched[i].number);
     }
+    block_signals(SIG_UNBLOCK, (const int[]){SIGTERM, SIGINT, SIGHUP}, SIGNAL_COUNT); // those that came meanwhile, too
 }
 
 // ---- Start
@@ -188,12 +211,18 @@ static bool fail(const char *line) {
     return false;
 }
 
+static bool fail_for(const char *what) {
+    log_error("%s: %s", what, strerror(errno));
+    return false;
+}
+
 static bool start_sharing(struct supervisor *supervisor) {
-    supervisor->shared = (struct shared_files){metrics_create(), ceilings_create()};
-    if (supervisor->shared.ceilings < 0)
-        return fail("no shared memory for ceilings");
+    supervisor->shared.metrics = metrics_create();
     if (supervisor->shared.metrics < 0 || metrics_attach(supervisor->shared.metrics, 0) < 0)
-        return fail("no shared memory for metrics");
+        return fail_for("no shared memory for metrics");
+    supervisor->shared.ceilings = ceilings_create();
+    if (supervisor->shared.ceilings < 0)
+        return fail_for("no shared memory for ceilings");
     clock_share(metrics_clock_offset());
     random_fill(metrics_instance(), sizeof(uint64_t));
     return true;
@@ -235,6 +264,7 @@ int supervisor_run(const struct role *role, const char *directory, int argc, cha
     struct supervisor supervisor = {.directory = directory, .argc = argc, .argv = argv};
     uv_loop_init(&supervisor.loop);
     notify_init();
+    block_signals(SIG_BLOCK, (const int[]){SIGTERM, SIGINT}, 2); // from here on there is something to be ended
     if (!start(&supervisor, role->settings))
         return 1;
     uv_run(&supervisor.loop, UV_RUN_DEFAULT);
