@@ -6,8 +6,9 @@
 #include "store/gather.h"
 #include "store/store_inside.h"
 #include <stdlib.h>
+#include <string.h>
 
-enum { TRIES_MOST = 16 };
+enum { TRIES_MOST = 16, APART_MS = 1000 };
 
 // One script call: its writes in the order of their groups.
 struct batch {
@@ -67,7 +68,7 @@ static struct log_id next_entry(struct bytes *ids) {
 }
 
 // Puts those that must be tried again back into the lane, and completes the others.
-static void hand_out(struct batch *batch, const bool *again) {
+static void hand_out(struct batch *batch, const bool *again, enum outcome outcome) {
     struct lane *lane = batch->lane;
     struct queued *done = NULL, **end = &done;
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -80,7 +81,24 @@ static void hand_out(struct batch *batch, const bool *again) {
             end = &write->next;
         }
     }
-    finish_all(lane, done, OK);
+    finish_all(lane, done, outcome);
+}
+
+// At its memory limit Redis lets votes be taken back, but none be given: of a call that holds both it refuses all.
+// Then, and for a while, those that free are sent apart from the others.
+static bool send_apart(struct batch *batch, const redisReply *reply) {
+    struct lane *lane = batch->lane;
+    bool frees[BATCH_MOST];
+    uint32_t freeing = 0;
+    if (!lane->kind->frees || !reply || reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "OOM", 3) != 0)
+        return false;
+    lane->apart_until_ms = uv_now(lane->store->loop) + APART_MS;
+    for (uint32_t i = 0; i < batch->count; i++)
+        freeing += frees[i] = lane->kind->frees(batch->writes[i]);
+    if (freeing == 0 || freeing == batch->count)
+        return false;
+    hand_out(batch, frees, UNAVAILABLE);
+    return true;
 }
 
 // Entries are one per group, results one per write. Everything is read before a write is put back or completed: a reply
@@ -100,7 +118,7 @@ static bool take_results(struct batch *batch, const redisReply *reply) {
         if (results.failed)
             return false;
     }
-    hand_out(batch, again);
+    hand_out(batch, again, OK);
     return true;
 }
 
@@ -112,7 +130,7 @@ static void on_batch(struct link_call *call) {
     lane->in_flight--;
     if (outcome == OK && !take_results(batch, reply))
         outcome = INTERNAL;
-    if (outcome != OK)
+    if (outcome != OK && !send_apart(batch, reply))
         for (uint32_t i = 0; i < batch->count; i++)
             lane->kind->finish(lane->store, batch->writes[i], outcome);
     freeReplyObject(reply);
@@ -147,6 +165,13 @@ static struct queued *take_first(struct lane *lane) {
     return write;
 }
 
+// What was queued first stays first: a call ends where the other kind begins.
+static bool goes_with(const struct lane *lane, const struct batch *batch) {
+    if (batch->count == 0 || lane->apart_until_ms < uv_now(lane->store->loop) || !lane->kind->frees)
+        return true;
+    return lane->kind->frees(lane->first) == lane->kind->frees(batch->writes[0]);
+}
+
 // False without memory: what is left waits for the next turn.
 static bool send_batch(struct lane *lane) {
     struct batch *batch = malloc(sizeof *batch);
@@ -155,7 +180,7 @@ static bool send_batch(struct lane *lane) {
     batch->lane = lane;
     batch->call.on_reply = on_batch;
     batch->count = 0;
-    while (lane->first && batch->count < BATCH_MOST)
+    while (lane->first && batch->count < BATCH_MOST && goes_with(lane, batch))
         batch->writes[batch->count++] = take_first(lane);
     sort(batch);
     batch->log = lane->next_log++ % keys_partitions();

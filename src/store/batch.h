@@ -21,6 +21,8 @@ struct lane_kind {
     void (*compose)(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log);
     // Reads the write's result; false: it is to be tried again.
     bool (*take)(struct store *store, struct queued *write, struct reader *results);
+    // Whether Redis takes it at its memory limit too; NULL: none is.
+    bool (*frees)(const struct queued *write);
     void (*set_entry)(struct queued *write, uint32_t log, struct log_id entry);
     void (*finish)(struct store *store, struct queued *write, enum outcome outcome);
 };
@@ -32,6 +34,7 @@ struct lane {
     struct queued *retried, **retried_end; // to go before them
     struct queued *refused;                // the queue was full: told at the end of the turn
     uint32_t waiting, in_flight, next_log;
+    uint64_t apart_until_ms; // those that free are sent apart, as Redis has no memory
 };
 
 // Whether the write is the first of its partition.

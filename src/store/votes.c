@@ -23,6 +23,10 @@ static uint64_t order(const struct queued *write) {
     return vote->item;
 }
 
+static bool frees(const struct queued *write) {
+    return ((const struct vote_call *)((const char *)write - offsetof(struct vote_call, queued)))->kind < 0;
+}
+
 static bool begins_item(struct queued *const *writes, uint32_t i) {
     return begins_group(writes, i) || order(writes[i]) != order(writes[i - 1]);
 }
@@ -208,6 +212,7 @@ const struct lane_kind vote_lane = {
     .order = order,
     .compose = compose,
     .take = take,
+    .frees = frees,
     .set_entry = set_entry,
     .finish = finish,
 };
