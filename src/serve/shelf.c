@@ -176,8 +176,7 @@ void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome 
         pause = RETRY_MOST_MS;
     if (outcome == OK && !put_up(shelf, refresh))
         outcome = UNAVAILABLE;
-    if (outcome != OK)
-        shelf->retry_ms = now + pause;
+    shelf->retry_ms = outcome == OK ? 0 : now + pause;
     serve->failed_ms = outcome == UNAVAILABLE ? now : 0;
     shelf->failure = outcome;
     struct flight_wait *waits = flight_end(&shelf->flight);
