@@ -12,6 +12,10 @@ const report = (id, news) => {
 const trouble = (id, fault) => {
   say(why(fault));
   if (isPassing(fault)) later(fault.wait);
+  countersOf([id]).forEach(element => {
+    element.reason = why(fault);
+    element.draw();
+  });
   tell(document, 'error', { item: id, error: fault });
 };
 
