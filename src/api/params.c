@@ -86,21 +86,22 @@ static enum outcome take_wait(struct params *params, struct bytes value) {
 static const struct {
     unsigned bit;
     bool repeatable;
-    const char *name;
-    enum outcome wrong; // of a value with a NUL, which none can hold
+    const char *name, *what; // what it must be, for who wrote it
+    enum outcome wrong;      // of a value with a NUL, which none can hold
     enum outcome (*take)(struct params *params, struct bytes value);
 } known[] = {
-    {PARAM_LIMIT, false, "limit", BAD_LIMIT, take_limit},
-    {PARAM_CATEGORY, false, "category", BAD_PARAMETER, take_category},
-    {PARAM_EXCLUDE, true, "exclude", BAD_EXCLUDE, take_exclude},
-    {PARAM_IDS, true, "id", BAD_ITEM, take_id},
-    {PARAM_ID, false, "id", BAD_ITEM, take_id},
-    {PARAM_WAIT, false, "wait", BAD_PARAMETER, take_wait},
-    {PARAM_FORMAT, false, "format", BAD_PARAMETER, take_format},
-    {PARAM_RELATED, false, "related", BAD_LIMIT, take_related},
-    {PARAM_RANKING, false, "ranking", BAD_LIMIT, take_ranking},
-    {PARAM_RECOMMENDATION, false, "recommendation", BAD_LIMIT, take_recommendation},
-    {PARAM_NAME, false, "name", BAD_PARAMETER, take_name},
+    {PARAM_LIMIT, false, "limit", "limit: a whole number from 1 to 100", BAD_LIMIT, take_limit},
+    {PARAM_CATEGORY, false, "category", "category: 1 to 64 characters", BAD_PARAMETER, take_category},
+    {PARAM_EXCLUDE, true, "exclude", "exclude: at most 100, each the id of an item", BAD_EXCLUDE, take_exclude},
+    {PARAM_IDS, true, "id", "id: at most 100, each the id of an item", BAD_ITEM, take_id},
+    {PARAM_ID, false, "id", "id: the id of an item", BAD_ITEM, take_id},
+    {PARAM_WAIT, false, "wait", "wait: true or false", BAD_PARAMETER, take_wait},
+    {PARAM_FORMAT, false, "format", "format: json, html or feed", BAD_PARAMETER, take_format},
+    {PARAM_RELATED, false, "related", "related: a whole number from 0 to 100", BAD_LIMIT, take_related},
+    {PARAM_RANKING, false, "ranking", "ranking: a whole number from 0 to 100", BAD_LIMIT, take_ranking},
+    {PARAM_RECOMMENDATION, false, "recommendation", "recommendation: a whole number from 0 to 100", BAD_LIMIT,
+     take_recommendation},
+    {PARAM_NAME, false, "name", "name: a ranking that is defined", BAD_PARAMETER, take_name},
 };
 
 // Index into `known` of a parameter that is allowed here, or -1.
@@ -170,7 +171,7 @@ enum outcome params_read(struct http_request *request, unsigned allowed, bool st
             continue;
         }
         enum outcome outcome = take_one(request, &params, index, raw_value, &seen);
-        *ret_detail = known[index].name;
+        *ret_detail = outcome == REPEATED_PARAMETER ? known[index].name : known[index].what;
         if (outcome != OK)
             return outcome;
     }
