@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The claim on the projection: of two services on one Redis whose rankings differ one projects, the other waits until
 // that one has been silent for some seconds. Within one service the generation in charge has it at once. What a step
-// that was under way writes meanwhile is caught by the partitions' versions and plans (target.c).
+// that was under way writes meanwhile is caught by the partitions' versions and plans (partition_write.c).
 #pragma once
 #include "store/projection.h"
 #include <uv.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One step of a projection, from the logs to the stored position.
+// The dispatcher of a projection's rounds, and the steps on offsets and logs.
 #include "project/engine.h"
 #include "base/clock.h"
 #include "ops/log.h"
@@ -13,7 +13,7 @@ enum {
     ENTRIES_LEAST = 8,      // of one log
     ENTRIES_MOST = 256,
     MARKS_KEPT_MOST = 256, // partitions: their marks take up a megabyte
-    MARKS_AT_ONCE = 64,    // targets whose marks are read together
+    MARKS_AT_ONCE = 64,    // partitions whose marks are read together
 };
 
 void bad_state(const struct projection_type *type, ref_t item) {
@@ -43,8 +43,7 @@ bool engine_init(struct engine *engine) {
     engine->batch.applied = engine->applied;
     fits = cache_init(&engine->cache, n, engine->cache_bytes) && fits;
     fits = refill_init(engine) && fits;
-    for (int i = 0; i < TARGETS_AT_ONCE; i++)
-        fits = target_init(&engine->targets[i], engine) && fits;
+    fits = write_init(engine) && fits;
     if (!fits)
         engine_release(engine);
     return fits;
@@ -52,8 +51,7 @@ bool engine_init(struct engine *engine) {
 
 void engine_release(struct engine *engine) {
     assert(!engine->busy);
-    for (int i = 0; i < TARGETS_AT_ONCE; i++)
-        target_release(&engine->targets[i]);
+    write_release(engine);
     refill_release(engine);
     batch_release(&engine->batch);
     cache_release(&engine->cache);
@@ -71,30 +69,65 @@ void engine_forget(struct engine *engine) {
     engine->refill.began_ns = 0;
 }
 
-void engine_end(struct engine *engine, enum engine_failure failure) {
-    assert(engine->busy && engine->running == 0);
+// ---- The dispatcher
+
+static const struct {
+    enum step (*begin)(struct engine *engine);
+    enum step (*end)(struct engine *engine);
+} steps[STEP_COUNT] = {
+#define STEP(id, name, text) [STEP_##id] = {begin_##name, end_##name},
+#include "project/steps.def"
+#undef STEP
+};
+
+static void end_round(struct engine *engine, enum step end) {
+    assert(engine->busy);
     engine->busy = false;
-    if (failure != NO_FAILURE)
+    if (end != ROUND_DONE)
         engine_forget(engine);
-    engine->on_end(engine, failure);
+    engine->on_end(engine, end);
 }
 
-// A read_call of the engine's, for the next thing asked of the store.
-static struct read_call *next_call(struct engine *engine,
-                                   void (*on_done)(struct read_call *call, enum outcome outcome)) {
-    engine->call = (struct read_call){.on_done = on_done, .context = engine};
+static void go(struct engine *engine, enum step next) {
+    while (next < STEP_COUNT) {
+        engine->step = next;
+        failpoint(next, BEFORE);
+        next = steps[next].begin(engine);
+    }
+    if (next != STEP_WAITS)
+        end_round(engine, next);
+}
+
+void engine_answered(struct engine *engine, enum outcome outcome) {
+    if (outcome != OK || engine->stopping) {
+        end_round(engine, outcome == OK ? ROUND_DONE : ROUND_FAILED);
+        return;
+    }
+    failpoint(engine->step, AFTER);
+    go(engine, steps[engine->step].end(engine));
+}
+
+static void on_answer(struct read_call *call, enum outcome outcome) {
+    engine_answered(call->context, outcome);
+}
+
+struct read_call *engine_call(struct engine *engine) {
+    engine->call = (struct read_call){.on_done = on_answer, .context = engine};
     return &engine->call;
 }
 
-// Whether the step goes on after the store has answered; if not, it is ended here.
-static bool goes_on(struct engine *engine, enum outcome outcome) {
-    if (outcome == OK && !engine->stopping)
-        return true;
-    engine_end(engine, outcome == OK ? NO_FAILURE : FAILED);
-    return false;
+void engine_round(struct engine *engine) {
+    assert(!engine->busy);
+    engine->busy = true;
+    batch_clear(&engine->batch);
+    if (engine->generation != store_generation(engine->store)) {
+        engine_forget(engine);
+        engine->generation = store_generation(engine->store);
+    }
+    go(engine, engine->known ? refill_first(engine) : STEP_READ_OFFSETS);
 }
 
-// ---- Where to begin: positions, and what is applied already
+// ---- Where to begin: offsets, and what is applied already
 
 static void on_position(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan,
                         struct bytes rankings) {
@@ -112,63 +145,41 @@ static void on_mark(struct read_call *call, uint32_t target, uint32_t source, st
         engine->scratch[source] = mark;
 }
 
-// Where logs had to be raised above the marks, the next step reads all of this again.
-static void on_opened(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
-    engine->known = engine->generation == store_generation(engine->store);
-    if (engine->known)
-        refill_begin(engine);
-    else
-        engine_end(engine, NO_FAILURE);
+enum step begin_read_offsets(struct engine *engine) {
+    store_read_positions(engine->store, engine_call(engine), engine->type->projection, &engine->lives, on_position);
+    return STEP_WAITS;
 }
 
-static void read_marks(struct engine *engine);
-
-static void on_marks(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
-    if (engine->next_target < engine->partitions)
-        read_marks(engine);
-    else
-        store_open_above(engine->store, next_call(engine, on_opened), engine->scratch, engine->position);
-}
-
-// Of some targets: of a thousand partitions all marks would be a million at once.
-static void read_marks(struct engine *engine) {
-    uint32_t first = engine->next_target, left = engine->partitions - first;
-    uint32_t count = left < MARKS_AT_ONCE ? left : MARKS_AT_ONCE;
-    engine->next_target += count;
-    store_read_marks(engine->store, next_call(engine, on_marks), engine->type->projection, first, count, on_mark);
-}
-
-static void on_positions(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
+enum step end_read_offsets(struct engine *engine) {
     memset(engine->scratch, 0, engine->partitions * sizeof(*engine->scratch));
     if (engine->applied)
         memset(engine->applied, 0, (size_t)engine->partitions * engine->partitions * sizeof(*engine->applied));
-    engine->next_target = 0;
-    read_marks(engine);
+    engine->next = 0;
+    return STEP_READ_APPLIED;
 }
 
-void engine_step(struct engine *engine) {
-    assert(!engine->busy);
-    engine->busy = true;
-    engine->failure = NO_FAILURE;
-    batch_clear(&engine->batch);
-    if (engine->generation != store_generation(engine->store)) {
-        engine_forget(engine);
-        engine->generation = store_generation(engine->store);
-    }
-    if (engine->known)
-        refill_begin(engine);
-    else
-        store_read_positions(engine->store, next_call(engine, on_positions), engine->type->projection, &engine->lives,
-                             on_position);
+// Of some partitions: of a thousand all marks would be a million at once.
+enum step begin_read_applied(struct engine *engine) {
+    uint32_t first = engine->next, left = engine->partitions - first;
+    uint32_t count = left < MARKS_AT_ONCE ? left : MARKS_AT_ONCE;
+    engine->next += count;
+    store_read_marks(engine->store, engine_call(engine), engine->type->projection, first, count, on_mark);
+    return STEP_WAITS;
+}
+
+enum step end_read_applied(struct engine *engine) {
+    return engine->next < engine->partitions ? STEP_READ_APPLIED : STEP_OPEN_LOGS;
+}
+
+enum step begin_open_logs(struct engine *engine) {
+    store_open_above(engine->store, engine_call(engine), engine->scratch, engine->position);
+    return STEP_WAITS;
+}
+
+// Where logs had to be raised above the marks, the next round reads all of this again.
+enum step end_open_logs(struct engine *engine) {
+    engine->known = engine->generation == store_generation(engine->store);
+    return engine->known ? refill_first(engine) : ROUND_DONE;
 }
 
 // ---- Logs
@@ -178,28 +189,20 @@ static void on_entry(struct read_call *call, const struct log_entry *entry) {
     batch_take(&engine->batch, entry, engine->type->make_touches);
 }
 
-static void on_logs(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
-    if (engine->batch.failed) {
-        log_error("%s: no memory for a batch", engine->type->name);
-        engine_end(engine, FAILED);
-        return;
-    }
-    engine->pending_since_ms = engine->batch.oldest_ms;
-    if (engine->batch.entry_count != 0) {
-        failpoint(FAILPOINT_READ);
-        engine->on_read(engine);
-    }
-    if (engine->refill.active)
-        refill_scan(engine);
-    else
-        engine_project(engine);
+enum step begin_read_logs(struct engine *engine) {
+    store_read_logs(engine->store, engine_call(engine), engine->position, entries_each(engine), on_entry);
+    return STEP_WAITS;
 }
 
-void engine_read_logs(struct engine *engine) {
-    store_read_logs(engine->store, next_call(engine, on_logs), engine->position, entries_each(engine), on_entry);
+enum step end_read_logs(struct engine *engine) {
+    if (engine->batch.failed) {
+        log_error("%s: no memory for a batch", engine->type->name);
+        return ROUND_FAILED;
+    }
+    engine->pending_since_ms = engine->batch.oldest_ms;
+    if (engine->batch.entry_count != 0)
+        engine->on_read(engine);
+    return engine->refill.active ? refill_scan(engine) : write_first(engine);
 }
 
 bool engine_wants_more(const struct engine *engine) {
@@ -212,103 +215,33 @@ bool engine_wants_more(const struct engine *engine) {
     return false;
 }
 
-// ---- Targets
+// ---- Offsets and trimming
 
-static void write_positions(struct engine *engine);
-
-static void after_targets(struct engine *engine) {
-    if (engine->failure != NO_FAILURE || engine->stopping)
-        engine_end(engine, engine->failure);
-    else
-        write_positions(engine);
+enum step begin_write_offsets(struct engine *engine) {
+    if (engine->batch.entry_count == 0)
+        return refill_last(engine);
+    store_write_positions(engine->store, engine_call(engine), engine->type->projection, engine->batch.last,
+                          engine->lives);
+    return STEP_WAITS;
 }
 
-// One that was under way has ended; after the last one the step goes on.
-static void release_running(struct engine *engine) {
-    if (--engine->running == 0)
-        after_targets(engine);
-}
-
-// The next partition that has touches; the number of partitions when there is none.
-static uint32_t next_target(struct engine *engine) {
-    while (engine->next_target < engine->partitions && engine->batch.targets[engine->next_target].count == 0)
-        engine->next_target++;
-    return engine->next_target;
-}
-
-bool engine_is_last_target(struct engine *engine) {
-    return engine->running == 1 && next_target(engine) == engine->partitions;
-}
-
-// Gives free workplaces the next partitions. Counts as running itself, for a target may fail before it has started.
-static void start_targets(struct engine *engine) {
-    engine->running++;
-    for (int i = 0; i < TARGETS_AT_ONCE; i++) {
-        struct target *target = &engine->targets[i];
-        bool over = engine->failure != NO_FAILURE || engine->stopping || next_target(engine) == engine->partitions;
-        if (target->running || over)
-            continue;
-        engine->running++;
-        target_start(target, engine->next_target++);
-    }
-    release_running(engine);
-}
-
-void engine_project(struct engine *engine) {
-    engine->next_target = 0;
-    start_targets(engine);
-}
-
-void engine_target_done(struct target *target, enum engine_failure failure) {
-    struct engine *engine = target->engine;
-    if (failure > engine->failure)
-        engine->failure = failure;
-    start_targets(engine);
-    release_running(engine);
-}
-
-// ---- Position and trim
-
-static void finish(struct engine *engine) {
-    if (refill_is_ending(engine))
-        refill_end(engine);
-    else
-        engine_end(engine, NO_FAILURE);
-}
-
-static void on_trimmed(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
-    failpoint(FAILPOINT_TRIM_AFTER);
-    finish(engine);
-}
-
-static void on_position_written(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
+enum step end_write_offsets(struct engine *engine) {
     for (uint32_t i = 0; i < engine->partitions; i++)
         if (engine->batch.last[i].ms != 0)
             engine->position[i] = engine->stored[i] = engine->batch.last[i];
     engine->pending_since_ms = 0;
     if (engine->chunk_items * 2 <= CHUNK_ITEMS)
         engine->chunk_items *= 2;
-    failpoint(FAILPOINT_POSITION_AFTER);
-    if (!engine->trim_below(engine, engine->scratch)) {
-        finish(engine);
-        return;
-    }
-    failpoint(FAILPOINT_TRIM_BEFORE);
-    store_trim(engine->store, next_call(engine, on_trimmed), engine->scratch, engine->lives);
+    return STEP_TRIM_LOGS;
 }
 
-static void write_positions(struct engine *engine) {
-    if (engine->batch.entry_count == 0) {
-        finish(engine);
-        return;
-    }
-    failpoint(FAILPOINT_POSITION_BEFORE);
-    store_write_positions(engine->store, next_call(engine, on_position_written), engine->type->projection,
-                          engine->batch.last, engine->lives);
+enum step begin_trim_logs(struct engine *engine) {
+    if (!engine->trim_below(engine, engine->scratch))
+        return refill_last(engine);
+    store_trim(engine->store, engine_call(engine), engine->scratch, engine->lives);
+    return STEP_WAITS;
+}
+
+enum step end_trim_logs(struct engine *engine) {
+    return refill_last(engine);
 }

@@ -1,25 +1,41 @@
 // SPDX-License-Identifier: MIT
-// The engine of one projection: reads the logs after its position, has each target partition written under its version,
-// then stores the position and trims (DESIGN section 2, "Project").
+// The engine of one projection: it reads the logs after its offsets, writes each partition under its version, stores
+// the offsets and trims.
 //
-// A step: positions and marks (once) → logs → [refill: some states] → targets, four at a time → position → trim. Any
-// failure ends the step: the engine forgets what it remembered, waits and begins anew at the stored positions, or at
-// the oldest entry where these do not hold since Redis may have lost something; marks tell what of it has been applied.
-// A write that another projector was quicker with makes it stand back for some seconds. projector.c decides when a step
-// begins; target.c does one partition; refill.c what a changed plan asks for.
+// One round is a walk through the steps of steps.def. engine.c has the one dispatcher: it begins a step, waits for the
+// store, and goes where the step's end says. Any failure ends the round: the engine forgets what it remembered, waits
+// and begins again at the stored offsets, or at the oldest entry where these do not hold since Redis may have lost
+// something. What a partition has applied already is passed over. A write that another projector was quicker with makes
+// this one stand back for some seconds.
+//
+// Why an entry is applied exactly once: COMMIT_CHUNK writes the states of some items and the id of the last entry that
+// is applied to them in one script, and only under the version that READ_CHUNK has read; WRITE_OFFSETS comes after the
+// last commit; TRIM_LOGS after the offsets of both projections. A process that dies between any two steps leaves
+// entries that are read again and passed over.
+//
+// projector.c decides when a round begins. To add a step: a row in steps.def and its two functions.
 #pragma once
 #include "project/cache.h"
 #include "project/projection_type.h"
 #include "project/ref_index.h"
 
-enum { TARGETS_AT_ONCE = 1, CHUNK_ITEMS = 100 }; // a commit of a hundred keeps votes waiting for half a millisecond
+enum { CHUNK_ITEMS = 100 }; // a commit of a hundred keeps votes waiting for half a millisecond
 
 struct engine;
 
-// One partition's touches, chunk by chunk; one of the engine's TARGETS_AT_ONCE workplaces.
-struct target {
-    struct engine *engine;
-    bool running;
+enum step {
+#define STEP(id, name, text) STEP_##id,
+#include "project/steps.def"
+#undef STEP
+    STEP_COUNT,
+    STEP_WAITS = STEP_COUNT, // for the store
+    ROUND_DONE,              // ends of a round
+    ROUND_FAILED,
+    ROUND_OVERTAKEN // by another projector
+};
+
+// The write of one partition's touches, chunk by chunk.
+struct partition_write {
     uint32_t partition;
     uint32_t chunk, chunk_end; // touches of the present chunk
     uint32_t chunk_items;      // most distinct items of a chunk: halved at each conflict
@@ -31,11 +47,10 @@ struct target {
     struct log_id *marks;      // as Redis has them, per source
     struct log_id *marks_seen; // as it had them before a conflict
     struct log_id *marks_new;  // of the commit under way
+    struct commit_result result;
     bool conflict, failed;
     void *work;
 };
-
-enum engine_failure { NO_FAILURE, FAILED, OVERTAKEN };
 
 // Rankings that must be written anew from all states, per partition.
 struct refill {
@@ -63,14 +78,15 @@ struct engine {
     // What the projector wants to know; each fires outside of any step's middle.
     void (*on_read)(struct engine *engine);                     // entries were read
     bool (*trim_below)(struct engine *engine, struct log_id *); // fills the array; false: nothing to trim
-    void (*on_end)(struct engine *engine, enum engine_failure failure);
+    void (*on_end)(struct engine *engine, enum step end);       // a ROUND_…
     void *context;
 
-    bool busy;               // between engine_step and on_end
+    bool busy;               // between engine_round and on_end
+    enum step step;          // that was begun last
     bool known;              // the positions are those that Redis has, or later …
     uint64_t generation;     // … as of this connection and this life of the master
     uint64_t lives;          // a hash of the lives in which the positions hold
-    bool stopping;           // the step ends where it is
+    bool stopping;           // the round ends where it is
     struct log_id *position; // last entry read, per log
     struct log_id *stored;   // what Redis was told and has acknowledged
     struct log_id *scratch;  // of trimming, of the highest marks
@@ -78,11 +94,9 @@ struct engine {
     struct batch batch;
     struct cache cache;
     struct read_call call;
-    struct target targets[TARGETS_AT_ONCE];
-    uint32_t next_target; // partition to be taken up next, also of reading marks
+    struct partition_write write;
+    uint32_t next;        // partition to be taken up next
     uint32_t chunk_items; // most distinct items of a chunk: halved when the store's queue was full
-    uint32_t running;     // targets under way
-    enum engine_failure failure;
     char plan_text[17];
     struct refill refill;
     double pending_since_ms; // accept time of the oldest entry not projected; 0: none known
@@ -90,21 +104,25 @@ struct engine {
 
 bool engine_init(struct engine *engine);    // the fields above the blank line are set; false without memory
 void engine_release(struct engine *engine); // not while it is busy
-// Begins a step; on_end follows, never before this has returned.
-void engine_step(struct engine *engine);
-// After a step that went well: there is more to do at once.
+// Begins a round; on_end follows, never before this has returned.
+void engine_round(struct engine *engine);
+// After a round that went well: there is more to do at once.
 bool engine_wants_more(const struct engine *engine);
 void engine_forget(struct engine *engine);
 
-// ---- Between engine.c, target.c and refill.c
-bool target_init(struct target *target, struct engine *engine);
-void target_release(struct target *target);
-void target_start(struct target *target, uint32_t partition);
-void engine_target_done(struct target *target, enum engine_failure failure);
-bool engine_is_last_target(struct engine *engine); // of this batch: none runs beside it, none is to come
-void engine_read_logs(struct engine *engine);
-void engine_project(struct engine *engine);
-void engine_end(struct engine *engine, enum engine_failure failure);
+// ---- Between engine.c, partition_write.c and refill.c
+#define STEP(id, name, text)                                                                                           \
+    enum step begin_##name(struct engine *engine);                                                                     \
+    enum step end_##name(struct engine *engine);
+#include "project/steps.def"
+#undef STEP
+// The store has answered the step that waits.
+void engine_answered(struct engine *engine, enum outcome outcome);
+struct read_call *engine_call(struct engine *engine); // for the present step
+
+bool write_init(struct engine *engine);
+void write_release(struct engine *engine);
+enum step write_first(struct engine *engine); // the first chunk of the first partition that has touches
 
 bool refill_init(struct engine *engine);
 void refill_release(struct engine *engine);
@@ -112,7 +130,6 @@ void refill_release(struct engine *engine);
 bool refill_owns(const struct engine *engine, uint32_t partition, struct bytes plan);
 void refill_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings);
 bool refill_is_due(const struct engine *engine);
-void refill_begin(struct engine *engine); // if one is due; then engine_read_logs
-void refill_scan(struct engine *engine);  // one step of it; then engine_project
-bool refill_is_ending(const struct engine *engine);
-void refill_end(struct engine *engine); // then engine_end
+enum step refill_first(struct engine *engine); // before the logs are read
+enum step refill_scan(struct engine *engine);  // after they were read
+enum step refill_last(struct engine *engine);  // after the offsets

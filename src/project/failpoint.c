@@ -7,27 +7,33 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const names[FAILPOINT_COUNT] = {
-#define FAILPOINT(id, name) [FAILPOINT_##id] = name,
-    FAILPOINTS(FAILPOINT)
-#undef FAILPOINT
+static const char *const names[][2] = {
+#define STEP(id, name, text) {text "-before:", text "-after:"},
+#include "project/steps.def"
+#undef STEP
 };
+enum { STEPS = sizeof names / sizeof names[0] };
 
-static unsigned long long passes_left[FAILPOINT_COUNT]; // 0: never
+static unsigned long long passes_left[STEPS][2]; // 0: never
+
+static void read_one(struct bytes text, unsigned step, enum moment moment) {
+    struct bytes name = bytes_of(names[step][moment]);
+    if (!bytes_starts(text, name))
+        return;
+    struct bytes count = {text.at + name.len, text.len - name.len};
+    if (bytes_to_u64(count, 1000000000, &passes_left[step][moment]))
+        log_warn("failpoint %.*s: this process will kill itself", (int)name.len - 1, name.at);
+}
 
 void failpoints_read(void) {
     struct bytes text = bytes_of(getenv("ENGAGED_FAILPOINT"));
-    for (int i = 0; i < FAILPOINT_COUNT; i++) {
-        struct bytes name = bytes_of(names[i]);
-        if (text.len > name.len && bytes_starts(text, name) && text.at[name.len] == ':') {
-            struct bytes count = {text.at + name.len + 1, text.len - name.len - 1};
-            if (bytes_to_u64(count, 1000000000, &passes_left[i]))
-                log_warn("failpoint %s: this process will kill itself", names[i]);
-        }
+    for (unsigned step = 0; text.len && step < STEPS; step++) {
+        read_one(text, step, BEFORE);
+        read_one(text, step, AFTER);
     }
 }
 
-void failpoint(enum failpoint point) {
-    if (passes_left[point] != 0 && --passes_left[point] == 0)
+void failpoint(unsigned step, enum moment moment) {
+    if (passes_left[step][moment] != 0 && --passes_left[step][moment] == 0)
         kill(getpid(), SIGKILL);
 }

@@ -91,26 +91,6 @@ static bool write(void *context, struct commit *commit) {
     return whole;
 }
 
-static bool touch_site(const struct secret_key *hash_key, const struct touch *touch, ref_t *ret_site) {
-    (void)hash_key;
-    (void)touch;
-    (void)ret_site;
-    return false;
-}
-
-static void load_total(void *work, uint32_t index, struct bytes packed) {
-    (void)work;
-    (void)index;
-    (void)packed;
-}
-
-static bool load_floor(void *work, struct bytes name, double value) {
-    (void)work;
-    (void)name;
-    (void)value;
-    return true;
-}
-
 static void make_coview(struct batch *batch, uint32_t entry, ref_t item, ref_t neighbour, double weight) {
     struct touch *touch = batch_touch(batch, entry, TOUCH_COVIEW, item);
     if (!touch)
@@ -158,13 +138,10 @@ const struct projection_type neighbours_projection = {
     .done_to = METRIC_NEIGHBOURS_DONE_TO,
     .batch_bytes = 4 << 20,
     .make_touches = make_touches,
-    .touch_site = touch_site,
     .work_new = work_new,
     .work_free = work_free,
     .begin = begin,
     .load = load,
-    .load_total = load_total,
-    .load_floor = load_floor,
     .fold = fold,
     .write = write,
 };

@@ -15,7 +15,7 @@ struct projection_type {
     enum metric events, commits, done_to;
     size_t batch_bytes; // of entries in work at once
     touch_maker *make_touches;
-    // The site whose total the touch may change; false: none.
+    // The site whose total the touch may change; false: none. NULL: no projection of totals.
     bool (*touch_site)(const struct secret_key *hash_key, const struct touch *touch, ref_t *ret_site);
 
     void *(*work_new)(const struct plan *plan, const struct secret_key *hash_key);
@@ -23,8 +23,8 @@ struct projection_type {
     // References and sites live until the next begin. False without memory, as are the others.
     bool (*begin)(void *work, const ref_t *items, uint32_t item_count, const ref_t *sites, uint32_t site_count);
     bool (*load)(void *work, uint32_t index, const struct target_item *item);
-    void (*load_total)(void *work, uint32_t index, struct bytes packed);
-    bool (*load_floor)(void *work, struct bytes name, double value);
+    void (*load_total)(void *work, uint32_t index, struct bytes packed); // NULL with touch_site
+    bool (*load_floor)(void *work, struct bytes name, double value);     // NULL: a projection without rankings
     // `total`: index of the touch's site, NO_INDEX for none. Commands that a fold brings about go into the commit.
     void (*fold)(void *work, uint32_t index, uint32_t total, const struct touch *touch, double accept_ms,
                  struct commit *commit);

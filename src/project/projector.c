@@ -67,7 +67,7 @@ static void on_timer(uv_timer_t *timer) {
         return;
     }
     pace->poked = pace->may_begin = false;
-    engine_step(&pace->engine);
+    engine_round(&pace->engine);
 }
 
 // Does not let it wait for its interval.
@@ -208,10 +208,10 @@ static void retry(struct pace *pace) {
     wait_for(pace, pace->retry_ms / 2 + random_below(pace->retry_ms), false);
 }
 
-static void after_failure(struct pace *pace, enum engine_failure failure) {
+static void after_failure(struct pace *pace, enum step end) {
     struct projector *projector = pace->projector;
     forget_trimmed(projector);
-    if (failure == OVERTAKEN)
+    if (end == ROUND_OVERTAKEN)
         stand_back(pace);
     else
         retry(pace);
@@ -225,16 +225,16 @@ static void note_both(struct pace *pace) {
         note_done(&neighbours->engine);
 }
 
-static void on_end(struct engine *engine, enum engine_failure failure) {
+static void on_end(struct engine *engine, enum step end) {
     struct pace *pace = engine->context;
-    if (failure == NO_FAILURE)
+    if (end == ROUND_DONE)
         note_both(pace);
     if (pace->projector->stopping) {
         close_pace(pace);
         return;
     }
-    if (failure != NO_FAILURE) {
-        after_failure(pace, failure);
+    if (end != ROUND_DONE) {
+        after_failure(pace, end);
         return;
     }
     if (pace->retry_ms != 0)

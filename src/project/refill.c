@@ -111,87 +111,7 @@ void refill_note_plan(struct engine *engine, uint32_t partition, struct bytes pl
     note_rankings(engine, partition, rankings);
 }
 
-static bool goes_on(struct engine *engine, enum outcome outcome) {
-    if (outcome == OK && !engine->stopping)
-        return true;
-    engine_end(engine, outcome == OK ? NO_FAILURE : FAILED);
-    return false;
-}
-
-static struct read_call *next_call(struct engine *engine,
-                                   void (*on_done)(struct read_call *call, enum outcome outcome)) {
-    engine->call = (struct read_call){.on_done = on_done, .context = engine};
-    return &engine->call;
-}
-
 // ---- Begin: each partition that needs it, one after another
-
-static void begin_next(struct engine *engine);
-
-static void on_begun(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
-    struct refill *refill = &engine->refill;
-    refill->needed[refill->next] = false;
-    refill->running[refill->next] = true;
-    refill->active = true;
-    refill->kept_by_all &= refill->kept[refill->next];
-    refill->sweeping |= refill->has_others[refill->next] || refill->kept_by_all != all_rankings(engine);
-    refill->next++;
-    begin_next(engine);
-}
-
-static void on_new_ended(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
-    struct refill *refill = &engine->refill;
-    refill->needed[refill->next] = refill->has_others[refill->next] = false;
-    refill->kept[refill->next++] = all_rankings(engine);
-    begin_next(engine);
-}
-
-static void on_probed_floor(struct target_call *call, struct bytes name, double value) {
-    (void)call;
-    (void)name;
-    (void)value;
-}
-
-// A partition that nothing was ever projected to has no states.
-static void on_probed(struct target_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    char names[NAMES_SIZE];
-    if (!goes_on(engine, outcome))
-        return;
-    if (call->version == 0)
-        store_refill_end(engine->store, next_call(engine, on_new_ended), call->partition, bytes_of(engine->plan_text),
-                         write_names(engine, all_rankings(engine), names));
-    else
-        store_refill_begin(engine->store, next_call(engine, on_begun), call->partition,
-                           write_names(engine, engine->refill.kept[call->partition], names));
-}
-
-static void begin_next(struct engine *engine) {
-    struct refill *refill = &engine->refill;
-    while (refill->next < engine->partitions && !refill->needed[refill->next])
-        refill->next++;
-    if (refill->next == engine->partitions) {
-        if (refill->active) {
-            refill->began_ns = clock_mono_ns();
-            log_info("rankings are being refilled");
-        }
-        engine_read_logs(engine);
-        return;
-    }
-    refill->probe = (struct target_call){.projection = engine->type->projection,
-                                         .partition = refill->next,
-                                         .on_floor = on_probed_floor,
-                                         .on_done = on_probed,
-                                         .context = engine,
-                                         .marks = engine->targets[0].marks};
-    store_read_target(engine->store, &refill->probe);
-}
 
 bool refill_is_due(const struct engine *engine) {
     const struct refill *refill = &engine->refill;
@@ -200,18 +120,110 @@ bool refill_is_due(const struct engine *engine) {
     return memchr(refill->needed, true, engine->partitions) != NULL;
 }
 
-void refill_begin(struct engine *engine) {
+enum step refill_first(struct engine *engine) {
     struct refill *refill = &engine->refill;
-    if (!refill_is_due(engine)) {
-        engine_read_logs(engine);
-        return;
-    }
+    if (!refill_is_due(engine))
+        return STEP_READ_LOGS;
     memset(refill->running, 0, engine->partitions * sizeof(*refill->running));
     refill->cursor = refill->states = 0;
     refill->kept_by_all = all_rankings(engine);
     refill->sweeping = false;
     refill->next = 0;
-    begin_next(engine);
+    return STEP_REBUILD_PROBE;
+}
+
+static void on_probed(struct target_call *call, enum outcome outcome) {
+    engine_answered(call->context, outcome);
+}
+
+static enum step all_begun(struct refill *refill) {
+    if (refill->active) {
+        refill->began_ns = clock_mono_ns();
+        log_info("rankings are being refilled");
+    }
+    return STEP_READ_LOGS;
+}
+
+enum step begin_rebuild_probe(struct engine *engine) {
+    struct refill *refill = &engine->refill;
+    while (refill->next < engine->partitions && !refill->needed[refill->next])
+        refill->next++;
+    if (refill->next == engine->partitions)
+        return all_begun(refill);
+    refill->probe = (struct target_call){.projection = engine->type->projection,
+                                         .partition = refill->next,
+                                         .on_done = on_probed,
+                                         .context = engine,
+                                         .marks = engine->write.marks};
+    store_read_target(engine->store, &refill->probe);
+    return STEP_WAITS;
+}
+
+// A partition that nothing was ever projected to has no states.
+enum step end_rebuild_probe(struct engine *engine) {
+    return engine->refill.probe.version == 0 ? STEP_REBUILD_EMPTY : STEP_REBUILD_BEGIN;
+}
+
+enum step begin_rebuild_begin(struct engine *engine) {
+    struct refill *refill = &engine->refill;
+    char names[NAMES_SIZE];
+    store_refill_begin(engine->store, engine_call(engine), refill->next,
+                       write_names(engine, refill->kept[refill->next], names));
+    return STEP_WAITS;
+}
+
+enum step end_rebuild_begin(struct engine *engine) {
+    struct refill *refill = &engine->refill;
+    refill->needed[refill->next] = false;
+    refill->running[refill->next] = true;
+    refill->active = true;
+    refill->kept_by_all &= refill->kept[refill->next];
+    refill->sweeping |= refill->has_others[refill->next] || refill->kept_by_all != all_rankings(engine);
+    refill->next++;
+    return STEP_REBUILD_PROBE;
+}
+
+static void store_plan_of(struct engine *engine) {
+    char names[NAMES_SIZE];
+    store_refill_end(engine->store, engine_call(engine), engine->refill.next, bytes_of(engine->plan_text),
+                     write_names(engine, all_rankings(engine), names));
+}
+
+static void note_stored_plan(struct engine *engine) {
+    struct refill *refill = &engine->refill;
+    refill->kept[refill->next] = all_rankings(engine);
+    refill->has_others[refill->next] = false;
+    refill->next++;
+}
+
+enum step begin_rebuild_empty(struct engine *engine) {
+    store_plan_of(engine);
+    return STEP_WAITS;
+}
+
+enum step end_rebuild_empty(struct engine *engine) {
+    engine->refill.needed[engine->refill.next] = false;
+    note_stored_plan(engine);
+    return STEP_REBUILD_PROBE;
+}
+
+// ---- The sets that were not kept up to date
+
+// A name with a dot is no setting's; of those only the popularity is a ranking, and it is always kept.
+static bool is_stale(struct read_call *call, uint32_t partition, struct bytes name) {
+    const struct engine *engine = call->context;
+    return engine->refill.running[partition] && name.len && name.at[0] != '.' &&
+           !(engine->refill.kept_by_all & bit_of_ranking(engine, name));
+}
+
+enum step begin_sweep_rankings(struct engine *engine) {
+    store_sweep_rankings(engine->store, engine_call(engine), &engine->refill.cursor, is_stale);
+    return STEP_WAITS;
+}
+
+enum step end_sweep_rankings(struct engine *engine) {
+    engine->refill.sweeping = engine->refill.cursor != 0;
+    return engine->refill.sweeping ? write_first(engine) : STEP_SCAN_STATES;
 }
 
 // ---- Some states
@@ -223,83 +235,44 @@ static void on_state(struct read_call *call, ref_t item) {
         batch_touch(&engine->batch, NO_ENTRY, TOUCH_REWRITE, item);
 }
 
-static void on_scanned(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
-    if (engine->batch.failed)
-        engine_end(engine, FAILED);
-    else
-        engine_project(engine);
+enum step begin_scan_states(struct engine *engine) {
+    store_scan_states(engine->store, engine_call(engine), &engine->refill.cursor, on_state);
+    return STEP_WAITS;
 }
 
-static void scan_states(struct engine *engine) {
-    store_scan_states(engine->store, next_call(engine, on_scanned), &engine->refill.cursor, on_state);
+enum step end_scan_states(struct engine *engine) {
+    return engine->batch.failed ? ROUND_FAILED : write_first(engine);
 }
 
-// ---- Before them: the sets that were not kept up to date
-
-// A name with a dot is no setting's; of those only the popularity is a ranking, and it is always kept.
-static bool is_stale(struct read_call *call, uint32_t partition, struct bytes name) {
-    const struct engine *engine = call->context;
-    return engine->refill.running[partition] && name.len && name.at[0] != '.' &&
-           !(engine->refill.kept_by_all & bit_of_ranking(engine, name));
-}
-
-static void on_swept(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
-    if (!goes_on(engine, outcome))
-        return;
-    engine->refill.sweeping = engine->refill.cursor != 0;
-    if (engine->refill.sweeping)
-        engine_project(engine);
-    else
-        scan_states(engine);
-}
-
-void refill_scan(struct engine *engine) {
-    if (engine->refill.sweeping)
-        store_sweep_rankings(engine->store, next_call(engine, on_swept), &engine->refill.cursor, is_stale);
-    else
-        scan_states(engine);
+enum step refill_scan(struct engine *engine) {
+    return engine->refill.sweeping ? STEP_SWEEP_RANKINGS : STEP_SCAN_STATES;
 }
 
 // ---- End: the whole scan has been written
 
-bool refill_is_ending(const struct engine *engine) {
-    return engine->refill.active && !engine->refill.sweeping && engine->refill.cursor == 0;
+enum step refill_last(struct engine *engine) {
+    struct refill *refill = &engine->refill;
+    if (!refill->active || refill->sweeping || refill->cursor != 0)
+        return ROUND_DONE;
+    refill->next = 0;
+    return STEP_REBUILD_DONE;
 }
 
-static void end_next(struct engine *engine);
-
-static void on_ended(struct read_call *call, enum outcome outcome) {
-    struct engine *engine = call->context;
+enum step begin_rebuild_done(struct engine *engine) {
     struct refill *refill = &engine->refill;
-    if (!goes_on(engine, outcome))
-        return;
-    refill->kept[refill->next] = all_rankings(engine);
-    refill->has_others[refill->next] = false;
-    refill->next++;
-    end_next(engine);
-}
-
-static void end_next(struct engine *engine) {
-    struct refill *refill = &engine->refill;
-    char names[NAMES_SIZE];
     // One that came to need it again during the scan keeps its plan forgotten.
     while (refill->next < engine->partitions && (!refill->running[refill->next] || refill->needed[refill->next]))
         refill->next++;
     if (refill->next == engine->partitions) {
         refill->active = false;
         log_info("rankings were refilled from %" PRIu64 " states", refill->states);
-        engine_end(engine, NO_FAILURE);
-        return;
+        return ROUND_DONE;
     }
-    store_refill_end(engine->store, next_call(engine, on_ended), refill->next, bytes_of(engine->plan_text),
-                     write_names(engine, all_rankings(engine), names));
+    store_plan_of(engine);
+    return STEP_WAITS;
 }
 
-void refill_end(struct engine *engine) {
-    engine->refill.next = 0;
-    end_next(engine);
+enum step end_rebuild_done(struct engine *engine) {
+    note_stored_plan(engine);
+    return STEP_REBUILD_DONE;
 }

@@ -22,7 +22,8 @@ from support.wait import comes_true
 
 WHOLE_S = 15  # a supervisor waits up to 5 s before it starts again what died often
 HEAL_S = 10
-STEPS = itertools.cycle(("position-before", "commit", "read", "position-after", "trim-before", "trim-after"))
+STEPS = itertools.cycle(("write-offsets-before", "commit-chunk-after", "read-logs-after", "write-offsets-after", "trim-logs-before",
+                         "trim-logs-after", "read-chunk-after", "commit-chunk-before"))
 LONG_RUN_S = 60
 KINDS_MOST = 8  # of votes
 RECOVER_S = 5.0  # deploy/faults.md: within 5 s of Redis's return
@@ -81,7 +82,7 @@ def kill_everything(service, _):
 
 
 def restart_with_failpoint(service, dice):
-    """From here on every projector kills itself at a named step of its batches (project/failpoint.h)."""
+    """From here on every projector kills itself at a named step of its batches (project/steps.def)."""
     service.process.terminate()
     service.process.wait(40)
     service.start(ENGAGED_FAILPOINT=f"{next(STEPS)}:{dice.randint(2, 20)}")

@@ -32,8 +32,11 @@ GROUP_ITEMS = 20
 GROUP_VIEWS = 35  # of each item: a table is halved after 400 updates
 VISITORS = 30  # of each client
 KINDS = ("up", "down", "odd")
-FAILPOINTS = ("read", "commit", "position-before", "position-after", "trim-before", "trim-after")
+# Steps of src/project/steps.def: those of every round, then those of a first one.
+FAILPOINTS = ("read-logs-after", "read-chunk-after", "commit-chunk-before", "commit-chunk-after", "write-offsets-before",
+              "write-offsets-after", "trim-logs-before", "trim-logs-after")
 FAILPOINT_COUNTS = (1, 4) if SHORT else (1, 2, 3, 5, 8, 13)
+FIRST_FAILPOINTS = ("read-offsets-after", "read-applied-after", "open-logs-before", "open-logs-after")
 VIEWS = 8  # the signal of views among the sums; the kinds come before it
 EPOCH = 1704067200  # 2024-01-01: where the exponents of decay begin
 SITE = "kill.example"
@@ -410,6 +413,8 @@ def kill_at_failpoints(service):
         for count in FAILPOINT_COUNTS:
             projector = service.start_projector(failpoint=f"{name}:{count}")
             assert projector.wait(timeout=30) == -signal.SIGKILL, name
+    for name in FIRST_FAILPOINTS:
+        assert service.start_projector(failpoint=f"{name}:1").wait(timeout=30) == -signal.SIGKILL, name
 
 
 def stop_one_of_two(service):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import math
 import random
+import signal
 import time
 
 import pytest
@@ -28,7 +29,7 @@ def bound(depth, partitions):
 @contextlib.contextmanager
 def serving(partitions=1, projector=True):
     with RedisServer() as server:
-        with FaultService(server, partitions=partitions, configuration=HOT, log_level="info") as service:
+        with FaultService(server, partitions=partitions, configuration=HOT, log_level="info", unknown_items_kept="0") as service:
             if projector:
                 service.start_projector()
             yield server.client(), service
@@ -217,6 +218,38 @@ def test_a_new_definition_rewrites_the_ranking_without_any_event(change):
         service.start_projector()
         wait_until(lambda: ranked() == expected and ranked(with_scores=True) != scores, 15, ranked)
         assert service.projectors[-1].poll() is None
+
+
+REBUILD_STEPS = ("rebuild-probe-after", "rebuild-begin-before", "rebuild-begin-after", "sweep-rankings-before",
+                 "sweep-rankings-after", "scan-states-after", "read-chunk-after", "commit-chunk-after", "rebuild-done-before",
+                 "rebuild-done-after")
+
+
+def test_a_rebuild_that_is_killed_at_any_step_is_made_by_the_next_projector():
+    """One ranking goes and another comes, so that sets are swept too; each time the half-life is another."""
+    with serving() as (client, service):
+        now = time.time()
+        votes_of = {"old": 6, "new": 1}
+        rows = [{"type": "vote", "item": item, "visitor": f"v{n}", "time": now - (6 * 3600 if item == "old" else 60)}
+                for item, count in votes_of.items() for n in range(count)]
+        post(service, "events?wait=true", rows)
+        service.projectors[-1].terminate()
+        assert service.projectors.pop().wait(30) == 0
+
+        def score_names():
+            return {key.decode().split(":")[-1] for key in client.scan_iter("{*}r*:*") if client.type(key) == b"zset"}
+
+        for number, step in enumerate(REBUILD_STEPS):
+            service.configure(f"[ranking r{number}]\ntype = decayed\nhalf_life = {number + 4}h\nvotes = 1\nviews = 0\n")
+            assert service.start_projector(failpoint=f"{step}:1").wait(30) == -signal.SIGKILL, step
+            projector = service.start_projector()
+            wait_until(lambda: f"r{number}" in score_names() and not score_names() & {"hot", f"r{number - 1}"}, 20,
+                       lambda: (step, score_names()))
+            (key,) = [key for key in client.scan_iter(f"{{*}}r*:r{number}") if client.type(key) == b"zset"]
+            order = ["old", "new"] if 6 * 0.5 ** (6 / (number + 4)) > 1 else ["new", "old"]
+            wait_until(lambda: [member.decode() for member in client.zrange(key, 0, -1)] == order, 20, lambda: (step, key))
+            projector.terminate()  # it may only have begun, where the killed one had written everything
+            assert service.projectors.pop().wait(30) in (0, -signal.SIGTERM)
 
 
 def test_an_age_that_is_newly_given_rewrites_the_ranking():

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+// The write of one partition after the other: chunk after chunk is read, folded and written back under the partition's
+// version.
+//
+// A write that finds another version is made again from fresh states: a deletion or a card came between. When the marks
+// of our sources have moved as well, or the rankings are being made by another plan, another projector is at work, and
+// the engine gives way.
+#include "ops/log.h"
+#include "project/engine.h"
+#include <stdlib.h>
+
+bool write_init(struct engine *engine) {
+    uint32_t n = engine->partitions;
+    struct partition_write *part = &engine->write;
+    ref_index_init(&part->items);
+    ref_index_init(&part->sites);
+    part->marks = calloc(n, sizeof(*part->marks));
+    part->marks_seen = calloc(n, sizeof(*part->marks_seen));
+    part->marks_new = calloc(n, sizeof(*part->marks_new));
+    part->work = engine->type->work_new(engine->plan, engine->hash_key);
+    return part->marks && part->marks_seen && part->marks_new && part->work;
+}
+
+void write_release(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    ref_index_release(&part->items);
+    ref_index_release(&part->sites);
+    free(part->missing);
+    free(part->missing_index);
+    free(part->marks);
+    free(part->marks_seen);
+    free(part->marks_new);
+    engine->type->work_free(part->work);
+}
+
+static const struct touch_list *touches(const struct engine *engine) {
+    return &engine->batch.targets[engine->write.partition];
+}
+
+// ---- A chunk
+
+// Whether the touch may change the total of a site, which is returned.
+static bool touch_site(const struct engine *engine, const struct touch *touch, ref_t *ret_site) {
+    const struct projection_type *type = engine->type;
+    return type->touch_site && type->touch_site(engine->hash_key, touch, ret_site);
+}
+
+static bool same_entry(const struct touch *a, const struct touch *b) {
+    return a->entry != NO_ENTRY && a->entry == b->entry;
+}
+
+// Notes the items and sites of the next chunk: whole entries, until there are enough items.
+static bool cut_chunk(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    const struct touch_list *list = touches(engine);
+    ref_index_clear(&part->items);
+    ref_index_clear(&part->sites);
+    uint32_t at = part->chunk;
+    for (; at < list->count; at++) {
+        const struct touch *touch = &list->at[at];
+        bool may_end = at > part->chunk && !same_entry(touch, touch - 1);
+        if (may_end && part->items.count >= part->chunk_items)
+            break;
+        ref_t site;
+        if (ref_index_add(&part->items, touch->item) == NO_INDEX)
+            return false;
+        if (touch_site(engine, touch, &site) && ref_index_add(&part->sites, site) == NO_INDEX)
+            return false;
+    }
+    part->chunk_end = at;
+    return true;
+}
+
+// ---- What must be read of it
+
+static bool make_missing_room(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    uint32_t room = part->items.count;
+    if (room <= part->missing_room)
+        return true;
+    ref_t *refs = realloc(part->missing, room * sizeof(*refs));
+    part->missing = refs ? refs : part->missing;
+    uint32_t *numbers = realloc(part->missing_index, room * sizeof(*numbers));
+    part->missing_index = numbers ? numbers : part->missing_index;
+    part->missing_room = refs && numbers ? room : part->missing_room;
+    return refs && numbers;
+}
+
+static bool find_missing(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    part->missing_count = 0;
+    if (!make_missing_room(engine))
+        return false;
+    for (uint32_t i = 0; i < part->items.count; i++) {
+        ref_t item = part->items.refs[i];
+        if (cache_find(&engine->cache, item))
+            continue;
+        part->missing[part->missing_count] = item;
+        part->missing_index[part->missing_count++] = i;
+    }
+    return true;
+}
+
+// Loads what was in the cache when the read began. False when that is not current any more: it must be read as well.
+static bool load_cached(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    struct cache *cache = &engine->cache;
+    uint32_t missing = 0;
+    cache_set_version(cache, part->partition, part->call.version, false);
+    for (uint32_t i = 0; i < part->items.count; i++) {
+        if (missing < part->missing_count && part->missing_index[missing] == i) {
+            missing++;
+            continue;
+        }
+        const struct target_item *held = cache_find(cache, part->items.refs[i]);
+        if (!held)
+            return false;
+        if (!engine->type->load(part->work, i, held))
+            part->failed = true;
+    }
+    return true;
+}
+
+// After our own commit the partition is as we have just written it.
+static void remember_chunk(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    const struct projection_type *type = engine->type;
+    cache_set_version(&engine->cache, part->partition, part->result.version, true);
+    for (uint32_t i = 0; type->describe && i < part->items.count; i++) {
+        struct target_item item;
+        if (type->describe(part->work, i, &item))
+            cache_put(&engine->cache, part->items.refs[i], &item);
+        else
+            cache_drop(&engine->cache, part->items.refs[i]);
+    }
+}
+
+// ---- Which chunk
+
+// The first partition from `from` on that has touches; the number of partitions when there is none.
+static uint32_t partition_from(const struct engine *engine, uint32_t from) {
+    while (from < engine->partitions && engine->batch.targets[from].count == 0)
+        from++;
+    return from;
+}
+
+static enum step first_chunk_of(struct engine *engine, uint32_t partition) {
+    struct partition_write *part = &engine->write;
+    if (partition == engine->partitions)
+        return STEP_WRITE_OFFSETS;
+    part->partition = partition;
+    part->chunk = 0;
+    part->chunk_items = engine->chunk_items;
+    part->conflict = false;
+    return STEP_READ_CHUNK;
+}
+
+enum step write_first(struct engine *engine) {
+    return first_chunk_of(engine, partition_from(engine, 0));
+}
+
+static enum step next_chunk(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    part->chunk = part->chunk_end;
+    if (part->chunk < touches(engine)->count)
+        return STEP_READ_CHUNK;
+    return first_chunk_of(engine, partition_from(engine, part->partition + 1));
+}
+
+// ---- Reading
+
+static void on_item(struct target_call *call, size_t index, const struct target_item *item) {
+    struct engine *engine = call->context;
+    struct partition_write *part = &engine->write;
+    if (!engine->type->load(part->work, part->missing_index[index], item))
+        part->failed = true;
+}
+
+static void on_total(struct target_call *call, size_t index, struct bytes packed) {
+    struct engine *engine = call->context;
+    engine->type->load_total(engine->write.work, (uint32_t)index, packed);
+}
+
+static void on_floor(struct target_call *call, struct bytes name, double value) {
+    struct engine *engine = call->context;
+    if (!engine->type->load_floor(engine->write.work, name, value))
+        engine->write.failed = true;
+}
+
+static void on_read(struct target_call *call, enum outcome outcome) {
+    struct engine *engine = call->context;
+    if (outcome == OVERLOADED && engine->chunk_items > 1)
+        engine->chunk_items /= 2;
+    engine_answered(engine, outcome);
+}
+
+enum step begin_read_chunk(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    const struct projection_type *type = engine->type;
+    part->failed = false;
+    if (!cut_chunk(engine) || !find_missing(engine) ||
+        !type->begin(part->work, part->items.refs, part->items.count, part->sites.refs, part->sites.count)) {
+        log_error("%s: no memory for a chunk", type->name);
+        return ROUND_FAILED;
+    }
+    part->call = (struct target_call){.projection = type->projection,
+                                      .partition = part->partition,
+                                      .items = part->missing,
+                                      .item_count = part->missing_count,
+                                      .sites = part->sites.refs,
+                                      .site_count = part->sites.count,
+                                      .on_item = on_item,
+                                      .on_total = on_total,
+                                      .on_floor = type->load_floor ? on_floor : NULL,
+                                      .on_done = on_read,
+                                      .context = engine,
+                                      .marks = part->marks};
+    store_read_target(engine->store, &part->call);
+    return STEP_WAITS;
+}
+
+// True when a log that this batch reads was applied further by somebody else since our last look.
+static bool is_overtaken(const struct partition_write *part, uint32_t partitions) {
+    for (uint32_t i = 0; i < partitions; i++)
+        if (log_id_order(part->marks[i], part->marks_seen[i]) > 0)
+            return true;
+    return false;
+}
+
+enum step end_read_chunk(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    bool conflict = part->conflict, another_life = engine->generation != store_generation(engine->store);
+    part->conflict = false;
+    if (part->failed || another_life)
+        return ROUND_FAILED;
+    if (conflict && is_overtaken(part, engine->partitions))
+        return ROUND_OVERTAKEN;
+    if (!refill_owns(engine, part->partition, part->call.plan))
+        return ROUND_OVERTAKEN;
+    if (!load_cached(engine))
+        return STEP_READ_CHUNK;
+    return part->failed ? ROUND_FAILED : STEP_COMMIT_CHUNK;
+}
+
+// ---- Folding and writing
+
+static void fold_touch(struct engine *engine, const struct touch *touch, double accept_ms, struct commit *commit) {
+    const struct projection_type *type = engine->type;
+    struct partition_write *part = &engine->write;
+    ref_t site;
+    uint32_t total = NO_INDEX;
+    if (touch_site(engine, touch, &site))
+        total = ref_index_find(&part->sites, site);
+    type->fold(part->work, ref_index_find(&part->items, touch->item), total, touch, accept_ms, commit);
+}
+
+// Folds what lies above the marks; how many touches that was.
+static uint32_t fold_chunk(struct engine *engine, struct commit *commit) {
+    const struct batch *batch = &engine->batch;
+    struct partition_write *part = &engine->write;
+    uint32_t folded = 0;
+    for (uint32_t i = part->chunk; i < part->chunk_end; i++) {
+        const struct touch *touch = &touches(engine)->at[i];
+        double accept_ms = 0;
+        if (touch->entry != NO_ENTRY) {
+            const struct batch_entry *entry = &batch->entries[touch->entry];
+            if (log_id_order(entry->id, part->marks[entry->source]) <= 0)
+                continue;
+            part->marks_new[entry->source] = entry->id;
+            accept_ms = entry->accept_ms;
+        }
+        fold_touch(engine, touch, accept_ms, commit);
+        folded++;
+    }
+    return folded;
+}
+
+static void on_committed(void *context, const struct commit_result *result) {
+    struct engine *engine = context;
+    engine->write.result = *result;
+    engine_answered(engine, result->outcome);
+}
+
+enum step begin_commit_chunk(struct engine *engine) {
+    const struct projection_type *type = engine->type;
+    struct partition_write *part = &engine->write;
+    struct commit *commit = commit_new(engine->store, type->projection, part->partition, part->call.version);
+    memset(part->marks_new, 0, engine->partitions * sizeof(*part->marks_new));
+    if (!commit)
+        return ROUND_FAILED;
+    uint32_t folded = fold_chunk(engine, commit);
+    if (folded == 0 || !type->write(part->work, commit)) {
+        commit_free(commit);
+        return folded == 0 ? next_chunk(engine) : ROUND_FAILED;
+    }
+    for (uint32_t i = 0; i < engine->partitions; i++)
+        if (part->marks_new[i].ms != 0)
+            commit_mark(commit, i, part->marks_new[i]);
+    metric_add(type->events, folded);
+    commit_send(commit, on_committed, engine);
+    return STEP_WAITS;
+}
+
+// Another version: the chunk is read again, and a smaller one.
+static enum step after_conflict(struct partition_write *part) {
+    struct log_id *seen = part->marks_seen;
+    metric_add(METRIC_PROJECTION_CONFLICTS, 1);
+    part->conflict = true;
+    part->marks_seen = part->marks;
+    part->marks = seen;
+    if (part->chunk_items > 1)
+        part->chunk_items /= 2;
+    return STEP_READ_CHUNK;
+}
+
+enum step end_commit_chunk(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    if (part->result.moved)
+        return after_conflict(part);
+    metric_add(engine->type->commits, 1);
+    remember_chunk(engine);
+    if (part->result.refill)
+        engine->refill.needed[part->partition] = true;
+    return next_chunk(engine);
+}
