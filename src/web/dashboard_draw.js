@@ -184,8 +184,13 @@ export const drawTable = (body, model) => {
   drawHint(body, model.hint);
 };
 
-export const tableText = model => [...(model.rows.length ? [model.columns.map(column => column.name)] : []), ...model.rows.map(row => row.cells), [model.hint]]
-  .map(cells => cells.join('\t')).join('\n').trim();
+const inColumns = rows => {
+  const widths = rows[0].map((_, i) => Math.max(...rows.map(row => row[i].length)) + 2);
+  return rows.map(row => row.map((cell, i) => cell.padEnd(widths[i])).join('').trimEnd()).join('\n');
+};
+
+export const tableText = model =>
+  [model.rows.length ? inColumns([model.columns.map(column => column.name), ...model.rows.map(row => row.cells)]) : '', model.hint].filter(Boolean).join('\n');
 
 // ---- A chart of lines: { from, to, most, lines: [{ id, name, points: [{ x, y, at }] }] }; x of 0 to 1, y in the unit of the text
 
@@ -224,5 +229,5 @@ export const drawChart = (body, model) => {
   setText(body.querySelector('.legend .most b'), shown(model.most));
 };
 
-export const chartText = model => ['time\t' + model.lines.map(line => line.name).join('\t'),
-  ...model.lines[0].points.map((point, i) => [clock(point.at), ...model.lines.map(line => shown(line.points[i].y))].join('\t'))].join('\n');
+export const chartText = model => inColumns([['time', ...model.lines.map(line => line.name)],
+  ...model.lines[0].points.map((point, i) => [clock(point.at), ...model.lines.map(line => shown(line.points[i].y))])]);

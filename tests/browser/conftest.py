@@ -109,3 +109,26 @@ def own_browser():
 @pytest.fixture
 def browser(browsers):
     return browsers()
+
+
+@pytest.fixture(scope="module")
+def one_browser():
+    made = Browser()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tab(one_browser):
+    """A new tab of one browser for all tests of a file: faster than a browser each. Only localStorage and cookies are shared."""
+    driver = one_browser.driver
+    first = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
+    one_browser.errors()
+    yield one_browser
+    for handle in driver.window_handles:
+        if handle != first:
+            driver.switch_to.window(handle)
+            driver.close()
+    driver.switch_to.window(first)
