@@ -13,6 +13,7 @@ local instance, generation = string.match(held[2] or '', '^(%x+):(%d+)$')
 local before, before_at = string.match(held[4] or '', '^(%x+:%d+) (%d+)$')
 local now, holds = tonumber(ARGV[4]), tonumber(ARGV[5])
 if ARGV[6] == 'release' then
+    if before == ARGV[2] .. ':' .. ARGV[3] then redis.call('HDEL', KEYS[1], 'projector-before') end
     if held[1] ~= ARGV[1] or instance ~= ARGV[2] or generation ~= ARGV[3] then return 0 end
     redis.call('HDEL', KEYS[1], 'projector-before')
     if before and math.abs(now - before_at) < holds then

@@ -46,6 +46,14 @@ def test_one_that_has_been_silent_for_long_does_not_get_it_back(call):
     assert call("else", THIRD, 6500) == 0
 
 
+def test_one_that_has_ended_does_not_get_it_back(call):
+    call("plan", ONE, 0), call("plan", OTHER, 500)
+    call("plan", ONE, 600, release=True)
+    assert call("else", THIRD, 700) == HOLDS - 200
+    call("plan", OTHER, 800, release=True)
+    assert call("else", THIRD, 800) == 0
+
+
 def test_the_next_generation_of_one_service_gives_back_to_nobody(call):
     assert call("plan", ONE, 0) == 0 and call("plan", ONE, 1000, generation=2) == 0
     assert call("plan", ONE, 1100, release=True) == 0, "it is no longer the one before's"
