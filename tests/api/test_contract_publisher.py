@@ -186,8 +186,10 @@ def test_pins_on_slots(service, site):
     found = service.get(site + "/rankings/top").json["items"]
     assert (found[0]["item"], found[7]["item"]) == (names[6], names[0]) and found[0]["reason"] == found[7]["reason"] == "pinned"
     assert [entry["rank"] for entry in found] == list(range(1, 9)) and len({entry["item"] for entry in found}) == 8
-    hand(service, site, names[1], pin=1, until=time.time() + 1.5)
-    assert ids(service.get(site + "/rankings/top"))[0] == names[1]
+    until = time.time() + 2
+    hand(service, site, names[1], pin=1, until=until)
+    first = ids(service.get(site + "/rankings/top"))[0]
+    assert first == names[1] or time.time() >= until
     wait_until(lambda: ids(service.get(site + "/rankings/top"))[0] == names[6])
     assert names[1] not in marks(service, site)
     hand(service, site, names[1], pin=1, until="2020-01-01T00:00:00Z")  # over already

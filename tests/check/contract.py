@@ -26,6 +26,13 @@ def sentences():
                 yield heading, plain(line[2:])
 
 
+def calls():
+    """Of a site, as the table of routes has them."""
+    with open("src/api/routes.def", encoding="utf-8") as file:
+        for method, path in re.findall(r'^ROUTE\((\w+), "(/v1/[^"]+)"', file.read(), re.M):
+            yield f"{method} {path.replace('{name}', '{ranking}')}"
+
+
 def markers(path):
     """(line, heading, beginning) of each that a file of tests names."""
     with open(path, encoding="utf-8") as file:
@@ -64,6 +71,9 @@ def check_sentences():
             where.update(found)
             if len(found) != 1:
                 yield f"{place}: {len(found)} sentences of {heading!r} begin with {beginning!r}"
+    for call in calls():
+        if call not in [heading for heading, _ in known]:
+            yield f"{CONTRACT}: no heading {call}"
     for heading, text in known:
         if (heading, text) in tried and (heading, text) in untried:
             yield f"{UNTRIED}: {heading}: {text[:60]!r} has a test"

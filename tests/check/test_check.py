@@ -26,6 +26,7 @@ PLANTED = [
     ("contract", "src/base/outcomes.def", 'OUTCOME(PLANTED, 418, "planted", "Planted")\n'),
     ("documents", "src/api/routes.def", 'ROUTE(GET, "/planted", planted_start, HEALTH, NONE, 0)\n'),
     ("sentences", "docs/api.md", "- A sentence that is planted.\n"),
+    ("sentences", "src/api/routes.def", 'ROUTE(GET, "/v1/{site}/planted", planted_start, SHARED, NONE, 0)\n'),
     ("sentences", "tests/check/untried.txt", "Lists | a sentence that is not there | planted\n"),
     ("sentences", "tests/check/untried.txt", "Lists | limit is 1 to 100 |\n"),
     ("sentences", "tests/check/untried.txt", "Lists | limit is 1 to 100 | though a test tries it\n"),
