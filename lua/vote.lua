@@ -9,7 +9,7 @@
 -- KEYS   the items, each once; then a log per group (one partition); then the buckets that votes name
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 number of items, 4 number of groups; then per vote, by group and item:
 --        its item's name (text8 site, text16 id), and
---        u8 flags (1 begins an item, 2 begins a group, 4 only if the item has a card), u16 buckets that the item is taken
+--        u8 flags (1 begins an item, 2 begins a group, 4 only if the item has a card, 8 with a time of its own: what stands may be later), u16 buckets that the item is taken
 --        to have (0: its voters stand in it; else the vote names the bucket in KEYS), the beginning of its log record
 --        (src/model/entry.h: 'V', item, voter, kind, time; kind 255 retracts), and the vote to be retracted if only that
 --        one (kind, time)
@@ -35,9 +35,15 @@ end
 
 local leaving -- by bucket: its voters that are to be taken out; nil: none
 
+-- Whether a vote or retraction of the time `since` comes after what stands: of one second the line that comes later does.
+local function follows(held, kind, since)
+    local time = struct.unpack('<i4', held, 2)
+    return since > time or (since == time and string.byte(held) ~= kind)
+end
+
 -- Puts a vote in the place of what a bucket holds; returns that, and whether it went (nil: the bucket is not usable).
 -- `kind` 255 retracts: `only` that vote, '' for whatever it is.
-local function swap_in_bucket(bucket, voter, vote, kind, only)
+local function swap_in_bucket(bucket, voter, vote, kind, only, since)
     local left = leaving and leaving[bucket]
     if left and left[voter] then
         if kind == 255 then return nil, false end
@@ -49,12 +55,13 @@ local function swap_in_bucket(bucket, voter, vote, kind, only)
     if fresh == 1 then return nil, true end
     local held = not is_foreign(fresh) and redis.pcall('HGET', bucket, voter)
     if is_foreign(fresh) or is_foreign(held) or (held and #held ~= #vote) then return nil, nil end
+    if held and since and not follows(held, kind, since) then return held, false end
     if kind == 255 then
         if not held or (only ~= '' and held ~= only) then return held, false end
         leaving, left = leaving or {}, left or {}
         leaving[bucket], left[voter] = left, true
     else
-        if string.byte(held) == kind then return held, false end
+        if not since and string.byte(held) == kind then return held, false end
         redis.call('HSET', bucket, voter, vote)
     end
     return held, true
@@ -160,12 +167,13 @@ for arg = 5, #ARGV, 2 do
         status = CLASH
     elseif head[BUCKETS] ~= buckets then
         status = RETRY
-    elseif flags >= 4 and head[FLAGS] % 2 == 0 then
+    elseif flags % 8 >= 4 and head[FLAGS] % 2 == 0 then
         status = NO_CARD
     else
         local entry, only, went = sub(data, 13, 25), #data > 25 and sub(data, 26) or ''
+        local since = flags >= 8 and unpack_bytes('<i4', entry, 10)
         if bucket then
-            held, went = swap_in_bucket(bucket, sub(entry, 1, 8), sub(entry, 9), kind, only)
+            held, went = swap_in_bucket(bucket, sub(entry, 1, 8), sub(entry, 9), kind, only, since)
         else
             local at = #tail >= first_voter and find(tail, sub(entry, 1, 8), first_voter, true)
             while at and (at - first_voter) % VOTER ~= 0 do at = find(tail, sub(entry, 1, 8), at + 1, true) end
@@ -175,6 +183,7 @@ for arg = 5, #ARGV, 2 do
             else
                 went = not held or byte(held) ~= kind
             end
+            if since and held then went = follows(held, kind, since) end
             if went and held then tail = sub(tail, 1, at - 1) .. sub(tail, at + VOTER) end
             if went and kind ~= NO_KIND then tail = tail .. entry end
         end

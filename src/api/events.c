@@ -52,6 +52,7 @@ struct event {
     struct bytes id;
     int kind;
     int64_t time_ms;
+    bool dated;
 };
 
 static bool needs_card(const struct call *call) {
@@ -106,6 +107,7 @@ static enum outcome start_vote(struct line *line, const struct event *event) {
                                .kind = event->kind,
                                .time_ms = event->time_ms,
                                .needs_card = needs_card(call),
+                               .dated = event->dated,
                                .queued.patient = true,
                                .on_done = on_event_vote,
                                .context = line};
@@ -142,7 +144,8 @@ static enum outcome check(const struct line *line, const struct event_body *body
                                 .visitor = visitor_ref(api->hash_key, call->site, id),
                                 .id = body->item,
                                 .kind = kind,
-                                .time_ms = body->time.given ? body->time.unix_ms : now};
+                                .time_ms = body->time.given ? body->time.unix_ms : now,
+                                .dated = body->time.given};
     return OK;
 }
 

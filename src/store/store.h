@@ -65,6 +65,7 @@ struct vote_call {
     int kind;        // index into settings' kinds, or -1 to retract
     int64_t time_ms; // kept to the second
     bool needs_card; // unknown_items = reject
+    bool dated;      // its time was given: a vote that stands and is later stays
     int64_t only_if; // of a retraction: the vote as it was read (packed), else nothing changes; 0: whatever it is
     void (*on_done)(struct vote_call *call);
     void *context;

@@ -53,19 +53,19 @@ static void add_keys(struct store *store, struct queued *const *writes, uint32_t
     }
 }
 
-enum { BEGINS_ITEM = 1, BEGINS_GROUP = 2, NEEDS_CARD = 4 };
+enum { BEGINS_ITEM = 1, BEGINS_GROUP = 2, NEEDS_CARD = 4, DATED = 8 };
 
 static void add_vote(struct command *command, const struct vote_call *vote, int begins) {
     struct buffer *data = &command->bytes;
     bool retracts = vote->kind < 0;
     item_pack_name(vote->site, vote->id, data);
     command_end_argument(command);
-    buffer_add_u8(data, (uint8_t)(begins + (vote->needs_card ? NEEDS_CARD : 0)));
+    buffer_add_u8(data, (uint8_t)(begins + (vote->needs_card ? NEEDS_CARD : 0) + (vote->dated ? DATED : 0)));
     buffer_add_u16(data, (uint16_t)vote->buckets);
     buffer_add_char(data, 'V');
     buffer_add_u64(data, vote->item);
     buffer_add_u64(data, vote->visitor);
-    vote_add(data, retracts ? ENTRY_NO_KIND : vote->kind, retracts ? DECAY_EPOCH_MS : vote->time_ms);
+    vote_add(data, retracts ? ENTRY_NO_KIND : vote->kind, retracts && !vote->dated ? DECAY_EPOCH_MS : vote->time_ms);
     if (retracts && vote->only_if) {
         int64_t time_ms;
         int kind = vote_unpack(vote->only_if, &time_ms);
