@@ -80,6 +80,7 @@ def test_the_latest_vote_stands_in_whatever_order(service, crowd, chosen):
 
 
 @pytest.mark.parametrize("crowd", [False, True])
+@pytest.mark.contract("POST /v1/{site}/events", "Of one visitor's votes on an item")
 def test_a_retraction_takes_back_what_is_not_later(service, crowd):
     cases = [([("up", 9000), (None, 100)], []), ([("up", 100), (None, 9000)], [("up", 100)]), ([("up", 100), (None, 100)], []),
              ([("up", 100), (None, 101)], [("up", 100)]), ([(None, 100), ("up", 9000)], [("up", 9000)]),  # nothing was left of it
@@ -94,6 +95,7 @@ def test_a_retraction_takes_back_what_is_not_later(service, crowd):
 
 
 @pytest.mark.parametrize("crowd", [False, True])
+@pytest.mark.contract("POST /v1/{site}/events", "Of one visitor's votes on an item", "Without a time it is now")
 def test_edges_of_a_second_and_votes_without_a_time(service, crowd):
     cases = [([("up", 100), ("down", 101)], ("up", 100)), ([("up", 100), ("down", 99)], ("down", 99)),
              ([("up", 100), ("down", 100)], ("down", 100)), ([("down", 100), ("up", 100)], ("up", 100)),  # of one second: the later line
