@@ -51,6 +51,8 @@ PAIRED = [
              VOTING[:1]),
     Scenario("views", "views by visitors with five earlier items, zipf; the peer's are votes",
              {"WORK": "views", "LAW": "zipf"}, VOTING[:2], {"nginx+Lua": 1, "webdis": 1}, seed="readers"),
+    Scenario("me", "own vote and 8 recommendations in one call, zipf: nothing of it is in memory", {"WORK": "me", "LAW": "zipf"}, seed="reads",
+             items=1000),
     Scenario("mixed", "90 % pages of a thousand items, 8 % views, 2 % votes, zipf; nginx: always one page",
              {"WORK": "mixed", "LAW": "zipf"}, STATIC[:1], seed="reads", items=1000),
     Scenario("mixed-long-tail", "the same over a million items: most pages are not in memory",

@@ -51,6 +51,13 @@ end
 
 function works.read() return read(target) end
 
+-- A page's private call: the vote on its item, and a box of eight.
+function works.me()
+    local body = '{"ids":["i' .. item() .. '"],"recommendations":8}'
+    return 'POST /v1/load/me HTTP/1.1\r\nHost: load\r\nContent-Type: text/plain\r\nEngaged-Visitor: ' .. visitor() ..
+        '\r\nContent-Length: ' .. #body .. '\r\n\r\n' .. body
+end
+
 -- As a site sees it: a page of an item, a view in 12, a vote in 50.
 function works.mixed()
     local dice = random(100)
