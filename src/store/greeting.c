@@ -197,7 +197,7 @@ void begin_meta(struct command *command, const struct settings *settings, const 
 }
 
 static void compare_meta(struct store *store) {
-    store->recorded = generation_is_current();
+    store->recorded = store->was_recorded = generation_is_current();
     begin_meta(&store->command, store->settings, store->hash_key);
     ask(store, check_meta);
 }
@@ -222,13 +222,18 @@ void greet(void *context) {
 
 // ---- The heartbeat
 
-// Now that this generation has taken over, what its settings mean is recorded.
+// Now that this generation has taken over, what its settings mean is recorded; and again every few seconds, should it
+// be lost. More kinds than ours are those of another service that is ahead of us: we go on with ours until we connect
+// anew.
 static void on_recorded(struct link_call *call) {
     struct store *store = ((struct greeting_call *)call)->store;
+    struct bytes refusal = reply_text(call->reply);
+    bool others_kinds = store->was_recorded && bytes_starts(refusal, BYTES("kinds: "));
     store->recording = false;
-    store->recorded = call->outcome == OK && reply_text(call->reply).len == 0;
+    store->recorded = call->outcome == OK && (refusal.len == 0 || others_kinds);
+    store->was_recorded |= store->recorded;
     if (call->outcome == OK && !store->recorded)
-        link_drop(store->link, reply_text(call->reply).at ? reply_text(call->reply).at : "engaged:meta has no answer");
+        link_drop(store->link, refusal.at ? refusal.at : "engaged:meta has no answer");
     if (call->outcome == INTERNAL)
         link_drop(store->link, A_FOREIGN_META);
     freeReplyObject(call->reply);

@@ -43,7 +43,8 @@ struct store {
     bool looking, guards_logs;
     char life_found[LIFE_SIZE], life[LIFE_SIZE]; // as Redis said last; under which the logs were opened
     char lives[LIFE_SIZE];                       // digest of the lives of all logs
-    bool beating, recording, recorded;           // recorded: what our settings mean, since the last greeting
+    bool beating, recording, recorded;           // recorded: what our settings mean, in the last seconds
+    bool was_recorded;                           // since the last greeting
     bool refused, told_refused;
     struct greeting_call policy;       // of its memory: eviction.c
     bool asking_policy, evicts, blind; // blind: INFO is refused, and it was said

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Rights of the service's user that lack, or are taken away while it works: named, 503 at worst, nothing half written,
 back by itself when they are given."""
+import json
+
 import pytest
 from support.fault_service import FaultService
 from support.redis_server import RedisServer
+from support.scripted_redis import ScriptedRedis, answer
 from support.service import WaitingService
 from support.wait import wait_until
 
@@ -19,6 +22,10 @@ class User:
 
     def set(self, *rights):
         self.client.execute_command("ACL", "SETUSER", "u", *rights)
+
+
+class OneWorker(FaultService):
+    worker_count = 1
 
 
 @pytest.fixture
@@ -59,6 +66,32 @@ def test_one_that_nobody_uses_just_now_is_named_too(ending, server):
     service.wait_named("ZRANGE")
     user.set("+zrange")
     service.wait_taken()
+
+
+def test_a_user_that_is_removed_or_turned_off_is_named_and_back_when_it_is_there_again(ending, server):
+    user = User(server)
+    service = ending(WaitingService(redis=user.url))
+    service.wait_taken()
+    user.client.execute_command("ACL", "DELUSER", "u")  # closes its connections
+    service.wait_named("WRONGPASS")
+    assert "WRONGPASS" in service.log() and service.vote("v").status == 503
+    user.set("on", ">p", "~*", "&*", "+@all")
+    assert service.wait_taken(visitor="v").json["votes"]["up"] == 2
+
+
+def test_where_redis_cannot_tell_the_first_refusal_says_it():
+    """As a Redis before 7: the script of rights answers nothing, and no script asks beforehand."""
+    with ScriptedRedis() as scripted:
+        scripted.rule("rights", answer(b"$-1\r\n"))
+        user = User(scripted)
+        with OneWorker(scripted, redis=f"redis://u:p@127.0.0.1:{scripted.port}") as service:
+            assert vote(service, "a", "v")[0] == 200
+            user.set("-mget")
+            wait_until(lambda: b"refuses" in vote(service, "a", "w")[1], SECONDS, service.log)
+            assert vote(service, "a", "w")[0] == 503 and "error: Redis refuses" in service.log()
+            user.set("+mget")
+            wait_until(lambda: vote(service, "a", "w")[0] == 200 and service.is_ready(), SECONDS, service.log)
+            assert json.loads(vote(service, "a", "w")[1])["votes"] == {"up": 2}
 
 
 def test_keys_that_are_not_ours_to_use_are_named(ending, server):
@@ -102,10 +135,6 @@ def test_a_command_that_is_renamed_is_named(ending, tmp_path, command):
 
 
 # ---- Nothing half written
-
-class OneWorker(FaultService):
-    worker_count = 1
-
 
 @pytest.fixture(scope="module")
 def bench():

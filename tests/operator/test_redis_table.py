@@ -169,6 +169,12 @@ def record_right_partitions(world):
     world.client.hset("engaged:meta", "partitions", 16)
 
 
+def add_a_kind(world):
+    """As another service that knows one more would record it; and long enough for them to look."""
+    world.client.hset("engaged:meta", "kinds", "up down")
+    time.sleep(7)
+
+
 def nothing(world):
     """The cause is gone by itself."""
 
@@ -208,6 +214,8 @@ TABLE = [
         logged="engaged:meta is another"),
     Row("its record says other partitions", record_other_partitions, record_right_partitions, "partitions: the data has 8",
         logged="partitions: the data has 8"),
+    Row("another service adds a kind of vote", add_a_kind, lambda w: w.client.hset("engaged:meta", "kinds", "up"), "ready",
+        status=200, writes=(200,)),
     Row("its record is deleted", lambda w: w.client.delete("engaged:meta"), nothing, "ready", status=200, writes=(200,)),
 ]
 
