@@ -23,7 +23,7 @@ struct process {
     uv_signal_t signals[2];
     uv_timer_t look; // at what Redis uses
     struct read_call look_call;
-    bool looking, near_limit, evicted_known;
+    bool looking, near_limit, evicted_known, append_only;
     uint64_t evicted, evicted_unsaid, evicted_said_ms;
     bool stopping;
     int exit_code;
@@ -102,6 +102,13 @@ static void count_evicted(struct process *process, uint64_t evicted) {
     process->evicted_unsaid = 0;
 }
 
+// Who keeps no append-only file has chosen so (deploy/durability.md); one that is turned off on the way may be a slip.
+static void warn_of_durability(struct process *process, bool append_only) {
+    if (process->append_only && !append_only)
+        log_warn("redis: appendonly was turned off: what is acknowledged from now on may not survive its end");
+    process->append_only = append_only;
+}
+
 static void on_memory(struct read_call *call, const struct redis_memory_use *use) {
     struct process *process = call->context;
     uint64_t limit = process->settings->memory_limit ? (uint64_t)process->settings->memory_limit : use->most;
@@ -109,6 +116,7 @@ static void on_memory(struct read_call *call, const struct redis_memory_use *use
     metric_set(METRIC_REDIS_MEMORY_LIMIT, limit);
     if (limit)
         warn_of_limit(process, use->used, limit);
+    warn_of_durability(process, use->append_only);
     if (generation_is_current())
         count_evicted(process, use->evicted);
 }

@@ -194,21 +194,24 @@ static uint64_t info_number(struct bytes text, const char *name) {
 static void on_info(struct gather *gather) {
     struct memory_state *state = gather->context;
     struct bytes memory = reply_text(gather->at[0].reply), stats = reply_text(gather->at[1].reply);
+    struct bytes persistence = reply_text(gather->at[2].reply);
     struct redis_memory_use use = {info_number(memory, "\nused_memory:"), info_number(memory, "\nmaxmemory:"),
-                                   info_number(stats, "\nevicted_keys:")};
-    if (memory.len && stats.len)
+                                   info_number(stats, "\nevicted_keys:"),
+                                   info_number(persistence, "\naof_enabled:") != 0};
+    if (memory.len && stats.len && persistence.len)
         state->on_memory(state->read.call, &use);
     read_end(gather, gather_outcome(gather));
 }
 
 void store_read_memory(struct store *store, struct read_call *call,
                        void (*on_memory)(struct read_call *call, const struct redis_memory_use *use)) {
-    struct gather *gather = read_begin(store, call, 2, sizeof(struct memory_state), on_info);
+    static const char *const sections[] = {"memory", "stats", "persistence"};
+    struct gather *gather = read_begin(store, call, 3, sizeof(struct memory_state), on_info);
     if (!gather)
         return;
     ((struct memory_state *)gather->context)->on_memory = on_memory;
-    command_add_text(begin_command(store, "INFO"), "memory");
-    read_add(gather);
-    command_add_text(begin_command(store, "INFO"), "stats");
-    read_add(gather);
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        command_add_text(begin_command(store, "INFO"), sections[i]);
+        read_add(gather);
+    }
 }

@@ -215,9 +215,11 @@ void store_read_history(struct store *store, struct read_call *call, ref_t visit
                         void (*on_item)(struct read_call *call, ref_t item, int64_t time_ms));
 void store_forget_history(struct store *store, struct read_call *call, ref_t visitor);
 
-// Memory that Redis uses, and its maxmemory (0: no limit), in bytes; and how many keys it has evicted since its start.
+// Memory that Redis uses, and its maxmemory (0: no limit), in bytes; how many keys it has evicted since its start; and
+// whether it keeps an append-only file.
 struct redis_memory_use {
     uint64_t used, most, evicted;
+    bool append_only;
 };
 void store_read_memory(struct store *store, struct read_call *call,
                        void (*on_memory)(struct read_call *call, const struct redis_memory_use *use));
