@@ -6,7 +6,7 @@ const path = id => 'items/' + encodeURIComponent(id);
 const call = async (method, target, body) => {
   const answer = await fetch(base + target, {
     method, body: body && JSON.stringify(body), keepalive: method === 'POST', credentials: 'omit',
-    signal: AbortSignal.timeout && AbortSignal.timeout(15000),
+    signal: AbortSignal.timeout?.(15000),
   });
   const value = await answer.json().catch(fault => {
     if (answer.ok) throw fault;
@@ -67,6 +67,6 @@ const wake = () => {
   timer = 0;
   forget();
   Object.keys(pending()).forEach(send);
-  items.forEach((of, id) => { if (of.unseen) view(id); });
+  items.forEach((its, id) => { if (its.unseen) view(id); });
   run();
 };

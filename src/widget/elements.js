@@ -12,8 +12,7 @@ const style = `:host{display:inline-block}:host(engaged-list){display:block}
   a{color:var(--engaged-link,inherit)}
   ol,p{margin:0;padding:0;min-height:calc(var(--n)*(var(--l)*1lh + .5em))}
   ol{padding-inline-start:1.4em}
-  li{min-height:calc(var(--l)*1lh);padding:.25em 0;overflow-wrap:anywhere}
-  [part=skeleton]{list-style:none}
+  li{min-height:calc(var(--l)*1lh);padding:.25em 0}
   img{float:inline-start;width:calc(var(--l)*1.5lh);height:calc(var(--l)*1lh);object-fit:cover;margin-inline-end:.6em}
   [part=about]{display:flex;flex-wrap:wrap;gap:0 .7em;font-size:.85em}
   .seen{margin-inline-start:.6em}
@@ -54,9 +53,8 @@ class Element extends HTMLElement {
     } catch (fault) { tell(this, 'error', { error: fault }); }
   }
   explain() {
-    if (this.because) this.because.remove();
+    this.because?.remove?.();
     this.because = local && this.reason && make(this.root, 'small', 'reason', 'engaged: ' + this.reason);
-    this.reason = '';
   }
 }
 
@@ -73,12 +71,12 @@ class Vote extends Element {
         vote(this.id_, this.kind());
       };
     }
-    const id = this.id_, of = state(id), n = countOf(id, this.kind()), label = this.get('label') ?? texts.label;
+    const id = this.id_, its = state(id), n = countOf(id, this.kind()), label = this.get('label') ?? texts.label;
     this.button.textContent = n >= 0 ? fill(this.text('vote'), n, label) : label;
     this.button.setAttribute('aria-pressed', votedFor(id) === this.kind());
     // Only what the reader did here is said; what is not so yet is seen too.
-    const news = of.by === this && of.news;
-    this.said.textContent = news ? fill(this.text(news), of.newsCount, label) : '';
+    const news = its.by === this && its.news;
+    this.said.textContent = news ? fill(this.text(news), its.newsCount, label) : '';
     this.said.className = /given|taken/.test(news) ? 'said' : 'seen';
     this.explain();
   }
@@ -95,12 +93,9 @@ class Views extends Element {
 
 class List extends Element {
   of() { return KINDS.find(kind => kind === this.get('of')) || KINDS[0]; }
-  called() { return this.get('name') || 'hot'; }
   limit() { return Math.min(100, Math.max(1, parseInt(this.get('limit')) || 10)); }
-  more(alone) {
-    return ['name', 'category'].map(name => this.get(name) && !(alone && name === 'name') ? spell(name, [this.get(name)]) : '').join('');
-  }
-  key() { return [this.of(), this.id_, this.limit(), this.called(), this.get('category')].join('\n'); }
+  more() { return ['name', 'category'].map(name => spell(name, this.get(name) ? [this.get(name)] : [])).join(''); }
+  key() { return [this.of(), this.id_, this.limit(), this.more()].join('\n'); }
   take(key, list) {
     if (key !== this.key()) return; // the answer to an older question
     this.entries = list.items;
@@ -113,24 +108,24 @@ class List extends Element {
     this.drawn = this.id_;
     this.root.textContent = '';
     if (this.plain) return make(this.root, 'slot'); // the page draws the entries itself
-    const { entries } = this, show = (this.get('show') || '').split(' '), rows = this.limit(), empty = entries && !entries.length;
+    const { entries } = this, show = (this.get('show') || '').split(' ');
     if (this.get('heading')) make(this.root, 'h2', 'heading', this.get('heading'));
-    const box = empty ? make(this.root, 'p', 'empty', this.text('empty'))
-      : make(this.root, 'ol', entries ? 'list' : 'list skeleton', '', { 'aria-hidden': !entries });
-    box.style.setProperty('--n', rows);
+    const box = !entries ? make(this.root, 'p', 'skeleton') : entries.length ? make(this.root, 'ol', 'list')
+      : make(this.root, 'p', 'empty', this.text('empty'));
+    box.style.setProperty('--n', this.limit());
     box.style.setProperty('--l', show[0] ? 3 : 2);
-    for (let i = 0; !entries && i < rows; i++) make(box, 'li', 'skeleton');
     if (entries) entries.forEach(entry => this.row(make(box, 'li', 'item ' + entry.reason, '', { 'data-reason': entry.reason }), entry, show));
     this.explain();
   }
   row(row, entry, show) {
-    const dir = 'auto', rel = this.get('rel'), [src, href] = [entry.image, entry.url].map(url =>
-      /^(https?:\/\/|\/(?![/\\]))/.test(url) && url);
-    if (show.includes('image') && src) make(row, 'img', 'image', '', { alt: '', loading: 'lazy', width: 96, height: 64, src }).alt = '';
-    make(row, href ? 'a' : 'span', 'link', entry.title || entry.item, { dir, href, rel: href && rel });
+    const safe = url => /^(https?:\/\/|\/(?![/\\]))/.test(url) && url, dir = 'auto', href = safe(entry.url), at = entry.published_at;
+    if (show.includes('image') && safe(entry.image)) {
+      make(row, 'img', 'image', '', { loading: 'lazy', width: 96, height: 64, src: entry.image }).alt = '';
+    }
+    make(row, href ? 'a' : 'span', 'link', entry.title || entry.item, { dir, href, rel: href && this.get('rel') });
     const about = {
       author: entry.author,
-      date: entry.published_at && spelled(entry.published_at, of => new Date(entry.published_at).toLocaleDateString(of, { dateStyle: 'medium' })),
+      date: at && spelled(at, tongue => new Date(at).toLocaleDateString(tongue, { dateStyle: 'medium' })),
       votes: fill(texts.votes, entry.votes[this.get('kind') || 'up'] || 0),
       views: fill(texts.views, entry.views),
     };

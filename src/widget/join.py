@@ -8,75 +8,128 @@ import sys
 
 TOKEN = re.compile(r"""
     (?P<comment>//[^\n]*|/\*.*?\*/) | (?P<text>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*") | (?P<style>`[^`]*`)
-  | (?P<regexp>(?<=[(!])/(?:\\.|\[(?:\\.|[^\]])*\]|[^/\\\n])+/\w* | (?<=[=:,&|?]\s)/(?:\\.|\[(?:\\.|[^\]])*\]|[^/\\\n])+/\w*
-             | (?<=\n\s{6})/(?:\\.|\[(?:\\.|[^\]])*\]|[^/\\\n])+/\w*)
+  | (?P<regexp>(?:(?<=[(!])|(?<=[=:,&|?]\s)|(?<=\n\s{6}))/(?:\\.|\[(?:\\.|[^\]])*\]|[^/\\\n])+/\w*)
   | (?P<name>[A-Za-z_$][\w$]*) | (?P<blank>\s+) | (?P<other>=>|\.\.\.|\d+(?:\.\d+)?|.)""", re.X | re.S)
 
-# Variables whose name is a member's or a key's too, of the browser, the service or the page.
-KEEP = set("""address attributes body code consent detail dir do document entries error here href if ids in item items keys
-    kind label lang location method now of one page part query ranking reason rel service site size src status style
-    title type url values view views visitor vote votes""".split())
-MEMBERS = set("""again all alone asked because button by called counting draw drawn explain have id_ key limit lost mine more news
-    newsCount open own plain root row said seen sending take text turn unseen update wait""".split())
+# Members of our own: no other object has any of these names.
+MEMBERS = set("""again alone asked because by called counting draw drawn explain have id_ key limit lost mine more news
+    all button by newsCount of open plain seen text row sending take turn unseen update wait own said root""".split())
 WRAP = {
     "script": ("((here,address)=>{'use strict';", "})(document.currentScript,'')"),
-    "module": ("export default((here,address)=>{'use strict';", "})(null,import.meta.url)"),
+    "module": ("export default((here,address)=>{'use strict';", "})(null, import.meta.url)"),
 }
+LOCAL, WHOLE = "etonisra", "pmhfgvbywkxjqzlcduABCDEFGHIJKLMNOPQRSTUVWXYZ_$"
 
 
-def declared(words, only_top=()):
-    """The names after const, let and class, with those behind their commas, and the parameters of arrows."""
+def open_brackets(words):
+    """Of each word the bracket that is open about it: ( [ or of the braces object, class or block."""
+    stack = ["block"]
+    for at, word in enumerate(words):
+        if word in (")", "]", "}"):
+            stack.pop()
+        yield stack[-1]
+        if word in ("(", "["):
+            stack.append(word)
+        elif word == "{":
+            before = words[at - 1]
+            is_class = words[at - 2] in ("class", "extends")
+            is_object = before in ("(", "=", ",", ":", "?", "[", "return", "const", "let", "...", "&", "|")
+            stack.append("class" if is_class else "object" if is_object else "block")
+
+
+def roles(words, about):
+    """What a name is: a variable, a member (after a dot, a key, a method), or both at once, as in { name }."""
+    for at, word in enumerate(words):
+        before, after = words[at - 1] if at else "", words[at + 1] if at + 1 < len(words) else ""
+        if before == "." or about[at] == "class":
+            yield "member"
+        elif about[at] == "object" and before in ("{", ",") and after == ":":
+            yield "member"
+        elif about[at] == "object" and before in ("{", ",") and after in (",", "}"):
+            yield "both"
+        else:
+            yield "variable"
+
+
+def is_name(word):
+    return re.match(r"[A-Za-z_$][\w$]*$", word) is not None
+
+
+def parameters(words, close):
+    """The names between the parentheses that end there."""
+    begin = next(place for place in range(close, -1, -1) if words[place:close + 1].count("(") == words[place:close + 1].count(")"))
+    return {words[place] for place in range(begin + 1, close) if words[place - 1] in ("(", ",", "[", "{") and is_name(words[place])}
+
+
+def declaration(words, at):
+    """The names of a const or let: those before its first =, also within braces, and those behind its commas."""
+    found, depth, begins = set(), 0, True
+    for place in itertools.count(at + 1):
+        word = words[place]
+        depth += word in ("(", "[", "{")
+        if depth == 0 and word in (";", "of"):
+            return found
+        if is_name(word) and (begins or depth == 0 and words[place - 1] == ","):
+            found.add(word)
+        begins = begins and word != "="
+        depth -= word in (")", "]", "}")
+        if depth < 0:
+            return found
+
+
+def declared(words, about):
     found = set()
     for at, word in enumerate(words):
-        if only_top and only_top[at] > 0:
-            continue
-        if word == "class" or word in ("const", "let") and words[at + 1].isidentifier():
-            found.add(words[at + 1])
         if word in ("const", "let"):
-            depth = 0
-            for place in itertools.count(at + 1):
-                depth += (words[place] in "([{") - (words[place] in ")]}")
-                if depth < 0 or depth == 0 and words[place] in (";", "of"):
-                    break
-                if depth == 0 and words[place] == "," and words[place + 1].isidentifier():
-                    found.add(words[place + 1])
-        if word in ("=>", "catch") and only_top:
-            continue
-        if word == "catch" and words[at + 1] == "(" and words[at + 2].isidentifier():
+            found |= declaration(words, at)
+        elif word == "class":
+            found.add(words[at + 1])
+        elif word == "catch" and words[at + 1] == "(" and is_name(words[at + 2]):
             found.add(words[at + 2])
-        if word == "=>" and words[at - 1].isidentifier():
+        elif word == "=>" and is_name(words[at - 1]):
             found.add(words[at - 1])
-        if word == "=>" and words[at - 1] == ")":
-            begin = max(place for place in range(at) if words[place] == "(" and words[place:at].count("(") == words[place:at].count(")"))
-            found.update(words[place] for place in range(begin + 1, at) if words[place].isidentifier() and words[place - 1] in "(,[")
+        elif word == ")" and (words[at + 1] == "=>" or words[at + 1] == "{" and about[at + 1] == "class"):
+            found |= parameters(words, at)
     return found
 
 
-def depths(words):
-    depth = 0
-    for word in words:
-        depth -= word in (")", "]", "}")
-        yield depth
-        depth += word in ("(", "[", "{")
+def by_use(names, words, letters):
+    return dict(zip(sorted(names, key=lambda name: (-words.count(name), name)), letters))
 
 
-def short_names(words):
-    """A name for each word that is ours, else itself. Those of the whole are told apart from those of one statement of
-    the outermost level, which begin anew with the next."""
-    depth, taken = list(depths(words)), set(words) | {"do", "if", "in", "is", "of", "as"}
-    top = declared(words, depth) | MEMBERS
-    letters = [c for c in "abcdefghijklmnopqrstuvwxyz" if c not in taken]
-    capitals = [a + b for a in ["", *"abcdefghijklmnopqrstuvwxyz"] for b in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if a + b not in taken]
-    whole = dict(zip(sorted(top - KEEP, key=lambda name: (-words.count(name), name)), capitals))
-    begin = 0
-    for end in [at for at, word in enumerate(words) if word == ";" and depth[at] == 0] + [len(words) - 1]:
+def by_place(names, words, letters):
+    return dict(zip(sorted(names, key=words.index), letters))
+
+
+def shortened(words):
+    """Variables of the whole are told apart from those of one outermost statement, which begin anew with the next."""
+    about = list(open_brackets(words))
+    role = list(roles(words, about))
+    depth = list(itertools.accumulate((word in ("(", "[", "{")) - (word in (")", "]", "}")) for word in words))
+    top = set()
+    for at, word in enumerate(words):
+        if depth[at] == 0 and word in ("const", "let"):
+            top |= declaration(words, at)
+        elif depth[at] == 0 and word == "class":
+            top.add(words[at + 1])
+    ours = declared(words, about)
+    variables = [word for word, is_a in zip(words, role) if is_a != "member"]
+    foreign = set(variables) - ours | {"do", "is", "in", "if", "of", "as"}
+    more = [a + b for a in LOCAL for b in LOCAL + WHOLE]
+    whole = by_use(top, variables, [name for name in [*WHOLE, *more] if name not in foreign])
+    member = by_use(MEMBERS, words, LOCAL + WHOLE)
+    out, begin = [], 0
+    for end in [at for at, word in enumerate(words) if depth[at] == 0 and word == ";" or
+                word == "}" and (about[at] == "class" or depth[at] == 0 and words[at + 1:at + 2] == ["try"])] + [len(words) - 1]:
         unit = words[begin:end + 1]
-        inner = sorted(declared(unit) - top - KEEP, key=lambda name: (-unit.count(name), name))
-        local = dict(zip(inner, letters + [c + "1" for c in letters]))
-        for at, word in enumerate(unit):
-            member = at and unit[at - 1] == "."
-            yield (not member and local.get(word)) or (whole.get(word, word) if not member or word in MEMBERS else word)
+        local = by_place(declared([*unit, ""], about[begin:end + 1] + [""]) - top, unit,
+                       [*LOCAL, *(letter for letter in WHOLE if letter not in {whole.get(word, word) for word in unit})])
+        for at in range(begin, end + 1):
+            name, known = local.get(words[at]) or whole.get(words[at], words[at]), member.get(words[at], words[at])
+            out.append(known if role[at] == "member" or role[at] == "both" and name == known else
+                       name if role[at] == "variable" else known + ":" + name)
         begin = end + 1
+    return out
 
 
 def merged(found):
@@ -107,7 +160,7 @@ def join(text):
     found = [(match.lastgroup, match.group()) for match in TOKEN.finditer(text)]
     found = [(kind, word) for kind, word in found if kind not in ("comment", "blank")]
     kinds, out = [kind for kind, _ in found], ""
-    for kind, word in merged(list(zip(kinds, short_names([word for _, word in found])))):
+    for kind, word in merged(list(zip(kinds, shortened([word for _, word in found])))):
         if kind == "style":
             word = re.sub(r"\s*\n\s*", "", word)
         if re.match(r"[\w$]", word) and re.search(r"[\w$]$", out):

@@ -36,9 +36,10 @@ const onPage = () => {
 // Of what failed for now the mark `name` is taken away, so that it is asked for again; what failed for good stays so
 // until the element's attributes change.
 const ask = async (ids, name, lists, job) => {
-  const keys = lists.map(list => list.key());
+  const keys = lists.map(list => list.key()), elements = () => [...lists, ...countersOf(ids)];
+  elements().forEach(element => { element.reason = ''; });
   try {
-    await job((list, answer) => list.take(keys[lists.indexOf(list)], answer));
+    await job(keys);
   } catch (fault) {
     if (fault.again || isPassing(fault)) {
       // By their names as they stand here: join.py shortens them.
@@ -48,7 +49,7 @@ const ask = async (ids, name, lists, job) => {
       later(fault.wait);
     }
     say(why(fault));
-    [...lists, ...countersOf(ids)].forEach(element => {
+    elements().forEach(element => {
       element.reason = why(fault);
       if (name === 'mine') state(element.id_).lost = true;
       element.draw();
@@ -59,9 +60,9 @@ const ask = async (ids, name, lists, job) => {
 
 // Everybody's counts of an item, as they were when they were asked for.
 const take = (id, item, at) => {
-  const of = state(id), reason = item.title ? '' : 'no card for this item: ' + id;
-  of.all = item.votes;
-  of.views = item.views + (at < of.seen);
+  const its = state(id), reason = item.title ? '' : 'no card for this item: ' + id;
+  its.all = item.votes;
+  its.views = item.views + (at < its.seen + 1000); // counts follow within about a second
   if (reason && local) say(reason);
   countersOf([id]).forEach(element => {
     element.reason = debug && reason;
@@ -74,16 +75,15 @@ const askItems = ids => ask(ids, 'open', [], async () => {
   ids.forEach((id, i) => take(id, answer.items[i], at));
 });
 
-const askPage = (id, boxes, lists) => ask([id], 'open', boxes, async give => {
-  const at = Date.now(), { ranking } = lists;
+const askPage = (id, counters, lists) => ask(counters, 'open', Object.values(lists), async keys => {
+  const at = Date.now(), ranking = lists.ranking, boxes = Object.values(lists);
   try {
-    const page = await call('GET', path(id) + '/page?' + KINDS.map(kind =>
-      kind + '=' + (boxes.includes(lists[kind]) ? lists[kind].limit() : 0)).join('&')
-      + (ranking ? ranking.more() : '') + spell('exclude', onPage().slice(1)));
+    const page = await call('GET', path(id) + '/page?' + KINDS.map(kind => kind + '=' + (lists[kind]?.limit() || 0)).join('&')
+      + (ranking ? ranking.more() : '') + spell('exclude', onPage().filter(one => one !== id)));
     take(id, page.item, at);
-    boxes.forEach(list => give(list, page[list.of()]));
+    boxes.forEach((list, i) => list.take(keys[i], page[list.of()]));
   } catch (fault) {
-    if (!isPassing(fault) && ranking) { // an unknown ranking must not empty the other boxes
+    if (!isPassing(fault) && ranking && boxes[1]) { // an unknown ranking must not empty the other boxes
       ranking.alone = ranking.key();
       fault.again = true;
     }
@@ -92,19 +92,19 @@ const askPage = (id, boxes, lists) => ask([id], 'open', boxes, async give => {
 });
 
 // This visitor's own: votes with the counts of this moment, recommendations.
-const askMine = (ids, list) => ask(ids, 'mine', list ? [list] : [], async give => {
+const askMine = (ids, list) => ask(ids, 'mine', list ? [list] : [], async keys => {
   const token = personal() || undefined, turns = ids.map(id => state(id).turn);
   try {
     const me = await call('POST', 'me',
-      { visitor: token, ids, recommendations: list ? list.limit() : 0, exclude: list ? onPage() : [] });
+      { visitor: token, ids, recommendations: list?.limit(), exclude: list ? onPage() : [] });
     ids.forEach((id, i) => {
-      const of = state(id);
-      if (of.turn !== turns[i]) return; // a vote was answered meanwhile: that is newer
-      of.votes = bare(me.counts)[id];
-      of.vote = bare(me.votes)[id];
+      const its = state(id);
+      if (its.turn !== turns[i]) return; // a vote was answered meanwhile: that is newer
+      its.votes = bare(me.counts)[id];
+      its.vote = bare(me.votes)[id];
       redraw(id);
     });
-    if (list) give(list, me.recommendation);
+    list?.take(keys[0], me.recommendation);
   } catch (fault) {
     if (fault.status === 401) {
       drop(token);
@@ -115,9 +115,7 @@ const askMine = (ids, list) => ask(ids, 'mine', list ? [list] : [], async give =
 });
 
 // A second list of a kind, or of another item.
-const askAlone = list => list.of() === KINDS[2] ? askMine([], list) : ask([], '', [list], async give =>
-  give(list, await call('GET', (list.of() === KINDS[1] ? 'rankings/' + encodeURIComponent(list.called()) : path(list.id_) + '/related')
-    + '?limit=' + list.limit() + (list.of() === KINDS[1] ? list.more(true) : '') + spell('exclude', onPage()))));
+const askAlone = list => list.of() === 'recommendation' && personal() ? askMine([], list) : askPage(list.id_, [], { [list.of()]: list });
 
 let last;
 const work = async () => {
@@ -126,7 +124,7 @@ const work = async () => {
   if (!id) return; // readystatechange calls again
   const token = personal(), lists = {}, rest = [], open = new Set(), mine = new Set();
   shown.forEach(element => {
-    const one = element.id_, of = state(one);
+    const one = element.id_, its = state(one);
     if (element.key) {
       const key = element.key(), kind = element.of();
       if (key === element.have || key === element.asked) return;
@@ -134,17 +132,18 @@ const work = async () => {
       if (one === id && !lists[kind] && element.alone !== key) lists[kind] = element;
       else rest.push(element);
     } else if (element.kind && token) {
-      if (!of.mine) mine.add(one);
-    } else if (!of.open) open.add(one);
+      if (!its.mine) mine.add(one);
+    } else if (!its.open) open.add(one);
   });
-  const own = token && lists[KINDS[2]];
-  const boxes = Object.values(lists).filter(list => list !== own);
-  if (boxes.length) open.add(id);
+  const own = token && lists.recommendation;
+  if (own) delete lists.recommendation;
+  const boxes = Object.keys(lists)[0];
+  if (boxes) open.add(id);
   open.forEach(one => { state(one).open = true; });
   mine.forEach(one => { state(one).mine = true; });
-  if (boxes.length) open.delete(id);
+  if (boxes) open.delete(id);
   if (open.size) portions(open).forEach(askItems);
-  if (boxes.length) await askPage(id, boxes, lists);
+  if (boxes) await askPage(id, [id], lists);
   if (mine.size || own) portions(mine).forEach((ids, i) => { last = askMine(ids, i ? undefined : own); });
   for (const list of rest) {
     await last;
@@ -156,10 +155,10 @@ const work = async () => {
 const page = item => {
   const before = current;
   current = item && String(item);
-  const of = state(pageItem());
+  const its = state(pageItem());
   novel = 0;
-  of.open = of.mine = '';
-  if (current !== before) of.counting = 0;
+  its.open = its.mine = '';
+  if (current !== before) its.counting = 0;
   shown.forEach(element => element.draw());
   run();
   return viewPage();

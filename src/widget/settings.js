@@ -5,16 +5,16 @@
 // a Content-Security-Policy than script-src and connect-src of the service.
 
 if (typeof document === 'undefined') return; // a server that renders pages may import the module
-if (window.engaged && window.engaged.view) {
+if (window.engaged?.view) {
   console.warn('engaged: second script ignored');
   return window.engaged;
 }
 
 // A module, and a classic script with type=module, have no current script: their element is looked for.
 const tag = here || document.querySelector('script[src*="/widget."],script[data-site],[data-service]');
-const source = address || (tag && tag.src) || '';
+const source = address || tag?.src || '';
 const query = new URLSearchParams(source.split('?')[1]);
-const option = name => (tag && tag.dataset[name]) ?? query.get(name);
+const option = name => tag?.dataset[name] ?? query.get(name);
 
 const site = option('site') || location.hostname, service = option('service');
 let base;
@@ -28,7 +28,7 @@ const lang = document.documentElement.lang || undefined;
 
 // ---- What is said. A reason stands in the element too where its developer looks: data-debug, localhost, file:
 
-const debug = (option('debug') ?? 'off') !== 'off';
+const debug = option('debug') != null;
 const local = debug || /^file:|^https?:\/\/(localhost|127\.|\[::1)/.test(location);
 const told = new Set();
 const say = words => told.has(words) || (told.add(words), console.warn('engaged: ' + words));
@@ -38,9 +38,8 @@ const tell = (where, name, detail) => where.dispatchEvent(
 
 const why = fault => {
   const { status, code, detail, title } = fault;
-  return !status ? 'no answer from ' + base + ': it is away, or CORS or Content-Security-Policy forbids it (' + fault + ')'
-    : status + ' ' + code + (code === 'bad_origin' ? ': ' + location.origin + ' is no origin of the site ' + site
-      : ': ' + (detail || title));
+  return !status ? 'no answer from ' + base + ': away, or not allowed by CORS or Content-Security-Policy (' + fault + ')'
+    : status + ' ' + code + ': ' + (code === 'bad_origin' ? location.origin + ' is no origin of the site ' + site : detail || title);
 };
 
 // ---- Texts: an element's attribute, else data-texts, else these
@@ -56,6 +55,6 @@ try { Object.assign(texts, JSON.parse(option('texts') || '{}')); } catch (fault)
 const spelled = (plain, job) => { try { return job(lang); } catch { return plain; } };
 
 const fill = (text, n, label) => {
-  const form = text && text.other && (text[spelled('other', of => new Intl.PluralRules(of).select(n))] || text.other);
-  return String(form || text).replace('{label}', () => label).replace('{n}', () => spelled(n, of => n.toLocaleString(of)));
+  const form = text?.other && (text[spelled('other', tongue => new Intl.PluralRules(tongue).select(n))] || text.other);
+  return String(form || text).replace('{label}', () => label).replace('{n}', () => spelled(n, tongue => n.toLocaleString(tongue)));
 };

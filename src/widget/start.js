@@ -11,7 +11,6 @@ try {
     run();
   });
   ['visibilitychange', 'prerenderingchange'].forEach(name => document.addEventListener(name, look));
-  addEventListener('pageshow', look);
   addEventListener('online', wake);
   look();
   pageItem();

@@ -20,7 +20,7 @@ const keep = (name, value) => {
     unsaved[name] = false;
   } catch { /* memory has it */ }
 };
-const bare = object => Object.assign(Object.create(null), object); // an item may be called "constructor"
+const bare = object => ({ __proto__: null, ...object }); // an item may be called "constructor"
 const pending = () => bare(load('votes')); // id → kind or null: votes that are not answered yet
 
 let novel = false; // the token came with this page: it has no votes but those of this page
@@ -42,8 +42,8 @@ const votedFor = id => {
   return id in waits ? waits[id] : state(id).vote || null;
 };
 const countOf = (id, kind) => {
-  const of = state(id), votes = of.votes || ((!personal() || of.lost) && of.all);
-  return votes ? Math.max(0, (votes[kind] || 0) - (of.vote === kind) + (votedFor(id) === kind)) : NaN;
+  const its = state(id), votes = its.votes || ((!personal() || its.lost) && its.all);
+  return votes ? (votes[kind] || 0) - (its.vote === kind) + (votedFor(id) === kind) : NaN;
 };
 
 // ---- The page's item. While the head is still being read, its canonical link may be yet to come.
@@ -53,7 +53,7 @@ const ready = new Promise(done => { found = done; });
 const pageItem = () => {
   const link = document.querySelector('link[rel=canonical]');
   if (!current && (option('item') || link || document.readyState !== 'loading')) {
-    current = option('item') || (link && link.href) || location.href.split(/[?#]/)[0];
+    current = option('item') || link?.href || location.href.split(/[?#]/)[0];
   }
   if (current) found(current);
   return current;

@@ -3,9 +3,9 @@
 
 // Says what became of the last click, once that is known.
 const report = (id, news) => {
-  const of = state(id);
-  of.news = news;
-  of.newsCount = of.by && countOf(id, of.by.kind());
+  const its = state(id);
+  its.news = news;
+  its.newsCount = countOf(id, its.by?.kind());
   redraw(id);
 };
 
@@ -28,38 +28,35 @@ const settle = (id, kind) => {
 };
 
 const send = async id => {
-  const of = state(id);
-  if (of.sending || waiting) return;
-  of.sending = true;
+  const its = state(id);
+  if (its.sending || waiting) return;
+  its.sending = true;
   let kind;
   try {
     for (let waits; id in (waits = pending());) {
       kind = waits[id];
       const { votes, vote } = await write(kind ? 'POST' : 'DELETE', path(id) + '/votes', kind ? { kind } : {});
-      if (state(id) !== of) return; // all was forgotten meanwhile
-      of.turn++;
-      of.mine = true;
-      of.votes = votes;
-      of.vote = vote;
+      if (state(id) !== its) return; // all was forgotten meanwhile
+      Object.assign(its, { votes, vote, mine: true, turn: its.turn + 1 });
       if (settle(id, kind)) {
         report(id, kind ? 'given' : 'taken');
         tell(document, 'vote', { item: id, vote, votes });
       }
     }
   } catch (fault) {
-    if (state(id) !== of) return;
+    if (state(id) !== its) return;
     if (!isPassing(fault)) settle(id, kind); // refused for good: back to what is true
     report(id, isPassing(fault) ? 'kept' : 'refused');
     trouble(id, fault);
   }
-  of.sending = false;
+  its.sending = false;
 };
 
 const vote = (item, kind = 'up') => {
-  const id = String(item), of = state(id);
+  const id = String(item), its = state(id);
   keep('votes', Object.assign(pending(), { [id]: votedFor(id) === kind ? null : kind }));
   report(id, waiting ? 'consent' : '');
-  if (waiting) tell(of.by || document, 'consent', { item: id });
+  if (waiting) tell(its.by || document, 'consent', { item: id });
   return send(id);
 };
 
@@ -74,31 +71,31 @@ const look = () => {
   if (timer) wake();
 };
 
-const count = async (id, of) => {
+const count = async (id, its) => {
   const target = path(id) + '/views';
-  of.unseen = false;
+  its.unseen = false;
   await begun;
   try {
     const first = !load('visitor') && !opening && call('POST', target);
     if (first) opening = first.catch(() => {});
     const answer = await (first || write('POST', target));
     if (answer.counted) {
-      of.seen = Date.now();
-      of.views++; // what is shown was asked for before
+      its.seen = Date.now();
+      its.views++; // what is shown was asked for before
       redraw(id);
     }
     tell(document, 'view', answer);
     return answer;
   } catch (fault) {
-    of.counting = 0;
-    of.unseen = isPassing(fault);
+    its.counting = 0;
+    its.unseen = isPassing(fault);
     trouble(id, fault);
     return { counted: false };
   }
 };
 const view = async item => {
-  const id = String(item || await ready), of = state(id);
-  return of.counting = of.counting || count(id, of);
+  const id = String(item || await ready), its = state(id);
+  return its.counting = its.counting || count(id, its);
 };
 const viewPage = () => option('view') !== 'off' && view(current);
 
@@ -109,7 +106,7 @@ const forget = async () => {
   try {
     if (forgotten) await call('DELETE', 'me', { visitor: forgotten });
     forgotten = 0;
-  } catch (fault) { trouble(undefined, fault); }
+  } catch (fault) { trouble(null, fault); }
 };
 
 const consent = yes => {
@@ -128,8 +125,11 @@ const consent = yes => {
   try { ['visitor', 'votes'].forEach(name => localStorage.removeItem('engaged:' + base + name)); } catch { /* empty */ }
   if (!held) hold();
   novel = opening = 0;
-  items.forEach((of, id) => items.set(id, { turn: 0, views: of.views, counting: held && of.counting }));
-  shown.forEach(element => element.draw());
+  items.forEach((its, id) => items.set(id, { turn: 0, views: its.views, counting: held && its.counting }));
+  shown.forEach(element => {
+    element.have = element.asked = '';
+    element.draw();
+  });
   run();
   return forget();
 };
