@@ -54,6 +54,8 @@ TEXTS = {
     "listen": (["", *NOT_LISTENED], ["localhost:8080", "[::1]:8080", "0.0.0.0:8080", "127.0.0.1:65535", "127.0.0.1:1"]),
     "ops_listen": (["", *NOT_LISTENED], ["127.0.0.2:8080", "[::1]:8080"]),
     "publisher_listen": (["listen", *NOT_LISTENED], ["", "ops_listen", "127.0.0.1:8082"]),
+    "listen_mode": (["0577", "577", "0800", "66", "06600", "rw-rw----", "0x1b0", "-660"], ["", "0600", "0777", "660"]),
+    "redis_eviction": (["", "Refuse", "allow"], ["accept", "refuse"]),
     "redis": (["", "embedded:", "embedded:" + "x" * 120, "embedded:/nowhere/at/all", "redis:", "redis://", "redis://:6379",
                "redis://127.0.0.1:0", "redis://127.0.0.1:65536", "redis://127.0.0.1:x", "redis://127.0.0.1/x", "redis://127.0.0.1/65536",
                "redis://[::1", "unix:", "unix:/" + "x" * 120, "127.0.0.1:6379", "rediss://127.0.0.1", "http://127.0.0.1"],
@@ -220,7 +222,7 @@ def test_the_table_is_read_whole():
     said = subprocess.run([PROGRAM, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
     named = re.findall(r"^  --([a-z0-9-]+) ", said, re.M)
     assert [name.replace("_", "-") for _, name, _ in TABLE] == named
-    assert {name for kind, name, _ in TABLE if kind == "TEXT"} == set(TEXTS)
+    assert {name for kind, name, _ in TABLE if kind == "TEXT"} == set(TEXTS), "each text needs its wrong and right values in TEXTS"
 
 
 def test_a_wrong_value_is_refused_by_both_with_its_line(place):
