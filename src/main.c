@@ -76,7 +76,8 @@ static int run_child(const struct role *role, const char *name) {
     prctl(PR_SET_NAME, "engaged");
     if (metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0) < 0)
         return refuse("this program counts other things than the one whose child it is: only a new start takes it");
-    clock_share(metrics_clock_offset());
+    if (fd)
+        clock_share(metrics_clock_offset());
     generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0, *metrics_instance());
     if (!ceilings_attach(ceilings_fd ? atoi(ceilings_fd) : -1))
         return fail("no memory for ceilings");

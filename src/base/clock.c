@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <time.h>
 
-static int64_t own_offset_ms; // 0: not set yet
+static int64_t own_offset_ms; // 0: Redis has not said the time yet …
+static int64_t guessed_ms;    // … then it is what CLOCK_REALTIME said first
 static int64_t *offset_ms = &own_offset_ms;
 static int64_t latest_ms;                           // answered last
 static int64_t doubted_offset_ms, doubted_since_ms; // a step that was told and not believed yet; 0: none
@@ -27,11 +28,11 @@ static int64_t magnitude(int64_t ms) {
 
 static int64_t offset_now(void) {
     int64_t offset = __atomic_load_n(offset_ms, __ATOMIC_RELAXED);
-    if (offset == 0) {
-        offset = milliseconds(CLOCK_REALTIME) - milliseconds(CLOCK_MONOTONIC);
-        __atomic_store_n(offset_ms, offset, __ATOMIC_RELAXED);
-    }
-    return offset;
+    if (offset)
+        return offset;
+    if (!guessed_ms)
+        guessed_ms = milliseconds(CLOCK_REALTIME) - milliseconds(CLOCK_MONOTONIC);
+    return guessed_ms;
 }
 
 int64_t clock_now_ms(void) {
@@ -50,10 +51,15 @@ static bool step_lasts(int64_t offset, int64_t mono_ms) {
     return mono_ms - doubted_since_ms >= CLOCK_STEP_LASTS_MS;
 }
 
+// A service that has just begun: its machine's clock may be years off, and the others on this Redis go by Redis's.
+static bool is_first(void) {
+    return offset_ms != &own_offset_ms && __atomic_load_n(offset_ms, __ATOMIC_RELAXED) == 0;
+}
+
 enum clock_heard clock_set(int64_t unix_ms) {
     int64_t mono_ms = milliseconds(CLOCK_MONOTONIC), offset = unix_ms - mono_ms;
     bool steps = magnitude(offset - offset_now()) > CLOCK_STEP_MS;
-    if (steps && !step_lasts(offset, mono_ms))
+    if (steps && !is_first() && !step_lasts(offset, mono_ms))
         return CLOCK_DOUBTED;
     doubted_offset_ms = 0;
     __atomic_store_n(offset_ms, offset, __ATOMIC_RELAXED);

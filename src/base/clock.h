@@ -5,7 +5,7 @@
 // machine share (clock_share). An offset that would turn the clock back by little is slewed: the clock stands still
 // until time has caught up. A step of more than CLOCK_STEP_MS is believed only when it has been told for
 // CLOCK_STEP_LASTS_MS: a clock that jumps and comes back changes nothing, and one that was wrong for longer does not
-// stop the clock.
+// stop the clock. The first that a whole service hears is believed at once.
 #pragma once
 #include <stdint.h>
 

@@ -58,7 +58,7 @@ static void hear_time(int64_t unix_ms) {
         log_warn("the clock of Redis differs by %.1f s: not followed unless it stays so for %d s", ahead_s,
                  CLOCK_STEP_LASTS_MS / 1000);
     if (heard == CLOCK_STEPPED)
-        log_warn("the clock of Redis stays different by %.1f s: followed", ahead_s);
+        log_warn("the clock of Redis differs by %.1f s: followed from now on", ahead_s);
     doubting = heard == CLOCK_DOUBTED;
 }
 
