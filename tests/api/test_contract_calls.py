@@ -262,6 +262,7 @@ def test_what_is_shared(service, site, call, query):
         assert {"cache-control", "vary", "content-length", "content-type", "engaged-checked-at"} <= set(head.headers)
     packed = service.get(address, Accept_Encoding="gzip")
     assert packed.headers["vary"] == "Accept-Encoding" and packed.headers["etag"] == etag
+    assert ("content-encoding" in packed.headers) == (len(answer.body) >= 256)  # a smaller one gains nothing
     if "content-encoding" in packed.headers:
         assert packed.headers["content-encoding"] == "gzip"
         assert re.sub(rb'"(computed_at|score)":[^,]+', b"", gzip.decompress(packed.body)) == re.sub(

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import itertools
 import json
+import socket
 import time
 
 import pytest
@@ -349,6 +350,26 @@ def test_bodies_that_are_not_right(service, site, body, code):
         if not ('"x"' in body and headers):
             assert answer.json["code"] == (code or answer.json["code"])
     assert body == " " or count(service, site) == 0
+
+
+@contract("Visitors", "A forged, foreign or expired token in header or body is 401")
+@contract("Bodies", "An empty body is fine where all is optional")
+def test_headers_that_stand_twice_and_bodies_that_are_not_there(service, site):
+    """What is joined of two is neither of them."""
+    token = new(service, site)
+    for name, value, status in (("Engaged-Visitor", token, 401), ("Origin", "https://" + site.split("/")[-1], 403), ("Authorization", "Bearer k", 403)):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
+            method = "PUT" if name == "Authorization" else "POST"
+            path = site + ("/items/a" if name == "Authorization" else VOTES)
+            client.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{name}: {value}\r\n{name}: {value}\r\nContent-Length: 0\r\n\r\n".encode())
+            assert client.recv(65536).split()[1] == str(status).encode(), name
+    assert count(service, site) == 0
+    for method, path, status in (("PUT", "/items/a", 200), ("PUT", "/items/a/editorial", 400), ("POST", "/corrections", 400), ("POST", "/items", 200),
+                                 ("POST", "/events", 200), ("POST", "/import", 200), ("POST", "/me", 200), ("POST", "/visitors", 201), ("DELETE", "/me", 202)):
+        answer = service.keyed(method, site + path)
+        assert (answer.status, answer.json.get("code")) == (status, "bad_field" if status == 400 else None), path
+    for path in (VOTES, "/items/a/views"):
+        assert service.post(site + path, Content_Length="0").status in (200, 202)
 
 
 # ---- Votes and views
