@@ -144,8 +144,11 @@ def test_keys_are_the_ids_as_asked(service, filled):
 
 
 def test_an_id_that_stands_twice_is_one_key(service, filled):
-    answer = ask(service, filled, {"ids": ["b", "a", "b"], "exclude": ["i00", "i00"], "recommendations": 1})
-    assert list(answer.json["counts"]) == ["b", "a"] and answer.body.count(b'"b"') == 1
+    token = token_of(service, filled)
+    service.post(filled + "/items/b/votes", Engaged_Visitor=token)
+    answer = ask(service, filled, {"visitor": token, "ids": ["b", "a", "b"], "exclude": ["i00", "i00"], "recommendations": 1})
+    assert list(answer.json["counts"]) == ["b", "a"] and answer.json["votes"] == {"b": "up"}
+    assert answer.body.count(b'"b"') == 2  # one in each of the two objects
     assert names(answer.json["recommendation"]) == ["i01"]
 
 
