@@ -97,6 +97,7 @@ def total_views(service):
 # ---- What counts
 
 
+@pytest.mark.contract("DELETE /v1/{site}/items/{item}", "It erases all that was acknowledged")
 def test_views_after_the_answer_all_count(preset):
     names = [f"after-{number}" for number in range(60)]
     for name in names:
@@ -108,6 +109,7 @@ def test_views_after_the_answer_all_count(preset):
     assert [counts(preset, name) for name in names] == [(1, 1, 1)] * len(names)
 
 
+@pytest.mark.contract("DELETE /v1/{site}/items/{item}", "It erases all that was acknowledged")
 def test_views_and_votes_before_the_call_never_count_again(preset):
     names = [f"before-{number}" for number in range(20)]
     for name in names:
@@ -289,6 +291,7 @@ def test_its_neighbours_do_not_name_it_any_more(fresh):
 # ---- When it cannot be had
 
 
+@pytest.mark.contract("DELETE /v1/{site}/items/{item}", "503 when the projector is behind")
 def test_a_projector_that_stands_still_is_503_hidden_and_safe_to_repeat(fresh):
     service = fresh(redis_timeout="500ms", hang_timeout="0")
     put(service, "held", "Take me down")

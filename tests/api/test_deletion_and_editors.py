@@ -38,6 +38,7 @@ def listed(service, site):
     return [row["item"] for row in service.get(f"/v1/{site}/rankings/top").json["items"]]
 
 
+@pytest.mark.contract("DELETE /v1/{site}/items/{item}", "An editor's pin, boost and bury go too")
 def test_a_block_stays_and_one_vote_does_not_bring_the_item_back(service):
     site = "block.example"
     service.keyed("PUT", f"/v1/{site}/items/good", {"title": "Good"})
@@ -64,6 +65,7 @@ def test_of_a_mark_only_the_block_stays_as_it_was(service, item):
 
 @pytest.mark.parametrize("hand", [{"pin": 1}, {"boost": 1e-3}, {"boost": 1000}, {"bury": True}, {"pin": 100, "boost": 3, "bury": True},
                                   {"pin": 1, "note": ',"block":true', "block": False}])
+@pytest.mark.contract("DELETE /v1/{site}/items/{item}", "An editor's pin, boost and bury go too")
 def test_without_a_block_nothing_stays(service, hand):
     for number, item in enumerate(["plain", *ODD]):
         site = f"none{number}.example"
