@@ -101,6 +101,10 @@ def test_numbers_live(service, browser):
         service.keyed("POST", "/v1/sample/items/bees-count/views", Engaged_Visitor=f"d{n}")
     browser.until("return [...document.querySelectorAll('#line-views')].some(e => e.getAttribute('points').length > 5)"
                   "&& Number(document.getElementById('rate-most').textContent) > 5")
+    browser.run("document.querySelector('#panel-rate details').open = true")
+    refreshed(browser)
+    table = [line.split()[1:] for line in browser.run("return document.querySelector('#panel-rate pre').textContent").splitlines()]
+    assert table[0] == ["views", "votes"] and {row[1] for row in table[1:]} == {"0"} and any(float(row[0].replace(",", "")) > 5 for row in table[1:])
     repeats = "return [...document.querySelectorAll('#dropped tr')].find(e => e.cells[0].textContent === 'Views: the same reader again')"
     browser.until(repeats + ".cells[2].textContent.replace(',', '') >= 40")
     assert browser.run(repeats + ".cells[1].textContent").replace(",", "").isdigit()

@@ -2,16 +2,13 @@
 """The operators' page when something is wrong: Redis or the service away, a key that is no longer good, a strict policy. Whatever
 happens, the browser's console stays without an error. And how it looks: small, large, dark, in forced colours."""
 import contextlib
-import http.client
-import http.server
 import os
 import re
 import signal
-import threading
 
 import pytest
 
-from support.dashboard_page import enter, facts, message, open_page, refreshed
+from support.dashboard_page import enter, facts, message, open_page, refreshed, strict_proxy
 from support.service import Service
 
 STATE = "return document.getElementById('state').textContent"
@@ -159,35 +156,6 @@ def test_memory_is_a_meter(fragile, browser):
 
 
 # ---- Policy and looks
-
-@contextlib.contextmanager
-def strict_proxy(port):
-    """What stands at the port, under a policy that allows no more than is needed, Trusted Types included."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-            connection.request("GET", self.path, headers={name: value for name, value in self.headers.items() if name == "Authorization"})
-            answer = connection.getresponse()
-            body = answer.read()
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.headers["Content-Type"])
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; "
-                             "img-src data:; form-action 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types engaged-dashboard")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-
 
 def test_a_strict_policy(fragile, browser):
     class Behind:

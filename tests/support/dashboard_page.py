@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The operators' page as a browser's test sees it."""
+import contextlib
+import http.client
+import http.server
+import threading
 
 # What it asks for is counted. With `quick` it asks again after 0.3 s, not after two.
 WATCH = """
@@ -51,3 +55,33 @@ def focused(browser):
 
 def facts(browser, panel):
     return dict(browser.run("return [...document.querySelectorAll(`#${arguments[0]} dt`)].map(e => [e.textContent, e.nextSibling.textContent])", panel))
+
+
+@contextlib.contextmanager
+def strict_proxy(port, answers={}):
+    """What stands at the port, under a policy that allows no more than is needed, Trusted Types included. `answers`, by path, makes
+    another body of the one that came."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", self.path, headers={name: value for name, value in self.headers.items() if name == "Authorization"})
+            answer = connection.getresponse()
+            body = answers.get(self.path, lambda body: body)(answer.read())
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; "
+                             "img-src data:; form-action 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types engaged-dashboard")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
