@@ -9,10 +9,10 @@
 --        arguments, arguments
 --        then the number of rankings, then per ranking: key (likewise), bound, its name among the floors, and
 --        the score beyond which it is cut because better ones were left out ("": none were)
--- Reply  array: 1 written / 0 the version has moved, version now, 1 if a ranking was cut, 1 if one needs a refill
+-- Reply  array: 1 written / 0 the version has moved, version now, 1 if a cut ranking needs a refill
 
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
-if version ~= ARGV[1] then return {0, version, 0, 0} end
+if version ~= ARGV[1] then return {0, version, 0} end
 local arg = 3
 
 may('HSET', KEYS[1], '', '')
@@ -58,13 +58,11 @@ for _ = 1, commands do
     arg = arg + 3 + count
 end
 
-local cut = 0
 for _ = 1, tonumber(ARGV[arg]) do
     local key, bound, name = KEYS[before + tonumber(ARGV[arg + 1])], tonumber(ARGV[arg + 2]), ARGV[arg + 3]
     local cut_beyond = ARGV[arg + 4]
     if cut_beyond ~= '' and type(redis.pcall('ZREMRANGEBYSCORE', key, '(' .. cut_beyond, '+inf')) == 'number' then
         redis.call('HSET', KEYS[2], name, cut_beyond)
-        cut = 1
     end
     local size = redis.pcall('ZCARD', key)
     if type(size) == 'number' then
@@ -72,7 +70,6 @@ for _ = 1, tonumber(ARGV[arg]) do
             redis.call('ZREMRANGEBYRANK', key, bound, -1)
             local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
             redis.call('HSET', KEYS[2], name, last[2])
-            cut = 1
         elseif size * 2 < bound and redis.call('HEXISTS', KEYS[2], name) == 1 then
             refill = 1
         end
@@ -80,4 +77,4 @@ for _ = 1, tonumber(ARGV[arg]) do
     arg = arg + 4
 end
 if refill == 1 then redis.pcall('HDEL', KEYS[3], 'plan') end
-return {1, ARGV[2], cut, refill}
+return {1, ARGV[2], refill}

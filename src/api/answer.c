@@ -11,7 +11,8 @@ enum { FIELDS_MOST = 4096, ERROR_MOST = 4096, PREFLIGHT_SECONDS = 86400 };
 
 // ---- Header fields
 
-void methods_text(unsigned methods, char text[static 64]) {
+// The methods of a set of bits, "GET, HEAD, …".
+static void methods_text(unsigned methods, char text[static 64]) {
     static const struct {
         enum http_method method;
         const char *name;

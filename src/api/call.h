@@ -82,8 +82,6 @@ bool begin_stream(struct call *call, const char *media_type) MUST_CHECK;
 void answer_options(struct call *call);
 // The image of a view that was refused before its start (views.c); false: it is no image.
 bool answer_refused_image(struct call *call);
-// The methods of a set of bits, "GET, HEAD, …".
-void methods_text(unsigned methods, char text[static 64]);
 // The kinds' counts as an object.
 void json_votes(struct json_out *json, const struct settings *settings, const uint64_t votes[MAX_KINDS]);
 

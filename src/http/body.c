@@ -7,7 +7,6 @@
 #include "base/keyed.h"
 #include "base/times.h"
 #include "http/accept.h"
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
@@ -20,7 +19,6 @@ struct representation {
 };
 
 struct body {
-    uint32_t holders;
     bool gzip_tried;
     struct representation plain, gzip; // gzip.content.at == NULL: not made, or not worth it
     char checked_at[TIME_TEXT_SIZE];
@@ -122,7 +120,6 @@ struct body *body_new(struct bytes content, const char *media_type, struct bytes
         return NULL;
     memset(body, 0, sizeof *body);
     char *at = body->memory;
-    body->holders = 1;
     body->plain.content = place(&at, content);
     body->media_type = place(&at, type);
     body->fields = place(&at, fields);
@@ -135,15 +132,7 @@ struct body *body_new(struct bytes content, const char *media_type, struct bytes
     return NULL;
 }
 
-struct body *body_hold(struct body *body) {
-    body->holders++;
-    return body;
-}
-
 void body_release(struct body *body) {
-    assert(body->holders > 0);
-    if (--body->holders > 0)
-        return;
     drop(&body->plain);
     drop(&body->gzip);
     free((char *)(uintptr_t)body->gzip.content.at);

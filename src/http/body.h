@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A finished body of a shared read: bytes, gzip and ETag made once, then sent any number of times. The ETag is weak: it
 // names what the bytes say, in whatever coding and whenever computed.
-// Reference counted within one process (no locks: one loop a process). http_reply_body picks 200, 304 or gzip by the
+// http_reply_body picks 200, 304 or gzip by the
 // request's If-None-Match and Accept-Encoding and adds nothing but ready-made heads, so a hit allocates nothing.
 #pragma once
 #include "http/http.h"
@@ -9,10 +9,9 @@
 struct body;
 
 // Copies `content`; `fields` are further header lines for 200 and 304 alike (Cache-Control, CORS …), each ended by CR
-// LF. An ETag of `tag` (0: of the content) and `Vary: Accept-Encoding` are added here. One reference is the caller's.
+// LF. An ETag of `tag` (0: of the content) and `Vary: Accept-Encoding` are added here.
 // NULL without memory.
 struct body *body_new(struct bytes content, const char *media_type, struct bytes fields, uint64_t tag);
-struct body *body_hold(struct body *body);
 void body_release(struct body *body);
 // The content did not change: keep bytes, gzip and ETag, and set the line `Engaged-Checked-At` (every body has it).
 void body_checked(struct body *body, int64_t checked_at_unix_ms);

@@ -12,18 +12,11 @@
 
 #define MAY(name) (1u << CONN_##name)
 
-static const struct {
-    const char *name;
-    uint32_t moves;
-} states[CONN_STATE_COUNT] = {
-#define STATE(name, moves) [CONN_##name] = {#name, moves},
+static const uint32_t moves_of[CONN_STATE_COUNT] = {
+#define STATE(name, moves) [CONN_##name] = moves,
 #include "http/states.def"
 #undef STATE
 };
-
-const char *conn_state_name(enum conn_state state) {
-    return states[state].name;
-}
 
 static uint64_t deadline_in(enum conn_state state, const struct conn *conn) {
     const struct http_limits *limits = &conn->server->limits;
@@ -43,7 +36,7 @@ static uint64_t deadline_in(enum conn_state state, const struct conn *conn) {
 }
 
 void conn_set_state(struct conn *conn, enum conn_state state) {
-    assert(states[conn->state].moves & 1u << state);
+    assert(moves_of[conn->state] & 1u << state);
     struct http_server *server = conn->server;
     if (conn->state == CONN_IDLE) {
         DL_DELETE(server->idle, conn);

@@ -159,7 +159,6 @@ struct http_server {
 int listen_start(struct http_server *server, const char *listen, char *ret_error, size_t error_size);
 void listen_retry(struct http_server *server);
 void listen_drain(struct http_server *server);
-void listen_forget(struct http_server *server);
 
 // server.c
 void server_handle_closed(uv_handle_t *handle); // for handles whose data is the server
@@ -176,7 +175,6 @@ void conn_run(struct conn *conn, struct bytes fresh);
 void conn_set_state(struct conn *conn, enum conn_state state);
 // The application has answered; on to what follows.
 void conn_answered(struct conn *conn);
-const char *conn_state_name(enum conn_state state);
 
 // linger.c
 // Answers with the outcome's error and closes; the request under way ends here.
@@ -207,7 +205,6 @@ bool exchange_fill(struct exchange *exchange, struct bytes raw);
 void exchange_abandon(struct exchange *exchange);
 
 // reply.c
-struct bytes reply_tail(struct exchange *exchange, bool close);
 void reply_head(struct exchange *exchange, const struct http_reply *reply, struct buffer *out);
 bool reply_has_body(const struct exchange *exchange, int status);
 // The server's own error; `exchange` may be NULL.

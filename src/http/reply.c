@@ -24,35 +24,23 @@ static const struct status statuses[] = {
     STATUS(202, "Accepted"),
     STATUS(204, "No Content"),
     STATUS(304, "Not Modified"),
-    STATUS(301, "Moved Permanently"),
-    STATUS(302, "Found"),
-    STATUS(303, "See Other"),
-    STATUS(307, "Temporary Redirect"),
-    STATUS(308, "Permanent Redirect"),
     STATUS(400, "Bad Request"),
     STATUS(401, "Unauthorized"),
     STATUS(403, "Forbidden"),
     STATUS(404, "Not Found"),
     STATUS(405, "Method Not Allowed"),
-    STATUS(406, "Not Acceptable"),
     STATUS(408, "Request Timeout"),
     STATUS(409, "Conflict"),
-    STATUS(410, "Gone"),
-    STATUS(412, "Precondition Failed"),
     STATUS(413, "Content Too Large"),
     STATUS(414, "URI Too Long"),
     STATUS(415, "Unsupported Media Type"),
-    STATUS(417, "Expectation Failed"),
     STATUS(422, "Unprocessable Content"),
     STATUS(429, "Too Many Requests"),
     STATUS(431, "Request Header Fields Too Large"),
     STATUS(500, "Internal Server Error"),
     STATUS(501, "Not Implemented"),
-    STATUS(502, "Bad Gateway"),
     STATUS(503, "Service Unavailable"),
-    STATUS(504, "Gateway Timeout"),
     STATUS(505, "HTTP Version Not Supported"),
-    STATUS(507, "Insufficient Storage"),
 };
 
 static void add_status(struct buffer *out, int code) {
@@ -96,7 +84,7 @@ static bool leaves_body(const struct exchange *exchange) {
            exchange->head.length > DISCARD_MOST;
 }
 
-struct bytes reply_tail(struct exchange *exchange, bool close) {
+static struct bytes reply_tail(struct exchange *exchange, bool close) {
     exchange->closes = close || !exchange->keep_alive || exchange->server->stopping || leaves_body(exchange);
     if (exchange->closes)
         return tail(exchange->server, TAIL_CLOSE);

@@ -54,9 +54,9 @@ static bool cut_off(struct conn *conn, uint64_t now) {
 
 static void sweep_busy(struct http_server *server, uint64_t now) {
     struct conn *conn, *next;
-    DL_FOREACH_SAFE(server->busy, conn, next)
-    if (!cut_off(conn, now) && conn->deadline && now >= conn->deadline)
-        conn_on_deadline(conn);
+    DL_FOREACH_SAFE (server->busy, conn, next)
+        if (!cut_off(conn, now) && conn->deadline && now >= conn->deadline)
+            conn_on_deadline(conn);
 }
 
 // The longest idle ones come first.
@@ -64,8 +64,8 @@ static void sweep_idle(struct http_server *server, uint64_t now) {
     struct conn *conn, *next;
     while (server->idle && now >= server->idle->deadline)
         conn_close(server->idle);
-    DL_FOREACH_SAFE(server->idle, conn, next)
-    cut_off(conn, now);
+    DL_FOREACH_SAFE (server->idle, conn, next)
+        cut_off(conn, now);
 }
 
 static bool has_unread(const struct conn *conn) {
@@ -77,14 +77,14 @@ static bool has_unread(const struct conn *conn) {
 // connection's last. One that is silent goes, unless its next request is there already.
 static void sweep_draining(struct http_server *server, uint64_t now) {
     struct conn *conn, *next;
-    DL_FOREACH_SAFE(server->idle, conn, next) {
+    DL_FOREACH_SAFE (server->idle, conn, next) {
         uint64_t idle_since = conn->deadline - server->limits.idle_timeout_ms;
         if (now >= server->drain_until || (now >= idle_since + DRAIN_IDLE_MS && !has_unread(conn)))
             conn_close(conn);
     }
     if (now >= server->drain_until)
-        DL_FOREACH_SAFE(server->busy, conn, next)
-    conn_close(conn);
+        DL_FOREACH_SAFE (server->busy, conn, next)
+            conn_close(conn);
 }
 
 static void on_sweep(uv_timer_t *timer) {

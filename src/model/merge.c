@@ -2,8 +2,8 @@
 // Merges a few sorted lists by looking at their heads: with 16 partitions and 256 places a heap would not pay.
 #include "model/merge.h"
 
-int ranked_cmp(const void *a, const void *b) {
-    const struct ranked *left = a, *right = b;
+// Higher value first, equal ones by id.
+static int compare(const struct ranked *left, const struct ranked *right) {
     if (left->value != right->value)
         return left->value < right->value ? 1 : -1;
     return bytes_cmp(left->id, right->id);
@@ -19,7 +19,7 @@ size_t merge_tops(const struct ranked *const *lists, const size_t *lengths, size
         size_t from = 0;
         for (size_t i = 0; i < count; i++) {
             const struct ranked *head = next[i] < lengths[i] ? &lists[i][next[i]] : NULL;
-            if (head && (!best || ranked_cmp(head, best) < 0)) {
+            if (head && (!best || compare(head, best) < 0)) {
                 best = head;
                 from = i;
             }

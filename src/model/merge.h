@@ -8,8 +8,7 @@ struct ranked {
     double value;    // higher is better
 };
 
-// Higher value first, equal ones by id (bytes). For qsort.
-int ranked_cmp(const void *a, const void *b);
-// Merges `count` lists, each in that order, into at most `most` of `ret_list`; returns how many.
+// Merges `count` lists, each with higher values first and equal ones by id (bytes), into at most `most` of `ret_list`;
+// returns how many.
 size_t merge_tops(const struct ranked *const *lists, const size_t *lengths, size_t count, struct ranked *ret_list,
                   size_t most);

@@ -76,9 +76,8 @@ static bool value_of(const struct ranking *ranking, const struct sums *sums, dou
     return isfinite(value);
 }
 
-bool ranking_value(const struct ranking *ranking, const struct half_lives *lives, const struct sums *sums,
-                   int64_t published_ms, int64_t now_ms, double *ret_value) {
-    (void)lives;
+bool ranking_value(const struct ranking *ranking, const struct sums *sums, int64_t published_ms, int64_t now_ms,
+                   double *ret_value) {
     uint64_t events = evidence(ranking, sums);
     if (events == 0 || events < ranking->floor)
         return false;

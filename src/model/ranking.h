@@ -23,8 +23,8 @@ struct ranking {
 
 // The value by which an item stands in the ranking; false when it has no place there (no events, under the floor,
 // weighted sum not positive, or published longer ago than oldest_age; published_ms 0: unknown, passes).
-bool ranking_value(const struct ranking *ranking, const struct half_lives *lives, const struct sums *sums,
-                   int64_t published_ms, int64_t now_ms, double *ret_value);
+bool ranking_value(const struct ranking *ranking, const struct sums *sums, int64_t published_ms, int64_t now_ms,
+                   double *ret_value);
 // Places that each partition keeps, so that the best `depth` of the whole are among them: items lie evenly over the
 // partitions, m = depth/partitions of them in each on the average, and the chance that one has more than m + 6·√m + 8
 // (Poisson) is under 1e-8.

@@ -39,7 +39,7 @@ static bool add(struct cache *cache, struct cached_item *held) {
 
 void cache_release(struct cache *cache) {
     struct cached_item *held, *next;
-    HASH_ITER(hh, cache->items, held, next) {
+    HASH_ITER (hh, cache->items, held, next) {
         drop(cache, held);
     }
     free(cache->versions);
@@ -50,10 +50,6 @@ void cache_set_version(struct cache *cache, uint32_t partition, uint64_t version
     if (!own && cache->versions[partition] != version)
         cache->generations[partition]++;
     cache->versions[partition] = version;
-}
-
-uint64_t cache_version(const struct cache *cache, uint32_t partition) {
-    return cache->versions[partition];
 }
 
 void cache_forget_all(struct cache *cache) {

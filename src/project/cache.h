@@ -23,7 +23,6 @@ bool cache_init(struct cache *cache, uint32_t partitions, size_t most_bytes); //
 void cache_release(struct cache *cache);
 // The partition's version is now this one by our own commit (own), or was found so: entries of another are stale.
 void cache_set_version(struct cache *cache, uint32_t partition, uint64_t version, bool own);
-uint64_t cache_version(const struct cache *cache, uint32_t partition);
 void cache_forget_all(struct cache *cache);
 // Views live until the next put; NULL: not there. Counts as a use.
 const struct target_item *cache_find(struct cache *cache, ref_t item);

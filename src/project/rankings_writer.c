@@ -32,7 +32,7 @@ bool floors_add(struct floors *floors, struct bytes name, double value) {
 
 void floors_clear(struct floors *floors) {
     struct floor_row *row, *next;
-    HASH_ITER(hh, floors->rows, row, next) {
+    HASH_ITER (hh, floors->rows, row, next) {
         HASH_DEL(floors->rows, row);
         free(row);
     }
@@ -47,7 +47,8 @@ static const double *floor_of(const struct floors *floors, const struct ranking_
     return row ? &row->value : NULL;
 }
 
-size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MOST]) {
+// The names in `joined`, at most CATEGORIES_MOST; returns how many.
+static size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MOST]) {
     size_t count = 0;
     while (joined.len > 0 && count < CATEGORIES_MOST) {
         const char *end = memchr(joined.at, 0x1f, joined.len);
@@ -63,7 +64,7 @@ size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEG
 void places_before(const struct plan *plan, const struct sums *sums, int64_t now_ms, struct place *ret_places) {
     for (uint32_t i = 0; i < plan->count; i++) {
         double value = 0;
-        bool eligible = ranking_value(&plan->rankings[i], &plan->lives, sums, 0, now_ms, &value);
+        bool eligible = ranking_value(&plan->rankings[i], sums, 0, now_ms, &value);
         ret_places[i] = (struct place){eligible, value};
     }
 }
@@ -139,8 +140,8 @@ void write_places(const struct plan *plan, const struct secret_key *hash_key, co
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct ranking *ranking = &plan->rankings[i];
         struct move move = {.floors = floors, .item = item, .before = item->before[i], .commit = commit};
-        move.now.eligible = item->known && ranking_value(ranking, &plan->lives, item->sums, item->published_ms, now_ms,
-                                                         &move.now.value);
+        move.now.eligible =
+            item->known && ranking_value(ranking, item->sums, item->published_ms, now_ms, &move.now.value);
         struct ranking_at at = {.site = item->site, .name = ranking->name};
         write_place(&move, &at);
         if (i == plan->popular)

@@ -49,5 +49,3 @@ struct placed_item {
 void places_before(const struct plan *plan, const struct sums *sums, int64_t now_ms, struct place *ret_places);
 void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct floors *floors,
                   int64_t now_ms, const struct placed_item *item, struct commit *commit);
-// The names in `joined`, at most CATEGORIES_MOST; returns how many.
-size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MOST]);

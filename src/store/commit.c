@@ -71,7 +71,7 @@ struct commit *commit_new(struct store *store, enum projection projection, uint3
 
 void commit_free(struct commit *commit) {
     struct target_key *key, *next;
-    HASH_ITER(hh, commit->keys, key, next) {
+    HASH_ITER (hh, commit->keys, key, next) {
         HASH_DEL(commit->keys, key);
         command_release(&key->in);
         command_release(&key->out);
@@ -304,7 +304,7 @@ static void finish_ranking(struct commit *commit, struct target_key *key) {
 
 static void finish_pieces(struct commit *commit) {
     struct target_key *key, *next;
-    HASH_ITER(hh, commit->keys, key, next) {
+    HASH_ITER (hh, commit->keys, key, next) {
         if (commit->failed) // a candidate may have lost its member
             return;
         if (key->floor_len)
@@ -325,8 +325,8 @@ static void add_keys(struct commit *commit) {
     key_position(&key, commit->partition);
     add_key(store, &key);
     copy_arguments(&store->command, &commit->state_keys, 0, commit->states);
-    HASH_ITER(hh, commit->keys, target, next)
-    add_key(store, &target->key);
+    HASH_ITER (hh, commit->keys, target, next)
+        add_key(store, &target->key);
 }
 
 static void add_all(struct command *to, const struct command *from, uint32_t count) {
@@ -338,14 +338,13 @@ static void on_committed(struct link_call *call) {
     struct commit *commit = (struct commit *)call;
     redisReply *reply = call->reply;
     struct commit_result result = {.outcome = call->outcome};
-    bool whole = call->outcome == OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == 4;
+    bool whole = call->outcome == OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
     if (call->outcome == OK && !whole)
         result.outcome = INTERNAL;
     if (whole) {
         result.moved = reply_int(reply->element[0]) == 0;
         result.version = (uint64_t)reply_int(reply->element[1]);
-        result.cut = reply_int(reply->element[2]) != 0;
-        result.refill = reply_int(reply->element[3]) != 0;
+        result.refill = reply_int(reply->element[2]) != 0;
     }
     void (*on_done)(void *, const struct commit_result *) = commit->on_done;
     void *context = commit->context;

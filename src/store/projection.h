@@ -124,7 +124,6 @@ struct commit_result {
     enum outcome outcome;
     bool moved;       // version mismatch: nothing was written
     uint64_t version; // the new one; when moved, the present one
-    bool cut;         // some ranking was cut: its floor is new, read the target again
     bool refill;      // a cut ranking fell below half its bound: begin a refill
 };
 // Frees the commit; `on_done` once, later. The sent bytes of one commit must stay under a few MB.

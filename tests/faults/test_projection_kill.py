@@ -42,6 +42,9 @@ EPOCH = 1704067200  # 2024-01-01: where the exponents of decay begin
 SITE = "kill.example"
 
 
+BASE = int(time.time())
+
+
 class Item:
     """What has been acknowledged about one item. Writers share it; who deletes it has it alone."""
 
@@ -77,20 +80,28 @@ class Item:
                 self.deleting = False
                 self.lock.notify_all()
 
-    def vote(self, visitor, kind, when):
+    @staticmethod
+    def stays(old, kind, when, dated):
+        """Of votes with times of their own the latest stands, of one second the later one to come."""
+        if not dated:
+            return old[0] == kind
+        return when < old[1] or (when == old[1] and kind == old[0])
+
+    def vote(self, visitor, kind, when, dated=True):
         with self.lock:
             old = self.votes.get(visitor)
-            if old and old[0] == kind:
+            if old and self.stays(old, kind, when, dated):
                 return
             if old:
                 self.weigh(KINDS.index(old[0]), old[1], -1)
             self.votes[visitor] = (kind, when)
             self.weigh(KINDS.index(kind), when, 1)
 
-    def unvote(self, visitor):
+    def unvote(self, visitor, when=BASE):
         with self.lock:
-            old = self.votes.pop(visitor, None)
-            if old:
+            old = self.votes.get(visitor)
+            if old and when >= old[1]:
+                del self.votes[visitor]
                 self.weigh(KINDS.index(old[0]), old[1], -1)
 
     def view(self, when):
@@ -117,7 +128,6 @@ class Item:
             return {kind: votes.count(kind) for kind in KINDS}, len(self.views)
 
 
-BASE = int(time.time())
 LIVES = []  # in seconds, filled from a packed state
 
 
@@ -222,7 +232,7 @@ class Client(threading.Thread):
             if event["type"] == "vote":
                 item.vote(visitor, event["kind"], when)
             elif event["type"] == "unvote":
-                item.unvote(visitor)
+                item.unvote(visitor, when)
             else:
                 item.view(event["time"])
 
@@ -234,7 +244,7 @@ class Client(threading.Thread):
             if dice < 0.5:
                 kind = self.random.choice(KINDS)
                 self.until_acknowledged(lambda: self.http.vote(SITE, item.name, visitor, kind))
-                item.vote(visitor, kind, BASE)
+                item.vote(visitor, kind, BASE, dated=False)
             elif dice < 0.8:
                 self.until_acknowledged(lambda: self.http.unvote(SITE, item.name, visitor))
                 item.unvote(visitor)

@@ -143,10 +143,10 @@ def test_a_version_is_compared_as_it_stands():
         def commit(read, following):
             return client.execute_command("EVALSHA", script, 3, "sums", "floor", "pos", read, following, 1, 0, "5-0", 0, 0, 0)
 
-        assert commit(1, 2) == [0, b"0", 0, 0] and not client.exists("sums"), "nothing was there: that is version 0"
-        assert commit(0, largest) == [1, b"%d" % largest, 0, 0]
-        assert commit(largest - 1, 3) == [0, b"%d" % largest, 0, 0] and client.hget("sums", "0") == b"5-0"
-        assert commit(largest, 8) == [1, b"8", 0, 0]
+        assert commit(1, 2) == [0, b"0", 0] and not client.exists("sums"), "nothing was there: that is version 0"
+        assert commit(0, largest) == [1, b"%d" % largest, 0]
+        assert commit(largest - 1, 3) == [0, b"%d" % largest, 0] and client.hget("sums", "0") == b"5-0"
+        assert commit(largest, 8) == [1, b"8", 0]
         assert client.hgetall("sums") == {b"version": b"8", b"0": b"5-0"}
 
 
@@ -329,7 +329,7 @@ def test_a_commit_beside_foreign_data_is_whole_and_asks_for_no_refill():
         flat = [word for name, key, *words in commands for word in (name, key, len(words), *words)]
         rankings = [1, 10, "1:good", "", 2, 10, "1:foreign", "-3"]
         assert client.execute_command("EVALSHA", script, len(keys), *keys, 0, 77, 2, 0, "5-0", 3, "6-1", 2, "one", "two", len(commands),
-                                      *flat, 2, *rankings) == [1, b"77", 0, 0]
+                                      *flat, 2, *rankings) == [1, b"77", 0]
         assert client.hgetall("sums") == {b"version": b"77", b"0": b"5-0", b"3": b"6-1"}
         assert client.mget("s1", "s2", "foreign") == [b"one", b"two", b"x"]
         assert client.zrange("good", 0, -1, withscores=True) == [(b"b", -2)] and not client.exists("list")

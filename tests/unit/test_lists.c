@@ -85,7 +85,7 @@ static const struct half_lives lives = {1, {3600000}};
 static bool has_place(const struct ranking *ranking, const struct sums *sums, int64_t age_ms) {
     double value;
     int64_t now_ms = DECAY_EPOCH_MS + INT64_C(100) * 86400000;
-    return ranking_value(ranking, &lives, sums, age_ms < 0 ? 0 : now_ms - age_ms, now_ms, &value);
+    return ranking_value(ranking, sums, age_ms < 0 ? 0 : now_ms - age_ms, now_ms, &value);
 }
 
 static void test_a_floor_counts_what_has_a_weight(void **state) {
