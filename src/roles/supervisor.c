@@ -265,8 +265,10 @@ int supervisor_run(const struct role *role, const char *directory, int argc, cha
     uv_loop_init(&supervisor.loop);
     notify_init();
     block_signals(SIG_BLOCK, (const int[]){SIGTERM, SIGINT}, 2); // from here on there is something to be ended
-    if (!start(&supervisor, role->settings))
+    if (!start(&supervisor, role->settings)) {
+        uv_loop_close(&supervisor.loop);
         return 1;
+    }
     uv_run(&supervisor.loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&supervisor.loop) != 0) {
         log_error("a handle is still open at the end");

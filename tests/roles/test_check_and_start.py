@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from support.launch import Launch, end
-from support.program import PROGRAM, ROOT
+from support.program import BUILD, PROGRAM, ROOT
 from support.redis_server import RedisServer
 
 MOST = 2**63
@@ -228,6 +228,7 @@ def test_the_table_is_read_whole():
 def test_a_wrong_value_is_refused_by_both_with_its_line(place):
     rows = wrong_rows()
     assert len(rows) > 600
+    rows = rows[::1 if BUILD == "build" else 7]  # under sanitizers each start takes its time
     all_of(lambda name, value: refuses_value(place, name, value), rows)
     assert [name for name in os.listdir(place.folder) if not name.endswith(".conf")] in ([], ["data"])
     assert not (place.folder / "data").exists() or os.listdir(place.folder / "data") == ["secrets"], "no Redis was started"
