@@ -42,12 +42,6 @@ static int fail(const char *line) {
     return 1;
 }
 
-// What makes it useless to start this child again.
-static int refuse(const char *line) {
-    fail(line);
-    return EXIT_REFUSED;
-}
-
 static int print_help(void) {
     puts("engaged [--some-name VALUE …] [--config FILE]     run the service in the foreground");
     tools_print_help();
@@ -74,15 +68,17 @@ static int run_child(const struct role *role, const char *name) {
     const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD"),
                *ceilings_fd = getenv("ENGAGED_CEILINGS_FD"), *generation = getenv("ENGAGED_GENERATION");
     prctl(PR_SET_NAME, "engaged");
-    if (metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0) < 0)
-        return refuse("this program counts other things than the one whose child it is: only a new start takes it");
+    snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");
+    set_up_log(role->settings, who);
+    if (metrics_attach(fd ? atoi(fd) : -1, row ? (unsigned)atoi(row) : 0) < 0) {
+        log_error("this program has other metrics than the running one: SIGHUP cannot take it, a new start does");
+        return EXIT_REFUSED; // it is useless to start this child again
+    }
     if (fd)
         clock_share(metrics_clock_offset());
     generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0, *metrics_instance());
     if (!ceilings_attach(ceilings_fd ? atoi(ceilings_fd) : -1))
         return fail("no memory for ceilings");
-    snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");
-    set_up_log(role->settings, who);
     if (strcmp(name, "worker") == 0)
         return worker_run(role);
     if (strcmp(name, "projector") == 0)
