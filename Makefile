@@ -46,7 +46,7 @@ OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/a
 ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
 SCRIPT_PARTS := lua/item.lua lua/may.lua
 SCRIPTS := $(filter-out $(SCRIPT_PARTS),$(sort $(wildcard lua/*.lua)))
-WIDGET_PARTS := $(patsubst %,src/widget/%.js,settings store calls writes schedule elements start)
+WIDGET_PARTS := $(wildcard src/widget/*.js)
 ASSETS := $(sort $(wildcard src/web/*)) $(BUILD)/gen/widget.js $(BUILD)/gen/widget.mjs
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
@@ -193,7 +193,7 @@ $(BUILD)/gen/scripts.c: $(SCRIPTS) $(SCRIPT_PARTS) Makefile
 $(BUILD)/gen/widget.js $(BUILD)/gen/widget.mjs: $(WIDGET_PARTS) src/widget/join.py Makefile
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)
-	$(Q)$(PYTHON) src/widget/join.py $(if $(filter %.mjs,$@),module,script) $(WIDGET_PARTS) > $@
+	$(Q)$(PYTHON) src/widget/join.py $(if $(filter %.mjs,$@),module,script) > $@
 
 # The widget and the pages byte for byte.
 $(BUILD)/gen/assets.c: $(ASSETS) Makefile

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""join.py script|module PART…: the widget's parts as one file, as it is served. Comments and blanks go, and the names
+"""join.py script|module: the widget's parts as one file, as it is served. Comments and blanks go, and the names
 of variables and of our own members become short; what the page, the service or the browser knows keeps its name."""
 import itertools
+import os
 import re
 import sys
 
@@ -11,6 +12,7 @@ TOKEN = re.compile(r"""
   | (?P<regexp>(?:(?<=[(!])|(?<=[=:,&|?]\s)|(?<=\n\s{6}))/(?:\\.|\[(?:\\.|[^\]])*\]|[^/\\\n])+/\w*)
   | (?P<name>[A-Za-z_$][\w$]*) | (?P<blank>\s+) | (?P<other>=>|\.\.\.|\d+(?:\.\d+)?|.)""", re.X | re.S)
 
+PARTS = "settings store calls writes schedule elements start".split()
 # Members of our own: no other object has any of these names.
 MEMBERS = set("""again alone asked because by called counting draw drawn explain have id_ key limit lost mine more news
     all button by newsCount of open plain seen text row sending take turn unseen update wait own said root""".split())
@@ -171,7 +173,8 @@ def join(text):
 
 def main():
     begin, end = WRAP[sys.argv[1]]
-    parts = "".join(open(path, encoding="utf-8").read() for path in sys.argv[2:])
+    folder = os.path.dirname(os.path.abspath(__file__))
+    parts = "".join(open(os.path.join(folder, name + ".js"), encoding="utf-8").read() for name in PARTS)
     print("// SPDX-License-Identifier: MIT\n" + begin + join(parts) + end)
 
 

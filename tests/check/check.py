@@ -5,6 +5,7 @@
 `check.py FOLDER RULE` looks at another tree, and at one rule: test_check.py plants violations in a copy.
 """
 import glob
+import gzip
 import json
 import os
 import re
@@ -26,6 +27,7 @@ THIRD_PARTY = {
 }
 LINES_MOST = 450
 FAULT_ROWS_LEAST = 40
+WIDGET_BYTES_MOST = 6000
 FUNCTION_LINES_MOST = 80  # a longer one says why in a comment "long: …"
 
 
@@ -202,9 +204,24 @@ def check_faults():
             yield f"deploy/faults.md: row {number}: no {name} in {path}"
 
 
+def widget_bytes():
+    """Of the widget as it is served, after gzip -9."""
+    done = subprocess.run([sys.executable, "src/widget/join.py", "script"], stdout=subprocess.PIPE, check=True)
+    return len(gzip.compress(done.stdout, 9))
+
+
+def check_widget():
+    if widget_bytes() >= WIDGET_BYTES_MOST:
+        yield f"src/widget: {widget_bytes()} bytes by gzip -9, not under {WIDGET_BYTES_MOST}"
+    for path in glob.glob("src/widget/*.js"):
+        with open(path, encoding="utf-8") as file:
+            if len(file.readlines()) > LINES_MOST:
+                yield f"{path}: over {LINES_MOST} lines"
+
+
 CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
           check_scripts, check_lengths, check_functions, check_documents,
-          check_contract, check_sentences, check_faults]
+          check_contract, check_sentences, check_faults, check_widget]
 
 
 def main():
@@ -212,7 +229,7 @@ def main():
     names = {check.__name__[6:]: check for check in CHECKS}
     chosen = sys.argv[2:] or names
     faults = [f"{name}: {fault}" for name in chosen for fault in names[name]()]
-    print("\n".join(faults) if faults else f"{len(CHECKS)} checks, no fault")
+    print("\n".join(faults) if faults else f"{len(CHECKS)} checks, no fault; the widget has {widget_bytes()} bytes (gzip -9)")
     sys.exit(bool(faults))
 
 

@@ -25,6 +25,7 @@ PLANTED = [
     ("contract", "src/api/routes.def", 'ROUTE(GET, "/planted", planted_start, HEALTH, NONE, 0)\n'),
     ("contract", "src/base/outcomes.def", 'OUTCOME(PLANTED, 418, "planted", "Planted")\n'),
     ("documents", "src/api/routes.def", 'ROUTE(GET, "/planted", planted_start, HEALTH, NONE, 0)\n'),
+    ("widget", "src/widget/start.js", "".join(f"tell({n * n}, 'planted');\n" for n in range(400))),
     ("sentences", "docs/api.md", "- A sentence that is planted.\n"),
     ("sentences", "src/api/routes.def", 'ROUTE(GET, "/v1/{site}/planted", planted_start, SHARED, NONE, 0)\n'),
     ("sentences", "tests/check/untried.txt", "Lists | a sentence that is not there | planted\n"),
