@@ -18,6 +18,7 @@ PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server li
 # Peers that the load test measures against, and what draws its plots; fastify and ioredis come by npm.
 PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplotlib
 PACKAGES_NPM := fastify ioredis
+BROWSER_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-browser
 NODE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-loadtest
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-pytest-xdist python3-redis python3-hypothesis clang-format \
 	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind
@@ -59,7 +60,7 @@ SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
-.PHONY: all help deps deps-test run test test-widget unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
+.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
 	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
@@ -74,11 +75,19 @@ deps: ## install what building and running needs (apt-get)
 deps-test: ## install what the tests need besides
 	$(Q)deploy/install-packages $(PACKAGES_RUN) $(PACKAGES_TEST)
 
+# None of these is needed: a test whose tool is not there says so and is left out.
+deps-browser: deps-test ## what a few tests of the browser need besides: Firefox, and axe-core by npm into a cache folder
+	$(Q)deploy/install-packages firefox-esr || true
+	$(Q)[ -d $(BROWSER_CACHE)/node_modules/axe-core ] || command -v npm >/dev/null || deploy/install-packages nodejs npm || true
+	$(Q)[ -d $(BROWSER_CACHE)/node_modules/axe-core ] || { mkdir -p $(BROWSER_CACHE) && \
+	timeout 120 npm install --no-audit --no-fund --silent --prefix $(BROWSER_CACHE) axe-core; } || \
+	echo "axe-core could not be had by npm: its tests are left out."
+
 run: deps ## build, start with an embedded Redis in ./data and a sample site
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)deploy/run-sample
 
-test: deps-test ## run all tests, then again under ASan and UBSan
+test: deps-browser ## run all tests, then again under ASan and UBSan
 	$(Q)$(PYTHON) tests/run.py $(if $(SANITIZER),$(SANITIZER))
 
 unit: programs ## run the unit tests alone
@@ -87,7 +96,7 @@ unit: programs ## run the unit tests alone
 check: deps-test ## rooms, cycles, headers, formatting, documents: in seconds
 	$(Q)$(PYTHON) tests/check/check.py
 
-test-widget: deps-test ## the widget in all pairs of its states; FULL=1: in all 240
+test-widget: deps-browser ## the widget in all pairs of its states; FULL=1: in all 240
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)FULL=$(FULL) $(PYTHON) -m pytest -q -p no:cacheprovider --timeout=300 tests/browser/test_widget_states.py
 
@@ -108,7 +117,7 @@ loadtest-deps: deps-test ## install the peers of the load test (apt-get, npm int
 	$(Q)mkdir -p $(NODE_CACHE)
 	$(Q)[ -d $(NODE_CACHE)/node_modules/fastify ] || npm install --no-audit --no-fund --silent --prefix $(NODE_CACHE) $(PACKAGES_NPM)
 
-loadtest: deps-test ## figures beside the peers: make loadtest QUICK=1 ONLY=votes-zipf,idle
+loadtest: deps-browser ## figures beside the peers: make loadtest QUICK=1 ONLY=votes-zipf,idle
 	$(Q)$(MAKE) --no-print-directory all $(LOAD_PROGRAMS)
 	$(Q)$(PYTHON) loadtest/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(INTO),--into $(INTO))

@@ -48,6 +48,7 @@ def main():
         cards, now = json.load(file), time.time()
     for number, card in enumerate(cards):
         card["url"] = f"/?item={card['item']}"  # the demo page shows it
+        card["image"] = f"/demo.svg#{card['categories'][0]}"
         card["published_at"] = now - (number * 7 % 40 + 1) * 3600
     client.lines("/v1/sample/items", cards)
     loaded = client.lines("/v1/sample/events?wait=true", sorted(make_events(cards, now), key=lambda e: e["time"]))

@@ -25,6 +25,9 @@ static const struct {
      "Cross-Origin-Resource-Policy: cross-origin\r\n"},
     {"*.d.ts", "text/plain; charset=utf-8", "Cache-Control: public, max-age=300\r\nAccess-Control-Allow-Origin: *\r\n"},
     {"*.css", "text/css; charset=utf-8", "Cache-Control: public, max-age=300\r\n"},
+    {"*.svg", "image/svg+xml",
+     "Cache-Control: public, max-age=86400\r\nContent-Security-Policy: default-src 'none'; style-src "
+     "'unsafe-inline'\r\n"},
 };
 
 static struct body *make(const struct asset_source *source, int64_t now_ms) {

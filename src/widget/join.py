@@ -15,7 +15,7 @@ TOKEN = re.compile(r"""
 PARTS = "settings store calls writes schedule elements start".split()
 # Members of our own: no other object has any of these names.
 MEMBERS = set("""again alone asked because by called counting draw drawn explain have id_ key limit lost mine more news
-    all button by newsCount of open plain seen text row sending take turn unseen update wait own said root""".split())
+    all button by newsCount of open plain text row sending take turn unseen update wait own said root""".split())
 WRAP = {
     "script": ("((here,address)=>{'use strict';", "})(document.currentScript,'')"),
     "module": ("export default((here,address)=>{'use strict';", "})(null, import.meta.url)"),

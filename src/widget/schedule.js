@@ -59,10 +59,10 @@ const ask = async (ids, name, lists, job) => {
 };
 
 // Everybody's counts of an item, as they were when they were asked for.
-const take = (id, item, at) => {
+const take = (id, item) => {
   const its = state(id), reason = item.title ? '' : 'no card for this item: ' + id;
   its.all = item.votes;
-  its.views = item.views + (at < its.seen + 1000); // counts follow within about a second
+  its.views = item.views; // with this reader's view or still without: never one too many
   if (reason && local) say(reason);
   countersOf([id]).forEach(element => {
     element.reason = debug && reason;
@@ -71,16 +71,16 @@ const take = (id, item, at) => {
 };
 
 const askItems = ids => ask(ids, 'open', [], async () => {
-  const at = Date.now(), answer = await call('GET', 'items?' + spell('id', ids).slice(1));
-  ids.forEach((id, i) => take(id, answer.items[i], at));
+  const answer = await call('GET', 'items?' + spell('id', ids).slice(1));
+  ids.forEach((id, i) => take(id, answer.items[i]));
 });
 
 const askPage = (id, counters, lists) => ask(counters, 'open', Object.values(lists), async keys => {
-  const at = Date.now(), ranking = lists.ranking, boxes = Object.values(lists);
+  const ranking = lists.ranking, boxes = Object.values(lists);
   try {
     const page = await call('GET', path(id) + '/page?' + KINDS.map(kind => kind + '=' + (lists[kind]?.limit() || 0)).join('&')
       + (ranking ? ranking.more() : '') + spell('exclude', onPage().filter(one => one !== id)));
-    take(id, page.item, at);
+    take(id, page.item);
     boxes.forEach((list, i) => list.take(keys[i], page[list.of()]));
   } catch (fault) {
     if (!isPassing(fault) && ranking && boxes[1]) { // an unknown ranking must not empty the other boxes

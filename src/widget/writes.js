@@ -75,13 +75,13 @@ const count = async (id, its) => {
   const target = path(id) + '/views';
   its.unseen = false;
   await begun;
+  const { views } = its;
   try {
     const first = !load('visitor') && !opening && call('POST', target);
     if (first) opening = first.catch(() => {});
     const answer = await (first || write('POST', target));
-    if (answer.counted) {
-      its.seen = Date.now();
-      its.views++; // what is shown was asked for before
+    if (answer.counted && views >= 0) { // else the answer under way may have it already
+      its.views++;
       redraw(id);
     }
     tell(document, 'view', answer);

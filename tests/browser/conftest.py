@@ -96,13 +96,19 @@ def browsers():
 
 
 @pytest.fixture(scope="module")
-def own_browser():
+def shared_browser():
+    """One for all tests of a file."""
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def own_browser(shared_browser):
     """A service without samples whose ceilings are out of the way, and one browser for all tests of a file."""
     running = Service(refresh_interval="50ms", redis_timeout="500ms", new_visitors_per_minute="100000", new_visitors_burst="100000",
                       views_per_minute="100000", views_burst="100000", votes_per_minute="100000", votes_burst="100000")
-    browser = Browser()
-    yield running, browser
-    browser.close()
+    yield running, shared_browser
     running.stop()
 
 

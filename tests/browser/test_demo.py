@@ -25,9 +25,11 @@ def test_page_counts_a_view_and_fills_its_boxes(service, browser):
     browser.open(url(service, "night-buses-return"))
     ready(browser)
     wait_until(lambda: service.get("/v1/sample/items/night-buses-return").json["views"] == before + 1)
-    browser.until(f"return document.querySelector('engaged-views').shadowRoot.textContent === '{before + 1} views'")
+    shown = "return document.querySelector('engaged-views').shadowRoot.textContent"
+    assert browser.run(shown) in (f"{before} views", f"{before + 1} views")  # as the page was when it was asked for; never too many
     browser.open(url(service, "night-buses-return"))  # a reload is a repeat
     ready(browser)
+    assert browser.run(shown) == f"{before + 1} views"
     assert browser.run("return engaged.view().then(answer => answer.counted)") is False
     assert service.get("/v1/sample/items/night-buses-return").json["views"] == before + 1
     assert "Night buses" in browser.run("return document.querySelector('h1').textContent")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 from contract import check_sentences
+from widget import check_widget_document
 
 RANK = {"base": 0, "model": 1, "ops": 1, "store": 2, "http": 2, "serve": 3, "project": 3, "api": 4, "roles": 5}
 # Of the same rank, one may not know the other; store may read settings and model, as any room to the left.
@@ -181,7 +182,7 @@ def check_contract():
                   for method in item if method in ("get", "put", "post", "delete")}
     routed = {(method, pattern.replace("{name}", "{ranking}"))
               for method, pattern in table("src/api/routes.def", r'^ROUTE\((\w+), "([^"]+)"')
-              if not re.match(r"/(demo|dashboard)\w*\.(js|css)$", pattern)}
+              if not re.match(r"/(demo|dashboard)\w*\.(js|css|svg)$", pattern)}
     for method, path in sorted(routed - documented):
         yield f"src/web/openapi.json: {method} {path} is missing"
     for method, path in sorted(documented - routed):
@@ -221,7 +222,7 @@ def check_widget():
 
 CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
           check_scripts, check_lengths, check_functions, check_documents,
-          check_contract, check_sentences, check_faults, check_widget]
+          check_contract, check_sentences, check_widget_document, check_faults, check_widget]
 
 
 def main():

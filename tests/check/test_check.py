@@ -45,6 +45,16 @@ CHANGED = [
     ("sentences", "docs/api.md", "- Reading never counts anything.", "- Reading counts nothing.", "no test names 'Reading counts nothing.'"),
     ("sentences", "docs/api.md", "- Reading never counts anything.", "", "0 sentences of 'Reading' begin with 'Reading never counts anything'"),
     ("sentences", "docs/api.md", "### Reading", "### Reads", "no test names 'Reading never counts anything.'"),
+    ("widget_document", "docs/widget.md", "| `rel` |", "| `planted` |", "the attribute rel is missing"),
+    ("widget_document", "docs/widget.md", "| `rel` |", "| `planted` |", "planted is no attribute"),
+    ("widget_document", "docs/widget.md", "| `data-debug` |", "| `data-planted` |", "data-planted is no script's attribute"),
+    ("widget_document", "docs/widget.md", "| `kept` |", "| `planted` |", "the text kept is missing"),
+    ("widget_document", "docs/widget.md", "`skeleton`", "`planted`", "the part skeleton is missing"),
+    ("widget_document", "docs/widget.md", "| `--engaged-focus` |", "| `--engaged-planted` |", "--engaged-planted is no variable"),
+    ("widget_document", "docs/widget.md", "| `engaged.page(item?)` |", "| `engaged.planted()` |", "engaged.planted is no typed method"),
+    ("widget_document", "docs/widget.md", "| `engaged:consent` |", "| `engaged:planted` |", "the event engaged:consent is missing"),
+    ("widget_document", "src/widget/start.js", "window.engaged = { ", "window.engaged = { planted, ", "the name engaged.planted is missing"),
+    ("widget_document", "src/web/widget.d.ts", "'engaged:view':", "'engaged:planted':", "the typed event engaged:planted is missing"),
 ]
 
 
@@ -53,7 +63,7 @@ def faults_of(tmp_path, rule, path, change):
     tree = tmp_path / "tree"
     for folder in ("src", "lua", "deploy", "docs", "tests"):
         shutil.copytree(os.path.join(ROOT, folder), tree / folder, ignore=shutil.ignore_patterns("__pycache__", "artefacts"))
-    for name in ("README.md", ".clang-format"):
+    for name in ("README.md", ".clang-format", "Makefile"):
         shutil.copy(os.path.join(ROOT, name), tree / name)
     before = (tree / path).read_text(encoding="utf-8") if (tree / path).exists() else ""
     after = change(before)

@@ -147,9 +147,9 @@ class Row:
 
     def fills(self):
         self.until("the views", lambda: any(c.isdigit() for c in self.last()["views"]))
+        if self.late:  # Recommendation comes with the own votes
+            return self.until("the boxes", lambda: min(self.browser.run(ROWS)[:2]) == 3)
         self.until("the boxes", lambda: min(self.browser.run(ROWS)) == 3)
-        if self.late:
-            return
         self.until("the count", lambda: numbers([self.last()]) == [self.before])
         self.until("the own vote", lambda: self.last()["pressed"] == self.knows)
 
@@ -173,10 +173,12 @@ class Row:
 
     def settles(self):
         self.until("the vote is sent", self.accepted)
+        self.until("the view is sent", lambda: any(call.status == 202 for call in self.gate.of("POST", "/views")))
         word = "Your vote counts" if self.late or not self.knows else "Vote taken back"
         self.until("the word", lambda: self.last()["said"].startswith(word))
-        if self.row["service"] == "slow-me":  # and nothing changes when it comes
-            time.sleep(max(0, LATE - 1) + 0.7 if self.late else 0)
+        if self.late:  # and nothing changes when the old answer comes
+            self.until("the late answer", lambda: min(self.browser.run(ROWS)) == 3)
+            time.sleep(0.1)
 
     def agrees(self):
         end, last, seen = stored_count(self.service, self.item), self.last(), self.seen()
@@ -184,6 +186,7 @@ class Row:
         assert end - self.before in self.changes(), (end, self.before)
         assert last["pressed"] == (self.late or not self.knows)
         assert set(numbers(seen)) <= {self.before, self.before + 1, self.before - 1} - {0}, seen
+        assert last["views"] in ("0 views", "1 view"), last  # this reader's is the only one; a body may be of before it
         self.spoken(end, seen)
         self.sent()
 
