@@ -15,6 +15,7 @@ contract.py       the OpenAPI document, and whether an answer is one that it kno
 demo_page.py      the demo page in a browser
 calls.py          every call of a site, with a body that it takes
 gate.py           between a browser and the service: counts calls, keeps them away, slows them; a publisher's pages
+firefox.py        Firefox over WebDriver BiDi
 widget_rows.py    the states that the widget may meet, and what must be shown, spoken and sent in each
 counted.py        a quiet service whose system calls, allocations and instructions are counted
 """
