@@ -75,7 +75,7 @@ struct engine {
     struct store *store;
     uint32_t partitions;
     size_t cache_bytes; // for busy states
-    // What the projector wants to know; each fires outside of any step's middle.
+    // What the projector wants to know; each fires between two steps.
     void (*on_read)(struct engine *engine);                     // entries were read
     bool (*trim_below)(struct engine *engine, struct log_id *); // fills the array; false: nothing to trim
     void (*on_end)(struct engine *engine, enum step end);       // a ROUND_…

@@ -27,10 +27,10 @@ struct pace {
     struct engine engine;
     uv_timer_t timer;
     uint64_t interval_ms;
-    uint32_t retry_ms; // 0: the last step went well
+    uint32_t retry_ms; // 0: the last round went well
     uint32_t stand_back_ms;
     uint64_t overtaken_ms; // when last, by the loop's clock
-    bool poked;            // go on at once after the step
+    bool poked;            // go on at once after the round
     bool may_begin;        // waiting for the timer only because there was nothing to do
 };
 
