@@ -67,7 +67,10 @@ static enum outcome fault_of(const struct me_body *body, const char **ret_detail
     if (!are_items(&body->exclude))
         return BAD_EXCLUDE;
     *ret_detail = "recommendations: at most 100";
-    return body->recommendations.value > LIST_LIMIT_MAX ? BAD_LIMIT : OK;
+    if (body->recommendations.value > LIST_LIMIT_MAX)
+        return BAD_LIMIT;
+    *ret_detail = NULL;
+    return OK;
 }
 
 // What a GET has in its query, from the body.

@@ -45,6 +45,7 @@ static void begin(struct shared *shared) {
     shared->began_ms = uv_now(shared->serve->loop);
     if (shared->start(shared))
         return;
+    shared->good = false;
     tell(flight_end(&shared->flight), NULL);
     shared->kept.busy = shared->flight.in_flight;
 }

@@ -10,6 +10,7 @@
 
 enum right_of { RIGHT_ROAD, RIGHT_SCAN, RIGHT_WAIT, RIGHT_CARDS, RIGHT_REFILL, RIGHT_NEEDS };
 #define REFUSES "Redis refuses %s to this user, or has it renamed"
+#define REFUSES_KEYS "Redis refuses this user some of our keys ({e* and engaged:*)"
 
 static const struct right {
     const char *command;
@@ -19,7 +20,7 @@ static const struct right {
 #include "store/rights.def"
 #undef RIGHT
 };
-enum { RIGHT_COUNT = sizeof rights / sizeof *rights, NAMES_SIZE = 64 };
+enum { RIGHT_COUNT = sizeof rights / sizeof *rights, NAMES_SIZE = 64, REFUSAL_LASTS_MS = 2000 };
 
 static const char *const cannot[RIGHT_NEEDS] = {
     [RIGHT_SCAN] = "erasure, correction, export or removal of unknown items",
@@ -41,7 +42,16 @@ static void keep(char text[static TROUBLE_SIZE], const char *now) {
     snprintf(text, TROUBLE_SIZE, "%s", now);
 }
 
+// Redis may name nothing and refuse all the same: before 7, or where only the keys of some partitions are refused.
+static bool has_just_refused(const struct store *store) {
+    return store->rights.refused_ms && uv_now(store->loop) - store->rights.refused_ms < REFUSAL_LASTS_MS;
+}
+
 static void know(struct store *store, const char *road, const char *rest) {
+    bool named = *road || *rest;
+    if (!named && !store->rights.named && has_just_refused(store))
+        return;
+    store->rights.named = named;
     keep(store->rights.road, road);
     keep(store->rights.rest, rest);
     store_close_or_open(store);
@@ -144,12 +154,14 @@ void rights_refused(void *context, const char *error) {
     const struct right *right = right_of(name);
     if (name.len && !right)
         return;
-    if (!rights_lack(store)) {
-        enum right_of need = right ? right->need : RIGHT_ROAD;
-        char names[NAMES_SIZE] = "", text[TROUBLE_SIZE] = "";
-        add_name(names, right ? right->command : "COMMANDS");
+    store->rights.refused_ms = uv_now(store->loop);
+    if (rights_lack(store)) // then the heartbeat looks
+        return;
+    enum right_of need = right ? right->need : RIGHT_ROAD;
+    char names[NAMES_SIZE] = "", text[TROUBLE_SIZE] = REFUSES_KEYS;
+    add_name(names, right ? right->command : "COMMANDS");
+    if (right || !strstr(error, " key"))
         tell(names, need, text);
-        keep(need == RIGHT_ROAD ? store->rights.road : store->rights.rest, text);
-    }
+    keep(need == RIGHT_ROAD ? store->rights.road : store->rights.rest, text);
     rights_look(store);
 }

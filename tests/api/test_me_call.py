@@ -34,6 +34,19 @@ def names(answer):
     return [entry["item"] for entry in answer["items"]]
 
 
+@pytest.mark.parametrize("visitor", ["ev1.forged", "nobody"])
+@pytest.mark.parametrize("where", ["body", "header"])
+def test_a_token_that_is_not_valid_is_not_told_of_other_fields(service, filled, visitor, where):
+    body, headers = {"ids": ["i00"], "recommendations": 3}, {}
+    if where == "body":
+        body["visitor"] = visitor
+    else:
+        headers["Engaged_Visitor"] = visitor
+    answer = ask(service, filled, json.dumps(body).encode(), **headers)
+    assert (answer.status, answer.json["code"]) == (401, "bad_visitor")
+    assert "detail" not in answer.json, answer.json
+
+
 def token_of(service, site):
     return service.post(site + "/visitors").json["visitor"]
 

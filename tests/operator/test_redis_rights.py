@@ -11,6 +11,7 @@ from support.service import WaitingService
 from support.wait import wait_until
 
 SECONDS = 20
+KEYS_REFUSED = "Redis refuses this user some of our keys ({e* and engaged:*)"
 
 
 class User:
@@ -100,6 +101,21 @@ def test_keys_that_are_not_ours_to_use_are_named(ending, server):
     service.wait_named("our keys ({e* and engaged:*)")
     user.set("~{e*", "~engaged:*")
     service.wait_taken()
+
+
+def test_keys_of_some_partitions_are_named_and_the_log_says_it_once_and_not_with_each_refusal(ending, server):
+    user = User(server)
+    service = ending(WaitingService(redis=user.url))
+    service.wait_taken()
+    user.set("resetkeys", "~{e0}*", "~{e1}*", "~engaged:*")
+    answers = [service.vote("v", item=f"i{n}") for n in range(300)]
+    refused = [answer for answer in answers if answer.status == 503]
+    assert len(refused) > 100 and {answer.json["detail"] for answer in refused} == {KEYS_REFUSED}
+    lines = [line for line in service.log().splitlines() if KEYS_REFUSED in line]
+    assert 1 <= len(lines) < 60, (len(lines), lines[:10])
+    user.set("~*")
+    service.wait_taken()
+    assert f"no longer so: {KEYS_REFUSED}" in service.log()
 
 
 def test_without_scan_votes_are_taken_and_what_cannot_run_is_named_and_runs_later(ending, server):
