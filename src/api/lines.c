@@ -47,7 +47,7 @@ bool lines_prepare(struct call *call) {
     lines->call = call;
     lines->start_line = starter_of(call);
     lines->entries = entries;
-    buffer_init(&lines->partial, (size_t)call->api->settings->line_limit);
+    buffer_init(&lines->partial, (size_t)call->api->settings->line_limit + 1); // "\r" belongs to its end
     call->state = lines;
     return true;
 }
@@ -86,6 +86,10 @@ static void start_line(struct lines *lines, struct bytes text) {
     lines->number++;
     if (text.len && text.at[text.len - 1] == '\r')
         text.len--;
+    if (text.len >= lines->partial.cap) {
+        reject(lines, lines->number, TOO_LARGE);
+        return;
+    }
     if (bytes_trim(text).len == 0)
         return;
     struct line *line = malloc(sizeof *line);

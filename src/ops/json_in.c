@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/times.h"
 #include "ops/metrics.h"
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
@@ -101,8 +102,11 @@ static enum outcome read_time(const struct reading *reading, json_t *value, cons
     return right && (field->type == JSON_IN_DATE || time->unix_ms >= 0) ? OK : BAD_FIELD;
 }
 
-static bool count_of(json_t *value, uint64_t *ret_count) {
+static bool count_of(const struct reading *reading, const struct json_field *field, json_t *value,
+                     uint64_t *ret_count) {
     double number = json_is_number(value) ? json_number_value(value) : -1;
+    if (number > (double)COUNT_MOST)
+        say(reading, "%s: at most %" PRId64, field->name, COUNT_MOST);
     if (!(number >= 0 && number <= (double)COUNT_MOST) || number != floor(number))
         return false;
     *ret_count = (uint64_t)number;
@@ -112,7 +116,7 @@ static bool count_of(json_t *value, uint64_t *ret_count) {
 static enum outcome read_count(const struct reading *reading, json_t *value, const struct json_field *field) {
     struct json_count *count = (struct json_count *)(void *)(reading->target + field->offset);
     count->given = true;
-    return count_of(value, &count->value) ? OK : BAD_FIELD;
+    return count_of(reading, field, value, &count->value) ? OK : BAD_FIELD;
 }
 
 static enum outcome read_number(const struct reading *reading, json_t *value, const struct json_field *field) {
@@ -185,7 +189,7 @@ static enum outcome read_counts(const struct reading *reading, json_t *value, co
         if (!copy.at)
             return UNAVAILABLE;
         counts->names[counts->count] = copy;
-        if (!json_is_null(one) && !count_of(one, &counts->values[counts->count++]))
+        if (!json_is_null(one) && !count_of(reading, field, one, &counts->values[counts->count++]))
             return BAD_FIELD;
     }
     return OK;

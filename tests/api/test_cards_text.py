@@ -47,6 +47,7 @@ def test_how_long_it_is_and_may_be(service, site, one, count):
     ({"categories": [None]}, "categories: must be an array of texts"), ({"categories": {}}, "categories: must be an array of texts"),
     ({"base": 1}, "base: must be an object"), ({"base": {"views": -1}}, "views: must be a whole number from 0 on"),
     ({"base": {"views": 1.5}}, "views: must be a whole number from 0 on"), ({"base": {"votes": {"up": "1"}}}, "votes: must be an object of whole numbers from 0 on"),
+    ({"base": {"views": 2 ** 52 + 1}}, "views: at most 4503599627370496"), ({"base": {"votes": {"up": 1e300}}}, "votes: at most 4503599627370496"),
     ({"base": {"votes": {f"k{n}": 1 for n in range(9)}}}, "votes: 9 entries, at most 8"),
     ({"title": "a\0b"}, "title: a NUL is not allowed"), ({"categories": ["a\0"]}, "categories: a NUL is not allowed")])
 def test_what_is_wrong_with_a_card(service, site, card, detail):
@@ -102,6 +103,12 @@ def test_a_readers_call_too(service, site, body, code, detail):
     ({"ids": 1}, "bad_field", "ids: must be an array of texts")])
 def test_the_readers_own_call(service, site, body, code, detail):
     assert told(service.post(site + "/me", body)) == (code, detail)
+
+
+def test_a_token_that_is_wrong_is_not_told_of_other_fields(service, site):
+    answer = service.post(site + "/me", {"visitor": "ev1.none", "ids": ["a"], "recommendations": 5})
+    assert (answer.status, answer.json["code"]) == (401, "bad_visitor")
+    assert "detail" not in answer.json
 
 
 # ---- Types of bodies

@@ -330,6 +330,9 @@ def test_a_line_of_64_kib(service, site, path, row):
         answer = service.keyed("POST", site + path, (body + end).encode(), Content_Type=NDJSON)
         assert answer.json == {"accepted": 3, "rejected": [{"line": 2, "code": "too_large"}, {"line": 5, "code": "too_large"},
                                                            {"line": 7, "code": "bad_json"}]}
+    body = "\r\n".join([line(65536), line(65537), line(65535), ""])
+    answer = service.keyed("POST", site + path, body.encode(), Content_Type=NDJSON)
+    assert answer.json == {"accepted": 2, "rejected": [{"line": 2, "code": "too_large"}]}, "the end of a line is no part of it"
 
 
 @contract("Query and fields", "A single one that stands twice is always 400", "A wrong type or value is always 400")
