@@ -86,6 +86,17 @@ static int run_child(const struct role *role, const char *name) {
     return fail("ENGAGED_ROLE: no such role");
 }
 
+// libuv ends the process where it gets no descriptor for itself.
+static bool has_descriptors(void) {
+    enum { NEEDED = 20 };
+    int held[NEEDED], count = 0;
+    while (count < NEEDED && (held[count] = open("/", O_PATH | O_CLOEXEC)) >= 0)
+        count++;
+    for (int i = 0; i < count; i++)
+        close(held[i]);
+    return count == NEEDED;
+}
+
 static int run_service(int argc, char **argv) {
     static struct settings settings;
     static struct role role;
@@ -93,6 +104,8 @@ static int run_service(int argc, char **argv) {
     const char *name = getenv("ENGAGED_ROLE");
     if (!name)
         supervisor_hold_reloads();
+    if (!has_descriptors())
+        return fail("too few descriptors are left for this process: raise ulimit -n");
     if (!settings_read(&settings, argc, argv, environ, error, sizeof error))
         return fail(error);
     if (embedded_directory(&settings))

@@ -177,7 +177,7 @@ def test_two_corrections_of_one_visitor_in_one_pass_take_both_spans(own):
 
 
 def test_an_items_correction_goes_before_a_long_pass_ends_and_sites_take_turns(own):
-    service, a, b = own(), "/v1/a.example", "/v1/b.example"
+    service, a, b = own(corrections_waiting="200"), "/v1/a.example", "/v1/b.example"
     cast(service, a, ["bad"], ITEMS)
     cast(service, b, [f"v{n}" for n in range(50)], 2)
     bodies = [{"item": f"i{n}"} for n in range(100)]

@@ -35,7 +35,7 @@ def vote(service, count, item="a", begin=0):
 
 
 def scores(service, ranking):
-    answer = service.get(f"/v1/s/rankings/{ranking}")
+    answer = service.get(f"/v1/s/rankings/{ranking}?limit=100")
     return {entry["item"]: round(entry["score"], 1) for entry in answer.json.get("items", [])}
 
 

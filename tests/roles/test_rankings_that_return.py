@@ -38,7 +38,8 @@ class Configured(Service):
         self.lines(f"{SITE}/events?wait=true", [{"type": kind, "item": item, "visitor": visitor} for visitor in visitors])
 
     def listed(self, ranking, query=""):
-        rows = self.get(f"{SITE}/rankings/{ranking}?limit=50{query}").json["items"]
+        answer = self.get(f"{SITE}/rankings/{ranking}?limit=50{query}")  # right after a reload it may be 503 once
+        rows = answer.json["items"] if answer.status == 200 else []
         return [row["item"] for row in rows if row["reason"] == "ranked"]
 
     def sets(self):

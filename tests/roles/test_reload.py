@@ -302,7 +302,7 @@ def test_a_program_with_other_counters_is_refused_by_a_reload(installed):
         install(file.read().replace(b"engaged_votes_total", b"engaged_votez_total"))
     reload(service, "max_age = 9\n")
     wait_for_log(service, KEPT)
-    assert "only a new start takes it" in service.log()
+    assert "SIGHUP cannot take it, a new start does" in service.log()
     assert_serves(service, 7, pids)
 
 
