@@ -118,6 +118,17 @@ def test_keys_of_some_partitions_are_named_and_the_log_says_it_once_and_not_with
     assert f"no longer so: {KEYS_REFUSED}" in service.log()
 
 
+def test_a_user_without_channels_is_served_without_a_pause_and_without_a_word_of_refused_commands(ending, server):
+    user = User(server, "resetchannels")
+    service = ending(WaitingService(redis=user.url))
+    service.wait_taken()
+    for n in range(3):  # each wakes the projector by a message that is refused
+        answer = service.lines("/v1/s/events?wait=true", [{"type": "view", "item": "a", "visitor": f"reader-{n}"}])
+        assert (answer.status, answer.json["accepted"]) == (200, 1), answer.body
+        assert service.trouble() == (200, "ready\n") and service.vote(f"voter-{n}").status == 200
+    assert service.get("/v1/s/items/a").json["views"] == 3 and "Redis refuses" not in service.log()
+
+
 def test_without_scan_votes_are_taken_and_what_cannot_run_is_named_and_runs_later(ending, server):
     user = User(server, "-scan")
     service = ending(WaitingService(redis=user.url))
