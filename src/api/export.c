@@ -235,7 +235,7 @@ static void next_voters(struct export *export) {
 static void on_projected(struct read_call *read, enum outcome outcome) {
     struct export *export = read->context;
     struct call *call = export->call;
-    const char *lacking = store_lacks(store_of(export));
+    const char *lacking = store_lacks_scan(store_of(export));
     if (outcome == OK && lacking) {
         free(export);
         answer_error(call, UNAVAILABLE, lacking);

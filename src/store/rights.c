@@ -47,13 +47,14 @@ static bool has_just_refused(const struct store *store) {
     return store->rights.refused_ms && uv_now(store->loop) - store->rights.refused_ms < REFUSAL_LASTS_MS;
 }
 
-static void know(struct store *store, const char *road, const char *rest) {
+static void know(struct store *store, const char *road, const char *rest, bool scan) {
     bool named = *road || *rest;
     if (!named && !store->rights.named && has_just_refused(store))
         return;
     store->rights.named = named;
     keep(store->rights.road, road);
     keep(store->rights.rest, rest);
+    store->rights.lacks_scan = scan;
     store_close_or_open(store);
 }
 
@@ -86,7 +87,7 @@ static void take_refused(struct store *store, const redisReply *reply) {
         tell(names[RIGHT_ROAD], RIGHT_ROAD, road);
     for (int need = RIGHT_NEEDS - 1; need > RIGHT_ROAD; need--)
         tell(names[need], (enum right_of)need, rest);
-    know(store, road, rest);
+    know(store, road, rest, names[RIGHT_SCAN][0]);
 }
 
 // ---- Asking
@@ -105,7 +106,7 @@ const char *rights_check(struct store *store, const redisReply *reply) {
     if (reply->type == REDIS_REPLY_ARRAY)
         take_refused(store, reply);
     else if (reply->type == REDIS_REPLY_NIL) // it can't tell: the next refusal will
-        know(store, "", "");
+        know(store, "", "", false);
     return NULL;
 }
 
@@ -164,5 +165,6 @@ void rights_refused(void *context, const char *error) {
     if (right || !strstr(error, " key"))
         tell(names, need, text);
     keep(need == RIGHT_ROAD ? store->rights.road : store->rights.rest, text);
+    store->rights.lacks_scan = need == RIGHT_SCAN;
     rights_look(store);
 }

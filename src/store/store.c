@@ -167,6 +167,10 @@ const char *store_lacks(const struct store *store) {
     return store->rights.rest[0] ? store->rights.rest : NULL;
 }
 
+const char *store_lacks_scan(const struct store *store) {
+    return store->rights.lacks_scan ? store->rights.rest : NULL;
+}
+
 const char *store_complaint(const struct store *store) {
     return link_complaint(store->link, COMPLAINT_MS);
 }

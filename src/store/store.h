@@ -31,6 +31,7 @@ bool store_ready(const struct store *store, const char **ret_why);
 const char *store_trouble(const struct store *store);
 // What Redis refuses to this user that some calls need (a scan); NULL: nothing.
 const char *store_lacks(const struct store *store);
+const char *store_lacks_scan(const struct store *store); // the same, where that is a scan
 // With what words it refused calls within the last ten seconds (OOM, MISCONF, BUSY, …); NULL: it did not.
 const char *store_complaint(const struct store *store);
 // Why a call that has just ended was UNAVAILABLE, where Redis itself is the cause; NULL: not known.

@@ -51,6 +51,7 @@ struct store {
     char eviction[TROUBLE_SIZE];       // what it costs; empty: nothing
     struct {
         struct greeting_call call;
+        bool lacks_scan;
         bool asking, named;                          // named: by Redis itself, not guessed from a refusal
         uint64_t refused_ms;                         // when a command was refused last; 0: never
         char road[TROUBLE_SIZE], rest[TROUBLE_SIZE]; // what lacks for all, and for some calls; empty: nothing

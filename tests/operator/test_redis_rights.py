@@ -145,6 +145,16 @@ def test_without_scan_votes_are_taken_and_what_cannot_run_is_named_and_runs_late
     wait_until(lambda: service.get("/v1/s/items/a").json["votes"]["up"] == 0, SECONDS, service.log)
 
 
+@pytest.mark.parametrize("command", ["del", "hlen"])
+def test_an_export_goes_without_what_only_others_need(ending, server, command):
+    user = User(server, f"-{command}")
+    service = ending(WaitingService(redis=user.url))
+    service.wait_taken()
+    wait_until(lambda: command.upper() in service.trouble()[1], SECONDS, service.trouble)
+    export = service.keyed("GET", "/v1/s/export")
+    assert export.status == 200 and export.body.splitlines()[-1].startswith(b'{"type":"end"'), export.body
+
+
 def test_a_user_without_dangerous_commands_but_role_and_info_is_served(ending, server):
     user = User(server, "-@dangerous", "+info", "+role")
     service = ending(WaitingService(redis=user.url))
