@@ -285,14 +285,29 @@ enum outcome line_after_projection(struct line *line, void (*go)(struct line *li
 
 static void on_projected(struct read_call *read, enum outcome outcome);
 
+// Whose sender does not see which lines were rejected.
+static void answer_not_projected(struct call *call, enum outcome outcome) {
+    const struct lines *lines = call->state;
+    answer_error(call, outcome,
+                 lines->rejected_count
+                     ? "some of the lines are accepted, but not projected in time; others are rejected: send "
+                       "them again without wait"
+                     : "the lines are accepted, but not projected in time");
+}
+
 void lines_answer_projected(struct call *call) {
     if (!call->params.wait) {
         lines_answer(call);
         return;
     }
+    struct lines *lines = call->state;
+    if (lines->accepted == 0) { // nothing to wait for
+        lines_answer(call);
+        return;
+    }
     struct read_call *read = arena_take(call->request->arena, sizeof *read);
     if (!read) {
-        answer_error(call, UNAVAILABLE, "the events are accepted, their projection is not waited for");
+        answer_not_projected(call, UNAVAILABLE);
         return;
     }
     *read = (struct read_call){.on_done = on_projected, .context = call};
@@ -304,5 +319,5 @@ static void on_projected(struct read_call *read, enum outcome outcome) {
     if (outcome == OK)
         lines_answer(call);
     else
-        answer_error(call, outcome, "the events are accepted, but not projected in time");
+        answer_not_projected(call, outcome);
 }

@@ -152,3 +152,37 @@ def test_a_service_that_is_ended_while_somebody_waits_ends_cleanly(slow):
     slow.stop()
     for thread in threads:
         thread.join()
+
+
+# ---- When Redis does not answer
+
+@pytest.fixture
+def frozen():
+    """With a projector that may stand still; Redis goes on at the end."""
+    running = Service(hang_timeout="0", redis_timeout="500ms")
+    yield running
+    for pid in (running.redis_pid(), *running.children("projector")):
+        os.kill(pid, signal.SIGCONT)
+    wait_until(running.is_ready, 20, running.log)
+    running.stop()
+
+
+@pytest.mark.parametrize("path, row", [("events", view(0)), ("import", {"type": "item", "item": "a", "title": "t"})])
+def test_what_was_not_taken_is_not_called_accepted(frozen, path, row):
+    os.kill(frozen.redis_pid(), signal.SIGSTOP)
+    answer = frozen.lines(f"{SITE}/{path}?wait=true", [row, {**row, "item": "-"}])
+    assert (answer.status, answer.json["accepted"]) == (200, 0), answer.body
+    assert [line["code"] for line in answer.json["rejected"]] == ["unavailable", "bad_item"]
+
+
+@pytest.mark.parametrize("rejected, words", [(0, "the lines are accepted, but"), (1, "some of the lines are accepted, but")])
+def test_a_wait_that_fails_says_what_was_accepted(frozen, rejected, words):
+    os.kill(frozen.children("projector")[0], signal.SIGSTOP)
+    answers = []
+    rows = [view(0)] + [{**view(1), "item": "-"}] * rejected
+    waiting = threading.Thread(target=lambda: answers.append(frozen.lines(f"{SITE}/events?wait=true", rows)))
+    waiting.start()
+    wait_until(lambda: frozen.metrics()['engaged_views_total{result="counted"}'] == 1, 20, frozen.log)
+    os.kill(frozen.redis_pid(), signal.SIGSTOP)
+    waiting.join(40)
+    assert answers[0].status == 503 and answers[0].json["detail"].startswith(words), answers[0].body
