@@ -50,9 +50,9 @@ const write = async (method, target, body) => {
 
 // ---- What failed for now is tried again: after a while, when the browser is online, when the page is looked at
 
-let pause, troubled = 0, timer, until;
+let pause, troubled = -99999, timer, until;
 const later = wait => {
-  const now = Date.now();
+  const now = performance.now(); // a reader may set the clock
   if (!timer) {
     pause = now - troubled > 90000 ? 1000 : Math.min(60000, pause * 2);
     until = now + pause * (1 + Math.random() / 4);

@@ -15,7 +15,7 @@ const style = `:host{display:inline-block}:host(engaged-list){display:block}
   li{min-height:calc(var(--l)*1lh);padding:.25em 0}
   img{float:inline-start;width:calc(var(--l)*1.5lh);height:calc(var(--l)*1lh);object-fit:cover;margin-inline-end:.6em}
   [part=about]{display:flex;flex-wrap:wrap;gap:0 .7em;font-size:.85em}
-  .seen{margin-inline-start:.6em}
+  [role]{margin-inline-start:.6em}
   span:empty,.said{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
   small{display:block}
   @media(forced-colors:active){[aria-pressed=true]{forced-color-adjust:none;background:Highlight;color:HighlightText}}`;
@@ -34,13 +34,13 @@ class Element extends HTMLElement {
   }
   get id_() { return (this.get('item') || pageItem() || '').replace(/[\ud800-\udfff]/gu, '\ufffd'); }
   get(name) { return this.getAttribute(name); }
-  text(name) { return this.get(this.own === name ? 'text' : 'text-' + name) ?? texts[name]; }
+  text(name) { return this.get('engaged-' + name === this.localName ? 'text' : 'text-' + name) ?? texts[name]; }
   connectedCallback() {
     shown.add(this);
     this.update();
   }
   disconnectedCallback() { shown.delete(this); }
-  attributeChangedCallback() { if (this.root) this.update(); }
+  attributeChangedCallback(name, old, now) { if (this.root && old !== now) this.update(); }
   update() {
     try {
       this.root = this.root || this.shadowRoot || this.attachShadow({ mode: 'open' });
@@ -59,7 +59,6 @@ class Element extends HTMLElement {
 }
 
 class Vote extends Element {
-  get own() { return 'vote'; }
   kind() { return this.get('kind') || 'up'; }
   draw() {
     if (!this.button) {
@@ -76,14 +75,14 @@ class Vote extends Element {
     this.button.setAttribute('aria-pressed', votedFor(id) === this.kind());
     // Only what the reader did here is said; what is not so yet is seen too.
     const news = its.by === this && its.news;
-    this.said.textContent = news ? fill(this.text(news), its.newsCount, label) : '';
-    this.said.className = /given|taken/.test(news) ? 'said' : 'seen';
+    const words = news ? fill(this.text(news), its.newsCount, label) : '';
+    if (this.said.textContent !== words) this.said.textContent = words; // the same text anew would be spoken anew
+    this.said.className = /given|taken/.test(news) ? 'said' : '';
     this.explain();
   }
 }
 
 class Views extends Element {
-  get own() { return 'views'; }
   draw() {
     const n = state(this.id_).views;
     this.root.textContent = n >= 0 ? fill(this.text('views'), n) : '\u200b';
@@ -108,7 +107,7 @@ class List extends Element {
     this.drawn = this.id_;
     this.root.textContent = '';
     if (this.plain) return make(this.root, 'slot'); // the page draws the entries itself
-    const { entries } = this, show = (this.get('show') || '').split(' ');
+    const { entries } = this, show = (this.get('show') || '').match(/\S+/g) || [];
     if (this.get('heading')) make(this.root, 'h2', 'heading', this.get('heading'));
     const box = !entries ? make(this.root, 'p', 'skeleton') : entries.length ? make(this.root, 'ol', 'list')
       : make(this.root, 'p', 'empty', this.text('empty'));
@@ -118,11 +117,11 @@ class List extends Element {
     this.explain();
   }
   row(row, entry, show) {
-    const safe = url => /^(https?:\/\/|\/(?![/\\]))/.test(url) && url, dir = 'auto', href = safe(entry.url), at = entry.published_at;
+    const safe = url => /^(https?:\/\/|\/(?![/\\]))/.test(url) && url, href = safe(entry.url), at = entry.published_at;
     if (show.includes('image') && safe(entry.image)) {
       make(row, 'img', 'image', '', { loading: 'lazy', width: 96, height: 64, src: entry.image }).alt = '';
     }
-    make(row, href ? 'a' : 'span', 'link', entry.title || entry.item, { dir, href, rel: href && this.get('rel') });
+    make(row, href ? 'a' : 'span', 'link', entry.title || entry.item, { dir: 'auto', href, rel: href && this.get('rel') });
     const about = {
       author: entry.author,
       date: at && spelled(at, tongue => new Date(at).toLocaleDateString(tongue, { dateStyle: 'medium' })),
@@ -130,6 +129,6 @@ class List extends Element {
       views: fill(texts.views, entry.views),
     };
     if (show[0]) row = make(row, 'div', 'about');
-    show.forEach(name => { if (about[name]) make(row, 'span', name, about[name], { dir }); });
+    show.forEach(name => { if (about[name]) make(row, 'span', name, about[name], { dir: 'auto' }); });
   }
 }

@@ -14,8 +14,8 @@ TOKEN = re.compile(r"""
 
 PARTS = "settings store calls writes schedule elements start".split()
 # Members of our own: no other object has any of these names.
-MEMBERS = set("""again alone asked because by called counting draw drawn explain have id_ key limit lost mine more news
-    all button by newsCount of open plain text row sending take turn unseen update wait own said root""".split())
+MEMBERS = set("""most alone asked because by called counting draw drawn explain have id_ key limit lost mine more news
+    all button by newsCount of open plain text row sending take turn unseen update wait said root""".split())
 WRAP = {
     "script": ("((here,address)=>{'use strict';", "})(document.currentScript,'')"),
     "module": ("export default((here,address)=>{'use strict';", "})(null, import.meta.url)"),
@@ -163,6 +163,8 @@ def join(text):
     found = [(kind, word) for kind, word in found if kind not in ("comment", "blank")]
     kinds, out = [kind for kind, _ in found], ""
     for kind, word in merged(list(zip(kinds, shortened([word for _, word in found])))):
+        if kind == "name":
+            word = {"true": "!0", "false": "!1"}.get(word, word)
         if kind == "style":
             word = re.sub(r"\s*\n\s*", "", word)
         if re.match(r"[\w$]", word) and re.search(r"[\w$]$", out):

@@ -10,13 +10,13 @@ const redraw = id => countersOf([id]).forEach(element => element.draw());
 let due;
 const run = () => { due = due || setTimeout(work); };
 
-// At most 100 ids and 8,000 bytes a call.
+// At most 100 ids and 8,000 bytes a call; of ids whose call was refused fewer.
 const portions = ids => {
   const all = [[]];
   let size = 0;
   ids.forEach(id => {
     size += encodeURIComponent(id).length + 9;
-    if (size > 8000 || all[0].length > 99) {
+    if (size > 8000 || all[0].length >= (state(id).most || 100)) {
       all.unshift([]);
       size = 0;
     }
@@ -33,28 +33,29 @@ const onPage = () => {
   return portions(ids)[0];
 };
 
-// Of what failed for now the mark `name` is taken away, so that it is asked for again; what failed for good stays so
-// until the element's attributes change.
-const ask = async (ids, name, lists, job) => {
+// Of what failed for now the mark is taken away (`mine` or `open`), so that it is asked for again. One bad id or name must
+// not empty the others: what is refused together is asked for in parts. What is refused alone stays so until its attributes change.
+const ask = async (ids, own, lists, job) => {
   const keys = lists.map(list => list.key()), elements = () => [...lists, ...countersOf(ids)];
   elements().forEach(element => { element.reason = ''; });
   try {
     await job(keys);
   } catch (fault) {
-    if (fault.again || isPassing(fault)) {
-      // By their names as they stand here: join.py shortens them.
-      ids.forEach(id => { if (name === 'mine') state(id).mine = ''; else state(id).open = ''; });
-      lists.forEach(list => { list.asked = ''; });
-      if (fault.again) return run();
-      later(fault.wait);
+    let again = fault.status === 401; // the token is dropped by now
+    if (!again && !isPassing(fault) && !/site/.test(fault.code) && ids.length + lists.length > 1) {
+      again = true;
+      ids.forEach(id => { state(id).most = ids.length / 2; });
+      lists.forEach(list => { list.alone = list.key(); });
     }
-    say(why(fault));
-    elements().forEach(element => {
-      element.reason = why(fault);
-      if (name === 'mine') state(element.id_).lost = true;
-      element.draw();
-      tell(element, 'error', { item: element.id_, error: fault });
-    });
+    if (again || isPassing(fault)) {
+      // By their names as they stand here: join.py shortens them.
+      ids.forEach(id => { if (own) state(id).mine = ''; else state(id).open = ''; });
+      lists.forEach(list => { list.asked = ''; });
+    }
+    if (again) return run();
+    if (own) ids.forEach(id => { state(id).lost = true; });
+    blame(fault, elements());
+    elements().forEach(element => tell(element, 'error', { item: element.id_, error: fault }));
   }
 };
 
@@ -70,29 +71,20 @@ const take = (id, item) => {
   });
 };
 
-const askItems = ids => ask(ids, 'open', [], async () => {
+const askItems = ids => ask(ids, false, [], async () => {
   const answer = await call('GET', 'items?' + spell('id', ids).slice(1));
   ids.forEach((id, i) => take(id, answer.items[i]));
 });
 
-const askPage = (id, counters, lists) => ask(counters, 'open', Object.values(lists), async keys => {
-  const ranking = lists.ranking, boxes = Object.values(lists);
-  try {
-    const page = await call('GET', path(id) + '/page?' + KINDS.map(kind => kind + '=' + (lists[kind]?.limit() || 0)).join('&')
-      + (ranking ? ranking.more() : '') + spell('exclude', onPage().filter(one => one !== id)));
-    take(id, page.item);
-    boxes.forEach((list, i) => list.take(keys[i], page[list.of()]));
-  } catch (fault) {
-    if (!isPassing(fault) && ranking && boxes[1]) { // an unknown ranking must not empty the other boxes
-      ranking.alone = ranking.key();
-      fault.again = true;
-    }
-    throw fault;
-  }
+const askPage = (id, counters, lists) => ask(counters, false, Object.values(lists), async keys => {
+  const page = await call('GET', path(id) + '/page?' + KINDS.map(kind => kind + '=' + (lists[kind]?.limit() || 0)).join('&')
+    + (lists.ranking?.more() || '') + spell('exclude', onPage().filter(one => one !== id)));
+  take(id, page.item);
+  Object.values(lists).forEach((list, i) => list.take(keys[i], page[list.of()]));
 });
 
 // This visitor's own: votes with the counts of this moment, recommendations.
-const askMine = (ids, list) => ask(ids, 'mine', list ? [list] : [], async keys => {
+const askMine = (ids, list) => ask(ids, true, list ? [list] : [], async keys => {
   const token = personal() || undefined, turns = ids.map(id => state(id).turn);
   try {
     const me = await call('POST', 'me',
@@ -106,10 +98,7 @@ const askMine = (ids, list) => ask(ids, 'mine', list ? [list] : [], async keys =
     });
     list?.take(keys[0], me.recommendation);
   } catch (fault) {
-    if (fault.status === 401) {
-      drop(token);
-      fault.again = true;
-    }
+    if (fault.status === 401) drop(token);
     throw fault;
   }
 });
@@ -133,15 +122,19 @@ const work = async () => {
       else rest.push(element);
     } else if (element.kind && token) {
       if (!its.mine) mine.add(one);
-    } else if (!its.open) open.add(one);
+      its.mine = true;
+    } else {
+      if (!its.open) open.add(one);
+      its.open = true;
+    }
   });
   const own = token && lists.recommendation;
   if (own) delete lists.recommendation;
   const boxes = Object.keys(lists)[0];
-  if (boxes) open.add(id);
-  open.forEach(one => { state(one).open = true; });
-  mine.forEach(one => { state(one).mine = true; });
-  if (boxes) open.delete(id);
+  if (boxes) { // their call brings the page's own counters too
+    open.delete(id);
+    state(id).open = true;
+  }
   if (open.size) portions(open).forEach(askItems);
   if (boxes) await askPage(id, [id], lists);
   if (mine.size || own) portions(mine).forEach((ids, i) => { last = askMine(ids, i ? undefined : own); });
@@ -151,14 +144,13 @@ const work = async () => {
   }
 };
 
-// Moves all elements without an item of their own; answers about the page before find nobody any more.
+// Moves all elements without an item of their own; answers about the page before find nobody any more. The page's own
+// item: it is come back to, and its counters may be old.
 const page = item => {
-  const before = current;
-  current = item && String(item);
-  const its = state(pageItem());
+  const before = current, its = state((current = item && String(item)) || pageItem());
   novel = 0;
-  its.open = its.mine = '';
-  if (current !== before) its.counting = 0;
+  items.forEach(one => { one.open = one.mine = ''; });
+  if (current !== before) its.counting = its.by = 0;
   shown.forEach(element => element.draw());
   run();
   return viewPage();

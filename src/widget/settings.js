@@ -10,11 +10,13 @@ if (window.engaged?.view) {
   return window.engaged;
 }
 
-// A module, and a classic script with type=module, have no current script: their element is looked for.
-const tag = here || document.querySelector('script[src*="/widget."],script[data-site],[data-service]');
+// A module, and a classic script with type=module, have no current script: their element is looked for. Other vendors'
+// scripts may have such names too, so what the address says goes first.
+const tag = here || address && [...document.scripts].find(one => one.src === address)
+  || document.querySelector('script[src*="/widget."],script[data-site],[data-service]');
 const source = address || tag?.src || '';
 const query = new URLSearchParams(source.split('?')[1]);
-const option = name => tag?.dataset[name] ?? query.get(name);
+const option = name => query.get(name) ?? tag?.dataset[name];
 
 const site = option('site') || location.hostname, service = option('service');
 let base;
@@ -38,7 +40,7 @@ const tell = (where, name, detail) => where.dispatchEvent(
 
 const why = fault => {
   const { status, code, detail, title } = fault;
-  return !status ? 'no answer from ' + base + ': away, or not allowed by CORS or Content-Security-Policy (' + fault + ')'
+  return !status ? 'no answer from ' + base + ': away, or not allowed by CORS or CSP (' + fault + ')'
     : status + ' ' + code + ': ' + (code === 'bad_origin' ? location.origin + ' is no origin of the site ' + site : detail || title);
 };
 

@@ -48,13 +48,11 @@ const countOf = (id, kind) => {
 
 // ---- The page's item. While the head is still being read, its canonical link may be yet to come.
 
-let current, found;
+let current = option('item'), found;
 const ready = new Promise(done => { found = done; });
 const pageItem = () => {
   const link = document.querySelector('link[rel=canonical]');
-  if (!current && (option('item') || link || document.readyState !== 'loading')) {
-    current = option('item') || link?.href || location.href.split(/[?#]/)[0];
-  }
+  if (!current && (link || document.readyState !== 'loading')) current = link?.href || location.href.split(/[?#]/)[0];
   if (current) found(current);
   return current;
 };

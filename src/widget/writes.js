@@ -9,19 +9,24 @@ const report = (id, news) => {
   redraw(id);
 };
 
-const trouble = (id, fault) => {
+// Says why these elements lack something, and tries again if it may pass.
+const blame = (fault, elements) => {
   say(why(fault));
   if (isPassing(fault)) later(fault.wait);
-  countersOf([id]).forEach(element => {
+  elements.forEach(element => {
     element.reason = why(fault);
     element.draw();
   });
+};
+
+const trouble = (id, fault) => {
+  blame(fault, countersOf([id]));
   tell(document, 'error', { item: id, error: fault });
 };
 
 const settle = (id, kind) => {
   const waits = pending();
-  if (waits[id] !== kind) return false; // clicked again meanwhile
+  if (id in waits && waits[id] !== kind) return false; // clicked again meanwhile; another tab may have settled it
   delete waits[id];
   keep('votes', waits);
   return true;
