@@ -31,17 +31,26 @@ static void tell(struct store *store, const char *text, bool evicts) {
     store_close_or_open(store);
 }
 
-// Without a limit nothing is evicted, whatever the policy. A Redis that does not let us ask is not suspected.
+// A Redis that does not let us ask is not suspected: what was seen on the connection before may be of another one.
+static void go_blind(struct store *store, const char *error) {
+    if (!store->blind)
+        log_warn("redis: %s: whether it evicts keys, and when it restarts, cannot be seen", error);
+    store->blind = true;
+    store->evicts = false;
+    store->eviction[0] = '\0';
+    store_close_or_open(store);
+}
+
+// Without a limit nothing is evicted, whatever the policy.
 const char *eviction_check(struct store *store, const redisReply *reply) {
     struct bytes info = reply_text(reply), policy = info_value(info, "\nmaxmemory_policy:");
     struct bytes limit = info_value(info, "\nmaxmemory:");
     char text[TROUBLE_SIZE] = "";
-    if (reply->type == REDIS_REPLY_ERROR && !store->blind) {
-        store->blind = true;
-        log_warn("redis: %s: whether it evicts keys, and when it restarts, cannot be seen", reply->str);
-    }
+    if (reply->type == REDIS_REPLY_ERROR)
+        go_blind(store, reply->str);
     if (!policy.len || !limit.len)
         return NULL;
+    store->blind = false;
     if (!bytes_eq(limit, BYTES("0")) && !bytes_eq(policy, BYTES("noeviction")))
         snprintf(text, sizeof text, "maxmemory-policy is %.*s: %s", (int)(policy.len < 40 ? policy.len : 40), policy.at,
                  consequence(store, policy));

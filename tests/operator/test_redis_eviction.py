@@ -102,6 +102,22 @@ def test_a_user_who_may_not_ask_is_served_and_the_log_says_what_is_not_seen(endi
     assert "whether it evicts keys" in service.log()
 
 
+def test_what_was_seen_of_the_redis_before_is_not_held_against_one_that_may_not_be_asked(ending, server):
+    client, url = server.client(), f"redis://u:p@127.0.0.1:{server.port}"
+    client.execute_command("ACL", "SETUSER", "u", "on", ">p", "~*", "&*", "+@all")
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    service = ending(WaitingService(redis=url))
+    service.wait_named("allkeys-lru")
+    client.execute_command("ACL", "SETUSER", "u", "-info")
+    client.config_set("maxmemory-policy", "noeviction")
+    client.execute_command("CLIENT", "KILL", "USER", "u")  # as after a failover
+    service.wait_taken()
+    assert "whether it evicts keys, and when it restarts, cannot be seen" in service.log()
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.execute_command("ACL", "SETUSER", "u", "+info")
+    service.wait_named("allkeys-lru")
+
+
 def test_what_was_evicted_is_counted_and_said(ending, server):
     client = server.client()
     client.config_set("maxmemory-policy", "allkeys-random")
