@@ -33,7 +33,7 @@ static size_t places_size(const struct ranked *list, size_t count) {
 static void fill_places(const struct order *order, const struct ranked *list, size_t count, struct places *places) {
     struct bytes site = bytes_of(order->site_name);
     char *text = (char *)&places->at[count];
-    *places = (struct places){.value.holders = 1, .whole = count < most_of(order), .count = count};
+    *places = (struct places){.value.holders = 1, .count = count};
     for (size_t i = 0; i < count; i++) {
         struct bytes id = {text, list[i].id.len};
         memcpy(text, list[i].id.at, id.len);
@@ -42,12 +42,14 @@ static void fill_places(const struct order *order, const struct ranked *list, si
     }
 }
 
-static void on_top(struct read_call *call, const struct ranked *list, size_t count) {
+static void on_top(struct read_call *call, const struct ranked *list, size_t count, bool whole) {
     struct order *order = call->context;
     order->reading_bytes = places_size(list, count);
     order->reading = malloc(order->reading_bytes);
-    if (order->reading)
-        fill_places(order, list, count, order->reading);
+    if (!order->reading)
+        return;
+    fill_places(order, list, count, order->reading);
+    order->reading->whole = whole;
 }
 
 static void on_total(struct read_call *call, double total) {

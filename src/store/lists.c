@@ -15,8 +15,8 @@ static void add_ranking_key(struct store *store, uint32_t partition, const struc
 
 struct top_state {
     struct read_state read;
-    size_t most;
-    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count);
+    size_t most, each, kept; // places: asked for, asked of a partition, that a partition keeps
+    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole);
 };
 
 // Members and scores of one partition, alternating; the score is minus the value. A score that is no number is left
@@ -46,15 +46,20 @@ static void on_tops(struct gather *gather) {
     struct top_state *state = gather->context;
     enum outcome outcome = read_outcome(gather); // a partition's foreign key leaves that partition out
     size_t elements = 0;
-    for (uint32_t i = 0; i < gather->count; i++)
-        elements += gather->at[i].reply ? gather->at[i].reply->elements / 2 : 0;
+    bool whole = true;
+    for (uint32_t i = 0; i < gather->count; i++) {
+        size_t places = gather->at[i].reply ? gather->at[i].reply->elements / 2 : 0;
+        elements += places;
+        whole &= places < state->each && places < state->kept;
+    }
+    whole &= elements < state->most;
     struct ranked *room = malloc((elements + state->most + 1) * sizeof *room);
     if (!room)
         outcome = UNAVAILABLE;
     if (outcome == OK) {
         struct ranked *merged = room + elements;
         size_t count = merge(gather, state->most, room, merged);
-        state->on_top(state->read.call, merged, count);
+        state->on_top(state->read.call, merged, count, whole);
     }
     free(room);
     read_end(gather, outcome);
@@ -62,20 +67,22 @@ static void on_tops(struct gather *gather) {
 
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
                     const ref_t *category, size_t most,
-                    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count)) {
+                    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole)) {
     struct ranking_at at = {site, ranking, category};
     struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct top_state), on_tops);
     if (!gather)
         return;
     struct top_state *state = gather->context;
+    size_t deepest = ranking_bound(RANKING_DEPTH, keys_partitions()); // what lies deeper may lack others
     state->most = most;
+    state->each = most < deepest ? most : deepest;
+    state->kept = ranking_bound(category ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
     state->on_top = on_top;
-    size_t each = ranking_bound(RANKING_DEPTH, keys_partitions()); // what lies deeper may lack others
     for (uint32_t i = 0; i < keys_partitions(); i++) {
         begin_command(store, "ZRANGE");
         add_ranking_key(store, i, &at);
         command_add_int(&store->command, 0);
-        command_add_int(&store->command, (int64_t)(most < each ? most : each) - 1);
+        command_add_int(&store->command, (int64_t)state->each - 1);
         command_add_text(&store->command, "WITHSCORES");
         read_add(gather);
     }

@@ -135,6 +135,23 @@ def test_no_more_than_2000_entries_are_read_and_the_metrics_say_so():
         service.stop()
 
 
+def test_nor_more_than_partitions_keep_and_the_metrics_say_so():
+    """One partition keeps 642 places: items without a card take all of them."""
+    service = Service(configuration=RANKINGS, list_unknown="off", partitions=1)
+    try:
+        for site, unknown in (("/v1/short", 642), ("/v1/full", 637)):
+            cards(service, site, [f"card{n}" for n in range(10)])
+            votes(service, site, {f"u{n:04}": 2 for n in range(unknown)} | {f"card{n}": 1 for n in range(10)})
+        assert ids(service.get("/v1/full/rankings/plain?limit=5")) == [f"card{n}" for n in range(5)]
+        assert service.metrics()["engaged_short_lists_total"] == 0
+        assert ids(service.get("/v1/short/rankings/plain?limit=5")) == []
+        assert service.metrics()["engaged_short_lists_total"] == 1
+        assert ids(service.get("/v1/full/rankings/plain?limit=6")) == [f"card{n}" for n in range(5)]
+        assert service.metrics()["engaged_short_lists_total"] == 2
+    finally:
+        service.stop()
+
+
 def test_what_one_list_found_unfit_is_not_read_again_for_the_next_and_stays_in_other_rankings():
     """As long as the order is the same: here a minute."""
     service = Service(configuration=RANKINGS, list_unknown="off", refresh_interval="1m")
