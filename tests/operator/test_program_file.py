@@ -63,6 +63,7 @@ def test_one_with_other_metrics_is_refused_by_name_and_what_runs_goes_on(service
 def test_one_that_is_removed_goes_on_also_after_a_reload_and_a_crash(service):
     os.unlink(service.program)
     service.reload("have taken over")
+    wait_until(lambda: len(service.children("worker")) == 1, 20, "those of before end")
     [worker] = service.children("worker")
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: service.children("worker") not in ([], [worker]) and service.is_ready(), 30, service.log)
