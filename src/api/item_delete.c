@@ -44,5 +44,6 @@ static void on_deleted(struct item_call *item) {
     if (item->outcome == OK)
         answer_empty(deletion->call, 204);
     else
-        answer_error(deletion->call, item->outcome, NULL);
+        answer_error(deletion->call, item->outcome,
+                     item->hidden ? "the item is hidden, but its counts are not erased yet: send it again" : NULL);
 }

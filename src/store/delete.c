@@ -116,7 +116,7 @@ static void on_done(struct item_write *write, enum outcome outcome) {
     if (outcome == OK && !write->whole) {
         freeReplyObject(write->call.reply);
         write->call.reply = NULL;
-        write->hidden = true;
+        write->hidden = write->item->hidden = true;
         wait_for_all(write, (uint32_t)store->settings->redis_timeout_ms);
         return;
     }

@@ -122,6 +122,7 @@ struct item_call {
     void *context;
     enum outcome outcome; // besides the common ones: ID_CLASH
     bool existed;         // before
+    bool hidden;          // by a deletion, whatever comes then
     struct log_id entry;
     struct bytes record, sums; // for store_remove_unchanged: packed, as they were read
     // The store's own.

@@ -310,6 +310,7 @@ def test_a_projector_that_stands_still_is_503_hidden_and_safe_to_repeat(fresh):
         began = time.monotonic()
         answer = service.keyed("DELETE", f"{SITE}/items/held")
         assert answer.status == 503 and answer.json["code"] == "unavailable" and "retry-after" in answer.headers
+        assert answer.json["detail"] == "the item is hidden, but its counts are not erased yet: send it again"
         assert 0.4 < time.monotonic() - began < 3
         row = item(service, "held")
         assert "title" not in row and row["votes"] == {"up": 0}
