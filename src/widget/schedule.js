@@ -10,7 +10,7 @@ const redraw = id => countersOf([id]).forEach(element => element.draw());
 let due;
 const run = () => { due = due || setTimeout(work); };
 
-// At most 100 ids and 8,000 bytes a call; of ids whose call was refused fewer.
+// At most 100 ids and 8,000 bytes a call; ids whose call was refused go by fewer (`most`), down to one.
 const portions = ids => {
   const all = [[]];
   let size = 0;
@@ -144,8 +144,8 @@ const work = async () => {
   }
 };
 
-// Moves all elements without an item of their own; answers about the page before find nobody any more. The page's own
-// item: it is come back to, and its counters may be old.
+// Moves all elements without an item of their own; answers about the page before find nobody any more. With the item that
+// the page has already it draws all and asks for the counters anew: at the start, and from the back/forward cache.
 const page = item => {
   const before = current, its = state((current = item && String(item)) || pageItem());
   novel = 0;
