@@ -153,10 +153,10 @@ def test_null_is_documented_and_means_absent(service, site, name):
     assert name not in service.get(site + "/items/a").json
 
 
-# ---- The first call of a publisher, as README has it
+# ---- The first call of a publisher, as docs/api.md has it
 
 def test_the_readmes_card(service, site):
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "docs/api.md"), encoding="utf-8") as file:
         text = file.read()
     example = re.search(r"curl -s -X PUT .*?\n\n", text, re.S).group(0)
     assert "-H 'Content-Type: application/json'" in example and "Authorization: Bearer $(cat data/key)" in example

@@ -22,7 +22,7 @@ CODES = {
 @contract("Errors", "code is stable")
 def test_codes_are_never_renamed_nor_given_another_status():
     """They are told once more here: one that is taken away or changed must be so in two places."""
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "docs/errors.md"), encoding="utf-8") as file:
         shown = {code: int(status) for code, status in re.findall(r"^\| `(\w+)` \| (\d+) \|", file.read(), re.M)}
     with open(os.path.join(ROOT, "src/base/outcomes.def"), encoding="utf-8") as file:
         made = {code: int(status) for status, code in re.findall(r'^OUTCOME\(\w+, (\d+), "(\w+)"', file.read(), re.M)}

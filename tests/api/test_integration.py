@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The README's integration guide as it is written: nginx with SSI and a cache in front, a server-side template; and
+"""docs/rendering.md as it is written: nginx with SSI and a cache in front, a server-side template; and
 what caches and tools make of the answers: proxies that undo %2F, curl's ETag round trip."""
 import gzip
 import http.server
@@ -21,7 +21,7 @@ ITEM = "harbour-bridge-reopens"
 
 
 def blocks(language):
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "docs/rendering.md"), encoding="utf-8") as file:
         return re.findall(rf"^```{language}\n(.*?)^```", file.read(), re.M | re.S)
 
 
@@ -45,9 +45,9 @@ def filled(service):
 
 @pytest.fixture
 def nginx(filled):
-    """nginx with the README's two pieces, and a page that includes a fragment."""
+    """nginx with the document's two pieces, and a page that includes a fragment."""
     outer, inner = blocks("nginx")
-    include = re.search(r"<!--#include .*? -->", open(os.path.join(ROOT, "README.md"), encoding="utf-8").read()).group()
+    include = re.search(r"<!--#include .*? -->", open(os.path.join(ROOT, "docs/rendering.md"), encoding="utf-8").read()).group()
     port, plain_port = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rankings, related lists, items and what caches need: README.md, "Use it"."""
+"""Rankings, related lists, items and what caches need: docs/api.md."""
 import gzip
 import time
 

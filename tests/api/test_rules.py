@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rules that all calls share: addresses, tokens, keys, bodies, errors (README.md, "Use it")."""
+"""The rules that all calls share: addresses, tokens, keys, bodies, errors (docs/api.md)."""
 import json
 import urllib.parse
 

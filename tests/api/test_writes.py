@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Votes, views, cards, deletion and bulk calls: README.md, "Use it"."""
+"""Votes, views, cards, deletion and bulk calls: docs/api.md."""
 import time
 
 

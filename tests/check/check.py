@@ -155,23 +155,25 @@ def table(path, pattern):
 
 
 def check_documents():
-    with open("README.md", encoding="utf-8") as file:
-        readme = file.read()
+    documents = {}
+    for name in ("api", "errors", "metrics"):
+        with open(f"docs/{name}.md", encoding="utf-8") as file:
+            documents[name] = file.read()
     with open("deploy/engaged.conf", encoding="utf-8") as file:
         configuration = file.read()
     for name in table("src/ops/settings.def", r"^(?:TEXT|NUMBER|DURATION|SIZE|SWITCH)\((\w+)"):
         if not re.search(rf"^#? ?{name} =", configuration, re.M):
             yield f"deploy/engaged.conf: setting {name} is missing"
     for status, code in table("src/base/outcomes.def", r'^OUTCOME\(\w+, (\d+), "(\w+)"'):
-        if code != "ok" and f"| `{code}` | {status} |" not in readme:
-            yield f"README.md: outcome {code} ({status}) is missing"
+        if code != "ok" and f"| `{code}` | {status} |" not in documents["errors"]:
+            yield f"docs/errors.md: outcome {code} ({status}) is missing"
     for name in set(table("src/ops/metrics.def", r'^METRIC\(\w+, \w+, "(\w+)"')):
-        if f"`{name}`" not in readme:
-            yield f"README.md: metric {name} is missing"
+        if f"`{name}`" not in documents["metrics"]:
+            yield f"docs/metrics.md: metric {name} is missing"
     for method, pattern in table("src/api/routes.def", r'^ROUTE\((\w+), "([^"]+)", (?!asset_start)'):
         shown = pattern.replace("{name}", "{ranking}")
-        if f"`{method} {shown}`" not in readme:
-            yield f"README.md: {method} {shown} is missing"
+        if f"`{method} {shown}`" not in documents["api"]:
+            yield f"docs/api.md: {method} {shown} is missing"
 
 
 def check_contract():
