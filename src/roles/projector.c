@@ -102,7 +102,7 @@ static void count_evicted(struct process *process, uint64_t evicted) {
     process->evicted_unsaid = 0;
 }
 
-// Who keeps no append-only file has chosen so (deploy/durability.md); one that is turned off on the way may be a slip.
+// Who keeps no append-only file has chosen so (docs/durability.md); one that is turned off on the way may be a slip.
 static void warn_of_durability(struct process *process, bool append_only) {
     if (process->append_only && !append_only)
         log_warn("redis: appendonly was turned off: what is acknowledged from now on may not survive its end");

@@ -195,16 +195,16 @@ def check_contract():
 
 
 def check_faults():
-    """deploy/faults.md has a row for each fault, numbered in order, and the tests that it names are there."""
-    with open("deploy/faults.md", encoding="utf-8") as file:
+    """docs/faults.md has a row for each fault, numbered in order, and the tests that it names are there."""
+    with open("docs/faults.md", encoding="utf-8") as file:
         rows = re.findall(r"^\| (\d+) \|.*\| (?:`(\S+)::(\w+)`|–) \|$", file.read(), re.M)
     if [int(number) for number, _, _ in rows] != list(range(1, max(FAULT_ROWS_LEAST, len(rows)) + 1)):
-        yield f"deploy/faults.md: rows 1 to {FAULT_ROWS_LEAST} or more are not all there, in order"
+        yield f"docs/faults.md: rows 1 to {FAULT_ROWS_LEAST} or more are not all there, in order"
     for number, path, name in rows:
         if not path and number != "8":
-            yield f"deploy/faults.md: row {number} names no test"
+            yield f"docs/faults.md: row {number} names no test"
         if path and not (os.path.exists(path) and table(path, rf"^def ({name})\(")):
-            yield f"deploy/faults.md: row {number}: no {name} in {path}"
+            yield f"docs/faults.md: row {number}: no {name} in {path}"
 
 
 def widget_bytes():

@@ -26,7 +26,7 @@ STEPS = itertools.cycle(("write-offsets-before", "commit-chunk-after", "read-log
                          "trim-logs-after", "read-chunk-after", "commit-chunk-before"))
 LONG_RUN_S = 60
 KINDS_MOST = 8  # of votes
-RECOVER_S = 5.0  # deploy/faults.md: within 5 s of Redis's return
+RECOVER_S = 5.0  # docs/faults.md: within 5 s of Redis's return
 
 
 def shoot(role, number):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Row 20 of deploy/faults.md: every allocation of a request's life fails once, one after the other. The request is
+"""Row 20 of docs/faults.md: every allocation of a request's life fails once, one after the other. The request is
 answered with 503, or as ever, or its connection is closed; the process goes on, and what is counted is exact.
 
 ALL_ALLOCATIONS=1 tries each of them, and three in a row; else some of the many are left out.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Row 15 of deploy/faults.md: foreign types, torn values and junk under every kind of key. That item is an error or is
+"""Row 15 of docs/faults.md: foreign types, torn values and junk under every kind of key. That item is an error or is
 left out, it is logged, and everything else goes on."""
 import contextlib
 import json

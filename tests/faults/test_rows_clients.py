@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Faults of clients and of the machine, by their row in deploy/faults.md: sockets that reset, stall, flood or never read."""
+"""Faults of clients and of the machine, by their row in docs/faults.md: sockets that reset, stall, flood or never read."""
 import os
 import resource
 import socket

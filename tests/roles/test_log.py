@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The log when nobody reads it: lines are lost and counted, requests are not (deploy/faults.md)."""
+"""The log when nobody reads it: lines are lost and counted, requests are not (docs/faults.md)."""
 import fcntl
 import os
 import re
