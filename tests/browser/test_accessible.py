@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from support.dashboard_page import open_page
 from support.demo_page import BUTTON
 
 AXE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
@@ -53,3 +54,13 @@ def test_axe_finds_no_violation_on_the_dashboard(service, shared_browser):
     browser.open(f"http://127.0.0.1:{service.ops_port}/dashboard")
     browser.until("return document.querySelector('h1, form, input')")
     assert violations(browser) == []
+
+
+@pytest.mark.parametrize("features", [{}, {"prefers_color_scheme": "dark"}, {"forced_colors": "active"}], ids=["light", "dark", "forced-colours"])
+def test_axe_finds_no_violation_on_the_dashboard_at_work(service, tab, features):
+    emulate(tab, **{"forced_colors": "none", "prefers_color_scheme": "light", **features})
+    service.keyed("PUT", "/v1/sample/items/plum-cake/editorial", {"boost": 1.5, "note": "for the tests"})
+    open_page(tab, service)
+    tab.until("return document.querySelector('#editorial tr')")
+    assert violations(tab) == []
+    service.keyed("DELETE", "/v1/sample/items/plum-cake/editorial")

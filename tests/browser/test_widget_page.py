@@ -154,3 +154,17 @@ def test_the_first_example_says_why_where_it_is_not_allowed(stage, browser):
     browser.until("return /bad_origin/.test(document.querySelector('engaged-vote').shadowRoot.textContent)")
     log = " ".join(row["message"] for row in browser.driver.get_log("browser"))
     assert "bad_origin" in log and "is no origin of the site example.org" in log, log
+
+
+def test_the_first_example_as_a_file_shows_and_says_why_no_vote_counts(stage, browser, tmp_path):
+    """A site whose name is a host name takes no writes from `file:`, whose origin is null; it is read all the same."""
+    gate, _ = stage
+    gate.reset()
+    path = tmp_path / "pasted.html"
+    path.write_text("<!doctype html><html lang=en><title>x</title>" + first_example(gate.origin, "example.org"), encoding="utf-8")
+    browser.open(path.as_uri())
+    wait_until(lambda: gate.of("POST", "/views") and gate.of("POST", "/views")[0].status == 403, 10, "the view is refused")
+    browser.until("return document.querySelector('engaged-vote').shadowRoot.querySelector('button')")
+    browser.run("document.querySelector('engaged-vote').shadowRoot.querySelector('button').click()")
+    browser.until("return /bad_origin/.test(document.querySelector('engaged-vote').shadowRoot.textContent)")
+    assert [call.status for call in gate.calls if call.method == "GET" and "/page" in call.target] == [200]
