@@ -40,7 +40,7 @@ class Browser:
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
-    def until(self, script, *arguments, seconds=8):
+    def until(self, script, *arguments, seconds=25):
         """The first true value of the script. Polled from here: a page's policy forbids scripts made of text later on."""
         end = time.time() + seconds
         while True:

@@ -164,6 +164,7 @@ def test_pressed_and_focus_are_seen_in_forced_colours_and_by_contrast(stage):
     stage.browser.until(f"return {BUTTON}.getAttribute('aria-pressed') === 'true'")
     assert stage.browser.run(colours) != plain
     stage.browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    stage.browser.until("return !matchMedia('(forced-colors: active)').matches")
     stage.browser.run(f"{BUTTON}.focus({{focusVisible: true}})")
     ring = stage.browser.run(f"return getComputedStyle({BUTTON}).outlineColor.match(/\\d+/g).map(Number)")
     light = sum(part * ((c / 255 + .055) / 1.055) ** 2.4 for part, c in zip((.2126, .7152, .0722), ring))

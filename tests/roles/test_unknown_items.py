@@ -186,7 +186,7 @@ def test_an_item_that_has_changed_since_it_was_read_stays(start, what):
         assert remove(service, names, arguments) == 0
     expected = (1, 1) if what == "item" else (2, 0)
     wait_until(lambda: shown(service, "old") == expected, 5, lambda: str(shown(service, "old")))
-    assert remove(service, *pieces(service)) == 1
+    wait_until(lambda: remove(service, *pieces(service)) == 1, 10, "both projections are through")
     wait_until(lambda: shown(service, "old") == (0, 0), 5, lambda: str(shown(service, "old")))
 
 
