@@ -66,7 +66,7 @@ const take = (id, item) => {
   its.views = item.views; // with this reader's view or still without: never one too many
   if (reason && local) say(reason);
   countersOf([id]).forEach(element => {
-    element.reason = debug && reason;
+    if (debug && reason) element.reason = reason; // a write that was refused meanwhile has its own
     element.draw();
   });
 };

@@ -148,8 +148,7 @@ def test_the_first_example_says_why_where_it_is_not_allowed(stage, browser):
     gate.reset()
     publisher.pages["/pasted"] = "<!doctype html><html lang=en><title>x</title>" + first_example(gate.origin, "example.org")
     browser.open(publisher.url("/pasted"))
-    # The number comes with the page's answer, and what that says takes the place of a reason of before.
-    browser.until("return /\\d/.test(document.querySelector('engaged-vote').shadowRoot.querySelector('button').textContent)")
+    browser.until("return document.querySelector('engaged-vote').shadowRoot.querySelector('button')")
     wait_until(lambda: gate.of("POST", "/views") and gate.of("POST", "/views")[0].status == 403, 10, "the view is refused")
     browser.run("document.querySelector('engaged-vote').shadowRoot.querySelector('button').click()")
     browser.until("return /bad_origin/.test(document.querySelector('engaged-vote').shadowRoot.textContent)")
@@ -165,8 +164,7 @@ def test_the_first_example_as_a_file_shows_and_says_why_no_vote_counts(stage, br
     path.write_text("<!doctype html><html lang=en><title>x</title>" + first_example(gate.origin, "example.org"), encoding="utf-8")
     browser.open(path.as_uri())
     wait_until(lambda: gate.of("POST", "/views") and gate.of("POST", "/views")[0].status == 403, 10, "the view is refused")
-    # The number comes with the page's answer, and what that says takes the place of a reason of before.
-    browser.until("return /\\d/.test(document.querySelector('engaged-vote').shadowRoot.querySelector('button').textContent)")
+    browser.until("return document.querySelector('engaged-vote').shadowRoot.querySelector('button')")
     browser.run("document.querySelector('engaged-vote').shadowRoot.querySelector('button').click()")
     browser.until("return /bad_origin/.test(document.querySelector('engaged-vote').shadowRoot.textContent)")
     assert [call.status for call in gate.calls if call.method == "GET" and "/page" in call.target] == [200]
