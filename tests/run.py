@@ -4,9 +4,10 @@
 
 With an argument (a SANITIZER value, "" for none) only that build is tested. Ends with "N passed, N failed".
 
-Folders whose tests run beside each other load the machine more than the service ever does. A few tests that fail there
-are tried once more, alone. One that then passes counts as passed, and the last lines name it: it has to be mended.
+Tests that run beside each other load the machine more than the service ever does. A few tests that fail there are tried
+once more, alone. One that then passes counts as passed, and the last lines name it: it has to be mended.
 """
+import concurrent.futures
 import glob
 import os
 import re
@@ -14,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 
-# What a folder's tests do beside each other: whole files, or single tests; 1: nothing may disturb them. Most of them wait
-# for processes most of the time, so there are more at once than cores.
-AT_ONCE = {"http": 4, "api": 4, "roles": 4, "operator": 4, "faults": 4, "crash": 2, "check": 1, "browser": 2, "guards": 1}
+# The folders of a row run at the same time: where tests wait for processes, others use the processors. The number says how
+# many files (or single tests) of a folder run beside each other. What needs two processors, or must not be disturbed, has
+# a row of its own.
+AT_ONCE = ({"http": 4, "api": 4}, {"roles": 4, "operator": 4, "check": 1}, {"faults": 4, "crash": 2}, {"browser": 2},
+           {"guards": 1})
 SHARED_OUT_BY = {"crash": "load"}  # else by "loadfile"
 # What a sanitizer would see in a browser it sees in tests/api; counts are of the plain build; checks read texts.
 PLAIN_ONLY = ("check", "browser", "guards")
@@ -46,8 +49,8 @@ def run_unit_tests(build):
     return passed, failed
 
 
-def beside_each_other(name):
-    return ["-n", str(AT_ONCE[name]), "--dist", SHARED_OUT_BY.get(name, "loadfile")] if AT_ONCE[name] > 1 else []
+def beside_each_other(name, number):
+    return ["-n", str(number), "--dist", SHARED_OUT_BY.get(name, "loadfile")] if number > 1 else []
 
 
 def run_pytest(arguments, build):
@@ -80,27 +83,29 @@ def try_again_alone(failed, build):
     return len(passed_alone)
 
 
-def run_folder(name, build):
-    output, succeeded, failed = run_pytest([*beside_each_other(name), f"tests/{name}"], build)
+def run_folder(name, number, build):
+    """Passed and failed, and the tests to try again."""
+    output, succeeded, failed = run_pytest([*beside_each_other(name, number), f"tests/{name}"], build)
     good, bad, tail = counts_in(output)
     bad = bad or (0 if succeeded else 1)
-    if bad:
-        print(output[-12000:])
-    print(f"  tests/{name} ({build}): {tail}", flush=True)
-    if beside_each_other(name) and bad == len(failed) and 0 < bad <= TRIED_AGAIN_MOST:
-        again = try_again_alone(failed, build)
-        good, bad = good + again, bad - again
-    return good, bad
+    print((output[-12000:] + "\n" if bad else "") + f"  tests/{name} ({build}): {tail}", flush=True)
+    again = number > 1 and bad == len(failed) and 0 < bad <= TRIED_AGAIN_MOST
+    return good, bad, failed if again else []
+
+
+def run_row(row, build):
+    """Folders at the same time, then what failed in them alone."""
+    with concurrent.futures.ThreadPoolExecutor(len(row)) as threads:
+        results = list(threads.map(lambda name: run_folder(name, row[name], build), row))
+    again = sum(try_again_alone(failed, build) for _, _, failed in results if failed)
+    return sum(good for good, _, _ in results) + again, sum(bad for _, bad, _ in results) - again
 
 
 def run_outside_tests(build):
-    passed = failed = 0
-    for name in AT_ONCE:
-        if build != "build" and name in PLAIN_ONLY:
-            continue
-        good, bad = run_folder(name, build)
-        passed, failed = passed + good, failed + bad
-    return passed, failed
+    left_out = PLAIN_ONLY if build != "build" else ()
+    rows = [{name: number for name, number in row.items() if name not in left_out} for row in AT_ONCE]
+    results = [run_row(row, build) for row in rows if row]
+    return sum(good for good, _ in results), sum(bad for _, bad in results)
 
 
 def run_build(sanitizer):

@@ -28,16 +28,26 @@ def test_all_faults():
     assert done.returncode == 0, done.stdout
 
 
+def looks_for(planted, folder):
+    """A run with the faults that bring the bug to light: whether its rules found it, and what the run said."""
+    done = crash("--seconds", "8", "--faults", planted.faults, "--settle", "3", "--program", planted.program,
+                 "--keep", str(folder))
+    violated = re.findall(r"^violated (\w+) \d+ times", done.stdout, re.M)
+    return done.returncode == 1 and set(planted.expected) <= set(violated), done.stdout
+
+
 @pytest.mark.skipif(SHORT, reason="the same under sanitizers")
 @pytest.mark.parametrize("name", names())
 def test_planted_bug_is_found(name, tmp_path):
     with Planted(name) as planted:
-        done = crash("--seconds", "8", "--faults", planted.faults, "--settle", "3", "--program", planted.program,
-                     "--keep", str(tmp_path))
-    violated = re.findall(r"^violated (\w+) \d+ times", done.stdout, re.M)
-    assert done.returncode == 1 and set(planted.expected) <= set(violated), done.stdout
-    assert (tmp_path / "service.log").exists()
-    assert bool(list(tmp_path.glob("history-*.txt"))) == ("history of" in done.stdout)
+        for turn in ("first", "second", "third"):  # where a fault strikes is chance: it may miss the bug
+            folder = tmp_path / turn
+            found, output = looks_for(planted, folder)
+            if found:
+                break
+    assert found, output
+    assert (folder / "service.log").exists()
+    assert bool(list(folder.glob("history-*.txt"))) == ("history of" in output)
 
 
 @pytest.mark.skipif(SHORT, reason="nothing of the program")
