@@ -2,7 +2,9 @@
 """The one layer that tests stand on: how the service, Redis and clients are started, waited for and judged.
 
 program.py        where the program is, and its settings as options
+documents.py      the fenced blocks of the documents
 ports.py          free ports
+proxies.py        nginx and Varnish with the configuration of a test
 wait.py           waiting for a condition
 processes.py      children, memory and descriptors, by /proc
 reports.py        what a process must never write: sanitizer reports, failed assertions, open handles
