@@ -188,7 +188,7 @@ script_parts = $$(sed -n 's|^-- include: \(.*\)|lua/\1.lua|p' $$f) $$f
 $(BUILD)/gen/scripts.c: $(SCRIPTS) $(SCRIPT_PARTS) Makefile
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)
-	$(Q){ echo '#include "store/scripts_table.h"'; \
+	$(Q){ echo '#include "redis/scripts_table.h"'; \
 	for f in $(SCRIPTS); do n=$$(basename $$f .lua); \
 	  printf '__asm__(".section .rodata\\nscript_%s:\\n' $$n; printf '.incbin \\"%s\\"\\n' $(script_parts); \
 	  printf 'script_%s_end:\\n.byte 0\\n.previous\\n");\n' $$n; \

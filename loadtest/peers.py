@@ -35,14 +35,14 @@ def environment_of(pid):
 
 
 class Engaged:
-    """The service over a Redis of its own, ceilings off, one worker."""
+    """The service over a Redis of its own, rate limits off, one worker."""
     name = "engaged"
     flush_after = False
 
     def __init__(self, fsync="everysec", program=None, **settings):
         self.redis = Redis(fsync)
         try:
-            self.service = OwnService(program=program, redis=f"unix:{self.redis.socket}", ceilings="off", **KEYS,
+            self.service = OwnService(program=program, redis=f"unix:{self.redis.socket}", rate_limits="off", **KEYS,
                                       **settings)
             self.service.__enter__()
         except Exception:

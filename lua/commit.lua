@@ -9,7 +9,7 @@
 --        arguments, arguments
 --        then the number of rankings, then per ranking: key (likewise), bound, its name among the floors, and
 --        the score beyond which it is cut because better ones were left out ("": none were)
--- Reply  array: 1 written / 0 the version has moved, version now, 1 if a cut ranking needs a refill
+-- Reply  array: 1 written / 0 the version has moved, version now, 1 if a cut ranking needs a rebuild
 
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if version ~= ARGV[1] then return {0, version, 0} end

@@ -1,4 +1,4 @@
--- Writes and removes records of corrections, and counts those of each site that wait (store/corrections.c).
+-- Writes and removes records of corrections, and counts those of each site that wait (store/correction_records.c).
 -- Redis allows a write that takes no memory at its limit, and after it the script's others: an erasure is taken then too.
 --
 -- KEYS   hash of the corrections that wait, or of those that are done

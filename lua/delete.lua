@@ -9,7 +9,7 @@
 --        neighbours, newest cards of the site in this partition, sums, then the voters' buckets
 -- ARGV   1 accept time in ms, 2 id, 3 name (text8 site, text16 id), 4 reference (8 bytes), 5 next version of the sums,
 --        6 next version of the neighbours, 7 "1" if the views go as well, 8 "1" if it goes only as long as it is what was
---        read (store/forget.c): 9 the item, 10 the sums
+--        read (store/state_reads.c): 9 the item, 10 the sums
 -- Reply  array: status (0 was not there or is another now, 1 deleted, 2 retry with that many buckets, 3 another item's reference),
 --        buckets, id of the log entry or ""
 

@@ -1,6 +1,6 @@
 -- include: may
 -- include: item
--- An item from an export: its card, and what was counted of its views (store/import.c). Set, not added: again is fine.
+-- An item from an export: its card, and what was counted of its views (store/import_write.c). Set, not added: again is fine.
 -- Everything that was acknowledged before is projected by now, and the sums are written here, so that a later view adds
 -- to them whatever log it is in.
 --

@@ -12,7 +12,7 @@ local function item_module()
         return item
     end
 
-    -- nil when it is torn or of an unknown format. `kinds`: counts at least.
+    -- nil when it is corrupt or of an unknown format. `kinds`: counts at least.
     function module.open(packed, kinds)
         local size = #packed
         if size < 16 or byte(packed) ~= FORMAT or size < 15 + 4 * byte(packed, 3) then return nil end

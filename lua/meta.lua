@@ -1,4 +1,4 @@
--- What this data is: recorded at the first start, compared at every later one (store/greeting.c). Tools, and processes
+-- What this data is: recorded at the first start, compared at every later one (store/handshake.c). Tools, and processes
 -- that have not taken over yet, only compare.
 --
 -- KEYS   engaged:meta

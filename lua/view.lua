@@ -1,5 +1,5 @@
 -- include: may
--- Views of one batch: is each a repeat, and if not, what had its visitor read before (store/views.c).
+-- Views of one batch: is each a repeat, and if not, what had its visitor read before (store/view_writes.c).
 -- A visitor has two histories: of views that may be remembered, and of those in which it asked not to be followed. Each is
 -- one string: per view u64 item and f64 time in ms, latest first. They hold every item of the present view window, as an
 -- item in one of them does not count again; the first holds the last KEPT items beside. All come in one call.

@@ -1,6 +1,6 @@
 -- include: may
 -- include: item
--- Votes and retractions of one batch, decided and logged (store/votes.c).
+-- Votes and retractions of one batch, decided and logged (store/vote_writes.c).
 -- All items come in one call and go back in one: of what stands between, only a voters' bucket can be found unusable, and
 -- that is seen before anything of its vote is written. One bad item spoils only its own votes, a bad log those of its
 -- group. Voters leave their buckets last of all: while a Cluster moves the slot, a bucket that was emptied is gone and
@@ -67,7 +67,7 @@ local function swap_in_bucket(bucket, voter, vote, kind, only, since)
     return held, true
 end
 
--- "views votes votes …" → votes by kind; nil when the item is torn.
+-- "views votes votes …" → votes by kind; nil when the item is corrupt.
 local function read_base(tail)
     local whole, _, text = pcall(item_module().split_meta, tail)
     local base = {}
@@ -107,7 +107,7 @@ end
 local time = pack('<d', tonumber(ARGV[1]))
 local results, records, set = {}, {}, {} -- records: of each group, the time before them
 local item_at, log_at, bucket_at, result_count, set_count = 0, item_count, item_count + group_count, 0, 0
-local log_is_foreign, record_count
+local log_is_wrong_type, record_count
 local head, tail, first_voter, voters, base, changed -- of the item at hand; head nil: it is not usable
 local own_kinds, own_format, own_size -- its record may know more kinds than the caller, who is of before they were added
 local gives = false -- whether a vote was given; else all are taken back
@@ -118,7 +118,7 @@ for arg = 5, #ARGV, 2 do
     if flags % 4 >= 2 then -- a group begins
         log_at = log_at + 1
         records[log_at], record_count = {time}, 1
-        log_is_foreign = type(redis.pcall('XLEN', KEYS[log_at])) == 'table'
+        log_is_wrong_type = type(redis.pcall('XLEN', KEYS[log_at])) == 'table'
     end
 
     if flags % 2 == 1 then -- an item begins
@@ -150,7 +150,7 @@ for arg = 5, #ARGV, 2 do
                 if head and head[FLAGS] >= 2 then base = read_base(tail) end
             end
         end
-        if not base or log_is_foreign then head = nil end
+        if not base or log_is_wrong_type then head = nil end
         first_voter = head and head[VOTERS_AT] - own_size + 1
     end
 

@@ -1,5 +1,5 @@
 -- include: item
--- Voters of one bucket of an item, with the number of buckets at that instant (store/corrections.c). Writes nothing.
+-- Voters of one bucket of an item, with the number of buckets at that instant (store/correction_records.c). Writes nothing.
 --
 -- KEYS   item, bucket
 -- ARGV   1 number of the bucket

@@ -2,10 +2,10 @@
 // The program: reads the settings, then is a supervisor, one of its children (ENGAGED_ROLE), or a tool.
 #include "base/clock.h"
 #include "base/hash.h"
-#include "ops/ceilings.h"
 #include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
+#include "ops/rate_limits.h"
 #include "roles/secrets.h"
 #include "roles/supervisor.h"
 #include "roles/tools.h"
@@ -66,7 +66,7 @@ static void set_up_log(const struct settings *settings, const char *who) {
 static int run_child(const struct role *role, const char *name) {
     static char who[32];
     const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD"),
-               *ceilings_fd = getenv("ENGAGED_CEILINGS_FD"), *generation = getenv("ENGAGED_GENERATION");
+               *rate_limits_fd = getenv("ENGAGED_RATE_LIMITS_FD"), *generation = getenv("ENGAGED_GENERATION");
     prctl(PR_SET_NAME, "engaged");
     snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");
     set_up_log(role->settings, who);
@@ -77,7 +77,7 @@ static int run_child(const struct role *role, const char *name) {
     if (fd)
         clock_share(metrics_clock_offset());
     generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0, *metrics_instance());
-    if (!ceilings_attach(ceilings_fd ? atoi(ceilings_fd) : -1))
+    if (!rate_limits_attach(rate_limits_fd ? atoi(rate_limits_fd) : -1))
         return fail("no memory for ceilings");
     if (strcmp(name, "worker") == 0)
         return worker_run(role);

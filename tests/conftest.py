@@ -13,7 +13,7 @@ LONGEST = (
     "faults/test_allocations.py", "faults/test_ranking_bounds.py", "faults/test_projection_kill.py", "faults/test_innocent.py",
     "faults/test_clock.py", "faults/test_rows_redis.py", "faults/test_read_flood.py", "faults/test_attack.py",
     "operator/test_redis_table.py", "operator/test_redis_rights.py", "operator/test_folders.py",
-    "roles/test_backup.py", "roles/test_reload.py", "roles/test_erasures.py", "roles/test_greeting.py",
+    "roles/test_backup.py", "roles/test_reload.py", "roles/test_erasures.py", "roles/test_handshake.py",
     "api/test_freshness.py", "api/test_corrections.py", "api/test_deletion.py", "api/test_export_is_whole.py",
     "browser/test_dashboard_in_place.py", "browser/test_demo.py", "browser/test_widget_page.py",
 )

@@ -4,7 +4,7 @@
 #include "api/api.h"
 #include "ops/log.h"
 
-enum { PATH_MOST = 500 };
+enum { SHOWN_PATH_MAX = 500 };
 
 static bool begins_escaped(struct bytes text, const char *digits) {
     return text.len >= 3 && text.at[0] == '%' && text.at[1] == digits[0] && (text.at[2] | 0x20) == digits[1];
@@ -37,17 +37,17 @@ static size_t parameter(struct bytes text) {
     return at;
 }
 
-static struct bytes shown_path(struct bytes path, char room[static PATH_MOST]) {
+static struct bytes shown_path(struct bytes path, char capacity[static SHOWN_PATH_MAX]) {
     size_t len = 0;
-    for (size_t at = 0; at < path.len && len < PATH_MOST;) {
+    for (size_t at = 0; at < path.len && len < SHOWN_PATH_MAX;) {
         size_t left_out = parameter(from(path, at));
         at += left_out;
         if (!left_out) {
             char byte = path.at[at++];
-            room[len++] = byte > ' ' && byte <= '~' ? byte : '?';
+            capacity[len++] = byte > ' ' && byte <= '~' ? byte : '?';
         }
     }
-    return (struct bytes){room, len};
+    return (struct bytes){capacity, len};
 }
 
 void api_log_answer(const struct http_request *request, const struct http_answered *answered) {
@@ -55,9 +55,9 @@ void api_log_answer(const struct http_request *request, const struct http_answer
         [HTTP_METHOD_GET] = "GET",    [HTTP_METHOD_HEAD] = "HEAD",     [HTTP_METHOD_POST] = "POST",
         [HTTP_METHOD_PUT] = "PUT",    [HTTP_METHOD_DELETE] = "DELETE", [HTTP_METHOD_OPTIONS] = "OPTIONS",
         [HTTP_METHOD_OTHER] = "OTHER"};
-    char room[PATH_MOST];
+    char capacity[SHOWN_PATH_MAX];
     struct log_access access = {.method = request ? methods[request->method] : "-",
-                                .path = request ? shown_path(request->path, room) : BYTES("-"),
+                                .path = request ? shown_path(request->path, capacity) : BYTES("-"),
                                 .status = answered->status,
                                 .cut = answered->cut,
                                 .bytes = answered->body_bytes,

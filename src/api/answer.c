@@ -5,7 +5,7 @@
 #include "http/uri.h"
 #include <stdio.h>
 
-enum { FIELDS_MOST = 4096, ERROR_MOST = 4096, PREFLIGHT_SECONDS = 86400 };
+enum { FIELDS_MAX = 4096, ERROR_MAX = 4096, PREFLIGHT_SECONDS = 86400 };
 #define RETRY_SECONDS 1u
 #define EXPOSED_FIELDS "Engaged-Visitor, Engaged-Checked-At, Retry-After, ETag"
 
@@ -70,7 +70,7 @@ static void add_token(const struct call *call, struct buffer *fields) {
     buffer_add_bytes(fields, BYTES("\r\n"));
     if (!settings->cookies || !call->credentials)
         return;
-    door_cookie_name(call, name);
+    auth_cookie_name(call, name);
     char digits[DECIMAL_SIZE];
     const struct bytes pieces[] = {BYTES("Set-Cookie: "),
                                    bytes_of(name),
@@ -144,9 +144,9 @@ static const char *render_answer(const struct http_request *request, const struc
 
 void api_answer_error(struct http_request *request, enum outcome outcome, const char *detail) {
     struct call *call = call_of(request);
-    char methods[64], body_room[ERROR_MOST], fields_room[FIELDS_MOST];
-    struct buffer body = buffer_over(body_room, sizeof body_room);
-    struct buffer fields = buffer_over(fields_room, sizeof fields_room);
+    char methods[64], body_capacity[ERROR_MAX], fields_capacity[FIELDS_MAX];
+    struct buffer body = buffer_over(body_capacity, sizeof body_capacity);
+    struct buffer fields = buffer_over(fields_capacity, sizeof fields_capacity);
     if (request->arena->lacking) // what seemed wrong may have been read wrong
         outcome = UNAVAILABLE;
     if (outcome == UNAVAILABLE && !detail && call)
@@ -173,8 +173,8 @@ void answer_error(struct call *call, enum outcome outcome, const char *detail) {
 // ---- Successes
 
 // In the caller's room.
-static struct buffer begin_fields(const struct call *call, char room[static FIELDS_MOST]) {
-    struct buffer fields = buffer_over(room, FIELDS_MOST);
+static struct buffer begin_fields(const struct call *call, char capacity[static FIELDS_MAX]) {
+    struct buffer fields = buffer_over(capacity, FIELDS_MAX);
     buffer_add_bytes(&fields, BYTES("Cache-Control: no-store\r\n"));
     if (call->site.at) {
         add_cors(call, &fields);
@@ -184,24 +184,24 @@ static struct buffer begin_fields(const struct call *call, char room[static FIEL
 }
 
 void answer_json(struct call *call, int status, const struct buffer *body) {
-    char room[FIELDS_MOST];
+    char capacity[FIELDS_MAX];
     if (body->failed) {
         answer_error(call, UNAVAILABLE, "no memory for the answer");
         return;
     }
-    struct buffer fields = begin_fields(call, room);
+    struct buffer fields = begin_fields(call, capacity);
     reply(call->request, status, "application/json", &fields, buffer_bytes(body));
 }
 
 void answer_text(struct call *call, const char *media_type, struct bytes text) {
-    char room[FIELDS_MOST];
-    struct buffer fields = begin_fields(call, room);
+    char capacity[FIELDS_MAX];
+    struct buffer fields = begin_fields(call, capacity);
     reply(call->request, 200, media_type, &fields, text);
 }
 
 bool begin_stream(struct call *call, const char *media_type) {
-    char room[FIELDS_MOST];
-    struct buffer fields = begin_fields(call, room);
+    char capacity[FIELDS_MAX];
+    struct buffer fields = begin_fields(call, capacity);
     if (fields.failed)
         return false;
     struct http_reply head = {.status = 200, .media_type = media_type, .fields = buffer_bytes(&fields)};
@@ -210,15 +210,15 @@ bool begin_stream(struct call *call, const char *media_type) {
 }
 
 void answer_empty(struct call *call, int status) {
-    char room[FIELDS_MOST];
-    struct buffer fields = begin_fields(call, room);
+    char capacity[FIELDS_MAX];
+    struct buffer fields = begin_fields(call, capacity);
     reply(call->request, status, NULL, &fields, NO_BYTES);
 }
 
 // OPTIONS, and the preflight of a browser: the real methods of this path. A refused origin is let through to its 403.
 void answer_options(struct call *call) {
-    char methods[64], room[FIELDS_MOST];
-    struct buffer fields = buffer_over(room, sizeof room);
+    char methods[64], capacity[FIELDS_MAX];
+    struct buffer fields = buffer_over(capacity, sizeof capacity);
     methods_text(call->methods | 1u << HTTP_METHOD_OPTIONS, methods);
     buffer_addf(&fields, "Cache-Control: no-store\r\nAllow: %s\r\n", methods);
     add_cors(call, &fields);
@@ -231,7 +231,7 @@ void answer_options(struct call *call) {
     reply(call->request, 204, NULL, &fields, NO_BYTES);
 }
 
-void json_votes(struct json_out *json, const struct settings *settings, const uint64_t votes[MAX_KINDS]) {
+void json_votes(struct json_out *json, const struct settings *settings, const uint64_t votes[KINDS_MAX]) {
     json_open(json, '{');
     for (uint32_t i = 0; i < settings->kind_count; i++) {
         json_key(json, bytes_of(settings->kind_names[i]));

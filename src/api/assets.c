@@ -44,14 +44,14 @@ static struct body *make(const struct asset_source *source, int64_t now_ms) {
 }
 
 bool assets_make(struct assets *assets, int64_t now_ms) {
-    for (size_t i = 0; i < asset_source_count && i < ASSETS_MOST; i++)
+    for (size_t i = 0; i < asset_source_count && i < ASSETS_MAX; i++)
         if (!(assets->bodies[i] = make(&asset_sources[i], now_ms)))
             return false;
-    return asset_source_count <= ASSETS_MOST;
+    return asset_source_count <= ASSETS_MAX;
 }
 
 void assets_release(struct assets *assets) {
-    for (size_t i = 0; i < ASSETS_MOST; i++)
+    for (size_t i = 0; i < ASSETS_MAX; i++)
         if (assets->bodies[i])
             body_release(assets->bodies[i]);
 }

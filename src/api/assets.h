@@ -11,14 +11,14 @@ struct asset_source {
 extern const struct asset_source asset_sources[]; // generated, sorted by name
 extern const size_t asset_source_count;
 
-enum { ASSETS_MOST = 32 };
+enum { ASSETS_MAX = 32 };
 
 // The file as it is embedded; at == NULL: no such file.
 struct bytes asset_text(const char *name);
 
 // Finished bodies of all of them, in the order of asset_sources. A worker makes them once.
 struct assets {
-    struct body *bodies[ASSETS_MOST];
+    struct body *bodies[ASSETS_MAX];
 };
 bool assets_make(struct assets *assets, int64_t now_ms); // false without memory
 void assets_release(struct assets *assets);

@@ -56,17 +56,17 @@ static inline struct call *call_of(struct http_request *request) {
 struct call *call_prepare(struct http_request *request, enum listener listener);
 bool path_is_shared(const struct call *call); // the errors of shared reads are for everybody too
 
-// door.c
+// auth.c
 // Origin and secret key, before the body is read; what was refused before stays so.
-enum outcome door_check(struct call *call) MUST_CHECK;
+enum outcome auth_check(struct call *call) MUST_CHECK;
 // The visitor: header, then `body_visitor` (at == NULL: absent), then cookie, else a fresh one.
-enum outcome door_visitor(struct call *call, struct bytes body_visitor) MUST_CHECK;
+enum outcome auth_visitor(struct call *call, struct bytes body_visitor) MUST_CHECK;
 // The same of a JSON body that may hold `visitor` and nothing else.
-enum outcome door_visitor_of_body(struct call *call) MUST_CHECK;
+enum outcome auth_visitor_of_body(struct call *call) MUST_CHECK;
 // A visitor's id from text that may be a token, or with the secret key an id of the caller's own.
-enum outcome door_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) MUST_CHECK;
-void door_new_visitor(struct visitor *visitor);
-void door_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]);
+enum outcome auth_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) MUST_CHECK;
+void auth_new_visitor(struct visitor *visitor);
+void auth_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]);
 
 // answer.c: the body of an error; returns its media type.
 const char *api_render_error(enum outcome outcome, const char *detail, struct buffer *body);
@@ -83,7 +83,7 @@ void answer_options(struct call *call);
 // The image of a view that was refused before its start (views.c); false: it is no image.
 bool answer_refused_image(struct call *call);
 // The kinds' counts as an object.
-void json_votes(struct json_out *json, const struct settings *settings, const uint64_t votes[MAX_KINDS]);
+void json_votes(struct json_out *json, const struct settings *settings, const uint64_t votes[KINDS_MAX]);
 
 // One per line of routes.def.
 #define ROUTE(method, pattern, start, kind, body, parameters) void start(struct call *call);

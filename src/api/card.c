@@ -17,7 +17,7 @@ const struct json_field card_fields[] = {CARD_FIELDS, {.name = NULL}};
 const struct json_field card_line_fields[] = {{.name = "item",
                                                .type = JSON_IN_TEXT,
                                                .offset = offsetof(struct card_body, item),
-                                               .most = ITEM_ID_MAX,
+                                               .max = ITEM_ID_MAX,
                                                .wrong = BAD_ITEM},
                                               CARD_FIELDS,
                                               {.name = NULL}};

@@ -21,7 +21,7 @@ struct card_body {
 extern const struct json_field card_base_fields[];
 // The card's members, for tables of bodies that begin with a struct card_body.
 #define CARD_TEXT(json_type, field, longest)                                                                           \
-    { .name = #field, .type = json_type, .offset = offsetof(struct card_body, field), .most = longest }
+    { .name = #field, .type = json_type, .offset = offsetof(struct card_body, field), .max = longest }
 #define CARD_FIELDS                                                                                                    \
     CARD_TEXT(JSON_IN_TITLE, title, CARD_TITLE_MAX), CARD_TEXT(JSON_IN_TEXT, url, CARD_URL_MAX),                       \
         CARD_TEXT(JSON_IN_TEXT, image, CARD_URL_MAX), CARD_TEXT(JSON_IN_TITLE, author, CARD_AUTHOR_MAX),               \
@@ -29,7 +29,7 @@ extern const struct json_field card_base_fields[];
          .type = JSON_IN_TITLES,                                                                                       \
          .offset = offsetof(struct card_body, categories),                                                             \
          .least = 1,                                                                                                   \
-         .most = CARD_CATEGORY_MAX},                                                                                   \
+         .max = CARD_CATEGORY_MAX},                                                                                    \
         {.name = "published_at",                                                                                       \
          .type = JSON_IN_DATE,                                                                                         \
          .offset = offsetof(struct card_body, published_at),                                                           \

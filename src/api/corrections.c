@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Corrections: votes that should not have counted are taken back in the background (project/corrector.h); every such
 // act is recorded and shown. A visitor's own erasure goes the same road and leaves no record.
-#include "project/corrections.h"
 #include "api/limits.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
+#include "project/correction_list.h"
 
 struct correction_body {
     struct bytes visitor, item, note;
@@ -15,23 +15,23 @@ static const struct json_field fields[] = {
     {.name = "visitor",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct correction_body, visitor),
-     .most = 1024,
+     .max = 1024,
      .wrong = BAD_VISITOR},
     {.name = "item",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct correction_body, item),
-     .most = ITEM_ID_MAX,
+     .max = ITEM_ID_MAX,
      .wrong = BAD_ITEM},
     {.name = "from", .type = JSON_IN_TIME, .offset = offsetof(struct correction_body, from), .wrong = BAD_TIME},
     {.name = "to", .type = JSON_IN_TIME, .offset = offsetof(struct correction_body, to), .wrong = BAD_TIME},
     {.name = "note",
      .type = JSON_IN_TITLE,
      .offset = offsetof(struct correction_body, note),
-     .most = CORRECTION_NOTE_MAX},
+     .max = CORRECTION_NOTE_MAX},
     {.name = NULL},
 };
 
-enum { CLOCKS_DIFFER_MS = 50, WAITS_MOST = 3, RETRY_S = 5 };
+enum { CLOCKS_DIFFER_MS = 50, WAITS_MAX = 3, RETRY_S = 5 };
 
 struct correcting {
     struct call *call;
@@ -64,7 +64,7 @@ static int64_t end_of_this_second(void) {
     return (clock_now_ms() + CLOCKS_DIFFER_MS) / 1000 * 1000 + 1000;
 }
 
-static void record(struct correcting *state, uint32_t most,
+static void record(struct correcting *state, uint32_t max,
                    void (*on_done)(struct read_call *read, enum outcome outcome)) {
     struct buffer json;
     buffer_init(&json, CORRECTION_JSON_MAX);
@@ -74,11 +74,11 @@ static void record(struct correcting *state, uint32_t most,
     state->read = (struct read_call){.on_done = on_done, .context = state};
     struct correction_row row = {.id = bytes_of(state->correction.id),
                                  .text = buffer_bytes(&json),
-                                 .site = most ? state->correction.site : NO_BYTES};
+                                 .site = max ? state->correction.site : NO_BYTES};
     if (json.failed)
         answer_error(state->call, UNAVAILABLE, NULL);
     else
-        store_write_corrections(state->call->api->store, &state->read, false, &row, 1, most);
+        store_write_corrections(state->call->api->store, &state->read, false, &row, 1, max);
     buffer_release(&json);
 }
 
@@ -94,7 +94,7 @@ static void on_second_over(struct read_call *read, enum outcome outcome) {
     struct correcting *state = read->context;
     if (outcome != OK)
         answer_error(state->call, outcome, NULL);
-    else if (clock_now_ms() < state->over_ms && state->waits++ < WAITS_MOST) // the clock was set back meanwhile
+    else if (clock_now_ms() < state->over_ms && state->waits++ < WAITS_MAX) // the clock was set back meanwhile
         answer_when_over(state);
     else
         answer_accepted(state, state->correction.kind == CORRECT_ERASURE ? "erasure" : "correction");
@@ -124,7 +124,7 @@ static enum outcome check(struct call *call, const struct correction_body *body,
     }
     if (of_item && !item_id_valid(body->item))
         return BAD_ITEM;
-    if (of_visitor && door_visitor_text(call, body->visitor, id) != OK)
+    if (of_visitor && auth_visitor_text(call, body->visitor, id) != OK)
         return BAD_VISITOR;
     *correction = (struct correction){
         .kind = of_item ? CORRECT_ITEM : CORRECT_VISITOR, .site = call->site, .item = body->item, .note = body->note};
@@ -164,7 +164,7 @@ static void on_posted(struct read_call *read, enum outcome outcome) {
 
 // ---- All of a site: those that wait are read before those that are done, so that one that is done meanwhile is told
 
-enum { LISTED_MOST = 16 << 20 };
+enum { LISTED_MAX = 16 << 20 };
 
 struct listing {
     struct call *call;
@@ -203,7 +203,7 @@ void corrections_start(struct call *call) {
         return;
     }
     listing->call = call;
-    corrections_init(&listing->list, LISTED_MOST);
+    corrections_init(&listing->list, LISTED_MAX);
     read_records(listing);
 }
 
@@ -234,7 +234,7 @@ static void render_list(struct listing *listing, struct buffer *out) {
 
 static void answer_list(struct listing *listing) {
     struct buffer json;
-    buffer_init(&json, LISTED_MOST);
+    buffer_init(&json, LISTED_MAX);
     corrections_sort(&listing->list);
     buffer_add_bytes(&json, BYTES("{\"corrections\":["));
     render_list(listing, &json);
@@ -263,7 +263,7 @@ static void on_forgotten(struct read_call *read, enum outcome outcome);
 
 void me_delete_start(struct call *call) {
     struct correcting *state = arena_take(call->request->arena, sizeof *state);
-    enum outcome outcome = state ? door_visitor_of_body(call) : UNAVAILABLE;
+    enum outcome outcome = state ? auth_visitor_of_body(call) : UNAVAILABLE;
     if (outcome == OK && !call->visitor.fresh)
         outcome = limit_erasure(call);
     if (outcome != OK) {

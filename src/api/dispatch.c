@@ -49,7 +49,7 @@ static enum outcome take_item_of_query(struct call *call) {
 }
 
 static enum outcome check(struct call *call) {
-    enum outcome outcome = door_check(call);
+    enum outcome outcome = auth_check(call);
     if (outcome != OK || !call->route)
         return outcome;
     if (!call->site.at) // "widget.js?site=…": what belongs to no site passes over its query

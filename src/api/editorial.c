@@ -8,7 +8,7 @@
 
 enum { NOTE_MAX = 500 };
 #define BOOST_LEAST 0.001
-#define BOOST_MOST 1000.0
+#define BOOST_MAX 1000.0
 
 struct editorial_body {
     struct bytes type, item; // of lines only
@@ -24,15 +24,15 @@ struct editorial_body {
 #define FIELD(json_type, field) .name = #field, .type = json_type, .offset = offsetof(struct editorial_body, field)
 #define EDITORIAL_FIELDS                                                                                               \
     {FIELD(JSON_IN_COUNT, pin)}, {FIELD(JSON_IN_NUMBER, boost)}, {FIELD(JSON_IN_SWITCH, bury)},                        \
-        {FIELD(JSON_IN_SWITCH, block)}, {FIELD(JSON_IN_TEXTS, lists), .most = 32},                                     \
+        {FIELD(JSON_IN_SWITCH, block)}, {FIELD(JSON_IN_TEXTS, lists), .max = 32},                                      \
         {FIELD(JSON_IN_TIME, until), .wrong = BAD_TIME}, {                                                             \
-        FIELD(JSON_IN_TITLE, note), .most = NOTE_MAX                                                                   \
+        FIELD(JSON_IN_TITLE, note), .max = NOTE_MAX                                                                    \
     }
 
 static const struct json_field fields[] = {EDITORIAL_FIELDS, {.name = NULL}};
 static const struct json_field line_fields[] = {EDITORIAL_FIELDS,
-                                                {FIELD(JSON_IN_TEXT, type), .most = 16},
-                                                {FIELD(JSON_IN_TEXT, item), .most = ITEM_ID_MAX, .wrong = BAD_ITEM},
+                                                {FIELD(JSON_IN_TEXT, type), .max = 16},
+                                                {FIELD(JSON_IN_TEXT, item), .max = ITEM_ID_MAX, .wrong = BAD_ITEM},
                                                 {FIELD(JSON_IN_TIME, set_at), .wrong = BAD_TIME},
                                                 {.name = NULL}};
 
@@ -58,7 +58,7 @@ static bool lists_known(const struct json_texts *lists) {
 static enum outcome check(const struct editorial_body *body, const char **ret_detail) {
     if (body->pin.given && (body->pin.value < 1 || body->pin.value > LIST_LIMIT_MAX))
         *ret_detail = "pin: a slot from 1 to 100";
-    else if (body->boost.given && !(body->boost.value >= BOOST_LEAST && body->boost.value <= BOOST_MOST))
+    else if (body->boost.given && !(body->boost.value >= BOOST_LEAST && body->boost.value <= BOOST_MAX))
         *ret_detail = "boost: a factor from 0.001 to 1000";
     else if (!lists_known(&body->lists))
         *ret_detail = "lists: some of ranking, related, recommendation";
@@ -81,8 +81,8 @@ static void render_lists(struct json_out *json, const struct json_texts *lists) 
 
 // Of two marks that are set one after the other the second is the later one, also within a millisecond, by whichever
 // workers.
-static int64_t time_of_mark(void) {
-    int64_t *latest = metrics_mark_ms(), before = __atomic_load_n(latest, __ATOMIC_RELAXED), now;
+static int64_t time_of_rule(void) {
+    int64_t *latest = metrics_rule_ms(), before = __atomic_load_n(latest, __ATOMIC_RELAXED), now;
     do {
         now = clock_now_ms();
         if (before >= now && before - now < CLOCK_STEP_MS) // else the clock was set back
@@ -118,7 +118,7 @@ static void render(struct buffer *out, struct bytes item, const struct editorial
         json_text(&json, body->note);
     }
     json_key(&json, BYTES("set_at"));
-    json_time(&json, body->set_at.given ? body->set_at.unix_ms : time_of_mark());
+    json_time(&json, body->set_at.given ? body->set_at.unix_ms : time_of_rule());
     json_close(&json, '}');
 }
 
@@ -225,7 +225,7 @@ static void on_deleted(struct read_call *read, enum outcome outcome) {
 
 // ---- All that is in force
 
-enum { LISTED_MOST = 16 << 20 };
+enum { LISTED_MAX = 16 << 20 };
 
 static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json);
 static void on_marks(struct read_call *read, enum outcome outcome);
@@ -237,7 +237,7 @@ void editorial_start(struct call *call) {
         return;
     }
     *edit = (struct edit){.call = call, .read = {.on_done = on_marks, .context = edit}};
-    buffer_init(&edit->json, LISTED_MOST);
+    buffer_init(&edit->json, LISTED_MAX);
     buffer_add_bytes(&edit->json, BYTES("{\"editorial\":["));
     store_read_editorial(call->api->store, &edit->read, site_ref(call->api->hash_key, call->site), on_mark);
 }

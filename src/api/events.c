@@ -15,21 +15,21 @@ struct event_body {
 };
 
 static const struct json_field event_fields[] = {
-    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct event_body, type), .most = 16},
+    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct event_body, type), .max = 16},
     {.name = "item",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct event_body, item),
-     .most = ITEM_ID_MAX,
+     .max = ITEM_ID_MAX,
      .wrong = BAD_ITEM},
     {.name = "visitor",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct event_body, visitor),
-     .most = 1024,
+     .max = 1024,
      .wrong = BAD_VISITOR},
     {.name = "kind",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct event_body, kind),
-     .most = NAME_SIZE,
+     .max = NAME_SIZE,
      .wrong = UNKNOWN_KIND},
     {.name = "time", .type = JSON_IN_TIME, .offset = offsetof(struct event_body, time), .wrong = BAD_TIME},
     {.name = NULL},
@@ -138,7 +138,7 @@ static enum outcome check(const struct line *line, const struct event_body *body
         return UNKNOWN_KIND;
     if (body->time.given && body->time.unix_ms > now + TIME_AHEAD_MS)
         return BAD_TIME;
-    if (!body->visitor.at || door_visitor_text(call, body->visitor, id) != OK)
+    if (!body->visitor.at || auth_visitor_text(call, body->visitor, id) != OK)
         return BAD_VISITOR;
     *ret_event = (struct event){.item = item_ref(api->hash_key, call->site, body->item),
                                 .visitor = visitor_ref(api->hash_key, call->site, id),

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 enum { WAIT_MS = 10000 };
-enum { PAGE_ITEMS = 64, PAGE_MOST = 1024, TEXTS_MOST = 4 << 20, PIECE_MOST = 64 << 20 };
+enum { PAGE_ITEMS = 64, PAGE_MAX = 1024, TEXTS_MAX = 4 << 20, PIECE_MAX = 64 << 20 };
 
 struct exported {
     ref_t item;
@@ -25,8 +25,8 @@ struct export {
     struct arena texts;  // ids of this page
     uint64_t cursor, told;
     uint64_t generation; // of the store when it began
-    ref_t items[PAGE_MOST];
-    struct exported page[PAGE_MOST];
+    ref_t items[PAGE_MAX];
+    struct exported page[PAGE_MAX];
     size_t item_count, page_count, next;
     uint32_t bucket, buckets; // of the item at hand: the next, and how many there are
 };
@@ -158,7 +158,7 @@ static void on_item(struct read_call *read, ref_t item) {
     for (size_t i = 0; i < export->item_count; i++)
         if (export->items[i] == item)
             return;
-    if (export->item_count < PAGE_MOST)
+    if (export->item_count < PAGE_MAX)
         export->items[export->item_count++] = item;
 }
 
@@ -248,8 +248,8 @@ static void on_projected(struct read_call *read, enum outcome outcome) {
     }
     export->generation = store_generation(store_of(export));
     call->state = export;
-    buffer_init(&export->piece, PIECE_MOST);
-    arena_init(&export->texts, TEXTS_MOST);
+    buffer_init(&export->piece, PIECE_MAX);
+    arena_init(&export->texts, TEXTS_MAX);
     read_page(export);
 }
 

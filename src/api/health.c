@@ -4,7 +4,7 @@
 #include "ops/metrics.h"
 #include <stdio.h>
 
-enum { METRICS_MOST = 256 << 10, NOTE_SIZE = 256 };
+enum { METRICS_MAX = 256 << 10, NOTE_SIZE = 256 };
 
 void health_start(struct call *call) {
     answer_text(call, "text/plain; charset=utf-8", BYTES("ok\n"));
@@ -35,7 +35,7 @@ void ready_start(struct call *call) {
 
 void metrics_start(struct call *call) {
     struct buffer text;
-    buffer_init(&text, METRICS_MOST);
+    buffer_init(&text, METRICS_MAX);
     metrics_render(&text);
     if (text.failed)
         answer_error(call, UNAVAILABLE, NULL);

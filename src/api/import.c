@@ -18,39 +18,39 @@ struct import_body {
     bool has_card; // also one without any member
 };
 
-enum { HEX_MOST = 60 << 10 };
+enum { HEX_MAX = 60 << 10 };
 
 static const struct json_field type_fields[] = {
-    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .most = 16}, {.name = NULL}};
+    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .max = 16}, {.name = NULL}};
 
 static const struct json_field item_fields[] = {
-    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .most = 16},
-    {.name = "view_sums", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, view_sums), .most = HEX_MOST},
+    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .max = 16},
+    {.name = "view_sums", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, view_sums), .max = HEX_MAX},
     {.name = "visitor_sketch",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct import_body, visitor_sketch),
-     .most = HEX_MOST},
+     .max = HEX_MAX},
     {.name = "card", .type = JSON_IN_SWITCH, .offset = offsetof(struct import_body, has_card)},
     {.name = "item",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct card_body, item),
-     .most = ITEM_ID_MAX,
+     .max = ITEM_ID_MAX,
      .wrong = BAD_ITEM},
     CARD_FIELDS,
     {.name = NULL}};
 
 static const struct json_field vote_fields[] = {
-    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .most = 16},
+    {.name = "type", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, type), .max = 16},
     {.name = "item",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct card_body, item),
-     .most = ITEM_ID_MAX,
+     .max = ITEM_ID_MAX,
      .wrong = BAD_ITEM},
-    {.name = "voter", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, voter), .least = 16, .most = 16},
+    {.name = "voter", .type = JSON_IN_TEXT, .offset = offsetof(struct import_body, voter), .least = 16, .max = 16},
     {.name = "kind",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct import_body, kind),
-     .most = NAME_SIZE,
+     .max = NAME_SIZE,
      .wrong = UNKNOWN_KIND},
     {.name = "time", .type = JSON_IN_TIME, .offset = offsetof(struct import_body, time), .wrong = BAD_TIME},
     {.name = NULL}};

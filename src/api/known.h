@@ -21,7 +21,7 @@ struct item_look {
     // Results. An item whose data is not usable is INTERNAL.
     enum outcome outcome;
     bool exists, has_card;
-    uint64_t votes[MAX_KINDS];
+    uint64_t votes[KINDS_MAX];
     struct read_call read; // the look's own
 };
 void item_look_start(struct store *store, struct item_look *look);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The network is a ceiling, never an identity: its address is hashed into a bucket and kept nowhere.
+// The network is a rate limit, never an identity: its address is hashed into a bucket and kept nowhere.
 #include "api/limits.h"
 #include "base/clock.h"
 #include "base/keyed.h"
 #include "model/agents.h"
 #include "model/network.h"
-#include "ops/ceilings.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
+#include "ops/rate_limits.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
-static struct ceiling ceiling_named(const struct settings *settings, enum limit limit, int64_t factor) {
+static struct rate_limit rate_limit_named(const struct settings *settings, enum limit limit, int64_t factor) {
     const struct {
         int64_t per_minute, burst;
     } limits[LIMIT_COUNT] = {
@@ -19,7 +19,7 @@ static struct ceiling ceiling_named(const struct settings *settings, enum limit 
 #include "api/limits.def"
 #undef LIMIT
     };
-    return ceiling_of(limits[limit].per_minute * factor, limits[limit].burst * factor);
+    return rate_limit_of(limits[limit].per_minute * factor, limits[limit].burst * factor);
 }
 
 static const struct {
@@ -50,10 +50,10 @@ static bool is_named_by_auto(const struct call *call) {
     return client_is_named_by_auto(&call->api->trusted, &peer, call->request->fields[HTTP_X_FORWARDED_FOR]);
 }
 
-// One that names none has no ceiling: it is a program of one's own, and all behind it would be one network.
-static bool has_ceilings(const struct call *call) {
+// One that names none has no limit: it is a program of one's own, and all behind it would be one network.
+static bool has_rate_limits(const struct call *call) {
     struct netaddr peer = peer_of(call);
-    return call->api->settings->ceilings && !call->keyed &&
+    return call->api->settings->rate_limits && !call->keyed &&
            (!call->request->peer.loopback || netranges_hold(&call->api->trusted, &peer) || is_named_by_auto(call));
 }
 
@@ -75,7 +75,7 @@ uint64_t limit_network_hash(const struct http_request *request) {
     return keyed_hash64(api->hash_key, 'n', &who, 1);
 }
 
-// ---- Ceilings
+// ---- Rate limits
 
 // Whose bucket: a visitor's, a network's, a network's of one item.
 struct who {
@@ -90,8 +90,8 @@ static struct bytes bytes_of_who(const struct who *who) {
 
 // The bucket is `factor` times as large as the settings say.
 static enum outcome charge_by(struct call *call, enum limit limit, char class, struct bytes who, int64_t factor) {
-    uint64_t key = ceiling_key(class, who, clock_now_ms());
-    uint64_t wait_ns = ceiling_take(ceiling_named(call->api->settings, limit, factor), key, clock_mono_ns());
+    uint64_t key = rate_limit_key(class, who, clock_now_ms());
+    uint64_t wait_ns = rate_limit_take(rate_limit_named(call->api->settings, limit, factor), key, clock_mono_ns());
     if (wait_ns == 0)
         return OK;
     metric_add(kinds[limit].refused, 1);
@@ -108,7 +108,7 @@ static void warn_of_unlisted_proxy(const struct call *call) {
     if (warned || !names_a_client || netranges_hold(&call->api->trusted, &peer) || is_named_by_auto(call))
         return;
     warned = true;
-    log_warn("ceilings: a call was refused whose peer is not in trusted_proxies, but names another client");
+    log_warn("rate limits: a call was refused whose peer is not in trusted_proxies, but names another client");
 }
 
 static void warn_of_joint_limit(const struct call *call) {
@@ -116,10 +116,11 @@ static void warn_of_joint_limit(const struct call *call) {
     if (clock_mono_ns() < quiet_until_ns)
         return;
     quiet_until_ns = clock_mono_ns() + 60 * SECOND_NS;
-    log_warn("ceilings: what comes by trusted_proxies = auto is over the joint limit of %lld networks. The proxy must "
-             "name the reader itself (nginx: proxy_set_header X-Forwarded-For $remote_addr;), not hand on what clients "
-             "write; then list it in trusted_proxies",
-             (long long)call->api->settings->auto_proxies_factor);
+    log_warn(
+        "rate limits: what comes by trusted_proxies = auto is over the joint limit of %lld networks. The proxy must "
+        "name the reader itself (nginx: proxy_set_header X-Forwarded-For $remote_addr;), not hand on what clients "
+        "write; then list it in trusted_proxies",
+        (long long)call->api->settings->auto_proxies_factor);
 }
 
 // What a proxy that is not listed says of its readers may be what they wrote themselves.
@@ -180,14 +181,15 @@ static void note_unlimited(const struct call *call) {
         agent_of_request(call) != AGENT_READER)
         return;
     warned = true;
-    log_warn("ceilings: a browser's write came from this machine without X-Forwarded-For and has no rate limit. When a "
-             "proxy sent it, let the proxy name the reader (nginx: proxy_set_header X-Forwarded-For $remote_addr;)");
+    log_warn(
+        "rate limits: a browser's write came from this machine without X-Forwarded-For and has no rate limit. When a "
+        "proxy sent it, let the proxy name the reader (nginx: proxy_set_header X-Forwarded-For $remote_addr;)");
 }
 
 // To be asked once a write: those without a limit are counted.
 static bool is_limited(const struct call *call) {
-    bool limited = has_ceilings(call);
-    if (!limited && call->api->settings->ceilings && !call->keyed)
+    bool limited = has_rate_limits(call);
+    if (!limited && call->api->settings->rate_limits && !call->keyed)
         note_unlimited(call);
     return limited;
 }
@@ -201,7 +203,7 @@ enum outcome limit_erasure(struct call *call) {
 }
 
 enum outcome limit_wrong_key(struct call *call) {
-    return has_ceilings(call) ? charge_network(call, LIMIT_WRONG_KEYS) : OK;
+    return has_rate_limits(call) ? charge_network(call, LIMIT_WRONG_KEYS) : OK;
 }
 
 static enum outcome charge_visitor(struct call *call, ref_t visitor, enum limit limit, const struct who *who) {
@@ -211,8 +213,8 @@ static enum outcome charge_visitor(struct call *call, ref_t visitor, enum limit 
     return charge_by(call, limit, (char)('A' + limit), who_else, 1);
 }
 
-// The visitor's own ceiling first, then the item's: the loop of one visitor, or of many on one item, takes nothing from
-// the others of its network. Item 0: of no account.
+// The visitor's own rate limit first, then the item's: the loop of one visitor, or of many on one item, takes nothing
+// from the others of its network. Item 0: of no account.
 static enum outcome charge_vote(struct call *call, ref_t visitor, ref_t item) {
     if (!is_limited(call))
         return OK;
@@ -239,18 +241,18 @@ enum outcome limit_view(struct call *call, ref_t visitor) {
     return outcome == OK ? charge_who(call, LIMIT_VIEWS, &all) : outcome;
 }
 
-static bool take_lesson(char class, const struct who *who, int64_t most) {
-    return lesson_take(ceiling_key(class, bytes_of_who(who), clock_now_ms()), most, clock_mono_ns());
+static bool take_lesson(char class, const struct who *who, int64_t max) {
+    return lesson_take(rate_limit_key(class, bytes_of_who(who), clock_now_ms()), max, clock_mono_ns());
 }
 
 // A visitor made here has read nothing before.
 bool limit_teaches(const struct call *call, ref_t item) {
     const struct settings *settings = call->api->settings;
-    int64_t most = settings->network_item_coviews_per_hour, factor = settings->wide_network_factor;
-    if (most == 0 || call->visitor.fresh || !has_ceilings(call))
+    int64_t max = settings->network_item_coviews_per_hour, factor = settings->wide_network_factor;
+    if (max == 0 || call->visitor.fresh || !has_rate_limits(call))
         return true;
     struct who who = {network(call), item}, wide = {wide_network_of(who.network), item};
-    bool teaches = take_lesson('-', &who, most) && (factor == 0 || take_lesson('+', &wide, most * factor));
+    bool teaches = take_lesson('-', &who, max) && (factor == 0 || take_lesson('+', &wide, max * factor));
     metric_add(METRIC_COVIEWS_LEFT_OUT, !teaches);
     return teaches;
 }
@@ -264,7 +266,8 @@ static bool needs_cards(const struct call *call) {
 bool limit_needs_look(const struct call *call, ref_t item, bool is_view) {
     if (needs_cards(call))
         return is_view;
-    return has_ceilings(call) && call->api->settings->new_items_per_minute && !known_items_has(call->api->known, item);
+    return has_rate_limits(call) && call->api->settings->new_items_per_minute &&
+           !known_items_has(call->api->known, item);
 }
 
 enum outcome limit_item(struct call *call, const struct item_look *look, bool is_view) {

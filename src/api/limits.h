@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who may count: ceilings per network and visitor, crawlers, readers who ask not to be followed. Calls with the secret
-// key are never over a ceiling, and never a crawler's.
+// Who may count: rate limits per network and visitor, crawlers, readers who ask not to be followed. Calls with the
+// secret key are never over a rate limit, and never a crawler's.
 #pragma once
 #include "api/call.h"
 #include "api/known.h"
@@ -21,8 +21,8 @@ enum outcome limit_new_visitor(struct call *call) MUST_CHECK;
 enum outcome limit_erasure(struct call *call) MUST_CHECK;
 // Of a secret key that was found wrong. A right one is never asked: nobody can shut the publisher out.
 enum outcome limit_wrong_key(struct call *call) MUST_CHECK;
-// A write by call->visitor, whose reference is `visitor`, under the network's and the visitor's ceiling. A visitor made
-// here is one more of the network's new ones. A vote is one on its item too, a retraction is not.
+// A write by call->visitor, whose reference is `visitor`, under the network's and the visitor's rate limit. A visitor
+// made here is one more of the network's new ones. A vote is one on its item too, a retraction is not.
 enum outcome limit_vote(struct call *call, ref_t visitor, ref_t item) MUST_CHECK;
 enum outcome limit_retraction(struct call *call, ref_t visitor) MUST_CHECK;
 enum outcome limit_view(struct call *call, ref_t visitor) MUST_CHECK;

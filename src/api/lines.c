@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define GATE_OPEN_NS UINT64_C(1000000000)
-enum { LINE_ARENA_MOST = 256 << 10, ANSWER_MOST = 256 << 10, WAIT_MS = 30000 };
+enum { LINE_ARENA_MAX = 256 << 10, ANSWER_MAX = 256 << 10, WAIT_MS = 30000 };
 
 struct rejected {
     unsigned long line;
@@ -98,7 +98,7 @@ static void start_line(struct lines *lines, struct bytes text) {
         return;
     }
     *line = (struct line){.lines = lines, .number = lines->number};
-    arena_init(&line->arena, LINE_ARENA_MOST);
+    arena_init(&line->arena, LINE_ARENA_MAX);
     lines->in_flight++;
     enum outcome outcome = lines->start_line(line, text);
     if (outcome != OK && line->arena.lacking)
@@ -213,7 +213,7 @@ static int by_line(const void *a, const void *b) {
 void lines_answer(struct call *call) {
     struct lines *lines = call->state;
     struct buffer body;
-    buffer_init(&body, ANSWER_MOST);
+    buffer_init(&body, ANSWER_MAX);
     struct json_out json = json_out_to(&body);
     unsigned long listed = lines->rejected_count < REJECTED_LISTED ? lines->rejected_count : REJECTED_LISTED;
     qsort(lines->rejected, listed, sizeof lines->rejected[0], by_line);

@@ -4,7 +4,7 @@
 #include "api/call.h"
 #include "ops/json_in.h"
 
-enum { LIST_MOST = 4 << 20, BODY_MOST = LIST_MOST + (1 << 20) };
+enum { LIST_MAX = 4 << 20, BODY_MAX = LIST_MAX + (1 << 20) };
 
 struct me {
     struct ask ask; // first
@@ -37,13 +37,13 @@ static const struct json_field me_fields[] = {
     {.name = "visitor",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct me_body, visitor),
-     .most = 1024,
+     .max = 1024,
      .wrong = BAD_VISITOR},
-    {.name = "ids", .type = JSON_IN_MANY, .offset = offsetof(struct me_body, ids), .most = IDS_MAX},
+    {.name = "ids", .type = JSON_IN_MANY, .offset = offsetof(struct me_body, ids), .max = IDS_MAX},
     {.name = "exclude",
      .type = JSON_IN_MANY,
      .offset = offsetof(struct me_body, exclude),
-     .most = EXCLUDE_MAX,
+     .max = EXCLUDE_MAX,
      .wrong = BAD_EXCLUDE},
     {.name = "recommendations",
      .type = JSON_IN_COUNT,
@@ -96,7 +96,7 @@ static enum outcome read_body(struct call *call, struct bytes *ret_visitor) {
 static struct me *me_of(struct call *call, enum outcome outcome, struct bytes body_visitor) {
     struct me *me = arena_take(call->request->arena, sizeof *me);
     if (outcome == OK)
-        outcome = me ? door_visitor(call, body_visitor) : UNAVAILABLE;
+        outcome = me ? auth_visitor(call, body_visitor) : UNAVAILABLE;
     if (outcome != OK) {
         answer_error(call, outcome, call->detail);
         return NULL;
@@ -105,7 +105,7 @@ static struct me *me_of(struct call *call, enum outcome outcome, struct bytes bo
     me->known = !call->visitor.fresh;
     me->visitor = visitor_ref(call->api->hash_key, call->site, call->visitor.id);
     call->visitor.fresh = false;
-    buffer_init(&me->list, LIST_MOST);
+    buffer_init(&me->list, LIST_MAX);
     me->votes = arena_take(call->request->arena, call->params.id_count * sizeof *me->votes);
     if (me->votes)
         return me;
@@ -214,7 +214,7 @@ static void add_counts(struct json_out *json, const struct me *me) {
 
 static void answer_all(struct me *me) {
     struct buffer body;
-    buffer_init(&body, BODY_MOST);
+    buffer_init(&body, BODY_MAX);
     struct json_out json = json_out_to(&body);
     json_open(&json, '{');
     add_own_votes(&json, me);

@@ -5,7 +5,7 @@
 #include "api/call.h"
 #include "base/netaddr.h"
 
-enum { ORIGIN_MOST = 300 }; // scheme, a name of 253 bytes and a port fit
+enum { ORIGIN_MAX = 300 }; // scheme, a name of 253 bytes and a port fit
 
 enum grant { GRANT_NONE, GRANT_TOKENS, GRANT_ALL };
 
@@ -84,7 +84,7 @@ static struct bytes origin_of_url(struct bytes url) {
 
 // It comes back in a header field, so it holds nothing but what an origin can hold.
 static bool can_be_named(struct bytes origin) {
-    if (origin.len == 0 || origin.len > ORIGIN_MOST)
+    if (origin.len == 0 || origin.len > ORIGIN_MAX)
         return false;
     for (size_t i = 0; i < origin.len; i++)
         if (origin.at[i] <= ' ' || origin.at[i] > '~')

@@ -125,7 +125,7 @@ static enum outcome take_one(struct http_request *request, struct params *params
     return known[index].take(params, value);
 }
 
-static bool make_room(struct http_request *request, unsigned allowed, struct params *params) {
+static bool make_capacity(struct http_request *request, unsigned allowed, struct params *params) {
     if (allowed & PARAM_EXCLUDE)
         params->excluded = arena_take(request->arena, EXCLUDE_MAX * sizeof *params->excluded);
     if (allowed & (PARAM_IDS | PARAM_ID))
@@ -155,7 +155,7 @@ enum outcome params_read(struct http_request *request, unsigned allowed, bool st
     };
     struct bytes rest = request->query, raw_name, raw_value, name;
     unsigned seen = 0;
-    if (!make_room(request, allowed, &params))
+    if (!make_capacity(request, allowed, &params))
         return UNAVAILABLE;
     while (query_next(&rest, &raw_name, &raw_value)) {
         if (!uri_decode(request->arena, raw_name, true, &name))

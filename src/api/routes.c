@@ -5,7 +5,7 @@
 #include "http/uri.h"
 #include <assert.h>
 
-enum { SEGMENTS_MOST = 8 };
+enum { SEGMENTS_MAX = 8 };
 enum part_kind { PART_WORD, PART_SITE, PART_ITEM, PART_NAME };
 
 static const struct route routes[] = {
@@ -19,7 +19,7 @@ enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 
 struct segments {
     size_t count;
-    struct bytes at[SEGMENTS_MOST];
+    struct bytes at[SEGMENTS_MAX];
 };
 
 // A pattern, split.
@@ -28,7 +28,7 @@ static struct shape {
     struct part {
         enum part_kind kind;
         struct bytes word;
-    } parts[SEGMENTS_MOST];
+    } parts[SEGMENTS_MAX];
 } shapes[ROUTE_COUNT];
 
 // ---- Splitting
@@ -59,7 +59,7 @@ static enum outcome split(struct http_request *request, struct segments *ret_seg
     rest.len--;
     while (rest.len) {
         struct bytes raw = next_segment(&rest), *decoded = &segments.at[segments.count];
-        if (segments.count == SEGMENTS_MOST - 1)
+        if (segments.count == SEGMENTS_MAX - 1)
             return NOT_FOUND;
         if (!uri_decode(request->arena, raw, false, decoded))
             return BAD_PATH;
@@ -90,7 +90,7 @@ static void split_patterns(void) {
         struct shape *shape = &shapes[i];
         for (shape->count = 0; rest.len; shape->count++) {
             struct bytes part = next_segment(&rest);
-            assert(shape->count < SEGMENTS_MOST);
+            assert(shape->count < SEGMENTS_MAX);
             shape->parts[shape->count] = (struct part){kind_of(part), part};
         }
     }

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT
 // POST views: counted once per visitor and view window. What a browser fetched beforehand, a crawler, and what is over
-// a ceiling is answered, not counted; a reader who asks not to be followed (GPC, DNT) is counted and leaves no history.
+// a rate limit is answered, not counted; a reader who asks not to be followed (GPC, DNT) is counted and leaves no
+// history.
 #include "api/limits.h"
 #include "base/clock.h"
 #include "ops/metrics.h"
 
-enum { BODY_MOST = 16 << 10 };
+enum { BODY_MAX = 16 << 10 };
 
 static void answer_gif(struct call *call);
 
 static void answer(struct call *call, bool counted, const char *reason) {
-    char room[BODY_MOST];
+    char capacity[BODY_MAX];
     if (call->route->start == view_gif_start) {
         answer_gif(call);
         return;
     }
-    struct buffer body = buffer_over(room, sizeof room);
+    struct buffer body = buffer_over(capacity, sizeof capacity);
     struct json_out json = json_out_to(&body);
     json_open(&json, '{');
     json_key(&json, BYTES("item"));
@@ -73,7 +74,7 @@ static void on_view(struct view_call *view);
 
 static enum outcome begin(struct call *call, struct view_call **ret_view) {
     const struct api *api = call->api;
-    enum outcome outcome = door_visitor_of_body(call);
+    enum outcome outcome = auth_visitor_of_body(call);
     if (outcome != OK)
         return outcome;
     struct view_call *view = arena_take(call->request->arena, sizeof *view);

@@ -12,7 +12,7 @@ static const struct json_field fields[] = {
     {.name = "visitor",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct visitors_body, visitor),
-     .most = 1024,
+     .max = 1024,
      .wrong = BAD_VISITOR},
     {.name = NULL},
 };
@@ -25,7 +25,7 @@ void visitors_start(struct call *call) {
     struct bytes json_body = call->request->body;
     enum outcome outcome = json_read(json_body, fields, call->keyed, &body, call->request->arena, &detail);
     if (outcome == OK && body.visitor.at)
-        outcome = door_visitor_text(call, body.visitor, call->visitor.id);
+        outcome = auth_visitor_text(call, body.visitor, call->visitor.id);
     if (outcome == OK)
         outcome = limit_new_visitor(call);
     if (outcome != OK) {
@@ -33,7 +33,7 @@ void visitors_start(struct call *call) {
         return;
     }
     if (!body.visitor.at)
-        door_new_visitor(&call->visitor);
+        auth_new_visitor(&call->visitor);
     token_make(call->api->tokens, call->site, call->visitor.id, clock_now_ms(), token);
     buffer_init(&text, 1024);
     struct json_out json = json_out_to(&text);

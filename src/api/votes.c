@@ -6,7 +6,7 @@
 #include "ops/json_in.h"
 #include "ops/metrics.h"
 
-enum { BODY_MOST = 16 << 10 };
+enum { BODY_MAX = 16 << 10 };
 
 struct vote_body {
     struct bytes kind, visitor;
@@ -16,12 +16,12 @@ static const struct json_field vote_fields[] = {
     {.name = "kind",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct vote_body, kind),
-     .most = NAME_SIZE,
+     .max = NAME_SIZE,
      .wrong = UNKNOWN_KIND},
     {.name = "visitor",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct vote_body, visitor),
-     .most = 1024,
+     .max = 1024,
      .wrong = BAD_VISITOR},
     {.name = NULL},
 };
@@ -30,7 +30,7 @@ static const struct json_field unvote_fields[] = {
     {.name = "visitor",
      .type = JSON_IN_TEXT,
      .offset = offsetof(struct vote_body, visitor),
-     .most = 1024,
+     .max = 1024,
      .wrong = BAD_VISITOR},
     {.name = NULL},
 };
@@ -46,7 +46,7 @@ static enum outcome begin(struct call *call, const struct json_field *fields, st
     enum outcome outcome =
         json_read(call->request->body, fields, call->keyed, ret_body, call->request->arena, &call->detail);
     if (outcome == OK)
-        outcome = door_visitor(call, ret_body->visitor);
+        outcome = auth_visitor(call, ret_body->visitor);
     if (outcome != OK)
         return outcome;
     struct vote_call *vote = arena_take(call->request->arena, sizeof *vote);
@@ -138,12 +138,12 @@ void unvote_start(struct call *call) {
 static void on_vote(struct vote_call *vote) {
     struct call *call = vote->context;
     const struct settings *settings = call->api->settings;
-    char room[BODY_MOST];
+    char capacity[BODY_MAX];
     if (vote->outcome != OK) {
         answer_error(call, vote->outcome, NULL);
         return;
     }
-    struct buffer body = buffer_over(room, sizeof room);
+    struct buffer body = buffer_over(capacity, sizeof capacity);
     struct json_out json = json_out_to(&body);
     json_open(&json, '{');
     json_key(&json, BYTES("item"));

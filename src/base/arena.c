@@ -16,7 +16,7 @@ enum { BLOCK_LEAST = 2048, ALIGNMENT = alignof(max_align_t) };
 
 struct arena_block {
     struct arena_block *next;
-    size_t room, used;
+    size_t capacity, used;
     alignas(max_align_t) char at[];
 };
 
@@ -25,13 +25,13 @@ void arena_init(struct arena *arena, size_t cap) {
 }
 
 static struct arena_block *add_block(struct arena *arena, size_t need) {
-    size_t room = need > BLOCK_LEAST ? need : BLOCK_LEAST;
-    struct arena_block *block = malloc(sizeof *block + room);
+    size_t capacity = need > BLOCK_LEAST ? need : BLOCK_LEAST;
+    struct arena_block *block = malloc(sizeof *block + capacity);
     if (!block)
         return NULL;
-    *block = (struct arena_block){.next = arena->blocks, .room = room};
+    *block = (struct arena_block){.next = arena->blocks, .capacity = capacity};
     arena->blocks = block;
-    ASAN_POISON_MEMORY_REGION(block->at, room);
+    ASAN_POISON_MEMORY_REGION(block->at, capacity);
     return block;
 }
 
@@ -40,7 +40,7 @@ void *arena_take(struct arena *arena, size_t len) {
         return NULL;
     size_t size = (len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     struct arena_block *block = arena->blocks;
-    if (!block || size > block->room - block->used)
+    if (!block || size > block->capacity - block->used)
         block = add_block(arena, size);
     arena->lacking |= !block;
     if (!block)
@@ -66,7 +66,7 @@ static void drop_blocks(struct arena *arena, bool keep_oldest) {
     while (arena->blocks && (!keep_oldest || arena->blocks->next)) {
         struct arena_block *block = arena->blocks;
         arena->blocks = block->next;
-        ASAN_UNPOISON_MEMORY_REGION(block->at, block->room);
+        ASAN_UNPOISON_MEMORY_REGION(block->at, block->capacity);
         free(block);
     }
 }
@@ -75,7 +75,7 @@ void arena_reset(struct arena *arena) {
     drop_blocks(arena, true);
     if (arena->blocks) {
         arena->blocks->used = 0;
-        ASAN_POISON_MEMORY_REGION(arena->blocks->at, arena->blocks->room);
+        ASAN_POISON_MEMORY_REGION(arena->blocks->at, arena->blocks->capacity);
     }
     arena->taken = 0;
     arena->lacking = false;

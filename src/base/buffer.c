@@ -24,25 +24,25 @@ void buffer_clear(struct buffer *buffer) {
 }
 
 char *buffer_grow(struct buffer *buffer, size_t more) {
-    size_t need = buffer->len + more, room = buffer->room ? buffer->room : FIRST_ROOM;
+    size_t need = buffer->len + more, capacity = buffer->capacity ? buffer->capacity : FIRST_ROOM;
     bool fits = !buffer->failed && more <= buffer->cap && buffer->len <= buffer->cap - more;
-    while (fits && room < need)
-        room *= 2;
-    if (room > buffer->cap)
-        room = buffer->cap;
-    char *at = fits ? realloc(buffer->at, room) : NULL;
+    while (fits && capacity < need)
+        capacity *= 2;
+    if (capacity > buffer->cap)
+        capacity = buffer->cap;
+    char *at = fits ? realloc(buffer->at, capacity) : NULL;
     if (!at) {
         buffer->failed = true;
         return NULL;
     }
     buffer->at = at;
-    buffer->room = room;
+    buffer->capacity = capacity;
     return at + buffer->len;
 }
 
 void buffer_add_int(struct buffer *buffer, int64_t value) {
-    char room[DECIMAL_SIZE];
-    buffer_add_bytes(buffer, bytes_of_int(value, room));
+    char capacity[DECIMAL_SIZE];
+    buffer_add_bytes(buffer, bytes_of_int(value, capacity));
 }
 
 // Written where there may be room enough, else once more with the room that it takes.
@@ -50,10 +50,10 @@ void buffer_addf(struct buffer *buffer, const char *format, ...) {
     va_list arguments, again;
     va_start(arguments, format);
     va_copy(again, arguments);
-    size_t room = buffer->room - buffer->len;
-    int len = vsnprintf(room ? buffer->at + buffer->len : NULL, room, format, arguments);
+    size_t capacity = buffer->capacity - buffer->len;
+    int len = vsnprintf(capacity ? buffer->at + buffer->len : NULL, capacity, format, arguments);
     char *at = len >= 0 ? buffer_reserve(buffer, (size_t)len + 1) : NULL;
-    if (at && (size_t)len >= room)
+    if (at && (size_t)len >= capacity)
         vsnprintf(at, (size_t)len + 1, format, again);
     va_end(again);
     va_end(arguments);

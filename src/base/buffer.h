@@ -10,16 +10,16 @@
 struct buffer {
     char *at;
     size_t len;
-    size_t room; // bytes allocated
-    size_t cap;  // never grows past this
+    size_t capacity; // bytes allocated
+    size_t cap;      // never grows past this
     bool failed;
 };
 
 // The caller owns the struct; no memory is taken before the first append.
 void buffer_init(struct buffer *buffer, size_t cap);
 // Over memory of the caller's: never grows, is not released.
-static inline struct buffer buffer_over(char *room, size_t size) {
-    return (struct buffer){.at = room, .room = size, .cap = size};
+static inline struct buffer buffer_over(char *capacity, size_t size) {
+    return (struct buffer){.at = capacity, .capacity = size, .cap = size};
 }
 // Frees the memory; the struct may be initialised again.
 void buffer_release(struct buffer *buffer);
@@ -28,7 +28,7 @@ void buffer_clear(struct buffer *buffer);
 // Room for `more` bytes behind `len`; NULL on failure. The pointer lives until the next append.
 char *buffer_grow(struct buffer *buffer, size_t more); // the slow half
 static inline char *buffer_reserve(struct buffer *buffer, size_t more) {
-    bool fits = more <= buffer->room - buffer->len && !buffer->failed;
+    bool fits = more <= buffer->capacity - buffer->len && !buffer->failed;
     return fits ? buffer->at + buffer->len : buffer_grow(buffer, more);
 }
 static inline void buffer_add(struct buffer *buffer, const void *data, size_t len) {

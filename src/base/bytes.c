@@ -45,8 +45,8 @@ bool bytes_to_u64(struct bytes text, unsigned long long max, unsigned long long 
     return true;
 }
 
-struct bytes bytes_of_int(int64_t value, char room[static DECIMAL_SIZE]) {
-    char *const end = room + DECIMAL_SIZE, *at = end;
+struct bytes bytes_of_int(int64_t value, char capacity[static DECIMAL_SIZE]) {
+    char *const end = capacity + DECIMAL_SIZE, *at = end;
     uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
     do
         *--at = (char)('0' + rest % 10);

@@ -39,7 +39,7 @@ struct bytes bytes_trim(struct bytes whole);
 bool bytes_to_u64(struct bytes text, unsigned long long max, unsigned long long *ret_value);
 // The number in decimal digits, in `room`.
 enum { DECIMAL_SIZE = 20 };
-struct bytes bytes_of_int(int64_t value, char room[static DECIMAL_SIZE]);
+struct bytes bytes_of_int(int64_t value, char capacity[static DECIMAL_SIZE]);
 // True for valid UTF-8 (RFC 3629: no surrogates, nothing over U+10FFFF, no overlong forms) that holds no control: no
 // byte below 0x20, no 0x7f, and no C1 control (U+0080..U+009F).
 bool bytes_are_text(struct bytes text);

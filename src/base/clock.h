@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The service's clock: Unix milliseconds.
-// It is CLOCK_MONOTONIC plus an offset. At first that of CLOCK_REALTIME; then Redis's TIME sets it (store/greeting.c,
+// It is CLOCK_MONOTONIC plus an offset. At first that of CLOCK_REALTIME; then Redis's TIME sets it (store/handshake.c,
 // on connect and once a second), so that all instances agree. The offset lives in memory that all processes of one
 // machine share (clock_share). An offset that would turn the clock back by little is slewed: the clock stands still
 // until time has caught up. A step of more than CLOCK_STEP_MS is believed only when it has been told for

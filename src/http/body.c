@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { GZIP_LEVEL = 6, GZIP_WORTH = 256, TAG_ROOM = 24, HEAD_MOST = 64 << 10 };
+enum { GZIP_LEVEL = 6, GZIP_WORTH = 256, TAG_ROOM = 24, HEAD_MAX = 64 << 10 };
 
 struct representation {
     struct bytes content;
@@ -32,8 +32,8 @@ static const char checked_field[] = "Engaged-Checked-At: ";
 // ---- Heads
 
 static bool make_heads(struct body *body, struct representation *made, const char *coding) {
-    buffer_init(&made->head, HEAD_MOST);
-    buffer_init(&made->unchanged, HEAD_MOST);
+    buffer_init(&made->head, HEAD_MAX);
+    buffer_init(&made->unchanged, HEAD_MAX);
     buffer_addf(&made->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nContent-Type: ", made->content.len);
     buffer_add_bytes(&made->head, body->media_type);
     if (coding)
@@ -152,7 +152,7 @@ struct bytes body_content(const struct body *body) {
 }
 
 size_t body_size(const struct body *body) {
-    size_t heads = 2 * (body->plain.head.room + body->plain.unchanged.room);
+    size_t heads = 2 * (body->plain.head.capacity + body->plain.unchanged.capacity);
     return sizeof *body + 2 * body->plain.content.len + body->media_type.len + body->fields.len + heads;
 }
 

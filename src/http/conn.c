@@ -68,7 +68,7 @@ struct conn *conn_take(struct http_server *server) {
 void conn_put(struct conn *conn) {
     struct http_server *server = conn->server;
     buffer_release(&conn->held);
-    if (server->free_conn_count >= POOL_MOST || server->stopping) {
+    if (server->free_conn_count >= POOL_MAX || server->stopping) {
         free(conn);
         return;
     }
@@ -83,7 +83,7 @@ void conn_put(struct conn *conn) {
 static bool skip_empty_lines(struct conn *conn, struct bytes *input) {
     while (input->len >= 2 && memcmp(input->at, "\r\n", 2) == 0) {
         *input = (struct bytes){input->at + 2, input->len - 2};
-        if (++conn->empty_lines > EMPTY_LINES_MOST) {
+        if (++conn->empty_lines > EMPTY_LINES_MAX) {
             conn_fail(conn, BAD_REQUEST, "There are too many empty lines before the request");
             return false;
         }
@@ -91,7 +91,7 @@ static bool skip_empty_lines(struct conn *conn, struct bytes *input) {
     return input->len > 1 || (input->len == 1 && input->at[0] != '\r');
 }
 
-static void give(struct conn *conn) {
+static void dispatch_request(struct conn *conn) {
     struct exchange *exchange = conn->exchange;
     conn_set_state(conn, CONN_WORK);
     exchange->given = true;
@@ -137,7 +137,7 @@ static void on_head_whole(struct conn *conn, struct bytes raw, bool more_came) {
     conn->requests++;
     exchange->plan = conn->server->callbacks.on_head(&exchange->request);
     if (exchange->whole || exchange->plan.kind == HTTP_BODY_REFUSE)
-        give(conn);
+        dispatch_request(conn);
     else
         begin_body(conn, more_came);
 }
@@ -189,7 +189,7 @@ static void on_body_whole(struct conn *conn) {
     }
     exchange->request.body =
         exchange->plan.kind == HTTP_BODY_GATHER ? buffer_bytes(&exchange->body) : (struct bytes){"", 0};
-    give(conn);
+    dispatch_request(conn);
 }
 
 static bool take_body(struct conn *conn, struct bytes *input) {
@@ -252,7 +252,7 @@ static void drop_held(struct conn *conn) {
 }
 
 // Keeps what was not used; `rest` lies in `held` when that had something before.
-static void hold(struct conn *conn, struct bytes rest) {
+static void keep_rest(struct conn *conn, struct bytes rest) {
     if (rest.len == 0 || conn->state >= CONN_LAST) {
         if (conn->held.at)
             drop_held(conn);
@@ -266,7 +266,7 @@ static void hold(struct conn *conn, struct bytes rest) {
 }
 
 // The input to work on: what was held and what came, in one piece.
-static bool gather(struct conn *conn, struct bytes fresh, struct bytes *ret_input) {
+static bool join_input(struct conn *conn, struct bytes fresh, struct bytes *ret_input) {
     *ret_input = fresh;
     if (!conn->held.len)
         return true;
@@ -313,7 +313,7 @@ static void at_end(struct conn *conn) {
     }
 }
 
-static void settle(struct conn *conn) {
+static void flush_and_rearm(struct conn *conn) {
     if (conn->state == CONN_CLOSING)
         return;
     if (conn->ended && !waits_for_others(conn))
@@ -331,7 +331,7 @@ static void settle(struct conn *conn) {
 
 void conn_run(struct conn *conn, struct bytes fresh) {
     struct bytes input;
-    if (!gather(conn, fresh, &input)) {
+    if (!join_input(conn, fresh, &input)) {
         conn_close(conn);
         return;
     }
@@ -340,15 +340,15 @@ void conn_run(struct conn *conn, struct bytes fresh) {
         ;
     conn->running = false;
     if (conn->state != CONN_CLOSING)
-        hold(conn, input);
-    settle(conn);
+        keep_rest(conn, input);
+    flush_and_rearm(conn);
     if (conn->state != CONN_CLOSING)
         held_weigh(conn);
 }
 
 static void on_dropped(struct conn *conn, size_t count) {
     conn->dropped += (uint32_t)count;
-    if (conn->dropped > DISCARD_MOST)
+    if (conn->dropped > DISCARD_MAX)
         conn_close(conn);
 }
 

@@ -50,7 +50,7 @@ static void exchange_free(struct exchange *exchange) {
 }
 
 static void empty_buffer(struct buffer *buffer, size_t kept) {
-    if (buffer->room > kept)
+    if (buffer->capacity > kept)
         buffer_release(buffer);
     else
         buffer_clear(buffer);
@@ -59,7 +59,7 @@ static void empty_buffer(struct buffer *buffer, size_t kept) {
 void exchange_put(struct exchange *exchange) {
     struct http_server *server = exchange->server;
     server->exchange_count--;
-    if (server->free_exchange_count >= POOL_MOST || server->stopping) {
+    if (server->free_exchange_count >= POOL_MAX || server->stopping) {
         exchange_free(exchange);
         server_check_stopped(server);
         return;

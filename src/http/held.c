@@ -6,14 +6,14 @@
 #include <utlist.h>
 
 static size_t room_of(const struct output *output) {
-    return output ? output->data.room : 0;
+    return output ? output->data.capacity : 0;
 }
 
 // What the application works on is not the client's doing, nor an answer that goes out at once.
 static size_t holds(const struct conn *conn) {
-    size_t bytes = conn->held.room;
+    size_t bytes = conn->held.capacity;
     if (conn->state == CONN_BODY)
-        bytes += conn->exchange->head_raw.room + conn->exchange->body.room;
+        bytes += conn->exchange->head_raw.capacity + conn->exchange->body.capacity;
     if (conn->sending)
         bytes += room_of(conn->sending) + room_of(conn->out);
     return bytes;

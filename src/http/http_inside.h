@@ -21,16 +21,16 @@
 #include <uv.h>
 
 enum {
-    READ_CHUNK = 16 << 10,   // one read; also what waits unread by us of a pipelining client
-    BODY_SLACK = 16 << 10,   // raw octets of a body over the decoded ones: chunk heads, extensions, trailers
-    DISCARD_MOST = 64 << 10, // of a refused body, and after the last answer
+    READ_CHUNK = 16 << 10,  // one read; also what waits unread by us of a pipelining client
+    BODY_SLACK = 16 << 10,  // raw octets of a body over the decoded ones: chunk heads, extensions, trailers
+    DISCARD_MAX = 64 << 10, // of a refused body, and after the last answer
     LINGER_MS = 1000,
-    EMPTY_LINES_MOST = 4, // before a request line
-    REPLY_MOST = 16 << 20,
+    EMPTY_LINES_MAX = 4, // before a request line
+    REPLY_MAX = 16 << 20,
     OUTPUT_KEPT = 128 << 10, // an output buffer grown over this is not kept
     OUTPUTS_KEPT = 1 << 20,  // and of those that nobody uses, so much together
-    ERROR_BODY_MOST = 4 << 10,
-    POOL_MOST = 1024, // free structs kept, of each kind: an exchange is some 7 KiB at most
+    ERROR_BODY_MAX = 4 << 10,
+    POOL_MAX = 1024, // free structs kept, of each kind: an exchange is some 7 KiB at most
 };
 
 enum conn_state {

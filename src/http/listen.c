@@ -22,12 +22,12 @@ enum {
     BACKLOG = 4096,
     FILES_IN_RESERVE = 64,
     REFUSED_AT_ONCE = 64,
-    HOST_MOST = 256
+    HOST_MAX = 256
 };
 
 // ---- Addresses
 
-static bool split_address(const char *listen, char host[static HOST_MOST], const char **ret_port) {
+static bool split_address(const char *listen, char host[static HOST_MAX], const char **ret_port) {
     const char *colon = strrchr(listen, ':');
     if (!colon || colon == listen || colon[1] == '\0')
         return false;
@@ -36,7 +36,7 @@ static bool split_address(const char *listen, char host[static HOST_MOST], const
         name = (struct bytes){name.at + 1, name.len - 2};
     else if (memchr(name.at, ':', name.len))
         return false;
-    if (name.len == 0 || name.len >= HOST_MOST)
+    if (name.len == 0 || name.len >= HOST_MAX)
         return false;
     memcpy(host, name.at, name.len);
     host[name.len] = '\0';
@@ -65,7 +65,7 @@ static bool bind_patiently(int fd, const struct addrinfo *to) {
 
 // `any_port`: another port than it names, so that who listens there is in nobody's way.
 static int open_inet(const char *listen, bool shared, bool any_port, char *ret_error, size_t error_size) {
-    char host[HOST_MOST];
+    char host[HOST_MAX];
     const char *port;
     struct addrinfo *found, want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     if (!split_address(listen, host, &port))

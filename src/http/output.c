@@ -10,12 +10,12 @@ static struct output *output_take(struct http_server *server) {
     if (output) {
         server->free_outputs = output->next;
         server->free_output_count--;
-        server->free_output_bytes -= output->data.room;
+        server->free_output_bytes -= output->data.capacity;
         return output;
     }
     output = calloc(1, sizeof *output);
     if (output)
-        buffer_init(&output->data, (size_t)server->limits.output + REPLY_MOST);
+        buffer_init(&output->data, (size_t)server->limits.output + REPLY_MAX);
     return output;
 }
 
@@ -25,9 +25,9 @@ static void output_free(struct output *output) {
 }
 
 static void output_put(struct http_server *server, struct output *output) {
-    if (output->data.room > OUTPUT_KEPT)
+    if (output->data.capacity > OUTPUT_KEPT)
         buffer_release(&output->data);
-    if (server->free_output_count >= POOL_MOST || server->free_output_bytes + output->data.room > OUTPUTS_KEPT) {
+    if (server->free_output_count >= POOL_MAX || server->free_output_bytes + output->data.capacity > OUTPUTS_KEPT) {
         output_free(output);
         return;
     }
@@ -35,7 +35,7 @@ static void output_put(struct http_server *server, struct output *output) {
     output->next = server->free_outputs;
     server->free_outputs = output;
     server->free_output_count++;
-    server->free_output_bytes += output->data.room;
+    server->free_output_bytes += output->data.capacity;
 }
 
 void output_free_all(struct http_server *server) {

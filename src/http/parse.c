@@ -107,7 +107,7 @@ static bool is_too_raw(const struct exchange *exchange) {
         return raw > exchange->plan.limit + BODY_SLACK;
     if (exchange->plan.kind == HTTP_BODY_STREAM && !exchange->answered)
         return raw > decoded && (raw - decoded) / 8 > decoded + BODY_SLACK / 8;
-    return raw > DISCARD_MOST;
+    return raw > DISCARD_MAX;
 }
 
 bool parse_body_is_read(const struct exchange *exchange) {

@@ -81,7 +81,7 @@ static bool leaves_body(const struct exchange *exchange) {
     if (exchange->whole)
         return false;
     return exchange->plan.kind != HTTP_BODY_REFUSE || exchange->head.expect_continue || exchange->head.chunked ||
-           exchange->head.length > DISCARD_MOST;
+           exchange->head.length > DISCARD_MAX;
 }
 
 static struct bytes reply_tail(struct exchange *exchange, bool close) {
@@ -182,8 +182,8 @@ static void note_error(struct conn *conn, struct exchange *exchange, int status,
 }
 
 void reply_error(struct conn *conn, struct exchange *exchange, enum outcome outcome, const char *detail) {
-    char room[ERROR_BODY_MOST];
-    struct buffer body = buffer_over(room, sizeof room), *out = output_open(conn);
+    char capacity[ERROR_BODY_MAX];
+    struct buffer body = buffer_over(capacity, sizeof capacity), *out = output_open(conn);
     if (!out)
         return;
     const char *type = conn->server->callbacks.render_error(outcome, detail, &body);

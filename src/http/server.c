@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <utlist.h>
 
-enum { SWEEP_LEAST_MS = 10, SWEEP_MOST_MS = 1000, DRAIN_SWEEP_MS = 50, DRAIN_IDLE_MS = 500 };
+enum { SWEEP_LEAST_MS = 10, SWEEP_MAX_MS = 1000, DRAIN_SWEEP_MS = 50, DRAIN_IDLE_MS = 500 };
 
 // ---- The queue
 
@@ -103,7 +103,7 @@ static uint64_t sweep_period(const struct http_limits *limits) {
     if (limits->send_timeout_ms < period)
         period = limits->send_timeout_ms;
     period /= 4;
-    return period < SWEEP_LEAST_MS ? SWEEP_LEAST_MS : period > SWEEP_MOST_MS ? SWEEP_MOST_MS : period;
+    return period < SWEEP_LEAST_MS ? SWEEP_LEAST_MS : period > SWEEP_MAX_MS ? SWEEP_MAX_MS : period;
 }
 
 // ---- Start and stop

@@ -3,7 +3,7 @@
 #include "http/http_inside.h"
 #include <assert.h>
 
-// What was gathered goes out with the turn's end, or in the next turn.
+// What was pipelined goes out with the turn's end, or in the next turn.
 static void send_soon(struct conn *conn) {
     if (!conn->running)
         server_ready(conn);

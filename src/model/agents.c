@@ -4,7 +4,7 @@
 #include "model/agents.h"
 #include <stdint.h>
 
-enum { SIZE_MOST = 1024, HEADS = 4096 }; // of a longer one the end is not looked at
+enum { LENGTH_MAX = 1024, HEADS = 4096 }; // of a longer one the end is not looked at
 
 static const struct text {
     enum agent agent;
@@ -34,7 +34,7 @@ static void make_chains(void) {
 }
 
 static size_t copy_lower(struct bytes from, char *to) {
-    size_t len = from.len < SIZE_MOST ? from.len : SIZE_MOST;
+    size_t len = from.len < LENGTH_MAX ? from.len : LENGTH_MAX;
     for (size_t i = 0; i < len; i++) {
         char c = from.at[i];
         to[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
@@ -52,7 +52,7 @@ static const struct text *text_at(struct bytes rest) {
 
 enum agent agent_of(struct bytes user_agent) {
     static bool made;
-    char lower[SIZE_MOST];
+    char lower[LENGTH_MAX];
     size_t len = copy_lower(user_agent, lower);
     enum agent agent = AGENT_READER;
     if (!made)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a User-Agent says it is. Nobody is caught who hides it: that is what ceilings are for. Pure.
+// What a User-Agent says it is. Nobody is caught who hides it: that is what rate limits are for. Pure.
 #pragma once
 #include "base/bytes.h"
 

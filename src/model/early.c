@@ -4,7 +4,7 @@
 // bytes up to 16,384 of them) and values (one byte).
 #include "model/early.h"
 
-enum { INDEX_BITS = 14, REGISTERS = 1 << INDEX_BITS, VALUE_MOST = 64 - INDEX_BITS + 1, SPARSE_MOST = 32 };
+enum { INDEX_BITS = 14, REGISTERS = 1 << INDEX_BITS, VALUE_MAX = 64 - INDEX_BITS + 1, SPARSE_MAX = 32 };
 #define SEED UINT64_C(0xadc83b19)
 #define MULTIPLIER UINT64_C(0xc6a4a7935bd1e995)
 enum { SHIFT = 47 };
@@ -26,7 +26,7 @@ uint32_t sketch_register(ref_t visitor) {
 }
 
 bool sketch_register_valid(uint32_t one) {
-    return one >> INDEX_BITS >= 1 && one >> INDEX_BITS <= VALUE_MOST;
+    return one >> INDEX_BITS >= 1 && one >> INDEX_BITS <= VALUE_MAX;
 }
 
 bool early_visitors_add(struct early_visitors *early, ref_t visitor, bool first) {
@@ -54,7 +54,7 @@ static void add_zeros(struct buffer *packed, uint32_t count) {
 }
 
 static void add_value(struct buffer *packed, uint32_t value) {
-    buffer_add_u8(packed, (uint8_t)(0x80 | ((value < SPARSE_MOST ? value : SPARSE_MOST) - 1) << 2));
+    buffer_add_u8(packed, (uint8_t)(0x80 | ((value < SPARSE_MAX ? value : SPARSE_MAX) - 1) << 2));
 }
 
 static uint32_t index_of(uint32_t one) {

@@ -39,7 +39,7 @@ struct entry_record {
     } recent[COVIEW_ITEMS];
 };
 
-// Begins reading an entry's value: false when it is torn from the start.
+// Begins reading an entry's value: false when it is corrupt from the start.
 bool entry_open(struct bytes value, double *ret_accept_ms, struct bytes *ret_rest);
-// Takes the next record off `rest`: 1, 0 at the end, -1 when it is torn or of an unknown type.
+// Takes the next record off `rest`: 1, 0 at the end, -1 when it is corrupt or of an unknown type.
 int entry_next(struct bytes *rest, struct entry_record *ret_record);

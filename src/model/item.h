@@ -20,7 +20,7 @@ struct item {
     struct bytes site, id, base, categories, voters; // into what was unpacked
 };
 
-// False for an unknown format or a torn record.
+// False for an unknown format or a corrupt record.
 bool item_unpack(struct bytes packed, struct item *ret_item);
 // Its name as the scripts compare it: text8 site, text16 id.
 void item_pack_name(struct bytes site, struct bytes id, struct buffer *packed);

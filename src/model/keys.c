@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SLOTS = 16384, PARTITIONS_MOST = 1024, REF_DIGITS = 16 };
+enum { SLOTS = 16384, PARTITIONS_MAX = 1024, REF_DIGITS = 16 };
 
 static struct tag {
     char at[TAG_SIZE];
     uint8_t len;
-} tags[PARTITIONS_MOST];
+} tags[PARTITIONS_MAX];
 static uint32_t partition_count;
 
 // ---- Slots
@@ -55,7 +55,7 @@ static void make_tag(struct tag *tag, uint32_t partition) {
 }
 
 void keys_init(uint32_t partitions) {
-    assert(partitions >= 1 && partitions <= PARTITIONS_MOST);
+    assert(partitions >= 1 && partitions <= PARTITIONS_MAX);
     partition_count = partitions;
     for (uint32_t i = 0; i < partitions; i++)
         make_tag(&tags[i], i);
@@ -105,8 +105,8 @@ void key_card(struct key *key, ref_t item) {
 }
 
 void key_voters(struct key *key, ref_t item, uint32_t bucket) {
-    char room[DECIMAL_SIZE];
-    struct bytes number = bytes_of_int(bucket, room);
+    char capacity[DECIMAL_SIZE];
+    struct bytes number = bytes_of_int(bucket, capacity);
     begin_ref(key, "v", item);
     add(key, ":", 1);
     add(key, number.at, number.len);
@@ -165,7 +165,7 @@ void key_log(struct key *key, uint32_t partition) {
     begin(key, partition, "log");
 }
 
-void key_marks(struct key *key, uint32_t partition, enum projection projection) {
+void key_applied(struct key *key, uint32_t partition, enum projection projection) {
     begin(key, partition, projection == PROJECTION_SUMS ? "sums" : "near");
 }
 
@@ -173,7 +173,7 @@ void key_position(struct key *key, uint32_t partition) {
     begin(key, partition, "pos");
 }
 
-void key_floors(struct key *key, uint32_t partition) {
+void key_cutoffs(struct key *key, uint32_t partition) {
     begin(key, partition, "floor");
 }
 

@@ -24,7 +24,7 @@
 //   {e7}pos                           hash    positions of both projections in this partition's log, each with a hash of the
 //                                             lives in which it holds; the life under which the log was opened
 //                                             (lua/open.lua); `plan` and `rankings`: which definitions the rankings are
-//                                             complete for, and whose sets are kept up to date (project/refill.c)
+//                                             complete for, and whose sets are kept up to date (project/rebuild.c)
 //   {e7}floor                         hash    floors of the rankings that were cut
 //   engaged:correcting, …:corrected   hash    corrections that wait and that are done: id → JSON; with those that wait
 //                                             their number by site, and how far the pass over all items is
@@ -66,9 +66,9 @@ void key_dead(struct key *key, uint32_t partition);
 void key_gone(struct key *key, uint32_t partition);
 void key_log(struct key *key, uint32_t partition);
 enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
-void key_marks(struct key *key, uint32_t partition, enum projection projection);
+void key_applied(struct key *key, uint32_t partition, enum projection projection);
 void key_position(struct key *key, uint32_t partition);
-void key_floors(struct key *key, uint32_t partition);
+void key_cutoffs(struct key *key, uint32_t partition);
 void key_corrections(struct key *key, bool done);
 void key_meta(struct key *key);
 // The hash slot of a key, as Redis Cluster computes it (CRC16 of the tag, mod 16384).

@@ -10,11 +10,11 @@ static int compare(const struct ranked *left, const struct ranked *right) {
 }
 
 size_t merge_tops(const struct ranked *const *lists, const size_t *lengths, size_t count, struct ranked *ret_list,
-                  size_t most) {
+                  size_t max) {
     size_t next[count ? count : 1], merged = 0;
     for (size_t i = 0; i < count; i++)
         next[i] = 0;
-    while (merged < most) {
+    while (merged < max) {
         const struct ranked *best = NULL;
         size_t from = 0;
         for (size_t i = 0; i < count; i++) {

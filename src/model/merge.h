@@ -11,4 +11,4 @@ struct ranked {
 // Merges `count` lists, each with higher values first and equal ones by id (bytes), into at most `most` of `ret_list`;
 // returns how many.
 size_t merge_tops(const struct ranked *const *lists, const size_t *lengths, size_t count, struct ranked *ret_list,
-                  size_t most);
+                  size_t max);

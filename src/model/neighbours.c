@@ -38,7 +38,7 @@ static struct neighbour *place_of(struct neighbours *table, ref_t item) {
     for (uint16_t i = 0; i < table->count; i++)
         if (table->at[i].item == item)
             return &table->at[i];
-    if (table->count == NEIGHBOURS_MOST)
+    if (table->count == NEIGHBOURS_MAX)
         cut(table);
     struct neighbour *place = &table->at[table->count++];
     *place = (struct neighbour){item, 0};
@@ -98,7 +98,7 @@ bool neighbours_unpack(struct bytes packed, struct neighbours *ret_table) {
         table.updates = read_u16(&reader);
         table.total = read_f64(&reader);
         table.count = read_u16(&reader);
-        if (format != FORMAT || reader.failed || table.count > NEIGHBOURS_MOST || !isfinite(table.epoch_ms) ||
+        if (format != FORMAT || reader.failed || table.count > NEIGHBOURS_MAX || !isfinite(table.epoch_ms) ||
             !isfinite(table.total) || table.total < 0)
             return false;
     }

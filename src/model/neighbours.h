@@ -3,14 +3,14 @@
 //
 // Packed (little-endian): u8 format (1), f64 epoch (of format 2: accept time in ms of the deletion it was last cleared
 // for; else 0), u16 updates since the last halving, f64 total, u16 count, then count × (u64 reference, f32 weight),
-// strongest first. At most NEIGHBOURS_KEPT stay: a table may grow to NEIGHBOURS_MOST, then it is cut to its best. After
+// strongest first. At most NEIGHBOURS_KEPT stay: a table may grow to NEIGHBOURS_MAX, then it is cut to its best. After
 // every NEIGHBOURS_HALVE_AFTER updates of its own all weights and the total are halved; never by the clock, which ruins
 // slow sites. Formula: CONTRIBUTING, "Related".
 #pragma once
 #include "base/buffer.h"
 #include "model/names.h"
 
-enum { NEIGHBOURS_KEPT = 100, NEIGHBOURS_MOST = 128, NEIGHBOURS_HALVE_AFTER = 400, COVIEW_ITEMS = 5 };
+enum { NEIGHBOURS_KEPT = 100, NEIGHBOURS_MAX = 128, NEIGHBOURS_HALVE_AFTER = 400, COVIEW_ITEMS = 5 };
 #define COVIEW_OLDEST_MS (INT64_C(3) * 86400 * 1000)
 #define COVIEW_HALF_LIFE_MS (INT64_C(6) * 3600 * 1000)
 
@@ -24,7 +24,7 @@ struct neighbours {
     uint16_t updates;
     double total; // C_i: the sum of all weights given, halved with them
     uint16_t count;
-    struct neighbour at[NEIGHBOURS_MOST];
+    struct neighbour at[NEIGHBOURS_MAX];
 };
 
 void neighbours_clear(struct neighbours *table);
@@ -37,6 +37,6 @@ bool neighbours_forget(struct neighbours *table, ref_t item);
 double coview_weight(int distance, int64_t age_ms);
 void neighbours_pack(const struct neighbours *table, struct buffer *packed);
 bool neighbours_unpack(struct bytes packed,
-                       struct neighbours *ret_table); // false: unknown format or torn; empty bytes: an empty table
+                       struct neighbours *ret_table); // false: unknown format or corrupt; empty bytes: an empty table
 // c[i][j] / (C_i + 5)
 double neighbour_strength(const struct neighbours *table, size_t index);

@@ -14,7 +14,7 @@ struct netaddr client_address(const struct netranges *trusted, struct netaddr pe
                               struct bytes forwarded);
 // True when `client_address` goes by what such a peer says.
 bool client_is_named_by_auto(const struct netranges *trusted, const struct netaddr *peer, struct bytes x_forwarded_for);
-// The network that has a ceiling: an IPv4 address, or the first `ipv6_prefix` bits of an IPv6 one.
+// The network that has a rate limit: an IPv4 address, or the first `ipv6_prefix` bits of an IPv6 one.
 struct netaddr network_of(struct netaddr address, unsigned ipv6_prefix);
 // The network around it, which one party may hold as a whole: an IPv4 /24, an IPv6 /48.
 struct netaddr wide_network_of(struct netaddr address);

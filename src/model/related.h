@@ -7,7 +7,7 @@
 #pragma once
 #include "model/neighbours.h"
 
-enum { POPULAR_MOST = 100, STRONGEST_NEIGHBOURS = 10 };
+enum { POPULAR_MAX = 100, STRONGEST_NEIGHBOURS = 10 };
 #define PRIOR_WEIGHT 0.2
 
 struct popular {
@@ -24,9 +24,9 @@ struct suggestion {
 // Each returns the number written to ret_list (at most `most`), best first; ties by reference (the caller settles equal
 // scores by id).
 size_t related_rank(ref_t item, const struct neighbours *table, const struct popular *popular, size_t popular_count,
-                    struct suggestion *ret_list, size_t most);
+                    struct suggestion *ret_list, size_t max);
 size_t recommend_rank(const ref_t *recent, const struct neighbours *const *tables, size_t count,
-                      const struct popular *popular, size_t popular_count, struct suggestion *ret_list, size_t most);
+                      const struct popular *popular, size_t popular_count, struct suggestion *ret_list, size_t max);
 size_t two_step_rank(ref_t item, const struct neighbours *table, const struct neighbours *const *next,
                      size_t next_count, const struct popular *popular, size_t popular_count,
-                     struct suggestion *ret_list, size_t most);
+                     struct suggestion *ret_list, size_t max);

@@ -2,7 +2,7 @@
 // Run by run, and register by register.
 #include "model/sketch.h"
 
-enum { HEAD = 16, ENCODING_AT = 4, REGISTERS = 16384, REGISTER_BITS = 6, REGISTER_MOST = 51 };
+enum { HEAD = 16, ENCODING_AT = 4, REGISTERS = 16384, REGISTER_BITS = 6, REGISTER_MAX = 51 };
 enum { DENSE, SPARSE };
 
 static bool dense_valid(const uint8_t *at, size_t len) {
@@ -11,7 +11,7 @@ static bool dense_valid(const uint8_t *at, size_t len) {
     for (size_t i = 0; i < REGISTERS; i++) {
         size_t bit = i * REGISTER_BITS, last = (bit + REGISTER_BITS - 1) / 8;
         unsigned value = (at[bit / 8] | (unsigned)at[last] << (last - bit / 8) * 8) >> bit % 8;
-        if ((value & 63) > REGISTER_MOST)
+        if ((value & 63) > REGISTER_MAX)
             return false;
     }
     return true;

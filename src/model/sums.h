@@ -38,5 +38,6 @@ void sums_pack(const struct sums *sums, const struct half_lives *lives, struct b
 bool sums_empty(const struct sums *sums); // no event of any signal
 // Whether all events of the signal can lie before that instant: then no decayed sum is more than their number there.
 bool sums_lie_before(const struct sums *sums, const struct half_lives *lives, int signal, int64_t unix_ms);
-// False for an unknown format or a torn state (nothing is written to *ret_sums then). Empty bytes are an empty state.
+// False for an unknown format or a corrupt state (nothing is written to *ret_sums then). Empty bytes are an empty
+// state.
 bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sums *ret_sums);

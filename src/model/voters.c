@@ -25,7 +25,7 @@ uint32_t voters_split_source(uint32_t buckets, uint32_t *ret_modulus) {
 }
 
 bool voters_split_due(uint64_t voters, uint32_t buckets) {
-    return buckets < BUCKETS_MOST && voters > (buckets ? (uint64_t)VOTERS_PER_BUCKET * buckets : VOTERS_INSIDE);
+    return buckets < BUCKETS_MAX && voters > (buckets ? (uint64_t)VOTERS_PER_BUCKET * buckets : VOTERS_INSIDE);
 }
 
 void vote_add(struct buffer *packed, int kind, int64_t time_ms) {

@@ -13,10 +13,10 @@
 enum {
     VOTE_SIZE = 5,
     VOTER_SIZE = 8 + VOTE_SIZE,
-    VOTERS_INSIDE = 32,       // an item's own at most; more leave it with the next split
-    VOTERS_PER_BUCKET = 128,  // mean at which the next split is due; a bucket not yet split holds about twice as many
-                              // (the encoding's limit is 512)
-    BUCKETS_MOST = UINT16_MAX // some 8 million voters; more are counted as well, in buckets that take more memory
+    VOTERS_INSIDE = 32,      // an item's own at most; more leave it with the next split
+    VOTERS_PER_BUCKET = 128, // mean at which the next split is due; a bucket not yet split holds about twice as many
+                             // (the encoding's limit is 512)
+    BUCKETS_MAX = UINT16_MAX // some 8 million voters; more are counted as well, in buckets that take more memory
 };
 
 struct voter {

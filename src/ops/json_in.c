@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DEPTH_MOST = 8, DETAIL_SIZE = 160, NAME_SHOWN = 64 };
-#define COUNT_MOST (INT64_C(1) << 52) // with as much again it is still a whole number to a browser
+enum { DEPTH_MAX = 8, DETAIL_SIZE = 160, NAME_SHOWN = 64 };
+#define COUNT_MAX (INT64_C(1) << 52) // with as much again it is still a whole number to a browser
 
 enum unknown { UNKNOWN_REFUSED, UNKNOWN_COUNTED, UNKNOWN_PASSED };
 
@@ -52,7 +52,7 @@ static bool too_deep(struct bytes body) {
             depth++;
         else if (!in_text && (c == '}' || c == ']'))
             depth--;
-        if (depth > DEPTH_MOST)
+        if (depth > DEPTH_MAX)
             return true;
     }
     return false;
@@ -77,8 +77,8 @@ static enum outcome copy_text(const struct reading *reading, json_t *value, cons
     text = (struct bytes){copy, folds ? bytes_fold_blanks(copy, text.len) : text.len};
     size_t count = bytes_characters(text);
     *ret_text = text;
-    if (count > field->most)
-        say(reading, "%s: %zu characters, at most %zu", field->name, count, field->most);
+    if (count > field->max)
+        say(reading, "%s: %zu characters, at most %zu", field->name, count, field->max);
     else if (count < field->least)
         say(reading, "%s: %zu characters, at least %zu", field->name, count, field->least);
     else
@@ -105,9 +105,9 @@ static enum outcome read_time(const struct reading *reading, json_t *value, cons
 static bool count_of(const struct reading *reading, const struct json_field *field, json_t *value,
                      uint64_t *ret_count) {
     double number = json_is_number(value) ? json_number_value(value) : -1;
-    if (number > (double)COUNT_MOST)
-        say(reading, "%s: at most %" PRId64, field->name, COUNT_MOST);
-    if (!(number >= 0 && number <= (double)COUNT_MOST) || number != floor(number))
+    if (number > (double)COUNT_MAX)
+        say(reading, "%s: at most %" PRId64, field->name, COUNT_MAX);
+    if (!(number >= 0 && number <= (double)COUNT_MAX) || number != floor(number))
         return false;
     *ret_count = (uint64_t)number;
     return true;
@@ -131,10 +131,10 @@ static enum outcome read_switch(const struct reading *reading, json_t *value, co
     return json_is_boolean(value) ? OK : BAD_FIELD;
 }
 
-static bool fits(const struct reading *reading, const struct json_field *field, size_t count, size_t most) {
-    if (count > most)
-        say(reading, "%s: %zu entries, at most %zu", field->name, count, most);
-    return count <= most;
+static bool fits(const struct reading *reading, const struct json_field *field, size_t count, size_t max) {
+    if (count > max)
+        say(reading, "%s: %zu entries, at most %zu", field->name, count, max);
+    return count <= max;
 }
 
 static enum outcome read_texts(const struct reading *reading, json_t *value, const struct json_field *field) {
@@ -160,7 +160,7 @@ static enum outcome read_texts(const struct reading *reading, json_t *value, con
 static enum outcome read_many(const struct reading *reading, json_t *value, const struct json_field *field) {
     struct json_many *many = (struct json_many *)(void *)(reading->target + field->offset);
     size_t count = json_array_size(value);
-    if (!json_is_array(value) || !fits(reading, field, count, field->most))
+    if (!json_is_array(value) || !fits(reading, field, count, field->max))
         return BAD_FIELD;
     many->at = arena_take(reading->arena, (count + 1) * sizeof *many->at);
     if (!many->at)
@@ -238,10 +238,10 @@ static bool holds_nul(json_t *value) {
 }
 
 // At most so many bytes of a text, and no part of a character.
-static size_t cut_at_character(const char *text, size_t most) {
-    size_t len = strnlen(text, most + 1);
-    if (len > most)
-        for (len = most; len && ((unsigned char)text[len] & 0xc0) == 0x80;)
+static size_t cut_at_character(const char *text, size_t max) {
+    size_t len = strnlen(text, max + 1);
+    if (len > max)
+        for (len = max; len && ((unsigned char)text[len] & 0xc0) == 0x80;)
             len--;
     return len;
 }
@@ -282,13 +282,13 @@ enum { BYTES_PER_BYTE = 96, BYTES_BESIDE = 4096, ROOM_KEPT = 256 << 10, ALIGNMEN
 
 static struct {
     char *at;
-    size_t room, used;
+    size_t capacity, used;
     bool lacked;
 } pool;
 
 static void *take(size_t size) {
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    pool.lacked |= size > pool.room - pool.used;
+    pool.lacked |= size > pool.capacity - pool.used;
     if (pool.lacked)
         return NULL;
     pool.used += size;
@@ -299,9 +299,9 @@ static void give_back(void *at) {
     (void)at; // all of it, when the next text begins
 }
 
-static char *own_pool(size_t room) {
+static char *own_pool(size_t capacity) {
     static _Alignas(16) char kept[ROOM_KEPT];
-    return room <= sizeof kept ? kept : NULL;
+    return capacity <= sizeof kept ? kept : NULL;
 }
 
 static enum outcome outcome_of(const json_error_t *error) {
@@ -319,10 +319,10 @@ static enum outcome outcome_of(const json_error_t *error) {
 // a name that stands twice; or UNAVAILABLE without memory.
 static enum outcome with_root(struct bytes text, size_t flags, enum outcome (*read)(void *context, json_t *root),
                               void *context) {
-    size_t room = BYTES_PER_BYTE * text.len + BYTES_BESIDE;
-    char *large = own_pool(room) ? NULL : malloc(room);
-    pool.at = large ? large : own_pool(room);
-    pool.room = room;
+    size_t capacity = BYTES_PER_BYTE * text.len + BYTES_BESIDE;
+    char *large = own_pool(capacity) ? NULL : malloc(capacity);
+    pool.at = large ? large : own_pool(capacity);
+    pool.capacity = capacity;
     pool.used = 0;
     pool.lacked = !pool.at;
     if (pool.lacked)
@@ -417,11 +417,11 @@ enum outcome json_read_known(struct bytes body, const struct json_field *fields,
 }
 
 enum outcome json_check_members(struct bytes members) {
-    enum { MEMBERS_MOST = 1 << 20 };
+    enum { MEMBERS_MAX = 1 << 20 };
     struct buffer object;
     if (members.len == 0)
         return OK;
-    buffer_init(&object, MEMBERS_MOST);
+    buffer_init(&object, MEMBERS_MAX);
     buffer_add_char(&object, '{');
     buffer_add_bytes(&object, members);
     buffer_add_char(&object, '}');

@@ -56,7 +56,7 @@ struct json_field {
     const char *name;
     enum json_type type;
     size_t offset;                   // in the target
-    size_t least, most;              // characters of a text, which has four bytes each at most; texts of JSON_IN_MANY
+    size_t least, max;               // characters of a text, which has four bytes each at most; texts of JSON_IN_MANY
     enum outcome wrong;              // of a value that is not usable; OK: BAD_FIELD
     const struct json_field *fields; // of an object; a table ends with a NULL name
 };

@@ -18,11 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MOST = 2048 };
+enum { LOG_LINE_MAX = 2048 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *log_who = "engaged";
-static enum log_level log_most = LOG_LEVEL_INFO;
+static enum log_level log_max = LOG_LEVEL_INFO;
 static int log_json;
 
 // ---- The way out
@@ -43,9 +43,9 @@ static void open_own(void) {
         out_fd = own;
 }
 
-void log_setup(const char *who, enum log_level most, int as_json) {
+void log_setup(const char *who, enum log_level max, int as_json) {
     log_who = who;
-    log_most = most;
+    log_max = max;
     log_json = as_json;
     open_own();
 }
@@ -129,16 +129,16 @@ static void add_line(struct buffer *line, enum log_level level, const char *text
 }
 
 void log_line(enum log_level level, const char *format, ...) {
-    char text[LINE_MOST];
+    char text[LOG_LINE_MAX];
     struct buffer line;
     va_list arguments;
-    if (level > log_most)
+    if (level > log_max)
         return;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     make_printable(text);
-    buffer_init(&line, (size_t)8 * LINE_MOST);
+    buffer_init(&line, (size_t)8 * LOG_LINE_MAX);
     add_line(&line, level, text);
     while (line.len > PIPE_BUF) { // JSON's escapes may make it longer than one write may be
         text[strlen(text) / 2] = 0;
@@ -151,7 +151,7 @@ void log_line(enum log_level level, const char *format, ...) {
 
 // ---- The access log
 
-static struct buffer gathered;
+static struct buffer pipelined;
 
 static void add_access_json(struct buffer *line, const struct log_access *access) {
     struct json_out json = begin_json(line, "access");
@@ -183,9 +183,9 @@ static void add_access_text(struct buffer *line, const struct log_access *access
 }
 
 void log_access_flush(void) {
-    if (gathered.len)
-        emit(buffer_bytes(&gathered));
-    buffer_clear(&gathered);
+    if (pipelined.len)
+        emit(buffer_bytes(&pipelined));
+    buffer_clear(&pipelined);
 }
 
 void log_access(const struct log_access *access) {
@@ -195,10 +195,10 @@ void log_access(const struct log_access *access) {
         add_access_json(&line, access);
     else
         add_access_text(&line, access);
-    if (gathered.cap == 0)
-        buffer_init(&gathered, PIPE_BUF);
-    if (gathered.len + line.len > PIPE_BUF)
+    if (pipelined.cap == 0)
+        buffer_init(&pipelined, PIPE_BUF);
+    if (pipelined.len + line.len > PIPE_BUF)
         log_access_flush();
-    buffer_add_bytes(&gathered, buffer_bytes(&line));
+    buffer_add_bytes(&pipelined, buffer_bytes(&line));
     buffer_release(&line);
 }

@@ -8,7 +8,7 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-void log_setup(const char *who, enum log_level most, int as_json);
+void log_setup(const char *who, enum log_level max, int as_json);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // The access log (access_log = on): one line per request, in the same form. Lines gather until log_access_flush, which

@@ -26,7 +26,7 @@ struct shared {
 static struct shared *shared;
 static uint64_t own_cells[METRIC_COUNT]; // until metrics_attach
 static uint64_t *cells = own_cells;
-static int64_t own_offset, own_mark_ms;
+static int64_t own_offset, own_rule_ms;
 static uint64_t own_generation, own_instance;
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_AGE };
@@ -93,8 +93,8 @@ int64_t *metrics_clock_offset(void) {
     return shared ? &shared->clock_offset_ms : &own_offset;
 }
 
-int64_t *metrics_mark_ms(void) {
-    return shared ? &shared->mark_ms : &own_mark_ms;
+int64_t *metrics_rule_ms(void) {
+    return shared ? &shared->mark_ms : &own_rule_ms;
 }
 
 uint64_t *metrics_generation(void) {

@@ -18,7 +18,7 @@ enum metric {
 int metrics_create(void);                  // an fd, or -1
 int metrics_attach(int fd, unsigned row);  // 0, or -1: no memory, or made by a program that counts other things
 int64_t *metrics_clock_offset(void);       // the shared cell for clock_share
-int64_t *metrics_mark_ms(void);            // when an editor's mark was set last
+int64_t *metrics_rule_ms(void);            // when an editor's mark was set last
 uint64_t *metrics_generation(void);        // the shared cell for generation_share …
 uint64_t *metrics_instance(void);          // … and the one that the supervisor has drawn at its start
 uint64_t *metric_cell(enum metric metric); // this process's cell

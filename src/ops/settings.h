@@ -9,11 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAX_KINDS = 8, MAX_RANKINGS = 32, MAX_SITES = 1024, MAX_ORIGINS = 16, NAME_SIZE = 64 };
+enum { KINDS_MAX = 8, RANKINGS_MAX = 32, SITES_MAX = 1024, ORIGINS_MAX = 16, NAME_SIZE = 64 };
 
 // A decayed sum is kept of each item for each half-life: of decayed rankings one, of rising ones also its fourfold, and
 // one of a site's popularity.
-enum { HALF_LIVES_MOST = 16 };
+enum { SETTING_HALF_LIVES_MAX = 16 };
 #define POPULAR_HALF_LIFE_MS (INT64_C(6) * 3600 * 1000)
 
 enum ranking_type { RANKING_DECAYED, RANKING_RISING, RANKING_BEST, RANKING_TOTAL };
@@ -25,7 +25,7 @@ struct ranking_setting {
     enum ranking_type type;
     int64_t half_life_ms;          // decayed and rising
     bool half_life_given;          // in the configuration: refused for the other types
-    double vote_weight[MAX_KINDS]; // by kind, in the order of `kinds`; default 1 for each; once some are named the
+    double vote_weight[KINDS_MAX]; // by kind, in the order of `kinds`; default 1 for each; once some are named the
                                    // others are 0
     double view_weight;            // default 0.1 ... see settings.c for why
     uint32_t floor;                // events of evidence needed
@@ -36,7 +36,7 @@ struct ranking_setting {
 struct site_setting {
     char name[NAME_SIZE];
     char secret_key[256];           // empty: the general one
-    char origins[MAX_ORIGINS][256]; // exact origins; none: writes from any
+    char origins[ORIGINS_MAX][256]; // exact origins; none: writes from any
     uint32_t origin_count;
 };
 
@@ -55,9 +55,9 @@ struct settings {
 #undef DURATION
 #undef SIZE
 #undef SWITCH
-    char kind_names[MAX_KINDS][NAME_SIZE]; // from `kinds`
+    char kind_names[KINDS_MAX][NAME_SIZE]; // from `kinds`
     uint32_t kind_count;
-    struct ranking_setting rankings[MAX_RANKINGS];
+    struct ranking_setting rankings[RANKINGS_MAX];
     uint32_t ranking_count;
     struct site_setting *site_list; // sorted by name
     uint32_t site_count;

@@ -53,7 +53,7 @@ static struct ranking_setting *add_ranking(struct settings *settings, const char
     *ranking =
         (struct ranking_setting){.type = RANKING_DECAYED, .half_life_ms = 3 * HOUR_MS, .view_weight = VIEW_WEIGHT};
     snprintf(ranking->name, sizeof ranking->name, "%s", name);
-    for (int i = 0; i < MAX_KINDS; i++)
+    for (int i = 0; i < KINDS_MAX; i++)
         ranking->vote_weight[i] = 1;
     return ranking;
 }
@@ -64,7 +64,7 @@ bool ranking_open(struct settings *settings, const char *name, char why[static W
             return fail(why, "there are two sections of this ranking");
     if (!name_valid(name))
         return fail(why, "a ranking's name is 1 to 63 of A-Z a-z 0-9 _ . - and does not begin with a dot");
-    if (settings->ranking_count == MAX_RANKINGS)
+    if (settings->ranking_count == RANKINGS_MAX)
         return fail(why, "more than 32 rankings");
     add_ranking(settings, name);
     return true;
@@ -120,7 +120,7 @@ static bool set_votes(struct settings *settings, struct ranking_setting *ranking
     double weight;
     char words[512], *rest = words;
     if (weight_parse(text, &weight)) {
-        for (int i = 0; i < MAX_KINDS; i++)
+        for (int i = 0; i < KINDS_MAX; i++)
             ranking->vote_weight[i] = weight;
         return true;
     }
@@ -189,7 +189,7 @@ bool site_open(struct settings *settings, const char *name, char why[static WHY_
     for (uint32_t i = 0; i < settings->site_count; i++)
         if (strcmp(settings->site_list[i].name, name) == 0)
             return fail(why, "there are two sections of this site");
-    if (settings->site_count == MAX_SITES || !name_valid(name) || strchr(name, '_') || name[0] == '-')
+    if (settings->site_count == SITES_MAX || !name_valid(name) || strchr(name, '_') || name[0] == '-')
         return fail(
             why, "a site's name is 1 to 63 of A-Z a-z 0-9 . - and begins with a letter or digit; at most 1024 sites");
     struct site_setting *list = realloc(settings->site_list, (settings->site_count + 1) * sizeof *list);
@@ -236,14 +236,14 @@ void origin_fold(char *origin) {
 
 // Several lines add up: a line of the file is short.
 static bool set_origins(struct site_setting *site, const char *text, char why[static WHY_SIZE]) {
-    char words[MAX_ORIGINS * 256], *rest = words;
+    char words[ORIGINS_MAX * 256], *rest = words;
     if (!text[strspn(text, " ")])
         return fail(why, "origins: none is named; without the line the site's name decides");
     snprintf(words, sizeof words, "%s", text);
     for (char *word; (word = strsep(&rest, " "));) {
         if (!*word)
             continue;
-        if (site->origin_count == MAX_ORIGINS || !origin_valid(word))
+        if (site->origin_count == ORIGINS_MAX || !origin_valid(word))
             return fail(why, "origins: at most 16 of the form https://host[:port], separated by spaces");
         origin_fold(word);
         snprintf(site->origins[site->origin_count++], sizeof site->origins[0], "%s", word);
@@ -273,7 +273,7 @@ bool settings_split_kinds(struct settings *settings, char why[static WHY_SIZE]) 
     for (char *word; (word = strsep(&rest, " "));) {
         if (!*word)
             continue;
-        if (settings->kind_count == MAX_KINDS || !name_valid(word) || kind_index(settings, word) >= 0)
+        if (settings->kind_count == KINDS_MAX || !name_valid(word) || kind_index(settings, word) >= 0)
             return fail(why, "kinds: 1 to 8 different names of A-Z a-z 0-9 _ . -");
         snprintf(settings->kind_names[settings->kind_count++], NAME_SIZE, "%s", word);
     }
@@ -314,7 +314,7 @@ static void note_life(int64_t *lives, uint32_t *count, int64_t ms) {
 }
 
 static bool half_lives_fit(const struct settings *settings) {
-    int64_t lives[1 + 2 * MAX_RANKINGS] = {POPULAR_HALF_LIFE_MS};
+    int64_t lives[1 + 2 * RANKINGS_MAX] = {POPULAR_HALF_LIFE_MS};
     uint32_t count = 1;
     for (uint32_t i = 0; i < settings->ranking_count; i++) {
         const struct ranking_setting *ranking = &settings->rankings[i];
@@ -323,7 +323,7 @@ static bool half_lives_fit(const struct settings *settings) {
         if (ranking->type == RANKING_RISING)
             note_life(lives, &count, 4 * ranking->half_life_ms);
     }
-    return count <= HALF_LIVES_MOST;
+    return count <= SETTING_HALF_LIVES_MAX;
 }
 
 static bool rankings_finish(struct settings *settings, char why[static WHY_SIZE]) {

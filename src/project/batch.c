@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Entries of the logs to touches of items.
+// Entries of the logs to deltas of items.
 #include "project/batch.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { ENTRY_MOST = 1 << 20, FIRST_ROOM = 64 };
+enum { ENTRY_MAX = 1 << 20, FIRST_ROOM = 64 };
 
-bool batch_init(struct batch *batch, uint32_t partitions, size_t most_bytes) {
-    *batch = (struct batch){.partitions = partitions, .share = most_bytes / partitions};
+bool batch_init(struct batch *batch, uint32_t partitions, size_t max_bytes) {
+    *batch = (struct batch){.partitions = partitions, .share = max_bytes / partitions};
     // A log's first entry is taken whatever its size, and each take is rounded up.
-    arena_init(&batch->texts, 2 * most_bytes + (size_t)partitions * ENTRY_MOST);
+    arena_init(&batch->texts, 2 * max_bytes + (size_t)partitions * ENTRY_MAX);
     batch->targets = calloc(partitions, sizeof(*batch->targets));
     batch->last = calloc(partitions, sizeof(*batch->last));
     batch->taken = calloc(partitions, sizeof(*batch->taken));
@@ -47,13 +47,13 @@ void batch_clear(struct batch *batch) {
 }
 
 // Room for one more element behind `count`; the array's new place, or NULL without memory.
-static void *room_for_one(void *at, uint32_t count, uint32_t *room, size_t size) {
-    if (count < *room)
+static void *room_for_one(void *at, uint32_t count, uint32_t *capacity, size_t size) {
+    if (count < *capacity)
         return at;
-    uint32_t more = *room ? *room * 2 : FIRST_ROOM;
+    uint32_t more = *capacity ? *capacity * 2 : FIRST_ROOM;
     void *grown = realloc(at, more * size);
     if (grown)
-        *room = more;
+        *capacity = more;
     return grown;
 }
 
@@ -64,24 +64,25 @@ static bool is_applied(const struct batch *batch, uint32_t entry, uint32_t targe
     return log_id_order(one->id, batch->applied[(size_t)target * batch->partitions + one->source]) <= 0;
 }
 
-struct touch *batch_touch(struct batch *batch, uint32_t entry, enum touch_type type, ref_t item) {
+struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_type type, ref_t item) {
     uint32_t target = partition_of(item, batch->partitions);
-    struct touch_list *list = &batch->targets[target];
+    struct delta_list *list = &batch->targets[target];
     if (is_applied(batch, entry, target))
         return NULL;
-    struct touch *grown = room_for_one(list->at, list->count, &list->room, sizeof(*grown));
+    struct delta *grown = room_for_one(list->at, list->count, &list->capacity, sizeof(*grown));
     if (!grown) {
         batch->failed = true;
         return NULL;
     }
     list->at = grown;
-    struct touch *touch = &grown[list->count++];
-    *touch = (struct touch){.item = item, .entry = entry, .type = (uint8_t)type};
-    return touch;
+    struct delta *delta = &grown[list->count++];
+    *delta = (struct delta){.item = item, .entry = entry, .type = (uint8_t)type};
+    return delta;
 }
 
 static uint32_t add_entry(struct batch *batch, const struct log_entry *entry) {
-    struct batch_entry *grown = room_for_one(batch->entries, batch->entry_count, &batch->entry_room, sizeof(*grown));
+    struct batch_entry *grown =
+        room_for_one(batch->entries, batch->entry_count, &batch->entry_capacity, sizeof(*grown));
     if (!grown)
         return NO_ENTRY;
     batch->entries = grown;
@@ -96,7 +97,7 @@ static void set_aside(const struct log_entry *entry, const char *what) {
 }
 
 static void read_records(struct batch *batch, const struct log_entry *entry, uint32_t number, struct bytes value,
-                         touch_maker *make_touches) {
+                         delta_maker *make_deltas) {
     double accept_ms;
     struct bytes rest;
     if (!entry_open(value, &accept_ms, &rest)) {
@@ -111,13 +112,13 @@ static void read_records(struct batch *batch, const struct log_entry *entry, uin
     while ((found = entry_next(&rest, &record)) == 1) {
         if (record.type == 'F')
             batch->flush = true;
-        make_touches(batch, number, &record);
+        make_deltas(batch, number, &record);
     }
     if (found < 0)
         set_aside(entry, "torn in the middle");
 }
 
-void batch_take(struct batch *batch, const struct log_entry *entry, touch_maker *make_touches) {
+void batch_take(struct batch *batch, const struct log_entry *entry, delta_maker *make_deltas) {
     uint32_t source = entry->partition;
     batch->read[source]++;
     bool first = batch->last[source].ms == 0 && batch->last[source].seq == 0;
@@ -127,7 +128,7 @@ void batch_take(struct batch *batch, const struct log_entry *entry, touch_maker 
         batch->closed[source] = batch->left = true;
         return;
     }
-    bool huge = entry->value.len > ENTRY_MOST;
+    bool huge = entry->value.len > ENTRY_MAX;
     struct bytes copy = huge || entry->value.len == 0 ? NO_BYTES : arena_copy(&batch->texts, entry->value);
     uint32_t number = add_entry(batch, entry);
     if (number == NO_ENTRY || (!huge && entry->value.len != 0 && !copy.at)) {
@@ -136,5 +137,5 @@ void batch_take(struct batch *batch, const struct log_entry *entry, touch_maker 
     }
     batch->taken[source] += copy.len;
     batch->last[source] = entry->id;
-    read_records(batch, entry, number, copy, make_touches);
+    read_records(batch, entry, number, copy, make_deltas);
 }

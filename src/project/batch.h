@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// One batch of a projection: the entries read from all logs, and what each does to which item ("touches"), sorted by
+// One batch of a projection: the entries read from all logs, and what each does to which item ("deltas"), sorted by
 // the partition that the item lives in.
 //
 // Touches of a target keep the order in which the entries came; those of one entry lie together, so that a chunk of a
 // target can be cut between entries. Memory is bounded by a share of bytes per log: what does not fit is read again
-// with the next batch. How an entry's records become touches is the projection's (projection_type.h).
+// with the next batch. How an entry's records become deltas is the projection's (projection_type.h).
 #pragma once
 #include "base/arena.h"
 #include "model/entry.h"
@@ -12,22 +12,22 @@
 
 enum { NO_ENTRY = 0xffffffff };
 
-enum touch_type {
-    TOUCH_VOTE,
-    TOUCH_VIEW,
-    TOUCH_COVIEW,
-    TOUCH_ERASE,
-    TOUCH_SET,
-    TOUCH_FORGET,
-    TOUCH_CARD,
-    TOUCH_REWRITE,
-    TOUCH_DELETE,
-    TOUCH_IMPORT
+enum delta_type {
+    DELTA_VOTE,
+    DELTA_VIEW,
+    DELTA_COVIEW,
+    DELTA_ERASE,
+    DELTA_SET,
+    DELTA_FORGET,
+    DELTA_CARD,
+    DELTA_REWRITE,
+    DELTA_DELETE,
+    DELTA_IMPORT
 }; // the last two: of format 2
 
-struct touch {
+struct delta {
     ref_t item;
-    uint32_t entry; // into batch.entries; NO_ENTRY: of a refill, without source and mark
+    uint32_t entry; // into batch.entries; NO_ENTRY: of a rebuild, without source and mark
     uint8_t type;
     uint8_t kind, old_kind; // of a vote
     union {
@@ -57,9 +57,9 @@ struct batch_entry {
     double accept_ms;
 };
 
-struct touch_list {
-    struct touch *at;
-    uint32_t count, room;
+struct delta_list {
+    struct delta *at;
+    uint32_t count, capacity;
 };
 
 struct batch {
@@ -67,9 +67,9 @@ struct batch {
     size_t share; // bytes that each log may bring in
     struct arena texts;
     struct batch_entry *entries;
-    uint32_t entry_count, entry_room;
-    struct touch_list *targets; // per partition
-    // Per target and source, lent: touches of entries at or below it are applied there. NULL: not known.
+    uint32_t entry_count, entry_capacity;
+    struct delta_list *targets; // per partition
+    // Per target and source, lent: deltas of entries at or below it are applied there. NULL: not known.
     const struct log_id *applied;
     struct log_id *last; // per log: its last entry taken; {0,0}: none
     size_t *taken;       // per log: bytes taken
@@ -81,16 +81,16 @@ struct batch {
     double oldest_ms;    // accept time of the oldest entry; 0: none
 };
 
-bool batch_init(struct batch *batch, uint32_t partitions, size_t most_bytes);
+bool batch_init(struct batch *batch, uint32_t partitions, size_t max_bytes);
 void batch_release(struct batch *batch);
 void batch_clear(struct batch *batch);
 
-typedef void touch_maker(struct batch *batch, uint32_t entry, const struct entry_record *record);
+typedef void delta_maker(struct batch *batch, uint32_t entry, const struct entry_record *record);
 // Takes an entry, or closes its log. An entry that cannot be read, or its unreadable rest, is set aside and logged.
-void batch_take(struct batch *batch, const struct log_entry *entry, touch_maker *make_touches);
+void batch_take(struct batch *batch, const struct log_entry *entry, delta_maker *make_deltas);
 // Adds a touch of the item, of this type, to its partition's list, for the caller to fill; NULL when it is applied
 // there already, or without memory.
-struct touch *batch_touch(struct batch *batch, uint32_t entry, enum touch_type type, ref_t item);
+struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_type type, ref_t item);
 
 static inline int log_id_order(struct log_id a, struct log_id b) {
     if (a.ms != b.ms)

@@ -88,7 +88,7 @@ struct body {
 };
 
 #define TEXT(field, longest)                                                                                           \
-    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct body, field), .most = longest }
+    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct body, field), .max = longest }
 #define TIME(field)                                                                                                    \
     { .name = #field, .type = JSON_IN_TIME, .offset = offsetof(struct body, field) }
 #define COUNT(field)                                                                                                   \

@@ -10,10 +10,10 @@
 #include <string.h>
 
 enum {
-    ERASURES_MOST = 65536,     // in one pass; those beyond wait for another
-    TEXTS_MOST = 64 << 20,     // of all that wait
-    STEP_TEXTS_MOST = 8 << 20, // of a page
-    JSON_MOST = 1 << 20,
+    ERASURES_MAX = 65536,     // in one pass; those beyond wait for another
+    TEXTS_MAX = 64 << 20,     // of all that wait
+    STEP_TEXTS_MAX = 8 << 20, // of a page
+    JSON_MAX = 1 << 20,
     READ_SHARE = 20 // reading what waits takes at most one part in so many of the time
 };
 
@@ -203,7 +203,7 @@ static void on_record(struct read_call *call, struct bytes id, struct bytes text
     else if (bytes_eq(id, BYTES("members")))
         note(corrector, text, &corrector->stored_members);
     else if (id.len == CORRECTION_ID_SIZE - 1 && correction_read(text, &corrector->texts, &correction) == OK) {
-        bool may = correction.kind != CORRECT_ERASURE || corrector->waiting.count < ERASURES_MOST;
+        bool may = correction.kind != CORRECT_ERASURE || corrector->waiting.count < ERASURES_MAX;
         corrector->running++;
         if (may && !corrections_add(&corrector->waiting, &correction))
             log_debug("corrections: some wait for room");
@@ -307,9 +307,9 @@ struct corrector *corrector_start(void *loop, const struct settings *settings, c
     corrector->store = store;
     corrector->settings = settings;
     corrector->hash_key = hash_key;
-    arena_init(&corrector->texts, STEP_TEXTS_MOST);
-    buffer_init(&corrector->json, JSON_MOST);
-    corrections_init(&corrector->waiting, TEXTS_MOST);
+    arena_init(&corrector->texts, STEP_TEXTS_MAX);
+    buffer_init(&corrector->json, JSON_MAX);
+    corrections_init(&corrector->waiting, TEXTS_MAX);
     pass_init(&corrector->pass);
     tidy_soon(corrector);
     uv_timer_init(loop, &corrector->timer);

@@ -8,7 +8,7 @@
 // One step is under way at a time. Each ends by a call of corrector_rest or of what comes next; a step that fails ends
 // by corrector_begin_anew, which goes on from what Redis has recorded.
 #pragma once
-#include "project/corrections.h"
+#include "project/correction_list.h"
 #include "project/corrector.h"
 #include <uv.h>
 
@@ -48,7 +48,7 @@ struct pass {
     bool tells_all;
     // The page.
     ref_t *items;
-    size_t item_count, item_room, next_item;
+    size_t item_count, item_capacity, next_item;
     struct big_item big[ITEMS_AT_ONCE];
     size_t big_count, next_big, next_member;
     ref_t asked[ITEMS_AT_ONCE];
@@ -62,7 +62,7 @@ struct pass {
 struct done;
 struct tidy {
     struct done *at;
-    size_t count, room, next;
+    size_t count, capacity, next;
     uint64_t cursor, next_ns;
     bool failed;
 };
@@ -95,7 +95,7 @@ struct corrector {
     struct tidy tidy;
     // Votes that were found.
     struct found *found;
-    size_t found_count, found_room, next_found, sent;
+    size_t found_count, found_capacity, next_found, sent;
     bool lacking; // no memory for one
     enum outcome outcome;
     void (*on_retracted)(struct corrector *corrector);

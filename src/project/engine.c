@@ -11,9 +11,9 @@
 enum {
     ENTRIES_AT_ONCE = 4096, // of all logs
     ENTRIES_LEAST = 8,      // of one log
-    ENTRIES_MOST = 256,
-    MARKS_KEPT_MOST = 256, // partitions: their marks take up a megabyte
-    MARKS_AT_ONCE = 64,    // partitions whose marks are read together
+    ENTRIES_MAX = 256,
+    APPLIED_KEPT_MAX = 256, // partitions: their applied ids take up a megabyte
+    APPLIED_AT_ONCE = 64,   // partitions whose applied ids are read together
 };
 
 void bad_state(const struct projection_type *type, ref_t item) {
@@ -28,21 +28,21 @@ void bad_state(const struct projection_type *type, ref_t item) {
 
 static uint32_t entries_each(const struct engine *engine) {
     uint32_t each = ENTRIES_AT_ONCE / engine->partitions;
-    return each < ENTRIES_LEAST ? ENTRIES_LEAST : each > ENTRIES_MOST ? ENTRIES_MOST : each;
+    return each < ENTRIES_LEAST ? ENTRIES_LEAST : each > ENTRIES_MAX ? ENTRIES_MAX : each;
 }
 
 bool engine_init(struct engine *engine) {
     uint32_t n = engine->partitions;
     engine->chunk_items = CHUNK_ITEMS;
-    engine->position = calloc(n, sizeof(*engine->position));
+    engine->offset = calloc(n, sizeof(*engine->offset));
     engine->stored = calloc(n, sizeof(*engine->stored));
     engine->scratch = calloc(n, sizeof(*engine->scratch));
-    engine->applied = n <= MARKS_KEPT_MOST ? calloc((size_t)n * n, sizeof(*engine->applied)) : NULL;
-    bool fits = engine->position && engine->stored && engine->scratch && (engine->applied || n > MARKS_KEPT_MOST);
+    engine->applied = n <= APPLIED_KEPT_MAX ? calloc((size_t)n * n, sizeof(*engine->applied)) : NULL;
+    bool fits = engine->offset && engine->stored && engine->scratch && (engine->applied || n > APPLIED_KEPT_MAX);
     fits = batch_init(&engine->batch, n, engine->type->batch_bytes) && fits;
     engine->batch.applied = engine->applied;
     fits = cache_init(&engine->cache, n, engine->cache_bytes) && fits;
-    fits = refill_init(engine) && fits;
+    fits = rebuild_init(engine) && fits;
     fits = write_init(engine) && fits;
     if (!fits)
         engine_release(engine);
@@ -52,10 +52,10 @@ bool engine_init(struct engine *engine) {
 void engine_release(struct engine *engine) {
     assert(!engine->busy);
     write_release(engine);
-    refill_release(engine);
+    rebuild_release(engine);
     batch_release(&engine->batch);
     cache_release(&engine->cache);
-    free(engine->position);
+    free(engine->offset);
     free(engine->stored);
     free(engine->scratch);
     free(engine->applied);
@@ -65,8 +65,8 @@ void engine_forget(struct engine *engine) {
     engine->known = false;
     memset(engine->stored, 0, engine->partitions * sizeof(*engine->stored));
     cache_forget_all(&engine->cache);
-    engine->refill.active = false;
-    engine->refill.began_ns = 0;
+    engine->rebuild.active = false;
+    engine->rebuild.began_ns = 0;
 }
 
 // ---- The dispatcher
@@ -124,29 +124,29 @@ void engine_round(struct engine *engine) {
         engine_forget(engine);
         engine->generation = store_generation(engine->store);
     }
-    go(engine, engine->known ? refill_first(engine) : STEP_READ_OFFSETS);
+    go(engine, engine->known ? rebuild_first(engine) : STEP_READ_OFFSETS);
 }
 
 // ---- Where to begin: offsets, and what is applied already
 
-static void on_position(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan,
-                        struct bytes rankings) {
+static void on_offset(struct read_call *call, uint32_t partition, struct log_id offset, struct bytes plan,
+                      struct bytes rankings) {
     struct engine *engine = call->context;
-    engine->position[partition] = position;
-    engine->stored[partition] = position;
-    refill_note_plan(engine, partition, plan, rankings);
+    engine->offset[partition] = offset;
+    engine->stored[partition] = offset;
+    rebuild_note_plan(engine, partition, plan, rankings);
 }
 
-static void on_mark(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark) {
+static void on_applied(struct read_call *call, uint32_t target, uint32_t source, struct log_id id) {
     struct engine *engine = call->context;
     if (engine->applied)
-        engine->applied[(size_t)target * engine->partitions + source] = mark;
-    if (log_id_order(mark, engine->scratch[source]) > 0)
-        engine->scratch[source] = mark;
+        engine->applied[(size_t)target * engine->partitions + source] = id;
+    if (log_id_order(id, engine->scratch[source]) > 0)
+        engine->scratch[source] = id;
 }
 
 enum step begin_read_offsets(struct engine *engine) {
-    store_read_positions(engine->store, engine_call(engine), engine->type->projection, &engine->lives, on_position);
+    store_read_offsets(engine->store, engine_call(engine), engine->type->projection, &engine->lives, on_offset);
     return STEP_WAITS;
 }
 
@@ -158,12 +158,12 @@ enum step end_read_offsets(struct engine *engine) {
     return STEP_READ_APPLIED;
 }
 
-// Of some partitions: of a thousand all marks would be a million at once.
+// Of some partitions: of a thousand all applied ids would be a million at once.
 enum step begin_read_applied(struct engine *engine) {
     uint32_t first = engine->next, left = engine->partitions - first;
-    uint32_t count = left < MARKS_AT_ONCE ? left : MARKS_AT_ONCE;
+    uint32_t count = left < APPLIED_AT_ONCE ? left : APPLIED_AT_ONCE;
     engine->next += count;
-    store_read_marks(engine->store, engine_call(engine), engine->type->projection, first, count, on_mark);
+    store_read_applied(engine->store, engine_call(engine), engine->type->projection, first, count, on_applied);
     return STEP_WAITS;
 }
 
@@ -172,25 +172,25 @@ enum step end_read_applied(struct engine *engine) {
 }
 
 enum step begin_open_logs(struct engine *engine) {
-    store_open_above(engine->store, engine_call(engine), engine->scratch, engine->position);
+    store_open_above(engine->store, engine_call(engine), engine->scratch, engine->offset);
     return STEP_WAITS;
 }
 
-// Where logs had to be raised above the marks, the next round reads all of this again.
+// Where logs had to be raised above the applied ids, the next round reads all of this again.
 enum step end_open_logs(struct engine *engine) {
     engine->known = engine->generation == store_generation(engine->store);
-    return engine->known ? refill_first(engine) : ROUND_DONE;
+    return engine->known ? rebuild_first(engine) : ROUND_DONE;
 }
 
 // ---- Logs
 
 static void on_entry(struct read_call *call, const struct log_entry *entry) {
     struct engine *engine = call->context;
-    batch_take(&engine->batch, entry, engine->type->make_touches);
+    batch_take(&engine->batch, entry, engine->type->make_deltas);
 }
 
 enum step begin_read_logs(struct engine *engine) {
-    store_read_logs(engine->store, engine_call(engine), engine->position, entries_each(engine), on_entry);
+    store_read_logs(engine->store, engine_call(engine), engine->offset, entries_each(engine), on_entry);
     return STEP_WAITS;
 }
 
@@ -202,12 +202,12 @@ enum step end_read_logs(struct engine *engine) {
     engine->pending_since_ms = engine->batch.oldest_ms;
     if (engine->batch.entry_count != 0)
         engine->on_read(engine);
-    return engine->refill.active ? refill_scan(engine) : write_first(engine);
+    return engine->rebuild.active ? rebuild_scan(engine) : write_first(engine);
 }
 
 bool engine_wants_more(const struct engine *engine) {
     const struct batch *batch = &engine->batch;
-    if (batch->left || batch->flush || engine->refill.active || refill_is_due(engine))
+    if (batch->left || batch->flush || engine->rebuild.active || rebuild_is_due(engine))
         return true;
     for (uint32_t i = 0; i < engine->partitions; i++)
         if (batch->read[i] >= entries_each(engine))
@@ -219,16 +219,16 @@ bool engine_wants_more(const struct engine *engine) {
 
 enum step begin_write_offsets(struct engine *engine) {
     if (engine->batch.entry_count == 0)
-        return refill_last(engine);
-    store_write_positions(engine->store, engine_call(engine), engine->type->projection, engine->batch.last,
-                          engine->lives);
+        return rebuild_last(engine);
+    store_write_offsets(engine->store, engine_call(engine), engine->type->projection, engine->batch.last,
+                        engine->lives);
     return STEP_WAITS;
 }
 
 enum step end_write_offsets(struct engine *engine) {
     for (uint32_t i = 0; i < engine->partitions; i++)
         if (engine->batch.last[i].ms != 0)
-            engine->position[i] = engine->stored[i] = engine->batch.last[i];
+            engine->offset[i] = engine->stored[i] = engine->batch.last[i];
     engine->pending_since_ms = 0;
     if (engine->chunk_items * 2 <= CHUNK_ITEMS)
         engine->chunk_items *= 2;
@@ -237,11 +237,11 @@ enum step end_write_offsets(struct engine *engine) {
 
 enum step begin_trim_logs(struct engine *engine) {
     if (!engine->trim_below(engine, engine->scratch))
-        return refill_last(engine);
+        return rebuild_last(engine);
     store_trim(engine->store, engine_call(engine), engine->scratch, engine->lives);
     return STEP_WAITS;
 }
 
 enum step end_trim_logs(struct engine *engine) {
-    return refill_last(engine);
+    return rebuild_last(engine);
 }

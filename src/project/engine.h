@@ -15,9 +15,9 @@
 //
 // projector.c decides when a round begins. To add a step: a row in steps.def and its two functions.
 #pragma once
-#include "project/cache.h"
 #include "project/projection_type.h"
 #include "project/ref_index.h"
+#include "project/state_cache.h"
 
 enum { CHUNK_ITEMS = 100 }; // a commit of a hundred keeps votes waiting for half a millisecond
 
@@ -34,26 +34,26 @@ enum step {
     ROUND_OVERTAKEN // by another projector
 };
 
-// The write of one partition's touches, chunk by chunk.
+// The write of one partition's deltas, chunk by chunk.
 struct partition_write {
     uint32_t partition;
-    uint32_t chunk, chunk_end; // touches of the present chunk
+    uint32_t chunk, chunk_end; // deltas of the present chunk
     uint32_t chunk_items;      // most distinct items of a chunk: halved at each conflict
     struct ref_index items, sites;
     ref_t *missing;          // items that are not in the cache …
     uint32_t *missing_index; // … and their numbers among the chunk's
-    uint32_t missing_count, missing_room;
-    struct target_call call;
-    struct log_id *marks;      // as Redis has them, per source
-    struct log_id *marks_seen; // as it had them before a conflict
-    struct log_id *marks_new;  // of the commit under way
+    uint32_t missing_count, missing_capacity;
+    struct partition_read call;
+    struct log_id *applied;      // as Redis has them, per source
+    struct log_id *applied_seen; // as it had them before a conflict
+    struct log_id *applied_new;  // of the commit under way
     struct commit_result result;
     bool conflict, failed;
     void *work;
 };
 
 // Rankings that must be written anew from all states, per partition.
-struct refill {
+struct rebuild {
     bool *needed;  // noticed, not begun
     bool *running; // part of the scan under way
     uint32_t next; // partition that is being begun or ended
@@ -65,7 +65,7 @@ struct refill {
     bool sweeping;        // first the sets that were not kept up to date are removed, then the states are scanned
     uint64_t cursor;
     uint64_t states; // seen by this scan
-    struct target_call probe;
+    struct partition_read probe;
 };
 
 struct engine {
@@ -81,16 +81,16 @@ struct engine {
     void (*on_end)(struct engine *engine, enum step end);       // a ROUND_…
     void *context;
 
-    bool busy;               // between engine_round and on_end
-    enum step step;          // that was begun last
-    bool known;              // the positions are those that Redis has, or later …
-    uint64_t generation;     // … as of this connection and this life of the master
-    uint64_t lives;          // a hash of the lives in which the positions hold
-    bool stopping;           // the round ends where it is
-    struct log_id *position; // last entry read, per log
-    struct log_id *stored;   // what Redis was told and has acknowledged
-    struct log_id *scratch;  // of trimming, of the highest marks
-    struct log_id *applied;  // per target and source: its mark when the positions were read; NULL: too many to keep
+    bool busy;              // between engine_round and on_end
+    enum step step;         // that was begun last
+    bool known;             // the offsets are those that Redis has, or later …
+    uint64_t generation;    // … as of this connection and this life of the master
+    uint64_t lives;         // a hash of the lives in which the offsets hold
+    bool stopping;          // the round ends where it is
+    struct log_id *offset;  // last entry read, per log
+    struct log_id *stored;  // what Redis was told and has acknowledged
+    struct log_id *scratch; // of trimming, of the highest applied ids
+    struct log_id *applied; // per target and source: its mark when the offsets were read; NULL: too many to keep
     struct batch batch;
     struct cache cache;
     struct read_call call;
@@ -98,7 +98,7 @@ struct engine {
     uint32_t next;        // partition to be taken up next
     uint32_t chunk_items; // most distinct items of a chunk: halved when the store's queue was full
     char plan_text[17];
-    struct refill refill;
+    struct rebuild rebuild;
     double pending_since_ms; // accept time of the oldest entry not projected; 0: none known
 };
 
@@ -110,7 +110,7 @@ void engine_round(struct engine *engine);
 bool engine_wants_more(const struct engine *engine);
 void engine_forget(struct engine *engine);
 
-// ---- Between engine.c, partition_write.c and refill.c
+// ---- Between engine.c, partition_write.c and rebuild.c
 #define STEP(id, name, text)                                                                                           \
     enum step begin_##name(struct engine *engine);                                                                     \
     enum step end_##name(struct engine *engine);
@@ -122,14 +122,14 @@ struct read_call *engine_call(struct engine *engine); // for the present step
 
 bool write_init(struct engine *engine);
 void write_release(struct engine *engine);
-enum step write_first(struct engine *engine); // the first chunk of the first partition that has touches
+enum step write_first(struct engine *engine); // the first chunk of the first partition that has deltas
 
-bool refill_init(struct engine *engine);
-void refill_release(struct engine *engine);
+bool rebuild_init(struct engine *engine);
+void rebuild_release(struct engine *engine);
 // Whether the partition's rankings are those of our plan, or being made so by us.
-bool refill_owns(const struct engine *engine, uint32_t partition, struct bytes plan);
-void refill_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings);
-bool refill_is_due(const struct engine *engine);
-enum step refill_first(struct engine *engine); // before the logs are read
-enum step refill_scan(struct engine *engine);  // after they were read
-enum step refill_last(struct engine *engine);  // after the offsets
+bool rebuild_owns(const struct engine *engine, uint32_t partition, struct bytes plan);
+void rebuild_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings);
+bool rebuild_is_due(const struct engine *engine);
+enum step rebuild_first(struct engine *engine); // before the logs are read
+enum step rebuild_scan(struct engine *engine);  // after they were read
+enum step rebuild_last(struct engine *engine);  // after the offsets

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Folds touches into sums and into tables of neighbours.
+// Folds deltas into sums and into tables of neighbours.
 #include "project/fold.h"
 
 // The item's views, off the site's total: one sum taken from another, as one event is.
@@ -30,20 +30,20 @@ static unsigned wipe_views(struct sums *sums, struct sums *total, const struct h
 }
 
 static unsigned fold_view(struct sums *sums, struct sums *total, const struct half_lives *lives,
-                          const struct touch *touch, double accept_ms) {
+                          const struct delta *delta, double accept_ms) {
     if (accept_ms <= sums->epoch_ms)
         return 0;
-    sums_add(sums, lives, SIGNAL_VIEWS, touch->view.time_ms);
+    sums_add(sums, lives, SIGNAL_VIEWS, delta->view.time_ms);
     if (total)
-        sums_add(total, lives, SIGNAL_VIEWS, touch->view.time_ms);
+        sums_add(total, lives, SIGNAL_VIEWS, delta->view.time_ms);
     return FOLD_CHANGED | FOLD_COUNTED_VIEW | FOLD_CHANGED_TOTAL;
 }
 
-static unsigned fold_vote(struct sums *sums, const struct half_lives *lives, const struct touch *touch) {
-    if (touch->old_kind < SIGNAL_VIEWS)
-        sums_take(sums, lives, touch->old_kind, touch->vote.old_time_ms);
-    if (touch->kind < SIGNAL_VIEWS)
-        sums_add(sums, lives, touch->kind, touch->vote.time_ms);
+static unsigned fold_vote(struct sums *sums, const struct half_lives *lives, const struct delta *delta) {
+    if (delta->old_kind < SIGNAL_VIEWS)
+        sums_take(sums, lives, delta->old_kind, delta->vote.old_time_ms);
+    if (delta->kind < SIGNAL_VIEWS)
+        sums_add(sums, lives, delta->kind, delta->vote.time_ms);
     return FOLD_CHANGED;
 }
 
@@ -69,10 +69,10 @@ static unsigned move_total(struct sums *total, const struct half_lives *lives, s
 
 // Of format 2: the item's views are what the import says.
 static unsigned fold_import(struct sums *sums, struct sums *total, const struct half_lives *lives,
-                            const struct touch *touch, double accept_ms) {
+                            const struct delta *delta, double accept_ms) {
     struct sums given;
     struct signal_sums *views = &sums->signals[SIGNAL_VIEWS];
-    if (accept_ms <= sums->epoch_ms || !sums_unpack(touch->card.packed, lives, &given))
+    if (accept_ms <= sums->epoch_ms || !sums_unpack(delta->card.packed, lives, &given))
         return 0;
     const struct signal_sums *new_views = &given.signals[SIGNAL_VIEWS];
     if (total) {
@@ -92,23 +92,23 @@ static unsigned wipe_votes(struct sums *sums) {
 }
 
 unsigned sums_fold(struct sums *sums, struct sums *total, const struct half_lives *lives, double deleted_ms,
-                   const struct touch *touch, double accept_ms) {
-    switch (touch->type) {
-    case TOUCH_VOTE:
-        return fold_vote(sums, lives, touch);
-    case TOUCH_VIEW: {
+                   const struct delta *delta, double accept_ms) {
+    switch (delta->type) {
+    case DELTA_VOTE:
+        return fold_vote(sums, lives, delta);
+    case DELTA_VIEW: {
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
-        return wiped | fold_view(sums, total, lives, touch, accept_ms);
+        return wiped | fold_view(sums, total, lives, delta, accept_ms);
     }
-    case TOUCH_ERASE:
-        return wipe_votes(sums) | move_total(total, lives, touch->card.before, NO_BYTES);
-    case TOUCH_SET:
-        return move_total(total, lives, touch->card.before, touch->card.packed);
-    case TOUCH_IMPORT: {
+    case DELTA_ERASE:
+        return wipe_votes(sums) | move_total(total, lives, delta->card.before, NO_BYTES);
+    case DELTA_SET:
+        return move_total(total, lives, delta->card.before, delta->card.packed);
+    case DELTA_IMPORT: {
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
-        return wiped | fold_import(sums, total, lives, touch, accept_ms);
+        return wiped | fold_import(sums, total, lives, delta, accept_ms);
     }
-    case TOUCH_DELETE: {
+    case DELTA_DELETE: {
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms > accept_ms ? deleted_ms : accept_ms);
         return wiped | wipe_votes(sums);
     }
@@ -125,13 +125,13 @@ static bool wipe_table(struct neighbours *table, double deleted_ms) {
     return true;
 }
 
-bool neighbours_fold(struct neighbours *table, double deleted_ms, const struct touch *touch, double accept_ms) {
-    bool deletes = touch->type == TOUCH_DELETE;
-    if (touch->type == TOUCH_FORGET)
-        return neighbours_forget(table, touch->coview.item);
+bool neighbours_fold(struct neighbours *table, double deleted_ms, const struct delta *delta, double accept_ms) {
+    bool deletes = delta->type == DELTA_DELETE;
+    if (delta->type == DELTA_FORGET)
+        return neighbours_forget(table, delta->coview.item);
     bool wiped = wipe_table(table, deletes && accept_ms > deleted_ms ? accept_ms : deleted_ms);
-    if (touch->type != TOUCH_COVIEW || accept_ms <= table->epoch_ms)
+    if (delta->type != DELTA_COVIEW || accept_ms <= table->epoch_ms)
         return wiped;
-    neighbours_add(table, touch->coview.item, touch->coview.weight);
+    neighbours_add(table, delta->coview.item, delta->coview.weight);
     return true;
 }

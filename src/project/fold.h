@@ -21,6 +21,6 @@ enum fold_effect {
 // `deleted_ms`: accept time of the item's last deletion, 0: none. `total`: the views of the item's whole site and
 // partition, or NULL for a touch that changes none. Returns the effects.
 unsigned sums_fold(struct sums *sums, struct sums *total, const struct half_lives *lives, double deleted_ms,
-                   const struct touch *touch, double accept_ms);
+                   const struct delta *delta, double accept_ms);
 // True when the table changed.
-bool neighbours_fold(struct neighbours *table, double deleted_ms, const struct touch *touch, double accept_ms);
+bool neighbours_fold(struct neighbours *table, double deleted_ms, const struct delta *delta, double accept_ms);

@@ -13,7 +13,7 @@ struct subject {
 
 struct neighbours_work {
     struct subject *subjects;
-    uint32_t count, room;
+    uint32_t count, capacity;
     struct buffer packed;
 };
 
@@ -40,12 +40,12 @@ static bool begin(void *context, const ref_t *items, uint32_t item_count, const 
     (void)sites;
     (void)site_count;
     work->count = 0;
-    if (item_count > work->room) {
+    if (item_count > work->capacity) {
         struct subject *grown = realloc(work->subjects, item_count * sizeof(*grown));
         if (!grown)
             return false;
         work->subjects = grown;
-        work->room = item_count;
+        work->capacity = item_count;
     }
     for (uint32_t i = 0; i < item_count; i++) {
         work->subjects[i].item = items[i];
@@ -55,23 +55,23 @@ static bool begin(void *context, const ref_t *items, uint32_t item_count, const 
     return true;
 }
 
-static bool load(void *context, uint32_t index, const struct target_item *item) {
+static bool load(void *context, uint32_t index, const struct partition_item *item) {
     struct neighbours_work *work = context;
     struct subject *subject = &work->subjects[index];
-    subject->usable = !item->torn && neighbours_unpack(item->state, &subject->table);
+    subject->usable = !item->corrupt && neighbours_unpack(item->state, &subject->table);
     if (!subject->usable)
         bad_state(&neighbours_projection, subject->item);
     subject->deleted_ms = item->deleted_ms;
     return true;
 }
 
-static void fold(void *context, uint32_t index, uint32_t total, const struct touch *touch, double accept_ms,
+static void fold(void *context, uint32_t index, uint32_t total, const struct delta *delta, double accept_ms,
                  struct commit *commit) {
     struct neighbours_work *work = context;
     struct subject *subject = &work->subjects[index];
     (void)total;
     (void)commit;
-    if (subject->usable && neighbours_fold(&subject->table, subject->deleted_ms, touch, accept_ms))
+    if (subject->usable && neighbours_fold(&subject->table, subject->deleted_ms, delta, accept_ms))
         subject->changed = true;
 }
 
@@ -92,11 +92,11 @@ static bool write(void *context, struct commit *commit) {
 }
 
 static void make_coview(struct batch *batch, uint32_t entry, ref_t item, ref_t neighbour, double weight) {
-    struct touch *touch = batch_touch(batch, entry, TOUCH_COVIEW, item);
-    if (!touch)
+    struct delta *delta = batch_add_delta(batch, entry, DELTA_COVIEW, item);
+    if (!delta)
         return;
-    touch->coview.item = neighbour;
-    touch->coview.weight = weight;
+    delta->coview.item = neighbour;
+    delta->coview.weight = weight;
 }
 
 // The tables of its neighbours name it: as it read with them they read with it.
@@ -105,18 +105,18 @@ static void make_forgets(struct batch *batch, uint32_t entry, const struct entry
     if (!neighbours_unpack(record->table, &table))
         return;
     for (uint16_t i = 0; i < table.count; i++) {
-        struct touch *touch = batch_touch(batch, entry, TOUCH_FORGET, table.at[i].item);
-        if (touch) // else it is applied there: the others may not be
-            touch->coview.item = record->item;
+        struct delta *delta = batch_add_delta(batch, entry, DELTA_FORGET, table.at[i].item);
+        if (delta) // else it is applied there: the others may not be
+            delta->coview.item = record->item;
     }
 }
 
 // Who read `item` after another item speaks for it there; the other way round by a third.
-static void make_touches(struct batch *batch, uint32_t entry, const struct entry_record *record) {
+static void make_deltas(struct batch *batch, uint32_t entry, const struct entry_record *record) {
     if (record->type == 'E')
         make_forgets(batch, entry, record);
     if (record->type == 'D')
-        batch_touch(batch, entry, TOUCH_DELETE, record->item);
+        batch_add_delta(batch, entry, DELTA_DELETE, record->item);
     if (record->type != 'W')
         return;
     for (int i = 0; i < record->recent_count; i++) {
@@ -137,7 +137,7 @@ const struct projection_type neighbours_projection = {
     .commits = METRIC_NEIGHBOUR_COMMITS,
     .done_to = METRIC_NEIGHBOURS_DONE_TO,
     .batch_bytes = 4 << 20,
-    .make_touches = make_touches,
+    .make_deltas = make_deltas,
     .work_new = work_new,
     .work_free = work_free,
     .begin = begin,

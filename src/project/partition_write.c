@@ -2,9 +2,9 @@
 // The write of one partition after the other: chunk after chunk is read, folded and written back under the partition's
 // version.
 //
-// A write that finds another version is made again from fresh states: a deletion or a card came between. When the marks
-// of our sources have moved as well, or the rankings are being made by another plan, another projector is at work, and
-// the engine gives way.
+// A write that finds another version is made again from fresh states: a deletion or a card came between. When the
+// applied ids of our sources have moved as well, or the rankings are being made by another plan, another projector is
+// at work, and the engine gives way.
 #include "ops/log.h"
 #include "project/engine.h"
 #include <stdlib.h>
@@ -14,11 +14,11 @@ bool write_init(struct engine *engine) {
     struct partition_write *part = &engine->write;
     ref_index_init(&part->items);
     ref_index_init(&part->sites);
-    part->marks = calloc(n, sizeof(*part->marks));
-    part->marks_seen = calloc(n, sizeof(*part->marks_seen));
-    part->marks_new = calloc(n, sizeof(*part->marks_new));
+    part->applied = calloc(n, sizeof(*part->applied));
+    part->applied_seen = calloc(n, sizeof(*part->applied_seen));
+    part->applied_new = calloc(n, sizeof(*part->applied_new));
     part->work = engine->type->work_new(engine->plan, engine->hash_key);
-    return part->marks && part->marks_seen && part->marks_new && part->work;
+    return part->applied && part->applied_seen && part->applied_new && part->work;
 }
 
 void write_release(struct engine *engine) {
@@ -27,44 +27,44 @@ void write_release(struct engine *engine) {
     ref_index_release(&part->sites);
     free(part->missing);
     free(part->missing_index);
-    free(part->marks);
-    free(part->marks_seen);
-    free(part->marks_new);
+    free(part->applied);
+    free(part->applied_seen);
+    free(part->applied_new);
     engine->type->work_free(part->work);
 }
 
-static const struct touch_list *touches(const struct engine *engine) {
+static const struct delta_list *deltas(const struct engine *engine) {
     return &engine->batch.targets[engine->write.partition];
 }
 
 // ---- A chunk
 
 // Whether the touch may change the total of a site, which is returned.
-static bool touch_site(const struct engine *engine, const struct touch *touch, ref_t *ret_site) {
+static bool delta_site(const struct engine *engine, const struct delta *delta, ref_t *ret_site) {
     const struct projection_type *type = engine->type;
-    return type->touch_site && type->touch_site(engine->hash_key, touch, ret_site);
+    return type->delta_site && type->delta_site(engine->hash_key, delta, ret_site);
 }
 
-static bool same_entry(const struct touch *a, const struct touch *b) {
+static bool same_entry(const struct delta *a, const struct delta *b) {
     return a->entry != NO_ENTRY && a->entry == b->entry;
 }
 
 // Notes the items and sites of the next chunk: whole entries, until there are enough items.
 static bool cut_chunk(struct engine *engine) {
     struct partition_write *part = &engine->write;
-    const struct touch_list *list = touches(engine);
+    const struct delta_list *list = deltas(engine);
     ref_index_clear(&part->items);
     ref_index_clear(&part->sites);
     uint32_t at = part->chunk;
     for (; at < list->count; at++) {
-        const struct touch *touch = &list->at[at];
-        bool may_end = at > part->chunk && !same_entry(touch, touch - 1);
+        const struct delta *delta = &list->at[at];
+        bool may_end = at > part->chunk && !same_entry(delta, delta - 1);
         if (may_end && part->items.count >= part->chunk_items)
             break;
         ref_t site;
-        if (ref_index_add(&part->items, touch->item) == NO_INDEX)
+        if (ref_index_add(&part->items, delta->item) == NO_INDEX)
             return false;
-        if (touch_site(engine, touch, &site) && ref_index_add(&part->sites, site) == NO_INDEX)
+        if (delta_site(engine, delta, &site) && ref_index_add(&part->sites, site) == NO_INDEX)
             return false;
     }
     part->chunk_end = at;
@@ -73,23 +73,23 @@ static bool cut_chunk(struct engine *engine) {
 
 // ---- What must be read of it
 
-static bool make_missing_room(struct engine *engine) {
+static bool make_missing_capacity(struct engine *engine) {
     struct partition_write *part = &engine->write;
-    uint32_t room = part->items.count;
-    if (room <= part->missing_room)
+    uint32_t capacity = part->items.count;
+    if (capacity <= part->missing_capacity)
         return true;
-    ref_t *refs = realloc(part->missing, room * sizeof(*refs));
+    ref_t *refs = realloc(part->missing, capacity * sizeof(*refs));
     part->missing = refs ? refs : part->missing;
-    uint32_t *numbers = realloc(part->missing_index, room * sizeof(*numbers));
+    uint32_t *numbers = realloc(part->missing_index, capacity * sizeof(*numbers));
     part->missing_index = numbers ? numbers : part->missing_index;
-    part->missing_room = refs && numbers ? room : part->missing_room;
+    part->missing_capacity = refs && numbers ? capacity : part->missing_capacity;
     return refs && numbers;
 }
 
 static bool find_missing(struct engine *engine) {
     struct partition_write *part = &engine->write;
     part->missing_count = 0;
-    if (!make_missing_room(engine))
+    if (!make_missing_capacity(engine))
         return false;
     for (uint32_t i = 0; i < part->items.count; i++) {
         ref_t item = part->items.refs[i];
@@ -112,7 +112,7 @@ static bool load_cached(struct engine *engine) {
             missing++;
             continue;
         }
-        const struct target_item *held = cache_find(cache, part->items.refs[i]);
+        const struct partition_item *held = cache_find(cache, part->items.refs[i]);
         if (!held)
             return false;
         if (!engine->type->load(part->work, i, held))
@@ -127,7 +127,7 @@ static void remember_chunk(struct engine *engine) {
     const struct projection_type *type = engine->type;
     cache_set_version(&engine->cache, part->partition, part->result.version, true);
     for (uint32_t i = 0; type->describe && i < part->items.count; i++) {
-        struct target_item item;
+        struct partition_item item;
         if (type->describe(part->work, i, &item))
             cache_put(&engine->cache, part->items.refs[i], &item);
         else
@@ -137,7 +137,7 @@ static void remember_chunk(struct engine *engine) {
 
 // ---- Which chunk
 
-// The first partition from `from` on that has touches; the number of partitions when there is none.
+// The first partition from `from` on that has deltas; the number of partitions when there is none.
 static uint32_t partition_from(const struct engine *engine, uint32_t from) {
     while (from < engine->partitions && engine->batch.targets[from].count == 0)
         from++;
@@ -162,32 +162,32 @@ enum step write_first(struct engine *engine) {
 static enum step next_chunk(struct engine *engine) {
     struct partition_write *part = &engine->write;
     part->chunk = part->chunk_end;
-    if (part->chunk < touches(engine)->count)
+    if (part->chunk < deltas(engine)->count)
         return STEP_READ_CHUNK;
     return first_chunk_of(engine, partition_from(engine, part->partition + 1));
 }
 
 // ---- Reading
 
-static void on_item(struct target_call *call, size_t index, const struct target_item *item) {
+static void on_item(struct partition_read *call, size_t index, const struct partition_item *item) {
     struct engine *engine = call->context;
     struct partition_write *part = &engine->write;
     if (!engine->type->load(part->work, part->missing_index[index], item))
         part->failed = true;
 }
 
-static void on_total(struct target_call *call, size_t index, struct bytes packed) {
+static void on_total(struct partition_read *call, size_t index, struct bytes packed) {
     struct engine *engine = call->context;
     engine->type->load_total(engine->write.work, (uint32_t)index, packed);
 }
 
-static void on_floor(struct target_call *call, struct bytes name, double value) {
+static void on_cutoff(struct partition_read *call, struct bytes name, double value) {
     struct engine *engine = call->context;
-    if (!engine->type->load_floor(engine->write.work, name, value))
+    if (!engine->type->load_cutoff(engine->write.work, name, value))
         engine->write.failed = true;
 }
 
-static void on_read(struct target_call *call, enum outcome outcome) {
+static void on_read(struct partition_read *call, enum outcome outcome) {
     struct engine *engine = call->context;
     if (outcome == OVERLOADED && engine->chunk_items > 1)
         engine->chunk_items /= 2;
@@ -203,26 +203,26 @@ enum step begin_read_chunk(struct engine *engine) {
         log_error("%s: no memory for a chunk", type->name);
         return ROUND_FAILED;
     }
-    part->call = (struct target_call){.projection = type->projection,
-                                      .partition = part->partition,
-                                      .items = part->missing,
-                                      .item_count = part->missing_count,
-                                      .sites = part->sites.refs,
-                                      .site_count = part->sites.count,
-                                      .on_item = on_item,
-                                      .on_total = on_total,
-                                      .on_floor = type->load_floor ? on_floor : NULL,
-                                      .on_done = on_read,
-                                      .context = engine,
-                                      .marks = part->marks};
-    store_read_target(engine->store, &part->call);
+    part->call = (struct partition_read){.projection = type->projection,
+                                         .partition = part->partition,
+                                         .items = part->missing,
+                                         .item_count = part->missing_count,
+                                         .sites = part->sites.refs,
+                                         .site_count = part->sites.count,
+                                         .on_item = on_item,
+                                         .on_total = on_total,
+                                         .on_cutoff = type->load_cutoff ? on_cutoff : NULL,
+                                         .on_done = on_read,
+                                         .context = engine,
+                                         .applied = part->applied};
+    store_read_partition(engine->store, &part->call);
     return STEP_WAITS;
 }
 
 // True when a log that this batch reads was applied further by somebody else since our last look.
 static bool is_overtaken(const struct partition_write *part, uint32_t partitions) {
     for (uint32_t i = 0; i < partitions; i++)
-        if (log_id_order(part->marks[i], part->marks_seen[i]) > 0)
+        if (log_id_order(part->applied[i], part->applied_seen[i]) > 0)
             return true;
     return false;
 }
@@ -235,7 +235,7 @@ enum step end_read_chunk(struct engine *engine) {
         return ROUND_FAILED;
     if (conflict && is_overtaken(part, engine->partitions))
         return ROUND_OVERTAKEN;
-    if (!refill_owns(engine, part->partition, part->call.plan))
+    if (!rebuild_owns(engine, part->partition, part->call.plan))
         return ROUND_OVERTAKEN;
     if (!load_cached(engine))
         return STEP_READ_CHUNK;
@@ -244,32 +244,32 @@ enum step end_read_chunk(struct engine *engine) {
 
 // ---- Folding and writing
 
-static void fold_touch(struct engine *engine, const struct touch *touch, double accept_ms, struct commit *commit) {
+static void fold_delta(struct engine *engine, const struct delta *delta, double accept_ms, struct commit *commit) {
     const struct projection_type *type = engine->type;
     struct partition_write *part = &engine->write;
     ref_t site;
     uint32_t total = NO_INDEX;
-    if (touch_site(engine, touch, &site))
+    if (delta_site(engine, delta, &site))
         total = ref_index_find(&part->sites, site);
-    type->fold(part->work, ref_index_find(&part->items, touch->item), total, touch, accept_ms, commit);
+    type->fold(part->work, ref_index_find(&part->items, delta->item), total, delta, accept_ms, commit);
 }
 
-// Folds what lies above the marks; how many touches that was.
+// Folds what lies above the applied ids; how many deltas that was.
 static uint32_t fold_chunk(struct engine *engine, struct commit *commit) {
     const struct batch *batch = &engine->batch;
     struct partition_write *part = &engine->write;
     uint32_t folded = 0;
     for (uint32_t i = part->chunk; i < part->chunk_end; i++) {
-        const struct touch *touch = &touches(engine)->at[i];
+        const struct delta *delta = &deltas(engine)->at[i];
         double accept_ms = 0;
-        if (touch->entry != NO_ENTRY) {
-            const struct batch_entry *entry = &batch->entries[touch->entry];
-            if (log_id_order(entry->id, part->marks[entry->source]) <= 0)
+        if (delta->entry != NO_ENTRY) {
+            const struct batch_entry *entry = &batch->entries[delta->entry];
+            if (log_id_order(entry->id, part->applied[entry->source]) <= 0)
                 continue;
-            part->marks_new[entry->source] = entry->id;
+            part->applied_new[entry->source] = entry->id;
             accept_ms = entry->accept_ms;
         }
-        fold_touch(engine, touch, accept_ms, commit);
+        fold_delta(engine, delta, accept_ms, commit);
         folded++;
     }
     return folded;
@@ -285,7 +285,7 @@ enum step begin_commit_chunk(struct engine *engine) {
     const struct projection_type *type = engine->type;
     struct partition_write *part = &engine->write;
     struct commit *commit = commit_new(engine->store, type->projection, part->partition, part->call.version);
-    memset(part->marks_new, 0, engine->partitions * sizeof(*part->marks_new));
+    memset(part->applied_new, 0, engine->partitions * sizeof(*part->applied_new));
     if (!commit)
         return ROUND_FAILED;
     uint32_t folded = fold_chunk(engine, commit);
@@ -294,8 +294,8 @@ enum step begin_commit_chunk(struct engine *engine) {
         return folded == 0 ? next_chunk(engine) : ROUND_FAILED;
     }
     for (uint32_t i = 0; i < engine->partitions; i++)
-        if (part->marks_new[i].ms != 0)
-            commit_mark(commit, i, part->marks_new[i]);
+        if (part->applied_new[i].ms != 0)
+            commit_applied(commit, i, part->applied_new[i]);
     metric_add(type->events, folded);
     commit_send(commit, on_committed, engine);
     return STEP_WAITS;
@@ -303,11 +303,11 @@ enum step begin_commit_chunk(struct engine *engine) {
 
 // Another version: the chunk is read again, and a smaller one.
 static enum step after_conflict(struct partition_write *part) {
-    struct log_id *seen = part->marks_seen;
+    struct log_id *seen = part->applied_seen;
     metric_add(METRIC_PROJECTION_CONFLICTS, 1);
     part->conflict = true;
-    part->marks_seen = part->marks;
-    part->marks = seen;
+    part->applied_seen = part->applied;
+    part->applied = seen;
     if (part->chunk_items > 1)
         part->chunk_items /= 2;
     return STEP_READ_CHUNK;
@@ -319,7 +319,7 @@ enum step end_commit_chunk(struct engine *engine) {
         return after_conflict(part);
     metric_add(engine->type->commits, 1);
     remember_chunk(engine);
-    if (part->result.refill)
-        engine->refill.needed[part->partition] = true;
+    if (part->result.rebuild)
+        engine->rebuild.needed[part->partition] = true;
     return next_chunk(engine);
 }

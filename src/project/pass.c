@@ -15,8 +15,8 @@
 
 enum {
     SCAN_ITEMS = 256,
-    FOUND_MOST = 1024, // then they are taken back before more is read
-    WORTH_ASKING = 4   // to ask for a member costs as much as reading so many voters in a bucket
+    FOUND_MAX = 1024, // then they are taken back before more is read
+    WORTH_ASKING = 4  // to ask for a member costs as much as reading so many voters in a bucket
 };
 
 static void page_next(struct corrector *corrector);
@@ -319,7 +319,7 @@ static bool read_next_buckets(struct corrector *corrector) {
 static void page_next(struct corrector *corrector) {
     struct pass *pass = &corrector->pass;
     bool whole = false;
-    if (corrector->found_count < FOUND_MOST && !corrector->lacking) {
+    if (corrector->found_count < FOUND_MAX && !corrector->lacking) {
         if (ask_for_next(corrector) || read_next_buckets(corrector))
             return;
         whole = pass->next_item == pass->item_count;
@@ -334,15 +334,15 @@ static void page_next(struct corrector *corrector) {
 static void on_item(struct read_call *call, ref_t item) {
     struct corrector *corrector = call->context;
     struct pass *pass = &corrector->pass;
-    if (pass->item_count == pass->item_room) {
-        size_t room = pass->item_room ? 2 * pass->item_room : 2 * SCAN_ITEMS;
-        ref_t *grown = realloc(pass->items, room * sizeof *grown);
+    if (pass->item_count == pass->item_capacity) {
+        size_t capacity = pass->item_capacity ? 2 * pass->item_capacity : 2 * SCAN_ITEMS;
+        ref_t *grown = realloc(pass->items, capacity * sizeof *grown);
         if (!grown) {
             pass->failed = true;
             return;
         }
         pass->items = grown;
-        pass->item_room = room;
+        pass->item_capacity = capacity;
     }
     pass->items[pass->item_count++] = item;
 }

@@ -8,15 +8,15 @@
 #include <stdio.h>
 
 #define TELL_NS (UINT64_C(1000) * 1000 * 1000)
-enum { ROWS_MOST = 64 };
+enum { ROWS_MAX = 64 };
 
 // Of a member is written how far it is, that it is done, or that it no longer waits.
 enum written { WRITE_PROGRESS, WRITE_DONE, WRITE_GONE };
 
-// Records of members, ROWS_MOST at a time; then what comes next.
+// Records of members, ROWS_MAX at a time; then what comes next.
 struct rows {
-    struct correction_row at[ROWS_MOST];
-    size_t begin[ROWS_MOST], count;
+    struct correction_row at[ROWS_MAX];
+    size_t begin[ROWS_MAX], count;
 };
 
 // Those that wait are counted for their sites.
@@ -45,7 +45,7 @@ static bool write_rows(struct corrector *corrector, size_t end, enum written wha
     struct rows rows = {.count = 0};
     bool keeps = what != WRITE_GONE;
     buffer_clear(&corrector->json);
-    for (; pass->next_written < end && rows.count < ROWS_MOST; pass->next_written++)
+    for (; pass->next_written < end && rows.count < ROWS_MAX; pass->next_written++)
         if (is_told(pass, &pass->members.at[pass->next_written], what))
             add_row(corrector, &rows, &pass->members.at[pass->next_written], what);
     if (rows.count == 0)

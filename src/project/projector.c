@@ -14,9 +14,9 @@
 enum {
     NOT_NOW_MS = 20,
     RETRY_FIRST_MS = 50,
-    RETRY_MOST_MS = 1000,
+    RETRY_MAX_MS = 1000,
     STAND_BACK_FIRST_MS = 200, // doubled each time: of two that overtook each other one must be back soon
-    STAND_BACK_MOST_MS = 3200,
+    STAND_BACK_MAX_MS = 3200,
     STAND_BACK_OVER_MS = 30000, // after this long without being overtaken it begins anew
     SUMS_LEAST_MS = 1,
     IDLE_MS = 1000, // an engine that is only poked looks by itself this often
@@ -135,7 +135,7 @@ static void note_done(struct engine *engine) {
 // may be the first.
 static bool is_ahead_of(const struct batch *batch, const struct engine *other) {
     for (uint32_t i = 0; i < other->partitions; i++)
-        if (log_id_order(batch->last[i], other->position[i]) > 0)
+        if (log_id_order(batch->last[i], other->offset[i]) > 0)
             return true;
     return false;
 }
@@ -192,8 +192,8 @@ static void stand_back(struct pace *pace) {
     uint64_t now_ms = uv_now(pace->projector->loop);
     bool again = pace->stand_back_ms != 0 && now_ms - pace->overtaken_ms < STAND_BACK_OVER_MS;
     pace->stand_back_ms = again ? 2 * pace->stand_back_ms : STAND_BACK_FIRST_MS;
-    if (pace->stand_back_ms > STAND_BACK_MOST_MS)
-        pace->stand_back_ms = STAND_BACK_MOST_MS;
+    if (pace->stand_back_ms > STAND_BACK_MAX_MS)
+        pace->stand_back_ms = STAND_BACK_MAX_MS;
     pace->overtaken_ms = now_ms;
     log_info("%s: another projector is at work, standing back", pace->engine.type->name);
     wait_for(pace, pace->stand_back_ms + random_below(pace->stand_back_ms), false);
@@ -203,8 +203,8 @@ static void retry(struct pace *pace) {
     if (pace->retry_ms == 0)
         log_warn("%s: the store does not answer as it should, trying again", pace->engine.type->name);
     pace->retry_ms = pace->retry_ms == 0 ? RETRY_FIRST_MS : 2 * pace->retry_ms;
-    if (pace->retry_ms > RETRY_MOST_MS)
-        pace->retry_ms = RETRY_MOST_MS;
+    if (pace->retry_ms > RETRY_MAX_MS)
+        pace->retry_ms = RETRY_MAX_MS;
     wait_for(pace, pace->retry_ms / 2 + random_below(pace->retry_ms), false);
 }
 

@@ -4,23 +4,23 @@
 #include "base/hash.h"
 #include <stdlib.h>
 
-struct floor_row {
+struct cutoff_row {
     double value;
     UT_hash_handle hh;
     char name[RANKING_NAME_MAX];
 };
 
-bool floors_add(struct floors *floors, struct bytes name, double value) {
-    struct floor_row *row = NULL;
+bool cutoffs_add(struct cutoffs *cutoffs, struct bytes name, double value) {
+    struct cutoff_row *row = NULL;
     if (name.len == 0 || name.len > RANKING_NAME_MAX)
         return true; // not one of ours
-    HASH_FIND(hh, floors->rows, name.at, (unsigned)name.len, row);
+    HASH_FIND(hh, cutoffs->rows, name.at, (unsigned)name.len, row);
     if (!row) {
         row = calloc(1, sizeof(*row));
         if (!row)
             return false;
         memcpy(row->name, name.at, name.len);
-        HASH_ADD_KEYPTR(hh, floors->rows, row->name, (unsigned)name.len, row);
+        HASH_ADD_KEYPTR(hh, cutoffs->rows, row->name, (unsigned)name.len, row);
         if (!HASH_HAS_TAKEN(row)) {
             free(row);
             return false;
@@ -30,27 +30,27 @@ bool floors_add(struct floors *floors, struct bytes name, double value) {
     return true;
 }
 
-void floors_clear(struct floors *floors) {
-    struct floor_row *row, *next;
-    HASH_ITER (hh, floors->rows, row, next) {
-        HASH_DEL(floors->rows, row);
+void cutoffs_clear(struct cutoffs *cutoffs) {
+    struct cutoff_row *row, *next;
+    HASH_ITER (hh, cutoffs->rows, row, next) {
+        HASH_DEL(cutoffs->rows, row);
         free(row);
     }
 }
 
-static const double *floor_of(const struct floors *floors, const struct ranking_at *ranking) {
+static const double *cutoff_of(const struct cutoffs *cutoffs, const struct ranking_at *ranking) {
     char name[RANKING_NAME_MAX];
     size_t len = ranking_name(ranking, name);
-    struct floor_row *row = NULL;
-    if (floors->rows)
-        HASH_FIND(hh, floors->rows, name, (unsigned)len, row);
+    struct cutoff_row *row = NULL;
+    if (cutoffs->rows)
+        HASH_FIND(hh, cutoffs->rows, name, (unsigned)len, row);
     return row ? &row->value : NULL;
 }
 
-// The names in `joined`, at most CATEGORIES_MOST; returns how many.
-static size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MOST]) {
+// The names in `joined`, at most CATEGORIES_MAX; returns how many.
+static size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MAX]) {
     size_t count = 0;
-    while (joined.len > 0 && count < CATEGORIES_MOST) {
+    while (joined.len > 0 && count < CATEGORIES_MAX) {
         const char *end = memchr(joined.at, 0x1f, joined.len);
         size_t len = end ? (size_t)(end - joined.at) : joined.len;
         if (len > 0)
@@ -71,7 +71,7 @@ void places_before(const struct plan *plan, const struct sums *sums, int64_t now
 
 // What an item was worth, and is now, in one ranking.
 struct move {
-    const struct floors *floors;
+    const struct cutoffs *cutoffs;
     const struct placed_item *item;
     struct place before, now;
     struct commit *commit;
@@ -83,10 +83,10 @@ static uint32_t bound_of(const struct ranking_at *ranking) {
 
 static void write_place(const struct move *move, const struct ranking_at *ranking) {
     const struct placed_item *item = move->item;
-    const double *floor = floor_of(move->floors, ranking);
-    bool was_in = move->before.eligible && (!floor || move->before.value >= *floor);
+    const double *cutoff = cutoff_of(move->cutoffs, ranking);
+    bool was_in = move->before.eligible && (!cutoff || move->before.value >= *cutoff);
     bool may_stand = was_in || item->mode == PLACE_REPAIR;
-    if (move->now.eligible && (!floor || move->now.value > *floor)) {
+    if (move->now.eligible && (!cutoff || move->now.value > *cutoff)) {
         bool same = move->before.eligible && move->before.value == move->now.value;
         if (!same || item->mode != PLACE_CHANGED)
             commit_place(move->commit, ranking, bound_of(ranking), item->id, move->now.value, may_stand);
@@ -98,9 +98,9 @@ static void write_place(const struct move *move, const struct ranking_at *rankin
 
 // The references of an item's present categories, and of those that it has left.
 struct category_refs {
-    ref_t now[CATEGORIES_MOST];
+    ref_t now[CATEGORIES_MAX];
     size_t now_count;
-    ref_t left[4 * CATEGORIES_MOST];
+    ref_t left[4 * CATEGORIES_MAX];
     size_t left_count;
 };
 
@@ -112,7 +112,7 @@ static bool holds(const ref_t *refs, size_t count, ref_t ref) {
 }
 
 static void add_left(struct category_refs *refs, const struct secret_key *hash_key, struct bytes joined) {
-    struct bytes names[CATEGORIES_MOST];
+    struct bytes names[CATEGORIES_MAX];
     size_t count = split_categories(joined, names);
     for (size_t i = 0; i < count; i++) {
         ref_t ref = category_ref(hash_key, names[i]);
@@ -124,7 +124,7 @@ static void add_left(struct category_refs *refs, const struct secret_key *hash_k
 
 static void find_categories(const struct placed_item *item, const struct secret_key *hash_key,
                             struct category_refs *ret_refs) {
-    struct bytes names[CATEGORIES_MOST];
+    struct bytes names[CATEGORIES_MAX];
     ret_refs->now_count = split_categories(item->categories, names);
     ret_refs->left_count = 0;
     for (size_t i = 0; i < ret_refs->now_count; i++)
@@ -133,13 +133,13 @@ static void find_categories(const struct placed_item *item, const struct secret_
         add_left(ret_refs, hash_key, old->joined);
 }
 
-void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct floors *floors,
+void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct cutoffs *cutoffs,
                   int64_t now_ms, const struct placed_item *item, struct commit *commit) {
     struct category_refs categories;
     find_categories(item, hash_key, &categories);
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct ranking *ranking = &plan->rankings[i];
-        struct move move = {.floors = floors, .item = item, .before = item->before[i], .commit = commit};
+        struct move move = {.cutoffs = cutoffs, .item = item, .before = item->before[i], .commit = commit};
         move.now.eligible =
             item->known && ranking_value(ranking, item->sums, item->published_ms, now_ms, &move.now.value);
         struct ranking_at at = {.site = item->site, .name = ranking->name};

@@ -8,7 +8,7 @@
 #include "store/plan.h"
 #include "store/projection.h"
 
-enum { CATEGORIES_MOST = 8 };
+enum { CATEGORIES_MAX = 8 };
 
 // What an item was worth before, per ranking of the plan.
 struct place {
@@ -16,12 +16,12 @@ struct place {
     double value;
 };
 
-// The floors of one partition, by the name of the ranking.
-struct floors {
-    struct floor_row *rows; // uthash
+// The cutoffs of one partition, by the name of the ranking.
+struct cutoffs {
+    struct cutoff_row *rows; // uthash
 };
-bool floors_add(struct floors *floors, struct bytes name, double value);
-void floors_clear(struct floors *floors);
+bool cutoffs_add(struct cutoffs *cutoffs, struct bytes name, double value);
+void cutoffs_clear(struct cutoffs *cutoffs);
 
 enum place_mode {
     PLACE_CHANGED, // where the value has changed
@@ -47,5 +47,5 @@ struct placed_item {
 };
 
 void places_before(const struct plan *plan, const struct sums *sums, int64_t now_ms, struct place *ret_places);
-void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct floors *floors,
+void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct cutoffs *cutoffs,
                   int64_t now_ms, const struct placed_item *item, struct commit *commit);

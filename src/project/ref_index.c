@@ -30,18 +30,18 @@ static uint32_t slot_of(const struct ref_index *index, ref_t ref) {
 }
 
 static bool grow(struct ref_index *index) {
-    uint32_t room = index->room ? index->room * 2 : FIRST_ROOM;
-    ref_t *refs = realloc(index->refs, room * sizeof(*refs));
+    uint32_t capacity = index->capacity ? index->capacity * 2 : FIRST_ROOM;
+    ref_t *refs = realloc(index->refs, capacity * sizeof(*refs));
     if (!refs)
         return false;
     index->refs = refs;
-    uint32_t *slots = calloc((size_t)room * 2, sizeof(*slots));
+    uint32_t *slots = calloc((size_t)capacity * 2, sizeof(*slots));
     if (!slots)
         return false;
     free(index->slots);
     index->slots = slots;
-    index->room = room;
-    index->slot_count = room * 2;
+    index->capacity = capacity;
+    index->slot_count = capacity * 2;
     for (uint32_t i = 0; i < index->count; i++)
         slots[slot_of(index, refs[i])] = i + 1;
     return true;
@@ -51,7 +51,7 @@ uint32_t ref_index_add(struct ref_index *index, ref_t ref) {
     uint32_t known = ref_index_find(index, ref);
     if (known != NO_INDEX)
         return known;
-    if (index->count == index->room && !grow(index))
+    if (index->count == index->capacity && !grow(index))
         return NO_INDEX;
     index->refs[index->count] = ref;
     index->slots[slot_of(index, ref)] = index->count + 1;

@@ -8,7 +8,7 @@ enum { NO_INDEX = 0xffffffff };
 
 struct ref_index {
     ref_t *refs; // [count], in order of first appearance
-    uint32_t count, room;
+    uint32_t count, capacity;
     uint32_t *slots; // number + 1; 0: free
     uint32_t slot_count;
 };

@@ -15,21 +15,21 @@ void found_clear(struct corrector *corrector) {
 
 static void on_retracted(struct vote_call *vote);
 
-static bool make_room(struct corrector *corrector) {
-    if (corrector->found_count < corrector->found_room)
+static bool make_capacity(struct corrector *corrector) {
+    if (corrector->found_count < corrector->found_capacity)
         return true;
-    size_t room = corrector->found_room ? 2 * corrector->found_room : 64;
-    struct found *grown = realloc(corrector->found, room * sizeof *grown);
+    size_t capacity = corrector->found_capacity ? 2 * corrector->found_capacity : 64;
+    struct found *grown = realloc(corrector->found, capacity * sizeof *grown);
     if (!grown)
         return false;
     corrector->found = grown;
-    corrector->found_room = room;
+    corrector->found_capacity = capacity;
     return true;
 }
 
 void found_add(struct corrector *corrector, struct correction *correction, ref_t item, const struct voter *voter,
                struct bytes site, struct bytes id) {
-    if (!make_room(corrector)) {
+    if (!make_capacity(corrector)) {
         corrector->lacking = true;
         return;
     }

@@ -7,7 +7,7 @@
 #include "project/ref_index.h"
 #include <stdlib.h>
 
-enum { TEXTS_MOST = 16 << 20 };
+enum { TEXTS_MAX = 16 << 20 };
 
 struct subject {
     ref_t item;
@@ -29,10 +29,10 @@ struct sums_work {
     const struct plan *plan;
     const struct secret_key *hash_key;
     struct subject *subjects;
-    uint32_t subject_count, subject_room;
+    uint32_t subject_count, subject_capacity;
     struct total *totals;
-    uint32_t total_count, total_room;
-    struct floors floors;
+    uint32_t total_count, total_capacity;
+    struct cutoffs cutoffs;
     struct arena texts;
     struct buffer packed;
     bool failed; // no memory for a part of this work
@@ -45,7 +45,7 @@ static void *work_new(const struct plan *plan, const struct secret_key *hash_key
         return NULL;
     work->plan = plan;
     work->hash_key = hash_key;
-    arena_init(&work->texts, TEXTS_MOST);
+    arena_init(&work->texts, TEXTS_MAX);
     buffer_init(&work->packed, 64 << 10);
     return work;
 }
@@ -54,7 +54,7 @@ static void work_free(void *context) {
     struct sums_work *work = context;
     if (!work)
         return;
-    floors_clear(&work->floors);
+    cutoffs_clear(&work->cutoffs);
     arena_release(&work->texts);
     buffer_release(&work->packed);
     free(work->subjects);
@@ -63,26 +63,26 @@ static void work_free(void *context) {
 }
 
 // The array grown to `count` elements (never shrunk); false without memory.
-static bool make_room(void **at, uint32_t *room, uint32_t count, size_t size) {
-    if (count <= *room)
+static bool make_capacity(void **at, uint32_t *capacity, uint32_t count, size_t size) {
+    if (count <= *capacity)
         return true;
     void *grown = realloc(*at, count * size);
     if (!grown)
         return false;
     *at = grown;
-    *room = count;
+    *capacity = count;
     return true;
 }
 
 static bool begin(void *context, const ref_t *items, uint32_t item_count, const ref_t *sites, uint32_t site_count) {
     struct sums_work *work = context;
     arena_reset(&work->texts);
-    floors_clear(&work->floors);
+    cutoffs_clear(&work->cutoffs);
     work->subject_count = work->total_count = 0;
     work->failed = false;
     work->now_ms = clock_now_ms();
-    if (!make_room((void **)&work->subjects, &work->subject_room, item_count, sizeof(*work->subjects)) ||
-        !make_room((void **)&work->totals, &work->total_room, site_count, sizeof(*work->totals)))
+    if (!make_capacity((void **)&work->subjects, &work->subject_capacity, item_count, sizeof(*work->subjects)) ||
+        !make_capacity((void **)&work->totals, &work->total_capacity, site_count, sizeof(*work->totals)))
         return false;
     for (uint32_t i = 0; i < item_count; i++)
         work->subjects[i] = (struct subject){.item = items[i]};
@@ -101,10 +101,10 @@ static bool copy_text(struct sums_work *work, struct bytes text, struct bytes *r
     return text.len == 0 || ret_copy->at != NULL;
 }
 
-static bool load(void *context, uint32_t index, const struct target_item *item) {
+static bool load(void *context, uint32_t index, const struct partition_item *item) {
     struct sums_work *work = context;
     struct subject *subject = &work->subjects[index];
-    subject->usable = !item->torn && sums_unpack(item->state, &work->plan->lives, &subject->sums);
+    subject->usable = !item->corrupt && sums_unpack(item->state, &work->plan->lives, &subject->sums);
     if (!subject->usable) {
         bad_state(&sums_projection, subject->item);
         return true;
@@ -132,9 +132,9 @@ static void load_total(void *context, uint32_t index, struct bytes packed) {
     }
 }
 
-static bool load_floor(void *context, struct bytes name, double value) {
+static bool load_cutoff(void *context, struct bytes name, double value) {
     struct sums_work *work = context;
-    return floors_add(&work->floors, name, value);
+    return cutoffs_add(&work->cutoffs, name, value);
 }
 
 // The text lives as long as the batch, which is longer than the work needs it.
@@ -156,8 +156,8 @@ static void note_categories(struct sums_work *work, struct subject *subject, str
 }
 
 // A view is logged without a look at the item, so only here is it seen that two ids have the same reference.
-static bool is_another(const struct subject *subject, const struct touch *touch) {
-    return touch->type == TOUCH_VIEW && subject->placed.known && !bytes_eq(subject->placed.id, touch->view.id);
+static bool is_another(const struct subject *subject, const struct delta *delta) {
+    return delta->type == DELTA_VIEW && subject->placed.known && !bytes_eq(subject->placed.id, delta->view.id);
 }
 
 // The first ones stand in the sums; with the third the sketch begins, and all that come later go there.
@@ -171,52 +171,52 @@ static void note_visitor(struct subject *subject, ref_t visitor, struct commit *
     commit_visitor(commit, subject->item, visitor);
 }
 
-static void after_view(struct sums_work *work, struct subject *subject, const struct touch *touch,
+static void after_view(struct sums_work *work, struct subject *subject, const struct delta *delta,
                        struct commit *commit) {
-    note_visitor(subject, touch->view.visitor, commit);
-    know(work, subject, touch->view.site, touch->view.id);
+    note_visitor(subject, delta->view.visitor, commit);
+    know(work, subject, delta->view.site, delta->view.id);
     if (!subject->placed.known)
-        commit_item(commit, subject->item, touch->view.site, touch->view.id);
+        commit_item(commit, subject->item, delta->view.site, delta->view.id);
     subject->placed.known = true;
 }
 
 // After an erasure or a set nothing is known of where it stands in the rankings: its sums were changed elsewhere.
-static void after_card_touch(struct sums_work *work, struct subject *subject, const struct touch *touch) {
-    bool is_card = touch->type == TOUCH_CARD;
-    note_categories(work, subject, touch->card.categories);
+static void after_card_delta(struct sums_work *work, struct subject *subject, const struct delta *delta) {
+    bool is_card = delta->type == DELTA_CARD;
+    note_categories(work, subject, delta->card.categories);
     if (!is_card)
-        know(work, subject, touch->card.site, touch->card.id);
-    if (!is_card && touch->type != TOUCH_IMPORT)
+        know(work, subject, delta->card.site, delta->card.id);
+    if (!is_card && delta->type != DELTA_IMPORT)
         subject->placed.mode = PLACE_REPAIR;
     else if (is_card && subject->placed.mode != PLACE_REPAIR)
         subject->placed.mode = PLACE_ANEW;
 }
 
-static bool is_card_touch(const struct touch *touch) {
-    return touch->type == TOUCH_ERASE || touch->type == TOUCH_SET || touch->type == TOUCH_CARD ||
-           touch->type == TOUCH_DELETE || touch->type == TOUCH_IMPORT;
+static bool is_card_delta(const struct delta *delta) {
+    return delta->type == DELTA_ERASE || delta->type == DELTA_SET || delta->type == DELTA_CARD ||
+           delta->type == DELTA_DELETE || delta->type == DELTA_IMPORT;
 }
 
-static void fold(void *context, uint32_t index, uint32_t total_index, const struct touch *touch, double accept_ms,
+static void fold(void *context, uint32_t index, uint32_t total_index, const struct delta *delta, double accept_ms,
                  struct commit *commit) {
     struct sums_work *work = context;
     struct subject *subject = &work->subjects[index];
-    if (!subject->usable || is_another(subject, touch))
+    if (!subject->usable || is_another(subject, delta))
         return;
     struct total *total = total_index == NO_INDEX ? NULL : &work->totals[total_index];
     unsigned effects = sums_fold(&subject->sums, total ? &total->sums : NULL, &work->plan->lives, subject->deleted_ms,
-                                 touch, accept_ms);
+                                 delta, accept_ms);
     if (effects & FOLD_CHANGED)
         subject->changed = true;
     if (total && (effects & FOLD_CHANGED_TOTAL))
         total->changed = true;
-    if ((effects & FOLD_WIPED_VIEWS) && touch->type != TOUCH_IMPORT) // an import has set them already
+    if ((effects & FOLD_WIPED_VIEWS) && delta->type != DELTA_IMPORT) // an import has set them already
         commit_visitors_clear(commit, subject->item);
     if (effects & FOLD_COUNTED_VIEW)
-        after_view(work, subject, touch, commit);
-    if (is_card_touch(touch))
-        after_card_touch(work, subject, touch);
-    if (touch->type == TOUCH_REWRITE)
+        after_view(work, subject, delta, commit);
+    if (is_card_delta(delta))
+        after_card_delta(work, subject, delta);
+    if (delta->type == DELTA_REWRITE)
         subject->placed.mode = PLACE_REPAIR;
 }
 
@@ -236,7 +236,7 @@ static void write_subject(struct sums_work *work, struct subject *subject, struc
     if (!moves || subject->placed.id.len == 0)
         return;
     subject->placed.sums = &subject->sums;
-    write_places(work->plan, work->hash_key, &work->floors, work->now_ms, &subject->placed, commit);
+    write_places(work->plan, work->hash_key, &work->cutoffs, work->now_ms, &subject->placed, commit);
 }
 
 static bool write(void *context, struct commit *commit) {
@@ -250,63 +250,63 @@ static bool write(void *context, struct commit *commit) {
     return !work->failed;
 }
 
-static bool describe(void *context, uint32_t index, struct target_item *ret_item) {
+static bool describe(void *context, uint32_t index, struct partition_item *ret_item) {
     struct sums_work *work = context;
     struct subject *subject = &work->subjects[index];
     if (!subject->usable || !subject->placed.known)
         return false;
-    *ret_item = (struct target_item){.state = packed_state(work, &subject->sums),
-                                     .deleted_ms = subject->deleted_ms,
-                                     .known = true,
-                                     .id = subject->placed.id,
-                                     .site = subject->site,
-                                     .categories = subject->placed.categories,
-                                     .published_ms = subject->placed.published_ms};
+    *ret_item = (struct partition_item){.state = packed_state(work, &subject->sums),
+                                        .deleted_ms = subject->deleted_ms,
+                                        .known = true,
+                                        .id = subject->placed.id,
+                                        .site = subject->site,
+                                        .categories = subject->placed.categories,
+                                        .published_ms = subject->placed.published_ms};
     return !work->packed.failed;
 }
 
-static bool touch_site(const struct secret_key *hash_key, const struct touch *touch, ref_t *ret_site) {
-    if (touch->type == TOUCH_VIEW)
-        *ret_site = site_ref(hash_key, touch->view.site);
-    else if (is_card_touch(touch) && touch->type != TOUCH_CARD)
-        *ret_site = site_ref(hash_key, touch->card.site);
+static bool delta_site(const struct secret_key *hash_key, const struct delta *delta, ref_t *ret_site) {
+    if (delta->type == DELTA_VIEW)
+        *ret_site = site_ref(hash_key, delta->view.site);
+    else if (is_card_delta(delta) && delta->type != DELTA_CARD)
+        *ret_site = site_ref(hash_key, delta->card.site);
     else
         return false;
     return true;
 }
 
 static void make_vote(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    struct touch *touch = batch_touch(batch, entry, TOUCH_VOTE, record->item);
-    if (!touch)
+    struct delta *delta = batch_add_delta(batch, entry, DELTA_VOTE, record->item);
+    if (!delta)
         return;
-    touch->kind = record->kind;
-    touch->old_kind = record->old_kind;
-    touch->vote.time_ms = record->time_ms;
-    touch->vote.old_time_ms = record->old_time_ms;
+    delta->kind = record->kind;
+    delta->old_kind = record->old_kind;
+    delta->vote.time_ms = record->time_ms;
+    delta->vote.old_time_ms = record->old_time_ms;
 }
 
 static void make_view(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    struct touch *touch = batch_touch(batch, entry, TOUCH_VIEW, record->item);
-    if (!touch)
+    struct delta *delta = batch_add_delta(batch, entry, DELTA_VIEW, record->item);
+    if (!delta)
         return;
-    touch->view.visitor = record->visitor;
-    touch->view.time_ms = record->time_ms;
-    touch->view.site = record->site;
-    touch->view.id = record->id;
+    delta->view.visitor = record->visitor;
+    delta->view.time_ms = record->time_ms;
+    delta->view.site = record->site;
+    delta->view.id = record->id;
 }
 
-static void make_card(struct batch *batch, uint32_t entry, const struct entry_record *record, enum touch_type type) {
-    struct touch *touch = batch_touch(batch, entry, type, record->item);
-    if (!touch)
+static void make_card(struct batch *batch, uint32_t entry, const struct entry_record *record, enum delta_type type) {
+    struct delta *delta = batch_add_delta(batch, entry, type, record->item);
+    if (!delta)
         return;
-    touch->card.categories = record->categories;
-    touch->card.site = record->site;
-    touch->card.id = record->id;
-    touch->card.before = record->before;
-    touch->card.packed = record->packed;
+    delta->card.categories = record->categories;
+    delta->card.site = record->site;
+    delta->card.id = record->id;
+    delta->card.before = record->before;
+    delta->card.packed = record->packed;
 }
 
-static void make_touches(struct batch *batch, uint32_t entry, const struct entry_record *record) {
+static void make_deltas(struct batch *batch, uint32_t entry, const struct entry_record *record) {
     switch (record->type) {
     case 'V':
         make_vote(batch, entry, record);
@@ -315,19 +315,19 @@ static void make_touches(struct batch *batch, uint32_t entry, const struct entry
         make_view(batch, entry, record);
         break;
     case 'E':
-        make_card(batch, entry, record, TOUCH_ERASE);
+        make_card(batch, entry, record, DELTA_ERASE);
         break;
     case 'S':
-        make_card(batch, entry, record, TOUCH_SET);
+        make_card(batch, entry, record, DELTA_SET);
         break;
     case 'C':
-        make_card(batch, entry, record, TOUCH_CARD);
+        make_card(batch, entry, record, DELTA_CARD);
         break;
     case 'D':
-        make_card(batch, entry, record, TOUCH_DELETE);
+        make_card(batch, entry, record, DELTA_DELETE);
         break;
     case 'I':
-        make_card(batch, entry, record, TOUCH_IMPORT);
+        make_card(batch, entry, record, DELTA_IMPORT);
         break;
     default:
         break;
@@ -341,14 +341,14 @@ const struct projection_type sums_projection = {
     .commits = METRIC_SUMS_COMMITS,
     .done_to = METRIC_SUMS_DONE_TO,
     .batch_bytes = 2 << 20,
-    .make_touches = make_touches,
-    .touch_site = touch_site,
+    .make_deltas = make_deltas,
+    .delta_site = delta_site,
     .work_new = work_new,
     .work_free = work_free,
     .begin = begin,
     .load = load,
     .load_total = load_total,
-    .load_floor = load_floor,
+    .load_cutoff = load_cutoff,
     .fold = fold,
     .write = write,
     .describe = describe,

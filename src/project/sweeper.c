@@ -20,8 +20,8 @@ enum {
     RETRY_MS = 5000,
     WALKS_IN_AN_AGE = 720,
     WALK_LEAST_MS = 1000,
-    WALK_MOST_MS = 3600000,
-    TEXTS_MOST = 1 << 20
+    WALK_MAX_MS = 3600000,
+    TEXTS_MAX = 1 << 20
 };
 
 struct sweeper {
@@ -69,7 +69,7 @@ static void rest(struct sweeper *sweeper, uint64_t ms) {
 
 static uint64_t until_next_walk_ms(const struct sweeper *sweeper) {
     int64_t ms = sweeper->kept_ms / WALKS_IN_AN_AGE;
-    return (uint64_t)(ms < WALK_LEAST_MS ? WALK_LEAST_MS : ms > WALK_MOST_MS ? WALK_MOST_MS : ms);
+    return (uint64_t)(ms < WALK_LEAST_MS ? WALK_LEAST_MS : ms > WALK_MAX_MS ? WALK_MAX_MS : ms);
 }
 
 static void end_page(struct sweeper *sweeper) {
@@ -178,7 +178,7 @@ struct sweeper *sweeper_start(void *loop, const struct settings *settings, struc
     }
     sweeper->store = store;
     sweeper->kept_ms = settings->unknown_items_kept_ms;
-    arena_init(&sweeper->texts, TEXTS_MOST);
+    arena_init(&sweeper->texts, TEXTS_MAX);
     uv_timer_init(loop, &sweeper->timer);
     sweeper->timer.data = sweeper;
     if (sweeper->kept_ms)

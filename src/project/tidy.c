@@ -29,14 +29,14 @@ static void on_record(struct read_call *call, struct bytes id, struct bytes text
     struct corrector *corrector = call->context;
     struct tidy *tidy = &corrector->tidy;
     struct correction correction;
-    if (tidy->count == tidy->room) {
-        size_t room = tidy->room ? 2 * tidy->room : 256;
-        struct done *grown = realloc(tidy->at, room * sizeof *grown);
+    if (tidy->count == tidy->capacity) {
+        size_t capacity = tidy->capacity ? 2 * tidy->capacity : 256;
+        struct done *grown = realloc(tidy->at, capacity * sizeof *grown);
         tidy->failed |= !grown;
         if (!grown)
             return;
         tidy->at = grown;
-        tidy->room = room;
+        tidy->capacity = capacity;
     }
     if (id.len == CORRECTION_ID_SIZE - 1 && correction_read(text, &corrector->texts, &correction) == OK) {
         struct done *done = &tidy->at[tidy->count++];

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, HEALTHY_MS = 10000, KILL_AFTER_MS = 1000 };
+enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MAX_MS = 5000, HEALTHY_MS = 10000, KILL_AFTER_MS = 1000 };
 enum { CRASHES_REPORTED = 5, ENDS_BORNE = 1 };
-enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, MARKS = 5, MARK_SIZE = 64 };
+enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, VARIABLES = 5, VARIABLE_SIZE = 64 };
 
 struct child {
     struct child *next;
@@ -104,27 +104,27 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     child->start_at_ms = now + child->back_off_ms;
     metrics_forget_gauges(child->row);
     note_end(child, status, signal);
-    child->back_off_ms = child->back_off_ms * 2 > BACK_OFF_MOST_MS ? BACK_OFF_MOST_MS : child->back_off_ms * 2;
+    child->back_off_ms = child->back_off_ms * 2 > BACK_OFF_MAX_MS ? BACK_OFF_MAX_MS : child->back_off_ms * 2;
     uv_close((uv_handle_t *)process, on_process_closed);
 }
 
 // The environment of this process plus what makes it a child.
-static char **child_environment(const struct child *child, char marks[MARKS][MARK_SIZE]) {
+static char **child_environment(const struct child *child, char variables[VARIABLES][VARIABLE_SIZE]) {
     extern char **environ;
     size_t count = 0;
     while (environ[count])
         count++;
-    char **environment = calloc(count + MARKS + 1, sizeof *environment);
+    char **environment = calloc(count + VARIABLES + 1, sizeof *environment);
     if (!environment)
         return NULL;
     memcpy(environment, environ, count * sizeof *environ);
-    snprintf(marks[0], MARK_SIZE, "ENGAGED_ROLE=%s", child->role);
-    snprintf(marks[1], MARK_SIZE, "ENGAGED_ROW=%u", child->row);
-    snprintf(marks[2], MARK_SIZE, "ENGAGED_METRICS_FD=%d", STANDARD_FILES);
-    snprintf(marks[3], MARK_SIZE, "ENGAGED_CEILINGS_FD=%d", STANDARD_FILES + 1);
-    snprintf(marks[4], MARK_SIZE, "ENGAGED_GENERATION=%llu", (unsigned long long)child->launch->generation);
-    for (int i = 0; i < MARKS; i++)
-        environment[count++] = marks[i];
+    snprintf(variables[0], VARIABLE_SIZE, "ENGAGED_ROLE=%s", child->role);
+    snprintf(variables[1], VARIABLE_SIZE, "ENGAGED_ROW=%u", child->row);
+    snprintf(variables[2], VARIABLE_SIZE, "ENGAGED_METRICS_FD=%d", STANDARD_FILES);
+    snprintf(variables[3], VARIABLE_SIZE, "ENGAGED_RATE_LIMITS_FD=%d", STANDARD_FILES + 1);
+    snprintf(variables[4], VARIABLE_SIZE, "ENGAGED_GENERATION=%llu", (unsigned long long)child->launch->generation);
+    for (int i = 0; i < VARIABLES; i++)
+        environment[count++] = variables[i];
     return environment;
 }
 
@@ -135,19 +135,19 @@ static uv_stdio_container_t hand_over(int fd) {
 }
 
 static void start(struct child *child) {
-    char marks[MARKS][MARK_SIZE];
+    char variables[VARIABLES][VARIABLE_SIZE];
     const struct launch *launch = child->launch;
     uv_stdio_container_t files[FILES] = {hand_over(-1),
                                          hand_over(1),
                                          hand_over(2),
                                          hand_over(launch->files.shared.metrics),
-                                         hand_over(launch->files.shared.ceilings),
+                                         hand_over(launch->files.shared.rate_limits),
                                          hand_over(launch->files.config)};
     for (int i = 0; i < LISTENERS; i++)
         files[FILES - LISTENERS + i] = hand_over(child->worker < 0 ? -1 : launch->sockets[child->worker].listen[i]);
     uv_process_options_t options = {.file = launch->program,
                                     .args = launch->argv,
-                                    .env = child_environment(child, marks),
+                                    .env = child_environment(child, variables),
                                     .exit_cb = on_process_exit,
                                     .stdio = files,
                                     .stdio_count = FILES};
@@ -160,7 +160,7 @@ static void start(struct child *child) {
     if (status == 0)
         return;
     log_error("%s does not start: %s", child->name, uv_strerror(status));
-    child->start_at_ms = child->started_ms + BACK_OFF_MOST_MS;
+    child->start_at_ms = child->started_ms + BACK_OFF_MAX_MS;
     if (status == UV_ENOMEM && !options.env)
         return; // libuv has not seen the handle
     child->closing = true;
@@ -328,11 +328,11 @@ bool children_ready(const struct children *children) {
 static void look_for_hang(struct child *child) {
     if (child->retired)
         return;
-    uint64_t most_ms = child->launch->hang_timeout_ms, beats = metric_read(METRIC_HEARTBEATS, child->row);
-    bool watched = most_ms && child->running && is_ready(child);
+    uint64_t max_ms = child->launch->hang_timeout_ms, beats = metric_read(METRIC_HEARTBEATS, child->row);
+    bool watched = max_ms && child->running && is_ready(child);
     child->silent_ms = !watched || beats != child->beats ? 0 : child->silent_ms + TICK_MS;
     child->beats = beats;
-    if (!watched || child->silent_ms < most_ms)
+    if (!watched || child->silent_ms < max_ms)
         return;
     log_error("%s has stood still for %u ms: killed", child->name, (unsigned)child->silent_ms);
     child->silent_ms = 0;

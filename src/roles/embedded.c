@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 1024, TICK_MS = 250, BACK_OFF_LEAST_MS = 100, BACK_OFF_MOST_MS = 5000, STOP_MOST_MS = 20000 };
+enum { PATH_SIZE = 1024, TICK_MS = 250, BACK_OFF_LEAST_MS = 100, BACK_OFF_MAX_MS = 5000, STOP_MAX_MS = 20000 };
 enum { LAST_WORDS_SIZE = 256 };
 
 struct lock {
@@ -134,14 +134,14 @@ static void say_end(const struct embedded *embedded, int64_t status, int signal)
 static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     struct embedded *embedded = process->data;
     uint64_t now = uv_now(embedded->loop);
-    if (now - embedded->started_ms > 2 * BACK_OFF_MOST_MS)
+    if (now - embedded->started_ms > 2 * BACK_OFF_MAX_MS)
         embedded->back_off_ms = BACK_OFF_LEAST_MS;
     if (!embedded->stopping)
         say_end(embedded, status, signal);
     embedded->start_at_ms = now + embedded->back_off_ms;
     embedded->back_off_ms *= 2;
-    if (embedded->back_off_ms > BACK_OFF_MOST_MS)
-        embedded->back_off_ms = BACK_OFF_MOST_MS;
+    if (embedded->back_off_ms > BACK_OFF_MAX_MS)
+        embedded->back_off_ms = BACK_OFF_MAX_MS;
     embedded->running = false;
     embedded->closing = true;
     uv_close((uv_handle_t *)process, on_process_closed);
@@ -208,7 +208,7 @@ static int spawn(struct embedded *embedded, const char **ret_what) {
     char path[PATH_SIZE];
     path_in(embedded, "redis.log", path);
     embedded->started_ms = uv_now(embedded->loop);
-    embedded->start_at_ms = embedded->started_ms + BACK_OFF_MOST_MS;
+    embedded->start_at_ms = embedded->started_ms + BACK_OFF_MAX_MS;
     *ret_what = "its folder, or the file owner in it, was moved or replaced";
     if (!is_in_place(embedded))
         return UV_ENOENT;
@@ -229,7 +229,7 @@ static void spawn_again(struct embedded *embedded) {
     int status = spawn(embedded, &what);
     if (status != 0 && status != embedded->last_failure)
         log_error("the embedded Redis does not start: %s (for %s): %s; it is tried every %d s", what,
-                  embedded->directory, uv_strerror(status), BACK_OFF_MOST_MS / 1000);
+                  embedded->directory, uv_strerror(status), BACK_OFF_MAX_MS / 1000);
     embedded->last_failure = status;
 }
 
@@ -349,7 +349,7 @@ void embedded_stop(struct embedded *embedded, void (*on_stopped)(void *context),
     embedded->stopping = true;
     embedded->on_stopped = on_stopped;
     embedded->context = context;
-    embedded->kill_at_ms = uv_now(embedded->loop) + STOP_MOST_MS;
+    embedded->kill_at_ms = uv_now(embedded->loop) + STOP_MAX_MS;
     if (embedded->owner.held)
         signal_server(embedded, SIGTERM);
     uv_timer_start(&embedded->tick, on_tick, 10, 10);

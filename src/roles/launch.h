@@ -9,7 +9,7 @@ enum { LISTENERS = 3 };
 // Memory that all processes of the service share, over all generations.
 struct shared_files {
     int metrics;
-    int ceilings;
+    int rate_limits;
 };
 
 // The descriptors that a child inherits, from 3 on; -1 where there is none.

@@ -31,11 +31,11 @@ static bool listens_locally(const char *listen, struct netaddr *ret_peer) {
     return netaddr_parse(host, ret_peer) && netaddr_is_loopback(ret_peer);
 }
 
-// A proxy on this machine that is not listed makes all its clients look like one that has no ceiling.
-static void say_of_ceilings(const struct settings *settings) {
+// A proxy on this machine that is not listed makes all its clients look like one that has no limit.
+static void say_of_rate_limits(const struct settings *settings) {
     struct netranges trusted;
     struct netaddr peer;
-    if (settings->ceilings && listens_locally(settings->listen, &peer) &&
+    if (settings->rate_limits && listens_locally(settings->listen, &peer) &&
         netranges_parse(bytes_of(settings->trusted_proxies), &trusted) && !trusted.automatic &&
         !netranges_hold(&trusted, &peer))
         log_warn(
@@ -45,5 +45,5 @@ static void say_of_ceilings(const struct settings *settings) {
 
 void say_who_may_write(const struct settings *settings) {
     say_of_origins(settings);
-    say_of_ceilings(settings);
+    say_of_rate_limits(settings);
 }

@@ -85,8 +85,8 @@ static void ask(struct redis_memory *memory, const char *socket_path) {
 
 // More of the reply has come. False: nothing has, or the connection is gone.
 static bool take(struct redis_memory *memory) {
-    size_t room = sizeof memory->reply - 1 - memory->reply_len;
-    ssize_t got = recv(memory->fd, memory->reply + memory->reply_len, room, MSG_DONTWAIT);
+    size_t capacity = sizeof memory->reply - 1 - memory->reply_len;
+    ssize_t got = recv(memory->fd, memory->reply + memory->reply_len, capacity, MSG_DONTWAIT);
     if (got <= 0) {
         if (got == 0 || (errno != EAGAIN && errno != EINTR))
             drop(memory);

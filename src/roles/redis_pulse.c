@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ASK_EACH_MS = 1000, SILENT_MOST_MS = 10000 };
+enum { ASK_EACH_MS = 1000, SILENT_MAX_MS = 10000 };
 
 static void drop(struct redis_pulse *pulse) {
     if (pulse->fd >= 0)
@@ -56,11 +56,11 @@ static void on_silence(struct redis_pulse *pulse, const char *socket_path, uint3
     pulse->silent_ms += tick_ms;
     if (pulse->fd < 0)
         ask(pulse, socket_path);
-    if (pulse->silent_ms < SILENT_MOST_MS || pulse->said)
+    if (pulse->silent_ms < SILENT_MAX_MS || pulse->said)
         return;
     pulse->said = true;
     log_error("the embedded Redis has not answered at %s for %u s: it hangs, or does not start; writes are 503",
-              socket_path, SILENT_MOST_MS / 1000);
+              socket_path, SILENT_MAX_MS / 1000);
 }
 
 void redis_pulse_tick(struct redis_pulse *pulse, const char *socket_path, uint32_t tick_ms) {

@@ -3,7 +3,7 @@
 // another hash key every voter would be new.
 #include "roles/secrets.h"
 #include "http/http.h"
-#include "store/address.h"
+#include "redis/address.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 1024, SOCKET_PATH_MOST = 107, HEX_SIZE = 2 * KEY_SIZE + 1 };
+enum { PATH_SIZE = 1024, SOCKET_PATH_MAX = 107, HEX_SIZE = 2 * KEY_SIZE + 1 };
 
 static const char scheme[] = "embedded:";
 
@@ -59,7 +59,7 @@ static bool read_secrets(const char *path, char secret[static HEX_SIZE], char ha
 static bool directory_fits(const char *directory, char *ret_error, size_t error_size) {
     if (!directory[0])
         return fail(ret_error, error_size, "redis", "embedded: needs a directory");
-    return strlen(directory) + sizeof "/redis.sock" - 1 <= SOCKET_PATH_MOST ||
+    return strlen(directory) + sizeof "/redis.sock" - 1 <= SOCKET_PATH_MAX ||
            fail(ret_error, error_size, directory, "the path of its socket is over 107 bytes");
 }
 

@@ -2,9 +2,9 @@
 // Signals and order: Redis first up and last down.
 #include "roles/supervisor.h"
 #include "base/clock.h"
-#include "ops/ceilings.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
+#include "ops/rate_limits.h"
 #include "roles/children.h"
 #include "roles/embedded.h"
 #include "roles/notify.h"
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <uv.h>
 
-enum { SIGNAL_COUNT = 3, ERROR_SIZE = 640, LINK_LOOK_MS = 200, LONGER_US = 5000000 };
+enum { SIGNAL_COUNT = 3, ERROR_SIZE = 640, REDIS_LOOK_MS = 200, LONGER_US = 5000000 };
 
 struct supervisor {
     uv_loop_t loop;
@@ -106,7 +106,7 @@ static void say_refused(struct supervisor *supervisor, const char *why) {
 
 static void on_ready(void *context) {
     struct supervisor *supervisor = context;
-    uv_timer_start(&supervisor->linking, on_linking, 0, LINK_LOOK_MS);
+    uv_timer_start(&supervisor->linking, on_linking, 0, REDIS_LOOK_MS);
 }
 
 static void on_watchdog(uv_timer_t *timer) {
@@ -220,8 +220,8 @@ static bool start_sharing(struct supervisor *supervisor) {
     supervisor->shared.metrics = metrics_create();
     if (supervisor->shared.metrics < 0 || metrics_attach(supervisor->shared.metrics, 0) < 0)
         return fail_for("no shared memory for metrics");
-    supervisor->shared.ceilings = ceilings_create();
-    if (supervisor->shared.ceilings < 0)
+    supervisor->shared.rate_limits = rate_limits_create();
+    if (supervisor->shared.rate_limits < 0)
         return fail_for("no shared memory for ceilings");
     clock_share(metrics_clock_offset());
     random_fill(metrics_instance(), sizeof(uint64_t));

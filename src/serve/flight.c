@@ -56,7 +56,7 @@ static void take_value(struct shared *shared, struct value *value, size_t bytes)
         return;
     value_release(shared->value);
     shared->value = value;
-    kept_resize(shared->serve, &shared->kept, shared->own_bytes + bytes);
+    lru_resize(shared->serve, &shared->kept, shared->own_bytes + bytes);
 }
 
 // The state is settled before those who wait are told, as they may ask again.
@@ -70,7 +70,7 @@ void shared_done(struct shared *shared, struct value *value, size_t bytes) {
     tell(waits, value);
     value_release(value);
     shared->kept.busy = shared->flight.in_flight;
-    kept_trim(shared->serve);
+    lru_trim(shared->serve);
 }
 
 static bool is_fresh(const struct shared *shared) {
@@ -79,7 +79,7 @@ static bool is_fresh(const struct shared *shared) {
 }
 
 void shared_get(struct shared *shared, struct shared_wait *wait) {
-    kept_use(shared->serve, &shared->kept);
+    lru_use(shared->serve, &shared->kept);
     if (is_fresh(shared) && !shared->flight.in_flight) {
         value_hold(shared->value);
         wait->on_value(wait, shared->value);

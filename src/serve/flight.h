@@ -3,11 +3,12 @@
 // for its end. With refresh_interval 0 every asker wants a refresh that began after it came: whoever comes while one is
 // in flight waits for the next.
 //
-// Two levels. `struct flight` is the rule alone: who waits for what; bodies (shelf.c) use it, as their refreshes take
-// turns. `struct shared` adds the value and its age; ranking snapshots (order.c) and editorial rules (hand.c) are made
-// of it. To add one: a struct that begins with `struct shared`, its `start`, a call of shared_done at the end.
+// Two levels. `struct flight` is the rule alone: who waits for what; bodies (cached_body.c) use it, as their refreshes
+// take turns. `struct shared` adds the value and its age; ranking snapshots (snapshot.c) and editorial rules
+// (editorial_rules.c) are made of it. To add one: a struct that begins with `struct shared`, its `start`, a call of
+// shared_done at the end.
 #pragma once
-#include "serve/kept.h"
+#include "serve/lru.h"
 #include <stdint.h>
 
 struct flight_wait {

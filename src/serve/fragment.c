@@ -11,10 +11,10 @@
 #include <inttypes.h>
 
 enum {
-    FRAGMENT_ARENA_MOST = 64 << 10,
-    URL_MOST = 32 << 10,
-    TITLE_MOST = 4096,
-    FEED_URL_MOST = 256 << 10,
+    FRAGMENT_ARENA_MAX = 64 << 10,
+    URL_MAX = 32 << 10,
+    TITLE_MAX = 4096,
+    FEED_URL_MAX = 256 << 10,
     IMAGE_WIDTH = 160,
     IMAGE_HEIGHT = 90
 };
@@ -28,13 +28,13 @@ struct card_text {
 };
 
 #define TEXT(field)                                                                                                    \
-    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_text, field), .most = 2000 }
+    { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_text, field), .max = 2000 }
 static const struct json_field fields[] = {
     TEXT(title),
     TEXT(url),
     TEXT(image),
     TEXT(author),
-    {.name = "categories", .type = JSON_IN_TEXTS, .offset = offsetof(struct card_text, categories), .most = 256},
+    {.name = "categories", .type = JSON_IN_TEXTS, .offset = offsetof(struct card_text, categories), .max = 256},
     {.name = "published_at", .type = JSON_IN_DATE, .offset = offsetof(struct card_text, published_at)},
     {.name = "views", .type = JSON_IN_COUNT, .offset = offsetof(struct card_text, views)},
     {.name = "votes", .type = JSON_IN_COUNTS, .offset = offsetof(struct card_text, votes)},
@@ -47,7 +47,7 @@ static void read_entry(const struct list *list, const struct placed *placed, str
     struct buffer object;
     const char *detail;
     *ret_text = (struct card_text){.title = NO_BYTES};
-    buffer_init(&object, FRAGMENT_ARENA_MOST);
+    buffer_init(&object, FRAGMENT_ARENA_MAX);
     buffer_add_char(&object, '{');
     buffer_add_bytes(&object, placed_json(list, placed));
     buffer_add_char(&object, '}');
@@ -85,7 +85,7 @@ static void add_span(struct buffer *out, const char *class, struct bytes text) {
 
 static void add_address(struct buffer *out, struct bytes url) {
     struct buffer valid;
-    buffer_init(&valid, URL_MOST);
+    buffer_init(&valid, URL_MAX);
     uri_add_valid(&valid, url);
     add_escaped(out, buffer_bytes(&valid));
     out->failed |= valid.failed;
@@ -112,7 +112,7 @@ static void add_image(struct buffer *out, struct bytes image) {
 static void add_html_entry(const struct list *list, const struct placed *placed, struct buffer *out) {
     struct arena arena;
     struct card_text card;
-    arena_init(&arena, FRAGMENT_ARENA_MOST);
+    arena_init(&arena, FRAGMENT_ARENA_MAX);
     read_entry(list, placed, &arena, out, &card);
     buffer_addf(out, "<li class=\"engaged-item\" data-item=\"");
     add_escaped(out, id_of(list, placed));
@@ -158,7 +158,7 @@ static void add_link(struct json_out *json, const char *name, struct bytes url) 
     struct buffer valid;
     if (!url.len || url.at[0] == '/')
         return;
-    buffer_init(&valid, URL_MOST);
+    buffer_init(&valid, URL_MAX);
     uri_add_valid(&valid, url);
     add_text(json, name, buffer_bytes(&valid));
     json->buffer->failed |= valid.failed;
@@ -203,7 +203,7 @@ static void add_feed_entry(struct json_out *json, const struct list *list, size_
     const struct placed *placed = &list->placed[index];
     struct arena arena;
     struct card_text card;
-    arena_init(&arena, FRAGMENT_ARENA_MOST);
+    arena_init(&arena, FRAGMENT_ARENA_MAX);
     read_entry(list, placed, &arena, json->buffer, &card);
     struct bytes title = card.title.len ? card.title : id_of(list, placed);
     json_open(json, '{');
@@ -226,7 +226,7 @@ static void add_feed_entry(struct json_out *json, const struct list *list, size_
 // "sample: ranking hot, city", "sample: related to some-item", "sample: recommendation".
 static void add_feed_title(struct json_out *json, const struct list *list) {
     struct buffer title;
-    buffer_init(&title, TITLE_MOST);
+    buffer_init(&title, TITLE_MAX);
     buffer_add_bytes(&title, list->site);
     buffer_addf(&title, ": %s", list_kind_name(list->kind));
     buffer_addf(&title, list->kind == LIST_RANKING ? " " : list->kind == LIST_RELATED ? " to " : "");
@@ -247,7 +247,7 @@ static void add_home_page(struct json_out *json, const struct list *list) {
     struct buffer url;
     if (!declared && !site_names_host(list->site))
         return;
-    buffer_init(&url, TITLE_MOST);
+    buffer_init(&url, TITLE_MAX);
     buffer_addf(&url, declared ? "" : "https://");
     buffer_add_bytes(&url, declared ? bytes_of(site->origins[0]) : list->site);
     buffer_add_char(&url, '/');
@@ -268,7 +268,7 @@ static void add_feed_url(struct json_out *json, const struct list *list) {
     struct buffer url;
     if (!public_url[0] || list->kind == LIST_RECOMMENDATION)
         return;
-    buffer_init(&url, FEED_URL_MOST);
+    buffer_init(&url, FEED_URL_MAX);
     buffer_addf(&url, "%s/v1/", public_url);
     buffer_add_bytes(&url, list->site);
     buffer_addf(&url, list->kind == LIST_RANKING ? "/rankings/" : "/items/");

@@ -6,16 +6,16 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { CANDIDATES_MOST = 4096, SLACK = 10, TEXTS_MOST = 8 << 20, WITHOUT_MOST = 1 << 20 };
-enum { SLOT_COUNT = 2 * CANDIDATES_MOST, BATCH_MOST = 256, TOUCHED_MOST = 64 };
+enum { CANDIDATES_MAX = 4096, SLACK = 10, TEXTS_MAX = 8 << 20, WITHOUT_MAX = 1 << 20 };
+enum { SLOT_COUNT = 2 * CANDIDATES_MAX, BATCH_MAX = 256, LOGGED_AGAIN_MAX = 64 };
 static const uint64_t log_pause_ns = UINT64_C(10) * 1000 * 1000 * 1000;
 
 // ---- Life
 
 void list_init(struct list *list) {
     list->now_ms = clock_now_ms();
-    buffer_init(&list->without, WITHOUT_MOST);
-    buffer_init(&list->texts, TEXTS_MOST);
+    buffer_init(&list->without, WITHOUT_MAX);
+    buffer_init(&list->texts, TEXTS_MAX);
     if (list->item.at && list->kind != LIST_RANKING)
         list_without(list, item_ref(list->serve->hash_key, list->site, list->item));
 }
@@ -43,8 +43,8 @@ void list_end(struct list *list, enum outcome outcome) {
     list->on_done(list, outcome);
 }
 
-static void on_hand(struct shared_wait *wait, struct value *marks) {
-    struct list *list = (struct list *)((char *)wait - offsetof(struct list, hand_wait));
+static void on_rules(struct shared_wait *wait, struct value *marks) {
+    struct list *list = (struct list *)((char *)wait - offsetof(struct list, rules_wait));
     list->marks = (struct marks *)marks;
     if (marks)
         source_start(list);
@@ -53,8 +53,8 @@ static void on_hand(struct shared_wait *wait, struct value *marks) {
 }
 
 void list_start(struct list *list) {
-    list->hand_wait.on_value = on_hand;
-    hand_get(list->serve, list->site, &list->hand_wait);
+    list->rules_wait.on_value = on_rules;
+    rules_get(list->serve, list->site, &list->rules_wait);
 }
 
 // ---- Candidates
@@ -88,18 +88,18 @@ static bool in_force(const struct list *list, const struct mark *mark) {
     return mark && (mark->until_ms == 0 || mark->until_ms > list->now_ms);
 }
 
-bool mark_holds(const struct list *list, const struct mark *mark) {
+bool rule_holds(const struct list *list, const struct mark *mark) {
     return in_force(list, mark) && (mark->lists & 1u << list->kind);
 }
 
 static bool is_pinned(const struct list *list, const struct mark *mark) {
-    return mark_holds(list, mark) && !mark->block && mark->pin >= 1 && mark->pin <= list->limit;
+    return rule_holds(list, mark) && !mark->block && mark->pin >= 1 && mark->pin <= list->limit;
 }
 
 // A factor on a sum is a summand on its logarithm.
-static void apply_mark(const struct list *list, const struct mark *mark, struct candidate *candidate,
+static void apply_rule(const struct list *list, const struct mark *mark, struct candidate *candidate,
                        bool logarithmic) {
-    if (!mark_holds(list, mark))
+    if (!rule_holds(list, mark))
         return;
     candidate->score *= mark->boost;
     if (logarithmic)
@@ -138,15 +138,15 @@ static bool append(struct list *list, const struct candidate *candidate) {
 }
 
 bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic) {
-    const struct mark *mark = marks_find(list->marks, candidate.item);
+    const struct mark *mark = rules_find(list->marks, candidate.item);
     struct candidate *there = find(list, candidate.item);
     if (there && !there->place)
         there->place = candidate.place;
-    if (list->candidate_count == CANDIDATES_MOST || there || is_excluded(list, candidate.item))
+    if (list->candidate_count == CANDIDATES_MAX || there || is_excluded(list, candidate.item))
         return true;
     if (in_force(list, mark) && mark->block)
         return true;
-    apply_mark(list, mark, &candidate, logarithmic);
+    apply_rule(list, mark, &candidate, logarithmic);
     return append(list, &candidate);
 }
 
@@ -175,7 +175,7 @@ static int by_worth(const struct candidate *left, const struct candidate *right)
 }
 
 // The ids of what an order named are known beforehand. Of two pins on a slot it is not the id that decides.
-static bool has_order(const struct candidate *candidate) {
+static bool has_snapshot(const struct candidate *candidate) {
     return candidate->place && candidate->group != GROUP_PINNED;
 }
 
@@ -183,10 +183,10 @@ static bool has_order(const struct candidate *candidate) {
 static int by_worth_and_id(const void *a, const void *b) {
     const struct candidate *left = a, *right = b;
     int worth = by_worth(left, right);
-    if (worth || (!has_order(left) && !has_order(right)))
+    if (worth || (!has_snapshot(left) && !has_snapshot(right)))
         return worth;
-    if (has_order(left) != has_order(right))
-        return has_order(left) ? 1 : -1;
+    if (has_snapshot(left) != has_snapshot(right))
+        return has_snapshot(left) ? 1 : -1;
     return bytes_cmp(left->place->id, right->place->id);
 }
 
@@ -229,8 +229,8 @@ static void note_too_old(struct list *list, const struct candidate *candidate) {
     if (candidate->group % GROUP_BURIED != GROUP_SOURCE)
         return; // it is too old for this ranking, and was found in another
     note_unfit(candidate);
-    if (list->touched++ < TOUCHED_MOST)
-        store_touch_item(list->serve->store, candidate->item);
+    if (list->logged_again++ < LOGGED_AGAIN_MAX)
+        store_log_card_again(list->serve->store, candidate->item);
 }
 
 // A pin is an editor's word, but not for an item that has no card or is not in the category.
@@ -260,7 +260,7 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
     struct json_out json = json_out_to(&list->texts);
     *placed = (struct placed){.candidate = *candidate, .id_at = list->texts.len, .id_len = state->id.len};
     if (candidate->group == GROUP_PINNED)
-        placed->pin = marks_find(list->marks, candidate->item);
+        placed->pin = rules_find(list->marks, candidate->item);
     buffer_add_bytes(&list->texts, state->id);
     placed->json_at = list->texts.len;
     item_members(&json, list->serve->settings, state->id, state);
@@ -329,7 +329,7 @@ static void finish(struct list *list) {
 
 // ---- Batches
 
-static bool make_room(struct list *list) {
+static bool make_capacity(struct list *list) {
     struct placed *placed = realloc(list->placed, (list->placed_count + list->batch) * sizeof *placed);
     if (placed)
         list->placed = placed;
@@ -347,7 +347,7 @@ static size_t batch_size(const struct list *list, size_t left, size_t wanted) {
     size_t first = wanted;
     while (first > 0 && by_worth(&next[first - 1], &next[wanted]) == 0)
         first--;
-    if (has_order(&next[first]))
+    if (has_snapshot(&next[first]))
         return wanted;
     while (wanted < left && by_worth(&next[wanted], &next[first]) == 0)
         wanted++;
@@ -357,12 +357,12 @@ static size_t batch_size(const struct list *list, size_t left, size_t wanted) {
 // Where many are passed over the batches grow.
 static size_t wanted_size(const struct list *list) {
     size_t wanted = list->limit - list->placed_count + SLACK, twice = 2 * list->batch;
-    return wanted > twice ? wanted : twice < BATCH_MOST ? twice : BATCH_MOST;
+    return wanted > twice ? wanted : twice < BATCH_MAX ? twice : BATCH_MAX;
 }
 
 static void read_batch(struct list *list, size_t left) {
     list->batch = batch_size(list, left, wanted_size(list));
-    if (!make_room(list)) {
+    if (!make_capacity(list)) {
         list_end(list, UNAVAILABLE);
         return;
     }

@@ -3,7 +3,7 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { OUT_MOST = 4 << 20 };
+enum { OUT_MAX = 4 << 20 };
 
 struct personal {
     struct ask ask; // first
@@ -24,7 +24,7 @@ static void personal_free(struct personal *personal) {
 static void on_done(struct list *list, enum outcome outcome) {
     struct personal *personal = list->context;
     struct buffer out;
-    buffer_init(&out, OUT_MOST);
+    buffer_init(&out, OUT_MAX);
     if (outcome == OK)
         list_render(list, personal->format, &out);
     if (out.failed)

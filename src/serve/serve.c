@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
-// The room's entry points: a read that hits is one lookup of the raw target; any other becomes a question, its shelf is
-// found or made, and the shelf answers.
+// The room's entry points: a read that hits is one lookup of the raw target; any other becomes a question, its cached
+// body is found or made, and the cached body answers.
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { FIELDS_MOST = 512 };
+enum { FIELDS_MAX = 512 };
 
 // ---- Start and stop
 
 static void on_sweep(uv_timer_t *timer) {
-    shelf_sweep(timer->data);
+    cached_body_sweep(timer->data);
     asks_sweep(timer->data);
 }
 
 static void add_fields(struct serve *serve) {
     const struct settings *settings = serve->settings;
-    buffer_init(&serve->fields, FIELDS_MOST);
+    buffer_init(&serve->fields, FIELDS_MAX);
     buffer_addf(&serve->fields,
                 "Cache-Control: public, max-age=%lld, s-maxage=%lld, stale-while-revalidate=%lld, "
                 "stale-if-error=%lld\r\nAccess-Control-Allow-Origin: *\r\n"
@@ -59,7 +59,7 @@ static void on_closed(uv_handle_t *handle) {
     struct serve *serve = handle->data;
     void (*on_stopped)(void *) = serve->on_stopped;
     void *context = serve->stopped_context;
-    kept_drop_all(serve);
+    lru_drop_all(serve);
     buffer_release(&serve->fields);
     free(serve);
     on_stopped(context);
@@ -85,25 +85,25 @@ bool serve_from_memory(struct serve *serve, struct http_request *request) {
     HASH_FIND(hh, serve->aliases, request->target.at, request->target.len, alias);
     if (!alias)
         return false;
-    shelf_answer(alias->shelf, request);
+    cached_body_answer(alias->cached, request);
     return true;
 }
 
 static void answer(struct serve *serve, struct http_request *request, const struct question *question,
                    bool target_is_plain) {
-    struct shelf *shelf = shelf_get(serve, question);
-    if (!shelf) {
+    struct cached *cached = cached_body_get(serve, question);
+    if (!cached) {
         serve->answer_error(request, UNAVAILABLE);
         return;
     }
     if (target_is_plain)
-        shelf_remember_target(shelf, request->target);
-    shelf_answer(shelf, request);
+        cached_body_remember_target(cached, request->target);
+    cached_body_answer(cached, request);
 }
 
-static struct question question_of(const struct serve *serve, const struct recipe *recipe,
+static struct question question_of(const struct serve *serve, const struct builder *builder,
                                    const struct list_query *query) {
-    struct question question = {.recipe = recipe,
+    struct question question = {.builder = builder,
                                 .site = query->site,
                                 .item = query->item,
                                 .category = query->category,
@@ -116,9 +116,9 @@ static struct question question_of(const struct serve *serve, const struct recip
     return question;
 }
 
-static void answer_list(struct serve *serve, struct http_request *request, const struct recipe *recipe,
+static void answer_list(struct serve *serve, struct http_request *request, const struct builder *builder,
                         const struct list_query *query) {
-    struct question question = question_of(serve, recipe, query);
+    struct question question = question_of(serve, builder, query);
     if (query->ranking.at && !question.ranking)
         serve->answer_error(request, UNKNOWN_RANKING);
     else
@@ -126,30 +126,30 @@ static void answer_list(struct serve *serve, struct http_request *request, const
 }
 
 void serve_ranking(struct serve *serve, struct http_request *request, const struct list_query *query) {
-    answer_list(serve, request, &recipe_ranking, query);
+    answer_list(serve, request, &builder_ranking, query);
 }
 
 void serve_related(struct serve *serve, struct http_request *request, const struct list_query *query) {
-    answer_list(serve, request, &recipe_related, query);
+    answer_list(serve, request, &builder_related, query);
 }
 
 void serve_page(struct serve *serve, struct http_request *request, const struct list_query *query) {
-    answer_list(serve, request, &recipe_page, query);
+    answer_list(serve, request, &builder_page, query);
 }
 
 void serve_item(struct serve *serve, struct http_request *request, struct bytes site, struct bytes id,
                 bool target_is_plain) {
-    struct question question = {.recipe = &recipe_item, .site = site, .ids = &id, .id_count = 1};
+    struct question question = {.builder = &builder_item, .site = site, .ids = &id, .id_count = 1};
     answer(serve, request, &question, target_is_plain);
 }
 
 void serve_items(struct serve *serve, struct http_request *request, struct bytes site, const struct bytes *ids,
                  size_t count, bool target_is_plain) {
-    struct question question = {.recipe = &recipe_items, .site = site, .ids = ids, .id_count = count};
+    struct question question = {.builder = &builder_items, .site = site, .ids = ids, .id_count = count};
     answer(serve, request, &question, target_is_plain);
 }
 
 void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site, bool target_is_plain) {
-    struct question question = {.recipe = &recipe_rankings, .site = site};
+    struct question question = {.builder = &builder_rankings, .site = site};
     answer(serve, request, &question, target_is_plain);
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // What the files of this room share.
 //
-// Three things are kept in memory: finished bodies (struct shelf), found by a canonical key or by a raw target that led
-// to it before; orders (struct order), the top of one ranking, which many bodies are made from; and each site's
-// editorial (struct hand). All are `kept`: on one list by last use, within one bound of bytes. A refresh (struct
-// refresh) is one run of a body's recipe; it puts lists together (struct list), renders them, and ends.
+// Three things are kept in memory: finished bodies (struct cached body), found by a canonical key or by a raw target
+// that led to it before; orders (struct order), the top of one ranking, which many bodies are made from; and each
+// site's editorial (struct hand). All are `kept`: on one list by last use, within one bound of bytes. A refresh (struct
+// refresh) is one run of a body's builder; it puts lists together (struct list), renders them, and ends.
 //
-//   serve.c    entry points, start and stop          cache.c    kept things, keys, aliases, the bound
-//   shelf.c    a body's freshness and waiters        flight.c   one refresh at a time, whoever asks
-//   order.c    the top of a ranking                  hand.c     a site's editorial
-//   recipes.c  what each kind of body is made of     turns.c    how many reads at once, and whose
+//   serve.c    entry points, start and stop          body_cache.c    kept things, keys, aliases, the bound
+//   cached_body.c    a body's freshness and waiters        flight.c   one refresh at a time, whoever asks
+//   snapshot.c    the top of a ranking                  editorial_rules.c     a site's editorial
+//   body_builders.c  what each kind of body is made of     turns.c    how many reads at once, and whose
 //   list.c     candidates to placed entries          sources.c  where a list's candidates come from
 //   render.c   an item and a list as JSON            fragment.c a list as HTML and as a feed
 //   personal.c the list for one visitor
@@ -22,21 +22,21 @@
 #include <uv.h>
 
 enum {
-    ORDER_MOST = 256,       // of a ranking, for most lists
-    ORDER_MOST_DEEP = 2000, // for a list that those do not fill
-    ALIASES_MOST = 8,
-    WAIT_MOST_MS = 250, // of a reader for whom there is an old body
+    SNAPSHOT_DEPTH = 256,       // of a ranking, for most lists
+    SNAPSHOT_DEPTH_DEEP = 2000, // for a list that those do not fill
+    ALIASES_MAX = 8,
+    WAIT_MAX_MS = 250, // of a reader for whom there is an old body
     SWEEP_MS = 50,
     AWAY_MS = 1000, // after a refresh that failed nobody waits this long
     RETRY_LEAST_MS = 100,
-    RETRY_MOST_MS = 1000,
+    RETRY_MAX_MS = 1000,
     CARDS_ENOUGH = 20 // of a site, to list only items that have one
 };
 
 // ---- Turns
 
 struct turns {
-    uint32_t running, most;
+    uint32_t running, max;
     bool handing_on;
     struct turn_queue *queues, *ring; // by network; the next to have its turn
 };
@@ -62,16 +62,16 @@ struct serve {
     void (*answer_error)(struct http_request *request, enum outcome outcome);
     uint64_t (*network_of)(const struct http_request *request);
     struct buffer fields; // header lines of every body
-    struct shelf *shelves;
+    struct cached *cached_bodies;
     struct alias *aliases;
-    struct order *orders;
-    struct hand *hands;
+    struct snapshot *snapshots;
+    struct site_rules *rules_cached;
     struct kept *newest, *oldest;
     size_t bytes;
     struct turns turns;
-    uint64_t failed_ms;                     // when the last refresh failed, or was waited for in vain; 0: it did not
-    struct shelf *waited_for, **waited_end; // shelves that requests wait for, the longest first
-    struct ask *first_ask, *last_ask;       // that wait for their turn, the oldest first
+    uint64_t failed_ms;                      // when the last refresh failed, or was waited for in vain; 0: it did not
+    struct cached *waited_for, **waited_end; // cached bodies that requests wait for, the longest first
+    struct ask *first_ask, *last_ask;        // that wait for their turn, the oldest first
     uv_timer_t sweep;
     void (*on_stopped)(void *context);
     void *stopped_context;
@@ -94,7 +94,7 @@ struct places {
     struct place at[]; // then their ids
 };
 
-struct order {
+struct snapshot {
     struct shared shared; // first; its value is struct places
     UT_hash_handle hh;
     const struct ranking *ranking;
@@ -106,9 +106,9 @@ struct order {
     size_t reading_bytes;
     char key[48 + NAME_SIZE];
 };
-// Calls back, now or later. `deep`: ORDER_MOST_DEEP places and not ORDER_MOST.
-void order_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category, bool deep,
-               struct shared_wait *wait);
+// Calls back, now or later. `deep`: SNAPSHOT_DEPTH_DEEP places and not SNAPSHOT_DEPTH.
+void snapshot_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category,
+                  bool deep, struct shared_wait *wait);
 
 // ---- An editor's hand
 
@@ -127,8 +127,8 @@ struct marks {
     size_t count;
     struct mark at[];
 };
-void hand_get(struct serve *serve, struct bytes site, struct shared_wait *wait); // of struct marks
-const struct mark *marks_find(const struct marks *marks, ref_t item);            // NULL: none
+void rules_get(struct serve *serve, struct bytes site, struct shared_wait *wait); // of struct marks
+const struct mark *rules_find(const struct marks *marks, ref_t item);             // NULL: none
 
 // ---- Lists
 
@@ -150,7 +150,7 @@ struct placed {
     size_t id_at, id_len, json_at, json_len; // into texts
 };
 
-enum { ORDERS_MOST = MAX_RANKINGS + 8 }; // of a list: its own, the whole of it, those that it is filled from
+enum { SNAPSHOTS_MAX = RANKINGS_MAX + 8 }; // of a list: its own, the whole of it, those that it is filled from
 
 // One list, from the question to its placed entries. The asker fills the first part, the rest is the list's own.
 struct list {
@@ -169,15 +169,15 @@ struct list {
     int64_t now_ms;
     struct buffer without; // ref_t: never in it
     struct marks *marks;
-    struct shared_wait hand_wait, order_wait;
+    struct shared_wait rules_wait, snapshot_wait;
     struct read_call call;
     struct candidate *candidates;
     uint16_t *slots; // candidates by item: index plus 1
     size_t candidate_count, candidate_next, batch;
-    struct places *places[ORDERS_MOST]; // that candidates were taken from
+    struct places *places[SNAPSHOTS_MAX]; // that candidates were taken from
     uint32_t places_count;
     enum { READ_BEST, READ_ALL, READ_ENDED } read; // of its ranking
-    uint32_t touched;
+    uint32_t logged_again;
     ref_t *refs;
     struct placed *placed;
     size_t placed_count;
@@ -196,7 +196,7 @@ void list_release(struct list *list);
 // For sources.c: adds a candidate unless it is there, blocked or excluded; an editor's boost and bury are applied.
 bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic); // false without memory
 bool candidate_is_there(const struct list *list, ref_t item);
-bool mark_holds(const struct list *list, const struct mark *mark); // it is in force, and for this kind of list
+bool rule_holds(const struct list *list, const struct mark *mark); // it is in force, and for this kind of list
 void list_place(struct list *list);                                // what was added; then filling up, then the end
 void list_end(struct list *list, enum outcome outcome);
 // sources.c: asks for the candidates, adds them, then list_place.
@@ -208,7 +208,7 @@ bool source_read_on(struct list *list); // false: its ranking has been read to t
 void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
                   const struct item_state *state);
 void list_render(const struct list *list, enum list_format format, struct buffer *out);
-void list_mark(const struct list *list, struct buffer *marks, struct buffer *values);
+void list_fingerprint(const struct list *list, struct buffer *marks, struct buffer *values);
 void list_render_html(const struct list *list, struct buffer *out); // fragment.c
 void list_render_feed(const struct list *list, struct buffer *out);
 struct bytes placed_json(const struct list *list, const struct placed *placed);
@@ -217,25 +217,25 @@ struct bytes placed_json(const struct list *list, const struct placed *placed);
 
 struct alias {
     UT_hash_handle hh;
-    struct alias *next; // of the same shelf
-    struct shelf *shelf;
+    struct alias *next; // of the same cached body
+    struct cached *cached;
     char target[];
 };
 
 struct waiter {
     struct flight_wait wait; // first
-    struct shelf *shelf;
+    struct cached *cached;
     struct http_request *request;
     uint64_t until_ms;
     bool has_old; // body, that is sent then
     struct turn turn;
 };
 
-struct recipe;
+struct builder;
 
 // What is asked for: one body for each.
 struct question {
-    const struct recipe *recipe;
+    const struct builder *builder;
     struct bytes site, item, category;
     const struct ranking *ranking;
     uint32_t limits[LIST_KINDS];
@@ -244,7 +244,7 @@ struct question {
     uint32_t id_count;
 };
 
-struct shelf {
+struct cached {
     struct kept kept; // first
     UT_hash_handle hh;
     struct serve *serve;
@@ -257,39 +257,40 @@ struct shelf {
     struct turn turn;           // when nobody waits for the refresh
     enum outcome failure;       // of the last refresh; OK: it did not fail
     struct flight flight;       // its waits are struct waiter
-    struct shelf *next_waited, **place_waited;
+    struct cached *next_waited, **place_waited;
     size_t key_len;
     char *key;
 };
-// Answers from the shelf, now or once it is fresh.
-void shelf_answer(struct shelf *shelf, struct http_request *request);
-void shelf_sweep(struct serve *serve);
-// Finds or makes the shelf; NULL without memory.
-struct shelf *shelf_get(struct serve *serve, const struct question *question);
-void shelf_remember_target(struct shelf *shelf, struct bytes target);
+// Answers from the cached body, now or once it is fresh.
+void cached_body_answer(struct cached *cached, struct http_request *request);
+void cached_body_sweep(struct serve *serve);
+// Finds or makes the cached body; NULL without memory.
+struct cached *cached_body_get(struct serve *serve, const struct question *question);
+void cached_body_remember_target(struct cached *cached, struct bytes target);
 
 // ---- Refreshes
 
 struct refresh {
-    struct shelf *shelf;
+    struct cached *cached;
     struct read_call call;
-    struct shared_wait hand_wait;
+    struct shared_wait rules_wait;
     int64_t now_ms; // of the service's clock, when it began
     uint64_t began_ms;
     struct list lists[LIST_KINDS];
     uint32_t lists_begun;
     struct buffer out, marks, values;
-    struct marks *hand;
+    struct marks *site_rules;
     enum outcome outcome; // of single items
 };
-struct recipe {
+struct builder {
     char letter; // of the canonical key
     void (*start)(struct refresh *refresh);
 };
-extern const struct recipe recipe_ranking, recipe_related, recipe_page, recipe_item, recipe_items, recipe_rankings;
+extern const struct builder builder_ranking, builder_related, builder_page, builder_item, builder_items,
+    builder_rankings;
 
-void refresh_start(struct shelf *shelf);
+void refresh_start(struct cached *cached);
 // The end: `out` is the body; `marks` is what its ETag is of (order, counts, cards), `values` what else of it is not
 // due to time alone; or it failed.
 void refresh_end(struct refresh *refresh, enum outcome outcome);
-void shelf_refreshed(struct shelf *shelf, struct refresh *refresh, enum outcome outcome);
+void cached_body_refreshed(struct cached *cached, struct refresh *refresh, enum outcome outcome);

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 
 static struct list *list_of_wait(struct shared_wait *wait) {
-    return (struct list *)((char *)wait - offsetof(struct list, order_wait));
+    return (struct list *)((char *)wait - offsetof(struct list, snapshot_wait));
 }
 
-static void ask_order(struct list *list, const struct ranking *ranking,
-                      void (*on_order)(struct shared_wait *wait, struct value *read)) {
-    list->order_wait.on_value = on_order;
-    order_get(list->serve, list->site, ranking, NULL, false, &list->order_wait);
+static void ask_snapshot(struct list *list, const struct ranking *ranking,
+                         void (*on_snapshot)(struct shared_wait *wait, struct value *read)) {
+    list->snapshot_wait.on_value = on_snapshot;
+    snapshot_get(list->serve, list->site, ranking, NULL, false, &list->snapshot_wait);
 }
 
 // The places live as long as the list.
@@ -36,8 +36,8 @@ static bool add_place(struct list *list, const struct ranking *ranking, struct p
     return place->unfit || candidate_add(list, candidate, is_logarithmic(ranking));
 }
 
-static bool add_order(struct list *list, const struct ranking *ranking, struct places *places, uint32_t group,
-                      const char *reason) {
+static bool add_snapshot(struct list *list, const struct ranking *ranking, struct places *places, uint32_t group,
+                         const char *reason) {
     bool fits = true;
     for (size_t i = 0; fits && i < places->count; i++)
         fits = add_place(list, ranking, &places->at[i], group, reason);
@@ -46,14 +46,15 @@ static bool add_order(struct list *list, const struct ranking *ranking, struct p
 
 // ---- A ranking
 
-static void ask_own(struct list *list, bool deep, void (*on_order)(struct shared_wait *wait, struct value *read)) {
+static void ask_own(struct list *list, bool deep, void (*on_snapshot)(struct shared_wait *wait, struct value *read)) {
     ref_t category = list->category.at ? category_ref(list->serve->hash_key, list->category) : 0;
-    list->order_wait.on_value = on_order;
-    order_get(list->serve, list->site, list->ranking, list->category.at ? &category : NULL, deep, &list->order_wait);
+    list->snapshot_wait.on_value = on_snapshot;
+    snapshot_get(list->serve, list->site, list->ranking, list->category.at ? &category : NULL, deep,
+                 &list->snapshot_wait);
 }
 
 static bool lifts(const struct list *list, const struct mark *mark) {
-    return mark_holds(list, mark) && mark->boost > 1 && !mark->block;
+    return rule_holds(list, mark) && mark->boost > 1 && !mark->block;
 }
 
 static bool misses_lifted(const struct list *list) {
@@ -69,7 +70,7 @@ static void on_lifted(struct shared_wait *wait, struct value *read) {
     struct places *places = keep_places(list, read);
     bool fits = places != NULL;
     for (size_t i = 0; fits && i < places->count; i++)
-        if (lifts(list, marks_find(list->marks, places->at[i].item)))
+        if (lifts(list, rules_find(list->marks, places->at[i].item)))
             fits = add_place(list, list->ranking, &places->at[i], GROUP_SOURCE, "ranked");
     if (fits)
         list_place(list);
@@ -80,7 +81,7 @@ static void on_lifted(struct shared_wait *wait, struct value *read) {
 static void on_ranking(struct shared_wait *wait, struct value *read) {
     struct list *list = list_of_wait(wait);
     struct places *places = keep_places(list, read);
-    if (!places || !add_order(list, list->ranking, places, GROUP_SOURCE, "ranked"))
+    if (!places || !add_snapshot(list, list->ranking, places, GROUP_SOURCE, "ranked"))
         list_end(list, UNAVAILABLE);
     else if (!places->whole && misses_lifted(list))
         ask_own(list, true, on_lifted);
@@ -104,7 +105,7 @@ static void on_rest(struct shared_wait *wait, struct value *read) {
     struct places *places = keep_places(list, read);
     if (places)
         carry_unfit(list->places[0], places);
-    if (places && add_order(list, list->ranking, places, GROUP_SOURCE, "ranked"))
+    if (places && add_snapshot(list, list->ranking, places, GROUP_SOURCE, "ranked"))
         list_place(list);
     else
         list_end(list, UNAVAILABLE);
@@ -125,8 +126,8 @@ bool source_read_on(struct list *list) {
 // ---- The formulas
 
 // Shares of the site's popularity: both sums decay alike, so their ratio is the same at every instant.
-static size_t popular_of(const struct places *places, struct popular ret_popular[static POPULAR_MOST]) {
-    size_t count = places->count < POPULAR_MOST ? places->count : POPULAR_MOST;
+static size_t popular_of(const struct places *places, struct popular ret_popular[static POPULAR_MAX]) {
+    size_t count = places->count < POPULAR_MAX ? places->count : POPULAR_MAX;
     for (size_t i = 0; i < count; i++) {
         double share = exp2(places->at[i].value - places->total);
         ret_popular[i] = (struct popular){places->at[i].item, isfinite(share) ? share : 0};
@@ -134,29 +135,29 @@ static size_t popular_of(const struct places *places, struct popular ret_popular
     return count;
 }
 
-enum { SUGGESTIONS_MOST = 512 }; // the best of them: more than any limit, exclusions and history can use up
+enum { SUGGESTIONS_MAX = 512 }; // the best of them: more than any limit, exclusions and history can use up
 
-static size_t suggest(const struct list *list, const struct places *order,
-                      struct suggestion ret_list[static SUGGESTIONS_MOST]) {
-    struct popular popular[POPULAR_MOST];
+static size_t suggest(const struct list *list, const struct places *snapshot,
+                      struct suggestion ret_list[static SUGGESTIONS_MAX]) {
+    struct popular popular[POPULAR_MAX];
     const struct neighbours *tables[COVIEW_ITEMS + STRONGEST_NEIGHBOURS];
-    size_t popular_count = popular_of(order, popular);
+    size_t popular_count = popular_of(snapshot, popular);
     for (size_t i = 0; i < list->table_count; i++)
         tables[i] = &list->tables[i];
     if (list->visitor || !list->item.at)
         return recommend_rank(list->recent, tables, list->table_count, popular, popular_count, ret_list,
-                              SUGGESTIONS_MOST);
+                              SUGGESTIONS_MAX);
     ref_t item = item_ref(list->serve->hash_key, list->site, list->item);
     if (list->kind == LIST_RELATED)
-        return related_rank(item, tables[0], popular, popular_count, ret_list, SUGGESTIONS_MOST);
+        return related_rank(item, tables[0], popular, popular_count, ret_list, SUGGESTIONS_MAX);
     return two_step_rank(item, tables[0], tables + 1, list->table_count - 1, popular, popular_count, ret_list,
-                         SUGGESTIONS_MOST);
+                         SUGGESTIONS_MAX);
 }
 
-static bool add_suggestions(struct list *list, struct places *order) {
+static bool add_suggestions(struct list *list, struct places *snapshot) {
     const struct plan *plan = list->serve->plan;
-    struct suggestion suggestions[SUGGESTIONS_MOST];
-    size_t count = suggest(list, order, suggestions);
+    struct suggestion suggestions[SUGGESTIONS_MAX];
+    size_t count = suggest(list, snapshot, suggestions);
     bool fits = true;
     for (size_t i = 0; fits && i < count; i++) {
         const struct suggestion *one = &suggestions[i];
@@ -165,13 +166,13 @@ static bool add_suggestions(struct list *list, struct places *order) {
                                                 one->from_neighbours ? "related" : "popular", NULL},
                              false);
     }
-    return fits && add_order(list, &plan->rankings[plan->popular], order, GROUP_POPULAR, "popular");
+    return fits && add_snapshot(list, &plan->rankings[plan->popular], snapshot, GROUP_POPULAR, "popular");
 }
 
 static void on_popular(struct shared_wait *wait, struct value *read) {
     struct list *list = list_of_wait(wait);
-    struct places *order = keep_places(list, read);
-    if (order && add_suggestions(list, order))
+    struct places *snapshot = keep_places(list, read);
+    if (snapshot && add_suggestions(list, snapshot))
         list_place(list);
     else
         list_end(list, UNAVAILABLE);
@@ -179,7 +180,7 @@ static void on_popular(struct shared_wait *wait, struct value *read) {
 
 static void ask_popular(struct list *list) {
     const struct plan *plan = list->serve->plan;
-    ask_order(list, &plan->rankings[plan->popular], on_popular);
+    ask_snapshot(list, &plan->rankings[plan->popular], on_popular);
 }
 
 // ---- Tables of neighbours
@@ -286,7 +287,7 @@ static void on_filling(struct shared_wait *wait, struct value *read) {
     struct list *list = list_of_wait(wait);
     struct places *places = keep_places(list, read);
     const struct ranking *ranking = filling_at(list, list->next_filling++);
-    if (places && add_order(list, ranking, places, GROUP_FILLING + list->next_filling, "popular"))
+    if (places && add_snapshot(list, ranking, places, GROUP_FILLING + list->next_filling, "popular"))
         list_place(list);
     else
         list_end(list, UNAVAILABLE);
@@ -295,6 +296,6 @@ static void on_filling(struct shared_wait *wait, struct value *read) {
 bool source_fill(struct list *list) {
     if (list->next_filling > list->serve->plan->count)
         return false;
-    ask_order(list, filling_at(list, list->next_filling), on_filling);
+    ask_snapshot(list, filling_at(list, list->next_filling), on_filling);
     return true;
 }

@@ -13,20 +13,20 @@ struct turn_queue {
     struct turn_queue *next, *before;
 };
 
-enum { COMMANDS_EACH = 64, TURNS_LEAST = 4, TURNS_MOST = 1024 };
+enum { COMMANDS_EACH = 64, TURNS_LEAST = 4, TURNS_MAX = 1024 };
 
 void turns_init(struct turns *turns, uint32_t redis_queue) {
-    uint32_t most = redis_queue / COMMANDS_EACH;
-    *turns = (struct turns){.most = most < TURNS_LEAST ? TURNS_LEAST : most > TURNS_MOST ? TURNS_MOST : most};
+    uint32_t max = redis_queue / COMMANDS_EACH;
+    *turns = (struct turns){.max = max < TURNS_LEAST ? TURNS_LEAST : max > TURNS_MAX ? TURNS_MAX : max};
 }
 
 bool turns_are_full(const struct turns *turns) {
-    return turns->running >= turns->most || turns->ring;
+    return turns->running >= turns->max || turns->ring;
 }
 
 // ---- Queues
 
-static void link_queue(struct turns *turns, struct turn_queue *queue) {
+static void redis_queue_capacity(struct turns *turns, struct turn_queue *queue) {
     if (!turns->ring) {
         turns->ring = queue->next = queue->before = queue;
         return;
@@ -57,7 +57,7 @@ static struct turn_queue *queue_of(struct turns *turns, uint64_t network) {
         free(queue);
         return NULL;
     }
-    link_queue(turns, queue);
+    redis_queue_capacity(turns, queue);
     return queue;
 }
 
@@ -115,7 +115,7 @@ void turn_end(struct turns *turns) {
     if (turns->handing_on)
         return;
     turns->handing_on = true;
-    while (turns->ring && turns->running < turns->most) {
+    while (turns->ring && turns->running < turns->max) {
         struct turn *turn = turns->ring->first;
         turns->ring = turns->ring->next;
         turn_leave(turns, turn);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The guarded write of one partition (lua/commit.lua): put together piece by piece, sent in one call.
 //
-// Pieces are kept as commands of "name, key, arguments". Members of one ranking are gathered per ranking, so a batch
+// Pieces are kept as commands of "name, key, arguments". Members of one ranking are pipelined per ranking, so a batch
 // that moves five hundred items in seven rankings is seven ZADD at most; likewise visitors per item.
 #include "base/hash.h"
 #include "model/item.h"
-#include "store/gather.h"
+#include "redis/pipeline.h"
 #include "store/store_inside.h"
 #include <inttypes.h>
 #include <math.h>
@@ -14,12 +14,12 @@
 #include <string.h>
 
 enum {
-    ARGUMENTS_MOST = 4000,    // of one redis.call: what Lua's unpack takes on its stack
-    CANDIDATES_MOST = 1 << 20 // of one ranking in one commit
+    ARGUMENTS_MAX = 4000,    // of one redis.call: what Lua's unpack takes on its stack
+    CANDIDATES_MAX = 1 << 20 // of one ranking in one commit
 };
 
 // A key that the commit writes, with the members that go into it and out of it.
-struct target_key {
+struct commit_key {
     UT_hash_handle hh;
     struct key key;
     uint32_t index;           // in KEYS behind the states, from 1
@@ -27,8 +27,8 @@ struct target_key {
     struct command in, out;   // members that come and go; visitors that come
     struct buffer candidates; // struct candidate each: what the members of `in` are worth in a ranking
     double cut_below;         // if any was left out: the best of these
-    char floor[RANKING_NAME_MAX];
-    size_t floor_len;
+    char cutoff_name[RANKING_NAME_MAX];
+    size_t cutoff_name_len;
 };
 
 struct candidate {
@@ -38,13 +38,13 @@ struct candidate {
 };
 
 struct commit {
-    struct link_call call; // first: the link's view of it
+    struct redis_call call; // first: the connection's view of it
     struct store *store;
     enum projection projection;
-    uint32_t partition, marks, states, commands, rankings;
+    uint32_t partition, applied, states, commands, rankings;
     uint64_t version;
-    struct command mark_arguments, state_keys, state_arguments, command_arguments, ranking_arguments;
-    struct target_key *keys;
+    struct command applied_arguments, state_keys, state_arguments, command_arguments, ranking_arguments;
+    struct commit_key *keys;
     uint32_t key_count;
     bool failed; // no memory for a piece
     void (*on_done)(void *context, const struct commit_result *result);
@@ -61,7 +61,7 @@ struct commit *commit_new(struct store *store, enum projection projection, uint3
     commit->projection = projection;
     commit->partition = partition;
     commit->version = version;
-    command_init(&commit->mark_arguments);
+    command_init(&commit->applied_arguments);
     command_init(&commit->state_keys);
     command_init(&commit->state_arguments);
     command_init(&commit->command_arguments);
@@ -70,7 +70,7 @@ struct commit *commit_new(struct store *store, enum projection projection, uint3
 }
 
 void commit_free(struct commit *commit) {
-    struct target_key *key, *next;
+    struct commit_key *key, *next;
     HASH_ITER (hh, commit->keys, key, next) {
         HASH_DEL(commit->keys, key);
         command_release(&key->in);
@@ -78,7 +78,7 @@ void commit_free(struct commit *commit) {
         buffer_release(&key->candidates);
         free(key);
     }
-    command_release(&commit->mark_arguments);
+    command_release(&commit->applied_arguments);
     command_release(&commit->state_keys);
     command_release(&commit->state_arguments);
     command_release(&commit->command_arguments);
@@ -89,8 +89,8 @@ void commit_free(struct commit *commit) {
 // ---- Pieces
 
 // Keys stay in the order of their first use (uthash keeps it).
-static struct target_key *target_key(struct commit *commit, const struct key *key) {
-    struct target_key *found;
+static struct commit_key *commit_key(struct commit *commit, const struct key *key) {
+    struct commit_key *found;
     HASH_FIND(hh, commit->keys, key->at, key->len, found);
     if (found)
         return found;
@@ -103,7 +103,7 @@ static struct target_key *target_key(struct commit *commit, const struct key *ke
     found->index = ++commit->key_count;
     command_init(&found->in);
     command_init(&found->out);
-    buffer_init(&found->candidates, CANDIDATES_MOST * sizeof(struct candidate));
+    buffer_init(&found->candidates, CANDIDATES_MAX * sizeof(struct candidate));
     found->cut_below = NAN;
     HASH_ADD_KEYPTR(hh, commit->keys, found->key.at, found->key.len, found);
     if (HASH_HAS_TAKEN(found))
@@ -120,12 +120,12 @@ static void begin_piece(struct commit *commit, const char *name, uint32_t key_in
     commit->commands++;
 }
 
-void commit_mark(struct commit *commit, uint32_t source, struct log_id id) {
+void commit_applied(struct commit *commit, uint32_t source, struct log_id id) {
     char text[LOG_ID_TEXT];
     log_id_format(id, text);
-    command_add_int(&commit->mark_arguments, source);
-    command_add_text(&commit->mark_arguments, text);
-    commit->marks++;
+    command_add_int(&commit->applied_arguments, source);
+    command_add_text(&commit->applied_arguments, text);
+    commit->applied++;
 }
 
 static void set_or_delete(struct commit *commit, const struct key *key, struct bytes packed) {
@@ -135,9 +135,9 @@ static void set_or_delete(struct commit *commit, const struct key *key, struct b
         commit->states++;
         return;
     }
-    struct target_key *target = target_key(commit, key);
-    if (target)
-        begin_piece(commit, "UNLINK", target->index, 0);
+    struct commit_key *slot = commit_key(commit, key);
+    if (slot)
+        begin_piece(commit, "UNLINK", slot->index, 0);
 }
 
 void commit_state(struct commit *commit, ref_t item, struct bytes packed) {
@@ -158,10 +158,10 @@ void commit_total(struct commit *commit, ref_t site, struct bytes packed) {
 void commit_item(struct commit *commit, ref_t item, struct bytes site, struct bytes id) {
     struct key key;
     key_item(&key, item);
-    struct target_key *target = target_key(commit, &key);
-    if (!target)
+    struct commit_key *slot = commit_key(commit, &key);
+    if (!slot)
         return;
-    begin_piece(commit, "SETNX", target->index, 1);
+    begin_piece(commit, "SETNX", slot->index, 1);
     item_pack_new(site, id, commit->store->settings->kind_count, &commit->command_arguments.bytes);
     command_end_argument(&commit->command_arguments);
 }
@@ -175,10 +175,10 @@ void commit_visitors_clear(struct commit *commit, ref_t item) {
 void commit_sketch(struct commit *commit, ref_t item, const struct early_visitors *early) {
     struct key key;
     key_uniques(&key, item);
-    struct target_key *target = target_key(commit, &key);
-    if (!target)
+    struct commit_key *slot = commit_key(commit, &key);
+    if (!slot)
         return;
-    begin_piece(commit, "SETNX", target->index, 1);
+    begin_piece(commit, "SETNX", slot->index, 1);
     sketch_pack(early, &commit->command_arguments.bytes);
     command_end_argument(&commit->command_arguments);
 }
@@ -186,9 +186,9 @@ void commit_sketch(struct commit *commit, ref_t item, const struct early_visitor
 void commit_visitor(struct commit *commit, ref_t item, ref_t visitor) {
     struct key key;
     key_uniques(&key, item);
-    struct target_key *target = target_key(commit, &key);
-    if (target)
-        command_add_ref(&target->in, visitor);
+    struct commit_key *slot = commit_key(commit, &key);
+    if (slot)
+        command_add_ref(&slot->in, visitor);
 }
 
 size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_NAME_MAX]) {
@@ -199,33 +199,33 @@ size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_N
     return (size_t)len;
 }
 
-static struct target_key *ranking_key(struct commit *commit, const struct ranking_at *ranking) {
+static struct commit_key *ranking_key(struct commit *commit, const struct ranking_at *ranking) {
     struct key key;
     key_ranking(&key, commit->partition, ranking->site, ranking->name, ranking->category);
-    struct target_key *target = target_key(commit, &key);
-    if (target && target->floor_len == 0)
-        target->floor_len = ranking_name(ranking, target->floor);
-    return target;
+    struct commit_key *slot = commit_key(commit, &key);
+    if (slot && slot->cutoff_name_len == 0)
+        slot->cutoff_name_len = ranking_name(ranking, slot->cutoff_name);
+    return slot;
 }
 
 void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
                   double value, bool may_stand) {
-    struct target_key *target = ranking_key(commit, ranking);
-    if (!target)
+    struct commit_key *slot = ranking_key(commit, ranking);
+    if (!slot)
         return;
-    struct candidate candidate = {value, command_count(&target->in), may_stand};
-    target->bound = bound;
-    command_add(&target->in, id);
-    buffer_add(&target->candidates, &candidate, sizeof candidate);
-    commit->failed |= target->candidates.failed || target->in.bytes.failed || target->in.ends.failed;
+    struct candidate candidate = {value, command_count(&slot->in), may_stand};
+    slot->bound = bound;
+    command_add(&slot->in, id);
+    buffer_add(&slot->candidates, &candidate, sizeof candidate);
+    commit->failed |= slot->candidates.failed || slot->in.bytes.failed || slot->in.ends.failed;
 }
 
 void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id) {
-    struct target_key *target = ranking_key(commit, ranking);
-    if (!target)
+    struct commit_key *slot = ranking_key(commit, ranking);
+    if (!slot)
         return;
-    target->bound = bound;
-    command_add(&target->out, id);
+    slot->bound = bound;
+    command_add(&slot->out, id);
 }
 
 // ---- The call
@@ -246,12 +246,12 @@ static void copy_arguments(struct command *to, const struct command *from, uint3
 }
 
 // Members in runs that Lua can take.
-static void add_members(struct commit *commit, const struct target_key *key, const char *name,
+static void add_members(struct commit *commit, const struct commit_key *key, const char *name,
                         const struct command *members) {
     uint32_t count = command_count(members);
     commit->failed |= members->bytes.failed || members->ends.failed;
-    for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MOST) {
-        uint32_t end = begin + ARGUMENTS_MOST < count ? begin + ARGUMENTS_MOST : count;
+    for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MAX) {
+        uint32_t end = begin + ARGUMENTS_MAX < count ? begin + ARGUMENTS_MAX : count;
         begin_piece(commit, name, key->index, end - begin);
         copy_arguments(&commit->command_arguments, members, begin, end);
     }
@@ -263,7 +263,7 @@ static int best_first(const void *a, const void *b) {
 }
 
 // What would be cut off at once is not written. The number of candidates that are.
-static uint32_t cut_candidates(struct target_key *key) {
+static uint32_t cut_candidates(struct commit_key *key) {
     struct candidate *all = (struct candidate *)(void *)key->candidates.at;
     uint32_t count = command_count(&key->in);
     if (count <= key->bound)
@@ -276,10 +276,10 @@ static uint32_t cut_candidates(struct target_key *key) {
     return key->bound;
 }
 
-static void add_places(struct commit *commit, const struct target_key *key, uint32_t count) {
+static void add_places(struct commit *commit, const struct commit_key *key, uint32_t count) {
     const struct candidate *at = (const struct candidate *)(const void *)key->candidates.at;
-    for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MOST / 2) {
-        uint32_t end = begin + ARGUMENTS_MOST / 2 < count ? begin + ARGUMENTS_MOST / 2 : count;
+    for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MAX / 2) {
+        uint32_t end = begin + ARGUMENTS_MAX / 2 < count ? begin + ARGUMENTS_MAX / 2 : count;
         begin_piece(commit, "ZADD", key->index, 2 * (end - begin));
         for (uint32_t i = begin; i < end; i++) {
             command_add_double(&commit->command_arguments, -at[i].value);
@@ -288,13 +288,13 @@ static void add_places(struct commit *commit, const struct target_key *key, uint
     }
 }
 
-static void finish_ranking(struct commit *commit, struct target_key *key) {
+static void finish_ranking(struct commit *commit, struct commit_key *key) {
     uint32_t count = cut_candidates(key);
     add_places(commit, key, count); // first: what ZREM empties would be gone
     add_members(commit, key, "ZREM", &key->out);
     command_add_int(&commit->ranking_arguments, key->index);
     command_add_int(&commit->ranking_arguments, key->bound);
-    command_add(&commit->ranking_arguments, (struct bytes){key->floor, key->floor_len});
+    command_add(&commit->ranking_arguments, (struct bytes){key->cutoff_name, key->cutoff_name_len});
     if (isnan(key->cut_below))
         command_add(&commit->ranking_arguments, NO_BYTES);
     else
@@ -303,11 +303,11 @@ static void finish_ranking(struct commit *commit, struct target_key *key) {
 }
 
 static void finish_pieces(struct commit *commit) {
-    struct target_key *key, *next;
+    struct commit_key *key, *next;
     HASH_ITER (hh, commit->keys, key, next) {
         if (commit->failed) // a candidate may have lost its member
             return;
-        if (key->floor_len)
+        if (key->cutoff_name_len)
             finish_ranking(commit, key);
         else
             add_members(commit, key, "PFADD", &key->in);
@@ -316,17 +316,17 @@ static void finish_pieces(struct commit *commit) {
 
 static void add_keys(struct commit *commit) {
     struct store *store = commit->store;
-    struct target_key *target, *next;
+    struct commit_key *slot, *next;
     struct key key;
-    key_marks(&key, commit->partition, commit->projection);
+    key_applied(&key, commit->partition, commit->projection);
     add_key(store, &key);
-    key_floors(&key, commit->partition);
+    key_cutoffs(&key, commit->partition);
     add_key(store, &key);
     key_position(&key, commit->partition);
     add_key(store, &key);
     copy_arguments(&store->command, &commit->state_keys, 0, commit->states);
-    HASH_ITER (hh, commit->keys, target, next)
-        add_key(store, &target->key);
+    HASH_ITER (hh, commit->keys, slot, next)
+        add_key(store, &slot->key);
 }
 
 static void add_all(struct command *to, const struct command *from, uint32_t count) {
@@ -334,7 +334,7 @@ static void add_all(struct command *to, const struct command *from, uint32_t cou
     copy_arguments(to, from, 0, command_count(from));
 }
 
-static void on_committed(struct link_call *call) {
+static void on_committed(struct redis_call *call) {
     struct commit *commit = (struct commit *)call;
     redisReply *reply = call->reply;
     struct commit_result result = {.outcome = call->outcome};
@@ -344,7 +344,7 @@ static void on_committed(struct link_call *call) {
     if (whole) {
         result.moved = reply_int(reply->element[0]) == 0;
         result.version = (uint64_t)reply_int(reply->element[1]);
-        result.refill = reply_int(reply->element[2]) != 0;
+        result.rebuild = reply_int(reply->element[2]) != 0;
     }
     void (*on_done)(void *, const struct commit_result *) = commit->on_done;
     void *context = commit->context;
@@ -364,11 +364,11 @@ void commit_send(struct commit *commit, void (*on_done)(void *context, const str
     add_keys(commit);
     command_add_int(&store->command, (int64_t)commit->version);
     command_add_int(&store->command, (int64_t)version_new());
-    add_all(&store->command, &commit->mark_arguments, commit->marks);
+    add_all(&store->command, &commit->applied_arguments, commit->applied);
     add_all(&store->command, &commit->state_arguments, commit->states);
     add_all(&store->command, &commit->command_arguments, commit->commands);
     add_all(&store->command, &commit->ranking_arguments, commit->rankings);
     if (commit->failed)
-        command_clear(&store->command); // half a commit must not go out: the link refuses an empty command
+        command_clear(&store->command); // half a commit must not go out: the connection refuses an empty command
     send_script(store, &commit->call, SCRIPT_COMMIT);
 }

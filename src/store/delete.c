@@ -8,11 +8,11 @@
 //   3. Wait. Not in time: UNAVAILABLE; it stays hidden, its views stay, and the call is safe to repeat.
 //   4. Take all of it away, and remember for one view window that its readers read another one from now on.
 #include "base/clock.h"
+#include "store/bucket_cache.h"
 #include "store/items.h"
-#include "store/levels.h"
 #include "store/reads.h"
 
-enum { TRIES_MOST = 16, DELETE_KEYS = 10, GONE_KEPT = 4096 };
+enum { TRIES_MAX = 16, DELETE_KEYS = 10, GONE_KEPT = 4096 };
 enum { DELETE_ABSENT, DELETE_DONE, DELETE_RETRY, DELETE_CLASH };
 
 static void add_keys(struct store *store, const struct item_call *call) {
@@ -24,9 +24,9 @@ static void add_keys(struct store *store, const struct item_call *call) {
     add_key(store, &key);
     key_log(&key, partition);
     add_key(store, &key);
-    key_marks(&key, partition, PROJECTION_SUMS);
+    key_applied(&key, partition, PROJECTION_SUMS);
     add_key(store, &key);
-    key_marks(&key, partition, PROJECTION_NEIGHBOURS);
+    key_applied(&key, partition, PROJECTION_NEIGHBOURS);
     add_key(store, &key);
     key_dead(&key, partition);
     add_key(store, &key);
@@ -61,7 +61,7 @@ static void send_delete(struct item_write *write) {
 static void take_away(struct item_write *write, bool whole) {
     write->whole = whole;
     write->item->tries = 0;
-    write->item->buckets = levels_get(write->store->levels, write->item->item);
+    write->item->buckets = bucket_cache_get(write->store->bucket_cache, write->item->item);
     send_delete(write);
 }
 
@@ -86,8 +86,8 @@ static void on_remembered(struct read_call *wait, enum outcome outcome) {
     item_write_end(wait->context, outcome);
 }
 
-static void on_all_remembered(struct gather *gather) {
-    read_end(gather, gather_outcome(gather));
+static void on_all_remembered(struct pipeline *pipeline) {
+    read_end(pipeline, pipeline_outcome(pipeline));
 }
 
 // Held like reads: they may be more than the queue has places.
@@ -95,8 +95,9 @@ static void remember(struct item_write *write) {
     struct store *store = write->store;
     uint32_t partitions = store->settings->view_window_ms > 0 ? keys_partitions() : 0;
     write->wait = (struct read_call){.on_done = on_remembered, .context = write};
-    struct gather *gather = read_begin(store, &write->wait, partitions, sizeof(struct read_state), on_all_remembered);
-    for (uint32_t i = 0; gather && i < partitions; i++) {
+    struct pipeline *pipeline =
+        read_begin(store, &write->wait, partitions, sizeof(struct read_state), on_all_remembered);
+    for (uint32_t i = 0; pipeline && i < partitions; i++) {
         struct key key;
         key_gone(&key, i);
         script_begin(&store->command, SCRIPT_GONE, 1);
@@ -105,7 +106,7 @@ static void remember(struct item_write *write) {
         command_add_int(&store->command, write->asked_ms);
         command_add_int(&store->command, store->settings->view_window_ms);
         command_add_int(&store->command, GONE_KEPT);
-        gather_add(gather, store->link, &store->command, SCRIPT_GONE);
+        pipeline_add(pipeline, store->redis, &store->command, SCRIPT_GONE);
     }
 }
 
@@ -126,7 +127,7 @@ static void on_done(struct item_write *write, enum outcome outcome) {
         item_write_end(write, outcome);
 }
 
-static void on_reply(struct link_call *call) {
+static void on_reply(struct redis_call *call) {
     struct item_write *write = (struct item_write *)call;
     if (call->outcome != OK) {
         item_write_end(write, call->outcome);
@@ -134,7 +135,7 @@ static void on_reply(struct link_call *call) {
     }
     bool whole = call->reply->elements == 3;
     int64_t status = whole ? reply_int(call->reply->element[0]) : DELETE_CLASH;
-    if (status == DELETE_RETRY && ++write->item->tries < TRIES_MOST) {
+    if (status == DELETE_RETRY && ++write->item->tries < TRIES_MAX) {
         write->item->buckets = (uint32_t)reply_int(call->reply->element[1]);
         freeReplyObject(call->reply);
         send_delete(write);
@@ -142,7 +143,7 @@ static void on_reply(struct link_call *call) {
     }
     write->item->existed |= status == DELETE_DONE;
     write->item->entry = log_id_parse(reply_text_at(call->reply, 2));
-    levels_set(write->store->levels, write->item->item, 0);
+    bucket_cache_set(write->store->bucket_cache, write->item->item, 0);
     on_done(write, status == DELETE_CLASH ? ID_CLASH : status == DELETE_RETRY ? UNAVAILABLE : OK);
 }
 

@@ -3,7 +3,7 @@
 // connection and every few seconds: what callers send is then refused, unless redis_eviction = accept. A volatile-…
 // policy takes only keys with a time to live: visitors' histories, and who was deleted lately; a view may count again.
 #include "ops/log.h"
-#include "store/gather.h"
+#include "redis/pipeline.h"
 #include "store/store_inside.h"
 #include <stdio.h>
 
@@ -62,8 +62,8 @@ void eviction_ask(struct store *store) {
     command_add_text(begin_command(store, "INFO"), "memory");
 }
 
-static void on_policy(struct link_call *call) {
-    struct store *store = ((struct greeting_call *)call)->store;
+static void on_policy(struct redis_call *call) {
+    struct store *store = ((struct handshake_call *)call)->store;
     store->asking_policy = false;
     if (call->outcome == OK)
         eviction_check(store, call->reply);
@@ -74,7 +74,7 @@ void eviction_look(struct store *store) {
     if (store->asking_policy)
         return;
     store->asking_policy = true;
-    store->policy = (struct greeting_call){.call.on_reply = on_policy, .store = store};
+    store->policy = (struct handshake_call){.call.on_reply = on_policy, .store = store};
     eviction_ask(store);
     send_command(store, &store->policy.call);
 }

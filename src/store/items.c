@@ -4,12 +4,12 @@
 #include "base/clock.h"
 #include "base/keyed.h"
 #include "model/item.h"
-#include "store/gather.h"
+#include "redis/pipeline.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NEWEST_KEPT = 200, SUMS_MOST = 64 << 10 };
+enum { NEWEST_KEPT = 200, SUMS_MAX = 64 << 10 };
 
 void item_write_end(struct item_write *write, enum outcome outcome) {
     struct item_call *item = write->item;
@@ -21,14 +21,15 @@ void item_write_end(struct item_write *write, enum outcome outcome) {
     item->on_done(item);
 }
 
-// Without memory the answer still comes later: an empty command is refused by the link.
+// Without memory the answer still comes later: an empty command is refused by the connection.
 static void on_no_memory(struct deferred *deferred) {
     struct item_call *item = (struct item_call *)((char *)deferred - offsetof(struct item_call, deferred));
     item->outcome = UNAVAILABLE;
     item->on_done(item);
 }
 
-struct item_write *item_write_begin(struct store *store, struct item_call *call, void (*on_reply)(struct link_call *)) {
+struct item_write *item_write_begin(struct store *store, struct item_call *call,
+                                    void (*on_reply)(struct redis_call *)) {
     struct item_write *write = malloc(sizeof *write);
     call->existed = false;
     call->entry = (struct log_id){0, 0};
@@ -37,8 +38,8 @@ struct item_write *item_write_begin(struct store *store, struct item_call *call,
         return NULL;
     }
     *write = (struct item_write){.call.on_reply = on_reply, .store = store, .item = call};
-    buffer_init(&write->sums, SUMS_MOST);
-    buffer_init(&write->sums_now, SUMS_MOST);
+    buffer_init(&write->sums, SUMS_MAX);
+    buffer_init(&write->sums_now, SUMS_MAX);
     return write;
 }
 
@@ -65,7 +66,7 @@ void add_identity(struct store *store, const struct item_call *call) {
 
 enum { PUT_NEW, PUT_EXISTED, PUT_CLASH };
 
-static void on_put(struct link_call *call) {
+static void on_put(struct redis_call *call) {
     struct item_write *write = (struct item_write *)call;
     if (call->outcome != OK) {
         item_write_end(write, call->outcome);
@@ -78,7 +79,7 @@ static void on_put(struct link_call *call) {
 }
 
 static void add_card_base(struct store *store, const struct card *card) {
-    char text[32 * (MAX_KINDS + 1)];
+    char text[32 * (KINDS_MAX + 1)];
     int len = 0;
     if (card->has_base) {
         len = snprintf(text, sizeof text, "%llu", (unsigned long long)card->base_views);
@@ -108,7 +109,7 @@ void add_put_keys(struct store *store, const struct item_call *call) {
     add_key(store, &key);
     key_log(&key, partition);
     add_key(store, &key);
-    key_marks(&key, partition, PROJECTION_SUMS);
+    key_applied(&key, partition, PROJECTION_SUMS);
     add_key(store, &key);
     add_newest_key(store, call, partition);
 }

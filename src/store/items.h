@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What the writes of one item share (items.c, delete.c, import.c): their beginning, their end, and the arguments that
-// their scripts have in common.
+// What the writes of one item share (items.c, delete.c, import_write.c): their beginning, their end, and the arguments
+// that their scripts have in common.
 #pragma once
 #include "store/store_inside.h"
 
 struct item_write {
-    struct link_call call; // first: the link's view of it
+    struct redis_call call; // first: the connection's view of it
     struct store *store;
     struct item_call *item;
     // Of a deletion.
@@ -19,7 +19,7 @@ struct item_write {
 };
 
 // NULL without memory: the call is answered at the end of the turn.
-struct item_write *item_write_begin(struct store *store, struct item_call *call, void (*on_reply)(struct link_call *));
+struct item_write *item_write_begin(struct store *store, struct item_call *call, void (*on_reply)(struct redis_call *));
 void item_write_end(struct item_write *write, enum outcome outcome);
 
 // Keys and arguments of the command under way.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The logs: reading them, the positions of the projections in them, and trimming.
+// The logs: reading them, the offsets of the projections in them, and trimming.
 #include "store/reads.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 enum { LIVES_TEXT = 18 }; // a space, 16 hex digits
 
-const char *position_field(enum projection projection) {
+const char *offset_field(enum projection projection) {
     return projection == PROJECTION_SUMS ? "sums" : "neighbours";
 }
 
@@ -24,8 +24,8 @@ static void add_log_id(struct store *store, struct log_id id) {
     command_add_text(&store->command, text);
 }
 
-static void on_all_plain(struct gather *gather) {
-    read_end(gather, gather_outcome(gather));
+static void on_all_plain(struct pipeline *pipeline) {
+    read_end(pipeline, pipeline_outcome(pipeline));
 }
 
 static size_t count_set(const struct log_id *ids) {
@@ -40,8 +40,8 @@ static size_t count_set(const struct log_id *ids) {
 
 struct positions_state {
     struct read_state read;
-    void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position, struct bytes plan,
-                        struct bytes rankings);
+    void (*on_offset)(struct read_call *call, uint32_t partition, struct log_id offset, struct bytes plan,
+                      struct bytes rankings);
     uint64_t *ret_lives;
     struct bytes lives[];
 };
@@ -52,47 +52,47 @@ uint64_t hash_of_lives(const struct store *store, const struct bytes *lives) {
     return keyed_hash64(store->hash_key, 'l', lives, keys_partitions());
 }
 
-struct log_id position_in(struct bytes text, uint64_t lives) {
+struct log_id offset_in(struct bytes text, uint64_t lives) {
     char suffix[LIVES_TEXT];
     size_t len = (size_t)snprintf(suffix, sizeof suffix, " %016" PRIx64, lives);
     bool holds = text.len > len && memcmp(text.at + text.len - len, suffix, len) == 0;
     return holds ? log_id_parse((struct bytes){text.at, text.len - len}) : (struct log_id){0, 0};
 }
 
-static void on_positions(struct gather *gather) {
-    struct positions_state *state = gather->context;
-    enum outcome outcome = gather_outcome(gather);
-    for (uint32_t i = 0; outcome == OK && i < gather->count; i++)
-        state->lives[i] = reply_text_at(gather->at[i].reply, AT_LIFE);
+static void on_positions(struct pipeline *pipeline) {
+    struct positions_state *state = pipeline->context;
+    enum outcome outcome = pipeline_outcome(pipeline);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++)
+        state->lives[i] = reply_text_at(pipeline->at[i].reply, AT_LIFE);
     uint64_t lives = outcome == OK ? hash_of_lives(state->read.store, state->lives) : 0;
     if (outcome == OK)
         *state->ret_lives = lives;
-    for (uint32_t i = 0; outcome == OK && i < gather->count; i++)
-        state->on_position(state->read.call, i, position_in(reply_text_at(gather->at[i].reply, AT_POSITION), lives),
-                           reply_text_at(gather->at[i].reply, AT_PLAN),
-                           reply_text_at(gather->at[i].reply, AT_RANKINGS));
-    read_end(gather, outcome);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++)
+        state->on_offset(state->read.call, i, offset_in(reply_text_at(pipeline->at[i].reply, AT_POSITION), lives),
+                         reply_text_at(pipeline->at[i].reply, AT_PLAN),
+                         reply_text_at(pipeline->at[i].reply, AT_RANKINGS));
+    read_end(pipeline, outcome);
 }
 
-void store_read_positions(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
-                          void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position,
-                                              struct bytes plan, struct bytes rankings)) {
+void store_read_offsets(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
+                        void (*on_offset)(struct read_call *call, uint32_t partition, struct log_id offset,
+                                          struct bytes plan, struct bytes rankings)) {
     uint32_t partitions = keys_partitions();
     size_t size = sizeof(struct positions_state) + partitions * sizeof(struct bytes);
-    struct gather *gather = read_begin(store, call, partitions, size, on_positions);
-    if (!gather)
+    struct pipeline *pipeline = read_begin(store, call, partitions, size, on_positions);
+    if (!pipeline)
         return;
-    struct positions_state *state = gather->context;
-    state->on_position = on_position;
+    struct positions_state *state = pipeline->context;
+    state->on_offset = on_offset;
     state->ret_lives = ret_lives;
     for (uint32_t i = 0; i < partitions; i++) {
         begin_command(store, "HMGET");
         add_position_key(store, i);
-        command_add_text(&store->command, position_field(projection));
+        command_add_text(&store->command, offset_field(projection));
         command_add_text(&store->command, "plan");
         command_add_text(&store->command, "rankings");
         command_add_text(&store->command, "life");
-        read_add(gather);
+        read_add(pipeline);
     }
 }
 
@@ -103,25 +103,25 @@ static void add_position(struct store *store, struct log_id id, uint64_t lives) 
     command_add_text(&store->command, text);
 }
 
-void store_write_positions(struct store *store, struct read_call *call, enum projection projection,
-                           const struct log_id *positions, uint64_t lives) {
-    struct gather *gather = read_begin(store, call, count_set(positions), sizeof(struct read_state), on_all_plain);
-    for (uint32_t i = 0; gather && i < keys_partitions(); i++) {
-        if (log_id_none(positions[i]))
+void store_write_offsets(struct store *store, struct read_call *call, enum projection projection,
+                         const struct log_id *offsets, uint64_t lives) {
+    struct pipeline *pipeline = read_begin(store, call, count_set(offsets), sizeof(struct read_state), on_all_plain);
+    for (uint32_t i = 0; pipeline && i < keys_partitions(); i++) {
+        if (log_id_none(offsets[i]))
             continue;
         script_begin(&store->command, SCRIPT_KEEP, 1);
         add_position_key(store, i);
-        command_add_text(&store->command, position_field(projection));
-        add_position(store, positions[i], lives);
-        gather_add(gather, store->link, &store->command, SCRIPT_KEEP);
+        command_add_text(&store->command, offset_field(projection));
+        add_position(store, offsets[i], lives);
+        pipeline_add(pipeline, store->redis, &store->command, SCRIPT_KEEP);
     }
 }
 
 void store_trim(struct store *store, struct read_call *call, const struct log_id *below, uint64_t lives) {
     size_t count = count_set(below);
-    struct gather *gather = read_begin(store, call, count > 0, sizeof(struct read_state), on_all_plain);
+    struct pipeline *pipeline = read_begin(store, call, count > 0, sizeof(struct read_state), on_all_plain);
     char text[LIVES_TEXT];
-    if (!gather)
+    if (!pipeline)
         return;
     script_begin(&store->command, SCRIPT_TRIM, 2 * (uint32_t)count);
     for (uint32_t i = 0; i < keys_partitions(); i++) {
@@ -135,47 +135,47 @@ void store_trim(struct store *store, struct read_call *call, const struct log_id
     snprintf(text, sizeof text, "%016" PRIx64, lives);
     command_add_text(&store->command, text);
     command_add_text(&store->command, life_is_known(store) ? store->life : "");
-    gather_add(gather, store->link, &store->command, SCRIPT_TRIM);
+    pipeline_add(pipeline, store->redis, &store->command, SCRIPT_TRIM);
 }
 
 // ---- Marks
 
-struct marks_state {
+struct applied_state {
     struct read_state read;
     uint32_t first;
-    void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark);
+    void (*on_applied)(struct read_call *call, uint32_t key, uint32_t source, struct log_id id);
 };
 
-static void on_marks(struct gather *gather) {
-    struct marks_state *state = gather->context;
-    enum outcome outcome = gather_outcome(gather);
-    for (uint32_t i = 0; outcome == OK && i < gather->count; i++) {
-        const redisReply *marks = gather->at[i].reply;
-        for (size_t j = 0; marks->type == REDIS_REPLY_ARRAY && j + 1 < marks->elements; j += 2) {
+static void on_marks(struct pipeline *pipeline) {
+    struct applied_state *state = pipeline->context;
+    enum outcome outcome = pipeline_outcome(pipeline);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) {
+        const redisReply *applied = pipeline->at[i].reply;
+        for (size_t j = 0; applied->type == REDIS_REPLY_ARRAY && j + 1 < applied->elements; j += 2) {
             unsigned long long source;
-            if (bytes_to_u64(reply_text(marks->element[j]), keys_partitions() - 1, &source))
-                state->on_mark(state->read.call, state->first + i, (uint32_t)source,
-                               log_id_parse(reply_text(marks->element[j + 1])));
+            if (bytes_to_u64(reply_text(applied->element[j]), keys_partitions() - 1, &source))
+                state->on_applied(state->read.call, state->first + i, (uint32_t)source,
+                                  log_id_parse(reply_text(applied->element[j + 1])));
         }
     }
-    read_end(gather, outcome);
+    read_end(pipeline, outcome);
 }
 
-void store_read_marks(struct store *store, struct read_call *call, enum projection projection, uint32_t first,
-                      uint32_t count,
-                      void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark)) {
-    struct gather *gather = read_begin(store, call, count, sizeof(struct marks_state), on_marks);
-    if (!gather)
+void store_read_applied(struct store *store, struct read_call *call, enum projection projection, uint32_t first,
+                        uint32_t count,
+                        void (*on_applied)(struct read_call *call, uint32_t key, uint32_t source, struct log_id id)) {
+    struct pipeline *pipeline = read_begin(store, call, count, sizeof(struct applied_state), on_marks);
+    if (!pipeline)
         return;
-    struct marks_state *state = gather->context;
-    state->on_mark = on_mark;
+    struct applied_state *state = pipeline->context;
+    state->on_applied = on_applied;
     state->first = first;
     for (uint32_t i = first; i < first + count; i++) {
         struct key key;
-        key_marks(&key, i, projection);
+        key_applied(&key, i, projection);
         begin_command(store, "HGETALL");
         add_key(store, &key);
-        read_add(gather);
+        read_add(pipeline);
     }
 }
 
@@ -195,23 +195,23 @@ static void give_entry(struct logs_state *state, uint32_t partition, const redis
     state->on_entry(state->read.call, &one);
 }
 
-static void on_logs(struct gather *gather) {
-    struct logs_state *state = gather->context;
-    enum outcome outcome = gather_outcome(gather);
-    for (uint32_t i = 0; outcome == OK && i < gather->count; i++) {
-        const redisReply *entries = gather->at[i].reply;
+static void on_logs(struct pipeline *pipeline) {
+    struct logs_state *state = pipeline->context;
+    enum outcome outcome = pipeline_outcome(pipeline);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) {
+        const redisReply *entries = pipeline->at[i].reply;
         for (size_t j = 0; entries->type == REDIS_REPLY_ARRAY && j < entries->elements; j++)
             give_entry(state, i, entries->element[j]);
     }
-    read_end(gather, outcome);
+    read_end(pipeline, outcome);
 }
 
-void store_read_logs(struct store *store, struct read_call *call, const struct log_id *after, uint32_t most,
+void store_read_logs(struct store *store, struct read_call *call, const struct log_id *after, uint32_t max,
                      void (*on_entry)(struct read_call *call, const struct log_entry *entry)) {
-    struct gather *gather = read_begin(store, call, keys_partitions(), sizeof(struct logs_state), on_logs);
-    if (!gather)
+    struct pipeline *pipeline = read_begin(store, call, keys_partitions(), sizeof(struct logs_state), on_logs);
+    if (!pipeline)
         return;
-    ((struct logs_state *)gather->context)->on_entry = on_entry;
+    ((struct logs_state *)pipeline->context)->on_entry = on_entry;
     for (uint32_t i = 0; i < keys_partitions(); i++) {
         struct key key;
         key_log(&key, i);
@@ -220,7 +220,7 @@ void store_read_logs(struct store *store, struct read_call *call, const struct l
         add_log_id(store, (struct log_id){after[i].ms, after[i].seq + 1});
         command_add_text(&store->command, "+");
         command_add_text(&store->command, "COUNT");
-        command_add_int(&store->command, most);
-        read_add(gather);
+        command_add_int(&store->command, max);
+        read_add(pipeline);
     }
 }

@@ -49,14 +49,14 @@ bool life_goes_on(const struct store *store, const redisReply *info) {
 // ---- Opening
 
 // An id, and "+" for a log that must have an entry.
-static void add_above(struct store *store, struct log_id above, struct log_id position) {
+static void add_above(struct store *store, struct log_id above, struct log_id offset) {
     char text[LOG_ID_TEXT + 1] = "";
     if (!log_id_none(above))
         log_id_format(above, text);
-    command_add_text(&store->command, log_id_none(position) ? strcat(text, "+") : text);
+    command_add_text(&store->command, log_id_none(offset) ? strcat(text, "+") : text);
 }
 
-void open_begin(struct store *store, const struct log_id *above, const struct log_id *positions) {
+void open_begin(struct store *store, const struct log_id *above, const struct log_id *offsets) {
     uint32_t partitions = keys_partitions();
     struct key key;
     script_begin(&store->command, SCRIPT_OPEN, 2 * partitions);
@@ -69,7 +69,7 @@ void open_begin(struct store *store, const struct log_id *above, const struct lo
     command_add_text(&store->command, store->life_found);
     command_add_int(&store->command, clock_now_ms() + AHEAD_MS);
     for (uint32_t i = 0; above && i < partitions; i++)
-        add_above(store, above[i], positions[i]);
+        add_above(store, above[i], offsets[i]);
 }
 
 void open_done(struct store *store, const redisReply *reply) {
@@ -89,45 +89,45 @@ void open_done(struct store *store, const redisReply *reply) {
     store->generation++;
 }
 
-// ---- Opening for the sake of marks
+// ---- Opening for the sake of applied ids
 
-static void on_opened(struct gather *gather) {
-    enum outcome outcome = gather_outcome(gather);
+static void on_opened(struct pipeline *pipeline) {
+    enum outcome outcome = pipeline_outcome(pipeline);
     if (outcome == OK)
-        open_done(((struct read_state *)gather->context)->store, gather->at[0].reply);
-    read_end(gather, outcome);
+        open_done(((struct read_state *)pipeline->context)->store, pipeline->at[0].reply);
+    read_end(pipeline, outcome);
 }
 
-void store_open_above(struct store *store, struct read_call *call, const struct log_id *marks,
-                      const struct log_id *positions) {
-    struct gather *gather = read_begin(store, call, 1, sizeof(struct read_state), on_opened);
-    if (!gather)
+void store_open_above(struct store *store, struct read_call *call, const struct log_id *applied,
+                      const struct log_id *offsets) {
+    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_opened);
+    if (!pipeline)
         return;
-    open_begin(store, marks, positions);
-    gather_add(gather, store->link, &store->command, SCRIPT_OPEN);
+    open_begin(store, applied, offsets);
+    pipeline_add(pipeline, store->redis, &store->command, SCRIPT_OPEN);
 }
 
 // ---- Each second, and when a reply shows another life
 
-static void end_look(struct link_call *call) {
-    ((struct greeting_call *)call)->store->looking = false;
+static void end_look(struct redis_call *call) {
+    ((struct handshake_call *)call)->store->looking = false;
     freeReplyObject(call->reply);
 }
 
-static void on_look_opened(struct link_call *call) {
+static void on_look_opened(struct redis_call *call) {
     if (call->outcome == OK)
-        open_done(((struct greeting_call *)call)->store, call->reply);
+        open_done(((struct handshake_call *)call)->store, call->reply);
     end_look(call);
 }
 
 static void open_again(struct store *store) {
-    store->look = (struct greeting_call){.call.on_reply = on_look_opened, .store = store};
+    store->look = (struct handshake_call){.call.on_reply = on_look_opened, .store = store};
     open_begin(store, NULL, NULL);
     send_script(store, &store->look.call, SCRIPT_OPEN);
 }
 
-static void on_look(struct link_call *call) {
-    struct store *store = ((struct greeting_call *)call)->store;
+static void on_look(struct redis_call *call) {
+    struct store *store = ((struct handshake_call *)call)->store;
     if (call->outcome != OK || !life_note(store, call->reply)) {
         end_look(call);
         return;
@@ -145,14 +145,14 @@ void store_guard_logs(struct store *store) {
 }
 
 void open_look(struct store *store) {
-    if (store->looking || !link_is_ready(store->link))
+    if (store->looking || !redis_is_ready(store->redis))
         return;
     store->looking = true;
     if (!life_is_known(store)) {
         open_again(store);
         return;
     }
-    store->look = (struct greeting_call){.call.on_reply = on_look, .store = store};
+    store->look = (struct handshake_call){.call.on_reply = on_look, .store = store};
     ask_for_life(store);
     send_command(store, &store->look.call);
 }

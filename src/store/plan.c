@@ -2,7 +2,7 @@
 // Settings' rankings to the model's: every half-life once, ascending.
 #include "store/plan.h"
 
-_Static_assert((int)HALF_LIVES_MOST == (int)HALF_LIVES_MAX, "what the settings refuse is what does not fit");
+_Static_assert((int)SETTING_HALF_LIVES_MAX == (int)HALF_LIVES_MAX, "what the settings refuse is what does not fit");
 
 static bool add_life(struct half_lives *lives, int64_t ms) {
     uint32_t at = 0;

@@ -7,7 +7,7 @@
 
 struct plan {
     struct half_lives lives;
-    struct ranking rankings[MAX_RANKINGS + 1]; // the settings', in their order, then the site's popularity
+    struct ranking rankings[RANKINGS_MAX + 1]; // the settings', in their order, then the site's popularity
     uint32_t count;                            // all of them
     uint32_t popular;      // index of the popularity (views, 6 h), named ".popular": no setting can name it
     uint32_t popular_life; // index of its half-life

@@ -16,20 +16,20 @@
 void store_guard_logs(struct store *store);
 // The position of a projection in each log (0-0: from the oldest entry on, as what it was before does not hold in the
 // present lives of the masters, see lua/open.lua), the plan whose rankings are complete in that partition (empty: none,
-// they must be refilled), and the names of the rankings whose sets are kept up to date there (empty: not known).
+// they must be rebuilt), and the names of the rankings whose sets are kept up to date there (empty: not known).
 // *ret_lives: a hash of these lives.
-void store_read_positions(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
-                          void (*on_position)(struct read_call *call, uint32_t partition, struct log_id position,
-                                              struct bytes plan, struct bytes rankings));
-// The marks of `count` targets from `first` on: what is applied there already.
-void store_read_marks(struct store *store, struct read_call *call, enum projection projection, uint32_t first,
-                      uint32_t count,
-                      void (*on_mark)(struct read_call *call, uint32_t target, uint32_t source, struct log_id mark));
-// `marks[source]`: the highest anywhere, {0,0}: none. A log that is not above it (data was lost, and clocks differ) is
-// opened anew, and store_generation rises. An empty log whose position is {0,0} gets an entry, so that there is one
-// again.
-void store_open_above(struct store *store, struct read_call *call, const struct log_id *marks,
-                      const struct log_id *positions);
+void store_read_offsets(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
+                        void (*on_offset)(struct read_call *call, uint32_t partition, struct log_id offset,
+                                          struct bytes plan, struct bytes rankings));
+// The applied ids of `count` targets from `first` on: what is applied there already.
+void store_read_applied(struct store *store, struct read_call *call, enum projection projection, uint32_t first,
+                        uint32_t count,
+                        void (*on_applied)(struct read_call *call, uint32_t key, uint32_t source, struct log_id id));
+// `applied ids[source]`: the highest anywhere, {0,0}: none. A log that is not above it (data was lost, and clocks
+// differ) is opened anew, and store_generation rises. An empty log whose position is {0,0} gets an entry, so that there
+// is one again.
+void store_open_above(struct store *store, struct read_call *call, const struct log_id *applied,
+                      const struct log_id *offsets);
 
 struct log_entry {
     uint32_t partition;
@@ -37,12 +37,12 @@ struct log_entry {
     struct bytes value; // model/entry.h; NO_BYTES when the entry is not one of ours
 };
 // Up to `most` entries of each log after `after[partition]`, each log's in order. Does not block.
-void store_read_logs(struct store *store, struct read_call *call, const struct log_id *after, uint32_t most,
+void store_read_logs(struct store *store, struct read_call *call, const struct log_id *after, uint32_t max,
                      void (*on_entry)(struct read_call *call, const struct log_entry *entry));
-// positions[partition]; {0,0} leaves that one as it is. Only after every target has acknowledged. `lives`: those in
-// which they were reached, as store_read_positions told them.
-void store_write_positions(struct store *store, struct read_call *call, enum projection projection,
-                           const struct log_id *positions, uint64_t lives);
+// offsets[partition]; {0,0} leaves that one as it is. Only after every target has acknowledged. `lives`: those in
+// which they were reached, as store_read_offsets told them.
+void store_write_offsets(struct store *store, struct read_call *call, enum projection projection,
+                         const struct log_id *offsets, uint64_t lives);
 // Drops what both projections have passed in these lives, of logs with below[partition] ({0,0}: not this one).
 void store_trim(struct store *store, struct read_call *call, const struct log_id *below, uint64_t lives);
 
@@ -60,38 +60,38 @@ void store_claim(struct store *store, struct read_call *call, const struct proje
 
 // ---- A target partition
 
-struct target_item {
+struct partition_item {
     struct bytes state; // packed; empty: none
     double deleted_ms;  // accept time of the last deletion; 0: none
     // Sums only:
-    bool known; // it has an item hash; if not, the rest is empty
-    bool torn;  // foreign type under one of its keys: leave it alone
+    bool known;   // it has an item hash; if not, the rest is empty
+    bool corrupt; // foreign type under one of its keys: leave it alone
     struct bytes id, site, categories;
     int64_t published_ms;
 };
 
-struct target_call {
+struct partition_read {
     enum projection projection;
     uint32_t partition;
     const ref_t *items;
     size_t item_count;
     const ref_t *sites; // whose totals are wanted (sums only)
     size_t site_count;
-    void (*on_item)(struct target_call *call, size_t index, const struct target_item *item);
-    void (*on_total)(struct target_call *call, size_t index, struct bytes packed);
+    void (*on_item)(struct partition_read *call, size_t index, const struct partition_item *item);
+    void (*on_total)(struct partition_read *call, size_t index, struct bytes packed);
     // Where a ranking was cut: all items of a higher value than `value` stand in it. `name` is what ranking_name wrote.
-    void (*on_floor)(struct target_call *call, struct bytes name, double value);
-    void (*on_done)(struct target_call *call, enum outcome outcome);
+    void (*on_cutoff)(struct partition_read *call, struct bytes name, double value);
+    void (*on_done)(struct partition_read *call, enum outcome outcome);
     void *context;
     // Set before the first on_… runs.
     struct bytes plan; // whose rankings are complete (sums only); empty: none
     uint64_t version;
-    struct log_id *marks; // the caller's array, one per source partition: filled here ({0,0}: none)
+    struct log_id *applied; // the caller's array, one per source partition: filled here ({0,0}: none)
     // The store's own.
     struct store *store;
     struct deferred deferred;
 };
-void store_read_target(struct store *store, struct target_call *call);
+void store_read_partition(struct store *store, struct partition_read *call);
 
 // A ranking of a site (and of one of its categories).
 struct ranking_at {
@@ -106,7 +106,7 @@ size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_N
 // A write of one partition, built piece by piece, then sent. The pieces are copied.
 struct commit;
 struct commit *commit_new(struct store *store, enum projection projection, uint32_t partition, uint64_t version);
-void commit_mark(struct commit *commit, uint32_t source, struct log_id id);
+void commit_applied(struct commit *commit, uint32_t source, struct log_id id);
 void commit_state(struct commit *commit, ref_t item, struct bytes packed);                 // empty: it goes
 void commit_item(struct commit *commit, ref_t item, struct bytes site, struct bytes id);   // it exists from now on
 void commit_visitor(struct commit *commit, ref_t item, ref_t visitor);                     // into the unique visitors
@@ -124,20 +124,20 @@ struct commit_result {
     enum outcome outcome;
     bool moved;       // version mismatch: nothing was written
     uint64_t version; // the new one; when moved, the present one
-    bool refill;      // a cut ranking fell below half its bound: begin a refill
+    bool rebuild;     // a cut ranking fell below half its bound: begin a rebuild
 };
 // Frees the commit; `on_done` once, later. The sent bytes of one commit must stay under a few MB.
 void commit_send(struct commit *commit, void (*on_done)(void *context, const struct commit_result *result),
                  void *context);
 void commit_free(struct commit *commit); // one that is not to be sent
 
-// ---- Refilling the rankings of a partition from its states
+// ---- Rebuilding the rankings of a partition from its states
 
-// Begin: forgets the partition's plan and floors (and raises the version), and that any rankings but these are kept up
+// Begin: forgets the partition's plan and cutoffs (and raises the version), and that any rankings but these are kept up
 // to date. End: the rankings of `plan`, of these names, are complete.
-void store_refill_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings);
-void store_refill_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
-                      struct bytes rankings);
+void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings);
+void store_rebuild_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
+                       struct bytes rankings);
 // One step of a scan over all rankings' sets: those that `is_stale` says of are removed. The cursor is as below.
 void store_sweep_rankings(struct store *store, struct read_call *call, uint64_t *cursor,
                           bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name));

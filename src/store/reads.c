@@ -5,7 +5,7 @@
 #include "model/sums.h"
 #include "ops/json_in.h"
 #include "ops/metrics.h"
-#include "store/gather.h"
+#include "redis/pipeline.h"
 #include "store/store_inside.h"
 #include <stddef.h>
 #include <stdlib.h>
@@ -27,50 +27,50 @@ void read_fail(struct store *store, struct read_call *call) {
     store_defer(store, &call->deferred, on_read_failed);
 }
 
-struct gather *read_begin(struct store *store, struct read_call *call, size_t commands, size_t state_size,
-                          void (*on_all)(struct gather *)) {
+struct pipeline *read_begin(struct store *store, struct read_call *call, size_t commands, size_t state_size,
+                            void (*on_all)(struct pipeline *)) {
     struct read_state *state = commands ? calloc(1, state_size) : NULL;
-    struct gather *gather = state ? gather_new((uint32_t)commands, on_all, state) : NULL;
-    if (!gather) {
+    struct pipeline *pipeline = state ? pipeline_new((uint32_t)commands, on_all, state) : NULL;
+    if (!pipeline) {
         free(state);
         store_defer(store, &call->deferred, commands ? on_read_failed : on_read_empty);
         return NULL;
     }
     state->store = store;
     state->call = call;
-    return gather;
+    return pipeline;
 }
 
-void read_end(struct gather *gather, enum outcome outcome) {
-    struct read_state *state = gather->context;
+void read_end(struct pipeline *pipeline, enum outcome outcome) {
+    struct read_state *state = pipeline->context;
     struct read_call *call = state->call;
     free(state);
     call->on_done(call, outcome);
-    gather_free(gather);
+    pipeline_free(pipeline);
 }
 
-void read_add(struct gather *gather) {
-    struct read_state *state = gather->context;
-    gather_add(gather, state->store->link, &state->store->command, -1);
+void read_add(struct pipeline *pipeline) {
+    struct read_state *state = pipeline->context;
+    pipeline_add(pipeline, state->store->redis, &state->store->command, -1);
 }
 
-void write_add(struct gather *gather) {
-    struct read_state *state = gather->context;
-    gather_add_write(gather, state->store->link, &state->store->command, -1);
+void write_add(struct pipeline *pipeline) {
+    struct read_state *state = pipeline->context;
+    pipeline_add_write(pipeline, state->store->redis, &state->store->command, -1);
 }
 
-void read_ask(struct gather *gather, const char *command, const struct key *key) {
-    struct read_state *state = gather->context;
+void read_ask(struct pipeline *pipeline, const char *command, const struct key *key) {
+    struct read_state *state = pipeline->context;
     begin_command(state->store, command);
     add_key(state->store, key);
-    read_add(gather);
+    read_add(pipeline);
 }
 
 // INTERNAL is one key's own; anything else is the whole read's.
-enum outcome read_outcome(const struct gather *gather) {
-    for (uint32_t i = 0; i < gather->count; i++)
-        if (gather->at[i].outcome != OK && gather->at[i].outcome != INTERNAL)
-            return gather->at[i].outcome;
+enum outcome read_outcome(const struct pipeline *pipeline) {
+    for (uint32_t i = 0; i < pipeline->count; i++)
+        if (pipeline->at[i].outcome != OK && pipeline->at[i].outcome != INTERNAL)
+            return pipeline->at[i].outcome;
     return OK;
 }
 
@@ -90,7 +90,7 @@ void add_base(struct bytes base, struct item_state *item) {
     if (base.len == 0)
         return;
     item->views += strtoull(at, &end, 10);
-    for (size_t i = 0; i < MAX_KINDS && end != at; i++) {
+    for (size_t i = 0; i < KINDS_MAX && end != at; i++) {
         at = end;
         item->votes[i] += strtoull(at, &end, 10);
     }
@@ -125,7 +125,7 @@ static bool take_sums(const struct store *store, const redisReply *packed, struc
     return true;
 }
 
-static void take_item(const struct store *store, const struct gathered *at, struct item_state *item) {
+static void take_item(const struct store *store, const struct pipelined *at, struct item_state *item) {
     *item = (struct item_state){.outcome = OK};
     bool good = true;
     for (int i = 0; i < COMMANDS_PER_ITEM; i++)
@@ -139,37 +139,38 @@ static void take_item(const struct store *store, const struct gathered *at, stru
         item->visitors = (uint64_t)reply_int(at[AT_VISITORS].reply);
 }
 
-static void on_items(struct gather *gather) {
-    struct items_state *state = gather->context;
-    enum outcome outcome = read_outcome(gather);
-    for (uint32_t i = 0; outcome == OK && i < gather->count; i += COMMANDS_PER_ITEM) {
+static void on_items(struct pipeline *pipeline) {
+    struct items_state *state = pipeline->context;
+    enum outcome outcome = read_outcome(pipeline);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i += COMMANDS_PER_ITEM) {
         struct item_state item;
-        take_item(state->read.store, &gather->at[i], &item);
+        take_item(state->read.store, &pipeline->at[i], &item);
         if (item.outcome == UNAVAILABLE)
             outcome = UNAVAILABLE;
         else
             state->on_item(state->read.call, i / COMMANDS_PER_ITEM, &item);
     }
-    read_end(gather, outcome);
+    read_end(pipeline, outcome);
 }
 
 static void read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count, bool urgent,
                        void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    struct gather *gather = read_begin(store, call, count * COMMANDS_PER_ITEM, sizeof(struct items_state), on_items);
-    if (!gather)
+    struct pipeline *pipeline =
+        read_begin(store, call, count * COMMANDS_PER_ITEM, sizeof(struct items_state), on_items);
+    if (!pipeline)
         return;
-    gather->urgent = urgent;
-    ((struct items_state *)gather->context)->on_item = on_item;
+    pipeline->urgent = urgent;
+    ((struct items_state *)pipeline->context)->on_item = on_item;
     for (size_t i = 0; i < count; i++) {
         struct key key;
         key_item(&key, items[i]);
-        read_ask(gather, "GET", &key);
+        read_ask(pipeline, "GET", &key);
         key_card(&key, items[i]);
-        read_ask(gather, "GET", &key);
+        read_ask(pipeline, "GET", &key);
         key_sums(&key, items[i]);
-        read_ask(gather, "GET", &key);
+        read_ask(pipeline, "GET", &key);
         key_uniques(&key, items[i]);
-        read_ask(gather, "PFCOUNT", &key);
+        read_ask(pipeline, "PFCOUNT", &key);
     }
 }
 
@@ -190,31 +191,31 @@ struct tables_state {
     void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table, bool usable);
 };
 
-static void on_tables(struct gather *gather) {
-    struct tables_state *state = gather->context;
-    enum outcome outcome = read_outcome(gather);
-    for (uint32_t i = 0; outcome == OK && i < gather->count; i++) {
+static void on_tables(struct pipeline *pipeline) {
+    struct tables_state *state = pipeline->context;
+    enum outcome outcome = read_outcome(pipeline);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) {
         struct neighbours table;
-        bool usable = gather->at[i].outcome == OK && neighbours_unpack(reply_text(gather->at[i].reply), &table);
+        bool usable = pipeline->at[i].outcome == OK && neighbours_unpack(reply_text(pipeline->at[i].reply), &table);
         if (!usable) {
             metric_add(METRIC_BAD_STATES, 1);
             neighbours_clear(&table);
         }
         state->on_table(state->read.call, i, &table, usable);
     }
-    read_end(gather, outcome);
+    read_end(pipeline, outcome);
 }
 
 void store_read_neighbours(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                            void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table,
                                             bool usable)) {
-    struct gather *gather = read_begin(store, call, count, sizeof(struct tables_state), on_tables);
-    if (!gather)
+    struct pipeline *pipeline = read_begin(store, call, count, sizeof(struct tables_state), on_tables);
+    if (!pipeline)
         return;
-    ((struct tables_state *)gather->context)->on_table = on_table;
+    ((struct tables_state *)pipeline->context)->on_table = on_table;
     for (size_t i = 0; i < count; i++) {
         struct key key;
         key_neighbours(&key, items[i]);
-        read_ask(gather, "GET", &key);
+        read_ask(pipeline, "GET", &key);
     }
 }

@@ -2,15 +2,15 @@
 // Two connections of hiredis's blocking kind, and some polling.
 #include "store/replace.h"
 #include "model/keys.h"
-#include "store/gather.h"
-#include "store/scripts.h"
+#include "redis/pipeline.h"
+#include "redis/scripts.h"
 #include "store/store_inside.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { POLL_US = 50000, LOADING_MOST_S = 3600, CALL_MOST_S = 60, CONNECTING_MOST_S = 10, RETURNING_MOST_S = 10 };
+enum { POLL_US = 50000, LOADING_MAX_S = 3600, CALL_MAX_S = 60, CONNECTING_MAX_S = 10, RETURNING_MAX_S = 10 };
 enum { POLLS_A_SECOND = 1000000 / POLL_US };
 
 static bool fail(char *ret_error, const char *what, const char *why) {
@@ -36,7 +36,7 @@ static bool went_well(redisContext *context, const char *what, redisReply *reply
 }
 
 static redisContext *connect_to(const struct address *address, char *ret_error) {
-    struct timeval connecting = {CONNECTING_MOST_S, 0}, answering = {CALL_MOST_S, 0};
+    struct timeval connecting = {CONNECTING_MAX_S, 0}, answering = {CALL_MAX_S, 0};
     redisContext *context = address->is_unix ? redisConnectUnixWithTimeout(address->path, connecting)
                                              : redisConnectWithTimeout(address->host, atoi(address->port), connecting);
     bool good = context && context->err == 0 && redisSetTimeout(context, answering) == REDIS_OK;
@@ -67,7 +67,7 @@ static bool info_says(redisContext *context, const char *section, const char *na
 // ---- Is it the right data
 
 static bool is_loaded(redisContext *staged, char *ret_error) {
-    for (int i = 0; i < LOADING_MOST_S * POLLS_A_SECOND && staged->err == 0; i++, usleep(POLL_US))
+    for (int i = 0; i < LOADING_MAX_S * POLLS_A_SECOND && staged->err == 0; i++, usleep(POLL_US))
         if (info_says(staged, "persistence", "loading", "0"))
             return true;
     return fail(ret_error, "the file", "cannot be loaded");
@@ -86,11 +86,11 @@ static bool is_ours(redisContext *staged, char *ret_error) {
 static redisReply *compare(redisContext *staged, const struct settings *settings, const struct secret_key *hash_key) {
     const struct script_source *script = &script_sources[SCRIPT_META];
     freeReplyObject(redisCommand(staged, "SCRIPT LOAD %b", script->at, (size_t)(script->end - script->at)));
-    enum { META_MOST = 64 << 10 };
+    enum { META_MAX = 64 << 10 };
     struct command command;
     struct buffer text;
     command_init(&command);
-    buffer_init(&text, META_MOST);
+    buffer_init(&text, META_MAX);
     begin_meta(&command, settings, hash_key);
     void *reply = NULL;
     if (command_write(&command, &text) && redisAppendFormattedCommand(staged, text.at, text.len) == REDIS_OK)
@@ -154,7 +154,7 @@ static bool is_on_disk(redisContext *live) {
 }
 
 static bool wait_for_data(redisContext *live, redisContext *staged, char *ret_error) {
-    for (int i = 0; i < LOADING_MOST_S * POLLS_A_SECOND && live->err == 0 && staged->err == 0; i++, usleep(POLL_US))
+    for (int i = 0; i < LOADING_MAX_S * POLLS_A_SECOND && live->err == 0 && staged->err == 0; i++, usleep(POLL_US))
         if (has_all(live, staged) && is_on_disk(live))
             return true;
     return fail(ret_error, "Redis", "did not take the data over");
@@ -185,7 +185,7 @@ static struct clients clients_of(redisContext *live) {
 // two looks see the same ones.
 static void wait_for_clients(redisContext *live, size_t count) {
     struct clients before = {0, 0};
-    for (int i = 0; i < RETURNING_MOST_S * POLLS_A_SECOND && live->err == 0; i++, usleep(POLL_US)) {
+    for (int i = 0; i < RETURNING_MAX_S * POLLS_A_SECOND && live->err == 0; i++, usleep(POLL_US)) {
         struct clients now = clients_of(live);
         if (now.count >= count && now.count == before.count && now.ids == before.ids)
             return;

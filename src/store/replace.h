@@ -7,7 +7,7 @@
 #pragma once
 #include "base/keyed.h"
 #include "ops/settings.h"
-#include "store/address.h"
+#include "redis/address.h"
 
 enum { REPLACE_ERROR_SIZE = 512 };
 

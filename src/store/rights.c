@@ -4,7 +4,7 @@
 // Redis can't tell (before 7) the first refusal says it. Without what the road needs, callers' writes are refused at
 // our door.
 #include "ops/log.h"
-#include "store/gather.h"
+#include "redis/pipeline.h"
 #include "store/store_inside.h"
 #include <stdio.h>
 
@@ -110,8 +110,8 @@ const char *rights_check(struct store *store, const redisReply *reply) {
     return NULL;
 }
 
-static void on_rights(struct link_call *call) {
-    struct store *store = ((struct greeting_call *)call)->store;
+static void on_rights(struct redis_call *call) {
+    struct store *store = ((struct handshake_call *)call)->store;
     store->rights.asking = false;
     if (call->outcome == OK)
         rights_check(store, call->reply);
@@ -119,10 +119,10 @@ static void on_rights(struct link_call *call) {
 }
 
 void rights_look(struct store *store) {
-    if (store->rights.asking || !link_is_ready(store->link))
+    if (store->rights.asking || !redis_is_ready(store->redis))
         return;
     store->rights.asking = true;
-    store->rights.call = (struct greeting_call){.call.on_reply = on_rights, .store = store};
+    store->rights.call = (struct handshake_call){.call.on_reply = on_rights, .store = store};
     compose(store);
     send_script(store, &store->rights.call.call, SCRIPT_RIGHTS);
 }

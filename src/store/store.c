@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Start and stop of the store, and what happens at the end of each turn of the loop: writes that were queued in it are
 // cut into batches and sent.
-#include "store/levels.h"
+#include "store/bucket_cache.h"
 #include "store/store_inside.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-extern const struct lane_kind vote_lane, view_lane;
+extern const struct write_kind vote_queue, view_queue;
 
 enum { HEARTBEAT_MS = 1000, COMPLAINT_MS = 10000, JUST_NOW_MS = 1000 };
 
@@ -56,22 +56,22 @@ static void tell_deferred(struct store *store) {
 static void on_turn(void *context) {
     struct store *store = context;
     tell_deferred(store);
-    lane_turn(&store->votes);
-    lane_turn(&store->views);
+    write_queue_turn(&store->votes);
+    write_queue_turn(&store->views);
 }
 
 // ---- Start and stop
 
-static bool start_link(struct store *store) {
+static bool start_redis(struct store *store) {
     const struct settings *settings = store->settings;
     char error[256];
     if (!address_parse(settings->redis, &store->address, error, sizeof error))
         return false;
-    struct link_hooks hooks = {
-        .on_connected = greet, .on_turn = on_turn, .on_refusal = rights_refused, .context = store};
-    store->link = link_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms,
-                             (uint32_t)settings->redis_queue, &hooks);
-    return store->link != NULL;
+    struct redis_hooks hooks = {
+        .on_connected = handshake_start, .on_turn = on_turn, .on_refusal = rights_refused, .context = store};
+    store->redis = redis_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms,
+                               (uint32_t)settings->redis_queue, &hooks);
+    return store->redis != NULL;
 }
 
 struct store *store_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
@@ -88,12 +88,12 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     store->refused_context = context;
     store->deferred_end = &store->deferred;
     command_init(&store->command);
-    lane_init(&store->votes, store, &vote_lane);
-    lane_init(&store->views, store, &view_lane);
-    store->levels = levels_new();
+    write_queue_init(&store->votes, store, &vote_queue);
+    write_queue_init(&store->views, store, &view_queue);
+    store->bucket_cache = bucket_cache_new();
     store->waits = waits_new(store);
-    if (!store->levels || !store->waits || !plan_make(settings, &store->plan) || !start_link(store)) {
-        levels_free(store->levels);
+    if (!store->bucket_cache || !store->waits || !plan_make(settings, &store->plan) || !start_redis(store)) {
+        bucket_cache_free(store->bucket_cache);
         free(store->waits);
         free(store);
         return NULL;
@@ -105,14 +105,14 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     return store;
 }
 
-// The link, the heartbeat, the waits and the subscription: the last of them that is closed frees the store.
+// The connection, the heartbeat, the waits and the subscription: the last of them that is closed frees the store.
 static void on_part_closed(struct store *store) {
     if (--store->open_parts > 0)
         return;
     void (*on_stopped)(void *) = store->on_stopped;
     void *context = store->stopped_context;
     command_release(&store->command);
-    levels_free(store->levels);
+    bucket_cache_free(store->bucket_cache);
     free(store->waits);
     free(store);
     on_stopped(context);
@@ -122,7 +122,7 @@ static void on_heartbeat_closed(uv_handle_t *handle) {
     on_part_closed(handle->data);
 }
 
-static void on_link_stopped(void *context) {
+static void on_redis_stopped(void *context) {
     struct store *store = context;
     uv_close((uv_handle_t *)&store->heartbeat, on_heartbeat_closed);
 }
@@ -131,14 +131,14 @@ void store_stop(struct store *store, void (*on_stopped)(void *context), void *co
     store->on_stopped = on_stopped;
     store->stopped_context = context;
     store->open_parts = store->subscription ? 3 : 2;
-    lane_fail(&store->votes);
-    lane_fail(&store->views);
+    write_queue_fail(&store->votes);
+    write_queue_fail(&store->views);
     laters_end(store);
     tell_deferred(store);
     waits_stop(store->waits, on_part_closed);
     if (store->subscription)
         subscription_stop(store->subscription, on_part_closed);
-    link_stop(store->link, on_link_stopped, store);
+    redis_stop(store->redis, on_redis_stopped, store);
 }
 
 uint64_t store_generation(const struct store *store) {
@@ -146,19 +146,19 @@ uint64_t store_generation(const struct store *store) {
 }
 
 bool store_ready(const struct store *store, const char **ret_why) {
-    bool ready = link_is_ready(store->link);
+    bool ready = redis_is_ready(store->redis);
     if (ret_why)
-        *ret_why = ready ? "ready" : store->refused ? store->refusal : link_trouble(store->link);
+        *ret_why = ready ? "ready" : store->refused ? store->refusal : redis_trouble(store->redis);
     return ready;
 }
 
 void store_close_or_open(struct store *store) {
-    link_refuse_writes(store->link, store->rights.road[0] || eviction_refuses(store));
+    redis_refuse_writes(store->redis, store->rights.road[0] || eviction_refuses(store));
 }
 
 const char *store_trouble(const struct store *store) {
-    bool ready = link_is_ready(store->link);
-    if (store->rights.road[0] && (ready || strcmp(link_trouble(store->link), store->rights.road) == 0))
+    bool ready = redis_is_ready(store->redis);
+    if (store->rights.road[0] && (ready || strcmp(redis_trouble(store->redis), store->rights.road) == 0))
         return store->rights.road;
     return ready && eviction_refuses(store) ? store->eviction : NULL;
 }
@@ -172,10 +172,10 @@ const char *store_lacks_scan(const struct store *store) {
 }
 
 const char *store_complaint(const struct store *store) {
-    return link_complaint(store->link, COMPLAINT_MS);
+    return redis_complaint(store->redis, COMPLAINT_MS);
 }
 
 const char *store_why_unavailable(const struct store *store) {
     const char *trouble = store_trouble(store);
-    return trouble ? trouble : link_complaint(store->link, JUST_NOW_MS);
+    return trouble ? trouble : redis_complaint(store->redis, JUST_NOW_MS);
 }

@@ -57,7 +57,7 @@ struct queued { // the batch's own part of a call
     struct queued *next;
     uint64_t since_ms;
     uint32_t partition, tries;
-    bool patient; // of a bulk call, which bounds itself: not refused for the length of the lane
+    bool patient; // of a bulk call, which bounds itself: not refused for the length of the write queue
 };
 
 struct vote_call {
@@ -74,7 +74,7 @@ struct vote_call {
     enum outcome outcome;
     bool changed;
     int kind_now;              // -1: none
-    uint64_t votes[MAX_KINDS]; // this moment's, base included
+    uint64_t votes[KINDS_MAX]; // this moment's, base included
     struct log_id entry;       // {0,0} when nothing changed
     // The batch's own.
     struct queued queued;
@@ -111,7 +111,7 @@ struct card {
     int64_t published_ms;    // 0: unknown
     bool has_base;           // false: a base set earlier stays
     uint64_t base_views;
-    uint64_t base_votes[MAX_KINDS];
+    uint64_t base_votes[KINDS_MAX];
 };
 
 struct item_call {
@@ -157,7 +157,7 @@ struct item_state {
     struct bytes categories; // joined by 0x1f
     int64_t published_ms;
     bool has_card;
-    uint64_t votes[MAX_KINDS]; // with base
+    uint64_t votes[KINDS_MAX]; // with base
     uint64_t views;            // with base
     uint64_t visitors;
 };
@@ -173,14 +173,14 @@ void store_look_item(struct store *store, struct read_call *call, const ref_t *i
 // The best `most` of a ranking over all partitions, merged: called once before on_done when the outcome is OK. `whole`:
 // no item of the ranking lacks, because of `most` or of what partitions keep.
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
-                    const ref_t *category, size_t most,
+                    const ref_t *category, size_t max,
                     void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole));
 
 // How many of the newest cards of a site are known: exact while there are few. `on_count` before on_done when it is OK.
 void store_count_cards(struct store *store, struct read_call *call, ref_t site,
                        void (*on_count)(struct read_call *call, uint64_t cards));
 // The projector shall do an item's places in the rankings anew: they were not right when it was read. Nobody is told.
-void store_touch_item(struct store *store, ref_t item);
+void store_log_card_again(struct store *store, ref_t item);
 
 // The neighbours of items; an item without any has an empty table. `usable` false: its data can't be read.
 void store_read_neighbours(struct store *store, struct read_call *call, const ref_t *items, size_t count,
@@ -189,18 +189,18 @@ void store_read_neighbours(struct store *store, struct read_call *call, const re
 
 // ---- An editor's hand on a site's items
 
-enum { EDITORIAL_MOST = 1000, EDITORIAL_JSON_MAX = 8 << 10 };
+enum { EDITORIAL_MAX = 1000, EDITORIAL_JSON_MAX = 8 << 10 };
 struct editorial_call {
     ref_t site, item;
     int64_t until_ms;  // 0: until it is removed
     struct bytes json; // what GET shows; empty: it is removed. Lives until the verb returns.
     bool keeps_block;  // of what is removed
 };
-// EDITORIAL_FULL when EDITORIAL_MOST are in force.
+// EDITORIAL_FULL when EDITORIAL_MAX are in force.
 void store_set_editorial(struct store *store, struct read_call *call, const struct editorial_call *editorial);
 // All of a site, also those that have ended.
 void store_read_editorial(struct store *store, struct read_call *call, ref_t site,
-                          void (*on_mark)(struct read_call *call, ref_t item, int64_t until_ms, struct bytes json));
+                          void (*on_rule)(struct read_call *call, ref_t item, int64_t until_ms, struct bytes json));
 
 // ---- One visitor
 
@@ -208,7 +208,7 @@ struct own_vote {
     int kind;       // -1: none
     int64_t packed; // time and kind, for vote_call.only_if
     int64_t time_ms;
-    uint64_t votes[MAX_KINDS];
+    uint64_t votes[KINDS_MAX];
 };
 // Own votes and this moment's counts.
 void store_read_votes(struct store *store, struct read_call *call, ref_t visitor, const ref_t *items, size_t count,
@@ -221,7 +221,7 @@ void store_forget_history(struct store *store, struct read_call *call, ref_t vis
 // Memory that Redis uses, and its maxmemory (0: no limit), in bytes; how many keys it has evicted since its start; and
 // whether it keeps an append-only file.
 struct redis_memory_use {
-    uint64_t used, most, evicted;
+    uint64_t used, max, evicted;
     bool append_only;
 };
 void store_read_memory(struct store *store, struct read_call *call,
@@ -240,7 +240,7 @@ struct correction_row {
 // TOO_MANY_REQUESTS when a site has `most` that wait (0: no bound): nothing is written then. What `rows` point to is
 // copied.
 void store_write_corrections(struct store *store, struct read_call *call, bool done, const struct correction_row *rows,
-                             size_t count, uint32_t most);
+                             size_t count, uint32_t max);
 // A page of them, with what else the hash holds: the counts of those that wait, and notes of the corrector. One may
 // come twice. `cursor` begins and ends as 0.
 void store_scan_corrections(struct store *store, struct read_call *call, bool done, uint64_t *cursor,

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 // What the files of this room share of a store: its parts. Nobody outside includes it.
 #pragma once
-#include "store/batch.h"
-#include "store/link.h"
+#include "redis/connection.h"
+#include "redis/scripts.h"
 #include "store/plan.h"
 #include "store/projection.h"
-#include "store/scripts.h"
+#include "store/write_queue.h"
 
-enum { GREETING_MOST = 12 + SCRIPT_COUNT, SPLITS_MOST = 16, LIFE_SIZE = 48 };
+enum { HANDSHAKE_MAX = 12 + SCRIPT_COUNT, SPLITS_MAX = 16, LIFE_SIZE = 48 };
 
 struct split;
 struct waits;        // waits.c
 struct subscription; // wake.c
 struct later;
 
-// One question of the greeting, and what is made of its answer: NULL, or why this Redis will not do.
-struct greeting_call {
-    struct link_call call; // first: the link's view of it
+// One question of the handshake, and what is made of its answer: NULL, or why this Redis will not do.
+struct handshake_call {
+    struct redis_call call; // first: the connection's view of it
     struct store *store;
     const char *(*check)(struct store *store, const redisReply *reply);
 };
@@ -26,31 +26,31 @@ struct store {
     const struct settings *settings;
     const struct secret_key *hash_key;
     struct plan plan;
-    struct link *link;
+    struct redis *redis;
     struct address address;
     struct command command; // where a command is put together; free again when the send returned
-    struct lane votes, views;
-    struct levels *levels; // bucket counts remembered per item
+    struct queue votes, views;
+    struct bucket_cache *bucket_cache; // bucket counts remembered per item
     struct deferred *deferred, **deferred_end;
-    struct greeting_call greeting[GREETING_MOST];
-    uint32_t greeting_count;
-    struct greeting_call role, beat, record;
+    struct handshake_call handshake[HANDSHAKE_MAX];
+    uint32_t handshake_count;
+    struct handshake_call role, beat, record;
     uv_timer_t heartbeat;
     struct waits *waits;
     struct subscription *subscription; // the projector's; NULL: nobody is to be woken here
     int open_parts;                    // of stopping
-    struct greeting_call look;         // at the life of the master
+    struct handshake_call look;        // at the life of the master
     bool looking, guards_logs;
     char life_found[LIFE_SIZE], life[LIFE_SIZE]; // as Redis said last; under which the logs were opened
     char lives[LIFE_SIZE];                       // digest of the lives of all logs
     bool beating, recording, recorded;           // recorded: what our settings mean, in the last seconds
-    bool was_recorded;                           // since the last greeting
+    bool was_recorded;                           // since the last handshake
     bool refused, told_refused;
-    struct greeting_call policy;       // of its memory: eviction.c
+    struct handshake_call policy;      // of its memory: eviction.c
     bool asking_policy, evicts, blind; // blind: INFO is refused, and it was said
     char eviction[TROUBLE_SIZE];       // what it costs; empty: nothing
     struct {
-        struct greeting_call call;
+        struct handshake_call call;
         bool lacks_scan;
         bool asking, named;                          // named: by Redis itself, not guessed from a refusal
         uint64_t refused_ms;                         // when a command was refused last; 0: never
@@ -58,8 +58,8 @@ struct store {
     } rights;
     uint32_t beats;
     uint64_t generation;
-    struct split *splits[SPLITS_MOST]; // under way: votes.c
-    struct later *laters;              // later.c
+    struct split *splits[SPLITS_MAX]; // under way: vote_writes.c
+    struct later *laters;             // later.c
     char refusal[256];
     void (*on_refused)(void *context, const char *line);
     void *refused_context;
@@ -67,14 +67,14 @@ struct store {
     void *stopped_context;
 };
 
-// greeting.c: what is said on a new connection; then TIME once a second.
-void greet(void *store);
+// handshake.c: what is said on a new connection; then TIME once a second.
+void handshake_start(void *store);
 // The call that compares what the data is with what the settings mean: "" or what does not agree. Only the generation
 // in charge has its own recorded.
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
 
-// rights.c and eviction.c: what else makes a Redis unfit for writes, asked in the greeting and looked at every few
+// rights.c and eviction.c: what else makes a Redis unfit for writes, asked in the handshake and looked at every few
 // seconds.
 void rights_ask(struct store *store); // begins the command
 const char *rights_check(struct store *store, const redisReply *reply);
@@ -88,10 +88,10 @@ bool eviction_refuses(const struct store *store);
 void store_close_or_open(struct store *store); // its door for writes, by the two
 
 // logs.c: the field of a partition's position hash; and what stands there: "<id> <hash of the lives of all logs>".
-const char *position_field(enum projection projection);
+const char *offset_field(enum projection projection);
 uint64_t hash_of_lives(const struct store *store, const struct bytes *lives); // the field "life" of each partition
-struct log_id position_in(struct bytes text, uint64_t lives);                 // {0,0} when it does not hold in these
-// greeting.c: AUTH, when there is a password.
+struct log_id offset_in(struct bytes text, uint64_t lives);                   // {0,0} when it does not hold in these
+// handshake.c: AUTH, when there is a password.
 void begin_login(struct store *store);
 // waits.c: who waits for the projections. NULL without memory; `on_closed` once nothing of it is open any more.
 struct waits *waits_new(struct store *store); // freed with free() as long as it has not been started
@@ -108,9 +108,9 @@ void ask_for_life(struct store *store);                               // begins 
 bool life_note(struct store *store, const redisReply *info);          // false: it is no master
 bool life_is_known(const struct store *store);                        // false: Redis does not tell
 bool life_goes_on(const struct store *store, const redisReply *info); // the one under which we opened
-// Begins the script's call. `above`: per log the id that it must have passed; with it, where none of `positions` holds,
+// Begins the script's call. `above`: per log the id that it must have passed; with it, where none of `offsets` holds,
 // the log gets an entry to reach. NULL: neither.
-void open_begin(struct store *store, const struct log_id *above, const struct log_id *positions);
+void open_begin(struct store *store, const struct log_id *above, const struct log_id *offsets);
 void open_done(struct store *store, const redisReply *reply);
 void open_look(struct store *store);  // whether all is as it was; if not, opens again
 void laters_end(struct store *store); // later.c, on shutdown
@@ -121,15 +121,15 @@ uint64_t version_new(void);
 // `tell` runs at the end of this turn: for calls that failed before anything was sent.
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));
 
-static inline void send_command(struct store *store, struct link_call *call) {
-    link_send(store->link, call, &store->command, -1);
+static inline void send_command(struct store *store, struct redis_call *call) {
+    redis_send(store->redis, call, &store->command, -1);
 }
-static inline void send_script(struct store *store, struct link_call *call, enum script script) {
-    link_send(store->link, call, &store->command, (int)script);
+static inline void send_script(struct store *store, struct redis_call *call, enum script script) {
+    redis_send(store->redis, call, &store->command, (int)script);
 }
 // For writes of bulk calls: they wait for room.
-static inline void send_patient(struct store *store, struct link_call *call, enum script script) {
-    link_send_patient(store->link, call, &store->command, (int)script);
+static inline void send_patient(struct store *store, struct redis_call *call, enum script script) {
+    redis_send_patient(store->redis, call, &store->command, (int)script);
 }
 // Begins a plain command in store->command.
 static inline struct command *begin_command(struct store *store, const char *name) {

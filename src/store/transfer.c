@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What an export says of an item, beside what every read shows. The way in is import.c.
+// What an export says of an item, beside what every read shows. The way in is import_write.c.
 #include "base/clock.h"
 #include "model/item.h"
 #include "model/sums.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { AT_ITEM, AT_CARD, AT_SUMS, AT_VISITORS, COMMANDS_PER_RECORD, PACKED_MOST = 8 << 10 };
+enum { AT_ITEM, AT_CARD, AT_SUMS, AT_VISITORS, COMMANDS_PER_RECORD, PACKED_MAX = 8 << 10 };
 
 struct records_state {
     struct read_state read;
@@ -40,11 +40,11 @@ static struct bytes without_cached_count(const redisReply *reply) {
 }
 
 // False without memory.
-static bool tell_record(struct records_state *state, size_t index, const struct gathered *at) {
+static bool tell_record(struct records_state *state, size_t index, const struct pipelined *at) {
     struct item_record record = {.usable = true};
     struct buffer views;
     struct item item;
-    buffer_init(&views, PACKED_MOST);
+    buffer_init(&views, PACKED_MAX);
     for (int i = 0; i < COMMANDS_PER_RECORD; i++)
         record.usable = record.usable && at[i].outcome == OK;
     record.usable = record.usable && item_unpack(reply_text(at[AT_ITEM].reply), &item) &&
@@ -65,31 +65,31 @@ static bool tell_record(struct records_state *state, size_t index, const struct 
     return whole;
 }
 
-static void on_records(struct gather *gather) {
-    struct records_state *state = gather->context;
-    enum outcome outcome = read_outcome(gather);
-    for (uint32_t i = 0; outcome == OK && i < gather->count; i += COMMANDS_PER_RECORD)
-        if (!tell_record(state, i / COMMANDS_PER_RECORD, &gather->at[i]))
+static void on_records(struct pipeline *pipeline) {
+    struct records_state *state = pipeline->context;
+    enum outcome outcome = read_outcome(pipeline);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i += COMMANDS_PER_RECORD)
+        if (!tell_record(state, i / COMMANDS_PER_RECORD, &pipeline->at[i]))
             outcome = UNAVAILABLE;
-    read_end(gather, outcome);
+    read_end(pipeline, outcome);
 }
 
 void store_read_records(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                         void (*on_record)(struct read_call *call, size_t index, const struct item_record *record)) {
-    struct gather *gather =
+    struct pipeline *pipeline =
         read_begin(store, call, count * COMMANDS_PER_RECORD, sizeof(struct records_state), on_records);
-    if (!gather)
+    if (!pipeline)
         return;
-    ((struct records_state *)gather->context)->on_record = on_record;
+    ((struct records_state *)pipeline->context)->on_record = on_record;
     for (size_t i = 0; i < count; i++) {
         struct key key;
         key_item(&key, items[i]);
-        read_ask(gather, "GET", &key);
+        read_ask(pipeline, "GET", &key);
         key_card(&key, items[i]);
-        read_ask(gather, "GET", &key);
+        read_ask(pipeline, "GET", &key);
         key_sums(&key, items[i]);
-        read_ask(gather, "GET", &key);
+        read_ask(pipeline, "GET", &key);
         key_uniques(&key, items[i]);
-        read_ask(gather, "GET", &key);
+        read_ask(pipeline, "GET", &key);
     }
 }

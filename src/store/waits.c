@@ -2,8 +2,8 @@
 // Waiting until both projections have passed entries of the logs: for `?wait=true`, and for what must come after all
 // that was acknowledged before it (a deletion, an import).
 //
-// All waits share one poll: the positions of both projections in every log, and for waits that are new the last entry
-// of every log, which is asked for before the positions. While somebody waits the projectors are woken now and then.
+// All waits share one poll: the offsets of both projections in every log, and for waits that are new the last entry
+// of every log, which is asked for before the offsets. While somebody waits the projectors are woken now and then.
 #include "store/reads.h"
 #include <stdlib.h>
 
@@ -139,32 +139,32 @@ static struct log_id least(struct log_id a, struct log_id b) {
 }
 
 // A position that does not hold in the present lives is none.
-static void take_positions(struct waits *waits, struct poll_state *state, const struct gathered *at) {
+static void take_positions(struct waits *waits, struct poll_state *state, const struct pipelined *at) {
     for (uint32_t i = 0; i < waits->partitions; i++)
         state->lives[i] = reply_text_at(at[i].reply, AT_LIFE);
     uint64_t lives = hash_of_lives(waits->store, state->lives);
     for (uint32_t i = 0; i < waits->partitions; i++)
-        passed_of(waits)[i] = least(position_in(reply_text_at(at[i].reply, AT_SUMS), lives),
-                                    position_in(reply_text_at(at[i].reply, AT_NEIGHBOURS), lives));
+        passed_of(waits)[i] = least(offset_in(reply_text_at(at[i].reply, AT_SUMS), lives),
+                                    offset_in(reply_text_at(at[i].reply, AT_NEIGHBOURS), lives));
 }
 
-static void on_polled(struct gather *gather) {
-    struct poll_state *state = gather->context;
+static void on_polled(struct pipeline *pipeline) {
+    struct poll_state *state = pipeline->context;
     struct waits *waits = state->read.call->context;
-    enum outcome outcome = gather_outcome(gather);
+    enum outcome outcome = pipeline_outcome(pipeline);
     uint32_t at = 0;
     for (uint32_t i = 0; outcome == OK && state->with_ends && i < waits->partitions; i++) {
-        const redisReply *entries = gather->at[at++].reply; // of one entry at most: [id, fields]
+        const redisReply *entries = pipeline->at[at++].reply; // of one entry at most: [id, fields]
         bool any = entries->type == REDIS_REPLY_ARRAY && entries->elements;
         ends_of(waits)[i] = any ? log_id_parse(reply_text_at(entries->element[0], 0)) : (struct log_id){0, 0};
     }
     if (outcome == OK)
-        take_positions(waits, state, &gather->at[at]);
-    read_end(gather, outcome);
+        take_positions(waits, state, &pipeline->at[at]);
+    read_end(pipeline, outcome);
 }
 
 // An entry that was trimmed has been projected; a log's last id of all may be raised above every entry.
-static void ask_end(struct gather *gather, struct store *store, uint32_t partition) {
+static void ask_end(struct pipeline *pipeline, struct store *store, uint32_t partition) {
     struct key key;
     key_log(&key, partition);
     begin_command(store, "XREVRANGE");
@@ -173,18 +173,18 @@ static void ask_end(struct gather *gather, struct store *store, uint32_t partiti
     command_add_text(&store->command, "-");
     command_add_text(&store->command, "COUNT");
     command_add_int(&store->command, 1);
-    read_add(gather);
+    read_add(pipeline);
 }
 
-static void ask_positions(struct gather *gather, struct store *store, uint32_t partition) {
+static void ask_positions(struct pipeline *pipeline, struct store *store, uint32_t partition) {
     struct key key;
     key_position(&key, partition);
     begin_command(store, "HMGET");
     add_key(store, &key);
-    command_add_text(&store->command, position_field(PROJECTION_SUMS));
-    command_add_text(&store->command, position_field(PROJECTION_NEIGHBOURS));
+    command_add_text(&store->command, offset_field(PROJECTION_SUMS));
+    command_add_text(&store->command, offset_field(PROJECTION_NEIGHBOURS));
     command_add_text(&store->command, "life");
-    read_add(gather);
+    read_add(pipeline);
 }
 
 static void poll_now(struct waits *waits) {
@@ -195,14 +195,15 @@ static void poll_now(struct waits *waits) {
     waits->polling = true;
     waits->poll = (struct read_call){.on_done = on_poll_done, .context = waits};
     size_t size = sizeof(struct poll_state) + waits->partitions * sizeof(struct bytes);
-    struct gather *gather = read_begin(store, &waits->poll, waits->partitions * (with_ends ? 2 : 1), size, on_polled);
-    if (!gather)
+    struct pipeline *pipeline =
+        read_begin(store, &waits->poll, waits->partitions * (with_ends ? 2 : 1), size, on_polled);
+    if (!pipeline)
         return;
-    ((struct poll_state *)gather->context)->with_ends = with_ends;
+    ((struct poll_state *)pipeline->context)->with_ends = with_ends;
     for (uint32_t i = 0; with_ends && i < waits->partitions; i++)
-        ask_end(gather, store, i);
+        ask_end(pipeline, store, i);
     for (uint32_t i = 0; i < waits->partitions; i++)
-        ask_positions(gather, store, i);
+        ask_positions(pipeline, store, i);
 }
 
 // ---- Beginning to wait

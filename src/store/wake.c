@@ -3,22 +3,22 @@
 // projector has a second connection for it, which only listens. Where nobody listens (a user of Redis who may not, a
 // projector of the version before) a record in a log asks for the same, and is seen with the next look at the logs.
 #include "ops/log.h"
-#include "store/gather.h"
+#include "redis/pipeline.h"
 #include "store/store_inside.h"
 #include <stddef.h>
 #include <stdlib.h>
 
 #define CHANNEL "engaged:wake"
-enum { QUEUE_MOST = 16 };
+enum { QUEUE_MAX = 16 };
 
 // ---- Asking
 
 struct wake {
-    struct link_call call; // first: the link's view of it
+    struct redis_call call; // first: the connection's view of it
     struct store *store;
 };
 
-static void free_wake(struct link_call *call) {
+static void free_wake(struct redis_call *call) {
     freeReplyObject(call->reply);
     free(call);
 }
@@ -37,7 +37,7 @@ static void write_flush(struct wake *wake) {
     send_command(store, &wake->call);
 }
 
-static void on_published(struct link_call *call) {
+static void on_published(struct redis_call *call) {
     struct wake *wake = (struct wake *)call;
     redisReply *reply = call->reply;
     bool unheard = reply && !(reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
@@ -65,8 +65,8 @@ void wake_projectors(struct store *store) {
 
 struct subscription {
     struct store *store;
-    struct link *link;
-    struct link_call login, subscribe, ping;
+    struct redis *redis;
+    struct redis_call login, subscribe, ping;
     bool pinging, refused;
     uint64_t generation; // of the other connection; 0: not known yet
     void (*on_wake)(void *context);
@@ -80,26 +80,26 @@ static void on_message(void *context) {
         subscription->on_wake(subscription->context);
 }
 
-static struct subscription *of_call(struct link_call *call, size_t offset) {
+static struct subscription *of_call(struct redis_call *call, size_t offset) {
     return (struct subscription *)(void *)((char *)call - offset);
 }
 
-static void on_login(struct link_call *call) {
+static void on_login(struct redis_call *call) {
     struct subscription *subscription = of_call(call, offsetof(struct subscription, login));
     if (call->reply && call->reply->type == REDIS_REPLY_ERROR)
-        link_drop(subscription->link, call->reply->str);
+        redis_drop(subscription->redis, call->reply->str);
     freeReplyObject(call->reply);
 }
 
 // A message may have been missed before.
-static void on_subscribed(struct link_call *call) {
+static void on_subscribed(struct redis_call *call) {
     struct subscription *subscription = of_call(call, offsetof(struct subscription, subscribe));
     bool error = call->reply && call->reply->type == REDIS_REPLY_ERROR;
     if (error && !subscription->refused)
         log_warn("redis: %s: who waits for the projections (a deletion, ?wait=true) waits longer", call->reply->str);
     subscription->refused |= error;
     if (call->reply) {
-        link_ready(subscription->link);
+        redis_ready(subscription->redis);
         on_message(subscription);
     }
     freeReplyObject(call->reply);
@@ -111,12 +111,12 @@ static void on_connected(void *context) {
     subscription->pinging = false;
     if (store->address.password[0]) {
         begin_login(store);
-        subscription->login = (struct link_call){.on_reply = on_login};
-        link_send_early(subscription->link, &subscription->login, &store->command);
+        subscription->login = (struct redis_call){.on_reply = on_login};
+        redis_send_early(subscription->redis, &subscription->login, &store->command);
     }
     command_add_text(begin_command(store, "SUBSCRIBE"), CHANNEL);
-    subscription->subscribe = (struct link_call){.on_reply = on_subscribed};
-    link_send_early(subscription->link, &subscription->subscribe, &store->command);
+    subscription->subscribe = (struct redis_call){.on_reply = on_subscribed};
+    redis_send_early(subscription->redis, &subscription->subscribe, &store->command);
 }
 
 void store_on_wake(struct store *store, void (*on_wake)(void *context), void *context) {
@@ -130,11 +130,11 @@ void store_on_wake(struct store *store, void (*on_wake)(void *context), void *co
     subscription->store = store;
     subscription->on_wake = on_wake;
     subscription->context = context;
-    struct link_hooks hooks = {.on_connected = on_connected, .on_message = on_message, .context = subscription};
-    if (!subscription->link)
-        subscription->link =
-            link_start(store->loop, &store->address, (uint32_t)store->settings->redis_timeout_ms, QUEUE_MOST, &hooks);
-    if (subscription->link)
+    struct redis_hooks hooks = {.on_connected = on_connected, .on_message = on_message, .context = subscription};
+    if (!subscription->redis)
+        subscription->redis =
+            redis_start(store->loop, &store->address, (uint32_t)store->settings->redis_timeout_ms, QUEUE_MAX, &hooks);
+    if (subscription->redis)
         store->subscription = subscription;
     else
         free(subscription);
@@ -142,7 +142,7 @@ void store_on_wake(struct store *store, void (*on_wake)(void *context), void *co
 
 // ---- A Redis that has fallen silent is noticed, and one that is another now
 
-static void on_pong(struct link_call *call) {
+static void on_pong(struct redis_call *call) {
     struct subscription *subscription = of_call(call, offsetof(struct subscription, ping));
     subscription->pinging = false;
     freeReplyObject(call->reply);
@@ -156,14 +156,14 @@ static bool is_left_behind(struct subscription *subscription) {
 }
 
 void subscription_beat(struct subscription *subscription) {
-    if (link_is_ready(subscription->link) && is_left_behind(subscription))
-        link_drop(subscription->link, "left behind");
-    if (subscription->pinging || !link_is_ready(subscription->link))
+    if (redis_is_ready(subscription->redis) && is_left_behind(subscription))
+        redis_drop(subscription->redis, "left behind");
+    if (subscription->pinging || !redis_is_ready(subscription->redis))
         return;
     subscription->pinging = true;
-    subscription->ping = (struct link_call){.on_reply = on_pong};
+    subscription->ping = (struct redis_call){.on_reply = on_pong};
     begin_command(subscription->store, "PING");
-    link_send(subscription->link, &subscription->ping, &subscription->store->command, -1);
+    redis_send(subscription->redis, &subscription->ping, &subscription->store->command, -1);
 }
 
 static void on_stopped(void *context) {
@@ -177,5 +177,5 @@ static void on_stopped(void *context) {
 void subscription_stop(struct subscription *subscription, void (*on_closed)(struct store *store)) {
     subscription->on_wake = NULL;
     subscription->on_closed = on_closed;
-    link_stop(subscription->link, on_stopped, subscription);
+    redis_stop(subscription->redis, on_stopped, subscription);
 }

@@ -104,7 +104,7 @@ def test_all_of_127_is_this_machine(start, source):
 
 
 def test_without_limits_nothing_is_counted_as_unlimited(start):
-    service = start(ceilings="off")
+    service = start(rate_limits="off")
     vote(service)
     assert service.metrics()[UNLIMITED] == 0
 

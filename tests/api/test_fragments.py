@@ -156,7 +156,7 @@ def test_where_a_feed_can_be_had(own):
 
 
 def test_a_feed_with_a_hundred_of_the_longest_exclusions(own):
-    running = own(public_url="https://engaged.example", ceilings="off")
+    running = own(public_url="https://engaged.example", rate_limits="off")
     ids = [f"{n:03}" + "é" * 10 for n in range(100)]
     query = "&".join("exclude=" + "".join(f"%{byte:02X}" for byte in one.encode()) for one in ids)
     feed = feed_of(running, f"/v1/s/rankings/hot?format=feed&{query}")

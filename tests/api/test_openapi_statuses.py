@@ -43,7 +43,7 @@ BODIES = ["", "{", "{}", "[]", "null", "1", '"x"', "true", '{"a":1}', '{"visitor
 
 @pytest.fixture(scope="module")
 def odd():
-    running = Service(kinds="up down", wrong_keys_per_minute=0, ceilings="off", configuration="[site statuses.example]\norigins = https://statuses.example\n")
+    running = Service(kinds="up down", wrong_keys_per_minute=0, rate_limits="off", configuration="[site statuses.example]\norigins = https://statuses.example\n")
     rows = [{"item": item, "title": item, "url": "/" + item, "categories": ["city"]} for item in ("harbour-bridge-reopens", "a", "b", "c")]
     for site in ("sample", "statuses.example"):
         running.lines(f"/v1/{site}/items", rows)

@@ -14,7 +14,7 @@ from support.wait import wait_until
 
 @pytest.mark.parametrize("options,place", [
     (["--worker", "2"], "--worker"), (["--workers", "many"], "--workers"), (["--view-window", "5"], "--view-window"),
-    (["--ceilings", "yes"], "--ceilings"), (["--config", "/does/not/exist"], "/does/not/exist"),
+    (["--rate_limits", "yes"], "--rate_limits"), (["--config", "/does/not/exist"], "/does/not/exist"),
     (["--redis", "http://x"], "redis")])
 def test_a_wrong_setting_refuses_to_start_and_names_its_place(tmp_path, options, place):
     options = options if "--redis" in options else options + ["--redis", f"embedded:{tmp_path}/d"]

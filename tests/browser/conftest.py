@@ -105,7 +105,7 @@ def shared_browser():
 
 @pytest.fixture(scope="module")
 def own_browser(shared_browser):
-    """A service without samples whose ceilings are out of the way, and one browser for all tests of a file."""
+    """A service without samples whose rate limits are out of the way, and one browser for all tests of a file."""
     running = Service(refresh_interval="50ms", redis_timeout="500ms", new_visitors_per_minute="100000", new_visitors_burst="100000",
                       views_per_minute="100000", views_burst="100000", votes_per_minute="100000", votes_burst="100000")
     yield running, shared_browser

@@ -21,7 +21,7 @@ WORKERS = 2
 
 
 class CrashService(Launch):
-    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "ceilings": "off",
+    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "rate_limits": "off",
                "redis_timeout": f"{REDIS_TIMEOUT_S:g}s", "projection_interval": "10ms", "neighbour_interval": "200ms",
                "refresh_interval": "200ms", "log_level": "info"}
 

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { TRACE_MOST = 32 };
+enum { TRACE_MAX = 32 };
 
 struct orders {
     _Atomic int64_t left; // allocations until one fails; 0: none does
@@ -35,10 +35,10 @@ __attribute__((constructor)) static void map_orders(void) {
 }
 
 static void tell(void) {
-    void *trace[TRACE_MOST];
+    void *trace[TRACE_MAX];
     static const char text[] = "an allocation fails by order:\n";
     if (write(2, text, sizeof text - 1) > 0)
-        backtrace_symbols_fd(trace, backtrace(trace, TRACE_MOST), 2);
+        backtrace_symbols_fd(trace, backtrace(trace, TRACE_MAX), 2);
 }
 
 static int fails(void) {

@@ -91,7 +91,7 @@ def make_vote(rng, item, kinds):
 
 
 def call_of(votes, partitions, kinds):
-    """As store/votes.c puts it together."""
+    """As store/vote_writes.c puts it together."""
     votes.sort(key=lambda vote: (vote["item"].ref % partitions, vote["item"].ref))
     items, logs, buckets, arguments = [], [], [], []
     before = None

@@ -16,12 +16,12 @@ struct body {
 static const struct json_field inner[] = {
     {.name = "counts", .type = JSON_IN_COUNTS, .offset = offsetof(struct body, counts)}, {.name = NULL}};
 static const struct json_field fields[] = {
-    {.name = "text", .type = JSON_IN_TEXT, .offset = offsetof(struct body, text), .most = 100},
+    {.name = "text", .type = JSON_IN_TEXT, .offset = offsetof(struct body, text), .max = 100},
     {.name = "time", .type = JSON_IN_TIME, .offset = offsetof(struct body, time)},
     {.name = "count", .type = JSON_IN_COUNT, .offset = offsetof(struct body, count)},
     {.name = "number", .type = JSON_IN_NUMBER, .offset = offsetof(struct body, number)},
     {.name = "flag", .type = JSON_IN_SWITCH, .offset = offsetof(struct body, flag)},
-    {.name = "texts", .type = JSON_IN_TEXTS, .offset = offsetof(struct body, texts), .least = 1, .most = 10},
+    {.name = "texts", .type = JSON_IN_TEXTS, .offset = offsetof(struct body, texts), .least = 1, .max = 10},
     {.name = "object", .type = JSON_IN_OBJECT, .offset = offsetof(struct body, has_object), .fields = inner},
     {.name = NULL}};
 

@@ -4,7 +4,7 @@
 //
 // An input: how many calls are sent; bits (1: they are of a script, 2: an answered one sends another); the seed of the
 // cuts (0: none); then the bytes of Redis.
-#include "store/link.h"
+#include "redis/connection.h"
 #include "tests/fuzz/fuzz.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -14,26 +14,26 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CALLS_MOST = 32, QUEUE_MOST = 16, HEAD = 3, TURNS_MOST = 1000, TIMEOUT_MS = 60000 };
+enum { CALLS_MAX = 32, QUEUE_MAX = 16, HEAD = 3, TURNS_MAX = 1000, TIMEOUT_MS = 60000 };
 enum { OF_SCRIPT = 1, SENDS_ANOTHER = 2 };
 
 struct one_call {
-    struct link_call call; // first
+    struct redis_call call; // first
     int answers;
 };
 
 static uv_loop_t loop;
 static int listener = -1, peer;
 static struct address address = {.is_unix = true};
-static struct link *fuzzed;
+static struct redis *fuzzed;
 static bool is_stopped;
 static uint8_t bits;
-static struct one_call calls[2 * CALLS_MOST];
+static struct one_call calls[2 * CALLS_MAX];
 static size_t sent, wanted;
 
 static void send_one(void);
 
-static void on_reply(struct link_call *call) {
+static void on_reply(struct redis_call *call) {
     struct one_call *one = (struct one_call *)call;
     FUZZ_CHECK(++one->answers == 1);
     FUZZ_CHECK(call->outcome != OK || (call->reply && call->reply->type != REDIS_REPLY_ERROR));
@@ -47,13 +47,13 @@ static void send_one(void) {
     command_init(&command);
     command_add_text(&command, "EVALSHA");
     calls[sent] = (struct one_call){.call.on_reply = on_reply};
-    link_send(fuzzed, &calls[sent++].call, &command, bits & OF_SCRIPT ? 0 : -1);
+    redis_send(fuzzed, &calls[sent++].call, &command, bits & OF_SCRIPT ? 0 : -1);
     command_release(&command);
 }
 
 static void on_connected(void *context) {
     (void)context;
-    link_ready(fuzzed);
+    redis_ready(fuzzed);
 }
 
 static void on_stopped(void *context) {
@@ -76,16 +76,16 @@ static void listen_once(void) {
 }
 
 static void connect_link(void) {
-    struct link_hooks hooks = {.on_connected = on_connected};
-    fuzzed = link_start(&loop, &address, TIMEOUT_MS, QUEUE_MOST, &hooks);
+    struct redis_hooks hooks = {.on_connected = on_connected};
+    fuzzed = redis_start(&loop, &address, TIMEOUT_MS, QUEUE_MAX, &hooks);
     FUZZ_CHECK(fuzzed);
     peer = -1;
-    for (int i = 0; i < TURNS_MOST && (peer < 0 || !link_is_ready(fuzzed)); i++) {
+    for (int i = 0; i < TURNS_MAX && (peer < 0 || !redis_is_ready(fuzzed)); i++) {
         uv_run(&loop, UV_RUN_NOWAIT);
         if (peer < 0)
             peer = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
     }
-    FUZZ_CHECK(peer >= 0 && link_is_ready(fuzzed));
+    FUZZ_CHECK(peer >= 0 && redis_is_ready(fuzzed));
 }
 
 // What was sent to Redis is read away, so that nobody waits.
@@ -97,7 +97,7 @@ static void turn(void) {
 }
 
 static void feed(const uint8_t *data, size_t size, unsigned seed) {
-    while (size && link_is_ready(fuzzed)) {
+    while (size && redis_is_ready(fuzzed)) {
         size_t piece = seed ? 1 + rand_r(&seed) % 16 : size;
         ssize_t taken = write(peer, data, piece < size ? piece : size);
         if (taken <= 0)
@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     listen_once();
     connect_link();
     sent = 0;
-    wanted = data[0] % CALLS_MOST;
+    wanted = data[0] % CALLS_MAX;
     bits = data[1];
     while (sent < wanted)
         send_one();
@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bits = 0;
     close(peer);
     is_stopped = false;
-    link_stop(fuzzed, on_stopped, NULL);
+    redis_stop(fuzzed, on_stopped, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     FUZZ_CHECK(is_stopped);
     for (size_t i = 0; i < sent; i++)

@@ -8,7 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t id[VISITOR_ID_SIZE] = {1}, found[VISITOR_ID_SIZE];
     char good[TOKEN_SIZE];
     keys.current.at[0] = 7;
-    FUZZ_CHECK(!token_check(&keys, BYTES("a.example"), (struct bytes){(const char *)data, size}, 1000000, 1000000, found));
+    FUZZ_CHECK(
+        !token_check(&keys, BYTES("a.example"), (struct bytes){(const char *)data, size}, 1000000, 1000000, found));
     token_make(&keys, BYTES("a.example"), id, 1000000, good);
     FUZZ_CHECK(token_check(&keys, BYTES("a.example"), (struct bytes){good, TOKEN_SIZE - 1}, 1000000, 1000000, found));
     if (size < 2 || data[1] == 0)

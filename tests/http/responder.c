@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { GATHER_LIMIT = 16384, HOGGED_MOST = 4096 };
+enum { GATHER_LIMIT = 16384, HOGGED_MAX = 4096 };
 
 static uv_loop_t loop;
 static uv_signal_t on_term;
@@ -22,7 +22,7 @@ static struct http_server *server;
 static struct body *cached, *small;
 static uint64_t opened, open_now, refused, requests, bad, timeouts, bytes_out, cuts, pieces;
 static uint32_t grace_ms = 2000;
-static int hogged[HOGGED_MOST], hogged_count;
+static int hogged[HOGGED_MAX], hogged_count;
 
 static struct http_limits limits = {
     .connections = 10000,
@@ -151,7 +151,7 @@ static void stats(struct http_request *request) {
 // Takes all free descriptors but `left`, or gives them back.
 static void hog(struct http_request *request) {
     int fd;
-    while (hogged_count < HOGGED_MOST && (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+    while (hogged_count < HOGGED_MAX && (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
         hogged[hogged_count++] = fd;
     for (unsigned long long left = number_of(request, "left", 0); left && hogged_count; left--)
         close(hogged[--hogged_count]);

@@ -61,7 +61,7 @@ def test_what_is_none_is_refused(server, extension, target, template):
 
 @pytest.mark.parametrize("length,status", [(0, 200), (16384 + 16384 - 100, 200), (3 * 16384 + 100, 413)])
 def test_their_length_has_a_bound(server, length, status):
-    """Of a body that is gathered: 16 kB besides what the body itself may have, looked at after each read of 16 kB."""
+    """Of a body that is pipelined: 16 kB besides what the body itself may have, looked at after each read of 16 kB."""
     with server.connect() as wire:
         wire.send(post("/length", b"5;a=" + b"e" * length + b"\r\nhello\r\n0\r\n\r\n"))
         assert [answer.status for answer in [wire.answer()]] == [status]

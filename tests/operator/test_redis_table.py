@@ -275,7 +275,7 @@ def holds(world, row):
     wait_until(lambda: world.service.trouble() == (200, "ready\n"), SECONDS, world.service.trouble)
 
 
-# ---- At the start: what the setting `redis` may name by mistake (more in tests/roles/test_greeting.py)
+# ---- At the start: what the setting `redis` may name by mistake (more in tests/roles/test_handshake.py)
 
 class Talker:
     """Whoever listens at the port: says something to whoever comes, and reads on."""

@@ -192,7 +192,7 @@ def test_as_many_workers_as_the_cgroups_quota_has_cores(tmp_path, where):
     quota.mkdir(parents=True, exist_ok=True)
     (quota / "cpu.max").write_text("50000 100000\n")
     options = ["--listen", f"127.0.0.1:{free_port()}", "--ops-listen", f"127.0.0.1:{free_port()}", "--redis",
-               f"redis://127.0.0.1:{free_port()}", "--secret", "11" * 32, "--hash-key", "22" * 32, "--ceilings", "off"]
+               f"redis://127.0.0.1:{free_port()}", "--secret", "11" * 32, "--hash-key", "22" * 32, "--rate_limits", "off"]
     run = f'mount --bind {tmp_path}/group /sys/fs/cgroup && exec "$@"'
     process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", run, "sh", PROGRAM, *options],
                                stderr=subprocess.PIPE, text=True)

@@ -8,8 +8,8 @@ from support.service import Service
 
 HOT = "/v1/s/rankings/hot"
 PAGE = "/v1/s/items/i7/page?related=8&ranking=10&recommendation=8"
-# Nothing is refreshed while it is counted, votes have no ceiling, and nothing is too slow under a tool.
-QUIET = {"refresh_interval": "1h", "neighbour_interval": "1h", "projection_interval": "50ms", "ceilings": "off",
+# Nothing is refreshed while it is counted, votes have no limit, and nothing is too slow under a tool.
+QUIET = {"refresh_interval": "1h", "neighbour_interval": "1h", "projection_interval": "50ms", "rate_limits": "off",
          "hang_timeout": "0", "redis_timeout": "30s"}
 
 

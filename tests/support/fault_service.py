@@ -28,7 +28,7 @@ def item_id(packed):
 class FaultService(Launch):
     partitions = 16
     worker_count = 2
-    presets = {"secret": "11" * 32, "hash_key": "22" * 32, "secret_key": SECRET_KEY, "ceilings": "off",
+    presets = {"secret": "11" * 32, "hash_key": "22" * 32, "secret_key": SECRET_KEY, "rate_limits": "off",
                "refresh_interval": "0", "neighbour_interval": "0", "projection_interval": "20ms", "log_level": "warn"}
 
     def __init__(self, server, **settings):

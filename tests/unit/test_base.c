@@ -14,8 +14,8 @@ static void test_numbers(void **state) {
     (void)state;
     static const int64_t numbers[] = {0, 1, -1, 9, 10, -10, 4294967296, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        char room[DECIMAL_SIZE], wanted[32];
-        struct bytes text = bytes_of_int(numbers[i], room);
+        char capacity[DECIMAL_SIZE], wanted[32];
+        struct bytes text = bytes_of_int(numbers[i], capacity);
         snprintf(wanted, sizeof wanted, "%lld", (long long)numbers[i]);
         assert_true(bytes_eq(text, bytes_of(wanted)));
     }
@@ -94,7 +94,7 @@ static void test_buffer(void **state) {
 
 // ---- Hash tables
 
-enum { NAMES = 1 << 16, BUCKET_MOST = 16 }; // a name a bucket: more than 12 in one is a chance of one in ten thousand
+enum { NAMES = 1 << 16, BUCKET_MAX = 16 }; // a name a bucket: more than 12 in one is a chance of one in ten thousand
 
 static void test_hashes_are_spread_under_a_key_of_the_process(void **state) {
     (void)state;
@@ -106,7 +106,7 @@ static void test_hashes_are_spread_under_a_key_of_the_process(void **state) {
         char name[32];
         int len = snprintf(name, sizeof name, "/v1/s/items/%u", i);
         uint32_t bucket = hash_of(name, (size_t)len) % NAMES;
-        assert_true(++filled[bucket] <= BUCKET_MOST);
+        assert_true(++filled[bucket] <= BUCKET_MAX);
         assert_int_equal(hash_of(name, (size_t)len) % NAMES, bucket);
     }
     static const char zeros[40];

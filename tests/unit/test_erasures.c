@@ -55,9 +55,9 @@ static void add_set(void) {
     add_text16(BYTES("and now"));
 }
 
-static void take(touch_maker *make_touches) {
+static void take(delta_maker *make_deltas) {
     struct log_entry entry = {.partition = 1, .id = {7, 0}, .value = buffer_bytes(&text)};
-    batch_take(&batch, &entry, make_touches);
+    batch_take(&batch, &entry, make_deltas);
 }
 
 // The records that can be read of the first `len` bytes; -1 when the rest is torn.
@@ -103,23 +103,23 @@ static void one_without_a_site_or_an_id_is_refused(void **state) {
 static void the_sums_get_all_of_it(void **state) {
     (void)state;
     add_erasure(BYTES("table"));
-    take(sums_projection.make_touches);
+    take(sums_projection.make_deltas);
     add_set();
-    take(sums_projection.make_touches);
-    const struct touch_list *list = &batch.targets[ITEM % PARTITIONS];
+    take(sums_projection.make_deltas);
+    const struct delta_list *list = &batch.targets[ITEM % PARTITIONS];
     assert_int_equal(list->count, 2);
-    const struct touch *erasure = &list->at[0], *set = &list->at[1];
-    assert_true(erasure->type == TOUCH_ERASE && erasure->item == ITEM);
+    const struct delta *erasure = &list->at[0], *set = &list->at[1];
+    assert_true(erasure->type == DELTA_ERASE && erasure->item == ITEM);
     assert_true(bytes_eq(erasure->card.site, BYTES("site")) && bytes_eq(erasure->card.id, BYTES("id")));
     assert_true(bytes_eq(erasure->card.categories, BYTES("news\x1fsport")));
     assert_true(bytes_eq(erasure->card.before, BYTES("sums before")) && erasure->card.packed.len == 0);
-    assert_true(set->type == TOUCH_SET && set->item == ITEM);
+    assert_true(set->type == DELTA_SET && set->item == ITEM);
     assert_true(bytes_eq(set->card.site, BYTES("site")) && bytes_eq(set->card.id, BYTES("id")));
     assert_true(bytes_eq(set->card.before, BYTES("before")) && bytes_eq(set->card.packed, BYTES("and now")));
     assert_int_equal(set->card.categories.len, 0);
     struct secret_key key = {{1}};
     ref_t site = 0, other = 0;
-    assert_true(sums_projection.touch_site(&key, erasure, &site) && sums_projection.touch_site(&key, set, &other));
+    assert_true(sums_projection.delta_site(&key, erasure, &site) && sums_projection.delta_site(&key, set, &other));
     assert_true(site == other && site == site_ref(&key, BYTES("site")));
 }
 
@@ -133,24 +133,24 @@ static void the_tables_of_its_neighbours_forget_it(void **state) {
         neighbours_add(&table, item, 1);
     neighbours_pack(&table, &packed);
     add_erasure(buffer_bytes(&packed));
-    take(neighbours_projection.make_touches);
-    uint32_t touches = 0;
+    take(neighbours_projection.make_deltas);
+    uint32_t deltas = 0;
     for (ref_t item = 20; item < 23; item++) {
-        const struct touch_list *list = &batch.targets[item % PARTITIONS];
+        const struct delta_list *list = &batch.targets[item % PARTITIONS];
         assert_int_equal(list->count, 1);
-        assert_true(list->at[0].type == TOUCH_FORGET && list->at[0].item == item && list->at[0].coview.item == ITEM);
-        touches += list->count;
+        assert_true(list->at[0].type == DELTA_FORGET && list->at[0].item == item && list->at[0].coview.item == ITEM);
+        deltas += list->count;
     }
-    assert_int_equal(touches, 3);
+    assert_int_equal(deltas, 3);
     buffer_release(&packed);
 }
 
 static void a_torn_table_harms_nobody(void **state) {
     (void)state;
     add_erasure(BYTES("\1torn"));
-    take(neighbours_projection.make_touches);
+    take(neighbours_projection.make_deltas);
     add_erasure(NO_BYTES);
-    take(neighbours_projection.make_touches);
+    take(neighbours_projection.make_deltas);
     for (int i = 0; i < PARTITIONS; i++)
         assert_int_equal(batch.targets[i].count, 0);
     assert_false(batch.failed);

@@ -90,8 +90,8 @@ static void test_splits_are_due_until_there_are_as_many_buckets_as_there_may_be(
     assert_true(voters_split_due(VOTERS_INSIDE + 1, 0));
     assert_false(voters_split_due(VOTERS_PER_BUCKET, 1));
     assert_true(voters_split_due(VOTERS_PER_BUCKET + 1, 1));
-    assert_true(voters_split_due(UINT64_MAX, BUCKETS_MOST - 1));
-    assert_false(voters_split_due(UINT64_MAX, BUCKETS_MOST));
+    assert_true(voters_split_due(UINT64_MAX, BUCKETS_MAX - 1));
+    assert_false(voters_split_due(UINT64_MAX, BUCKETS_MAX));
 }
 
 static void test_a_time_too_far_away_is_the_last_there_is(void **state) {

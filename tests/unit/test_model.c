@@ -141,11 +141,11 @@ static void test_a_full_table_is_cut_to_its_best(void **state) {
     (void)state;
     struct neighbours table;
     neighbours_clear(&table);
-    for (ref_t item = 1; item <= NEIGHBOURS_MOST + 1; item++)
+    for (ref_t item = 1; item <= NEIGHBOURS_MAX + 1; item++)
         neighbours_add(&table, item, (double)item);
     assert_int_equal(table.count, NEIGHBOURS_KEPT + 1);
     for (uint16_t i = 0; i < table.count; i++)
-        assert_true(table.at[i].item > NEIGHBOURS_MOST - NEIGHBOURS_KEPT);
+        assert_true(table.at[i].item > NEIGHBOURS_MAX - NEIGHBOURS_KEPT);
 }
 
 static void test_linear_hashing_splits_lose_nobody(void **state) {

@@ -65,9 +65,9 @@ static void add_view(ref_t item, const ref_t *recent, uint8_t count) {
     add_aged_view(item, recent, NULL, count);
 }
 
-static void take(uint32_t source, uint64_t ms, touch_maker *make_touches) {
+static void take(uint32_t source, uint64_t ms, delta_maker *make_deltas) {
     struct log_entry entry = {.partition = source, .id = {ms, 0}, .value = buffer_bytes(&text)};
-    batch_take(&batch, &entry, make_touches);
+    batch_take(&batch, &entry, make_deltas);
 }
 
 static uint64_t bad_entries(void) {
@@ -79,15 +79,15 @@ static void votes_reach_their_items(void **state) {
     begin_entry(5000);
     add_vote(6, 1, 100);
     add_vote(7, 0, 200);
-    take(3, 10, sums_projection.make_touches);
+    take(3, 10, sums_projection.make_deltas);
     assert_int_equal(batch.entry_count, 1);
     assert_int_equal(batch.targets[2].count, 1);
     assert_int_equal(batch.targets[3].count, 1);
-    const struct touch *touch = &batch.targets[2].at[0];
-    assert_int_equal(touch->item, 6);
-    assert_int_equal(touch->kind, 1);
-    assert_int_equal(touch->vote.time_ms, INT64_C(1704067200000) + 100000);
-    assert_int_equal(batch.entries[touch->entry].source, 3);
+    const struct delta *delta = &batch.targets[2].at[0];
+    assert_int_equal(delta->item, 6);
+    assert_int_equal(delta->kind, 1);
+    assert_int_equal(delta->vote.time_ms, INT64_C(1704067200000) + 100000);
+    assert_int_equal(batch.entries[delta->entry].source, 3);
     assert_true(batch.oldest_ms == 5000);
     assert_int_equal(batch.last[3].ms, 10);
 }
@@ -97,7 +97,7 @@ static void a_view_reaches_all_tables(void **state) {
     const ref_t recent[] = {5, 8, 6}; // the second is the viewed item itself
     begin_entry(5000);
     add_view(8, recent, 3);
-    take(0, 10, neighbours_projection.make_touches);
+    take(0, 10, neighbours_projection.make_deltas);
     assert_int_equal(batch.targets[0].count, 2); // 8: from 5 and from 6
     assert_int_equal(batch.targets[1].count, 1);
     assert_int_equal(batch.targets[2].count, 1);
@@ -116,12 +116,12 @@ static void what_was_read_long_ago_is_no_coview(void **state) {
     const int64_t ages_ms[] = {0, 21600000, COVIEW_OLDEST_MS, COVIEW_OLDEST_MS + 1};
     begin_entry(5000);
     add_aged_view(8, recent, ages_ms, 4);
-    take(0, 10, neighbours_projection.make_touches);
+    take(0, 10, neighbours_projection.make_deltas);
     assert_int_equal(batch.targets[0].count, 3); // of 8: all but the last
     assert_int_equal(batch.targets[1].count, 1); // 5, and not 9
     const double weights[] = {1, 0.5 / 2, 1.0 / 4096 / 3};
     for (int i = 0; i < 3; i++) {
-        const struct touch *there = &batch.targets[1 + i].at[0], *back = &batch.targets[0].at[i];
+        const struct delta *there = &batch.targets[1 + i].at[0], *back = &batch.targets[0].at[i];
         assert_int_equal(there->item, recent[i]);
         assert_int_equal(there->coview.item, 8);
         assert_int_equal(back->coview.item, recent[i]);
@@ -147,14 +147,14 @@ static void what_is_applied_is_not_taken_up_again(void **state) {
     const uint32_t left[][3] = {{0, 0, 1}, {0, 1, 2}, {0, 2, 3}, {0, 3, 4}, {1, 4, 5}, {2, 5, 6}}; // of targets 2, 0, 3
     for (int i = 0; i < 6; i++) {
         entry.id = ids[i];
-        batch_take(&batch, &entry, sums_projection.make_touches);
+        batch_take(&batch, &entry, sums_projection.make_deltas);
         assert_int_equal(batch.targets[2].count, left[i][0]);
         assert_int_equal(batch.targets[0].count, left[i][1]);
         assert_int_equal(batch.targets[3].count, left[i][2]);
     }
     assert_int_equal(batch.last[3].ms, 11); // the log goes on
     assert_false(batch.failed);
-    assert_non_null(batch_touch(&batch, NO_ENTRY, TOUCH_REWRITE, 6)); // of a refill: always
+    assert_non_null(batch_add_delta(&batch, NO_ENTRY, DELTA_REWRITE, 6)); // of a rebuild: always
 }
 
 // A deletion names its neighbours, in several targets: those that have it already don't end the others'.
@@ -177,7 +177,7 @@ static void a_deletion_reaches_the_targets_that_lack_it(void **state) {
     buffer_add(&text, "\1s\2\0id\0\0\0\0", 10); // site, id, no categories, no sums
     buffer_add_u16(&text, (uint16_t)packed.len);
     buffer_add_bytes(&text, buffer_bytes(&packed));
-    take(0, 10, neighbours_projection.make_touches);
+    take(0, 10, neighbours_projection.make_deltas);
     assert_int_equal(batch.targets[1].count, 0);
     assert_int_equal(batch.targets[2].count, 1);
     assert_int_equal(batch.targets[3].count, 1);
@@ -189,16 +189,16 @@ static void bad_entries_are_set_aside(void **state) {
     (void)state;
     uint64_t before = bad_entries();
     buffer_clear(&text);
-    take(0, 1, sums_projection.make_touches); // foreign: without a value
+    take(0, 1, sums_projection.make_deltas); // foreign: without a value
     buffer_add(&text, "xyz", 3);
-    take(0, 2, sums_projection.make_touches);
+    take(0, 2, sums_projection.make_deltas);
     begin_entry(5000);
     add_vote(4, 0, 1);
     buffer_add(&text, "V12", 3); // torn: what came before it counts
-    take(0, 3, sums_projection.make_touches);
+    take(0, 3, sums_projection.make_deltas);
     begin_entry(5000);
     buffer_add_char(&text, '?');
-    take(0, 4, sums_projection.make_touches);
+    take(0, 4, sums_projection.make_deltas);
     assert_int_equal(bad_entries() - before, 4);
     assert_int_equal(batch.targets[0].count, 1);
     assert_int_equal(batch.last[0].ms, 4); // and the log goes on
@@ -210,11 +210,11 @@ static void a_log_takes_no_more_than_its_share(void **state) {
     begin_entry(5000);
     for (int i = 0; i < 100; i++)
         add_vote(4, 0, i); // 1,908 bytes: more than the share, but the first
-    take(1, 1, sums_projection.make_touches);
-    take(1, 2, sums_projection.make_touches);
+    take(1, 1, sums_projection.make_deltas);
+    take(1, 2, sums_projection.make_deltas);
     begin_entry(5000);
-    take(1, 3, sums_projection.make_touches); // small, but after one that was left
-    take(2, 1, sums_projection.make_touches);
+    take(1, 3, sums_projection.make_deltas); // small, but after one that was left
+    take(2, 1, sums_projection.make_deltas);
     assert_int_equal(batch.last[1].ms, 1);
     assert_true(batch.left);
     assert_int_equal(batch.read[1], 3);
@@ -222,7 +222,7 @@ static void a_log_takes_no_more_than_its_share(void **state) {
     batch_clear(&batch);
     assert_int_equal(batch.targets[0].count, 0);
     assert_false(batch.left);
-    take(1, 3, sums_projection.make_touches);
+    take(1, 3, sums_projection.make_deltas);
     assert_int_equal(batch.last[1].ms, 3);
 }
 
@@ -230,7 +230,7 @@ static void a_flush_is_noticed(void **state) {
     (void)state;
     begin_entry(0);
     buffer_add_char(&text, 'F');
-    take(1, 1, sums_projection.make_touches);
+    take(1, 1, sums_projection.make_deltas);
     assert_true(batch.flush);
     assert_true(batch.oldest_ms == 0);
 }

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { VOTERS = 60, STEPS = 20000, VIEWS_MOST = STEPS };
+enum { VOTERS = 60, STEPS = 20000, VIEWS_MAX = STEPS };
 enum {
     COUNTED = FOLD_CHANGED | FOLD_CHANGED_TOTAL | FOLD_COUNTED_VIEW,
     WIPED = FOLD_CHANGED | FOLD_CHANGED_TOTAL | FOLD_WIPED_VIEWS
@@ -28,20 +28,20 @@ static int64_t random_time(void) {
     return INT64_C(1760000000000) + (int64_t)random_below(10 * 86400) * 1000;
 }
 
-static struct touch vote_touch(int kind, int64_t time_ms, int old_kind, int64_t old_time_ms) {
-    struct touch touch = {.type = TOUCH_VOTE, .kind = (uint8_t)kind, .old_kind = (uint8_t)old_kind};
-    touch.vote.time_ms = time_ms;
-    touch.vote.old_time_ms = old_time_ms;
-    return touch;
+static struct delta vote_touch(int kind, int64_t time_ms, int old_kind, int64_t old_time_ms) {
+    struct delta delta = {.type = DELTA_VOTE, .kind = (uint8_t)kind, .old_kind = (uint8_t)old_kind};
+    delta.vote.time_ms = time_ms;
+    delta.vote.old_time_ms = old_time_ms;
+    return delta;
 }
 
-static struct touch view_touch(int64_t time_ms) {
-    struct touch touch = {.type = TOUCH_VIEW};
-    touch.view.time_ms = time_ms;
-    return touch;
+static struct delta view_touch(int64_t time_ms) {
+    struct delta delta = {.type = DELTA_VIEW};
+    delta.view.time_ms = time_ms;
+    return delta;
 }
 
-static const struct touch deletion = {.type = TOUCH_DELETE}; // of format 2
+static const struct delta deletion = {.type = DELTA_DELETE}; // of format 2
 
 // The events that count at present, kept naively.
 struct ledger {
@@ -49,7 +49,7 @@ struct ledger {
         int kind; // -1: none
         int64_t time_ms;
     } votes[VOTERS];
-    int64_t views[VIEWS_MOST];
+    int64_t views[VIEWS_MAX];
     size_t view_count;
 };
 
@@ -93,9 +93,9 @@ static void fold_random_vote(struct sums *sums, struct ledger *ledger) {
     int old_kind = ledger->votes[voter].kind;
     if (kind == old_kind)
         return;
-    struct touch touch = vote_touch(kind < 0 ? ENTRY_NO_KIND : kind, time_ms, old_kind < 0 ? ENTRY_NO_KIND : old_kind,
+    struct delta delta = vote_touch(kind < 0 ? ENTRY_NO_KIND : kind, time_ms, old_kind < 0 ? ENTRY_NO_KIND : old_kind,
                                     ledger->votes[voter].time_ms);
-    assert_int_equal(sums_fold(sums, NULL, &lives, 0, &touch, 1), FOLD_CHANGED);
+    assert_int_equal(sums_fold(sums, NULL, &lives, 0, &delta, 1), FOLD_CHANGED);
     ledger->votes[voter].kind = kind;
     ledger->votes[voter].time_ms = time_ms;
 }
@@ -119,9 +119,9 @@ static void folding_equals_recomputing(void **state) {
             for (int i = 0; i < VOTERS; i++)
                 ledger.votes[i].kind = -1;
         } else if (random_below(3) == 0) {
-            struct touch touch = view_touch(random_time());
-            ledger.views[ledger.view_count++] = touch.view.time_ms;
-            sums_fold(&sums, &total, &lives, deleted_ms, &touch, accept_ms);
+            struct delta delta = view_touch(random_time());
+            ledger.views[ledger.view_count++] = delta.view.time_ms;
+            sums_fold(&sums, &total, &lives, deleted_ms, &delta, accept_ms);
         } else {
             fold_random_vote(&sums, &ledger);
         }
@@ -136,7 +136,7 @@ static void folding_equals_recomputing(void **state) {
 static void a_view_accepted_before_the_deletion_does_not_count(void **state) {
     (void)state;
     struct sums sums, total;
-    struct touch view = view_touch(random_time());
+    struct delta view = view_touch(random_time());
     sums_clear(&sums);
     sums_clear(&total);
     assert_int_equal(sums_fold(&sums, &total, &lives, 0, &view, 100), COUNTED);
@@ -157,7 +157,7 @@ static void votes_are_wiped_where_the_record_stands(void **state) {
     (void)state;
     struct sums sums;
     int64_t time_ms = random_time();
-    struct touch first = vote_touch(0, time_ms, ENTRY_NO_KIND, 0), second = vote_touch(1, time_ms, ENTRY_NO_KIND, 0);
+    struct delta first = vote_touch(0, time_ms, ENTRY_NO_KIND, 0), second = vote_touch(1, time_ms, ENTRY_NO_KIND, 0);
     sums_clear(&sums);
     // The tombstone is already there while the votes before it are still being projected.
     sums_fold(&sums, NULL, &lives, 200, &first, 100);
@@ -180,8 +180,8 @@ static void an_erasure_takes_the_views_off_the_total_and_leaves_later_ones(void 
     (void)state;
     struct sums sums, total, other;
     struct buffer packed;
-    struct touch view = view_touch(random_time()), erasure = {.type = TOUCH_ERASE};
-    struct touch vote = vote_touch(0, random_time(), ENTRY_NO_KIND, 0);
+    struct delta view = view_touch(random_time()), erasure = {.type = DELTA_ERASE};
+    struct delta vote = vote_touch(0, random_time(), ENTRY_NO_KIND, 0);
     sums_clear(&sums);
     sums_clear(&other);
     sums_clear(&total);
@@ -213,7 +213,7 @@ static void a_set_moves_the_total_by_the_difference(void **state) {
     (void)state;
     struct sums before, now, total;
     struct buffer packed_before, packed_now;
-    struct touch view = view_touch(random_time()), set = {.type = TOUCH_SET};
+    struct delta view = view_touch(random_time()), set = {.type = DELTA_SET};
     sums_clear(&before);
     sums_clear(&now);
     sums_clear(&total);
@@ -240,12 +240,12 @@ static void a_set_moves_the_total_by_the_difference(void **state) {
 static void a_table_forgets_a_neighbour(void **state) {
     (void)state;
     static struct neighbours table;
-    struct touch touch = {.type = TOUCH_COVIEW}, forget = {.type = TOUCH_FORGET};
+    struct delta delta = {.type = DELTA_COVIEW}, forget = {.type = DELTA_FORGET};
     neighbours_clear(&table);
     for (ref_t item = 7; item < 10; item++) {
-        touch.coview.item = item;
-        touch.coview.weight = (double)item;
-        neighbours_fold(&table, 0, &touch, 1);
+        delta.coview.item = item;
+        delta.coview.weight = (double)item;
+        neighbours_fold(&table, 0, &delta, 1);
     }
     forget.coview.item = 8;
     assert_true(neighbours_fold(&table, 0, &forget, 1));
@@ -259,13 +259,13 @@ static void a_table_forgets_a_neighbour(void **state) {
 static void unknown_kinds_do_no_harm(void **state) {
     (void)state;
     struct sums sums;
-    struct touch touch = vote_touch(200, 0, 77, 0);
+    struct delta delta = vote_touch(200, 0, 77, 0);
     sums_clear(&sums);
-    sums_fold(&sums, NULL, &lives, 0, &touch, 1);
+    sums_fold(&sums, NULL, &lives, 0, &delta, 1);
     for (int i = 0; i < SIGNAL_COUNT; i++)
         assert_int_equal(sums.signals[i].count, 0);
-    touch = vote_touch(ENTRY_NO_KIND, 0, 3, random_time()); // one that the state does not know
-    sums_fold(&sums, NULL, &lives, 0, &touch, 1);
+    delta = vote_touch(ENTRY_NO_KIND, 0, 3, random_time()); // one that the state does not know
+    sums_fold(&sums, NULL, &lives, 0, &delta, 1);
     assert_int_equal(sums.signals[3].count, 0);
     assert_true(sums.signals[3].sum[0] == DECAY_EMPTY);
 }
@@ -273,18 +273,18 @@ static void unknown_kinds_do_no_harm(void **state) {
 static void co_views_respect_deletions(void **state) {
     (void)state;
     static struct neighbours table;
-    struct touch touch = {.type = TOUCH_COVIEW};
+    struct delta delta = {.type = DELTA_COVIEW};
     neighbours_clear(&table);
-    touch.coview.item = 7;
-    touch.coview.weight = 0.5;
-    assert_true(neighbours_fold(&table, 0, &touch, 100));
-    assert_true(neighbours_fold(&table, 0, &touch, 100));
+    delta.coview.item = 7;
+    delta.coview.weight = 0.5;
+    assert_true(neighbours_fold(&table, 0, &delta, 100));
+    assert_true(neighbours_fold(&table, 0, &delta, 100));
     assert_int_equal(table.count, 1);
     assert_true(fabs(table.total - 1.0) < 1e-6);
-    assert_true(neighbours_fold(&table, 200, &touch, 200)); // wiped, not added
+    assert_true(neighbours_fold(&table, 200, &delta, 200)); // wiped, not added
     assert_int_equal(table.count, 0);
-    assert_false(neighbours_fold(&table, 200, &touch, 150));
-    assert_true(neighbours_fold(&table, 200, &touch, 201));
+    assert_false(neighbours_fold(&table, 200, &delta, 150));
+    assert_true(neighbours_fold(&table, 200, &delta, 201));
     assert_int_equal(table.count, 1);
     assert_false(neighbours_fold(&table, 200, &deletion, 200));
     assert_int_equal(table.count, 1);

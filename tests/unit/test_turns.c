@@ -39,7 +39,7 @@ static void begin(uint32_t queue, struct named *first) {
     turns_init(&turns, queue);
     had = 0;
     order[0] = '\0';
-    for (uint32_t i = 0; i < turns.most; i++)
+    for (uint32_t i = 0; i < turns.max; i++)
         assert_int_equal(take(&first[i], 9, '-'), TURN_NOW);
     assert_true(turns_are_full(&turns));
 }
@@ -54,7 +54,7 @@ static void test_so_many_at_once_as_the_queue_is_long(void **state) {
     static const uint32_t lengths[][2] = {{64, 4}, {256, 4}, {320, 5}, {4096, 64}, {65536, 1024}, {1000000, 1024}};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         turns_init(&turns, lengths[i][0]);
-        assert_int_equal(turns.most, lengths[i][1]);
+        assert_int_equal(turns.max, lengths[i][1]);
     }
     static struct named some[6];
     begin(64, some);

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// Who may call: the origin, the secret key, the visitor. Nothing of what is refused here counts anything.
+#include "api/limits.h"
+#include "api/origins.h"
+#include "base/clock.h"
+#include "base/hex.h"
+#include "ops/json_in.h"
+#include <endian.h>
+
+enum { COOKIES_TRIED = 8 }; // of one name: each costs a MAC
+
+// ---- Secret key
+
+static struct bytes wanted_key(const struct call *call) {
+    const struct site_setting *site = call->site_setting;
+    return bytes_of(site && site->secret_key[0] ? site->secret_key : call->api->settings->secret_key);
+}
+
+// A key may stand in the configuration as its hash: what is read from there opens nothing then.
+static bool is_key(struct bytes given, struct bytes wanted) {
+    static const struct bytes hashed = {"sha256:", 7};
+    char hex[65];
+    if (!bytes_starts(wanted, hashed))
+        return wanted.len && constant_time_eq(given, wanted);
+    sha256_hex(given, hex);
+    return constant_time_eq(bytes_of(hex), (struct bytes){wanted.at + hashed.len, wanted.len - hashed.len});
+}
+
+// OK without a key where none is needed; a wrong one is passed over there, as it may be a page's own and of no account
+// here. What belongs to no site has none. The compare takes the same time wherever the keys differ.
+static enum outcome check_key(struct call *call) {
+    struct bytes field = call->request->fields[HTTP_AUTHORIZATION], wanted = wanted_key(call);
+    bool needed = call->route && call->route->kind == ROUTE_PUBLISHER;
+    static const struct bytes scheme = {"Bearer ", 7};
+    if (!call->site.at)
+        return OK;
+    if (!field.at || field.len < scheme.len || !bytes_eq_nocase((struct bytes){field.at, scheme.len}, scheme))
+        return needed ? KEY_REQUIRED : OK;
+    struct bytes given = bytes_trim((struct bytes){field.at + scheme.len, field.len - scheme.len});
+    call->keyed = is_key(given, wanted);
+    if (call->keyed || !needed)
+        return OK;
+    enum outcome outcome = limit_wrong_key(call);
+    return outcome == OK ? BAD_KEY : outcome;
+}
+
+// An image is answered whoever asks; from a foreign page it does not count.
+static enum outcome check_origin(struct call *call) {
+    if (path_is_shared(call) || !call->site.at)
+        return OK;
+    if (!call->route || call->route->start != view_gif_start)
+        return origin_grant(call) ? OK : BAD_ORIGIN;
+    call->foreign = !origin_grants_image(call);
+    return OK;
+}
+
+enum outcome auth_check(struct call *call) {
+    if (call->refusal != OK) { // the answer names who asked
+        origin_grant(call);
+        return call->refusal;
+    }
+    enum outcome outcome = check_origin(call);
+    return outcome == OK ? check_key(call) : outcome;
+}
+
+// ---- Visitor
+
+enum outcome auth_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) {
+    const struct api *api = call->api;
+    if (call->keyed && !token_like(text)) {
+        if (text.len == 0 || text.len > OPAQUE_VISITOR_MAX || !bytes_are_text(text))
+            return BAD_VISITOR;
+        visitor_id_of_opaque(api->hash_key, call->site, text, ret_id);
+        return OK;
+    }
+    bool good = token_check(api->tokens, call->site, text, clock_now_ms(), api->settings->token_age_ms, ret_id);
+    return good ? OK : BAD_VISITOR;
+}
+
+void auth_new_visitor(struct visitor *visitor) {
+    random_fill(visitor->id, sizeof visitor->id);
+    visitor->fresh = true;
+}
+
+void auth_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]) {
+    ref_t site = site_ref(call->api->hash_key, call->site);
+    bool lax = strcmp(call->api->settings->cookie_form, "lax") == 0;
+    uint32_t digits = htobe32((uint32_t)(site >> 32));
+    struct buffer text = buffer_over(name, COOKIE_NAME_SIZE);
+    buffer_add_bytes(&text, lax ? BYTES("engaged_") : BYTES("__Host-engaged_"));
+    hex_add(&text, (struct bytes){(const char *)&digits, sizeof digits});
+    buffer_add_char(&text, '\0');
+}
+
+// Takes the next value of the site's cookie off the list; at == NULL when there is none. A name may stand several
+// times: a sibling host, or an older path, can set one too.
+static struct bytes next_cookie(struct bytes *rest, struct bytes name) {
+    while (rest->len) {
+        const char *end = memchr(rest->at, ';', rest->len);
+        size_t taken = end ? (size_t)(end - rest->at) : rest->len;
+        struct bytes pair = bytes_trim((struct bytes){rest->at, taken});
+        taken += end != NULL;
+        *rest = (struct bytes){rest->at + taken, rest->len - taken};
+        if (pair.len > name.len && pair.at[name.len] == '=' && bytes_starts(pair, name))
+            return (struct bytes){pair.at + name.len + 1, pair.len - name.len - 1};
+    }
+    return NO_BYTES;
+}
+
+static bool is_known_by_cookie(struct call *call) {
+    struct bytes rest = call->request->fields[HTTP_COOKIE], cookie;
+    char name[COOKIE_NAME_SIZE];
+    if (!rest.at || !call->credentials || !call->api->settings->cookies)
+        return false;
+    auth_cookie_name(call, name);
+    for (int tries = 0; tries < COOKIES_TRIED && (cookie = next_cookie(&rest, bytes_of(name))).at; tries++)
+        if (token_like(cookie) && auth_visitor_text(call, cookie, call->visitor.id) == OK)
+            return true;
+    return false;
+}
+
+enum outcome auth_visitor(struct call *call, struct bytes body_visitor) {
+    struct bytes header = call->request->fields[HTTP_ENGAGED_VISITOR];
+    if (header.at)
+        return auth_visitor_text(call, header, call->visitor.id);
+    if (body_visitor.at)
+        return auth_visitor_text(call, body_visitor, call->visitor.id);
+    if (!is_known_by_cookie(call))
+        auth_new_visitor(&call->visitor);
+    return OK;
+}
+
+struct visitor_body {
+    struct bytes visitor;
+};
+
+static const struct json_field visitor_fields[] = {{.name = "visitor",
+                                                    .type = JSON_IN_TEXT,
+                                                    .offset = offsetof(struct visitor_body, visitor),
+                                                    .max = 1024,
+                                                    .wrong = BAD_VISITOR},
+                                                   {.name = NULL}};
+
+enum outcome auth_visitor_of_body(struct call *call) {
+    struct visitor_body body = {.visitor = NO_BYTES};
+    struct http_request *request = call->request;
+    enum outcome outcome = json_read(request->body, visitor_fields, call->keyed, &body, request->arena, &call->detail);
+    return outcome == OK ? auth_visitor(call, body.visitor) : outcome;
+}

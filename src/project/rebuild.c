@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// Rebuilding: when the definitions of the rankings have changed, or one that was cut has lost half of its entries, all
+// places of a partition's items are written anew from their states.
+//
+// It goes along with the normal steps: each reads some states by a cursor, and their items are touched without an event
+// in the same batch. A partition's plan is forgotten when it begins and stored when it ends, so that one that was
+// killed in the middle begins anew.
+//
+// A ranking that is out of the configuration is not kept up to date: what was deleted, moved or taken back meanwhile
+// would still be in its sets when it comes back, and items without a state are never scanned. So a partition remembers
+// the names of the rankings that are kept up to date; the sets of all others are removed before the states are scanned.
+#include "base/clock.h"
+#include "ops/log.h"
+#include "project/engine.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// A scan over everything must not become the rule: a ranking at half its bound still fills every list.
+#define REBUILD_PAUSE_NS (UINT64_C(60) * 1000 * 1000 * 1000)
+
+// A text of all that decides what stands in a ranking, as 16 hex digits.
+static void describe_plan(struct engine *engine) {
+    const struct plan *plan = engine->plan;
+    struct buffer text;
+    buffer_init(&text, 64 << 10);
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const struct ranking *ranking = &plan->rankings[i];
+        buffer_add_bytes(&text, ranking->name);
+        buffer_addf(&text, " %d %" PRId64 " %u %" PRId64, (int)ranking->kind, ranking->half_life_ms, ranking->floor,
+                    ranking->oldest_age_ms);
+        for (int j = 0; j < SIGNAL_COUNT; j++)
+            buffer_addf(&text, " %.17g", ranking->weight[j]);
+        buffer_add_char(&text, '\n');
+    }
+    struct bytes whole = buffer_bytes(&text);
+    snprintf(engine->plan_text, sizeof(engine->plan_text), "%016" PRIx64,
+             keyed_hash64(engine->hash_key, 'P', &whole, 1));
+    buffer_release(&text);
+}
+
+bool rebuild_init(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    rebuild->needed = calloc(engine->partitions, sizeof(bool));
+    rebuild->running = calloc(engine->partitions, sizeof(bool));
+    rebuild->has_others = calloc(engine->partitions, sizeof(bool));
+    rebuild->kept = calloc(engine->partitions, sizeof(uint64_t));
+    describe_plan(engine);
+    return rebuild->needed && rebuild->running && rebuild->has_others && rebuild->kept;
+}
+
+void rebuild_release(struct engine *engine) {
+    free(engine->rebuild.needed);
+    free(engine->rebuild.running);
+    free(engine->rebuild.has_others);
+    free(engine->rebuild.kept);
+}
+
+// ---- Names of rankings, each with a blank behind it
+
+enum { NAMES_SIZE = (RANKINGS_MAX + 1) * (NAME_SIZE + 1) };
+
+static uint64_t all_rankings(const struct engine *engine) {
+    return (UINT64_C(1) << engine->plan->count) - 1;
+}
+
+static uint64_t bit_of_ranking(const struct engine *engine, struct bytes name) {
+    for (uint32_t i = 0; i < engine->plan->count; i++)
+        if (bytes_eq(engine->plan->rankings[i].name, name))
+            return UINT64_C(1) << i;
+    return 0;
+}
+
+static struct bytes write_names(const struct engine *engine, uint64_t rankings, char names[static NAMES_SIZE]) {
+    size_t len = 0;
+    for (uint32_t i = 0; i < engine->plan->count; i++) {
+        struct bytes name = engine->plan->rankings[i].name;
+        if (rankings >> i & 1)
+            len += (size_t)snprintf(names + len, NAMES_SIZE - len, "%.*s ", (int)name.len, name.at);
+    }
+    return (struct bytes){names, len};
+}
+
+// Data of before names none: whatever the plan has is taken for kept, and there may be others.
+static void note_rankings(struct engine *engine, uint32_t partition, struct bytes names) {
+    uint64_t kept = names.len ? 0 : all_rankings(engine);
+    bool has_others = names.len == 0;
+    while (names.len) {
+        const char *blank = memchr(names.at, ' ', names.len);
+        size_t len = blank ? (size_t)(blank - names.at) : names.len;
+        uint64_t bit = bit_of_ranking(engine, (struct bytes){names.at, len});
+        kept |= bit;
+        has_others |= bit == 0;
+        size_t taken = len + (blank != NULL);
+        names = (struct bytes){names.at + taken, names.len - taken};
+    }
+    engine->rebuild.kept[partition] = kept;
+    engine->rebuild.has_others[partition] = has_others;
+}
+
+bool rebuild_owns(const struct engine *engine, uint32_t partition, struct bytes plan) {
+    const struct rebuild *rebuild = &engine->rebuild;
+    bool ours = engine->type->projection != PROJECTION_SUMS || bytes_eq(plan, bytes_of(engine->plan_text));
+    bool at_work = rebuild->needed[partition] || (rebuild->active && rebuild->running[partition]);
+    return ours || (at_work && plan.len == 0);
+}
+
+void rebuild_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings) {
+    bool has_rankings = engine->type->projection == PROJECTION_SUMS;
+    engine->rebuild.needed[partition] = has_rankings && !bytes_eq(plan, bytes_of(engine->plan_text));
+    note_rankings(engine, partition, rankings);
+}
+
+// ---- Begin: each partition that needs it, one after another
+
+bool rebuild_is_due(const struct engine *engine) {
+    const struct rebuild *rebuild = &engine->rebuild;
+    if (rebuild->active || (rebuild->began_ns != 0 && clock_mono_ns() - rebuild->began_ns < REBUILD_PAUSE_NS))
+        return false;
+    return memchr(rebuild->needed, true, engine->partitions) != NULL;
+}
+
+enum step rebuild_first(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    if (!rebuild_is_due(engine))
+        return STEP_READ_LOGS;
+    memset(rebuild->running, 0, engine->partitions * sizeof(*rebuild->running));
+    rebuild->cursor = rebuild->states = 0;
+    rebuild->kept_by_all = all_rankings(engine);
+    rebuild->sweeping = false;
+    rebuild->next = 0;
+    return STEP_REBUILD_PROBE;
+}
+
+static void on_probed(struct partition_read *call, enum outcome outcome) {
+    engine_answered(call->context, outcome);
+}
+
+static enum step all_begun(struct rebuild *rebuild) {
+    if (rebuild->active) {
+        rebuild->began_ns = clock_mono_ns();
+        log_info("rankings are being refilled");
+    }
+    return STEP_READ_LOGS;
+}
+
+enum step begin_rebuild_probe(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    while (rebuild->next < engine->partitions && !rebuild->needed[rebuild->next])
+        rebuild->next++;
+    if (rebuild->next == engine->partitions)
+        return all_begun(rebuild);
+    rebuild->probe = (struct partition_read){.projection = engine->type->projection,
+                                             .partition = rebuild->next,
+                                             .on_done = on_probed,
+                                             .context = engine,
+                                             .applied = engine->write.applied};
+    store_read_partition(engine->store, &rebuild->probe);
+    return STEP_WAITS;
+}
+
+// A partition that nothing was ever projected to has no states.
+enum step end_rebuild_probe(struct engine *engine) {
+    return engine->rebuild.probe.version == 0 ? STEP_REBUILD_EMPTY : STEP_REBUILD_BEGIN;
+}
+
+enum step begin_rebuild_begin(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    char names[NAMES_SIZE];
+    store_rebuild_begin(engine->store, engine_call(engine), rebuild->next,
+                        write_names(engine, rebuild->kept[rebuild->next], names));
+    return STEP_WAITS;
+}
+
+enum step end_rebuild_begin(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    rebuild->needed[rebuild->next] = false;
+    rebuild->running[rebuild->next] = true;
+    rebuild->active = true;
+    rebuild->kept_by_all &= rebuild->kept[rebuild->next];
+    rebuild->sweeping |= rebuild->has_others[rebuild->next] || rebuild->kept_by_all != all_rankings(engine);
+    rebuild->next++;
+    return STEP_REBUILD_PROBE;
+}
+
+static void store_plan_of(struct engine *engine) {
+    char names[NAMES_SIZE];
+    store_rebuild_end(engine->store, engine_call(engine), engine->rebuild.next, bytes_of(engine->plan_text),
+                      write_names(engine, all_rankings(engine), names));
+}
+
+static void note_stored_plan(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    rebuild->kept[rebuild->next] = all_rankings(engine);
+    rebuild->has_others[rebuild->next] = false;
+    rebuild->next++;
+}
+
+enum step begin_rebuild_empty(struct engine *engine) {
+    store_plan_of(engine);
+    return STEP_WAITS;
+}
+
+enum step end_rebuild_empty(struct engine *engine) {
+    engine->rebuild.needed[engine->rebuild.next] = false;
+    note_stored_plan(engine);
+    return STEP_REBUILD_PROBE;
+}
+
+// ---- The sets that were not kept up to date
+
+// A name with a dot is no setting's; of those only the popularity is a ranking, and it is always kept.
+static bool is_stale(struct read_call *call, uint32_t partition, struct bytes name) {
+    const struct engine *engine = call->context;
+    return engine->rebuild.running[partition] && name.len && name.at[0] != '.' &&
+           !(engine->rebuild.kept_by_all & bit_of_ranking(engine, name));
+}
+
+enum step begin_sweep_rankings(struct engine *engine) {
+    store_sweep_rankings(engine->store, engine_call(engine), &engine->rebuild.cursor, is_stale);
+    return STEP_WAITS;
+}
+
+enum step end_sweep_rankings(struct engine *engine) {
+    engine->rebuild.sweeping = engine->rebuild.cursor != 0;
+    return engine->rebuild.sweeping ? write_first(engine) : STEP_SCAN_STATES;
+}
+
+// ---- Some states
+
+static void on_state(struct read_call *call, ref_t item) {
+    struct engine *engine = call->context;
+    engine->rebuild.states++;
+    if (engine->rebuild.running[partition_of(item, engine->partitions)])
+        batch_add_delta(&engine->batch, NO_ENTRY, DELTA_REWRITE, item);
+}
+
+enum step begin_scan_states(struct engine *engine) {
+    store_scan_states(engine->store, engine_call(engine), &engine->rebuild.cursor, on_state);
+    return STEP_WAITS;
+}
+
+enum step end_scan_states(struct engine *engine) {
+    return engine->batch.failed ? ROUND_FAILED : write_first(engine);
+}
+
+enum step rebuild_scan(struct engine *engine) {
+    return engine->rebuild.sweeping ? STEP_SWEEP_RANKINGS : STEP_SCAN_STATES;
+}
+
+// ---- End: the whole scan has been written
+
+enum step rebuild_last(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    if (!rebuild->active || rebuild->sweeping || rebuild->cursor != 0)
+        return ROUND_DONE;
+    rebuild->next = 0;
+    return STEP_REBUILD_DONE;
+}
+
+enum step begin_rebuild_done(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    // One that came to need it again during the scan keeps its plan forgotten.
+    while (rebuild->next < engine->partitions && (!rebuild->running[rebuild->next] || rebuild->needed[rebuild->next]))
+        rebuild->next++;
+    if (rebuild->next == engine->partitions) {
+        rebuild->active = false;
+        log_info("rankings were refilled from %" PRIu64 " states", rebuild->states);
+        return ROUND_DONE;
+    }
+    store_plan_of(engine);
+    return STEP_WAITS;
+}
+
+enum step end_rebuild_done(struct engine *engine) {
+    note_stored_plan(engine);
+    return STEP_REBUILD_DONE;
+}

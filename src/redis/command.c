@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// Arguments are kept end to end, so a batch of some hundred needs two allocations, kept for the next batch.
+#include "redis/command.h"
+
+enum { COMMAND_BYTES_MAX = 64 << 20, COMMAND_ARGUMENTS_MAX = 1 << 20 };
+
+void command_init(struct command *command) {
+    buffer_init(&command->bytes, COMMAND_BYTES_MAX);
+    buffer_init(&command->ends, COMMAND_ARGUMENTS_MAX * sizeof(uint32_t));
+}
+
+void command_release(struct command *command) {
+    buffer_release(&command->bytes);
+    buffer_release(&command->ends);
+}
+
+void command_clear(struct command *command) {
+    buffer_clear(&command->bytes);
+    buffer_clear(&command->ends);
+}
+
+void command_end_argument(struct command *command) {
+    buffer_add_u32(&command->ends, (uint32_t)command->bytes.len);
+}
+
+void command_add(struct command *command, struct bytes argument) {
+    buffer_add_bytes(&command->bytes, argument);
+    command_end_argument(command);
+}
+
+void command_add_text(struct command *command, const char *argument) {
+    command_add(command, bytes_of(argument));
+}
+
+void command_add_int(struct command *command, int64_t argument) {
+    buffer_add_int(&command->bytes, argument);
+    command_end_argument(command);
+}
+
+void command_add_double(struct command *command, double argument) {
+    buffer_addf(&command->bytes, "%.17g", argument);
+    command_end_argument(command);
+}
+
+void command_add_ref(struct command *command, uint64_t reference) {
+    buffer_add_u64(&command->bytes, reference);
+    command_end_argument(command);
+}
+
+uint32_t command_count(const struct command *command) {
+    return (uint32_t)(command->ends.len / sizeof(uint32_t));
+}
+
+// "*3", then for each argument "$4" and its bytes, each of these lines ended by CR LF.
+static void write_count(struct buffer *out, char mark, size_t count) {
+    buffer_add_char(out, mark);
+    buffer_add_int(out, (int64_t)count);
+    buffer_add_bytes(out, BYTES("\r\n"));
+}
+
+bool command_write(const struct command *command, struct buffer *out) {
+    const uint32_t *ends = (const uint32_t *)(const void *)command->ends.at;
+    uint32_t count = command_count(command), begin = 0;
+    size_t before = out->len;
+    if (count == 0) // Redis would pass over it without a reply
+        return false;
+    write_count(out, '*', count);
+    for (uint32_t i = 0; i < count; begin = ends[i++]) {
+        write_count(out, '$', ends[i] - begin);
+        buffer_add(out, command->bytes.at + begin, ends[i] - begin);
+        buffer_add_bytes(out, BYTES("\r\n"));
+    }
+    if (!out->failed && !command->bytes.failed && !command->ends.failed)
+        return true;
+    out->len = before;
+    out->failed = false;
+    return false;
+}

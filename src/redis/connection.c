@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: MIT
+// The connection's life: resolve, connect, greet, ready, drop, wait, again; and the loop's turn, at whose end commands
+// are written. What is pending and what a reply means stands in pending.c.
+#include "base/clock.h"
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "redis/connection_inside.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BACK_OFF_LEAST_MS = 50,
+    BACK_OFF_MAX_MS = 5000,
+    SWEEP_MS = 25,
+    READ_CHUNK = 64 * 1024,
+    OUT_MAX = 256 << 20, // unsent commands; the bound on calls is reached long before
+    READER_IDLE_BUFFER = 1 << 20,
+    ELEMENTS_MAX = 1 << 20, // of an array in a reply
+};
+
+static void connect_now(struct redis *redis);
+static void on_peer_closed(uv_handle_t *handle);
+
+static const char *state_name(const struct redis *redis) {
+    static const char *const names[] = {
+#define STATE(name, text) text,
+        REDIS_STATES(STATE)
+#undef STATE
+    };
+    return names[redis->state];
+}
+
+const char *redis_trouble(const struct redis *redis) {
+    return redis->trouble[0] ? redis->trouble : state_name(redis);
+}
+
+void redis_extend_handshake(struct redis *redis) {
+    redis->deadline_ms = uv_now(redis->loop) + redis->timeout_ms;
+}
+
+void redis_refuse_writes(struct redis *redis, bool refuse) {
+    redis->refuses_writes = refuse;
+}
+
+bool redis_is_ready(const struct redis *redis) {
+    return redis->state == REDIS_STATE_READY;
+}
+
+static void set_state(struct redis *redis, enum redis_state state) {
+    if ((redis->state == REDIS_STATE_READY) != (state == REDIS_STATE_READY) && !redis->hooks.on_message)
+        metric_set(METRIC_REDIS_UP, state == REDIS_STATE_READY);
+    redis->state = state;
+}
+
+// ---- Down and up again
+
+static uint64_t with_jitter(uint64_t ms) {
+    uint32_t noise;
+    random_fill(&noise, sizeof noise);
+    return ms / 2 + noise % (ms / 2 + 1);
+}
+
+static void wait_and_connect(struct redis *redis) {
+    set_state(redis, REDIS_STATE_WAITING);
+    redis->retry_at_ms = uv_now(redis->loop) + with_jitter(redis->back_off_ms);
+    redis->back_off_ms = redis->back_off_ms * 2 > BACK_OFF_MAX_MS ? BACK_OFF_MAX_MS : redis->back_off_ms * 2;
+}
+
+void redis_drop(struct redis *redis, const char *why) {
+    if (redis->state == REDIS_STATE_WAITING || redis->state == REDIS_STATE_CLOSING ||
+        redis->state == REDIS_STATE_STOPPED)
+        return;
+    if (!redis->stopping && !redis->hooks.on_message)
+        log_warn("redis: %s while %s; next attempt in %u ms at most", why, state_name(redis), redis->back_off_ms);
+    snprintf(redis->trouble, sizeof redis->trouble, "%s", why);
+    bool open = redis->state != REDIS_STATE_RESOLVING;
+    set_state(redis, REDIS_STATE_CLOSING);
+    pending_fail_all(redis);
+    buffer_clear(&redis->out);
+    if (open)
+        uv_close((uv_handle_t *)&redis->peer, on_peer_closed);
+    else
+        wait_and_connect(redis);
+}
+
+static void close_own_handles(struct redis *redis);
+
+static void on_peer_closed(uv_handle_t *handle) {
+    struct redis *redis = handle->data;
+    redisReaderFree(redis->reader);
+    redis->reader = NULL;
+    redis->writing_now = false;
+    buffer_clear(&redis->writing);
+    if (redis->stopping)
+        close_own_handles(redis);
+    else
+        wait_and_connect(redis);
+}
+
+// ---- Reading
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
+    struct redis *redis = handle->data;
+    (void)suggested;
+    *ret_buf = uv_buf_init(redis->read_chunk, READ_CHUNK);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf) {
+    struct redis *redis = stream->data;
+    if (got == 0 || redis->state == REDIS_STATE_CLOSING)
+        return;
+    if (got < 0) {
+        redis_drop(redis, got == UV_EOF ? "closed by Redis" : uv_strerror((int)got));
+        return;
+    }
+    redis->heard_at_ms = uv_now(redis->loop);
+    if (redisReaderFeed(redis->reader, buf->base, (size_t)got) != REDIS_OK) {
+        redis_drop(redis, "no memory for a reply");
+        return;
+    }
+    pending_take_replies(redis);
+}
+
+// ---- Writing: all commands of a turn in one system call
+
+static void on_written(uv_write_t *request, int status) {
+    struct redis *redis = request->data;
+    redis->writing_now = false;
+    buffer_clear(&redis->writing);
+    if (status < 0 && status != UV_ECANCELED)
+        redis_drop(redis, uv_strerror(status));
+}
+
+static void write_out(struct redis *redis) {
+    bool open = redis->state == REDIS_STATE_HANDSHAKE || redis->state == REDIS_STATE_READY;
+    if (!open || redis->writing_now || redis->out.len == 0)
+        return;
+    struct buffer swap = redis->writing;
+    redis->writing = redis->out;
+    redis->out = swap;
+    uv_buf_t rest = uv_buf_init(redis->writing.at, (unsigned)redis->writing.len);
+    int sent = uv_try_write(&redis->peer.stream, &rest, 1);
+    if (sent == (int)redis->writing.len) {
+        buffer_clear(&redis->writing);
+        return;
+    }
+    if (sent > 0)
+        rest = uv_buf_init(redis->writing.at + sent, (unsigned)(redis->writing.len - (size_t)sent));
+    redis->write.data = redis;
+    redis->writing_now = true;
+    int status = uv_write(&redis->write, &redis->peer.stream, &rest, 1, on_written);
+    if (status < 0) {
+        redis->writing_now = false;
+        redis_drop(redis, uv_strerror(status));
+    }
+}
+
+static void on_idle(uv_idle_t *idle) {
+    (void)idle; // only keeps the loop from sleeping while failed calls wait to be told
+}
+
+static void turn(struct redis *redis) {
+    if (redis->state == REDIS_STATE_STOPPED)
+        return;
+    pending_tell_failed(redis);
+    if (redis->hooks.on_turn)
+        redis->hooks.on_turn(redis->hooks.context);
+    pending_send_held(redis);
+    write_out(redis);
+    if (redis->failed)
+        uv_idle_start(&redis->idle, on_idle);
+    else
+        uv_idle_stop(&redis->idle);
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+    turn(prepare->data);
+}
+
+static void on_check(uv_check_t *check) {
+    turn(check->data);
+}
+
+// ---- Connecting
+
+// hiredis makes room for as many elements as a reply announces: a billion of them would take gigabytes and seconds.
+#if HIREDIS_MAJOR >= 1
+static redisReader *reader_new(void) {
+    redisReader *reader = redisReaderCreate();
+    if (reader)
+        reader->maxelements = ELEMENTS_MAX;
+    return reader;
+}
+#else
+static redisReplyObjectFunctions bounded;
+static void *(*create_array)(const redisReadTask *task, int elements);
+
+static void *create_bounded_array(const redisReadTask *task, int elements) {
+    return elements <= ELEMENTS_MAX ? create_array(task, elements) : NULL;
+}
+
+static redisReader *reader_new(void) {
+    redisReader *reader = redisReaderCreate();
+    if (!reader)
+        return NULL;
+    if (!create_array) {
+        bounded = *reader->fn;
+        create_array = bounded.createArray;
+        bounded.createArray = create_bounded_array;
+    }
+    reader->fn = &bounded;
+    return reader;
+}
+#endif
+
+static void on_connect(uv_connect_t *request, int status) {
+    struct redis *redis = request->data;
+    if (redis->state != REDIS_STATE_CONNECTING)
+        return;
+    if (status < 0) {
+        redis_drop(redis, uv_strerror(status));
+        return;
+    }
+    if (!redis->address.is_unix)
+        uv_tcp_nodelay(&redis->peer.tcp, 1), uv_tcp_keepalive(&redis->peer.tcp, 1, 30);
+    redis->reader = reader_new();
+    if (!redis->reader || uv_read_start(&redis->peer.stream, on_alloc, on_read) < 0) {
+        redis_drop(redis, "no memory");
+        return;
+    }
+    redis->reader->maxbuf = READER_IDLE_BUFFER;
+    metric_add(METRIC_REDIS_CONNECTS, 1);
+    redis->heard_at_ms = uv_now(redis->loop);
+    set_state(redis, REDIS_STATE_HANDSHAKE);
+    redis->hooks.on_connected(redis->hooks.context);
+}
+
+static void open_tcp(struct redis *redis, const struct sockaddr *at) {
+    set_state(redis, REDIS_STATE_CONNECTING);
+    uv_tcp_init(redis->loop, &redis->peer.tcp);
+    redis->peer.stream.data = redis;
+    redis->connect.data = redis;
+    int status = uv_tcp_connect(&redis->connect, &redis->peer.tcp, at, on_connect);
+    if (status < 0)
+        redis_drop(redis, uv_strerror(status));
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
+    struct redis *redis = request->data;
+    redis->resolving = false;
+    if (redis->stopping)
+        close_own_handles(redis);
+    else if (redis->state == REDIS_STATE_RESOLVING && status < 0)
+        redis_drop(redis, uv_strerror(status));
+    else if (redis->state == REDIS_STATE_RESOLVING)
+        open_tcp(redis, found->ai_addr);
+    uv_freeaddrinfo(found);
+}
+
+static void connect_now(struct redis *redis) {
+    redis->deadline_ms = uv_now(redis->loop) + redis->timeout_ms;
+    redis->connect.data = redis;
+    if (redis->address.is_unix) {
+        set_state(redis, REDIS_STATE_CONNECTING);
+        uv_pipe_init(redis->loop, &redis->peer.pipe, 0);
+        redis->peer.stream.data = redis;
+        uv_pipe_connect(&redis->connect, &redis->peer.pipe, redis->address.path, on_connect);
+        return;
+    }
+    set_state(redis, REDIS_STATE_RESOLVING);
+    if (redis->resolving)
+        return; // an earlier question of ours is still under way: its answer will do
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    redis->resolve.data = redis;
+    int status =
+        uv_getaddrinfo(redis->loop, &redis->resolve, on_resolved, redis->address.host, redis->address.port, &hints);
+    if (status < 0)
+        redis_drop(redis, uv_strerror(status));
+    else
+        redis->resolving = true;
+}
+
+// Every 25 ms: time-outs, and the next attempt.
+static void on_sweep(uv_timer_t *timer) {
+    struct redis *redis = timer->data;
+    uint64_t now = uv_now(redis->loop);
+    if (redis->state == REDIS_STATE_WAITING && now >= redis->retry_at_ms)
+        connect_now(redis);
+    else if ((redis->state == REDIS_STATE_RESOLVING || redis->state == REDIS_STATE_CONNECTING ||
+              redis->state == REDIS_STATE_HANDSHAKE) &&
+             now >= redis->deadline_ms)
+        redis_drop(redis, "no answer in time");
+    else if (redis->state == REDIS_STATE_READY && pending_expire(redis, now) &&
+             now - redis->heard_at_ms > redis->timeout_ms)
+        redis_drop(redis, "silent");
+}
+
+void redis_ready(struct redis *redis) {
+    if (redis->state != REDIS_STATE_HANDSHAKE)
+        return;
+    redis->back_off_ms = BACK_OFF_LEAST_MS;
+    redis->trouble[0] = '\0';
+    set_state(redis, REDIS_STATE_READY);
+    if (!redis->hooks.on_message)
+        log_info("redis: ready");
+}
+
+// ---- Start and stop
+
+struct redis *redis_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms, uint32_t queue_max,
+                          const struct redis_hooks *hooks) {
+    struct redis *redis = calloc(1, sizeof *redis);
+    char *chunk = malloc(READ_CHUNK);
+    if (!redis || !chunk || !pending_init(redis, queue_max)) {
+        free(redis);
+        free(chunk);
+        return NULL;
+    }
+    redis->loop = loop;
+    redis->address = *address;
+    redis->timeout_ms = timeout_ms;
+    redis->hooks = *hooks;
+    redis->back_off_ms = BACK_OFF_LEAST_MS;
+    redis->read_chunk = chunk;
+    buffer_init(&redis->out, OUT_MAX);
+    buffer_init(&redis->writing, OUT_MAX);
+    uv_timer_init(loop, &redis->sweep);
+    uv_prepare_init(loop, &redis->prepare);
+    uv_check_init(loop, &redis->check);
+    uv_idle_init(loop, &redis->idle);
+    redis->sweep.data = redis->prepare.data = redis->check.data = redis->idle.data = redis;
+    uv_timer_start(&redis->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    uv_prepare_start(&redis->prepare, on_prepare);
+    uv_check_start(&redis->check, on_check);
+    connect_now(redis);
+    return redis;
+}
+
+static void on_own_closed(uv_handle_t *handle) {
+    struct redis *redis = handle->data;
+    if (--redis->handles > 0)
+        return;
+    void (*on_stopped)(void *) = redis->on_stopped;
+    void *context = redis->stopped_context;
+    buffer_release(&redis->out);
+    buffer_release(&redis->writing);
+    pending_release(redis);
+    free(redis->read_chunk);
+    free(redis);
+    on_stopped(context);
+}
+
+static void close_own_handles(struct redis *redis) {
+    if (redis->resolving)
+        return; // on_resolved comes back here
+    pending_tell_failed(redis);
+    set_state(redis, REDIS_STATE_STOPPED);
+    redis->handles = 4;
+    uv_close((uv_handle_t *)&redis->sweep, on_own_closed);
+    uv_close((uv_handle_t *)&redis->prepare, on_own_closed);
+    uv_close((uv_handle_t *)&redis->check, on_own_closed);
+    uv_close((uv_handle_t *)&redis->idle, on_own_closed);
+}
+
+void redis_stop(struct redis *redis, void (*on_stopped)(void *context), void *context) {
+    redis->stopping = true;
+    redis->on_stopped = on_stopped;
+    redis->stopped_context = context;
+    enum redis_state was = redis->state;
+    redis_drop(redis, "stopping");
+    if (was == REDIS_STATE_RESOLVING)
+        uv_cancel((uv_req_t *)&redis->resolve);
+    if (was == REDIS_STATE_WAITING || was == REDIS_STATE_RESOLVING)
+        close_own_handles(redis);
+}

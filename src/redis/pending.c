@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+// The queue of commands on their way: a ring in the order of sending, which is the order of Redis's replies.
+// A late call leaves a tombstone, so a reply can never be taken for another's. What an error reply means is one table.
+// Reads beyond their share of the ring are held in front of it.
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "redis/connection_inside.h"
+#include "redis/scripts.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOG_PAUSE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
+enum { HANDSHAKE_ROOM = 64, RING_LEAST = 256 }; // commands of a handshake come on top of the bound
+enum { HELD_MAX = 1 << 16 };                    // above: shed
+
+bool pending_init(struct redis *redis, uint32_t queue_max) {
+    redis->queue_max = queue_max;
+    redis->reads_max = queue_max - queue_max / 4;
+    redis->held_end = &redis->held;
+    redis->capacity = RING_LEAST;
+    while (redis->capacity < queue_max + HANDSHAKE_ROOM)
+        redis->capacity *= 2;
+    redis->ring = calloc(redis->capacity, sizeof *redis->ring);
+    redis->failed_end = &redis->failed;
+    return redis->ring != NULL;
+}
+
+void pending_release(struct redis *redis) {
+    free(redis->ring);
+}
+
+static struct pending *pending_at(struct redis *redis, uint32_t index) {
+    return &redis->ring[(redis->head + index) & (redis->capacity - 1)];
+}
+
+// ---- Calls that end without a reply
+
+static void fail_later(struct redis *redis, struct redis_call *call, enum outcome outcome) {
+    call->outcome = outcome;
+    call->reply = NULL;
+    call->next = NULL;
+    *redis->failed_end = call;
+    redis->failed_end = &call->next;
+}
+
+void pending_tell_failed(struct redis *redis) {
+    struct redis_call *call = redis->failed;
+    redis->failed = NULL;
+    redis->failed_end = &redis->failed;
+    while (call) {
+        struct redis_call *next = call->next; // the call may be gone after on_reply
+        call->on_reply(call);
+        call = next;
+    }
+}
+
+static void forget(struct pending *pending) {
+    free(pending->again);
+    pending->again = NULL;
+    pending->call = NULL;
+}
+
+static struct held *take_held(struct redis *redis) {
+    struct held *held = redis->held;
+    redis->held = held->next;
+    redis->held_count--;
+    if (!redis->held)
+        redis->held_end = &redis->held;
+    return held;
+}
+
+static void fail_held(struct redis *redis) {
+    struct held *held = take_held(redis);
+    fail_later(redis, held->call, UNAVAILABLE);
+    free(held);
+}
+
+void pending_fail_all(struct redis *redis) {
+    for (uint32_t i = 0; i < redis->count; i++) {
+        struct pending *pending = pending_at(redis, i);
+        if (pending->call)
+            fail_later(redis, pending->call, UNAVAILABLE);
+        forget(pending);
+    }
+    redis->head = redis->count = redis->expired = redis->reads = 0;
+    while (redis->held)
+        fail_held(redis);
+}
+
+bool pending_expire(struct redis *redis, uint64_t now_ms) {
+    for (; redis->expired < redis->count; redis->expired++) {
+        struct pending *pending = pending_at(redis, redis->expired);
+        if (pending->deadline_ms > now_ms)
+            break;
+        if (pending->call) {
+            metric_add(METRIC_REDIS_TIMEOUTS, 1);
+            fail_later(redis, pending->call, UNAVAILABLE);
+        }
+        forget(pending);
+    }
+    while (redis->held && redis->held->deadline_ms <= now_ms) {
+        metric_add(METRIC_REDIS_TIMEOUTS, 1);
+        fail_held(redis);
+    }
+    return redis->expired > 0;
+}
+
+// ---- Sending
+
+static void remember(struct redis *redis, struct pending pending) {
+    redis->reads += pending.read;
+    *pending_at(redis, redis->count++) = pending;
+    metric_add(METRIC_REDIS_CALLS, 1);
+}
+
+static struct pending pending_of(const struct redis *redis, struct redis_call *call, int script) {
+    return (struct pending){.call = call, .deadline_ms = uv_now(redis->loop) + redis->timeout_ms, .script = script};
+}
+
+// What was written from `begin` on is a pending call now. A script's is kept as it is written. False without memory:
+// nothing was written.
+static bool add_written(struct redis *redis, size_t begin, struct pending pending) {
+    if (pending.script >= 0) {
+        pending.again_len = redis->out.len - begin;
+        pending.again = malloc(pending.again_len);
+        if (!pending.again) {
+            redis->out.len = begin;
+            return false;
+        }
+        memcpy(pending.again, redis->out.at + begin, pending.again_len);
+    }
+    remember(redis, pending);
+    return true;
+}
+
+static bool write_call(struct redis *redis, struct pending pending, const struct command *command) {
+    size_t begin = redis->out.len;
+    return command_write(command, &redis->out) && add_written(redis, begin, pending);
+}
+
+static void shed(struct redis *redis, struct redis_call *call) {
+    metric_add(METRIC_REDIS_SHED, 1);
+    fail_later(redis, call, OVERLOADED);
+}
+
+static void send_now(struct redis *redis, struct pending pending, const struct command *command) {
+    if (!write_call(redis, pending, command))
+        shed(redis, pending.call);
+}
+
+static bool is_closed(const struct redis *redis, int script) {
+    return redis->state != REDIS_STATE_READY || (redis->refuses_writes && script_takes_writes(script));
+}
+
+void redis_send(struct redis *redis, struct redis_call *call, const struct command *command, int script) {
+    if (is_closed(redis, script))
+        fail_later(redis, call, UNAVAILABLE);
+    else if (redis->count < redis->queue_max)
+        send_now(redis, pending_of(redis, call, script), command);
+    else
+        shed(redis, call);
+}
+
+// ---- Reads that wait for room
+
+// Written to the end of `out`, and taken off again.
+static struct held *held_of(struct redis *redis, struct pending pending, const struct command *command) {
+    size_t begin = redis->out.len;
+    if (redis->held_count == HELD_MAX || !command_write(command, &redis->out))
+        return NULL;
+    size_t len = redis->out.len - begin;
+    struct held *held = malloc(sizeof *held + len);
+    redis->out.len = begin;
+    if (!held)
+        return NULL;
+    *held = (struct held){.call = pending.call,
+                          .deadline_ms = pending.deadline_ms,
+                          .script = pending.script,
+                          .read = pending.read,
+                          .len = len};
+    memcpy(held->bytes, redis->out.at + begin, len);
+    return held;
+}
+
+static void hold(struct redis *redis, struct pending pending, const struct command *command) {
+    struct held *held = held_of(redis, pending, command);
+    if (!held) {
+        shed(redis, pending.call);
+        return;
+    }
+    *redis->held_end = held;
+    redis->held_end = &held->next;
+    redis->held_count++;
+}
+
+static bool has_room_for_read(const struct redis *redis) {
+    return redis->reads < redis->reads_max && redis->count < redis->queue_max;
+}
+
+void redis_send_read(struct redis *redis, struct redis_call *call, const struct command *command, int script) {
+    struct pending pending = pending_of(redis, call, script);
+    pending.read = true;
+    if (redis->state != REDIS_STATE_READY)
+        fail_later(redis, call, UNAVAILABLE);
+    else if (!redis->held && has_room_for_read(redis))
+        send_now(redis, pending, command);
+    else
+        hold(redis, pending, command);
+}
+
+void redis_send_patient(struct redis *redis, struct redis_call *call, const struct command *command, int script) {
+    if (!is_closed(redis, script) && redis->count >= redis->queue_max)
+        hold(redis, pending_of(redis, call, script), command);
+    else
+        redis_send(redis, call, command, script);
+}
+
+void pending_send_held(struct redis *redis) {
+    while (redis->held && redis->state == REDIS_STATE_READY && has_room_for_read(redis)) {
+        struct held *held = take_held(redis);
+        struct pending pending = {
+            .call = held->call, .deadline_ms = held->deadline_ms, .script = held->script, .read = held->read};
+        size_t begin = redis->out.len;
+        bool fits = buffer_reserve(&redis->out, held->len);
+        if (fits)
+            buffer_add(&redis->out, held->bytes, held->len);
+        redis->out.failed = false;
+        if (!fits || !add_written(redis, begin, pending))
+            shed(redis, held->call);
+        free(held);
+    }
+}
+
+void redis_send_early(struct redis *redis, struct redis_call *call, const struct command *command) {
+    if (redis->state == REDIS_STATE_HANDSHAKE && redis->count < redis->capacity)
+        send_now(redis, pending_of(redis, call, -1), command);
+    else
+        fail_later(redis, call, UNAVAILABLE);
+}
+
+// ---- Replies
+
+// What an error reply of Redis means (FAULTS section 5). An error that is not here is a bug of ours, or foreign data.
+static const struct {
+    const char *prefix;
+    enum outcome outcome;
+    bool drop; // this Redis is no longer the right one
+} error_meanings[] = {
+    {"OOM", UNAVAILABLE, false},        {"LOADING", UNAVAILABLE, false},  {"BUSY", UNAVAILABLE, false},
+    {"MISCONF", UNAVAILABLE, false},    {"TRYAGAIN", UNAVAILABLE, false}, {"CLUSTERDOWN", UNAVAILABLE, false},
+    {"MASTERDOWN", UNAVAILABLE, true},  {"READONLY", UNAVAILABLE, true},  {"NOAUTH", UNAVAILABLE, true},
+    {"NOREPLICAS", UNAVAILABLE, false}, {"NOSCRIPT", UNAVAILABLE, false}, {"WRONGTYPE", INTERNAL, false},
+};
+
+// Said by Redis 7.0 to a script without NOPERM; and of a command that is renamed. Not of NOAUTH: that is a login.
+bool redis_is_refusal(const char *error) {
+    static const char *const words[] = {"user executing the script can't", "Unknown Redis command", "unknown command",
+                                        "Invalid command passed to redis.acl"};
+    if (strncmp(error, "NOPERM", 6) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(error, "ERR ", 4) == 0 && strstr(error, words[i]))
+            return true;
+    return false;
+}
+
+// One key's foreign data may be asked for with every refresh: a line says how many there were since the one before.
+static void log_error_reply(const char *text) {
+    static uint64_t said_ns;
+    static unsigned unsaid;
+    uint64_t now = uv_hrtime();
+    unsaid++;
+    if (said_ns && now - said_ns < LOG_PAUSE_NS)
+        return;
+    log_error("redis: %s (%u such replies)", text, unsaid);
+    said_ns = now;
+    unsaid = 0;
+}
+
+// That Redis takes no writes just now: kept for those who ask why. Without the script's name, which is of no use to
+// them.
+static void complain(struct redis *redis, const char *text) {
+    const char *end = strstr(text, " script: ");
+    size_t len = end ? (size_t)(end - text) : strlen(text);
+    if (redis->state != REDIS_STATE_READY)
+        return;
+    snprintf(redis->complaint, sizeof redis->complaint, "%.*s", (int)(len < TROUBLE_SIZE ? len : TROUBLE_SIZE), text);
+    redis->complained_ms = uv_now(redis->loop);
+    log_error_reply(redis->complaint);
+}
+
+const char *redis_complaint(const struct redis *redis, uint32_t within_ms) {
+    bool holds = redis->complaint[0] && redis->state == REDIS_STATE_READY;
+    return holds && uv_now(redis->loop) - redis->complained_ms <= within_ms ? redis->complaint : NULL;
+}
+
+static enum outcome error_outcome(struct redis *redis, const char *text, bool *ret_drop) {
+    *ret_drop = false;
+    metric_add(METRIC_REDIS_ERRORS, 1);
+    if (redis_is_refusal(text)) {
+        if (redis->hooks.on_refusal)
+            redis->hooks.on_refusal(redis->hooks.context, text);
+        return UNAVAILABLE;
+    }
+    for (size_t i = 0; i < sizeof error_meanings / sizeof *error_meanings; i++)
+        if (strncmp(text, error_meanings[i].prefix, strlen(error_meanings[i].prefix)) == 0) {
+            *ret_drop = error_meanings[i].drop;
+            if (error_meanings[i].outcome == UNAVAILABLE && !*ret_drop)
+                complain(redis, text);
+            return error_meanings[i].outcome;
+        }
+    return INTERNAL;
+}
+
+// Redis lacks the script (restarted, flushed): load it and send the same command again behind it, once.
+static bool load_and_repeat(struct redis *redis, struct pending *pending) {
+    const struct script_source *script = &script_sources[pending->script];
+    struct command load;
+    if (redis->count + 2 > redis->capacity)
+        return false;
+    command_init(&load);
+    command_add_text(&load, "SCRIPT");
+    command_add_text(&load, "LOAD");
+    command_add(&load, (struct bytes){script->at, (size_t)(script->end - script->at)});
+    bool loads = write_call(redis, pending_of(redis, NULL, -1), &load);
+    command_release(&load);
+    if (!loads || !buffer_reserve(&redis->out, pending->again_len)) {
+        redis->out.failed = false; // nothing was appended: what is in the buffer is whole
+        return false;
+    }
+    buffer_add(&redis->out, pending->again, pending->again_len);
+    remember(redis,
+             (struct pending){
+                 .call = pending->call, .deadline_ms = pending->deadline_ms, .script = -1, .read = pending->read});
+    return true;
+}
+
+static void answer(struct redis *redis, struct pending pending, redisReply *reply) {
+    bool drop = false, error = reply->type == REDIS_REPLY_ERROR;
+    if (error && pending.script >= 0 && pending.call && strncmp(reply->str, "NOSCRIPT", 8) == 0 &&
+        load_and_repeat(redis, &pending)) {
+        free(pending.again);
+        freeReplyObject(reply);
+        return;
+    }
+    enum outcome outcome = error ? error_outcome(redis, reply->str, &drop) : OK;
+    if (outcome == INTERNAL)
+        log_error_reply(reply->str);
+    if (outcome == OK && redis->complaint[0] && script_takes_writes(pending.script))
+        redis->complaint[0] = '\0'; // it takes writes again
+    if (drop)
+        redis_drop(redis, reply->str);
+    struct redis_call *call = pending.call;
+    forget(&pending);
+    if (!call) {
+        freeReplyObject(reply);
+        return;
+    }
+    call->outcome = outcome;
+    call->reply = reply;
+    call->on_reply(call);
+}
+
+// ["message", channel, text]: nobody's answer.
+static bool is_message(const redisReply *reply) {
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 && reply->element[0]->type == REDIS_REPLY_STRING &&
+           strcmp(reply->element[0]->str, "message") == 0;
+}
+
+void pending_take_replies(struct redis *redis) {
+    while (redis->reader) {
+        void *reply = NULL;
+        bool good = redisReaderGetReply(redis->reader, &reply) == REDIS_OK;
+        if (good && reply && redis->hooks.on_message && is_message(reply)) {
+            freeReplyObject(reply);
+            redis->hooks.on_message(redis->hooks.context);
+            continue;
+        }
+        if (!good || (reply && redis->count == 0)) {
+            freeReplyObject(reply);
+            redis_drop(redis, "reply that is not Redis's protocol");
+            return;
+        }
+        if (!reply)
+            return;
+        struct pending pending = *pending_at(redis, 0);
+        redis->ring[redis->head].again = NULL;
+        redis->head = (redis->head + 1) & (redis->capacity - 1);
+        redis->count--;
+        redis->reads -= pending.read;
+        redis->expired -= redis->expired > 0;
+        answer(redis, pending, reply);
+        if (redis->state == REDIS_STATE_CLOSING)
+            return;
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// Names of scripts to their place in the embedded table.
+#include "redis/scripts.h"
+#include <assert.h>
+
+void scripts_verify(void) {
+    static const char *const names[] = {
+#define SCRIPT(name, text) text,
+        SCRIPTS(SCRIPT)
+#undef SCRIPT
+    };
+    assert(script_source_count == SCRIPT_COUNT);
+    for (size_t i = 0; i < SCRIPT_COUNT; i++)
+        assert(strcmp(script_sources[i].name, names[i]) == 0);
+}
+
+bool script_takes_writes(int script) {
+    static const bool takes[SCRIPT_COUNT] = {
+        [SCRIPT_VOTE] = true,   [SCRIPT_VIEW] = true,    [SCRIPT_PUT] = true,       [SCRIPT_DELETE] = true,
+        [SCRIPT_IMPORT] = true, [SCRIPT_CORRECT] = true, [SCRIPT_EDITORIAL] = true, [SCRIPT_SPLIT] = true};
+    return script >= 0 && takes[script];
+}
+
+void script_begin(struct command *command, enum script script, uint32_t keys) {
+    command_clear(command);
+    command_add_text(command, "EVALSHA");
+    command_add_text(command, script_sources[script].sha1);
+    command_add_int(command, keys);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The scripts by name: which of the embedded ones each verb calls. Each is a file of lua/ of the same name.
+#pragma once
+#include "redis/command.h"
+#include "redis/scripts_table.h"
+
+// One line per script, sorted as scripts_table.h is.
+#define SCRIPTS(X)                                                                                                     \
+    X(CLAIM, "claim")                                                                                                  \
+    X(COMMIT, "commit")                                                                                                \
+    X(CORRECT, "correct")                                                                                              \
+    X(DELETE, "delete")                                                                                                \
+    X(EDITORIAL, "editorial")                                                                                          \
+    X(GONE, "gone")                                                                                                    \
+    X(IMPORT, "import")                                                                                                \
+    X(KEEP, "keep")                                                                                                    \
+    X(META, "meta")                                                                                                    \
+    X(OPEN, "open")                                                                                                    \
+    X(PUT, "put")                                                                                                      \
+    X(RIGHTS, "rights")                                                                                                \
+    X(SPLIT, "split")                                                                                                  \
+    X(TRIM, "trim")                                                                                                    \
+    X(VIEW, "view")                                                                                                    \
+    X(VOTE, "vote")                                                                                                    \
+    X(VOTERS, "voters")
+
+enum script {
+#define SCRIPT(name, text) SCRIPT_##name,
+    SCRIPTS(SCRIPT)
+#undef SCRIPT
+        SCRIPT_COUNT
+};
+
+// Whether it takes what callers send: refused while Redis would not keep it (store_trouble).
+bool script_takes_writes(int script);
+// Asserts that what was embedded is what is named above: a bug of the build otherwise.
+void scripts_verify(void);
+// Clears the command and begins it: EVALSHA, the script's SHA-1, the number of keys. The keys come next.
+void script_begin(struct command *command, enum script script, uint32_t keys);

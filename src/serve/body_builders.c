@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+// What each kind of body is made of. To add one: a builder with a letter of its own, a start function that in the end
+// calls refresh_end, and an entry point in serve.c.
+#include "base/clock.h"
+#include "serve/serve_inside.h"
+#include <stdlib.h>
+
+enum { OUT_MAX = 4 << 20 };
+
+// ---- Begin and end
+
+void refresh_start(struct cached *cached) {
+    struct refresh *refresh = calloc(1, sizeof *refresh);
+    if (!refresh) {
+        struct serve *serve = cached->serve;
+        cached_body_refreshed(cached, NULL, UNAVAILABLE);
+        turn_end(&serve->turns);
+        return;
+    }
+    refresh->cached = cached;
+    refresh->began_ms = uv_now(cached->serve->loop);
+    refresh->now_ms = clock_now_ms();
+    buffer_init(&refresh->out, OUT_MAX);
+    buffer_init(&refresh->marks, OUT_MAX);
+    buffer_init(&refresh->values, OUT_MAX);
+    cached->asked.builder->start(refresh);
+}
+
+void refresh_end(struct refresh *refresh, enum outcome outcome) {
+    struct cached *cached = refresh->cached;
+    struct serve *serve = cached->serve;
+    if (refresh->out.failed || refresh->marks.failed || refresh->values.failed)
+        outcome = UNAVAILABLE;
+    cached_body_refreshed(cached, refresh, outcome);
+    buffer_release(&refresh->out);
+    buffer_release(&refresh->marks);
+    buffer_release(&refresh->values);
+    for (uint32_t i = 0; i < refresh->lists_begun; i++)
+        list_release(&refresh->lists[i]);
+    value_release((struct value *)refresh->site_rules);
+    free(refresh);
+    turn_end(&serve->turns);
+}
+
+// ---- Lists
+
+static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
+                               void (*on_done)(struct list *list, enum outcome outcome)) {
+    const struct question *asked = &refresh->cached->asked;
+    struct serve *serve = refresh->cached->serve;
+    struct list *list = &refresh->lists[refresh->lists_begun++];
+    *list = (struct list){.serve = serve,
+                          .kind = kind,
+                          .site = asked->site,
+                          .item = asked->item,
+                          .category = kind == LIST_RANKING ? asked->category : NO_BYTES,
+                          .ranking = asked->ranking,
+                          .limit = asked->limits[kind],
+                          .excluded = asked->ids,
+                          .excluded_count = asked->id_count,
+                          .filled = kind != LIST_RANKING,
+                          .on_done = on_done,
+                          .context = refresh};
+    list_init(list);
+    for (uint32_t i = 0; i < asked->id_count; i++)
+        list_without(list, item_ref(serve->hash_key, asked->site, asked->ids[i]));
+    return list;
+}
+
+static void on_only_list(struct list *list, enum outcome outcome) {
+    struct refresh *refresh = list->context;
+    if (outcome == OK) {
+        list_render(list, refresh->cached->asked.format, &refresh->out);
+        list_fingerprint(list, &refresh->marks, &refresh->values);
+    }
+    refresh_end(refresh, outcome);
+}
+
+static void start_ranking(struct refresh *refresh) {
+    list_start(begin_list(refresh, LIST_RANKING, on_only_list));
+}
+
+static void start_related(struct refresh *refresh) {
+    list_start(begin_list(refresh, LIST_RELATED, on_only_list));
+}
+
+const struct builder builder_ranking = {'r', start_ranking};
+const struct builder builder_related = {'n', start_related};
+
+// ---- The page: the item, then list after list; what stands in one is left out of those behind it
+
+static void next_list(struct refresh *refresh, int kind);
+
+// What an editor pinned in another of the page's lists is kept for that one.
+static void keep_pins_apart(struct refresh *refresh, struct list *list) {
+    const struct question *asked = &refresh->cached->asked;
+    for (size_t i = 0; i < refresh->site_rules->count; i++) {
+        const struct mark *mark = &refresh->site_rules->at[i];
+        bool in_force = mark->until_ms == 0 || mark->until_ms > list->now_ms, elsewhere = false;
+        if (!in_force || mark->block || !mark->pin)
+            continue;
+        for (int kind = 0; kind < LIST_KINDS; kind++)
+            if ((mark->lists & 1u << kind) && mark->pin <= asked->limits[kind] && kind != (int)list->kind)
+                elsewhere = true;
+        if (elsewhere && !((mark->lists & 1u << list->kind) && mark->pin <= list->limit))
+            list_without(list, mark->item);
+    }
+}
+
+static void on_page_list(struct list *list, enum outcome outcome) {
+    struct refresh *refresh = list->context;
+    if (outcome != OK) {
+        refresh_end(refresh, outcome);
+        return;
+    }
+    buffer_addf(&refresh->out, ",\"%s\":", list_kind_name(list->kind));
+    list_render(list, FORMAT_JSON, &refresh->out);
+    list_fingerprint(list, &refresh->marks, &refresh->values);
+    next_list(refresh, (int)list->kind + 1);
+}
+
+static void next_list(struct refresh *refresh, int kind) {
+    const struct question *asked = &refresh->cached->asked;
+    while (kind < LIST_KINDS && asked->limits[kind] == 0)
+        kind++;
+    if (kind == LIST_KINDS) {
+        buffer_add_char(&refresh->out, '}');
+        refresh_end(refresh, OK);
+        return;
+    }
+    struct list *list = begin_list(refresh, (enum list_kind)kind, on_page_list);
+    // A place in a ranking with a floor is earned; what nobody spoke for yet has none.
+    list->filled = list->kind != LIST_RANKING || list->ranking->floor <= 1;
+    list_without(list, item_ref(list->serve->hash_key, asked->site, asked->item));
+    for (uint32_t i = 0; i + 1 < refresh->lists_begun; i++)
+        for (size_t j = 0; j < refresh->lists[i].placed_count; j++)
+            list_without(list, refresh->lists[i].placed[j].candidate.item);
+    keep_pins_apart(refresh, list);
+    list_start(list);
+}
+
+static void on_page_item(struct read_call *call, size_t index, const struct item_state *state) {
+    struct refresh *refresh = call->context;
+    struct json_out json = json_out_to(&refresh->out);
+    (void)index;
+    refresh->outcome = state->outcome;
+    buffer_add_bytes(&refresh->out, BYTES("{\"item\":"));
+    item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.item, state);
+}
+
+static void on_page_item_read(struct read_call *call, enum outcome outcome) {
+    struct refresh *refresh = call->context;
+    outcome = outcome == OK ? refresh->outcome : outcome;
+    buffer_add_bytes(&refresh->marks, buffer_bytes(&refresh->out));
+    if (outcome == OK)
+        next_list(refresh, 0);
+    else
+        refresh_end(refresh, outcome);
+}
+
+static void on_page_rules(struct shared_wait *wait, struct value *marks) {
+    struct refresh *refresh = (struct refresh *)((char *)wait - offsetof(struct refresh, rules_wait));
+    const struct question *asked = &refresh->cached->asked;
+    struct serve *serve = refresh->cached->serve;
+    ref_t item = item_ref(serve->hash_key, asked->site, asked->item);
+    refresh->site_rules = (struct marks *)marks;
+    if (!marks) {
+        refresh_end(refresh, UNAVAILABLE);
+        return;
+    }
+    refresh->call = (struct read_call){.on_done = on_page_item_read, .context = refresh};
+    store_read_items(serve->store, &refresh->call, &item, 1, on_page_item);
+}
+
+static void start_page(struct refresh *refresh) {
+    refresh->rules_wait.on_value = on_page_rules;
+    rules_get(refresh->cached->serve, refresh->cached->asked.site, &refresh->rules_wait);
+}
+
+const struct builder builder_page = {'p', start_page};
+
+// ---- Items, one and many
+
+static void on_item(struct read_call *call, size_t index, const struct item_state *state) {
+    struct refresh *refresh = call->context;
+    struct json_out json = json_out_to(&refresh->out);
+    bool alone = refresh->out.len == 0;
+    if (state->outcome != OK) { // of many it is left out
+        refresh->outcome = alone ? state->outcome : refresh->outcome;
+        return;
+    }
+    json.comma = !alone && refresh->out.at[refresh->out.len - 1] != '[';
+    item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.ids[index], state);
+}
+
+static void on_item_read(struct read_call *call, enum outcome outcome) {
+    struct refresh *refresh = call->context;
+    buffer_add_bytes(&refresh->marks, buffer_bytes(&refresh->out));
+    refresh_end(refresh, outcome == OK ? refresh->outcome : outcome);
+}
+
+static void on_items_read(struct read_call *call, enum outcome outcome) {
+    struct refresh *refresh = call->context;
+    buffer_add_bytes(&refresh->out, BYTES("]}"));
+    on_item_read(call, outcome);
+}
+
+static void read_ids(struct refresh *refresh, void (*on_done)(struct read_call *call, enum outcome outcome)) {
+    const struct cached *cached = refresh->cached;
+    ref_t refs[IDS_MAX];
+    for (uint32_t i = 0; i < cached->asked.id_count; i++)
+        refs[i] = item_ref(cached->serve->hash_key, cached->asked.site, cached->asked.ids[i]);
+    refresh->call = (struct read_call){.on_done = on_done, .context = refresh};
+    store_read_items(cached->serve->store, &refresh->call, refs, cached->asked.id_count, on_item);
+}
+
+static void start_item(struct refresh *refresh) {
+    read_ids(refresh, on_item_read);
+}
+
+static void start_items(struct refresh *refresh) {
+    buffer_add_bytes(&refresh->out, BYTES("{\"items\":["));
+    read_ids(refresh, on_items_read);
+}
+
+const struct builder builder_item = {'i', start_item};
+const struct builder builder_items = {'m', start_items};
+
+// ---- The rankings that there are: from the settings alone
+
+static void add_ranking(struct json_out *json, const struct ranking *ranking) {
+    static const char *const types[] = {
+        [RANK_DECAYED] = "decayed", [RANK_RISING] = "rising", [RANK_BEST] = "best", [RANK_TOTAL] = "total"};
+    json_open(json, '{');
+    json_key(json, BYTES("name"));
+    json_text(json, ranking->name);
+    json_key(json, BYTES("type"));
+    json_text(json, bytes_of(types[ranking->kind]));
+    if (ranking->half_life_ms) {
+        json_key(json, BYTES("half_life"));
+        json_number(json, (double)ranking->half_life_ms / 1000);
+    }
+    json_close(json, '}');
+}
+
+static void start_rankings(struct refresh *refresh) {
+    const struct plan *plan = refresh->cached->serve->plan;
+    struct json_out json = json_out_to(&refresh->out);
+    json_open(&json, '{');
+    json_key(&json, BYTES("rankings"));
+    json_open(&json, '[');
+    for (uint32_t i = 0; i < plan->count; i++)
+        if (i != plan->popular)
+            add_ranking(&json, &plan->rankings[i]);
+    json_close(&json, ']');
+    json_close(&json, '}');
+    buffer_add_bytes(&refresh->marks, buffer_bytes(&refresh->out));
+    refresh_end(refresh, OK);
+}
+
+const struct builder builder_rankings = {'l', start_rankings};

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+// A body's freshness: sent at once while its last check is younger than stale_limit; else the request waits for the
+// refresh, shortly where there is an old body, and not at all while Redis is away or slow or others wait already.
+//
+// One refresh is in flight per body (flight.h).
+#include "ops/metrics.h"
+#include "serve/serve_inside.h"
+#include <stdlib.h>
+
+static uint64_t interval(const struct cached *cached) {
+    return (uint64_t)cached->serve->settings->refresh_interval_ms;
+}
+
+static bool is_fresh(const struct cached *cached, uint64_t now) {
+    return cached->body && now - cached->made_ms < interval(cached);
+}
+
+static uint64_t stale_limit(const struct cached *cached) {
+    uint64_t limit = (uint64_t)cached->serve->settings->stale_limit_ms, least = 2 * interval(cached);
+    return limit > least ? limit : least;
+}
+
+static bool is_away(const struct serve *serve, uint64_t now) {
+    return !store_ready(serve->store, NULL) || (serve->failed_ms && now - serve->failed_ms < AWAY_MS);
+}
+
+// May be sent at once.
+static bool is_good(const struct cached *cached, uint64_t now) {
+    if (!cached->body || interval(cached) == 0)
+        return false;
+    return now - cached->made_ms < stale_limit(cached) || is_away(cached->serve, now) ||
+           turns_are_full(&cached->serve->turns);
+}
+
+// ---- Waiting
+
+static void set_waited(struct cached *cached) {
+    struct serve *serve = cached->serve;
+    bool waited = cached->flight.waits || cached->flight.later;
+    cached->kept.busy = waited || cached->flight.in_flight || cached->turn.queue;
+    if (waited && !cached->place_waited) {
+        cached->next_waited = NULL;
+        cached->place_waited = serve->waited_end;
+        *serve->waited_end = cached;
+        serve->waited_end = &cached->next_waited;
+    } else if (!waited && cached->place_waited) {
+        *cached->place_waited = cached->next_waited;
+        *(cached->next_waited ? &cached->next_waited->place_waited : &serve->waited_end) = cached->place_waited;
+        cached->place_waited = NULL;
+    }
+}
+
+static void answer_one(struct cached *cached, struct http_request *request, enum outcome outcome) {
+    if (cached->body && outcome != INTERNAL)
+        http_reply_body(request, cached->body);
+    else
+        cached->serve->answer_error(request, outcome == OK ? UNAVAILABLE : outcome);
+}
+
+// Replies may lead to further requests at once, also for this cached body: the list is taken off first.
+static void answer_all(struct cached *cached, struct flight_wait *waits, enum outcome outcome) {
+    for (struct flight_wait *wait = waits; wait; wait = wait->next)
+        turn_leave(&cached->serve->turns, &((struct waiter *)wait)->turn);
+    while (waits) {
+        struct waiter *waiter = (struct waiter *)waits;
+        waits = waits->next;
+        answer_one(cached, waiter->request, outcome);
+    }
+}
+
+// ---- Refreshing
+
+// In a turn that was taken.
+static void begin(struct cached *cached) {
+    cached->flight.in_flight = cached->kept.busy = true;
+    metric_add(METRIC_BODY_REFRESHES, 1);
+    refresh_start(cached);
+}
+
+static bool may_try(const struct cached *cached) {
+    return !cached->flight.in_flight && uv_now(cached->serve->loop) >= cached->retry_ms;
+}
+
+static void begin_in_turn(struct cached *cached) {
+    if (!cached->flight.in_flight) {
+        begin(cached);
+        return;
+    }
+    turn_end(&cached->serve->turns); // another's turn came before
+    set_waited(cached);
+}
+
+static void on_waiters_turn(struct turn *turn) {
+    begin_in_turn(((struct waiter *)((char *)turn - offsetof(struct waiter, turn)))->cached);
+}
+
+static void on_own_turn(struct turn *turn) {
+    begin_in_turn((struct cached *)((char *)turn - offsetof(struct cached, turn)));
+}
+
+// Begins now, when it is this reader's turn, or never: without memory to remember that.
+static enum turn_answer want(struct cached *cached, struct waiter *waiter) {
+    struct serve *serve = cached->serve;
+    if (cached->flight.in_flight || waiter->turn.queue)
+        return TURN_LATER;
+    uint64_t network = serve->network_of(waiter->request);
+    enum turn_answer answer = turn_take(&serve->turns, network, &waiter->turn, on_waiters_turn);
+    if (answer == TURN_NEVER)
+        waiter->until_ms = 0; // the next sweep answers it
+    if (answer == TURN_NOW)
+        begin(cached);
+    return answer;
+}
+
+// The same for a reader that does not wait: many do, so the cached body stands in the shortest of their queues.
+static void want_unwaited(struct cached *cached, uint64_t network) {
+    struct turns *turns = &cached->serve->turns;
+    if (cached->turn.queue)
+        turn_hasten(turns, network, &cached->turn);
+    else if (turn_take(turns, network, &cached->turn, on_own_turn) == TURN_NOW)
+        begin(cached);
+    else
+        set_waited(cached);
+}
+
+static void wait_for_refresh(struct cached *cached, struct http_request *request) {
+    struct waiter *waiter = arena_take(request->arena, sizeof *waiter);
+    if (!waiter) {
+        answer_one(cached, request, UNAVAILABLE);
+        return;
+    }
+    bool has_old = cached->body && interval(cached);
+    uint64_t max = has_old ? WAIT_MAX_MS - SWEEP_MS : (uint64_t)cached->serve->settings->redis_timeout_ms;
+    *waiter = (struct waiter){
+        .cached = cached, .request = request, .until_ms = uv_now(cached->serve->loop) + max, .has_old = has_old};
+    flight_join(&cached->flight, &waiter->wait, interval(cached) > 0);
+    set_waited(cached);
+    want(cached, waiter);
+}
+
+// What was made takes the old one's place, unless only time has passed; false without memory.
+static bool put_up(struct cached *cached, struct refresh *refresh) {
+    const struct secret_key *key = cached->serve->hash_key;
+    const struct bytes marks[] = {buffer_bytes(&refresh->marks), buffer_bytes(&refresh->values)};
+    uint64_t digest = keyed_hash64(key, 'd', marks, 2);
+    if (!cached->body || digest != cached->digest) {
+        struct body *made = body_new(buffer_bytes(&refresh->out), format_media_type(cached->asked.format),
+                                     buffer_bytes(&cached->serve->fields), keyed_hash64(key, 'e', marks, 1));
+        if (!made)
+            return false;
+        if (cached->body) {
+            lru_resize(cached->serve, &cached->kept, cached->kept.bytes - body_size(cached->body));
+            body_release(cached->body);
+        }
+        cached->body = made;
+        cached->digest = digest;
+        lru_resize(cached->serve, &cached->kept, cached->kept.bytes + body_size(made));
+    }
+    cached->made_ms = refresh->began_ms;
+    body_checked(cached->body, refresh->now_ms);
+    return true;
+}
+
+// Those that came while the refresh was in flight want one of their own.
+static void want_again(struct cached *cached) {
+    for (struct flight_wait *wait = cached->flight.waits; wait; wait = wait->next)
+        if (want(cached, (struct waiter *)wait) == TURN_NOW)
+            return;
+}
+
+void cached_body_refreshed(struct cached *cached, struct refresh *refresh, enum outcome outcome) {
+    struct serve *serve = cached->serve;
+    uint64_t now = uv_now(serve->loop);
+    uint64_t pause = interval(cached) > RETRY_LEAST_MS ? interval(cached) : RETRY_LEAST_MS;
+    if (pause > RETRY_MAX_MS)
+        pause = RETRY_MAX_MS;
+    if (outcome == OK && !put_up(cached, refresh))
+        outcome = UNAVAILABLE;
+    cached->retry_ms = outcome == OK ? 0 : now + pause;
+    serve->failed_ms = outcome == UNAVAILABLE ? now : 0;
+    cached->failure = outcome;
+    struct flight_wait *waits = flight_end(&cached->flight);
+    cached->kept.busy = true; // until all were told
+    turn_leave(&serve->turns, &cached->turn);
+    answer_all(cached, waits, outcome);
+    set_waited(cached);
+    want_again(cached); // the cached body may be gone then
+    lru_trim(serve);
+}
+
+// ---- Asking
+
+// The request is gone once it is answered.
+static void answer_old(struct cached *cached, struct http_request *request, uint64_t now) {
+    bool wants = !is_fresh(cached, now) && may_try(cached);
+    uint64_t network = wants ? cached->serve->network_of(request) : 0;
+    lru_use(cached->serve, &cached->kept);
+    metric_add(METRIC_BODY_HITS, 1);
+    if (!wants) {
+        http_reply_body(request, cached->body);
+        return;
+    }
+    cached->kept.busy = true;
+    http_reply_body(request, cached->body);
+    set_waited(cached);
+    if (may_try(cached)) // the reply may have led to another request for it
+        want_unwaited(cached, network);
+}
+
+void cached_body_answer(struct cached *cached, struct http_request *request) {
+    uint64_t now = uv_now(cached->serve->loop);
+    if (is_fresh(cached, now) || is_good(cached, now)) {
+        answer_old(cached, request, now);
+        return;
+    }
+    metric_add(METRIC_BODY_MISSES, 1);
+    lru_use(cached->serve, &cached->kept);
+    if (!cached->flight.in_flight && !may_try(cached))
+        answer_one(cached, request, cached->failure); // as the last one that asked was told
+    else
+        wait_for_refresh(cached, request);
+}
+
+// ---- Deadlines
+
+// Those of clients that have left too.
+static bool is_overdue(const struct waiter *waiter, uint64_t now) {
+    return waiter->until_ms <= now || http_client_gone(waiter->request);
+}
+
+static struct flight_wait *take_overdue(struct flight_wait **list, uint64_t now, struct flight_wait *overdue) {
+    while (*list) {
+        struct flight_wait *wait = *list;
+        if (!is_overdue((struct waiter *)wait, now)) {
+            list = &wait->next;
+            continue;
+        }
+        *list = wait->next;
+        wait->next = overdue;
+        overdue = wait;
+    }
+    return overdue;
+}
+
+static bool waited_in_vain(const struct flight_wait *overdue, uint64_t now) {
+    for (; overdue; overdue = overdue->next) {
+        const struct waiter *waiter = (const struct waiter *)overdue;
+        if (waiter->has_old && waiter->until_ms <= now)
+            return true;
+    }
+    return false;
+}
+
+void cached_body_sweep(struct serve *serve) {
+    uint64_t now = uv_now(serve->loop);
+    for (struct cached *cached = serve->waited_for, *next; cached; cached = next) {
+        next = cached->next_waited;
+        struct flight_wait *overdue = take_overdue(&cached->flight.waits, now, NULL);
+        overdue = take_overdue(&cached->flight.later, now, overdue);
+        if (waited_in_vain(overdue, now))
+            serve->failed_ms = now; // Redis is slow: nobody else waits for it
+        cached->kept.busy = true;
+        answer_all(cached, overdue, UNAVAILABLE);
+        set_waited(cached);
+    }
+}

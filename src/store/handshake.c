@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+// What is said on a new connection, in three parts. First what writes nothing: log in, what are you, what time is it.
+// When that is a master and no part of a Cluster: here are the scripts, is this the data that our settings mean. When
+// it is, the logs are opened (open.c). Only when every answer is right the connection is ready. Then ROLE and TIME once
+// a second: a master that has become a replica is left, the service's clock is set, and a Redis that has fallen silent
+// is noticed while nobody else asks; every fifth time also whether it may keep what it takes. To ask one thing more,
+// write its check and its line in greet().
+#include "base/clock.h"
+#include "ops/generation.h"
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "redis/pipeline.h"
+#include "store/store_inside.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#define OTHER_META "the key engaged:meta is another program's: the service needs a Redis, or a database, without it"
+#define A_SENTINEL "this is a Sentinel, not a Redis: give the address of the master"
+
+enum { LOOK_BEATS = 5 };
+enum { FORMAT = 3 }; // of the data; lua/meta.lua knows the oldest that is still read
+
+// ---- The answers
+
+static const char *check_nothing(struct store *store, const redisReply *reply) {
+    (void)store;
+    (void)reply;
+    return NULL;
+}
+
+static bool info_has(struct bytes info, struct bytes line) {
+    return info.len && memmem(info.at, info.len, line.at, line.len);
+}
+
+static const char *check_mode(struct store *store, const redisReply *reply) {
+    (void)store;
+    struct bytes info = reply_text(reply);
+    if (info_has(info, BYTES("\nredis_mode:cluster")))
+        return "this Redis is a node of a Cluster: one that stands alone is needed";
+    return info_has(info, BYTES("\nredis_mode:sentinel")) ? A_SENTINEL : NULL;
+}
+
+static const char *check_role(struct store *store, const redisReply *reply) {
+    (void)store;
+    struct bytes role = reply_text_at(reply, 0);
+    if (bytes_eq(role, BYTES("sentinel")))
+        return A_SENTINEL;
+    return bytes_eq(role, BYTES("master")) ? NULL : "this Redis is a replica, not a master";
+}
+
+// Said once: when a step begins to be doubted, and when it is believed.
+static void hear_time(int64_t unix_ms) {
+    static bool doubting;
+    double ahead_s = (double)(unix_ms - clock_now_ms()) / 1000;
+    enum clock_heard heard = clock_set(unix_ms);
+    if (heard == CLOCK_DOUBTED && !doubting)
+        log_warn("the clock of Redis differs by %.1f s: not followed unless it stays so for %d s", ahead_s,
+                 CLOCK_STEP_LASTS_MS / 1000);
+    if (heard == CLOCK_STEPPED)
+        log_warn("the clock of Redis differs by %.1f s: followed from now on", ahead_s);
+    doubting = heard == CLOCK_DOUBTED;
+}
+
+static const char *check_time(struct store *store, const redisReply *reply) {
+    (void)store;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+        return "TIME has no answer";
+    hear_time(reply_int(reply->element[0]) * 1000 + reply_int(reply->element[1]) / 1000);
+    return NULL;
+}
+
+static void load_scripts(struct store *store);
+static void compare_meta(struct store *store);
+static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *));
+
+// Redis may not let us ask: see open.c. The last answer of the first part.
+static const char *check_life(struct store *store, const redisReply *reply) {
+    if (!life_note(store, reply))
+        return "this Redis is a replica, not a master";
+    redis_extend_handshake(store->redis);
+    load_scripts(store);
+    rights_ask(store);
+    ask(store, rights_check);
+    compare_meta(store);
+    return NULL;
+}
+
+// The last answer.
+static const char *check_open(struct store *store, const redisReply *reply) {
+    open_done(store, reply);
+    store->generation++;
+    redis_ready(store->redis);
+    return NULL;
+}
+
+// The data is what our settings mean, or nothing is written.
+static const char *check_meta(struct store *store, const redisReply *reply) {
+    struct bytes refusal = reply_text(reply);
+    store->refused = refusal.len != 0;
+    if (!store->refused) {
+        redis_extend_handshake(store->redis);
+        open_begin(store, NULL, NULL);
+        ask(store, check_open);
+        return NULL;
+    }
+    snprintf(store->refusal, sizeof store->refusal, "%s", refusal.at);
+    // One that has worked waits for its data to come back; one that has not tells its owner.
+    if (store->generation == 0 && !store->told_refused) {
+        store->told_refused = true;
+        store->on_refused(store->refused_context, store->refusal);
+    }
+    return store->refusal;
+}
+
+// What an error of Redis means to whoever reads the log.
+static const char *meaning_of(const struct handshake_call *handshake, const char *error) {
+    if (redis_is_refusal(error) && handshake->store->rights.road[0])
+        return handshake->store->rights.road;
+    if (handshake->check == check_meta && strncmp(error, "WRONGTYPE", 9) == 0)
+        return OTHER_META;
+    return error;
+}
+
+static void on_greeted(struct redis_call *call) {
+    struct handshake_call *handshake = (struct handshake_call *)call;
+    struct store *store = handshake->store;
+    redisReply *reply = call->reply;
+    const char *why = NULL;
+    bool error = reply && reply->type == REDIS_REPLY_ERROR;
+    bool can_do_without = handshake->check == check_mode || handshake->check == eviction_check ||
+                          handshake->check == check_life || handshake->check == rights_check;
+    bool refused = error && can_do_without && redis_is_refusal(reply->str);
+    if (error && !refused)
+        why = meaning_of(handshake, reply->str);
+    else if (call->outcome == OK || refused)
+        why = handshake->check(store, reply);
+    if (why)
+        redis_drop(store->redis, why);
+    freeReplyObject(reply);
+}
+
+// ---- The questions
+
+static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *)) {
+    assert(store->handshake_count < HANDSHAKE_MAX);
+    struct handshake_call *handshake = &store->handshake[store->handshake_count++];
+    *handshake = (struct handshake_call){.call.on_reply = on_greeted, .store = store, .check = check};
+    redis_send_early(store->redis, &handshake->call, &store->command);
+}
+
+void begin_login(struct store *store) {
+    begin_command(store, "AUTH");
+    if (store->address.user[0])
+        command_add_text(&store->command, store->address.user);
+    command_add_text(&store->command, store->address.password);
+}
+
+static void log_in(struct store *store) {
+    if (!store->address.password[0])
+        return;
+    begin_login(store);
+    ask(store, check_nothing);
+}
+
+static void select_database(struct store *store) {
+    if (store->address.database == 0)
+        return;
+    command_add_int(begin_command(store, "SELECT"), store->address.database);
+    ask(store, check_nothing);
+}
+
+static void load_scripts(struct store *store) {
+    for (size_t i = 0; i < script_source_count; i++) {
+        const struct script_source *source = &script_sources[i];
+        command_add_text(begin_command(store, "SCRIPT"), "LOAD");
+        command_add(&store->command, (struct bytes){source->at, (size_t)(source->end - source->at)});
+        ask(store, check_nothing);
+    }
+}
+
+void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key) {
+    struct key key;
+    char text[KINDS_MAX * NAME_SIZE] = "";
+    size_t len = 0;
+    script_begin(command, SCRIPT_META, 1);
+    key_meta(&key);
+    command_add(command, key_bytes(&key));
+    command_add_int(command, FORMAT);
+    command_add_int(command, keys_partitions());
+    snprintf(text, sizeof text, "%016" PRIx64, keyed_hash64(hash_key, 'f', NULL, 0));
+    command_add_text(command, text);
+    for (uint32_t i = 0; i < settings->kind_count; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, i ? " %s" : "%s", settings->kind_names[i]);
+    command_add_text(command, text);
+    command_add_text(command, generation_is_current() ? "record" : "");
+}
+
+static void compare_meta(struct store *store) {
+    store->recorded = store->was_recorded = generation_is_current();
+    begin_meta(&store->command, store->settings, store->hash_key);
+    ask(store, check_meta);
+}
+
+void handshake_start(void *context) {
+    struct store *store = context;
+    store->handshake_count = 0;
+    store->beating = store->looking = store->rights.asking = store->asking_policy = false;
+    log_in(store);
+    command_add_text(begin_command(store, "INFO"), "server");
+    ask(store, check_mode);
+    begin_command(store, "ROLE");
+    ask(store, check_role);
+    select_database(store);
+    begin_command(store, "TIME");
+    ask(store, check_time);
+    eviction_ask(store);
+    ask(store, eviction_check);
+    ask_for_life(store);
+    ask(store, check_life);
+}
+
+// ---- The heartbeat
+
+// Now that this generation has taken over, what its settings mean is recorded; and again every few seconds, should it
+// be lost. More kinds than ours are those of another service that is ahead of us: we go on with ours until we connect
+// anew.
+static void on_recorded(struct redis_call *call) {
+    struct store *store = ((struct handshake_call *)call)->store;
+    struct bytes refusal = reply_text(call->reply);
+    bool others_kinds = store->was_recorded && bytes_starts(refusal, BYTES("kinds: "));
+    store->recording = false;
+    store->recorded = call->outcome == OK && (refusal.len == 0 || others_kinds);
+    store->was_recorded |= store->recorded;
+    if (call->outcome == OK && !store->recorded)
+        redis_drop(store->redis, refusal.at ? refusal.at : "engaged:meta has no answer");
+    if (call->outcome == INTERNAL)
+        redis_drop(store->redis, OTHER_META);
+    freeReplyObject(call->reply);
+}
+
+static void record_meta(struct store *store) {
+    store->recording = true;
+    store->record = (struct handshake_call){.call.on_reply = on_recorded, .store = store};
+    begin_meta(&store->command, store->settings, store->hash_key);
+    send_script(store, &store->record.call, SCRIPT_META);
+}
+
+static void on_role(struct redis_call *call) {
+    struct store *store = ((struct handshake_call *)call)->store;
+    const char *why = call->outcome == OK ? check_role(store, call->reply) : NULL;
+    if (why)
+        redis_drop(store->redis, why);
+    freeReplyObject(call->reply);
+}
+
+static void on_beat(struct redis_call *call) {
+    struct handshake_call *beat = (struct handshake_call *)call;
+    beat->store->beating = false;
+    if (call->outcome == OK)
+        check_time(beat->store, call->reply);
+    freeReplyObject(call->reply);
+}
+
+void heartbeat(uv_timer_t *timer) {
+    struct store *store = timer->data;
+    metric_add(METRIC_HEARTBEATS, 1);
+    if (store->subscription)
+        subscription_beat(store->subscription);
+    if (store->beating || !redis_is_ready(store->redis))
+        return;
+    if (!store->recorded && !store->recording && generation_is_current())
+        record_meta(store);
+    store->beating = true;
+    store->role = (struct handshake_call){.call.on_reply = on_role, .store = store};
+    begin_command(store, "ROLE");
+    send_command(store, &store->role.call);
+    store->beat = (struct handshake_call){.call.on_reply = on_beat, .store = store};
+    begin_command(store, "TIME");
+    send_command(store, &store->beat.call);
+    open_look(store);
+    if (store->beats++ % LOOK_BEATS == 0)
+        eviction_look(store);
+    if (store->beats % LOOK_BEATS == 0 || rights_lack(store))
+        rights_look(store);
+    if (store->beats % LOOK_BEATS == 0 && !store->recording)
+        store->recorded = false; // flushed, swapped or evicted, it is written again; another one's is seen
+}

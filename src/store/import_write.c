@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// An item of an export (lua/import.lua). The sums that are to stand there hold the views that the export tells and the
+// votes that stand there already: they are put together here, and written if what they were made of still stands.
+#include "base/clock.h"
+#include "base/times.h"
+#include "model/sums.h"
+#include "redis/pipeline.h"
+#include "store/items.h"
+
+enum { TRIES_MAX = 16 };
+enum { IMPORT_DONE, IMPORT_RETRY = 2 };
+
+bool store_views_valid(const struct store *store, struct bytes views) {
+    struct sums sums;
+    return views.len <= UINT16_MAX && sums_unpack(views, &store->plan.lives, &sums) &&
+           sums_lie_before(&sums, &store->plan.lives, SIGNAL_VIEWS, clock_now_ms() + TIME_AHEAD_MS);
+}
+
+// INTERNAL when what stands there cannot be read.
+static enum outcome put_together(struct item_write *write) {
+    const struct half_lives *lives = &write->store->plan.lives;
+    struct sums sums, given;
+    if (!sums_unpack(buffer_bytes(&write->sums), lives, &sums) || !sums_unpack(write->views, lives, &given))
+        return INTERNAL;
+    sums.epoch_ms = 0;
+    sums.signals[SIGNAL_VIEWS] = given.signals[SIGNAL_VIEWS];
+    sums.early = given.early;
+    buffer_clear(&write->sums_now);
+    if (!sums_empty(&sums))
+        sums_pack(&sums, lives, &write->sums_now);
+    return write->sums.failed || write->sums_now.failed ? UNAVAILABLE : OK;
+}
+
+static void send_import(struct item_write *write) {
+    struct store *store = write->store;
+    struct key key;
+    script_begin(&store->command, SCRIPT_IMPORT, 8);
+    add_put_keys(store, write->item);
+    key_uniques(&key, write->item->item);
+    add_key(store, &key);
+    key_sums(&key, write->item->item);
+    add_key(store, &key);
+    key_dead(&key, partition_of(write->item->item, keys_partitions()));
+    add_key(store, &key);
+    add_card(store, write->item);
+    command_add_text(&store->command, write->has_card ? "1" : "");
+    command_add(&store->command, write->visitors);
+    add_next_version(store);
+    command_add(&store->command, buffer_bytes(&write->sums));
+    command_add(&store->command, buffer_bytes(&write->sums_now));
+    send_patient(store, &write->call, SCRIPT_IMPORT);
+}
+
+static void again(struct item_write *write) {
+    buffer_clear(&write->sums);
+    buffer_add_bytes(&write->sums, reply_text_at(write->call.reply, 1));
+    enum outcome outcome = ++write->item->tries < TRIES_MAX ? put_together(write) : UNAVAILABLE;
+    if (outcome != OK) {
+        item_write_end(write, outcome);
+        return;
+    }
+    freeReplyObject(write->call.reply);
+    send_import(write);
+}
+
+static void on_reply(struct redis_call *call) {
+    struct item_write *write = (struct item_write *)call;
+    if (call->outcome != OK) {
+        item_write_end(write, call->outcome);
+        return;
+    }
+    int64_t status = call->reply->elements == 2 ? reply_int(call->reply->element[0]) : -1;
+    if (status == IMPORT_RETRY) {
+        again(write);
+        return;
+    }
+    write->item->entry = log_id_parse(reply_text_at(call->reply, 1));
+    item_write_end(write, status == IMPORT_DONE ? OK : ID_CLASH);
+}
+
+// Mostly nothing stands there yet. Without memory for the sums an empty command goes out, which the connection refuses.
+void store_import_item(struct store *store, struct item_call *call, bool has_card, struct bytes views,
+                       struct bytes visitors) {
+    struct item_write *write = item_write_begin(store, call, on_reply);
+    if (!write)
+        return;
+    call->tries = 0;
+    write->has_card = has_card;
+    write->views = views;
+    write->visitors = visitors;
+    if (put_together(write) == OK) {
+        send_import(write);
+        return;
+    }
+    command_clear(&store->command);
+    send_patient(store, &write->call, SCRIPT_IMPORT);
+}

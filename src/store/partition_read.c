@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+// Reading a target partition for the projector: version and applied ids first, then tombstones, states, and what the
+// lists must know of the items. The version comes in the same pipeline before the states, so a write under it is safe.
+#include "model/item.h"
+#include "redis/pipeline.h"
+#include "store/store_inside.h"
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+// The commands, in order. MGET takes a foreign type for nothing, so the states are counted with EXISTS as well.
+// The life of the master comes last: what was read before it was read in it, or in one before.
+enum { AT_APPLIED, AT_PLAN, AT_CUTOFFS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, AT_LIFE, COMMANDS };
+
+static void on_partition_failed(struct deferred *deferred) {
+    struct partition_read *call =
+        (struct partition_read *)((char *)deferred - offsetof(struct partition_read, deferred));
+    call->on_done(call, UNAVAILABLE);
+}
+
+// ---- Questions
+
+static void key_state(struct key *key, enum projection projection, ref_t item) {
+    if (projection == PROJECTION_SUMS)
+        key_sums(key, item);
+    else
+        key_neighbours(key, item);
+}
+
+static void ask(struct store *store, struct pipeline *pipeline, const char *name, const struct key *key) {
+    begin_command(store, name);
+    add_key(store, key);
+    pipeline_add(pipeline, store->redis, &store->command, -1);
+}
+
+// Without keys something harmless takes a command's place.
+static void ask_nothing(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
+    struct key key;
+    key_dead(&key, call->partition);
+    ask(store, pipeline, "EXISTS", &key);
+}
+
+// ---- Replies
+
+static void take_applied(struct partition_read *call, const redisReply *applied) {
+    memset(call->applied, 0, keys_partitions() * sizeof *call->applied);
+    call->version = 0;
+    for (size_t i = 0; applied->type == REDIS_REPLY_ARRAY && i + 1 < applied->elements; i += 2) {
+        struct bytes name = reply_text(applied->element[i]);
+        unsigned long long source;
+        if (bytes_eq(name, BYTES("version")))
+            call->version = (uint64_t)reply_int(applied->element[i + 1]);
+        else if (bytes_to_u64(name, keys_partitions() - 1, &source))
+            call->applied[source] = log_id_parse(reply_text(applied->element[i + 1]));
+    }
+}
+
+static void take_cutoffs(struct partition_read *call, const redisReply *floors) {
+    for (size_t i = 0; call->on_cutoff && floors->type == REDIS_REPLY_ARRAY && i + 1 < floors->elements; i += 2)
+        call->on_cutoff(call, reply_text(floors->element[i]), -reply_double(floors->element[i + 1]));
+}
+
+static bool is_absent(const redisReply *states, size_t i) {
+    return reply_text_at(states, i).at == NULL;
+}
+
+static void take_record(const redisReply *records, size_t i, struct partition_item *item) {
+    struct item record;
+    if (is_absent(records, i))
+        return;
+    item->corrupt |= !item_unpack(reply_text_at(records, i), &record);
+    if (item->corrupt)
+        return;
+    item->known = true;
+    item->id = record.id;
+    item->site = record.site;
+    item->categories = record.categories;
+    item->published_ms = record.published_ms;
+}
+
+// `types`: of the keys that MGET found nothing under; NULL: there is nothing.
+static void give_items(struct partition_read *call, const struct pipeline *pipeline, const struct pipeline *types) {
+    const redisReply *dead = pipeline->at[AT_DEAD].reply, *states = pipeline->at[AT_STATES].reply;
+    for (size_t i = 0, absent = 0; i < call->item_count; i++) {
+        struct partition_item item = {.state = reply_text_at(states, i)};
+        if (types && is_absent(states, i))
+            item.corrupt = !bytes_eq(reply_text(types->at[absent++].reply), BYTES("none"));
+        if (dead->type == REDIS_REPLY_ARRAY && i < dead->elements)
+            item.deleted_ms = reply_double(dead->element[i]);
+        if (call->projection == PROJECTION_SUMS)
+            take_record(pipeline->at[AT_RECORDS].reply, i, &item);
+        call->on_item(call, i, &item);
+    }
+}
+
+static void give_all(struct pipeline *pipeline, const struct pipeline *types) {
+    struct partition_read *call = pipeline->context;
+    take_applied(call, pipeline->at[AT_APPLIED].reply);
+    call->plan = reply_text(pipeline->at[AT_PLAN].reply);
+    take_cutoffs(call, pipeline->at[AT_CUTOFFS].reply);
+    give_items(call, pipeline, types);
+    for (size_t i = 0; i < call->site_count; i++)
+        call->on_total(call, i, reply_text_at(pipeline->at[AT_TOTALS].reply, i));
+    call->on_done(call, OK);
+    pipeline_free(pipeline);
+}
+
+static void fail(struct pipeline *pipeline, enum outcome outcome) {
+    struct partition_read *call = pipeline->context;
+    call->on_done(call, outcome);
+    pipeline_free(pipeline);
+}
+
+static void on_types(struct pipeline *types) {
+    struct pipeline *pipeline = types->context;
+    enum outcome outcome = pipeline_outcome(types);
+    if (outcome == OK)
+        give_all(pipeline, types);
+    else
+        fail(pipeline, outcome);
+    pipeline_free(types);
+}
+
+static uint32_t count_absent(const struct partition_read *call, const redisReply *states) {
+    uint32_t absent = 0;
+    for (size_t i = 0; i < call->item_count; i++)
+        absent += is_absent(states, i);
+    return absent;
+}
+
+// A foreign type under an item's key is that item's own trouble: which one it is under is asked for only now.
+static void ask_types(struct pipeline *pipeline, uint32_t absent) {
+    struct partition_read *call = pipeline->context;
+    struct pipeline *types = pipeline_new(absent, on_types, pipeline);
+    if (!types) {
+        fail(pipeline, UNAVAILABLE);
+        return;
+    }
+    for (size_t i = 0; i < call->item_count; i++) {
+        struct key key;
+        if (!is_absent(pipeline->at[AT_STATES].reply, i))
+            continue;
+        key_state(&key, call->projection, call->items[i]);
+        ask(call->store, types, "TYPE", &key);
+    }
+}
+
+// Another life may have lost some of the entries that are about to be projected.
+static enum outcome life_outcome(struct store *store, const redisReply *info) {
+    if (!life_is_known(store) || life_goes_on(store, info))
+        return OK;
+    open_look(store);
+    return UNAVAILABLE;
+}
+
+static void on_partition_replies(struct pipeline *pipeline) {
+    struct partition_read *call = pipeline->context;
+    enum outcome outcome = pipeline_outcome(pipeline);
+    if (outcome == OK)
+        outcome = life_outcome(call->store, pipeline->at[AT_LIFE].reply);
+    if (outcome != OK) {
+        fail(pipeline, outcome);
+        return;
+    }
+    uint32_t absent = count_absent(call, pipeline->at[AT_STATES].reply);
+    // Of states that went in between there is no type to ask for: the version has moved, and nothing is written.
+    if (absent && reply_int(pipeline->at[AT_PRESENT].reply) != (int64_t)(call->item_count - absent))
+        ask_types(pipeline, absent);
+    else
+        give_all(pipeline, NULL);
+}
+
+// ---- The questions of a target
+
+static void ask_plan(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
+    struct key key;
+    if (call->projection != PROJECTION_SUMS) {
+        ask_nothing(store, pipeline, call);
+        return;
+    }
+    key_position(&key, call->partition);
+    begin_command(store, "HGET");
+    add_key(store, &key);
+    command_add_text(&store->command, "plan");
+    pipeline_add(pipeline, store->redis, &store->command, -1);
+}
+
+// Tombstones of all items in one call.
+static void ask_dead(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
+    struct key key;
+    if (call->item_count == 0) {
+        ask_nothing(store, pipeline, call);
+        return;
+    }
+    key_dead(&key, call->partition);
+    begin_command(store, "ZMSCORE");
+    add_key(store, &key);
+    for (size_t i = 0; i < call->item_count; i++)
+        command_add_ref(&store->command, call->items[i]);
+    pipeline_add(pipeline, store->redis, &store->command, -1);
+}
+
+static void ask_items(struct store *store, struct pipeline *pipeline, const struct partition_read *call,
+                      const char *name, bool records) {
+    struct key key;
+    if (call->item_count == 0 || (records && call->projection != PROJECTION_SUMS)) {
+        ask_nothing(store, pipeline, call);
+        return;
+    }
+    begin_command(store, name);
+    for (size_t i = 0; i < call->item_count; i++) {
+        if (records)
+            key_item(&key, call->items[i]);
+        else
+            key_state(&key, call->projection, call->items[i]);
+        add_key(store, &key);
+    }
+    pipeline_add(pipeline, store->redis, &store->command, -1);
+}
+
+static void ask_totals(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
+    struct key key;
+    if (call->site_count == 0) {
+        ask_nothing(store, pipeline, call);
+        return;
+    }
+    begin_command(store, "MGET");
+    for (size_t i = 0; i < call->site_count; i++) {
+        key_site_total(&key, call->partition, call->sites[i]);
+        add_key(store, &key);
+    }
+    pipeline_add(pipeline, store->redis, &store->command, -1);
+}
+
+void store_read_partition(struct store *store, struct partition_read *call) {
+    struct pipeline *pipeline = pipeline_new(COMMANDS, on_partition_replies, call);
+    struct key key;
+    call->store = store;
+    if (!pipeline) {
+        store_defer(store, &call->deferred, on_partition_failed);
+        return;
+    }
+    key_applied(&key, call->partition, call->projection);
+    ask(store, pipeline, "HGETALL", &key);
+    ask_plan(store, pipeline, call);
+    key_cutoffs(&key, call->partition);
+    ask(store, pipeline, "HGETALL", &key);
+    ask_dead(store, pipeline, call);
+    ask_items(store, pipeline, call, "MGET", false);
+    ask_items(store, pipeline, call, "EXISTS", false);
+    ask_items(store, pipeline, call, "MGET", true);
+    ask_totals(store, pipeline, call);
+    if (life_is_known(store)) {
+        ask_for_life(store);
+        pipeline_add(pipeline, store->redis, &store->command, -1);
+    } else
+        ask_nothing(store, pipeline, call);
+}

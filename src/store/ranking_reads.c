@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+// Reads over all partitions: the top of a ranking, a site's total popularity; what Redis says of itself.
+#include "base/clock.h"
+#include "model/sums.h"
+#include "store/reads.h"
+#include <stdlib.h>
+
+static void add_ranking_key(struct store *store, uint32_t partition, const struct ranking_at *at) {
+    struct key key;
+    key_ranking(&key, partition, at->site, at->name, at->category);
+    add_key(store, &key);
+}
+
+// ---- The top of a ranking
+
+struct top_state {
+    struct read_state read;
+    size_t max, each, kept; // places: asked for, asked of a partition, that a partition keeps
+    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole);
+};
+
+// Members and scores of one partition, alternating; the score is minus the value. A score that is no number is left
+// out.
+static size_t take_list(const redisReply *reply, struct ranked *ret_list) {
+    size_t count = 0;
+    for (size_t i = 0; reply && reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2) {
+        double value = -reply_double(reply->element[i + 1]);
+        if (isfinite(value))
+            ret_list[count++] = (struct ranked){reply_text(reply->element[i]), value};
+    }
+    return count;
+}
+
+static size_t merge(const struct pipeline *pipeline, size_t max, struct ranked *capacity, struct ranked *ret_list) {
+    const struct ranked *lists[pipeline->count];
+    size_t lengths[pipeline->count];
+    for (uint32_t i = 0; i < pipeline->count; i++) {
+        lists[i] = capacity;
+        lengths[i] = take_list(pipeline->at[i].reply, capacity);
+        capacity += lengths[i];
+    }
+    return merge_tops(lists, lengths, pipeline->count, ret_list, max);
+}
+
+static void on_tops(struct pipeline *pipeline) {
+    struct top_state *state = pipeline->context;
+    enum outcome outcome = read_outcome(pipeline); // a partition's foreign key leaves that partition out
+    size_t elements = 0;
+    bool whole = true;
+    for (uint32_t i = 0; i < pipeline->count; i++) {
+        size_t places = pipeline->at[i].reply ? pipeline->at[i].reply->elements / 2 : 0;
+        elements += places;
+        whole &= places < state->each && places < state->kept;
+    }
+    whole &= elements < state->max;
+    struct ranked *capacity = malloc((elements + state->max + 1) * sizeof *capacity);
+    if (!capacity)
+        outcome = UNAVAILABLE;
+    if (outcome == OK) {
+        struct ranked *merged = capacity + elements;
+        size_t count = merge(pipeline, state->max, capacity, merged);
+        state->on_top(state->read.call, merged, count, whole);
+    }
+    free(capacity);
+    read_end(pipeline, outcome);
+}
+
+void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
+                    const ref_t *category, size_t max,
+                    void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole)) {
+    struct ranking_at at = {site, ranking, category};
+    struct pipeline *pipeline = read_begin(store, call, keys_partitions(), sizeof(struct top_state), on_tops);
+    if (!pipeline)
+        return;
+    struct top_state *state = pipeline->context;
+    size_t deepest = ranking_bound(RANKING_DEPTH, keys_partitions()); // what lies deeper may lack others
+    state->max = max;
+    state->each = max < deepest ? max : deepest;
+    state->kept = ranking_bound(category ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
+    state->on_top = on_top;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        begin_command(store, "ZRANGE");
+        add_ranking_key(store, i, &at);
+        command_add_int(&store->command, 0);
+        command_add_int(&store->command, (int64_t)state->each - 1);
+        command_add_text(&store->command, "WITHSCORES");
+        read_add(pipeline);
+    }
+}
+
+// ---- The number of a site's cards
+
+struct cards_state {
+    struct read_state read;
+    void (*on_count)(struct read_call *call, uint64_t cards);
+};
+
+static void on_cards(struct pipeline *pipeline) {
+    struct cards_state *state = pipeline->context;
+    enum outcome outcome = read_outcome(pipeline);
+    uint64_t cards = 0;
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++)
+        cards += (uint64_t)reply_int(pipeline->at[i].reply);
+    if (outcome == OK)
+        state->on_count(state->read.call, cards);
+    read_end(pipeline, outcome);
+}
+
+void store_count_cards(struct store *store, struct read_call *call, ref_t site,
+                       void (*on_count)(struct read_call *call, uint64_t cards)) {
+    struct ranking_at at = {site, BYTES(NEWEST_NAME), NULL};
+    struct pipeline *pipeline = read_begin(store, call, keys_partitions(), sizeof(struct cards_state), on_cards);
+    if (!pipeline)
+        return;
+    ((struct cards_state *)pipeline->context)->on_count = on_count;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        begin_command(store, "ZCARD");
+        add_ranking_key(store, i, &at);
+        read_add(pipeline);
+    }
+}
+
+// ---- Places that are not right
+
+static void on_touched(struct redis_call *call) {
+    freeReplyObject(call->reply);
+    free(call);
+}
+
+// A card's record without categories that it has left: model/entry.h.
+void store_log_card_again(struct store *store, ref_t item) {
+    struct redis_call *call = malloc(sizeof *call);
+    struct key key;
+    char record[sizeof(double) + 1 + sizeof item + sizeof(uint16_t)] = {0};
+    double now_ms = (double)clock_now_ms();
+    if (!call)
+        return;
+    call->on_reply = on_touched;
+    memcpy(record, &now_ms, sizeof now_ms);
+    record[sizeof now_ms] = 'C';
+    memcpy(record + sizeof now_ms + 1, &item, sizeof item);
+    key_log(&key, partition_of(item, keys_partitions()));
+    begin_command(store, "XADD");
+    add_key(store, &key);
+    command_add_text(&store->command, "*");
+    command_add_text(&store->command, "1");
+    command_add(&store->command, (struct bytes){record, sizeof record});
+    send_command(store, call);
+}
+
+// ---- A site's total popularity
+
+struct total_state {
+    struct read_state read;
+    void (*on_total)(struct read_call *call, double total);
+};
+
+static void on_totals(struct pipeline *pipeline) {
+    struct total_state *state = pipeline->context;
+    const struct plan *plan = &state->read.store->plan;
+    enum outcome outcome = read_outcome(pipeline);
+    double total = DECAY_EMPTY;
+    for (uint32_t i = 0; i < pipeline->count; i++) {
+        struct sums sums;
+        if (sums_unpack(reply_text(pipeline->at[i].reply), &plan->lives, &sums) && sums.signals[SIGNAL_VIEWS].count > 0)
+            total = decay_add(total, sums.signals[SIGNAL_VIEWS].sum[plan->popular_life]);
+    }
+    if (outcome == OK)
+        state->on_total(state->read.call, total);
+    read_end(pipeline, outcome);
+}
+
+void store_read_site_total(struct store *store, struct read_call *call, ref_t site,
+                           void (*on_total)(struct read_call *call, double total)) {
+    struct pipeline *pipeline = read_begin(store, call, keys_partitions(), sizeof(struct total_state), on_totals);
+    if (!pipeline)
+        return;
+    ((struct total_state *)pipeline->context)->on_total = on_total;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        struct key key;
+        key_site_total(&key, i, site);
+        begin_command(store, "GET");
+        add_key(store, &key);
+        read_add(pipeline);
+    }
+}
+
+// ---- Memory
+
+struct memory_state {
+    struct read_state read;
+    void (*on_memory)(struct read_call *call, const struct redis_memory_use *use);
+};
+
+// A line of INFO, "name:number"; 0 when it is not there.
+static uint64_t info_number(struct bytes text, const char *name) {
+    const char *found = text.len ? memmem(text.at, text.len, name, strlen(name)) : NULL;
+    return found ? strtoull(found + strlen(name), NULL, 10) : 0;
+}
+
+static void on_info(struct pipeline *pipeline) {
+    struct memory_state *state = pipeline->context;
+    struct bytes memory = reply_text(pipeline->at[0].reply), stats = reply_text(pipeline->at[1].reply);
+    struct bytes persistence = reply_text(pipeline->at[2].reply);
+    struct redis_memory_use use = {info_number(memory, "\nused_memory:"), info_number(memory, "\nmaxmemory:"),
+                                   info_number(stats, "\nevicted_keys:"),
+                                   info_number(persistence, "\naof_enabled:") != 0};
+    if (memory.len && stats.len && persistence.len)
+        state->on_memory(state->read.call, &use);
+    read_end(pipeline, pipeline_outcome(pipeline));
+}
+
+void store_read_memory(struct store *store, struct read_call *call,
+                       void (*on_memory)(struct read_call *call, const struct redis_memory_use *use)) {
+    static const char *const sections[] = {"memory", "stats", "persistence"};
+    struct pipeline *pipeline = read_begin(store, call, 3, sizeof(struct memory_state), on_info);
+    if (!pipeline)
+        return;
+    ((struct memory_state *)pipeline->context)->on_memory = on_memory;
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        command_add_text(begin_command(store, "INFO"), sections[i]);
+        read_add(pipeline);
+    }
+}
