@@ -29,7 +29,18 @@ static const struct value values[] = {
 #include "ops/settings.def"
 };
 
+// The present name of a setting that has been renamed.
+static const char *name_now(const char *name) {
+#define RENAMED(old, now)                                                                                              \
+    if (strcmp(name, #old) == 0)                                                                                       \
+        return #now;
+#include "ops/settings_renamed.def"
+#undef RENAMED
+    return name;
+}
+
 static const struct value *find(const char *name) {
+    name = name_now(name);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         if (strcmp(values[i].name, name) == 0)
             return &values[i];

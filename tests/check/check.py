@@ -15,11 +15,11 @@ import sys
 from contract import check_sentences
 from widget import check_widget_document
 
-RANK = {"base": 0, "model": 1, "ops": 1, "store": 2, "http": 2, "serve": 3, "project": 3, "api": 4, "roles": 5}
+RANK = {"base": 0, "model": 1, "ops": 1, "redis": 2, "http": 2, "store": 3, "serve": 4, "project": 4, "api": 5, "roles": 6}
 # Of the same rank, one may not know the other; store may read settings and model, as any room to the left.
 THIRD_PARTY = {
-    "uv.h": ("src/store/", "src/http/", "src/serve/", "src/project/", "src/roles/"),
-    "hiredis/": ("src/store/",),
+    "uv.h": ("src/redis/", "src/store/", "src/http/", "src/serve/", "src/project/", "src/roles/"),
+    "hiredis/": ("src/redis/", "src/store/"),
     "llhttp.h": ("src/http/",),
     "jansson.h": ("src/ops/json_in.c",),
     "sodium.h": ("src/base/keyed.c",),

@@ -366,3 +366,16 @@ def test_processes_take_every_edge_that_check_takes(edge):
     settings |= {"hang_timeout": "30s", "log_level": "info"}
     with RedisServer() as redis:
         starts(redis, settings)
+
+
+def test_a_renamed_setting_is_still_taken_by_its_old_name(place):
+    with open(os.path.join(ROOT, "src/ops/settings_renamed.def"), encoding="utf-8") as file:
+        renamed = re.findall(r"^RENAMED\((\w+), (\w+)\)", file.read(), re.M)
+    assert renamed
+    for old, _ in renamed:
+        for options, environment in [((f"--{old}=off",), {}), ((), {f"ENGAGED_{old.upper()}": "off"}),
+                                     (("--config", place.write(f"{old} = off\n")), {})]:
+            code, said = place.run("check", *options, **environment)
+            assert code == 0, said
+        code, said = place.run("check", f"--{old}=neither")
+        assert code == 1 and old in said
