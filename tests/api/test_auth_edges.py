@@ -4,23 +4,8 @@ import json
 
 import pytest
 
-from support.service import Service
-
 S = "/v1/s"
 DAYS_400 = 400 * 86400
-
-
-@pytest.fixture
-def start():
-    services = []
-
-    def one(**settings):
-        services.append(Service(**settings))
-        return services[-1]
-
-    yield one
-    for service in services:
-        service.stop()
 
 
 # ---- Cookies
@@ -30,29 +15,29 @@ def parts(answer):
 
 
 @pytest.mark.contract("Visitors", "The cookie is named engaged_")
-def test_the_cookie_is_secure_where_browsers_come_by_https(start):
-    service = start()
+def test_the_cookie_is_secure_where_browsers_come_by_https(own):
+    service = own()
     assert "Secure" not in parts(service.post(S + "/items/a/votes"))
     assert "Secure" not in parts(service.post(S + "/items/a/votes", X_Forwarded_Proto="http"))
     assert "Secure" in parts(service.post(S + "/items/a/votes", X_Forwarded_Proto="https"))
     assert "Secure" in parts(service.post(S + "/items/a/votes", X_Forwarded_Proto="HTTPS"))
     for url, secure in (("https://engaged.example", True), ("http://engaged.example", False)):
-        assert ("Secure" in parts(start(public_url=url).post(S + "/items/a/votes"))) == secure
+        assert ("Secure" in parts(own(public_url=url).post(S + "/items/a/votes"))) == secure
 
 
-def test_what_the_cookie_says(start):
-    first = parts(start().post(S + "/items/a/votes"))
+def test_what_the_cookie_says(own):
+    first = parts(own().post(S + "/items/a/votes"))
     assert first[1:] == ["Path=/", f"Max-Age={DAYS_400}", "HttpOnly", "SameSite=Lax"]
-    assert f"Max-Age={90 * 60}" in parts(start(token_age="90m").post(S + "/items/a/votes"))
+    assert f"Max-Age={90 * 60}" in parts(own(token_age="90m").post(S + "/items/a/votes"))
 
 
-def test_without_cookies_none_is_set_and_none_is_read(start):
-    name = start().post(S + "/items/a/votes").headers["set-cookie"].split("=")[0]
-    service = start(cookies="off", secret="11" * 32, hash_key="22" * 32)
+def test_without_cookies_none_is_set_and_none_is_read(own):
+    name = own().post(S + "/items/a/votes").headers["set-cookie"].split("=")[0]
+    service = own(cookies="off", secret="11" * 32, hash_key="22" * 32)
     first = service.post(S + "/items/a/votes")
     assert "set-cookie" not in first.headers
     token = first.headers["engaged-visitor"]
-    named = start(secret="11" * 32, hash_key="22" * 32).post(S + "/items/a/votes").headers["set-cookie"].split("=")[0]
+    named = own(secret="11" * 32, hash_key="22" * 32).post(S + "/items/a/votes").headers["set-cookie"].split("=")[0]
     assert name.split("_")[0] == named.split("_")[0]
     assert service.post(S + "/items/a/votes", Cookie=f"{named}={token}").json["votes"]["up"] == 2
     assert service.post(S + "/items/a/votes", Engaged_Visitor=token).json["votes"]["up"] == 2
@@ -144,10 +129,10 @@ def test_names_of_sites(service):
 
 
 @pytest.mark.contract("Sites", "A site need not be declared")
-def test_declared_sites_only(start, tmp_path):
+def test_declared_sites_only(own, tmp_path):
     config = tmp_path / "c"
     config.write_text("[site one.example]\nsecret_key = one\n[site two]\norigins = https://two.example\n")
-    service = start(config=str(config), sites="declared")
+    service = own(config=str(config), sites="declared")
     for site in ("one.example", "two"):
         assert service.get(f"/v1/{site}/items/a").status == 200
         assert service.post(f"/v1/{site}/items/a/votes").status == 200

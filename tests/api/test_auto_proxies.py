@@ -17,19 +17,6 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.
 UNLIMITED = "engaged_unlimited_writes_total"
 
 
-@pytest.fixture
-def start():
-    services = []
-
-    def one(**settings):
-        services.append(Service(**settings))
-        return services[-1]
-
-    yield one
-    for service in services:
-        service.stop()
-
-
 def vote(service, address=None, item="a", **headers):
     if address is not None:
         headers["X_Forwarded_For"] = address
@@ -40,8 +27,8 @@ def token(service):
     return service.keyed("POST", S + "/visitors").json["visitor"]
 
 
-def test_the_preset_is_auto_and_says_nothing(start):
-    service = start()
+def test_the_preset_is_auto_and_says_nothing(own):
+    service = own()
     assert "clients on" not in service.log()
     assert "\ntrusted_proxies = auto\n" in subprocess.run(
         [PROGRAM, "--print-config"], capture_output=True, text=True,
@@ -49,8 +36,8 @@ def test_the_preset_is_auto_and_says_nothing(start):
 
 
 @pytest.mark.contract("Networks", "With trusted_proxies = auto")
-def test_the_last_element_is_the_reader(start):
-    service = start(votes_per_minute=1, votes_burst=1)
+def test_the_last_element_is_the_reader(own):
+    service = own(votes_per_minute=1, votes_burst=1)
     assert vote(service, "198.51.100.1, 192.0.2.1").status == 200
     for same in ("192.0.2.1", "198.51.100.2, 192.0.2.1", "192.0.2.1:4711", "192.0.2.1, "):
         assert vote(service, same).status == 429, same
@@ -60,23 +47,23 @@ def test_the_last_element_is_the_reader(start):
     assert service.metrics()[UNLIMITED] == 0
 
 
-def test_one_that_cannot_be_read_is_the_peer_itself(start):
-    service = start(votes_per_minute=1, votes_burst=1)
+def test_one_that_cannot_be_read_is_the_peer_itself(own):
+    service = own(votes_per_minute=1, votes_burst=1)
     assert [vote(service, text).status for text in ("unknown", "", "192.0.2.1, x", "127.0.0.1")] == [200, 429, 429, 429]
 
 
-def test_a_listed_proxy_before_this_machines_is_looked_through(start):
-    service = start(votes_per_minute=1, votes_burst=1, trusted_proxies="auto 10.0.0.0/8")
+def test_a_listed_proxy_before_this_machines_is_looked_through(own):
+    service = own(votes_per_minute=1, votes_burst=1, trusted_proxies="auto 10.0.0.0/8")
     assert vote(service, "192.0.2.1, 10.1.1.1").status == 200
     assert vote(service, "192.0.2.1, 10.2.2.2").status == 429
     assert vote(service, "192.0.2.2, 10.1.1.1").status == 200
 
 
 @pytest.mark.contract("Networks", "A peer on this machine that sends no X-Forwarded-For")
-def test_who_names_nobody_has_no_limit_and_is_counted(start):
+def test_who_names_nobody_has_no_limit_and_is_counted(own):
     names = ("votes", "views", "new_visitors", "new_items", "visitor_votes", "visitor_views", "erasures",
              "network_item_votes", "wrong_keys")
-    service = start(**{f"{name}_{part}": 1 for name in names for part in ("per_minute", "burst")})
+    service = own(**{f"{name}_{part}": 1 for name in names for part in ("per_minute", "burst")})
     visitor = service.post(S + "/visitors").json["visitor"]
     assert service.metrics()[UNLIMITED] == 1
     for n in range(3):
@@ -93,8 +80,8 @@ def test_who_names_nobody_has_no_limit_and_is_counted(start):
 
 
 @pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2", "127.1.0.1", "127.255.255.254"])
-def test_all_of_127_is_this_machine(start, source):
-    service = start(votes_per_minute=1, votes_burst=1)
+def test_all_of_127_is_this_machine(own, source):
+    service = own(votes_per_minute=1, votes_burst=1)
     for _ in range(3):
         client = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30, source_address=(source, 0))
         client.request("POST", S + "/items/a/votes")
@@ -103,15 +90,15 @@ def test_all_of_127_is_this_machine(start, source):
     assert service.metrics()[UNLIMITED] == 3
 
 
-def test_without_limits_nothing_is_counted_as_unlimited(start):
-    service = start(rate_limits="off")
+def test_without_limits_nothing_is_counted_as_unlimited(own):
+    service = own(rate_limits="off")
     vote(service)
     assert service.metrics()[UNLIMITED] == 0
 
 
 @pytest.mark.contract("Networks", "One warning says so")
-def test_one_warning_when_a_browser_has_no_limit(start):
-    service = start()
+def test_one_warning_when_a_browser_has_no_limit(own):
+    service = own()
     for agent in ("curl/7.88.1", "", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"):
         vote(service, None, User_Agent=agent)
     assert "browser" not in service.log()
@@ -125,7 +112,7 @@ def test_one_warning_when_a_browser_has_no_limit(start):
 
 
 @pytest.mark.parametrize("proxies,limited", [("auto", True), ("unix", True), ("", False)])
-def test_a_unix_socket(start, tmp_path, proxies, limited):
+def test_a_unix_socket(own, tmp_path, proxies, limited):
     path = str(tmp_path / "s")
 
     class ByOps(Service):
@@ -149,8 +136,8 @@ def test_a_unix_socket(start, tmp_path, proxies, limited):
 # ---- The joint limit
 
 @pytest.mark.contract("Networks", "All that comes by auto has a joint limit")
-def test_all_that_comes_so_has_a_joint_limit(start):
-    service = start(votes_per_minute=2, votes_burst=1, auto_proxies_factor=5, wide_network_factor=0)
+def test_all_that_comes_so_has_a_joint_limit(own):
+    service = own(votes_per_minute=2, votes_burst=1, auto_proxies_factor=5, wide_network_factor=0)
     visitor = [token(service) for _ in range(8)]
     statuses = [vote(service, f"198.51.100.{n}", f"i{n}", Engaged_Visitor=visitor[n]).status for n in range(8)]
     assert statuses == [200] * 5 + [429] * 3  # five times one
@@ -163,8 +150,8 @@ def test_all_that_comes_so_has_a_joint_limit(start):
 
 
 @pytest.mark.contract("Networks", "All that comes by auto has a joint limit")
-def test_the_preset_of_the_joint_limit_is_fifty_networks(start):
-    service = start(new_visitors_per_minute=1, new_visitors_burst=1)
+def test_the_preset_of_the_joint_limit_is_fifty_networks(own):
+    service = own(new_visitors_per_minute=1, new_visitors_burst=1)
     statuses = [service.post(S + "/visitors", X_Forwarded_For=f"198.51.{n}.1").status for n in range(52)]
     assert statuses[:50] == [201] * 50 and statuses[51] == 429  # one may have come back meanwhile
 
@@ -172,15 +159,15 @@ def test_the_preset_of_the_joint_limit_is_fifty_networks(start):
 @pytest.mark.parametrize("settings", [{"trusted_proxies": "127.0.0.1"}, {"trusted_proxies": "127.0.0.0/8 auto"},
                                       {"auto_proxies_factor": 0}])
 @pytest.mark.contract("Networks", "Listing the proxy ends both")
-def test_listing_the_proxy_ends_it(start, settings):
-    service = start(**{"votes_per_minute": 1, "votes_burst": 1, "auto_proxies_factor": 2, **settings})
+def test_listing_the_proxy_ends_it(own, settings):
+    service = own(**{"votes_per_minute": 1, "votes_burst": 1, "auto_proxies_factor": 2, **settings})
     visitor = [token(service) for _ in range(6)]
     assert {vote(service, f"198.51.{n}.1", Engaged_Visitor=visitor[n]).status for n in range(6)} == {200}
     assert "joint limit" not in service.log()
 
 
-def test_who_is_over_his_own_limit_takes_nothing_of_the_joint_one(start):
-    service = start(votes_per_minute=1, votes_burst=1, auto_proxies_factor=2)
+def test_who_is_over_his_own_limit_takes_nothing_of_the_joint_one(own):
+    service = own(votes_per_minute=1, votes_burst=1, auto_proxies_factor=2)
     assert [vote(service, "192.0.2.1").status for _ in range(5)] == [200, 429, 429, 429, 429]
     assert vote(service, "198.51.100.1").status == 200
 
@@ -231,8 +218,8 @@ def through(port, source, **headers):
 
 
 @pytest.mark.parametrize("value", ["$remote_addr", "$proxy_add_x_forwarded_for"])
-def test_nginx_that_names_the_reader(start, nginx, value):
-    service = start(votes_per_minute=1, votes_burst=1)
+def test_nginx_that_names_the_reader(own, nginx, value):
+    service = own(votes_per_minute=1, votes_burst=1)
     port = nginx(service, f"proxy_set_header X-Forwarded-For {value};")
     assert through(port, "127.0.0.2") == 200
     for n in range(3):  # whatever the client writes itself
@@ -241,8 +228,8 @@ def test_nginx_that_names_the_reader(start, nginx, value):
     assert service.metrics()[UNLIMITED] == 0 and "a browser's write" not in service.log()
 
 
-def test_nginx_that_hands_on_what_clients_write_meets_the_joint_limit(start, nginx):
-    service = start(votes_per_minute=1, votes_burst=1, auto_proxies_factor=3)
+def test_nginx_that_hands_on_what_clients_write_meets_the_joint_limit(own, nginx):
+    service = own(votes_per_minute=1, votes_burst=1, auto_proxies_factor=3)
     port = nginx(service, "")
     assert [through(port, "127.0.0.2", **{"X-Forwarded-For": f"198.51.{n}.1"}) for n in range(5)] == [200] * 3 + [429] * 2
     assert "joint limit of 3 networks" in service.log()
@@ -257,8 +244,8 @@ def bearer(service, key, address="192.0.2.1", method="PUT", path="/items/a", bod
 
 
 @pytest.mark.contract("Networks", "Wrong keys are limited too")
-def test_wrong_keys_have_a_limit_and_the_right_one_passes(start):
-    service = start(wrong_keys_per_minute=60, wrong_keys_burst=3)
+def test_wrong_keys_have_a_limit_and_the_right_one_passes(own):
+    service = own(wrong_keys_per_minute=60, wrong_keys_burst=3)
     assert [bearer(service, f"x{n}").status for n in range(5)] == [403, 403, 403, 429, 429]
     wrong = bearer(service, "x")
     assert (wrong.status, wrong.json["code"], int(wrong.headers["retry-after"])) == (429, "too_many_requests", 1)
@@ -268,8 +255,8 @@ def test_wrong_keys_have_a_limit_and_the_right_one_passes(start):
     assert service.metrics()['engaged_refused_total{by="wrong_keys"}'] >= 3
 
 
-def test_right_keys_and_no_keys_take_nothing_of_it(start):
-    service = start(wrong_keys_per_minute=1, wrong_keys_burst=2)
+def test_right_keys_and_no_keys_take_nothing_of_it(own):
+    service = own(wrong_keys_per_minute=1, wrong_keys_burst=2)
     for _ in range(5):
         assert bearer(service, "k").status == 200
         assert service.request("PUT", S + "/items/a", "{}", X_Forwarded_For="192.0.2.1").status == 401
@@ -280,20 +267,20 @@ def test_right_keys_and_no_keys_take_nothing_of_it(start):
 
 @pytest.mark.parametrize("method,path,body", [("PUT", "/items/a", "{}"), ("DELETE", "/items/b", None), ("GET", "/export", None),
                                               ("GET", "/editorial", None), ("POST", "/corrections", {"visitor": "x"})])
-def test_every_call_that_needs_the_key_has_the_limit(start, method, path, body):
-    service = start(wrong_keys_per_minute=1, wrong_keys_burst=2)
+def test_every_call_that_needs_the_key_has_the_limit(own, method, path, body):
+    service = own(wrong_keys_per_minute=1, wrong_keys_burst=2)
     statuses = [bearer(service, f"x{n}", method=method, path=path, body=body).status for n in range(4)]
     assert statuses == [403, 403, 429, 429]
     assert bearer(service, "k", method=method, path=path, body=body).status < 300
 
 
-def test_wrong_keys_of_the_public_listener_when_publishers_have_their_own(start):
-    service = start(publisher_listen=f"127.0.0.1:{free_port()}", wrong_keys_per_minute=1, wrong_keys_burst=2)
+def test_wrong_keys_of_the_public_listener_when_publishers_have_their_own(own):
+    service = own(publisher_listen=f"127.0.0.1:{free_port()}", wrong_keys_per_minute=1, wrong_keys_burst=2)
     statuses = [bearer(service, f"x{n}", method="POST", path="/visitors", body={"visitor": "x"}).status for n in range(4)]
     assert statuses == [401] * 4  # no key is needed there: a wrong one is passed over
 
 
-def test_the_preset_of_wrong_keys(start):
-    service = start()
+def test_the_preset_of_wrong_keys(own):
+    service = own()
     statuses = [bearer(service, "x").status for _ in range(62)]
     assert statuses == [403] * 60 + [429] * 2 or statuses.count(403) == 61  # one may have come back meanwhile

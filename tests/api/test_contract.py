@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""API.md, sentence by sentence, where no other file of this folder tries it. Each test has its sentence's name."""
+"""docs/api.md, sentence by sentence, where no other file of this folder tries it. Each test has its sentence's name."""
 import pytest
 
 from support.service import BareService

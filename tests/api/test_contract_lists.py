@@ -10,6 +10,7 @@ import urllib.parse
 
 import pytest
 
+from support.contract import ids, load
 from support.service import Service
 
 contract = pytest.mark.contract
@@ -50,16 +51,6 @@ def ranked():
     running = Service(configuration=RANKINGS, kinds="up down")
     yield running
     running.stop()
-
-
-def ids(answer):
-    assert answer.status == 200, answer.body
-    return [entry["item"] for entry in answer.json["items"]]
-
-
-def load(service, site, rows):
-    answer = service.lines(f"{site}/events?wait=true", rows)
-    assert answer.json == {"accepted": len(rows), "rejected": []}, answer.body[:500]
 
 
 def cards(service, site, names, **fields):

@@ -7,21 +7,12 @@ import time
 import pytest
 
 from support.calls import NDJSON
+from support.contract import ids, load
 from support.wait import wait_until
 
 contract = pytest.mark.contract
 LISTS = ["ranking", "related", "recommendation"]
 PATHS = {"ranking": "/rankings/top", "related": "/items/hub/related", "recommendation": "/me/recommendations"}
-
-
-def ids(answer):
-    assert answer.status == 200, answer.body
-    return [entry["item"] for entry in answer.json["items"]]
-
-
-def load(service, site, rows):
-    answer = service.lines(f"{site}/events?wait=true", rows)
-    assert answer.json == {"accepted": len(rows), "rejected": []}, answer.body[:500]
 
 
 def put(service, site, card, item="a"):

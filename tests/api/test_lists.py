@@ -116,21 +116,26 @@ def test_items_that_have_grown_too_old_make_room_and_leave_the_ranking():
         service.stop()
 
 
+def lists_end_short(service, short, full):
+    """Two sites with ten cards, and with so many items that have more votes and no card: none of the ten is found, or five are."""
+    for site, unknown in (("/v1/short", short), ("/v1/full", full)):
+        cards(service, site, [f"card{n}" for n in range(10)])
+        votes(service, site, {f"u{n:04}": 2 for n in range(unknown)} | {f"card{n}": 1 for n in range(10)})
+    assert service.metrics()["engaged_short_lists_total"] == 0
+    assert ids(service.get("/v1/full/rankings/plain?limit=5")) == [f"card{n}" for n in range(5)]
+    assert service.metrics()["engaged_short_lists_total"] == 0
+    assert ids(service.get("/v1/short/rankings/plain?limit=5")) == []
+    assert service.metrics()["engaged_short_lists_total"] == 1
+    assert ids(service.get("/v1/full/rankings/plain?limit=6")) == [f"card{n}" for n in range(5)]
+    assert service.metrics()["engaged_short_lists_total"] == 2
+
+
 def test_no_more_than_2000_entries_are_read_and_the_metrics_say_so():
     """2,005 items with more votes have no card: the list ends short, as those with one stand behind 2,000 others."""
     # Each partition gives its best places only: with this key none has more than those.
     service = Service(configuration=RANKINGS, list_unknown="off", partitions=512, hash_key="22" * 32)
     try:
-        for site, unknown in (("/v1/short", 2005), ("/v1/full", 1995)):
-            cards(service, site, [f"card{n}" for n in range(10)])
-            votes(service, site, {f"u{n:04}": 2 for n in range(unknown)} | {f"card{n}": 1 for n in range(10)})
-        assert service.metrics()["engaged_short_lists_total"] == 0
-        assert ids(service.get("/v1/full/rankings/plain?limit=5")) == [f"card{n}" for n in range(5)]
-        assert service.metrics()["engaged_short_lists_total"] == 0
-        assert ids(service.get("/v1/short/rankings/plain?limit=5")) == []
-        assert service.metrics()["engaged_short_lists_total"] == 1
-        assert ids(service.get("/v1/full/rankings/plain?limit=6")) == [f"card{n}" for n in range(5)]
-        assert service.metrics()["engaged_short_lists_total"] == 2
+        lists_end_short(service, short=2005, full=1995)
     finally:
         service.stop()
 
@@ -139,15 +144,7 @@ def test_nor_more_than_partitions_keep_and_the_metrics_say_so():
     """One partition keeps 642 places: items without a card take all of them."""
     service = Service(configuration=RANKINGS, list_unknown="off", partitions=1)
     try:
-        for site, unknown in (("/v1/short", 642), ("/v1/full", 637)):
-            cards(service, site, [f"card{n}" for n in range(10)])
-            votes(service, site, {f"u{n:04}": 2 for n in range(unknown)} | {f"card{n}": 1 for n in range(10)})
-        assert ids(service.get("/v1/full/rankings/plain?limit=5")) == [f"card{n}" for n in range(5)]
-        assert service.metrics()["engaged_short_lists_total"] == 0
-        assert ids(service.get("/v1/short/rankings/plain?limit=5")) == []
-        assert service.metrics()["engaged_short_lists_total"] == 1
-        assert ids(service.get("/v1/full/rankings/plain?limit=6")) == [f"card{n}" for n in range(5)]
-        assert service.metrics()["engaged_short_lists_total"] == 2
+        lists_end_short(service, short=642, full=637)
     finally:
         service.stop()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""API.md section 0, row "text": limits in characters, blanks and controls, null, NUL, fields that stand twice; bodies that
+"""docs/api.md section 0, row "text": limits in characters, blanks and controls, null, NUL, fields that stand twice; bodies that
 are coded; a DELETE's type; what a card may link to; several cookies of one name."""
 import json
 

@@ -14,6 +14,7 @@ from selenium.webdriver.chrome.service import Service as Driver
 
 from support.program import ROOT
 from support.service import Service
+from support.widget_stage import Stage
 
 ARTEFACTS = os.path.join(ROOT, "tests", "artefacts")
 
@@ -110,6 +111,22 @@ def own_browser(shared_browser):
                       views_per_minute="100000", views_burst="100000", votes_per_minute="100000", votes_burst="100000")
     yield running, shared_browser
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_stage(own_browser):
+    made = Stage(*own_browser)
+    yield made
+    made.gate.stop()
+    made.publisher.stop()
+
+
+@pytest.fixture
+def stage(shared_stage):
+    """The stage of a file, without what the test before has left there."""
+    shared_stage.gate.reset()
+    shared_stage.browser.driver.get_log("browser")
+    return shared_stage
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The demo page and the widget as a reader has them: real Chromium, the real service, the sample site."""
+import contextlib
 import gzip
 import http.server
 import os
@@ -82,38 +83,33 @@ def test_fast_clicks_end_as_the_last_one(service, browser, clicks):
     assert browser.run(f"return {BUTTON}.textContent") == f"veryGood! ({before + clicks % 2})"
 
 
-def redis_pid(service):
-    return redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock")).info("server")["process_id"]
-
-
-def test_a_vote_while_redis_is_away_is_kept_and_sent_later(service, browser):
-    item, before = "river-bath", count(service, "river-bath")
+@contextlib.contextmanager
+def vote_is_kept(service, browser, item):
+    """Redis stands still, and the widget keeps the vote that is given."""
     browser.open(url(service, item))
     ready(browser)
-    pid = redis_pid(service)
+    pid = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock")).info("server")["process_id"]
     os.kill(pid, signal.SIGSTOP)
     try:
         browser.run(f"{BUTTON}.click()")
         browser.until(f"return {SAID}.textContent.startsWith('Kept')")
-        assert browser.run(f"return {BUTTON}.textContent") == f"veryGood! ({before + 1})"
+        yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_a_vote_while_redis_is_away_is_kept_and_sent_later(service, browser):
+    item, before = "river-bath", count(service, "river-bath")
+    with vote_is_kept(service, browser, item):
+        assert browser.run(f"return {BUTTON}.textContent") == f"veryGood! ({before + 1})"
     wait_until(lambda: count(service, item) == before + 1, 20)
     browser.until(f"return {SAID}.textContent.startsWith('Your vote counts')")
 
 
 def test_a_kept_vote_survives_leaving_the_page(service, browser):
     item, before = "tram-line-nine", count(service, "tram-line-nine")
-    browser.open(url(service, item))
-    ready(browser)
-    pid = redis_pid(service)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        browser.run(f"{BUTTON}.click()")
-        browser.until(f"return {SAID}.textContent.startsWith('Kept')")
+    with vote_is_kept(service, browser, item):
         browser.open("about:blank")
-    finally:
-        os.kill(pid, signal.SIGCONT)
     wait_until(lambda: service.get("/readyz").status == 200)
     browser.open(url(service, "bees-count"))  # any page with the widget sends it
     wait_until(lambda: count(service, item) == before + 1)
@@ -304,7 +300,8 @@ def test_widget_is_small(service):
     assert len(gzip.compress(service.get("/widget.js").body, 9)) < 6000
 
 
-def test_pictures(service, browser):
+def test_the_page_is_as_wide_as_the_screen_in_each_of_its_pictures(service, browser):
+    """The pictures are for people, in tests/artefacts; `picture` fails where the page is wider than the screen."""
     browser.open(url(service))
     ready(browser)
     browser.picture("demo-desktop")

@@ -7,22 +7,7 @@ import pytest
 
 from support.demo_page import BUTTON, SAID
 from support.wait import wait_until
-from support.widget_stage import LIST, VIEWS, Stage
-
-
-@pytest.fixture(scope="module")
-def shared(own_browser):
-    made = Stage(*own_browser)
-    yield made
-    made.gate.stop()
-    made.publisher.stop()
-
-
-@pytest.fixture
-def stage(shared):
-    shared.gate.reset()
-    shared.browser.driver.get_log("browser")
-    return shared
+from support.widget_stage import LIST, VIEWS
 
 
 def test_a_late_me_never_takes_a_vote_back(stage):

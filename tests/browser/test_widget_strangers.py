@@ -4,25 +4,10 @@ import pytest
 
 from support.demo_page import BUTTON, SAID
 from support.wait import wait_until
-from support.widget_stage import LIST, VIEWS, Stage
+from support.widget_stage import LIST, VIEWS
 
 NUMBER = f"return /\\d/.test({BUTTON}.textContent)"
 TOO_LONG = "x" * 600  # an id has at most 512 bytes
-
-
-@pytest.fixture(scope="module")
-def shared(own_browser):
-    made = Stage(*own_browser)
-    yield made
-    made.gate.stop()
-    made.publisher.stop()
-
-
-@pytest.fixture
-def stage(shared):
-    shared.gate.reset()
-    shared.browser.driver.get_log("browser")
-    return shared
 
 
 def texts(stage, tag):

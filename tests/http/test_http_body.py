@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bodies: framing, limits, refusal, uploads of any length (rows 27, 28, 29, 35 of the faults)."""
+"""Bodies: framing, limits, refusal, uploads of any length (rows 27, 28, 29, 35 of docs/faults.md)."""
 import time
 
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Request lines and fields: what is refused before it is parsed (rows 25, 26, 30 to 33, 36 of the faults), and the
+"""Request lines and fields: what is refused before it is parsed (rows 25, 26, 30 to 33, 36 of docs/faults.md), and the
 table of what llhttp alone would let through. Every bad head is followed by a second request that must never run."""
 import pytest
 

@@ -110,6 +110,20 @@ def key_of(operation):
     return KEY if operation.get("security") == [{"key": []}] else {}
 
 
+def ids(answer):
+    """The items of a list, in its order."""
+    assert answer.status == 200, answer.body
+    return [entry["item"] for entry in answer.json["items"]]
+
+
+def load(service, site, rows):
+    """Sends events and waits until they are projected."""
+    answer = service.lines(f"{site}/events?wait=true", rows)
+    assert answer.json == {"accepted": len(rows), "rejected": []}, answer.body[:500]
+
+
+# ---- What is documented
+
 def check(document, operation, answer):
     assert str(answer.status) in operation["responses"], (answer.status, answer.body)
     documented = resolve(document, operation["responses"][str(answer.status)])
