@@ -65,7 +65,7 @@ static enum outcome check(struct call *call) {
 static struct http_body_plan plan_body(struct call *call) {
     struct http_body_plan refuse = {HTTP_BODY_REFUSE, 0};
     if (call->refusal != OK || !call->route || call->route->body == ROUTE_BODY_NONE)
-        return call->request->has_body ? refuse : (struct http_body_plan){HTTP_BODY_GATHER, GATHER_NOTHING};
+        return call->request->has_body ? refuse : (struct http_body_plan){HTTP_BODY_WHOLE, GATHER_NOTHING};
     if (call->route->body == ROUTE_BODY_LINES) {
         if (!lines_prepare(call)) {
             call->refusal = UNAVAILABLE;
@@ -73,12 +73,12 @@ static struct http_body_plan plan_body(struct call *call) {
         }
         return (struct http_body_plan){HTTP_BODY_STREAM, 0};
     }
-    return (struct http_body_plan){HTTP_BODY_GATHER, (size_t)call->api->settings->body_limit};
+    return (struct http_body_plan){HTTP_BODY_WHOLE, (size_t)call->api->settings->body_limit};
 }
 
 static struct http_body_plan on_head(struct http_request *request, enum listener listener) {
     if (is_read(request) && !request->has_body)
-        return (struct http_body_plan){HTTP_BODY_GATHER, GATHER_NOTHING}; // it may be in memory: looked at later
+        return (struct http_body_plan){HTTP_BODY_WHOLE, GATHER_NOTHING}; // it may be in memory: looked at later
     struct call *call = call_prepare(request, listener);
     if (!call)
         return (struct http_body_plan){HTTP_BODY_REFUSE, 0};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Finished bodies: two representations (plain, gzip), each with its ready-made heads for 200 and 304.
-// The gzip one is made at the first request that takes it, once, and kept if it is smaller; body_size counts room for
-// it from the start. Both have one weak ETag, so a client that holds either gets 304. The time of the last check stands
-// at the end of each head, at a fixed place, and is overwritten there.
+// Finished bodies: two representations (plain, gzip), each with ready-made heads for 200 and 304.
+// The first request that accepts gzip makes the gzip representation. It is kept if it is smaller; body_size counts its
+// memory from the start. Both share one weak ETag, so a client that holds either gets 304. The time of the last check
+// has a fixed place at the end of each head and is overwritten there.
 #include "http/body.h"
 #include "base/keyed.h"
 #include "base/times.h"
@@ -56,7 +56,7 @@ static void stamp(struct buffer *head, const char *checked_at) {
 
 // ---- gzip
 
-// Deflating takes a quarter of a megabyte of tables: one set a process, wiped between uses.
+// Deflating needs tables of 256 KiB: each process has one set and resets it after use.
 static z_stream *deflater(void) {
     static z_stream stream;
     static bool ready;
@@ -81,7 +81,7 @@ static struct bytes compress_bytes(struct bytes content) {
             return (struct bytes){fitted ? fitted : at, len};
         }
     }
-    free(at); // it would not be smaller
+    free(at); // gzip does not make it smaller
     return NO_BYTES;
 }
 
@@ -162,7 +162,7 @@ void http_reply_body(struct http_request *request, const struct body *body) {
     const struct representation *chosen = &body->plain;
     if (request->fields[HTTP_ACCEPT_ENCODING].len && accepts_gzip(request->fields[HTTP_ACCEPT_ENCODING])) {
         if (!body->gzip_tried)
-            try_gzip((struct body *)(uintptr_t)body); // remembers; says nothing new
+            try_gzip((struct body *)(uintptr_t)body); // a cache of the same content
         if (body->gzip.content.at)
             chosen = &body->gzip;
     }

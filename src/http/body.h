@@ -2,7 +2,7 @@
 // A finished body of a shared read: bytes, gzip and ETag made once, then sent any number of times. The ETag is weak: it
 // names what the bytes say, in whatever coding and whenever computed.
 // http_reply_body picks 200, 304 or gzip by the
-// request's If-None-Match and Accept-Encoding and adds nothing but ready-made heads, so a hit allocates nothing.
+// request's If-None-Match and Accept-Encoding and adds only ready-made heads, so it allocates nothing.
 #pragma once
 #include "http/http.h"
 
@@ -13,8 +13,8 @@ struct body;
 // NULL without memory.
 struct body *body_new(struct bytes content, const char *media_type, struct bytes fields, uint64_t tag);
 void body_release(struct body *body);
-// The content did not change: keep bytes, gzip and ETag, and set the line `Engaged-Checked-At` (every body has it).
+// The content did not change: bytes, gzip and ETag stay, and the line `Engaged-Checked-At` is set.
 void body_checked(struct body *body, int64_t checked_at_unix_ms);
 struct bytes body_content(const struct body *body);
-size_t body_size(const struct body *body); // memory held at most, the gzip that may come included
+size_t body_size(const struct body *body); // at most, with the gzip representation
 void http_reply_body(struct http_request *request, const struct body *body);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// A connection: bytes in, requests out, one in work at a time.
+// What a connection does: it turns bytes into requests and has one request in work at a time.
 //
-// conn_run takes what has come and goes from state to state (states.def) until it lacks input or waits for the
-// application or the client; then it writes all answers at once. It is entered from the loop only, never from within a
-// call of the application: http_reply and http_resume queue the connection (server_ready). What waits unread stays in
-// `held`, and reading stops as soon as something comes that can't be used yet, so a client can't pile up work.
+// The state (states.def) says what the connection waits for. conn_run takes input and steps from state to state until
+// it needs more input, the application or the client. Then it writes all answers with one call. Only the loop calls
+// conn_run, never the application: http_reply and http_resume queue the connection for the next turn (server_ready).
+// Input that can't be used yet stays in `held` and reading stops, so a client can't make work pile up.
+//
+// To add a state: a row in states.def, its deadline in deadline_in, its step in `step`, its end in on_input_end.
 #include "http/http_inside.h"
 #include <assert.h>
-#include <stdlib.h>
 #include <utlist.h>
 
 #define MAY(name) (1u << CONN_##name)
@@ -50,36 +51,9 @@ void conn_set_state(struct conn *conn, enum conn_state state) {
     conn->state = state;
 }
 
-struct conn *conn_take(struct http_server *server) {
-    struct conn *conn = server->free_conns;
-    if (conn) {
-        server->free_conns = conn->next;
-        server->free_conn_count--;
-    } else if (!(conn = malloc(sizeof *conn))) {
-        return NULL;
-    }
-    memset(conn, 0, sizeof *conn);
-    conn->server = server;
-    conn->uv.handle.data = conn;
-    buffer_init(&conn->held, server->limits.head + 3 * READ_CHUNK);
-    return conn;
-}
-
-void conn_put(struct conn *conn) {
-    struct http_server *server = conn->server;
-    buffer_release(&conn->held);
-    if (server->free_conn_count >= POOL_MAX || server->stopping) {
-        free(conn);
-        return;
-    }
-    conn->next = server->free_conns;
-    server->free_conns = conn;
-    server->free_conn_count++;
-}
-
 // ---- Requests
 
-// Empty lines before a request line are passed over, a few of them; false when there is nothing behind them yet.
+// Passes over a few empty lines before a request line. False when nothing follows them yet.
 static bool skip_empty_lines(struct conn *conn, struct bytes *input) {
     while (input->len >= 2 && memcmp(input->at, "\r\n", 2) == 0) {
         *input = (struct bytes){input->at + 2, input->len - 2};
@@ -94,11 +68,11 @@ static bool skip_empty_lines(struct conn *conn, struct bytes *input) {
 static void dispatch_request(struct conn *conn) {
     struct exchange *exchange = conn->exchange;
     conn_set_state(conn, CONN_WORK);
-    exchange->given = true;
+    exchange->dispatched = true;
     exchange->server->callbacks.on_request(&exchange->request);
 }
 
-// Early answers need no 100: the client learns the outcome at once.
+// A request that is answered at once needs no 100.
 static void send_continue(struct conn *conn) {
     struct buffer *out = output_open(conn);
     if (out)
@@ -108,7 +82,7 @@ static void send_continue(struct conn *conn) {
 static void begin_body(struct conn *conn, bool some_came) {
     struct exchange *exchange = conn->exchange;
     const struct head *head = &exchange->head;
-    if (exchange->plan.kind == HTTP_BODY_GATHER) {
+    if (exchange->plan.kind == HTTP_BODY_WHOLE) {
         if (head->length > exchange->plan.limit) {
             conn_fail(conn, TOO_LARGE, NULL);
             return;
@@ -116,7 +90,7 @@ static void begin_body(struct conn *conn, bool some_came) {
         exchange->body.cap = exchange->plan.limit;
     }
     conn_set_state(conn, CONN_BODY);
-    exchange->given = exchange->plan.kind == HTTP_BODY_STREAM;
+    exchange->dispatched = exchange->plan.kind == HTTP_BODY_STREAM;
     conn->progress = 0;
     if (head->expect_continue && !head->version_1_0 && !some_came)
         send_continue(conn);
@@ -124,7 +98,7 @@ static void begin_body(struct conn *conn, bool some_came) {
 
 static void on_head_whole(struct conn *conn, struct bytes raw, bool more_came) {
     struct exchange *exchange = conn->exchange;
-    if (!exchange_fill(exchange, raw)) { // its length was looked at before: there is no memory
+    if (!exchange_fill(exchange, raw)) { // no memory: head_scan has checked the length
         conn_fail(conn, OVERLOADED, NULL);
         return;
     }
@@ -172,7 +146,7 @@ static bool begin_request(struct conn *conn, struct bytes *input) {
     return true;
 }
 
-// A long upload may take long as a whole, but every kilobyte has to come within the request's time.
+// A long upload may take long, but each kilobyte has to come within the request's time.
 static void note_progress(struct conn *conn) {
     enum { STEP = 1024 };
     if (conn->exchange->plan.kind != HTTP_BODY_STREAM || conn->exchange->body_decoded < conn->progress + STEP)
@@ -188,7 +162,7 @@ static void on_body_whole(struct conn *conn) {
         return;
     }
     exchange->request.body =
-        exchange->plan.kind == HTTP_BODY_GATHER ? buffer_bytes(&exchange->body) : (struct bytes){"", 0};
+        exchange->plan.kind == HTTP_BODY_WHOLE ? buffer_bytes(&exchange->body) : (struct bytes){"", 0};
     dispatch_request(conn);
 }
 
@@ -246,14 +220,19 @@ static bool waits_for_others(const struct conn *conn) {
            output_unsent(conn) > conn->server->limits.output;
 }
 
+// No request is read any more.
+static bool takes_no_more(const struct conn *conn) {
+    return conn->state == CONN_LAST || conn->state == CONN_LINGER || conn->state == CONN_CLOSING;
+}
+
 static void drop_held(struct conn *conn) {
     buffer_release(&conn->held);
     conn->held_used = 0;
 }
 
-// Keeps what was not used; `rest` lies in `held` when that had something before.
+// Keeps the input that was not used. If `held` was not empty before, `rest` is a part of it.
 static void keep_rest(struct conn *conn, struct bytes rest) {
-    if (rest.len == 0 || conn->state >= CONN_LAST) {
+    if (rest.len == 0 || takes_no_more(conn)) {
         if (conn->held.at)
             drop_held(conn);
     } else if (conn->held.len) {
@@ -265,7 +244,7 @@ static void keep_rest(struct conn *conn, struct bytes rest) {
     }
 }
 
-// The input to work on: what was held and what came, in one piece.
+// Joins the input that was held and the input that came.
 static bool join_input(struct conn *conn, struct bytes fresh, struct bytes *ret_input) {
     *ret_input = fresh;
     if (!conn->held.len)
@@ -297,8 +276,8 @@ static void set_reading(struct conn *conn, bool reading) {
         conn_close(conn);
 }
 
-// The client sends no more, and all that it sent was used.
-static void at_end(struct conn *conn) {
+// The client sends no more, and all input was used.
+static void on_input_end(struct conn *conn) {
     switch (conn->state) {
     case CONN_IDLE:
     case CONN_DISCARD:
@@ -317,7 +296,7 @@ static void flush_and_rearm(struct conn *conn) {
     if (conn->state == CONN_CLOSING)
         return;
     if (conn->ended && !waits_for_others(conn))
-        at_end(conn);
+        on_input_end(conn);
     output_flush(conn);
     if (conn->state == CONN_LAST && !output_unsent(conn))
         conn_linger(conn);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Exchanges: one request and its answer, from a free list of the server. Their memory outlives the connection until
-// the application has answered.
+// Exchanges: one request with its answer, from a free list of the server. An exchange lives until the application has
+// answered, even if its connection has closed.
 #include "http/http_inside.h"
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ struct exchange *exchange_take(struct conn *conn) {
     exchange->chunk = CHUNK_SIZE;
     exchange->on_drain = NULL;
     exchange->outcome = OK;
-    exchange->keep_alive = exchange->given = exchange->answered = exchange->whole = exchange->paused =
+    exchange->keep_alive = exchange->dispatched = exchange->answered = exchange->whole = exchange->paused =
         exchange->resumed = false;
     exchange->streaming = exchange->chunking = exchange->closes = exchange->noted = false;
     exchange->streamed = exchange->unsent = 0;
@@ -138,7 +138,7 @@ void exchange_abandon(struct exchange *exchange) {
     exchange->on_drain = NULL;
     if (exchange->streaming && !exchange->answered)
         reply_note_cut(exchange);
-    if (!exchange->given || exchange->answered)
+    if (!exchange->dispatched || exchange->answered)
         exchange_put(exchange);
     else if (!exchange->whole && exchange->plan.kind == HTTP_BODY_STREAM)
         exchange->server->callbacks.on_cut(&exchange->request);

@@ -5,7 +5,7 @@
 #include "http/host.h"
 #include <string.h>
 
-// Fields that the scan itself looks at; they follow the kept ones.
+// Fields that only the scan reads. They follow the kept ones.
 enum { FIELD_HOST = HTTP_FIELD_COUNT, FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING, FIELD_EXPECT, FIELD_NAMES };
 
 enum { METHOD_LONGEST = 32, NAME_LONGEST = 40, NO_FIELD = -1 };
@@ -29,8 +29,8 @@ static const bool token_byte[256] = {
     ['`'] = true, ['|'] = true, ['~'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
 };
 
-// What may stand in a target: visible ASCII without '#', since a fragment never belongs there. The rest of what RFC
-// 3986 leaves out ("<>\^`{|}) is what browsers do send.
+// Bytes of a target: visible ASCII without '#', because a fragment is never sent. RFC 3986 does not allow "<>\^`{|}
+// either, but browsers send them.
 static const bool target_byte[256] = {['!' ... '"'] = true, ['$' ... '~'] = true};
 
 static size_t token_len(struct bytes text) {
@@ -40,7 +40,7 @@ static size_t token_len(struct bytes text) {
     return (size_t)(at - text.at);
 }
 
-// Of the names of one length most differ at an end.
+// Most names of one length differ in their first or last byte.
 static bool is_name(struct bytes text, struct bytes name) {
     size_t last = name.len - 1;
     return (text.at[0] | 0x20) == name.at[0] && (text.at[last] | 0x20) == name.at[last] && bytes_eq_nocase(text, name);
@@ -81,7 +81,7 @@ void head_begin(struct head *head) {
     head->detail = NULL;
 }
 
-// The method's end when it is one; called on the unfinished line too, so that what isn't HTTP is refused at once.
+// The end of the method. Also called on an unfinished line, so that bytes that are no HTTP are refused at once.
 static bool check_method(struct head *head, struct bytes line, size_t *ret_len) {
     size_t n = token_len(line);
     if (n > METHOD_LONGEST)
@@ -109,7 +109,7 @@ static bool check_version(struct head *head, struct bytes line, size_t *ret_star
     return refuse(head, BAD_REQUEST, "The request line does not end with an HTTP version");
 }
 
-// absolute-form: its own host wins, and the path behind it is served.
+// absolute-form: its host wins over the field Host, and the path after it is served.
 static bool take_absolute(struct head *head, struct bytes raw, struct bytes target) {
     struct bytes scheme = {target.at, 7};
     size_t skip = 7;
@@ -237,7 +237,7 @@ static bool check_whole(struct head *head, struct bytes raw) {
     return true;
 }
 
-// What a line that has not ended yet already shows.
+// Refuses an unfinished line as soon as it shows a fault.
 static bool check_unfinished(struct head *head, struct bytes raw, const struct http_limits *limits) {
     struct bytes line = {raw.at + head->line, raw.len - head->line};
     size_t method_len;

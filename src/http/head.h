@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The scan of a raw request head, before llhttp sees it: what llhttp would let through and must not pass.
+// The scan of a raw request head, before llhttp sees it. It refuses what llhttp would accept and must not pass.
 //
 // The head is scanned once, line by line as the lines arrive, so a bad line is refused at once however slowly the rest
 // comes. Every line ends with CR LF and holds no other CR, LF or NUL; no line begins with a space; field names are
@@ -27,7 +27,7 @@ struct head {
     bool absolute;     // absolute-form: `authority` names the host
     uint64_t length;   // Content-Length
     uint32_t present;  // bit per enum http_field
-    uint32_t repeated; // bit per enum http_field that stands more than once
+    uint32_t repeated; // bit per enum http_field that occurs more than once
     struct span target, authority, host;
     struct span kept[HTTP_FIELD_COUNT]; // valid where `present` says so; the first of repeated ones
 

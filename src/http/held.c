@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The bound on what all connections of a server hold for their clients: requests that have not come whole, input that
-// waits, and answers that are not taken. Each alone has its limits; ten thousand slow ones together have this one. Who
-// has held something longest goes first: honest clients hold theirs for moments.
+// The limit on the memory that all connections of a server hold for slow clients: incomplete requests, waiting input,
+// unsent answers. Each connection has its own limits; this one is for ten thousand slow connections together. The
+// connection that has held memory longest is closed first, because an honest client holds it only for a moment.
 #include "http/http_inside.h"
 #include <utlist.h>
 
@@ -9,7 +9,8 @@ static size_t room_of(const struct output *output) {
     return output ? output->data.capacity : 0;
 }
 
-// What the application works on is not the client's doing, nor an answer that goes out at once.
+// A request that the application works on does not count, nor does an answer that is sent at once: neither is the
+// client's fault.
 static size_t holds(const struct conn *conn) {
     size_t bytes = conn->held.capacity;
     if (conn->state == CONN_BODY)
@@ -35,7 +36,7 @@ void held_forget(struct conn *conn) {
     count(conn, 0);
 }
 
-// One that still sends its request can read why.
+// A client that still sends its request gets an answer that says why.
 static void evict(struct conn *conn) {
     bool sends = conn->state == CONN_HEAD || conn->state == CONN_BODY;
     ++*conn->server->counters.connections_refused;

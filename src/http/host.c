@@ -13,7 +13,7 @@ static bool is_address_byte(char byte) {
     return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f') || byte == ':' || byte == '.';
 }
 
-// The length of the bracketed address, 0 when it is none.
+// The length of the bracketed address; 0 when there is none.
 static size_t bracketed(struct bytes host) {
     size_t n = 1;
     while (n < host.len && is_address_byte(host.at[n]))

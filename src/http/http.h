@@ -41,9 +41,9 @@ struct http_request {
     struct bytes path;   // the target up to '?', still escaped
     struct bytes query;  // behind the '?', still escaped; at == NULL when there is no '?'
     struct bytes host;   // Host, or the host of an absolute-form target, which wins
-    struct bytes
-        fields[HTTP_FIELD_COUNT]; // trimmed; at == NULL when absent; of a repeated one the values joined by ", "
-    struct bytes body;            // all of it for HTTP_BODY_GATHER, empty for HTTP_BODY_STREAM
+    // Trimmed; at == NULL when absent. The values of a repeated field are joined by ", ".
+    struct bytes fields[HTTP_FIELD_COUNT];
+    struct bytes body; // all of it for HTTP_BODY_WHOLE, empty for HTTP_BODY_STREAM
     struct http_peer peer;
     bool has_body;       // a body of one byte or more was announced (or is chunked)
     struct arena *arena; // the request's own memory
@@ -51,18 +51,18 @@ struct http_request {
     void *state;         // the application's, per request; NULL at first
 };
 
-// What shall become of a body, decided when the head is complete.
-enum http_body { HTTP_BODY_GATHER, HTTP_BODY_STREAM, HTTP_BODY_REFUSE };
+// How the application takes a body: in one piece, piece by piece, or not at all. Decided when the head is complete.
+enum http_body { HTTP_BODY_WHOLE, HTTP_BODY_STREAM, HTTP_BODY_REFUSE };
 
 struct http_body_plan {
     enum http_body kind;
-    size_t limit; // GATHER: over it the answer is 413 and close, before any of it is read when announced
+    size_t limit; // WHOLE: a longer body is answered 413, before it is read if its length was announced
 };
 
 // What has become of an answer.
 struct http_answered {
     int status;
-    bool cut; // the client left before it had all of it
+    bool cut; // the client left before it had the whole answer
     size_t body_bytes;
     uint64_t took_us; // from the first byte of the request
 };
@@ -113,7 +113,7 @@ void http_resume(struct http_request *request);
 bool http_client_gone(const struct http_request *request);
 
 struct http_limits {
-    uint32_t connections;        // over it: 503 and close; the longest idle one is closed first
+    uint32_t connections;        // above it the longest idle one is closed; if none is idle the new one gets 503
     uint32_t request_line;       // bytes; 414 above
     uint32_t head;               // bytes; 431 above
     uint32_t fields;             // number; 431 above
@@ -122,7 +122,7 @@ struct http_limits {
     uint32_t idle_timeout_ms;    // between requests: close
     uint32_t send_timeout_ms;    // an answer that the client does not take: close
     uint32_t output;             // bytes of unsent answers at which reading stops
-    size_t held; // bytes that all connections hold together for slow clients; over it the longest holding one ends
+    size_t held; // bytes that all connections hold for slow clients; above it the one that has held longest is closed
 };
 
 // Counters that the server raises; the owner maps them into its metrics. Never NULL.

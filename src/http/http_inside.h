@@ -3,7 +3,7 @@
 // exchange (one request and its answer). An idle connection owns no memory besides its struct: read buffer and output
 // buffers are the server's, lent for one turn; an exchange is taken from a free list at a request's first byte.
 //
-//   listen.c    addresses, sockets, accepting, the connection limit
+//   listen.c    addresses, sockets, accepting, the connection limit; conn_pool.c: free conns
 //   server.c    start, stop, the sweep for time-outs, the queue of connections to be run
 //   conn.c      what a connection does in each state (states.def), from bytes to on_request and on to the next
 //   linger.c    a connection's ends: errors, the last answer, closing
@@ -21,16 +21,16 @@
 #include <uv.h>
 
 enum {
-    READ_CHUNK = 16 << 10,  // one read; also what waits unread by us of a pipelining client
-    BODY_SLACK = 16 << 10,  // raw octets of a body over the decoded ones: chunk heads, extensions, trailers
-    DISCARD_MAX = 64 << 10, // of a refused body, and after the last answer
+    READ_CHUNK = 16 << 10,  // one read; also the most input kept for pipelined requests
+    BODY_SLACK = 16 << 10,  // bytes that chunk heads, extensions and trailers may add to a body
+    DISCARD_MAX = 64 << 10, // bytes read and dropped of a refused body, and after the last answer
     LINGER_MS = 1000,
     EMPTY_LINES_MAX = 4, // before a request line
     REPLY_MAX = 16 << 20,
-    OUTPUT_KEPT = 128 << 10, // an output buffer grown over this is not kept
-    OUTPUTS_KEPT = 1 << 20,  // and of those that nobody uses, so much together
+    OUTPUT_KEPT = 128 << 10, // a larger output buffer is freed after use
+    OUTPUTS_KEPT = 1 << 20,  // bytes of all unused output buffers together
     ERROR_BODY_MAX = 4 << 10,
-    POOL_MAX = 1024, // free structs kept, of each kind: an exchange is some 7 KiB at most
+    POOL_MAX = 1024, // structs in each free list; an exchange has at most about 7 KiB
 };
 
 enum conn_state {
@@ -48,7 +48,7 @@ struct output {
     struct output *next; // in the free list
 };
 
-// What of a chunk comes next: its size's digits, an extension, or the rest, which is llhttp's.
+// The part of a chunk that comes next: the digits of its size, an extension, or the rest, which llhttp reads.
 enum chunk_part { CHUNK_SIZE, CHUNK_BLANK, CHUNK_EXTENSION, CHUNK_QUOTED, CHUNK_ESCAPED, CHUNK_REST, CHUNK_BAD };
 
 struct exchange {
@@ -65,18 +65,18 @@ struct exchange {
     enum chunk_part chunk;
     bool last_chunk;
     uint64_t began_ns;   // for on_answered
-    size_t streamed;     // bytes of the body that were taken …
-    size_t unsent;       // … and at the connection's end, what of them the client had not
+    size_t streamed;     // bytes of the answer's body that the connection took
+    size_t unsent;       // those of them that were not sent when the connection closed
     int streamed_status; // of a streamed answer
     bool noted;          // on_answered was called
     void (*on_drain)(struct http_request *);
-    enum outcome outcome; // why the parser was stopped, OK: it was not
-    bool keep_alive;      // by the client's wish
-    bool given;           // the application has it and owes an answer
+    enum outcome outcome; // why the body was refused; OK: it was not
+    bool keep_alive;      // the client wants it
+    bool dispatched;      // the application has the request and owes an answer
     bool answered;
     bool whole; // the body has ended
     bool paused;
-    bool resumed;   // the parser has not gone on since: the end of the body may be known without further input
+    bool resumed;   // http_resume was called and the parser has not run since: the body may end without more input
     bool parsing;   // llhttp is on the stack
     bool streaming; // http_stream_begin was called
     bool chunking;  // ... and the answer goes out in chunks
@@ -99,7 +99,7 @@ struct conn {
     size_t counted;                         // bytes in server->held_bytes
     struct exchange *exchange;
     struct buffer held; // input that waits
-    size_t held_used;   // its first bytes, done with
+    size_t held_used;   // bytes at its start that were used
     struct output *out, *sending;
     uint64_t deadline;      // of the state, in uv_now; 0: none
     uint64_t send_deadline; // of the write under way
@@ -167,13 +167,15 @@ void server_check_stopped(struct http_server *server);
 void server_ready(struct conn *conn);
 void server_not_ready(struct conn *conn);
 
-// conn.c
-struct conn *conn_take(struct http_server *server);
+// conn_pool.c
+struct conn *conn_take(struct http_server *server); // NULL without memory
 void conn_put(struct conn *conn);
+
+// conn.c
 void conn_open(struct conn *conn);
 void conn_run(struct conn *conn, struct bytes fresh);
 void conn_set_state(struct conn *conn, enum conn_state state);
-// The application has answered; on to what follows.
+// The application has answered: goes to the next state.
 void conn_answered(struct conn *conn);
 
 // linger.c
@@ -184,14 +186,14 @@ void conn_close(struct conn *conn);
 void conn_on_deadline(struct conn *conn);
 
 // held.c
-// Counts anew what the connection holds; over the server's limit others, or it, end.
+// Counts again what the connection holds. Above the server's limit connections are closed, maybe this one.
 void held_weigh(struct conn *conn);
 void held_forget(struct conn *conn);
 
 // parse.c
 enum parse_state { PARSE_MORE, PARSE_WHOLE, PARSE_PAUSED, PARSE_BAD };
 enum outcome parse_head(struct exchange *exchange) MUST_CHECK;
-// Of an announced length, every byte has come.
+// Every byte of a body with an announced length has come.
 bool parse_body_is_read(const struct exchange *exchange);
 enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used);
 
@@ -199,7 +201,7 @@ enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_
 struct exchange *exchange_take(struct conn *conn);
 void exchange_put(struct exchange *exchange);
 void exchange_free_all(struct http_server *server);
-// Copies the whole head, so that it stays, and fills the request from it; false without memory.
+// Copies the whole head and fills the request with pieces of the copy. False without memory.
 bool exchange_fill(struct exchange *exchange, struct bytes raw);
 // The client left an unanswered exchange: tells the application what it waits for.
 void exchange_abandon(struct exchange *exchange);
@@ -209,9 +211,9 @@ void reply_head(struct exchange *exchange, const struct http_reply *reply, struc
 bool reply_has_body(const struct exchange *exchange, int status);
 // The server's own error; `exchange` may be NULL.
 void reply_error(struct conn *conn, struct exchange *exchange, enum outcome outcome, const char *detail);
-// The exchange of an answer that is about to be written; NULL when nobody is there to read it.
+// The connection that an answer is about to be written to; NULL when the client has left.
 struct conn *reply_conn(struct exchange *exchange);
-// Calls on_answered, the first time. `cut`: the client has not got all of it.
+// Calls on_answered unless it was called before. `cut`: the client did not get the whole answer.
 void reply_note(struct exchange *exchange, int status, size_t body_bytes, bool cut);
 // The client left while its answer was streamed.
 void reply_note_cut(struct exchange *exchange);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How a connection ends: an error's answer, the last answer, the wait for the client to have read it, closing.
-// A socket closed with unread input resets, which may destroy the answer on its way: so the write side is shut, and
-// what the client still sends is dropped for a second or 64 kB.
+// How a connection ends: the answer to an error, the last answer, a wait until the client has read it, closing. The
+// kernel resets a socket that is closed with unread input, and a reset may destroy the answer on its way. So the write
+// side is shut first, and input is dropped for a second or up to 64 KiB.
 #include "http/http_inside.h"
 #include <utlist.h>
 
@@ -61,7 +61,7 @@ void conn_on_deadline(struct conn *conn) {
     switch (conn->state) {
     case CONN_HEAD:
     case CONN_BODY:
-        if (conn->exchange->paused) { // it is not the client who is slow; http_resume sets a new one
+        if (conn->exchange->paused) { // the application is slow, not the client; http_resume sets a new deadline
             conn->deadline = 0;
             break;
         }

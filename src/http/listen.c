@@ -51,8 +51,7 @@ static int fail(int fd, const char *listen, const char *what, char *ret_error, s
     return -1;
 }
 
-// The processes of a supervisor that was killed hold its ports for some milliseconds more: its successor is not to be
-// sent away for that.
+// The processes of a killed supervisor hold its ports for some milliseconds more. A new supervisor tries again.
 static bool bind_patiently(int fd, const struct addrinfo *to) {
     enum { TRIES = 40, PAUSE_US = 25000 };
     for (int tries = 1; bind(fd, to->ai_addr, to->ai_addrlen) < 0; tries++) {
@@ -63,7 +62,7 @@ static bool bind_patiently(int fd, const struct addrinfo *to) {
     return true;
 }
 
-// `any_port`: another port than it names, so that who listens there is in nobody's way.
+// `any_port`: takes a free port instead of the named one, so that another listener there does not matter.
 static int open_inet(const char *listen, bool shared, bool any_port, char *ret_error, size_t error_size) {
     char host[HOST_MAX];
     const char *port;
@@ -82,15 +81,14 @@ static int open_inet(const char *listen, bool shared, bool any_port, char *ret_e
     return done ? fd : fail(fd, listen, strerror(bind_error), ret_error, error_size);
 }
 
-// A file of another kind than a socket is somebody's: it stays.
+// Only a socket is removed. A file of another kind belongs to somebody.
 static bool is_taken(const char *path) {
     struct stat about;
     return lstat(path, &about) == 0 && !S_ISSOCK(about.st_mode);
 }
 
-// The file of a socket that nobody holds any more is in the way. One that is held and does not listen yet, of a service
-// that has just begun, is not: of such a one a datagram socket is told that it is of the wrong type, and only without a
-// holder that it is refused.
+// A socket's file that no process holds is removed. A service that has just begun may hold the socket and not listen
+// yet: then a datagram socket that connects gets "wrong type". It gets "refused" only when nobody holds the socket.
 static void remove_stale(const struct sockaddr_un *address) {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -102,7 +100,7 @@ static void remove_stale(const struct sockaddr_un *address) {
 
 static const char taken[] = "a file that is no socket stands there";
 
-// Its file has the mode from the first moment on.
+// The file has its mode from the beginning.
 static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode) {
     mode_t before = umask(~mode & 0777);
     int status = bind(fd, (const struct sockaddr *)address, sizeof *address);
@@ -135,7 +133,7 @@ int http_socket_open(const char *listen, bool shared, unsigned mode, char *ret_e
                 : open_inet(listen, shared, false, ret_error, error_size);
 }
 
-// The folder of a socket's file is there.
+// Whether the folder of a socket's file exists.
 static bool has_folder(const char *path) {
     char folder[sizeof((struct sockaddr_un *)NULL)->sun_path];
     const char *slash = strrchr(path, '/');
@@ -165,7 +163,7 @@ static int inherited(const char *listen, const char *number, char *ret_error, si
     return (int)fd;
 }
 
-// ---- Coming in
+// ---- Accepting
 
 static struct http_peer peer_of(int fd) {
     struct http_peer peer = {.loopback = true};
@@ -229,7 +227,7 @@ static void enter(struct conn *conn, int error) {
         conn_close(conn);
 }
 
-// Somebody has shut the socket down that we share: accept() would fail for ever, and libuv would never stop trying.
+// Another process has shut down the shared socket: accept() would fail for ever and libuv would never stop trying.
 static void listen_again(struct http_server *server) {
     uv_os_fd_t fd;
     if (uv_fileno(&server->listener.handle, &fd) == 0 && listen(fd, BACKLOG) == 0)
@@ -320,7 +318,7 @@ int listen_start(struct http_server *server, const char *listen_on, char *ret_er
     abort(); // an open, bound, listening socket was refused: a bug
 }
 
-// The kernel has connections that nobody took yet: they are taken, then the socket is closed.
+// Accepts the connections that wait in the kernel, then closes the socket.
 void listen_drain(struct http_server *server) {
     uv_os_fd_t listener;
     int fd;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Unsent bytes of a connection. Answers of one turn gather in `out`, a buffer lent by the server; output_flush tries to
-// write it at once and gives it back. What the socket does not take becomes `sending`, the one queued write; what comes
-// meanwhile waits in a new `out`. The conn sees to it that little does (limits.output).
+// Unsent bytes of a connection. The answers of one turn of the loop are collected in `out`, a buffer of the server's
+// free list. output_flush writes it and gives it back. Bytes that the socket does not take become `sending`, the one
+// queued write; later answers wait in a new `out`. conn.c stops reading above limits.output.
 #include "http/http_inside.h"
 #include <stdlib.h>
 
@@ -113,7 +113,7 @@ void output_flush(struct conn *conn) {
     struct output *output = conn->out;
     if (!output || conn->sending || conn->state == CONN_CLOSING)
         return;
-    if (output->data.failed) { // an answer is not whole: it must not look so
+    if (output->data.failed) { // the answer is incomplete and must not look complete
         conn_close(conn);
         return;
     }

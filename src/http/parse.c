@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// llhttp, fed with a head that head.c has let through, then with the body: it decides framing and keep-alive.
-// No callback takes fields, so trailers are dropped by themselves. One parser an exchange; it is stopped at the
-// message's end (HPE_PAUSED), so what follows is never read as part of it.
+// llhttp reads the head after head.c has accepted it, and then the body. It decides framing and keep-alive. No callback
+// takes fields, so trailers are dropped. Each exchange has one parser. It stops at the end of the message (HPE_PAUSED),
+// so the next request is never read as a part of this one.
 #include "http/http_inside.h"
 
 static int on_headers_complete(llhttp_t *parser) {
@@ -22,7 +22,7 @@ static int stop(struct exchange *exchange, enum outcome outcome) {
     return HPE_USER;
 }
 
-static int on_gathered(struct exchange *exchange, struct bytes piece) {
+static int on_piece_of_whole(struct exchange *exchange, struct bytes piece) {
     if (exchange->body_decoded > exchange->plan.limit)
         return stop(exchange, TOO_LARGE);
     buffer_add_bytes(&exchange->body, piece);
@@ -35,18 +35,18 @@ static int on_body(llhttp_t *parser, const char *at, size_t len) {
     exchange->body_decoded += len;
     if (exchange->answered || exchange->plan.kind == HTTP_BODY_REFUSE)
         return 0;
-    if (exchange->plan.kind == HTTP_BODY_GATHER)
-        return on_gathered(exchange, piece);
+    if (exchange->plan.kind == HTTP_BODY_WHOLE)
+        return on_piece_of_whole(exchange, piece);
     exchange->server->callbacks.on_piece(&exchange->request, piece);
     if (exchange->answered)
-        return stop(exchange, OK); // answered early: the rest is not wanted
+        return stop(exchange, OK); // answered early: the rest is dropped
     return exchange->paused ? HPE_PAUSED : 0;
 }
 
-// A chunk that would pass the limit, or that nobody can mean, is refused by its size: before any of it is read.
+// A chunk over the limit, or of an absurd size, is refused by its size, before its data is read.
 static int on_chunk_header(llhttp_t *parser) {
     struct exchange *exchange = parser->data;
-    bool gathers = exchange->plan.kind == HTTP_BODY_GATHER && !exchange->answered;
+    bool gathers = exchange->plan.kind == HTTP_BODY_WHOLE && !exchange->answered;
     if (parser->content_length > INT64_MAX || (gathers && parser->content_length > exchange->plan.limit))
         return stop(exchange, TOO_LARGE);
     exchange->last_chunk = parser->content_length == 0;
@@ -99,11 +99,11 @@ enum outcome parse_head(struct exchange *exchange) {
     return error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT ? NOT_IMPLEMENTED : BAD_REQUEST;
 }
 
-// Chunk heads, extensions and trailers are invisible to us, so raw octets are counted. A stream may have many chunks:
-// an overhead of eight octets for each decoded one passes.
+// llhttp does not show chunk heads, extensions and trailers, so the raw bytes are counted. A stream may have many small
+// chunks: eight raw bytes for each decoded byte are allowed.
 static bool is_too_raw(const struct exchange *exchange) {
     size_t raw = exchange->body_raw, decoded = exchange->body_decoded;
-    if (exchange->plan.kind == HTTP_BODY_GATHER && !exchange->answered)
+    if (exchange->plan.kind == HTTP_BODY_WHOLE && !exchange->answered)
         return raw > exchange->plan.limit + BODY_SLACK;
     if (exchange->plan.kind == HTTP_BODY_STREAM && !exchange->answered)
         return raw > decoded && (raw - decoded) / 8 > decoded + BODY_SLACK / 8;
@@ -114,8 +114,7 @@ bool parse_body_is_read(const struct exchange *exchange) {
     return !(exchange->parser.flags & F_CHUNKED) && exchange->parser.content_length == 0;
 }
 
-// ---- Chunk extensions (RFC 9112, 7.1.1): passed over, as nobody here knows any. llhttp, which takes some of them
-// only, never sees them.
+// ---- Chunk extensions (RFC 9112, 7.1.1) are passed over. llhttp never sees them, because it accepts only some.
 
 static bool is_hex(char byte) {
     return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f');
@@ -125,7 +124,7 @@ static bool is_blank(char byte) {
     return byte == ' ' || byte == '\t';
 }
 
-// Tokens, and what separates them.
+// A byte of a token, or a separator.
 static bool is_of_extension(unsigned char byte) {
     return byte > ' ' && byte < 0x7f && !memchr("(),/:<>?@[\\]{}", byte, 15);
 }
@@ -175,7 +174,7 @@ static llhttp_errno_t feed(struct exchange *exchange, struct bytes input, size_t
     return error;
 }
 
-// The digits of a chunk's size; what follows them decides what comes next.
+// The digits of a chunk's size. The byte after them decides which part comes next.
 static llhttp_errno_t feed_size(struct exchange *exchange, struct bytes input, size_t *ret_used) {
     size_t digits = 0;
     while (digits < input.len && is_hex(input.at[digits]))
@@ -196,7 +195,7 @@ static llhttp_errno_t feed_chunks(struct exchange *exchange, struct bytes input,
         else if (exchange->chunk != CHUNK_REST)
             step = pass_extension(exchange, rest);
         else if ((error = feed(exchange, rest, &step)) == HPE_PAUSED && exchange->chunk == CHUNK_SIZE)
-            error = exchange->paused ? HPE_PAUSED : HPE_OK; // a chunk's end
+            error = exchange->paused ? HPE_PAUSED : HPE_OK; // the end of a chunk
         if (exchange->chunk == CHUNK_BAD)
             error = HPE_INVALID_CHUNK_SIZE;
     }
@@ -211,7 +210,7 @@ enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_
     if (exchange->whole)
         return PARSE_WHOLE;
     if (error != HPE_OK && error != HPE_PAUSED) {
-        if (error != HPE_USER && exchange->outcome == OK) // llhttp has codes of its own for some callbacks' refusals
+        if (error != HPE_USER && exchange->outcome == OK) // llhttp replaces some refusals of callbacks by its own codes
             exchange->outcome = BAD_REQUEST;
         return PARSE_BAD;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Answers: status line, fields, and the end of every head (Date, Connection), which is made once a second.
+// Answers: status line, fields and the end of each head (Date, Connection). The end is made once a second.
 #include "base/clock.h"
 #include "base/times.h"
 #include "http/http_inside.h"
@@ -76,7 +76,7 @@ static struct bytes tail(struct http_server *server, enum tail_kind kind) {
     return (struct bytes){server->tail_text[kind], server->tail_len[kind]};
 }
 
-// A body that nobody reads to its end closes the connection: a long one, or one whose sender waits for a 100.
+// A body that is not read to its end closes the connection if it is long, or if its sender waits for a 100.
 static bool leaves_body(const struct exchange *exchange) {
     if (exchange->whole)
         return false;
@@ -116,7 +116,7 @@ void reply_head(struct exchange *exchange, const struct http_reply *reply, struc
 }
 
 struct conn *reply_conn(struct exchange *exchange) {
-    assert(exchange->given && !exchange->answered);
+    assert(exchange->dispatched && !exchange->answered);
     return exchange->conn && exchange->conn->state != CONN_CLOSING ? exchange->conn : NULL;
 }
 

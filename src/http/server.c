@@ -15,7 +15,7 @@ enum { SWEEP_LEAST_MS = 10, SWEEP_MAX_MS = 1000, DRAIN_SWEEP_MS = 50, DRAIN_IDLE
 static void on_runner(uv_idle_t *runner) {
     struct http_server *server = runner->data;
     struct conn *list = server->ready, *conn;
-    server->ready = NULL; // who queues from here on runs in the next turn
+    server->ready = NULL; // a connection that is queued from here on runs in the next turn
     uv_idle_stop(runner);
     while ((conn = list)) {
         DL_DELETE2(list, conn, ready_prev, ready_next);
@@ -43,7 +43,7 @@ void server_not_ready(struct conn *conn) {
 
 // ---- The sweep
 
-// A client that does not take what was sent, also one between its requests: it may have asked for much at once.
+// A client that does not take its answers is cut off, between its requests too: it may have asked for much at once.
 static bool cut_off(struct conn *conn, uint64_t now) {
     if (!conn->sending || now < conn->send_deadline || conn->state == CONN_CLOSING)
         return false;
@@ -59,7 +59,7 @@ static void sweep_busy(struct http_server *server, uint64_t now) {
             conn_on_deadline(conn);
 }
 
-// The longest idle ones come first.
+// `idle` begins with the connection that is idle longest.
 static void sweep_idle(struct http_server *server, uint64_t now) {
     struct conn *conn, *next;
     while (server->idle && now >= server->idle->deadline)
@@ -73,8 +73,8 @@ static bool has_unread(const struct conn *conn) {
     return uv_fileno(&conn->uv.handle, &fd) == 0 && ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-// While stopping: a client that has just come, or asks again and again, gets its next answer, which says that it is the
-// connection's last. One that is silent goes, unless its next request is there already.
+// While stopping, a client that has just come or asks again gets one more answer, which says Connection: close. A
+// silent one is closed, unless its next request has come already.
 static void sweep_draining(struct http_server *server, uint64_t now) {
     struct conn *conn, *next;
     DL_FOREACH_SAFE (server->idle, conn, next) {
@@ -145,7 +145,7 @@ static void server_free(struct http_server *server) {
     free(server);
 }
 
-// Unanswered requests of clients that were cut off may still come: the last one frees the server.
+// The application may still owe answers to clients that were cut off. The last such answer frees the server.
 void server_check_stopped(struct http_server *server) {
     if (!server->stopping || server->conn_count)
         return;

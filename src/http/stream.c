@@ -3,7 +3,7 @@
 #include "http/http_inside.h"
 #include <assert.h>
 
-// What was pipelined goes out with the turn's end, or in the next turn.
+// Answers to earlier pipelined requests go out at the end of this turn, or in the next.
 static void send_soon(struct conn *conn) {
     if (!conn->running)
         server_ready(conn);
@@ -24,7 +24,7 @@ void http_stream_begin(struct http_request *request, const struct http_reply *re
     if (!out)
         return;
     struct http_reply head = *reply;
-    head.close = head.close || exchange->head.version_1_0; // its end is the connection's
+    head.close = head.close || exchange->head.version_1_0; // the end of the connection is the end of the body
     reply_head(exchange, &head, out);
     send_soon(conn);
 }

@@ -87,7 +87,7 @@ void uri_add_escaped(struct buffer *out, struct bytes text) {
     }
 }
 
-// How much of the address is scheme and host, where brackets are fine.
+// The length of scheme and host, where brackets are allowed.
 static size_t authority_end(struct bytes url) {
     size_t at = bytes_starts(url, BYTES("https://")) ? 8 : bytes_starts(url, BYTES("http://")) ? 7 : 0;
     while (at && at < url.len && !strchr("/\\?#", url.at[at]))

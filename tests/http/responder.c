@@ -277,18 +277,18 @@ static const struct route {
     enum http_body body;
     void (*start)(struct http_request *request);
 } routes[] = {
-    {"/hello", HTTP_BODY_GATHER, hello},
+    {"/hello", HTTP_BODY_WHOLE, hello},
     {"/made", HTTP_BODY_REFUSE, made},
-    {"/echo", HTTP_BODY_GATHER, echo},
-    {"/length", HTTP_BODY_GATHER, length},
+    {"/echo", HTTP_BODY_WHOLE, echo},
+    {"/length", HTTP_BODY_WHOLE, length},
     {"/cached", HTTP_BODY_REFUSE, reply_cached},
     {"/small", HTTP_BODY_REFUSE, reply_small},
     {"/big", HTTP_BODY_REFUSE, big},
-    {"/slow", HTTP_BODY_GATHER, slow},
+    {"/slow", HTTP_BODY_WHOLE, slow},
     {"/stream", HTTP_BODY_REFUSE, stream},
     {"/upload", HTTP_BODY_STREAM, uploaded},
     {"/204", HTTP_BODY_REFUSE, no_content},
-    {"/last", HTTP_BODY_GATHER, last},
+    {"/last", HTTP_BODY_WHOLE, last},
     {"/stats", HTTP_BODY_REFUSE, stats},
     {"/hog", HTTP_BODY_REFUSE, hog},
     {"/unhog", HTTP_BODY_REFUSE, unhog},
