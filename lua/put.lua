@@ -1,6 +1,7 @@
 -- include: may
 -- include: item
--- A card: kept with its item; when categories or publication changed, the log says so (store/items.c).
+-- A card: kept with its item; when it is the item's first, or categories or publication changed, the log says so
+-- (store/items.c).
 --
 -- KEYS   item, card, log, version of the sums, newest cards of the site in this partition
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
@@ -18,7 +19,7 @@ may('ZREMRANGEBYRANK', KEYS[5], '0', '0')
 may('HSET', KEYS[4], '', '')
 may('XADD', KEYS[3], '*', '1', '')
 local _, base, categories = items.split_meta(item.meta)
-local published = item.published
+local published, had_card = item.published, item.has_card
 items.set_meta(item, name, ARGV[9] == '' and base or ARGV[9], ARGV[7])
 item.published, item.has_card = tonumber(ARGV[8]), true
 redis.call('MSET', KEYS[1], items.pack(item), KEYS[2], ARGV[6])
@@ -29,7 +30,7 @@ else
 end
 redis.call('ZREMRANGEBYRANK', KEYS[5], ARGV[10], -1)
 local entry = ''
-if categories ~= ARGV[7] or published ~= item.published then
+if not had_card or categories ~= ARGV[7] or published ~= item.published then
     redis.call('HSET', KEYS[4], 'version', ARGV[11])
     entry = redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. 'C' .. ARGV[5]
         .. struct.pack('<I2', #categories) .. categories)

@@ -144,6 +144,11 @@ void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes n
     }
 }
 
+void key_ranking_no_card(struct key *key, uint32_t partition, ref_t site, struct bytes name) {
+    key_ranking(key, partition, site, name, NULL);
+    add(key, ":no-card", 8);
+}
+
 void key_site_total(struct key *key, uint32_t partition, ref_t site) {
     begin(key, partition, "t");
     add_ref(key, site);

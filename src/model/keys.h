@@ -15,6 +15,7 @@
 //   {e7}r<site>:<name>                zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9
 //                                             is the top ten
 //   {e7}r<site>:<name>:<category>     zset    the same of one category
+//   {e7}r<site>:<name>:no-card        zset    the site's items without a card, which take no place from the others
 //   {e7}t<site>                       string  sums over the site's items of this partition
 //   {e7}e<site>                       hash    an editor's hand: item reference in hex → JSON (lua/editorial.lua)
 //   {e7}dead                          zset    tombstones of format 2: item reference → accept time of the deletion
@@ -60,6 +61,7 @@ void key_history(struct key *key, ref_t visitor,
 void key_to_other_history(struct key *key); // from one of a visitor's two to the other
 void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes name,
                  const ref_t *category); // category NULL: whole site
+void key_ranking_no_card(struct key *key, uint32_t partition, ref_t site, struct bytes name);
 void key_site_total(struct key *key, uint32_t partition, ref_t site);
 void key_editorial(struct key *key, ref_t site); // in the partition of the site's reference
 void key_dead(struct key *key, uint32_t partition);

@@ -96,6 +96,14 @@ static void write_place(const struct move *move, const struct ranking_at *rankin
         commit_leave(move->commit, ranking, bound_of(ranking), item->id);
 }
 
+// An item that gets a card changes its set. What is known of its value does not say whether it is still in the other
+// one.
+static void leave_other_set(const struct move *move, struct ranking_at at) {
+    at.no_card = !at.no_card;
+    if (move->item->mode != PLACE_CHANGED)
+        commit_leave(move->commit, &at, bound_of(&at), move->item->id);
+}
+
 // The references of an item's present categories, and of those that it has left.
 struct category_refs {
     ref_t now[CATEGORIES_MAX];
@@ -142,10 +150,12 @@ void write_places(const struct plan *plan, const struct secret_key *hash_key, co
         struct move move = {.cutoffs = cutoffs, .item = item, .before = item->before[i], .commit = commit};
         move.now.eligible =
             item->known && ranking_value(ranking, item->sums, item->published_ms, now_ms, &move.now.value);
-        struct ranking_at at = {.site = item->site, .name = ranking->name};
+        struct ranking_at at = {.site = item->site, .name = ranking->name, .no_card = !item->has_card};
         write_place(&move, &at);
+        leave_other_set(&move, at);
         if (i == plan->popular)
             continue;
+        at.no_card = false; // an item without a card has no categories, but it may leave some
         for (size_t c = 0; c < categories.now_count; c++) {
             at.category = &categories.now[c];
             write_place(&move, &at);

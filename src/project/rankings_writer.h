@@ -4,6 +4,9 @@
 // A ranking is bounded: where it was cut there is a floor, and all items of a higher value stand in it. So an item is
 // written only when its value passes the floor, and removed only when it could have been in. Whole site: all rankings;
 // categories: all but the site's popularity.
+//
+// Anybody can make up items: the items without a card have sets of their own, so they take no place from the others.
+// Whether they are listed is decided where a list is read.
 #pragma once
 #include "store/plan.h"
 #include "store/projection.h"
@@ -25,7 +28,7 @@ void cutoffs_clear(struct cutoffs *cutoffs);
 
 enum place_mode {
     PLACE_CHANGED, // where the value has changed
-    PLACE_ANEW,    // categories or publication have changed: also where it is unchanged
+    PLACE_ANEW,    // the card has changed: also where it is unchanged
     PLACE_REPAIR,  // nothing is known of what stands there: all of it is written
 };
 
@@ -37,6 +40,7 @@ struct old_categories {
 
 struct placed_item {
     bool known; // if not, it only leaves
+    bool has_card;
     ref_t site;
     struct bytes id, categories; // joined by 0x1f
     const struct old_categories *old;

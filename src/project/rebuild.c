@@ -24,6 +24,7 @@ static void describe_plan(struct engine *engine) {
     const struct plan *plan = engine->plan;
     struct buffer text;
     buffer_init(&text, 64 << 10);
+    buffer_add_bytes(&text, BYTES("items without a card have sets of their own\n"));
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct ranking *ranking = &plan->rankings[i];
         buffer_add_bytes(&text, ranking->name);

@@ -111,7 +111,8 @@ static bool load(void *context, uint32_t index, const struct partition_item *ite
     }
     subject->deleted_ms = item->deleted_ms;
     struct placed_item *placed = &subject->placed;
-    *placed = (struct placed_item){.known = item->known, .published_ms = item->published_ms};
+    *placed =
+        (struct placed_item){.known = item->known, .has_card = item->has_card, .published_ms = item->published_ms};
     subject->before = arena_take(&work->texts, work->plan->count * sizeof(*subject->before));
     if (!subject->before || !copy_text(work, item->id, &placed->id) || !copy_text(work, item->site, &subject->site) ||
         !copy_text(work, item->categories, &placed->categories))
@@ -258,6 +259,7 @@ static bool describe(void *context, uint32_t index, struct partition_item *ret_i
     *ret_item = (struct partition_item){.state = packed_state(work, &subject->sums),
                                         .deleted_ms = subject->deleted_ms,
                                         .known = true,
+                                        .has_card = subject->placed.has_card,
                                         .id = subject->placed.id,
                                         .site = subject->site,
                                         .categories = subject->placed.categories,

@@ -100,15 +100,22 @@ struct snapshot {
     const struct ranking *ranking;
     ref_t site, category;
     char *site_name; // for the references of its entries
-    bool has_category, deep;
+    bool has_category, cards_only, deep;
     struct read_call call;
     struct places *reading;
     size_t reading_bytes;
     char key[48 + NAME_SIZE];
 };
-// Calls back, now or later. `deep`: SNAPSHOT_DEPTH_DEEP places and not SNAPSHOT_DEPTH.
-void snapshot_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category,
-                  bool deep, struct shared_wait *wait);
+// What is asked of a ranking: of a site or of one of its categories; with the items without a card or not;
+// SNAPSHOT_DEPTH places or, `deep`, SNAPSHOT_DEPTH_DEEP.
+struct order_question {
+    struct bytes site;
+    const struct ranking *ranking;
+    const ref_t *category; // NULL: the whole site
+    bool cards_only, deep;
+};
+// Calls back, now or later.
+void snapshot_get(struct serve *serve, const struct order_question *question, struct shared_wait *wait);
 
 // ---- An editor's hand
 

@@ -87,34 +87,41 @@ static bool start(struct shared *shared) {
     struct snapshot *snapshot = (struct snapshot *)shared;
     snapshot->call = (struct read_call){.on_done = on_top_done, .context = snapshot};
     store_read_top(shared->serve->store, &snapshot->call, snapshot->site, snapshot->ranking->name,
-                   snapshot->has_category ? &snapshot->category : NULL, max_of(snapshot), on_top);
+                   snapshot->has_category ? &snapshot->category : NULL, snapshot->cards_only, max_of(snapshot), on_top);
     return true;
 }
 
 // ---- Asking
 
-static struct snapshot *snapshot_find(struct serve *serve, struct bytes site_name, const struct ranking *ranking,
-                                      const ref_t *category, bool deep) {
-    ref_t site = site_ref(serve->hash_key, site_name);
-    char key[sizeof((struct snapshot *)NULL)->key];
+enum { ORDER_KEY_MAX = sizeof((struct snapshot *)NULL)->key };
+
+static void make_key(const struct order_question *question, ref_t site, char ret_key[static ORDER_KEY_MAX]) {
+    struct bytes name = question->ranking->name;
+    int len = snprintf(ret_key, ORDER_KEY_MAX, "%c%c%016" PRIx64 "%.*s", question->deep ? 'd' : 't',
+                       question->cards_only ? 'c' : 'a', site, (int)name.len, name.at);
+    if (question->category)
+        snprintf(ret_key + len, ORDER_KEY_MAX - (size_t)len, ":%016" PRIx64, *question->category);
+}
+
+static struct snapshot *snapshot_find(struct serve *serve, const struct order_question *question) {
+    ref_t site = site_ref(serve->hash_key, question->site);
+    char key[ORDER_KEY_MAX];
     struct snapshot *snapshot;
-    int len = snprintf(key, sizeof key, "%c%016" PRIx64 "%.*s", deep ? 'd' : 't', site, (int)ranking->name.len,
-                       ranking->name.at);
-    if (category)
-        len += snprintf(key + len, sizeof key - (size_t)len, ":%016" PRIx64, *category);
+    make_key(question, site, key);
     HASH_FIND_STR(serve->snapshots, key, snapshot);
     if (snapshot || !(snapshot = calloc(1, sizeof *snapshot)))
         return snapshot;
-    if (!(snapshot->site_name = strndup(site_name.at, site_name.len))) {
+    if (!(snapshot->site_name = strndup(question->site.at, question->site.len))) {
         free(snapshot);
         return NULL;
     }
-    memcpy(snapshot->key, key, (size_t)len + 1);
-    snapshot->ranking = ranking;
+    memcpy(snapshot->key, key, sizeof key);
+    snapshot->ranking = question->ranking;
     snapshot->site = site;
-    snapshot->has_category = category != NULL;
-    snapshot->category = category ? *category : 0;
-    snapshot->deep = deep;
+    snapshot->has_category = question->category != NULL;
+    snapshot->category = question->category ? *question->category : 0;
+    snapshot->cards_only = question->cards_only;
+    snapshot->deep = question->deep;
     snapshot->shared =
         (struct shared){.kept.free = snapshot_free, .serve = serve, .start = start, .own_bytes = sizeof *snapshot};
     HASH_ADD_STR(serve->snapshots, key, snapshot);
@@ -127,9 +134,8 @@ static struct snapshot *snapshot_find(struct serve *serve, struct bytes site_nam
     return snapshot;
 }
 
-void snapshot_get(struct serve *serve, struct bytes site, const struct ranking *ranking, const ref_t *category,
-                  bool deep, struct shared_wait *wait) {
-    struct snapshot *snapshot = snapshot_find(serve, site, ranking, category, deep);
+void snapshot_get(struct serve *serve, const struct order_question *question, struct shared_wait *wait) {
+    struct snapshot *snapshot = snapshot_find(serve, question);
     if (snapshot)
         shared_get(&snapshot->shared, wait);
     else

@@ -13,8 +13,11 @@ static struct list *list_of_wait(struct shared_wait *wait) {
 
 static void ask_snapshot(struct list *list, const struct ranking *ranking,
                          void (*on_snapshot)(struct shared_wait *wait, struct value *read)) {
+    struct order_question question = {.site = list->site,
+                                      .ranking = ranking,
+                                      .cards_only = list->marks->cards_only || ranking == &list->serve->newest_cards};
     list->snapshot_wait.on_value = on_snapshot;
-    snapshot_get(list->serve, list->site, ranking, NULL, false, &list->snapshot_wait);
+    snapshot_get(list->serve, &question, &list->snapshot_wait);
 }
 
 // The places live as long as the list.
@@ -48,9 +51,13 @@ static bool add_snapshot(struct list *list, const struct ranking *ranking, struc
 
 static void ask_own(struct list *list, bool deep, void (*on_snapshot)(struct shared_wait *wait, struct value *read)) {
     ref_t category = list->category.at ? category_ref(list->serve->hash_key, list->category) : 0;
+    struct order_question question = {.site = list->site,
+                                      .ranking = list->ranking,
+                                      .category = list->category.at ? &category : NULL,
+                                      .cards_only = list->marks->cards_only,
+                                      .deep = deep};
     list->snapshot_wait.on_value = on_snapshot;
-    snapshot_get(list->serve, list->site, list->ranking, list->category.at ? &category : NULL, deep,
-                 &list->snapshot_wait);
+    snapshot_get(list->serve, &question, &list->snapshot_wait);
 }
 
 static bool lifts(const struct list *list, const struct mark *mark) {

@@ -196,12 +196,21 @@ size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_N
                        ranking->name.at);
     if (ranking->category)
         len += snprintf(text + len, RANKING_NAME_MAX - (size_t)len, ":%016" PRIx64, *ranking->category);
+    if (ranking->no_card)
+        len += snprintf(text + len, RANKING_NAME_MAX - (size_t)len, ":no-card");
     return (size_t)len;
 }
 
-static struct commit_key *ranking_key(struct commit *commit, const struct ranking_at *ranking) {
+void ranking_key(const struct ranking_at *ranking, uint32_t partition, struct key *ret_key) {
+    if (ranking->no_card)
+        key_ranking_no_card(ret_key, partition, ranking->site, ranking->name);
+    else
+        key_ranking(ret_key, partition, ranking->site, ranking->name, ranking->category);
+}
+
+static struct commit_key *target_ranking(struct commit *commit, const struct ranking_at *ranking) {
     struct key key;
-    key_ranking(&key, commit->partition, ranking->site, ranking->name, ranking->category);
+    ranking_key(ranking, commit->partition, &key);
     struct commit_key *slot = commit_key(commit, &key);
     if (slot && slot->cutoff_name_len == 0)
         slot->cutoff_name_len = ranking_name(ranking, slot->cutoff_name);
@@ -210,7 +219,7 @@ static struct commit_key *ranking_key(struct commit *commit, const struct rankin
 
 void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
                   double value, bool may_stand) {
-    struct commit_key *slot = ranking_key(commit, ranking);
+    struct commit_key *slot = target_ranking(commit, ranking);
     if (!slot)
         return;
     struct candidate candidate = {value, command_count(&slot->in), may_stand};
@@ -221,7 +230,7 @@ void commit_place(struct commit *commit, const struct ranking_at *ranking, uint3
 }
 
 void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id) {
-    struct commit_key *slot = ranking_key(commit, ranking);
+    struct commit_key *slot = target_ranking(commit, ranking);
     if (!slot)
         return;
     slot->bound = bound;

@@ -72,6 +72,7 @@ static void take_record(const redisReply *records, size_t i, struct partition_it
     if (item->corrupt)
         return;
     item->known = true;
+    item->has_card = record.has_card;
     item->id = record.id;
     item->site = record.site;
     item->categories = record.categories;

@@ -66,6 +66,7 @@ struct partition_item {
     // Sums only:
     bool known;   // it has an item hash; if not, the rest is empty
     bool corrupt; // foreign type under one of its keys: leave it alone
+    bool has_card;
     struct bytes id, site, categories;
     int64_t published_ms;
 };
@@ -93,12 +94,14 @@ struct partition_read {
 };
 void store_read_partition(struct store *store, struct partition_read *call);
 
-// A ranking of a site (and of one of its categories).
+// One set of a ranking: of the site's items with a card, of those of a category, or of the items without a card.
 struct ranking_at {
     ref_t site;
     struct bytes name;
     const ref_t *category; // NULL: the whole site
+    bool no_card;          // then without a category
 };
+void ranking_key(const struct ranking_at *ranking, uint32_t partition, struct key *ret_key);
 enum { RANKING_NAME_MAX = 120 };
 // The key's text without its hash tag: the name of its floor. Returns the length.
 size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_NAME_MAX]);

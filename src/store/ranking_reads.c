@@ -7,7 +7,7 @@
 
 static void add_ranking_key(struct store *store, uint32_t partition, const struct ranking_at *at) {
     struct key key;
-    key_ranking(&key, partition, at->site, at->name, at->category);
+    ranking_key(at, partition, &key);
     add_key(store, &key);
 }
 
@@ -15,7 +15,7 @@ static void add_ranking_key(struct store *store, uint32_t partition, const struc
 
 struct top_state {
     struct read_state read;
-    size_t max, each, kept; // places: asked for, asked of a partition, that a partition keeps
+    size_t max, each, kept; // places: asked for, asked of a set, that a set keeps
     void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole);
 };
 
@@ -65,11 +65,25 @@ static void on_tops(struct pipeline *pipeline) {
     read_end(pipeline, outcome);
 }
 
+static void ask_tops(struct top_state *state, struct pipeline *pipeline, const struct ranking_at *at) {
+    struct store *store = state->read.store;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        begin_command(store, "ZRANGE");
+        add_ranking_key(store, i, at);
+        command_add_int(&store->command, 0);
+        command_add_int(&store->command, (int64_t)state->each - 1);
+        command_add_text(&store->command, "WITHSCORES");
+        read_add(pipeline);
+    }
+}
+
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
-                    const ref_t *category, size_t max,
+                    const ref_t *category, bool cards_only, size_t max,
                     void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole)) {
-    struct ranking_at at = {site, ranking, category};
-    struct pipeline *pipeline = read_begin(store, call, keys_partitions(), sizeof(struct top_state), on_tops);
+    struct ranking_at at = {.site = site, .name = ranking, .category = category};
+    bool both = !cards_only && !category;
+    uint32_t sets = (both ? 2 : 1) * keys_partitions();
+    struct pipeline *pipeline = read_begin(store, call, sets, sizeof(struct top_state), on_tops);
     if (!pipeline)
         return;
     struct top_state *state = pipeline->context;
@@ -78,14 +92,10 @@ void store_read_top(struct store *store, struct read_call *call, ref_t site, str
     state->each = max < deepest ? max : deepest;
     state->kept = ranking_bound(category ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
     state->on_top = on_top;
-    for (uint32_t i = 0; i < keys_partitions(); i++) {
-        begin_command(store, "ZRANGE");
-        add_ranking_key(store, i, &at);
-        command_add_int(&store->command, 0);
-        command_add_int(&store->command, (int64_t)state->each - 1);
-        command_add_text(&store->command, "WITHSCORES");
-        read_add(pipeline);
-    }
+    ask_tops(state, pipeline, &at);
+    at.no_card = true;
+    if (both)
+        ask_tops(state, pipeline, &at);
 }
 
 // ---- The number of a site's cards
@@ -108,7 +118,7 @@ static void on_cards(struct pipeline *pipeline) {
 
 void store_count_cards(struct store *store, struct read_call *call, ref_t site,
                        void (*on_count)(struct read_call *call, uint64_t cards)) {
-    struct ranking_at at = {site, BYTES(NEWEST_NAME), NULL};
+    struct ranking_at at = {.site = site, .name = BYTES(NEWEST_NAME)};
     struct pipeline *pipeline = read_begin(store, call, keys_partitions(), sizeof(struct cards_state), on_cards);
     if (!pipeline)
         return;

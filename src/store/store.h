@@ -171,9 +171,10 @@ void store_look_item(struct store *store, struct read_call *call, const ref_t *i
 // The newest cards of a site stand as a ranking of this name (value: minus the time in ms).
 #define NEWEST_NAME ".newest"
 // The best `most` of a ranking over all partitions, merged: called once before on_done when the outcome is OK. `whole`:
-// no item of the ranking lacks, because of `most` or of what partitions keep.
+// no item of the ranking lacks, because of `most` or of what partitions keep. `cards_only`: not the items without a
+// card; a category has none of them.
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
-                    const ref_t *category, size_t max,
+                    const ref_t *category, bool cards_only, size_t max,
                     void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole));
 
 // How many of the newest cards of a site are known: exact while there are few. `on_count` before on_done when it is OK.

@@ -12,6 +12,7 @@ import pytest
 
 from support.contract import ids, load
 from support.service import Service
+from support.wait import wait_until
 
 contract = pytest.mark.contract
 LISTS = ["/rankings/hot", "/items/hub/related", "/me/recommendations"]
@@ -127,7 +128,7 @@ def test_items_without_a_card(service, site):
         cards(service, site, [f"card{number:02}"])
     assert service.get(f"{site}/items/bare").json["votes"]["up"] == 5  # it is what it is, only not listed
     cards(service, site, ["bare"])
-    assert ids(service.get(f"{site}/rankings/hot"))[0] == "bare"
+    wait_until(lambda: ids(service.get(f"{site}/rankings/hot"))[0] == "bare", 10, "the card is projected")
 
 
 # ---- Shapes

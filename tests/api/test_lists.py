@@ -2,6 +2,7 @@
 """Which items a list has: it is read on until it is full; floors, ages, categories, cards and an editor's hand at their
 edges."""
 import os
+import re
 import time
 
 import pytest
@@ -68,9 +69,23 @@ def hand(service, site, item, **what):
 
 def places_in_redis(service, name):
     """Members of all sets of a ranking, whole site."""
-    store = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
-    keys = [key for key in store.scan_iter(match=f"{{e*}}r????????????????:{name}", count=1000)]
+    store = redis_of(service)
+    keys = [key for end in ("", ":no-card") for key in store.scan_iter(f"{{e*}}r????????????????:{name}{end}", 1000)]
     return {member.decode() for key in keys for member in store.zrange(key, 0, -1)}
+
+
+def redis_of(service):
+    return redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+
+
+def lost(service, site, count):
+    """Items with more votes than the others, whose records are no longer in Redis: they hold places, and no list has them."""
+    names = [f"lost{n:04}" for n in range(count)]
+    cards(service, site, names)
+    votes(service, site, dict.fromkeys(names, 3))
+    store = redis_of(service)
+    records = list(store.scan_iter("{e*}i*", 1000))
+    store.delete(*[key for key, record in zip(records, store.mget(records)) if re.search(rb"lost\d{4}", record)])
 
 
 # ---- Read on until the list is full
@@ -117,10 +132,11 @@ def test_items_that_have_grown_too_old_make_room_and_leave_the_ranking():
 
 
 def lists_end_short(service, short, full):
-    """Two sites with ten cards, and with so many items that have more votes and no card: none of the ten is found, or five are."""
-    for site, unknown in (("/v1/short", short), ("/v1/full", full)):
+    """Two sites with ten cards, and with so many lost items that have more votes: none of the ten is found, or five are."""
+    for site, count in (("/v1/short", short), ("/v1/full", full)):
         cards(service, site, [f"card{n}" for n in range(10)])
-        votes(service, site, {f"u{n:04}": 2 for n in range(unknown)} | {f"card{n}": 1 for n in range(10)})
+        votes(service, site, {f"card{n}": 1 for n in range(10)})
+        lost(service, site, count)
     assert service.metrics()["engaged_short_lists_total"] == 0
     assert ids(service.get("/v1/full/rankings/plain?limit=5")) == [f"card{n}" for n in range(5)]
     assert service.metrics()["engaged_short_lists_total"] == 0
@@ -131,9 +147,9 @@ def lists_end_short(service, short, full):
 
 
 def test_no_more_than_2000_entries_are_read_and_the_metrics_say_so():
-    """2,005 items with more votes have no card: the list ends short, as those with one stand behind 2,000 others."""
+    """2,005 items with more votes are lost: the list ends short, as the others stand behind 2,000 of them."""
     # Each partition gives its best places only: with this key none has more than those.
-    service = Service(configuration=RANKINGS, list_unknown="off", partitions=512, hash_key="22" * 32)
+    service = Service(configuration=RANKINGS, partitions=512, hash_key="22" * 32)
     try:
         lists_end_short(service, short=2005, full=1995)
     finally:
@@ -141,8 +157,8 @@ def test_no_more_than_2000_entries_are_read_and_the_metrics_say_so():
 
 
 def test_nor_more_than_partitions_keep_and_the_metrics_say_so():
-    """One partition keeps 642 places: items without a card take all of them."""
-    service = Service(configuration=RANKINGS, list_unknown="off", partitions=1)
+    """One partition keeps 642 places: items that are lost take all of them."""
+    service = Service(configuration=RANKINGS, partitions=1)
     try:
         lists_end_short(service, short=642, full=637)
     finally:
@@ -151,15 +167,16 @@ def test_nor_more_than_partitions_keep_and_the_metrics_say_so():
 
 def test_what_one_list_found_unfit_is_not_read_again_for_the_next_and_stays_in_other_rankings():
     """As long as the order is the same: here a minute."""
-    service = Service(configuration=RANKINGS, list_unknown="off", refresh_interval="1m")
+    service = Service(configuration=RANKINGS, refresh_interval="1m")
     site = "/v1/s"
     try:
         cards(service, site, [f"card{n}" for n in range(8)], published_at=time.time() - 60)
         cards(service, site, ["old0", "old1"], published_at=time.time() - 7200)
-        votes(service, site, {f"u{n:03}": 3 for n in range(300)} | {"old0": 2, "old1": 2} | {f"card{n}": 1 for n in range(8)})
+        votes(service, site, {"old0": 2, "old1": 2} | {f"card{n}": 1 for n in range(8)})
+        lost(service, site, 300)
         views = [{"type": "view", "item": item, "visitor": f"w{n}"} for n in range(3) for item in ("old0", "old1", "card0")]
         assert service.lines(f"{site}/events?wait=true", views).status == 200
-        store = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+        store = redis_of(service)
 
         def read(path):
             before = store.info("commandstats").get("cmdstat_pfcount", {"calls": 0})["calls"]
@@ -373,7 +390,7 @@ def test_items_without_a_card_are_listed_until_the_site_has_20(lists, site):
     assert "Buy pills" not in ids(lists.get(f"{site}/rankings/plain")), "nor by a pin"
     assert lists.get(f"{site}/items/Buy%20pills").json["votes"]["up"] == 9, "its counts are there"
     assert lists.keyed("PUT", f"{site}/items/Buy%20pills", {"title": "Fine"}).status == 200
-    assert ids(lists.get(f"{site}/rankings/plain"))[0] == "Buy pills"
+    wait_until(lambda: ids(lists.get(f"{site}/rankings/plain"))[0] == "Buy pills", 10, "the card is projected")
     assert lists.keyed("DELETE", f"{site}/items/known19").status == 204
     assert lists.keyed("DELETE", f"{site}/items/known18").status == 204
     votes(lists, site, {"unknown": 1})

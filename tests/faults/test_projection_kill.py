@@ -346,7 +346,7 @@ def check_popularity(redis, world, clients, held):
         if packed and VIEWS in unpack_sums(packed):
             expected[name] = unpack_sums(packed)[VIEWS][1][life]
     standing = {}
-    for key in redis.scan_iter(match="{e*}r*:.popular", count=1000):
+    for key in redis.scan_iter(match="{e*}r*:.popular*", count=1000):
         for member, score in redis.zrange(key, 0, -1, withscores=True):
             standing[member.decode()] = -score
     assert set(standing) == set(expected)
