@@ -102,11 +102,7 @@ static void on_head_whole(struct conn *conn, struct bytes raw, bool more_came) {
         conn_fail(conn, OVERLOADED, NULL);
         return;
     }
-    enum outcome outcome = parse_head(exchange);
-    if (outcome != OK) {
-        conn_fail(conn, outcome, NULL);
-        return;
-    }
+    parse_begin(exchange);
     ++*conn->server->counters.requests;
     conn->requests++;
     exchange->plan = conn->server->callbacks.on_head(&exchange->request);

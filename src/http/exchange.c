@@ -35,8 +35,7 @@ struct exchange *exchange_take(struct conn *conn) {
     exchange->chunk = CHUNK_SIZE;
     exchange->on_drain = NULL;
     exchange->outcome = OK;
-    exchange->keep_alive = exchange->dispatched = exchange->answered = exchange->whole = exchange->paused =
-        exchange->resumed = false;
+    exchange->dispatched = exchange->answered = exchange->whole = exchange->paused = exchange->resumed = false;
     exchange->streaming = exchange->chunking = exchange->closes = exchange->noted = false;
     exchange->streamed = exchange->unsent = 0;
     return exchange;
@@ -128,6 +127,7 @@ bool exchange_fill(struct exchange *exchange, struct bytes raw) {
         exchange->request.host = piece_of(exchange, head->authority);
     else if (head->has_host)
         exchange->request.host = piece_of(exchange, head->host);
+    exchange->request.method = head->method;
     exchange->request.has_body = head->chunked || head->length > 0;
     return fill_fields(exchange);
 }

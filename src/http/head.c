@@ -6,7 +6,14 @@
 #include <string.h>
 
 // Fields that only the scan reads. They follow the kept ones.
-enum { FIELD_HOST = HTTP_FIELD_COUNT, FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING, FIELD_EXPECT, FIELD_NAMES };
+enum {
+    FIELD_HOST = HTTP_FIELD_COUNT,
+    FIELD_CONTENT_LENGTH,
+    FIELD_TRANSFER_ENCODING,
+    FIELD_CONNECTION,
+    FIELD_EXPECT,
+    FIELD_NAMES
+};
 
 enum { METHOD_LONGEST = 32, NAME_LONGEST = 40, NO_FIELD = -1 };
 
@@ -17,6 +24,7 @@ static const struct bytes names[FIELD_NAMES] = {
     [FIELD_HOST] = {"host", 4},
     [FIELD_CONTENT_LENGTH] = {"content-length", 14},
     [FIELD_TRANSFER_ENCODING] = {"transfer-encoding", 17},
+    [FIELD_CONNECTION] = {"connection", 10},
     [FIELD_EXPECT] = {"expect", 6},
 };
 
@@ -81,6 +89,38 @@ void head_begin(struct head *head) {
     head->detail = NULL;
 }
 
+// ---- The request line
+
+static const struct bytes methods[] = {
+    [HTTP_METHOD_GET] = {"GET", 3}, [HTTP_METHOD_HEAD] = {"HEAD", 4},     [HTTP_METHOD_POST] = {"POST", 4},
+    [HTTP_METHOD_PUT] = {"PUT", 3}, [HTTP_METHOD_DELETE] = {"DELETE", 6}, [HTTP_METHOD_OPTIONS] = {"OPTIONS", 7},
+};
+
+// Registered methods that no route has: the application refuses them by path. Any other word is 501.
+static bool is_other_method(struct bytes method) {
+    static const char *const others[] = {
+        "PATCH",  "TRACE",     "COPY",        "LOCK",   "MKCOL",      "MOVE",   "PROPFIND",   "UNLOCK",   "PROPPATCH",
+        "SEARCH", "BIND",      "REBIND",      "UNBIND", "ACL",        "REPORT", "MKACTIVITY", "CHECKOUT", "MERGE",
+        "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "PURGE",  "MKCALENDAR", "LINK",   "M-SEARCH",   "UNLINK",   "SOURCE"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (bytes_eq(method, bytes_of(others[i])))
+            return true;
+    return false;
+}
+
+static bool take_method(struct head *head, struct bytes method) {
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (bytes_eq(method, methods[i])) {
+            head->method = (enum http_method)i;
+            head->is_head = i == HTTP_METHOD_HEAD;
+            return true;
+        }
+    head->method = HTTP_METHOD_OTHER;
+    if (bytes_eq(method, BYTES("CONNECT")))
+        return refuse(head, NOT_IMPLEMENTED, "This is not a proxy");
+    return is_other_method(method) || refuse(head, NOT_IMPLEMENTED, "The method is not known");
+}
+
 // The end of the method. Also called on an unfinished line, so that bytes that are no HTTP are refused at once.
 static bool check_method(struct head *head, struct bytes line, size_t *ret_len) {
     size_t n = token_len(line);
@@ -142,15 +182,16 @@ static bool on_request_line(struct head *head, struct bytes raw, struct bytes li
     for (size_t i = 0; i < target.len; i++)
         if (!target_byte[(unsigned char)target.at[i]])
             return refuse(head, BAD_REQUEST, "The request target holds a byte that is not allowed");
-    head->is_head = bytes_eq(method, BYTES("HEAD"));
     head->request_line_done = true;
     head->target = span_of(raw, target);
-    if (bytes_eq(method, BYTES("CONNECT")))
-        return refuse(head, NOT_IMPLEMENTED, "This is not a proxy");
-    if (target.at[0] == '/' || (bytes_eq(target, BYTES("*")) && bytes_eq(method, BYTES("OPTIONS"))))
+    if (!take_method(head, method))
+        return false;
+    if (target.at[0] == '/' || (bytes_eq(target, BYTES("*")) && head->method == HTTP_METHOD_OPTIONS))
         return true;
     return take_absolute(head, raw, target);
 }
+
+// ---- Fields
 
 static bool on_host(struct head *head, struct bytes raw, struct bytes value) {
     if (head->has_host)
@@ -185,6 +226,19 @@ static bool on_transfer_encoding(struct head *head, struct bytes value) {
     return refuse(head, NOT_IMPLEMENTED, "The transfer coding is not known");
 }
 
+// RFC 9110, 7.6.1: a list of tokens. Those that name other fields mean nothing here.
+static void on_connection(struct head *head, struct bytes value) {
+    while (value.len) {
+        const char *comma = memchr(value.at, ',', value.len);
+        size_t len = comma ? (size_t)(comma - value.at) : value.len;
+        struct bytes option = bytes_trim((struct bytes){value.at, len});
+        head->close |= bytes_eq_nocase(option, BYTES("close"));
+        head->keep_alive |= bytes_eq_nocase(option, BYTES("keep-alive"));
+        len += comma ? 1 : 0;
+        value = (struct bytes){value.at + len, value.len - len};
+    }
+}
+
 static bool on_field(struct head *head, struct bytes raw, int field, struct bytes value) {
     switch (field) {
     case NO_FIELD:
@@ -195,6 +249,9 @@ static bool on_field(struct head *head, struct bytes raw, int field, struct byte
         return on_content_length(head, value);
     case FIELD_TRANSFER_ENCODING:
         return on_transfer_encoding(head, value);
+    case FIELD_CONNECTION:
+        on_connection(head, value);
+        return true;
     case FIELD_EXPECT:
         head->expect_continue = bytes_eq_nocase(value, BYTES("100-continue"));
         return true;
@@ -218,18 +275,28 @@ static bool split_field(struct bytes line, struct bytes *ret_name, struct bytes 
     return true;
 }
 
+// RFC 9110, 5.5: visible ASCII, space, tab and bytes from 0x80 on.
+static bool is_value(struct bytes value) {
+    bool bad = false;
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char byte = (unsigned char)value.at[i];
+        bad |= (byte < ' ' && byte != '\t') || byte == 0x7f;
+    }
+    return !bad;
+}
+
 static bool on_field_line(struct head *head, struct bytes raw, struct bytes line, const struct http_limits *limits) {
     struct bytes name, value;
     if (++head->fields > limits->fields)
         return refuse(head, HEAD_TOO_LARGE, "There are too many header fields");
     if (!split_field(line, &name, &value))
         return refuse(head, BAD_REQUEST, "A header line is not a field");
+    if (!is_value(value))
+        return refuse(head, BAD_REQUEST, "A header field holds a control byte");
     return on_field(head, raw, find_name(name), value);
 }
 
-static bool check_whole(struct head *head, struct bytes raw) {
-    if (memchr(raw.at, 0, raw.len))
-        return refuse(head, BAD_REQUEST, "The request head holds a NUL");
+static bool check_whole(struct head *head) {
     if (!head->has_host && !head->version_1_0)
         return refuse(head, BAD_REQUEST, "There is no Host");
     if (head->chunked && head->has_length)
@@ -273,7 +340,7 @@ enum head_state head_scan(struct head *head, struct bytes raw, const struct http
             if (end > limits->head)
                 return refuse(head, HEAD_TOO_LARGE, NULL), HEAD_BAD;
             *ret_len = end;
-            return check_whole(head, (struct bytes){raw.at, end}) ? HEAD_WHOLE : HEAD_BAD;
+            return check_whole(head) ? HEAD_WHOLE : HEAD_BAD;
         }
         if (!on_line(head, raw, line, limits))
             return HEAD_BAD;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The scan of a raw request head, before llhttp sees it. It refuses what llhttp would accept and must not pass.
+// The scan of a raw request head: the one parser of its grammar. It decides method, framing and keep-alive; llhttp
+// reads chunked bodies only (parse.c).
 //
 // The head is scanned once, line by line as the lines arrive, so a bad line is refused at once however slowly the rest
-// comes. Every line ends with CR LF and holds no other CR, LF or NUL; no line begins with a space; field names are
-// tokens; the request line ends with HTTP/1.0 or HTTP/1.1; one valid Host; only `chunked` as transfer coding; one plain
-// Content-Length. What it finds is kept as offsets, because the bytes may still move. Pure: no sockets, no llhttp.
+// comes. Every line ends with CR LF and holds no other control byte than tabs; no line begins with a space; field names
+// are tokens; the request line ends with HTTP/1.0 or HTTP/1.1; one valid Host; only `chunked` as transfer coding; one
+// plain Content-Length. What it finds is kept as offsets, because the bytes may still move. Pure: no sockets.
 #pragma once
 #include "http/http.h"
 
@@ -18,8 +19,10 @@ struct head {
     uint32_t fields; // whole field lines so far
     bool request_line_done;
 
+    enum http_method method;
     bool version_1_0;
-    bool is_head; // method HEAD
+    bool is_head;           // method HEAD
+    bool close, keep_alive; // options of Connection
     bool expect_continue;
     bool chunked;
     bool has_length;

@@ -8,7 +8,7 @@
 //   conn.c      what a connection does in each state (states.def), from bytes to on_request and on to the next
 //   linger.c    a connection's ends: errors, the last answer, closing
 //   head.c      the scan of the raw head; host.c the grammar of Host
-//   parse.c     llhttp: framing, bodies, keep-alive
+//   parse.c     bodies; llhttp reads the chunked ones
 //   held.c      the bound on what all connections hold
 //   exchange.c  requests: taken, filled from the head, given back
 //   reply.c     answers: heads, Date, Connection; stream.c: chunked ones
@@ -71,7 +71,6 @@ struct exchange {
     bool noted;          // on_answered was called
     void (*on_drain)(struct http_request *);
     enum outcome outcome; // why the body was refused; OK: it was not
-    bool keep_alive;      // the client wants it
     bool dispatched;      // the application has the request and owes an answer
     bool answered;
     bool whole; // the body has ended
@@ -192,7 +191,8 @@ void held_forget(struct conn *conn);
 
 // parse.c
 enum parse_state { PARSE_MORE, PARSE_WHOLE, PARSE_PAUSED, PARSE_BAD };
-enum outcome parse_head(struct exchange *exchange) MUST_CHECK;
+// After the head: whether there is a body, and how it ends.
+void parse_begin(struct exchange *exchange);
 // Every byte of a body with an announced length has come.
 bool parse_body_is_read(const struct exchange *exchange);
 enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used);

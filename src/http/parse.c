@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: MIT
-// llhttp reads the head after head.c has accepted it, and then the body. It decides framing and keep-alive. No callback
-// takes fields, so trailers are dropped. Each exchange has one parser. It stops at the end of the message (HPE_PAUSED),
-// so the next request is never read as a part of this one.
+// Bodies. A body of announced length is counted here; a chunked one is read by llhttp, which gets a fixed head first.
+// No callback takes fields, so trailers are dropped. Each exchange has one parser. It stops at the end of the message
+// (HPE_PAUSED), so the next request is never read as a part of this one.
 #include "http/http_inside.h"
-
-static int on_headers_complete(llhttp_t *parser) {
-    struct exchange *exchange = parser->data;
-    parser->upgrade = 0; // an Upgrade is ignored: the next request is HTTP/1.1 again
-    exchange->keep_alive = llhttp_should_keep_alive(parser);
-    return 0;
-}
 
 static int on_message_complete(llhttp_t *parser) {
     struct exchange *exchange = parser->data;
@@ -29,10 +22,9 @@ static int on_piece_of_whole(struct exchange *exchange, struct bytes piece) {
     return exchange->body.failed ? stop(exchange, OVERLOADED) : 0;
 }
 
-static int on_body(llhttp_t *parser, const char *at, size_t len) {
-    struct exchange *exchange = parser->data;
-    struct bytes piece = {at, len};
-    exchange->body_decoded += len;
+// 0, HPE_PAUSED, or HPE_USER with the outcome set.
+static int take_piece(struct exchange *exchange, struct bytes piece) {
+    exchange->body_decoded += piece.len;
     if (exchange->answered || exchange->plan.kind == HTTP_BODY_REFUSE)
         return 0;
     if (exchange->plan.kind == HTTP_BODY_WHOLE)
@@ -41,6 +33,10 @@ static int on_body(llhttp_t *parser, const char *at, size_t len) {
     if (exchange->answered)
         return stop(exchange, OK); // answered early: the rest is dropped
     return exchange->paused ? HPE_PAUSED : 0;
+}
+
+static int on_body(llhttp_t *parser, const char *at, size_t len) {
+    return take_piece(parser->data, (struct bytes){at, len});
 }
 
 // A chunk over the limit, or of an absurd size, is refused by its size, before its data is read.
@@ -62,41 +58,20 @@ static int on_chunk_complete(llhttp_t *parser) {
 }
 
 static const llhttp_settings_t settings = {
-    .on_headers_complete = on_headers_complete,
     .on_chunk_header = on_chunk_header,
     .on_chunk_complete = on_chunk_complete,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
 
-static enum http_method method_of(uint8_t method) {
-    switch (method) {
-    case HTTP_GET:
-        return HTTP_METHOD_GET;
-    case HTTP_HEAD:
-        return HTTP_METHOD_HEAD;
-    case HTTP_POST:
-        return HTTP_METHOD_POST;
-    case HTTP_PUT:
-        return HTTP_METHOD_PUT;
-    case HTTP_DELETE:
-        return HTTP_METHOD_DELETE;
-    case HTTP_OPTIONS:
-        return HTTP_METHOD_OPTIONS;
-    default:
-        return HTTP_METHOD_OTHER;
-    }
-}
-
-enum outcome parse_head(struct exchange *exchange) {
+void parse_begin(struct exchange *exchange) {
+    static const char head[] = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    exchange->whole = !exchange->head.chunked && exchange->head.length == 0;
+    if (!exchange->head.chunked)
+        return;
     llhttp_init(&exchange->parser, HTTP_REQUEST, &settings);
     exchange->parser.data = exchange;
-    llhttp_errno_t error = llhttp_execute(&exchange->parser, exchange->head_raw.at, exchange->head_raw.len);
-    exchange->request.method = method_of(exchange->parser.method);
-    if (error == HPE_OK || (error == HPE_PAUSED && exchange->whole))
-        return OK;
-    // The version was checked before: a constant that does not fit is a method of another protocol (RTSP, ICY).
-    return error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT ? NOT_IMPLEMENTED : BAD_REQUEST;
+    llhttp_execute(&exchange->parser, head, sizeof head - 1);
 }
 
 // llhttp does not show chunk heads, extensions and trailers, so the raw bytes are counted. A stream may have many small
@@ -111,7 +86,7 @@ static bool is_too_raw(const struct exchange *exchange) {
 }
 
 bool parse_body_is_read(const struct exchange *exchange) {
-    return !(exchange->parser.flags & F_CHUNKED) && exchange->parser.content_length == 0;
+    return !exchange->head.chunked && exchange->body_decoded == exchange->head.length;
 }
 
 // ---- Chunk extensions (RFC 9112, 7.1.1) are passed over. llhttp never sees them, because it accepts only some.
@@ -203,9 +178,19 @@ static llhttp_errno_t feed_chunks(struct exchange *exchange, struct bytes input,
     return error;
 }
 
+// A body of announced length.
+static llhttp_errno_t feed_plain(struct exchange *exchange, struct bytes input, size_t *ret_used) {
+    uint64_t left = exchange->head.length - exchange->body_decoded;
+    *ret_used = left < input.len ? (size_t)left : input.len;
+    exchange->parsing = true;
+    int error = *ret_used ? take_piece(exchange, (struct bytes){input.at, *ret_used}) : 0;
+    exchange->parsing = false;
+    exchange->whole = error == 0 && parse_body_is_read(exchange);
+    return (llhttp_errno_t)error;
+}
+
 enum parse_state parse_body(struct exchange *exchange, struct bytes input, size_t *ret_used) {
-    bool chunked = exchange->parser.flags & F_CHUNKED;
-    llhttp_errno_t error = (chunked ? feed_chunks : feed)(exchange, input, ret_used);
+    llhttp_errno_t error = (exchange->head.chunked ? feed_chunks : feed_plain)(exchange, input, ret_used);
     exchange->body_raw += *ret_used;
     if (exchange->whole)
         return PARSE_WHOLE;

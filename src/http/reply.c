@@ -84,8 +84,12 @@ static bool leaves_body(const struct exchange *exchange) {
            exchange->head.length > DISCARD_MAX;
 }
 
+static bool keeps_alive(const struct head *head) {
+    return !head->close && (head->keep_alive || !head->version_1_0);
+}
+
 static struct bytes reply_tail(struct exchange *exchange, bool close) {
-    exchange->closes = close || !exchange->keep_alive || exchange->server->stopping || leaves_body(exchange);
+    exchange->closes = close || !keeps_alive(&exchange->head) || exchange->server->stopping || leaves_body(exchange);
     if (exchange->closes)
         return tail(exchange->server, TAIL_CLOSE);
     return tail(exchange->server, exchange->head.version_1_0 ? TAIL_KEEP_ALIVE : TAIL_PLAIN);
