@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """make quality: Related and Recommendation on real reading data, asked before learnt, over HTTP.
 
-The protocol is that of ../shared/data/README.md: events are walked in order of time; the first 70 % are only learnt; in
+The protocol: events are walked in order of time; the first 70 % are only learnt; in
 the last 30 %, before a view that is not the first of its session is learnt, 20 items are asked for: Related for the item
 that the visitor read just before; Recommendation for the visitor, if the item viewed now is new to this visitor. A hit
 is the item viewed now.

@@ -7,7 +7,7 @@
 --minutes N    how long "keeps-up" lasts
 --into FOLDER  where the report and its plots go: build/loadtest; loadtest/report holds those of loadtest/README.md
 
-Ceilings are off; one worker, as each peer has one process.
+Rate limits are off; one worker, as each peer has one process.
 """
 import argparse
 import os

@@ -2,7 +2,7 @@
 // NDJSON calls: lines come in, each begins something at the store, the answer says what became of them.
 //
 // At most LINES_IN_FLIGHT lines are under way; above, the client waits. A line that is not right is counted and named
-// by number, and never stops the rest. An endpoint gives its `lines_kind`; its start function calls lines_finish.
+// by number, and never stops the rest. The start function of an endpoint calls lines_finish.
 #pragma once
 #include "api/call.h"
 

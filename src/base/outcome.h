@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The one status type: what became of a call, from Redis link to HTTP answer.
-// outcomes.def lists each with its HTTP status, its stable code (API.md: `code` never changes) and a title. To add one,
-// add its line there and nothing else; `make check` holds the documents to the table.
+// outcomes.def lists each with its HTTP status, its stable code (docs/api.md: `code` never changes) and a title. To add
+// one, add its line there and nothing else; `make check` holds the documents to the table.
 #pragma once
 
 enum outcome {

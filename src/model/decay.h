@@ -17,7 +17,7 @@
 double decay_exponent(int64_t unix_ms, int64_t half_life_ms);
 // S after one event (or one sum) of log2 weight a is added: max + log2(1 + 2^−|S−a|).
 double decay_add(double sum, double a);
-// S after one is taken back. The remainder never falls below 2^-30 of the sum (cancellation: DESIGN section 4);
+// S after one is taken back. The remainder never falls below 2^-30 of the sum (cancellation: docs/design.md);
 // emptiness is for an integer count to decide, not for this.
 double decay_take(double sum, double a);
 // The decayed weight at `now`; 0 for an empty sum; finite always.

@@ -13,7 +13,7 @@ enum { SITE_NAME_MAX = 63, ITEM_ID_MAX = 512, OPAQUE_VISITOR_MAX = 128, VISITOR_
 
 typedef uint64_t ref_t;
 
-bool site_name_valid(struct bytes name); // API.md section 0
+bool site_name_valid(struct bytes name); // docs/api.md, "Sites"
 // A host name: it has a dot and is no IP address.
 bool site_names_host(struct bytes name);
 bool item_id_valid(struct bytes id); // 1..512 bytes, UTF-8, no controls, not "-", "." or ".."

@@ -5,7 +5,7 @@
 // for; else 0), u16 updates since the last halving, f64 total, u16 count, then count × (u64 reference, f32 weight),
 // strongest first. At most NEIGHBOURS_KEPT stay: a table may grow to NEIGHBOURS_MAX, then it is cut to its best. After
 // every NEIGHBOURS_HALVE_AFTER updates of its own all weights and the total are halved; never by the clock, which ruins
-// slow sites. Formula: CONTRIBUTING, "Related".
+// slow sites. Formula: docs/design.md, "Related and Recommendation".
 #pragma once
 #include "base/buffer.h"
 #include "model/names.h"

@@ -2,7 +2,7 @@
 // What a ranking is and what an item is worth in it. Pure.
 // decayed: log2 of the weighted decayed sum. rising: log2 of decayed at h over decayed at 4h. best: lower Wilson bound
 // (E. B. Wilson, 1927; z = 1.96) of kind 0 against kind 1. total: weighted count. The order of the value is the order
-// of the list at every instant; `ranking_score` turns it into the score that API.md promises.
+// of the list at every instant; `ranking_score` turns it into the score of docs/api.md.
 #pragma once
 #include "model/sums.h"
 

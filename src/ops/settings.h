@@ -18,7 +18,7 @@ enum { SETTING_HALF_LIVES_MAX = 16 };
 
 enum ranking_type { RANKING_DECAYED, RANKING_RISING, RANKING_BEST, RANKING_TOTAL };
 
-// A [ranking NAME] section. Without any section the five defaults of DESIGN section 4 hold; with any, just those that
+// A [ranking NAME] section. Without any section the five defaults hold; with any, just those that
 // are written.
 struct ranking_setting {
     char name[NAME_SIZE];

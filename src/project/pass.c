@@ -257,7 +257,7 @@ static bool is_new_visitor(const struct pass *pass, size_t member) {
     return member == 0 || by_site_and_visitor(&pass->index[member], &pass->index[member - 1]) != 0;
 }
 
-static void gather_asked(struct pass *pass, ref_t site) {
+static void collect_asked(struct pass *pass, ref_t site) {
     pass->asked_count = 0;
     for (size_t i = 0; i < pass->big_count; i++)
         if (pass->big[i].few && pass->big[i].site == site) {
@@ -273,7 +273,7 @@ static bool ask_for_next(struct corrector *corrector) {
         const struct member *member = &pass->index[pass->next_member];
         if (!is_new_visitor(pass, pass->next_member))
             continue;
-        gather_asked(pass, member->site);
+        collect_asked(pass, member->site);
         if (pass->asked_count == 0)
             continue;
         store_read_votes(corrector->store, corrector_call(corrector, on_all_asked), member->visitor, pass->asked,

@@ -240,7 +240,8 @@ void redis_send_early(struct redis *redis, struct redis_call *call, const struct
 
 // ---- Replies
 
-// What an error reply of Redis means (FAULTS section 5). An error that is not here is a bug of ours, or foreign data.
+// What an error reply of Redis means (docs/faults.md). An error that is not here is a bug of ours, or data of a wrong
+// type.
 static const struct {
     const char *prefix;
     enum outcome outcome;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An item and a list as API.md section 3 shows them: the card as the publisher gave it, the counts, why it stands here.
+// An item and a list as docs/api.md shows them: the card as the publisher gave it, the counts, why it stands here.
 #include "serve/serve_inside.h"
 
 const char *list_kind_name(enum list_kind kind) {

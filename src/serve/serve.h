@@ -58,7 +58,7 @@ void serve_items(struct serve *serve, struct http_request *request, struct bytes
                  size_t count, bool target_is_plain);
 // The rankings that the configuration defines.
 void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site, bool target_is_plain);
-// An item as API.md section 3 shows it, from the store, for answers of writes (PUT).
+// An item as docs/api.md shows it, from the store, for answers of writes (PUT).
 void item_render(struct json_out *json, const struct settings *settings, struct bytes id,
                  const struct item_state *state);
 

@@ -4,7 +4,7 @@
 // it is, the logs are opened (open.c). Only when every answer is right the connection is ready. Then ROLE and TIME once
 // a second: a master that has become a replica is left, the service's clock is set, and a Redis that has fallen silent
 // is noticed while nobody else asks; every fifth time also whether it may keep what it takes. To ask one thing more,
-// write its check and its line in greet().
+// write its check and its line in handshake_start().
 #include "base/clock.h"
 #include "ops/generation.h"
 #include "ops/log.h"

@@ -4,7 +4,7 @@
 // Per partition and projection Redis keeps a version (a new random number from every script that changes what is
 // projected) and per source log a mark, the id of the last entry applied. `commit_send` writes only where the version
 // still is the one that was read with (or before) the states, and renews it; else nothing is written. That makes
-// projecting exactly once (DESIGN section 2).
+// projecting exactly once (docs/design.md).
 #pragma once
 #include "model/early.h"
 #include "model/keys.h"

@@ -13,7 +13,10 @@ import subprocess
 import sys
 
 from contract import check_sentences
+from modules import check_modules
+from names import check_links, check_named, check_twice
 from widget import check_widget_document
+from words import check_words
 
 RANK = {"base": 0, "model": 1, "ops": 1, "redis": 2, "http": 2, "store": 3, "serve": 4, "project": 4, "api": 5, "roles": 6}
 # Of the same rank, one may not know the other; store may read settings and model, as any room to the left.
@@ -26,7 +29,8 @@ THIRD_PARTY = {
     "ini.h": ("src/ops/",),
     "zlib.h": ("src/http/",),
 }
-LINES_MOST = 450
+LINES_MAX = 400
+LONGER = {"src/ops/json_in.c": 432, "src/roles/children.c": 415, "src/serve/list.c": 401}  # to be split, never to grow
 FAULT_ROWS_LEAST = 40
 WIDGET_BYTES_MOST = 6000
 FUNCTION_LINES_MOST = 80  # a longer one says why in a comment "long: …"
@@ -122,11 +126,11 @@ def check_scripts():
 
 
 def check_lengths():
-    for path in sources():
+    for path in sources((".c", ".h", ".def", ".js")) + sorted(glob.glob("lua/*.lua")):
         with open(path, encoding="utf-8") as file:
             count = sum(1 for _ in file)
-        if count > LINES_MOST:
-            yield f"{path}: {count} lines, over {LINES_MOST}"
+        if count > LONGER.get(path, LINES_MAX):
+            yield f"{path}: {count} lines, over {LONGER.get(path, LINES_MAX)}"
 
 
 def functions(lines):
@@ -216,15 +220,12 @@ def widget_bytes():
 def check_widget():
     if widget_bytes() >= WIDGET_BYTES_MOST:
         yield f"src/widget: {widget_bytes()} bytes by gzip -9, not under {WIDGET_BYTES_MOST}"
-    for path in glob.glob("src/widget/*.js"):
-        with open(path, encoding="utf-8") as file:
-            if len(file.readlines()) > LINES_MOST:
-                yield f"{path}: over {LINES_MOST} lines"
 
 
 CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
           check_scripts, check_lengths, check_functions, check_documents,
-          check_contract, check_sentences, check_widget_document, check_faults, check_widget]
+          check_contract, check_sentences, check_widget_document, check_faults, check_widget,
+          check_twice, check_named, check_links, check_words, check_modules]
 
 
 def main():

@@ -16,6 +16,25 @@ PLANTED = [
     ("headers_alone", "src/base/times.h", "struct missing_type planted_function(struct not_there *, unknown_t);\n"),
     ("format", "src/base/bytes.c", "int   planted ;\n"),
     ("lengths", "src/base/bytes.c", "\n" * 500),
+    ("lengths", "lua/item.lua", "\n" * 400),
+    ("lengths", "src/ops/metrics.def", "\n" * 400),
+    ("lengths", "src/web/demo.js", "\n" * 400),
+    ("lengths", "src/serve/list.c", "\n"),
+    ("twice", "src/base/bytes.c", "struct buffer {\n    int planted;\n};\n"),
+    ("twice", "src/base/store.c", "// A file of another room has this name.\n"),
+    ("named", "src/base/bytes.c", "// See store/planted.c.\n"),
+    ("named", "src/base/bytes.c", "// As `" + "planted_" + "name` does.\n"),
+    ("named", "src/base/bytes.c", "// As planted" + "call() does.\n"),
+    ("named", "lua/item.lua", "-- As in tests/planted_" + "folder/.\n"),
+    ("named", "docs/operating.md", "The setting `planted_" + "setting`.\n"),
+    ("named", "docs/operating.md", "See `src/planted.c`.\n"),
+    ("links", "docs/operating.md", "See [there](planted.md).\n"),
+    ("links", "docs/operating.md", "See [there](api.md#planted).\n"),
+    ("words", "src/base/bytes.c", "enum { PLANTED_MOST = 1 };\n"),
+    ("words", "src/base/bytes.c", "static int refill_planted;\n"),
+    ("words", "src/base/bytes.c", "// As DESIGN says.\n"),
+    ("words", "docs/operating.md", "A shelf.\n"),
+    ("modules", "src/base/buffer.c", '#include "base/bytes.h"\n#include "base/json_out.h"\n'),
     ("functions", "src/base/bytes.c", "static int planted(void) {\n" + "    planted();\n" * 80 + "}\n"),
     ("opening", "src/base/planted.c", "int planted;\n"),
     ("scripts", "lua/planted.lua", "-- KEYS and Reply, but not the other\nreturn 1\n"),
@@ -61,9 +80,9 @@ CHANGED = [
 def faults_of(tmp_path, rule, path, change):
     """What a rule of make check says of a copy of the tree in which one file is changed."""
     tree = tmp_path / "tree"
-    for folder in ("src", "lua", "deploy", "docs", "tests"):
+    for folder in ("src", "lua", "deploy", "docs", "tests", "loadtest"):
         shutil.copytree(os.path.join(ROOT, folder), tree / folder, ignore=shutil.ignore_patterns("__pycache__", "artefacts"))
-    for name in ("README.md", ".clang-format", "Makefile"):
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".clang-format", "Makefile"):
         shutil.copy(os.path.join(ROOT, name), tree / name)
     before = (tree / path).read_text(encoding="utf-8") if (tree / path).exists() else ""
     after = change(before)
