@@ -17,6 +17,7 @@ from support.documents import blocks
 from support.ports import free_port
 from support.program import PROGRAM, ROOT
 from support.proxies import nginx, varnish
+from support.reports import reports_in
 from support.service import Service
 from support.wait import wait_until
 
@@ -44,7 +45,8 @@ def sample(tmp_path_factory):
         yield folder, port
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
+    assert process.returncode == 0 and not reports_in((folder / "log").read_text())
 
 
 def shell(sample, text):
