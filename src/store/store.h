@@ -105,8 +105,8 @@ void store_view(struct store *store, struct view_call *call);
 // ---- Cards and deletion
 
 struct card {
-    struct bytes
-        json; // the card's members as JSON, without braces: "title":"…","url":"…" (may be empty), ready to be sent out
+    // the card's members as JSON, without braces: "title":"…","url":"…" (may be empty), ready to be sent out
+    struct bytes json;
     struct bytes categories; // joined by 0x1f, at most 8
     int64_t published_ms;    // 0: unknown
     bool has_base;           // false: a base set earlier stays
@@ -150,8 +150,8 @@ struct read_call {
 
 struct item_state {
     bool known; // it has been voted on, viewed (and projected), or has a card
-    enum outcome
-        outcome; // OK, or INTERNAL for an item whose data is not usable: leave it out, or answer 500 for it alone
+    // OK, or INTERNAL for an item whose data is not usable: leave it out, or answer 500 for it alone
+    enum outcome outcome;
     struct bytes id, site;   // as stored
     struct bytes card;       // struct card.json
     struct bytes categories; // joined by 0x1f
