@@ -50,16 +50,9 @@ static int print_help(void) {
     return 0;
 }
 
-static enum log_level log_level_of(const char *name) {
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(names[i], name) == 0)
-            return (enum log_level)i;
-    return LOG_LEVEL_INFO;
-}
-
 static void set_up_log(const struct settings *settings, const char *who) {
-    log_setup(who, log_level_of(settings->log_level), strcmp(settings->log_format, "json") == 0);
+    _Static_assert((int)LOG_AT_ERROR == (int)LOG_LEVEL_ERROR && (int)LOG_AT_DEBUG == (int)LOG_LEVEL_DEBUG, "one order");
+    log_setup(who, (enum log_level)settings->log_level, settings->log_format == LOG_FORMAT_JSON);
 }
 
 // A child: counts in its supervisor's memory, shares the clock.
@@ -78,7 +71,7 @@ static int run_child(const struct role *role, const char *name) {
         clock_share(metrics_clock_offset());
     generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0, *metrics_instance());
     if (!rate_limits_attach(rate_limits_fd ? atoi(rate_limits_fd) : -1))
-        return fail("no memory for ceilings");
+        return fail("no memory for rate limits");
     if (strcmp(name, "worker") == 0)
         return worker_run(role);
     if (strcmp(name, "projector") == 0)

@@ -52,10 +52,15 @@ static bool seen_by_https(const struct call *call) {
 // A __Host- cookie is always Secure: browsers refuse it otherwise. A site that is embedded in others gets one that each
 // of them keeps apart (CHIPS).
 static const char *cookie_attributes(const struct call *call) {
-    const char *form = call->api->settings->cookie_form;
-    if (strcmp(form, "partitioned") == 0)
+    switch (call->api->settings->cookie_form) {
+    case COOKIE_FORM_PARTITIONED:
         return "SameSite=None; Secure; Partitioned";
-    return strcmp(form, "host") == 0 || seen_by_https(call) ? "SameSite=Lax; Secure" : "SameSite=Lax";
+    case COOKIE_FORM_HOST:
+        return "SameSite=Lax; Secure";
+    case COOKIE_FORM_LAX:
+        break;
+    }
+    return seen_by_https(call) ? "SameSite=Lax; Secure" : "SameSite=Lax";
 }
 
 // The token of a visitor made here; the cookie only where this origin may send it back.

@@ -84,7 +84,7 @@ void auth_new_visitor(struct visitor *visitor) {
 
 void auth_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]) {
     ref_t site = site_ref(call->api->hash_key, call->site);
-    bool lax = strcmp(call->api->settings->cookie_form, "lax") == 0;
+    bool lax = call->api->settings->cookie_form == COOKIE_FORM_LAX;
     uint32_t digits = htobe32((uint32_t)(site >> 32));
     struct buffer text = buffer_over(name, COOKIE_NAME_SIZE);
     buffer_add_bytes(&text, lax ? BYTES("engaged_") : BYTES("__Host-engaged_"));

@@ -3,6 +3,7 @@
 // when both projections have passed them.
 #include "api/kinds.h"
 #include "api/known.h"
+#include "api/limits.h"
 #include "api/lines.h"
 #include "base/clock.h"
 #include "base/times.h"
@@ -54,10 +55,6 @@ struct event {
     int64_t time_ms;
     bool dated;
 };
-
-static bool needs_card(const struct call *call) {
-    return strcmp(call->api->settings->unknown_items, "reject") == 0;
-}
 
 static void on_look(struct item_look *look);
 

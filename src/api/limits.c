@@ -259,19 +259,19 @@ bool limit_teaches(const struct call *call, ref_t item) {
 
 // ---- Items
 
-static bool needs_cards(const struct call *call) {
-    return strcmp(call->api->settings->unknown_items, "reject") == 0;
+bool needs_card(const struct call *call) {
+    return call->api->settings->unknown_items == UNKNOWN_ITEMS_REJECT;
 }
 
 bool limit_needs_look(const struct call *call, ref_t item, bool is_view) {
-    if (needs_cards(call))
+    if (needs_card(call))
         return is_view;
     return has_rate_limits(call) && call->api->settings->new_items_per_minute &&
            !known_items_has(call->api->known, item);
 }
 
 enum outcome limit_item(struct call *call, const struct item_look *look, bool is_view) {
-    if (needs_cards(call) && is_view)
+    if (needs_card(call) && is_view)
         return look->outcome != OK ? look->outcome : look->has_card ? OK : UNKNOWN_ITEM;
     if (look->outcome != OK && look->outcome != INTERNAL) // one that is not usable is not new
         return look->outcome;
@@ -284,11 +284,11 @@ enum outcome limit_item(struct call *call, const struct item_look *look, bool is
 // ---- What a request says of itself
 
 bool is_bot(const struct call *call) {
-    const char *bots = call->api->settings->bots;
-    if (call->keyed || strcmp(bots, "count") == 0)
+    enum bots_setting bots = call->api->settings->bots;
+    if (call->keyed || bots == BOTS_COUNT)
         return false;
     enum agent agent = agent_of_request(call);
-    return agent == AGENT_BOT || (agent == AGENT_TOOL && strcmp(bots, "strict") == 0);
+    return agent == AGENT_BOT || (agent == AGENT_TOOL && bots == BOTS_STRICT);
 }
 
 static bool holds(struct bytes field, const char *word) {
@@ -304,12 +304,8 @@ bool is_prefetch(const struct call *call) {
     return false;
 }
 
-enum opt_out opt_out_of(const struct call *call) {
+enum opt_out_setting opt_out_of(const struct call *call) {
     const struct bytes *fields = call->request->fields;
-    const char *setting = call->api->settings->opt_out;
-    if (!bytes_eq(fields[HTTP_SEC_GPC], BYTES("1")) && !bytes_eq(fields[HTTP_DNT], BYTES("1")))
-        return OPT_OUT_NONE;
-    return strcmp(setting, "drop") == 0     ? OPT_OUT_DROP
-           : strcmp(setting, "ignore") == 0 ? OPT_OUT_NONE
-                                            : OPT_OUT_ANONYMOUS;
+    bool opts_out = bytes_eq(fields[HTTP_SEC_GPC], BYTES("1")) || bytes_eq(fields[HTTP_DNT], BYTES("1"));
+    return opts_out ? call->api->settings->opt_out : OPT_OUT_IGNORE;
 }

@@ -34,9 +34,11 @@ bool limit_needs_look(const struct call *call, ref_t item, bool is_view);
 // After the look: UNKNOWN_ITEM, TOO_MANY_REQUESTS, or what was wrong with the look.
 enum outcome limit_item(struct call *call, const struct item_look *look, bool is_view) MUST_CHECK;
 
-// The setting bots says that this one is not counted.
+// Only an item with a card takes writes.
+bool needs_card(const struct call *call);
+// The setting bots says that this call does not count.
 bool is_bot(const struct call *call);
 // The browser says that it fetches the page beforehand.
 bool is_prefetch(const struct call *call);
-enum opt_out { OPT_OUT_NONE, OPT_OUT_ANONYMOUS, OPT_OUT_DROP };
-enum opt_out opt_out_of(const struct call *call);
+// What the opt-out of this reader means for a view; OPT_OUT_IGNORE also when the reader sends none.
+enum opt_out_setting opt_out_of(const struct call *call);

@@ -168,7 +168,7 @@ static enum outcome check_names(struct call *call) {
     if (!site_name_valid(call->site))
         return BAD_SITE;
     call->site_setting = settings_site(settings, call->site);
-    if (!call->site_setting && strcmp(settings->sites, "declared") == 0)
+    if (!call->site_setting && settings->sites == SITES_DECLARED)
         return UNKNOWN_SITE;
     bool in_query = bytes_eq(call->item, BYTES("-"));
     return !call->item.at || in_query || item_id_valid(call->item) ? OK : BAD_ITEM;

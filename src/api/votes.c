@@ -58,7 +58,7 @@ static enum outcome begin(struct call *call, const struct json_field *fields, st
                                .id = call->item,
                                .kind = -1,
                                .time_ms = clock_now_ms(),
-                               .needs_card = strcmp(api->settings->unknown_items, "reject") == 0,
+                               .needs_card = needs_card(call),
                                .on_done = on_vote,
                                .context = call};
     *ret_vote = vote;

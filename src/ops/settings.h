@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// All settings of the service: read from `--some-name VALUE`, ENGAGED_SOME_NAME and a `--config FILE` (INI), in that
-// order of precedence. settings.def is the one list; help, --print-config, the example configuration and the docs come
-// from it or are checked against it. A wrong name or value refuses to start and names its place. To add a setting, add
-// its line there.
+// All settings of the service. They come from `--some-name VALUE`, then ENGAGED_SOME_NAME, then a `--config FILE`
+// (INI); the first of these that names a setting wins. settings.def is the one list: --help and --print-config come
+// from it, the example configuration and the docs are checked against it. The program does not start with a wrong name
+// or value, and the error names the place. To add a setting, add its row there.
 #pragma once
 #include "base/bytes.h"
 #include <stdbool.h>
@@ -11,65 +11,68 @@
 
 enum { KINDS_MAX = 8, RANKINGS_MAX = 32, SITES_MAX = 1024, ORIGINS_MAX = 16, NAME_SIZE = 64 };
 
-// A decayed sum is kept of each item for each half-life: of decayed rankings one, of rising ones also its fourfold, and
-// one of a site's popularity.
+// An item has a decayed sum for each half-life: one for a decayed ranking, two for a rising one (half_life and four
+// times it), and one for the popularity of its site.
 enum { SETTING_HALF_LIVES_MAX = 16 };
 #define POPULAR_HALF_LIFE_MS (INT64_C(6) * 3600 * 1000)
 
 enum ranking_type { RANKING_DECAYED, RANKING_RISING, RANKING_BEST, RANKING_TOTAL };
 
-// A [ranking NAME] section. Without any section the five defaults hold; with any, just those that
-// are written.
+// A [ranking NAME] section. Without any such section there are five default rankings (settings_sections.c); with one or
+// more, only those.
 struct ranking_setting {
     char name[NAME_SIZE];
     enum ranking_type type;
-    int64_t half_life_ms;          // decayed and rising
-    bool half_life_given;          // in the configuration: refused for the other types
-    double vote_weight[KINDS_MAX]; // by kind, in the order of `kinds`; default 1 for each; once some are named the
-                                   // others are 0
-    double view_weight;            // default 0.1 ... see settings.c for why
-    uint32_t floor;                // events of evidence needed
-    int64_t oldest_age_ms;         // 0: any age
+    int64_t half_life_ms; // of decayed and rising rankings
+    bool half_life_given; // the section has the line; it is an error for the other types
+    // By kind, in the order of `kinds`. The default is 1 each; when `votes` names some kinds, the others have 0.
+    double vote_weight[KINDS_MAX];
+    double view_weight;    // the default is VIEW_WEIGHT
+    uint32_t floor;        // an item with fewer events has no place
+    int64_t oldest_age_ms; // 0: any age
 };
 
 // A [site NAME] section.
 struct site_setting {
     char name[NAME_SIZE];
-    char secret_key[256];           // empty: the general one
-    char origins[ORIGINS_MAX][256]; // exact origins; none: writes from any
+    char secret_key[256];           // empty: the site uses the general key
+    char origins[ORIGINS_MAX][256]; // exact origins
     uint32_t origin_count;
 };
 
-// The value of publisher_listen that means: the operators' listener takes the publisher's calls.
+// With this publisher_listen the operators' listener takes the publisher's calls.
 #define PUBLISHERS_ON_OPS "ops_listen"
 
+// A setting with choices is an enum: enum bots_setting { BOTS_DROP, … }.
+#define CHOICE(name, preset, words, help) enum name##_setting{words};
+#define WORD(id, text) id,
+#include "ops/settings.def"
+
 struct settings {
-#define TEXT(name, size, preset, help) char name[size];
+#define TEXT(name, size, form, preset, help) char name[size];
+#define CHOICE(name, preset, words, help) enum name##_setting name;
 #define NUMBER(name, low, high, preset, help) int64_t name;
+#define SECONDS(name, low, high, preset, help) int64_t name##_s;
 #define DURATION(name, low, high, preset, help) int64_t name##_ms;
 #define SIZE(name, low, high, preset, help) int64_t name;
 #define SWITCH(name, preset, help) bool name;
 #include "ops/settings.def"
-#undef TEXT
-#undef NUMBER
-#undef DURATION
-#undef SIZE
-#undef SWITCH
-    char kind_names[KINDS_MAX][NAME_SIZE]; // from `kinds`
+    char kind_names[KINDS_MAX][NAME_SIZE]; // the words of `kinds`
     uint32_t kind_count;
     struct ranking_setting rankings[RANKINGS_MAX];
     uint32_t ranking_count;
     struct site_setting *site_list; // sorted by name
     uint32_t site_count;
-    const char *config_file; // as given; NULL: none. Lives as long as argv and the environment
+    const char *config_file; // the path as it was given, part of argv or the environment; NULL: there is none
 };
 
-// Reads all three sources. On failure: false and one line in `ret_error` that names the place ("--worker: no such
-// setting", "engaged.conf:12: …").
+// Reads all three sources. On failure it returns false, and `ret_error` has one line that names the place ("--worker:
+// no such setting", "engaged.conf:12: …").
 bool settings_read(struct settings *settings, int argc, char **argv, char **environment, char *ret_error,
                    size_t error_size);
 void settings_release(struct settings *settings);
-// For --help, --print-config and `make` targets: written to stdout.
+// Both write to stdout, for --help and --print-config.
 void settings_print_help(void);
 void settings_print_config(const struct settings *settings);
-const struct site_setting *settings_site(const struct settings *settings, struct bytes name); // NULL when not declared
+// The section of a site; NULL: it has none.
+const struct site_setting *settings_site(const struct settings *settings, struct bytes name);

@@ -7,27 +7,47 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum value_type { VALUE_TEXT, VALUE_NUMBER, VALUE_DURATION, VALUE_SIZE, VALUE_SWITCH };
+enum { WORDS_MAX = 4 };
 
-struct value {
+enum value_type { VALUE_TEXT, VALUE_CHOICE, VALUE_NUMBER, VALUE_SECONDS, VALUE_DURATION, VALUE_SIZE, VALUE_SWITCH };
+
+// What a TEXT may hold; `text_forms` below has a row for each.
+enum text_form { LISTEN, PUBLISHER_LISTEN, MODE, REDIS, HEX_KEY, BEARER, KINDS, PROXIES, ORIGIN };
+
+struct setting {
     const char *name;
     enum value_type type;
-    size_t offset, size; // of its field; size for text
-    const char *low, *high, *preset, *help;
+    size_t offset, size;    // of its field; size for text
+    enum text_form form;    // of a text
+    const char *low, *high; // of a number
+    const char *unit;       // of a number, in --help
+    const char *preset, *help;
+    const char *words[WORDS_MAX + 1]; // of a choice
 };
 
 #define TEXTUAL(number) #number
-#define TEXT(n, size, preset, help) {#n, VALUE_TEXT, offsetof(struct settings, n), size, NULL, NULL, preset, help},
-#define NUMBER(n, low, high, preset, help)                                                                             \
-    {#n, VALUE_NUMBER, offsetof(struct settings, n), 0, TEXTUAL(low), TEXTUAL(high), TEXTUAL(preset), help},
-#define DURATION(n, low, high, preset, help)                                                                           \
-    {#n, VALUE_DURATION, offsetof(struct settings, n##_ms), 0, low, high, preset, help},
-#define SIZE(n, low, high, preset, help) {#n, VALUE_SIZE, offsetof(struct settings, n), 0, low, high, preset, help},
-#define SWITCH(n, preset, help)                                                                                        \
-    {#n, VALUE_SWITCH, offsetof(struct settings, n), 0, NULL, NULL, preset ? "on" : "off", help},
-static const struct value values[] = {
+#define SETTING(name, type, field, ...) {name, type, offsetof(struct settings, field), __VA_ARGS__},
+#define TEXT(n, room, text_form, text, sentence)                                                                       \
+    SETTING(#n, VALUE_TEXT, n, .size = room, .form = text_form, .preset = text, .help = sentence)
+#define WORD(id, text) text,
+#define CHOICE(n, word, all, sentence) SETTING(#n, VALUE_CHOICE, n, .words = {all}, .preset = word, .help = sentence)
+#define NUMBER(n, least, most, number, sentence)                                                                       \
+    SETTING(#n, VALUE_NUMBER, n, .low = TEXTUAL(least), .high = TEXTUAL(most), .preset = TEXTUAL(number),              \
+            .help = sentence)
+#define SECONDS(n, least, most, number, sentence)                                                                      \
+    SETTING(#n, VALUE_SECONDS, n##_s, .low = TEXTUAL(least), .high = TEXTUAL(most), .unit = "s",                       \
+            .preset = TEXTUAL(number), .help = sentence)
+#define DURATION(n, least, most, time, sentence)                                                                       \
+    SETTING(#n, VALUE_DURATION, n##_ms, .low = least, .high = most, .preset = time, .help = sentence)
+#define SIZE(n, least, most, bytes, sentence)                                                                          \
+    SETTING(#n, VALUE_SIZE, n, .low = least, .high = most, .preset = bytes, .help = sentence)
+#define SWITCH(n, on, sentence) SETTING(#n, VALUE_SWITCH, n, .preset = on ? "on" : "off", .help = sentence)
+static const struct setting table[] = {
 #include "ops/settings.def"
 };
+
+// The type of a choice's field is an enum; its size is an unsigned int's with every compiler that builds this.
+_Static_assert(sizeof(enum bots_setting) == sizeof(unsigned), "a choice is stored as an unsigned int");
 
 // The present name of a setting that has been renamed.
 static const char *name_now(const char *name) {
@@ -39,11 +59,11 @@ static const char *name_now(const char *name) {
     return name;
 }
 
-static const struct value *find(const char *name) {
+static const struct setting *find(const char *name) {
     name = name_now(name);
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        if (strcmp(values[i].name, name) == 0)
-            return &values[i];
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
     return NULL;
 }
 
@@ -81,42 +101,45 @@ static bool number_parse(struct bytes text, int64_t *ret_number) {
     return true;
 }
 
+// "30", or a duration of whole seconds.
+static bool seconds_parse(struct bytes text, int64_t *ret_seconds) {
+    int64_t ms;
+    if (number_parse(text, ret_seconds))
+        return true;
+    if (!duration_parse(text, &ms) || ms % 1000)
+        return false;
+    *ret_seconds = ms / 1000;
+    return true;
+}
+
 static const struct {
     bool (*parse)(struct bytes text, int64_t *ret_value);
     const char *form;
 } forms[] = {
     [VALUE_NUMBER] = {number_parse, "a whole number"},
+    [VALUE_SECONDS] = {seconds_parse, "a whole number of seconds"},
     [VALUE_DURATION] = {duration_parse, "a duration such as 250ms, 3s, 30m, 3h or 7d"},
     [VALUE_SIZE] = {size_parse, "a size such as 64KiB, 16MiB or 1GiB"},
 };
 
-static bool set_scaled(struct settings *settings, const struct value *value, const char *text,
+static bool set_scaled(struct settings *settings, const struct setting *setting, const char *text,
                        char why[static WHY_SIZE]) {
     int64_t number, low, high;
-    if (!forms[value->type].parse(bytes_of(text), &number)) {
-        snprintf(why, WHY_SIZE, "\"%.60s\" is not %s", text, forms[value->type].form);
+    if (!forms[setting->type].parse(bytes_of(text), &number)) {
+        snprintf(why, WHY_SIZE, "\"%.60s\" is not %s", text, forms[setting->type].form);
         return false;
     }
-    forms[value->type].parse(bytes_of(value->low), &low);
-    forms[value->type].parse(bytes_of(value->high), &high);
+    forms[setting->type].parse(bytes_of(setting->low), &low);
+    forms[setting->type].parse(bytes_of(setting->high), &high);
     if (number < low || number > high) {
-        snprintf(why, WHY_SIZE, "%.60s is outside %s to %s", text, value->low, value->high);
+        snprintf(why, WHY_SIZE, "%.60s is outside %s to %s", text, setting->low, setting->high);
         return false;
     }
-    memcpy((char *)settings + value->offset, &number, sizeof number);
+    memcpy((char *)settings + setting->offset, &number, sizeof number);
     return true;
 }
 
 // ---- Texts of a certain form
-
-static bool is_word(const char *text, const char *words) {
-    char copy[64], *rest = copy;
-    snprintf(copy, sizeof copy, "%s", words);
-    for (char *word; (word = strsep(&rest, " "));)
-        if (strcmp(word, text) == 0)
-            return true;
-    return false;
-}
 
 static bool is_port(const char *text) {
     unsigned long long port = 0;
@@ -124,8 +147,7 @@ static bool is_port(const char *text) {
 }
 
 // "fd:N" is what a supervisor tells its workers: a socket that it has opened for all of them.
-static bool is_listen(const char *text, const char *unused) {
-    (void)unused;
+static bool is_listen(const char *text) {
     unsigned long long fd;
     if (strncmp(text, "unix:", 5) == 0)
         return text[5] != '\0' && strlen(text + 5) < 108;
@@ -138,19 +160,16 @@ static bool is_listen(const char *text, const char *unused) {
 }
 
 // Octal; the owner reads and writes, as the service does.
-static bool is_mode(const char *text, const char *unused) {
-    (void)unused;
+static bool is_mode(const char *text) {
     text += strlen(text) == 4 && *text == '0';
     return *text == '\0' || (strlen(text) == 3 && strspn(text, "01234567") == 3 && *text >= '6');
 }
 
-static bool is_redis(const char *text, const char *unused) {
-    (void)unused;
+static bool is_redis(const char *text) {
     return strncmp(text, "embedded:", 9) == 0 || strncmp(text, "redis://", 8) == 0 || strncmp(text, "unix:", 5) == 0;
 }
 
-static bool is_hex_key(const char *text, const char *unused) {
-    (void)unused;
+static bool is_hex_key(const char *text) {
     return *text == '\0' || (strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64);
 }
 
@@ -169,126 +188,129 @@ void bearer_fold(char *text) {
         *at = *at >= 'A' && *at <= 'F' ? (char)(*at - 'A' + 'a') : *at;
 }
 
-static bool is_bearer(const char *text, const char *unused) {
-    (void)unused;
-    return bearer_valid(text);
-}
-
-static bool is_origin(const char *text, const char *unused) {
-    (void)unused;
+static bool is_origin(const char *text) {
     return *text == '\0' || origin_valid(text);
 }
 
-static bool is_publisher_listen(const char *text, const char *unused) {
-    return *text == '\0' || strcmp(text, PUBLISHERS_ON_OPS) == 0 || is_listen(text, unused);
+static bool is_publisher_listen(const char *text) {
+    return *text == '\0' || strcmp(text, PUBLISHERS_ON_OPS) == 0 || is_listen(text);
 }
 
-static bool is_proxy_list(const char *text, const char *unused) {
-    (void)unused;
+static void fold_origin(char *text) {
+    if (*text)
+        origin_fold(text);
+}
+
+static bool is_proxy_list(const char *text) {
     struct netranges ranges;
     return netranges_parse(bytes_of(text), &ranges);
 }
 
 static const struct {
-    const char *name;
-    bool (*fits)(const char *text, const char *words);
-    const char *words, *form;
+    bool (*fits)(const char *text); // NULL: it is looked at later
+    void (*fold)(char *text);       // to the one spelling that is compared; NULL: there is only one
+    bool secret;                    // never shown
+    bool hides;                     // a part of it may be secret: not repeated in an error
+    const char *form;
 } text_forms[] = {
-    {"listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
-    {"ops_listen", is_listen, NULL, "host:port, [v6]:port or unix:PATH"},
-    {"publisher_listen", is_publisher_listen, NULL, "host:port, [v6]:port, unix:PATH, ops_listen or nothing"},
-    {"listen_mode", is_mode, NULL, "a mode in octal, 0600 to 0777"},
-    {"cookie_form", is_word, "lax host partitioned", "lax, host or partitioned"},
-    {"redis", is_redis, NULL, "embedded:DIR, redis://[user:password@]host:port[/db] or unix:PATH"},
-    {"secret", is_hex_key, NULL, "64 hex digits"},
-    {"secret_old", is_hex_key, NULL, "64 hex digits"},
-    {"hash_key", is_hex_key, NULL, "64 hex digits"},
-    {"secret_key", is_bearer, NULL, "visible ASCII characters, or sha256: and 64 hex digits"},
-    {"public_url", is_origin, NULL, "https://host[:port]"},
-    {"sites", is_word, "any declared", "any or declared"},
-    {"log_level", is_word, "error warn info debug", "error, warn, info or debug"},
-    {"log_format", is_word, "text json", "text or json"},
-    {"trusted_proxies", is_proxy_list, NULL,
-     "auto, or a list of at most 64 addresses, ranges such as 10.0.0.0/8, unix or auto"},
-    {"bots", is_word, "drop strict count", "drop, strict or count"},
-    {"opt_out", is_word, "anonymous drop ignore", "anonymous, drop or ignore"},
-    {"list_unknown", is_word, "auto on off", "auto, on or off"},
-    {"redis_eviction", is_word, "refuse accept", "refuse or accept"},
-    {"unknown_items", is_word, "accept reject", "accept or reject"},
+    [LISTEN] = {is_listen, .form = "host:port, [v6]:port or unix:PATH"},
+    [PUBLISHER_LISTEN] = {is_publisher_listen, .form = "host:port, [v6]:port, unix:PATH, ops_listen or nothing"},
+    [MODE] = {is_mode, .form = "a mode in octal, 0600 to 0777"},
+    [REDIS] = {is_redis, .hides = true, .form = "embedded:DIR, redis://[user:password@]host:port[/db] or unix:PATH"},
+    [HEX_KEY] = {is_hex_key, .secret = true, .hides = true, .form = "64 hex digits"},
+    [BEARER] = {bearer_valid, bearer_fold, .secret = true, .hides = true,
+                .form = "visible ASCII characters, or sha256: and 64 hex digits"},
+    [KINDS] = {.fits = NULL},
+    [PROXIES] = {is_proxy_list,
+                 .form = "auto, or a list of at most 64 addresses, ranges such as 10.0.0.0/8, unix or auto"},
+    [ORIGIN] = {is_origin, fold_origin, .form = "https://host[:port]"},
 };
 
-static bool is_secret(const char *name) {
-    return strncmp(name, "secret", 6) == 0 || strcmp(name, "hash_key") == 0;
-}
-
-// A refused secret is not repeated: the line goes to a log. Nor is an address of Redis, it may hold a password.
-static bool fits(const char *name, const char *text, char why[static WHY_SIZE]) {
-    bool hide = is_secret(name) || strcmp(name, "redis") == 0;
-    for (size_t i = 0; i < sizeof text_forms / sizeof *text_forms; i++) {
-        if (strcmp(text_forms[i].name, name) != 0 || text_forms[i].fits(text, text_forms[i].words))
-            continue;
-        snprintf(why, WHY_SIZE, hide ? "%.0snot %s" : "\"%.60s\" is not %s", text, text_forms[i].form);
-        return false;
-    }
-    return true;
-}
-
-static bool set_text(struct settings *settings, const struct value *value, const char *text,
+static bool set_text(struct settings *settings, const struct setting *setting, const char *text,
                      char why[static WHY_SIZE]) {
-    if (strlen(text) >= value->size) {
-        snprintf(why, WHY_SIZE, "longer than %zu bytes", value->size - 1);
+    enum text_form form = setting->form;
+    if (strlen(text) >= setting->size) {
+        snprintf(why, WHY_SIZE, "longer than %zu bytes", setting->size - 1);
         return false;
     }
-    if (!fits(value->name, text, why))
+    if (text_forms[form].fits && !text_forms[form].fits(text)) {
+        snprintf(why, WHY_SIZE, text_forms[form].hides ? "%.0snot %s" : "\"%.60s\" is not %s", text,
+                 text_forms[form].form);
         return false;
-    char *copy = memcpy((char *)settings + value->offset, text, strlen(text) + 1);
-    if (*text && strcmp(value->name, "public_url") == 0)
-        origin_fold(copy);
-    if (strcmp(value->name, "secret_key") == 0)
-        bearer_fold(copy);
+    }
+    char *copy = memcpy((char *)settings + setting->offset, text, strlen(text) + 1);
+    if (text_forms[form].fold)
+        text_forms[form].fold(copy);
     return true;
 }
 
-static bool set_switch(struct settings *settings, const struct value *value, const char *text,
+// ---- Words
+
+// "drop, strict or count"
+static void list_words(const struct setting *setting, char list[static WHY_SIZE]) {
+    size_t len = 0;
+    for (const char *const *word = setting->words; *word; word++)
+        len += (size_t)snprintf(list + len, WHY_SIZE - len, "%s%s", len == 0 ? "" : word[1] ? ", " : " or ", *word);
+}
+
+static bool set_choice(struct settings *settings, const struct setting *setting, const char *text,
+                       char why[static WHY_SIZE]) {
+    char list[WHY_SIZE];
+    for (unsigned i = 0; setting->words[i]; i++)
+        if (strcmp(setting->words[i], text) == 0) {
+            memcpy((char *)settings + setting->offset, &i, sizeof i);
+            return true;
+        }
+    list_words(setting, list);
+    snprintf(why, WHY_SIZE, "\"%.60s\" is not %.160s", text, list);
+    return false;
+}
+
+static bool set_switch(struct settings *settings, const struct setting *setting, const char *text,
                        char why[static WHY_SIZE]) {
     bool on = strcmp(text, "on") == 0;
     if (!on && strcmp(text, "off") != 0) {
         snprintf(why, WHY_SIZE, "\"%.60s\" is neither on nor off", text);
         return false;
     }
-    memcpy((char *)settings + value->offset, &on, sizeof on);
+    memcpy((char *)settings + setting->offset, &on, sizeof on);
     return true;
 }
 
 bool value_set(struct settings *settings, const char *name, const char *text, char why[static WHY_SIZE]) {
-    const struct value *value = find(name);
-    if (!value) {
+    const struct setting *setting = find(name);
+    if (!setting) {
         snprintf(why, WHY_SIZE, "no such setting");
         return false;
     }
-    if (value->type == VALUE_TEXT)
-        return set_text(settings, value, text, why);
-    if (value->type == VALUE_SWITCH)
-        return set_switch(settings, value, text, why);
-    return set_scaled(settings, value, text, why);
+    switch (setting->type) {
+    case VALUE_TEXT:
+        return set_text(settings, setting, text, why);
+    case VALUE_CHOICE:
+        return set_choice(settings, setting, text, why);
+    case VALUE_SWITCH:
+        return set_switch(settings, setting, text, why);
+    default:
+        return set_scaled(settings, setting, text, why);
+    }
 }
 
 void value_set_all_defaults(struct settings *settings) {
     char why[WHY_SIZE];
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        if (!value_set(settings, values[i].name, values[i].preset, why))
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!value_set(settings, table[i].name, table[i].preset, why))
             abort(); // a preset of the table that the table's own limits refuse
 }
 
 // ---- Value to text
 
 void settings_print_help(void) {
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         char option[64];
-        size_t len = (size_t)snprintf(option, sizeof option, "--%s", values[i].name);
+        size_t len = (size_t)snprintf(option, sizeof option, "--%s", table[i].name);
         for (size_t j = 0; j < len; j++)
             option[j] = option[j] == '_' ? '-' : option[j];
-        printf("  %-26s %s [%s]\n", option, values[i].help, values[i].preset);
+        printf("  %-26s %s [%s%s]\n", option, table[i].help, table[i].preset, table[i].unit ? table[i].unit : "");
     }
 }
 
@@ -308,17 +330,21 @@ static void print_scaled(enum value_type type, int64_t number) {
     printf("%lld\n", (long long)number);
 }
 
+static void print_value(const struct setting *setting, const char *at) {
+    if (setting->type == VALUE_TEXT)
+        puts(text_forms[setting->form].secret && *at ? "(set)" : at);
+    else if (setting->type == VALUE_CHOICE)
+        puts(setting->words[*(const unsigned *)(const void *)at]);
+    else if (setting->type == VALUE_SWITCH)
+        puts(*(const bool *)at ? "on" : "off");
+    else
+        print_scaled(setting->type, *(const int64_t *)(const void *)at);
+}
+
 void settings_print_config(const struct settings *settings) {
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        const struct value *value = &values[i];
-        const char *at = (const char *)settings + value->offset;
-        printf("%s = ", value->name);
-        if (value->type == VALUE_TEXT)
-            printf("%s\n", is_secret(value->name) && *at ? "(set)" : at);
-        else if (value->type == VALUE_SWITCH)
-            printf("%s\n", *(const bool *)at ? "on" : "off");
-        else
-            print_scaled(value->type, *(const int64_t *)(const void *)at);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        printf("%s = ", table[i].name);
+        print_value(&table[i], (const char *)settings + table[i].offset);
     }
     settings_print_sections(settings);
 }

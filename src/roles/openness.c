@@ -12,7 +12,7 @@ static void say_of_origins(const struct settings *settings) {
             log_warn("site %s takes writes from any origin: it has no origins, and its name is no host name",
                      site->name);
     }
-    if (strcmp(settings->sites, "any") == 0)
+    if (settings->sites == SITES_ANY)
         log_warn("sites that are not declared take writes from any origin when their name is no host name; "
                  "sites = declared refuses them");
 }
@@ -38,9 +38,9 @@ static void say_of_rate_limits(const struct settings *settings) {
     if (settings->rate_limits && listens_locally(settings->listen, &peer) &&
         netranges_parse(bytes_of(settings->trusted_proxies), &trusted) && !trusted.automatic &&
         !netranges_hold(&trusted, &peer))
-        log_warn(
-            "ceilings: clients on %s have none; list a proxy that stands before it in trusted_proxies, or add auto",
-            settings->listen);
+        log_warn("rate limits: clients on %s have none. When a proxy sends their calls, list it in trusted_proxies, or "
+                 "add auto",
+                 settings->listen);
 }
 
 void say_who_may_write(const struct settings *settings) {

@@ -222,7 +222,7 @@ static bool start_sharing(struct supervisor *supervisor) {
         return fail_for("no shared memory for metrics");
     supervisor->shared.rate_limits = rate_limits_create();
     if (supervisor->shared.rate_limits < 0)
-        return fail_for("no shared memory for ceilings");
+        return fail_for("no shared memory for rate limits");
     clock_share(metrics_clock_offset());
     random_fill(metrics_instance(), sizeof(uint64_t));
     return true;

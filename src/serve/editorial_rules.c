@@ -121,7 +121,7 @@ static void on_counted(struct read_call *call, enum outcome outcome) {
 
 static void on_read(struct read_call *call, enum outcome outcome) {
     struct site_rules *site_rules = call->context;
-    if (outcome != OK || strcmp(site_rules->shared.serve->settings->list_unknown, "auto") != 0) {
+    if (outcome != OK || site_rules->shared.serve->settings->list_unknown != LIST_UNKNOWN_AUTO) {
         finish(site_rules, outcome);
         return;
     }
@@ -136,7 +136,7 @@ static bool start(struct shared *shared) {
     if (!site_rules->reading)
         return false;
     *site_rules->reading =
-        (struct marks){.value.holders = 1, .cards_only = strcmp(shared->serve->settings->list_unknown, "off") == 0};
+        (struct marks){.value.holders = 1, .cards_only = shared->serve->settings->list_unknown == LIST_UNKNOWN_OFF};
     site_rules->lacking = false;
     site_rules->call = (struct read_call){.on_done = on_read, .context = site_rules};
     store_read_editorial(shared->serve->store, &site_rules->call, site_rules->site, on_mark);

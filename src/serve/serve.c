@@ -20,8 +20,8 @@ static void add_fields(struct serve *serve) {
                 "Cache-Control: public, max-age=%lld, s-maxage=%lld, stale-while-revalidate=%lld, "
                 "stale-if-error=%lld\r\nAccess-Control-Allow-Origin: *\r\n"
                 "Access-Control-Expose-Headers: Engaged-Checked-At, Retry-After, ETag\r\n",
-                (long long)settings->max_age, (long long)settings->shared_max_age,
-                (long long)settings->stale_while_revalidate, (long long)settings->stale_if_error);
+                (long long)settings->max_age_s, (long long)settings->shared_max_age_s,
+                (long long)settings->stale_while_revalidate_s, (long long)settings->stale_if_error_s);
 }
 
 struct serve *serve_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,

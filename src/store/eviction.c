@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 static bool accepts(const struct store *store) {
-    return strcmp(store->settings->redis_eviction, "accept") == 0;
+    return store->settings->redis_eviction == REDIS_EVICTION_ACCEPT;
 }
 
 static const char *consequence(const struct store *store, struct bytes policy) {

@@ -166,7 +166,10 @@ def check_documents():
             documents[name] = file.read()
     with open("deploy/engaged.conf", encoding="utf-8") as file:
         configuration = file.read()
-    for name in table("src/ops/settings.def", r"^(?:TEXT|NUMBER|DURATION|SIZE|SWITCH)\((\w+)"):
+    settings = table("src/ops/settings.def", r"^(?:TEXT|CHOICE|NUMBER|SECONDS|DURATION|SIZE|SWITCH)\((\w+)")
+    for name in table("src/ops/settings.def", r"^RATE_LIMIT\((\w+)"):
+        settings += [f"{name}_per_minute", f"{name}_burst"]
+    for name in settings:
         if not re.search(rf"^#? ?{name} =", configuration, re.M):
             yield f"deploy/engaged.conf: setting {name} is missing"
     for status, code in table("src/base/outcomes.def", r'^OUTCOME\(\w+, (\d+), "(\w+)"'):

@@ -8,13 +8,13 @@ and the readers come as much faster. So an hour passes in seconds.
 import concurrent.futures
 import json
 import os
-import re
 import threading
 import time
 
 import pytest
 
-from support.service import ROOT, Service
+from support.service import Service
+from support.settings_table import settings_table
 from support.wait import wait_until
 from support.wire import Wire
 
@@ -25,8 +25,7 @@ BUNDLE = 20
 
 def presets():
     """Those of what may be done in a minute; bursts stay what they are."""
-    with open(os.path.join(ROOT, "src", "ops", "settings.def"), encoding="utf-8") as file:
-        found = re.findall(r"^NUMBER\((\w+_per_minute), \d+, (\d+), (\d+),", file.read(), re.M)
+    found = [(name, *fields[1:3]) for _, name, fields in settings_table() if name.endswith("_per_minute")]
     assert {"votes_per_minute", "network_item_votes_per_minute", "visitor_views_per_minute"} <= {row[0] for row in found}
     return {name: (int(most), int(value)) for name, most, value in found}
 

@@ -14,22 +14,16 @@ import pytest
 from support.launch import Launch, end
 from support.program import BUILD, PROGRAM, ROOT
 from support.redis_server import RedisServer
+from support.settings_table import settings_table
 
 MOST = 2**63
 UNITS = {"DURATION": {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "": 1},
          "SIZE": {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}}
 
 
-def table():
-    """Every setting: (type, name, the fields behind it)."""
-    with open(os.path.join(ROOT, "src/ops/settings.def"), encoding="utf-8") as file:
-        rows = re.findall(r"^(TEXT|NUMBER|DURATION|SIZE|SWITCH)\((\w+), (.*)\)$", file.read(), re.M)
-    return [(kind, name, re.findall(r'"([^"]*)"|([^\s,]+)', rest)) for kind, name, rest in rows]
-
-
 def edges(kind, fields):
-    low, high = (quoted or bare for quoted, bare in fields[:2])
-    if kind == "NUMBER":
+    low, high = fields[:2]
+    if kind in ("NUMBER", "SECONDS"):
         return int(low), int(high)
     return tuple(int(number) * UNITS[kind][unit] for number, unit in
                  (re.fullmatch(r"(\d+)(\D*)", text).groups() for text in (low, high)))
@@ -39,7 +33,7 @@ def text_of(kind, value):
     return f"{value}ms" if kind == "DURATION" and value else str(value)
 
 
-TABLE = table()
+TABLE = settings_table()
 HEX, LONG = "ab" * 32, "x" * 190
 NOT_LISTENED = ["8080", ":8080", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "::1:8080",
                 "[::1]", "[]:8080", "[::1:8080", "unix:", "unix:/nowhere/at/all/socket", "unix:/" + "x" * 120, "192.0.2.1:8080",
@@ -55,7 +49,6 @@ TEXTS = {
     "ops_listen": (["", *NOT_LISTENED], ["127.0.0.2:8080", "[::1]:8080"]),
     "publisher_listen": (["listen", *NOT_LISTENED], ["", "ops_listen", "127.0.0.1:8082"]),
     "listen_mode": (["0577", "577", "0800", "66", "06600", "rw-rw----", "0x1b0", "-660"], ["", "0600", "0777", "660"]),
-    "redis_eviction": (["", "Refuse", "allow"], ["accept", "refuse"]),
     "redis": (["", "embedded:", "embedded:" + "x" * 120, "embedded:/nowhere/at/all", "redis:", "redis://", "redis://:6379",
                "redis://127.0.0.1:0", "redis://127.0.0.1:65536", "redis://127.0.0.1:x", "redis://127.0.0.1/x", "redis://127.0.0.1/65536",
                "redis://[::1", "unix:", "unix:/" + "x" * 120, "127.0.0.1:6379", "rediss://127.0.0.1", "http://127.0.0.1"],
@@ -65,19 +58,11 @@ TEXTS = {
     "hash_key": (NOT_A_KEY, ["AB" * 32]),
     "secret_key": (["two words", "a\tb", "\u00fc", "sha256:", "sha256:" + HEX[:-1], "sha256:" + HEX + "0", "sha256:" + "x" * 64],
                    ["", "k", "!~", "sha256:" + HEX]),
-    "sites": (["", "all", "Any", "any declared"], ["declared", "any"]),
     "kinds": (["", "up up", "up/down", ".up", "\u00fcp", "up,down", "up\tdown", "x" * 64, " ".join(f"k{i}" for i in range(9))],
               ["x" * 63, " ".join(f"k{i}" for i in range(8))]),
     "trusted_proxies": (["10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "::/129", "10.0.0", "proxy.example", "autom", "10.0.0.1;10.0.0.2",
                          "010.0.0.1", "[::1]", "10.0.0.1:80"], ["", "auto", "10.0.0.0/8 ::1/128 unix auto"]),
-    "bots": (["", "Drop", "none"], ["strict", "count", "drop"]),
-    "opt_out": (["", "keep"], ["drop", "ignore", "anonymous"]),
-    "cookie_form": (["", "none", "__Host-"], ["host", "partitioned", "lax"]),
     "public_url": (NOT_AN_ORIGIN, ["", "https://a.example", "http://[::1]:8080"]),
-    "log_level": (["", "all", "INFO", "info debug"], ["error", "warn", "debug", "info"]),
-    "log_format": (["", "xml"], ["json", "text"]),
-    "unknown_items": (["", "drop"], ["reject", "accept"]),
-    "list_unknown": (["", "never"], ["on", "off", "auto"]),
 }
 
 # Whole files, each wrong as a whole or in the line named.
@@ -136,13 +121,15 @@ GOOD_FILES = [
 
 def wrong_values(kind, name, fields):
     if kind == "TEXT":
-        size = int(fields[0][1])
+        size = int(fields[0])
         return TEXTS[name][0] + (["x" * size] if size < 190 else [])
+    if kind == "CHOICE":
+        return ["", "none", "allow", fields[0].upper(), fields[0].capitalize(), fields[0][:-1], fields[0] + "s", " ".join(fields[:2])]
     if kind == "SWITCH":
         return ["", "yes", "On", "1", "true", "on off"]
     low, high = edges(kind, fields)
     below = [text_of(kind, low - 1)] if low > 1 else []
-    unit = ["1s", "1KiB"] if kind == "NUMBER" else ["1 " + ("s" if kind == "DURATION" else "KiB"), "1kb", "1" + ("KiB" if kind == "DURATION" else "s")]
+    unit = ["1s", "1KiB"] if kind == "NUMBER" else ["1 s", "500ms", "1KiB", "36500d"] if kind == "SECONDS" else ["1 " + ("s" if kind == "DURATION" else "KiB"), "1kb", "1" + ("KiB" if kind == "DURATION" else "s")]
     bare = ["1"] if kind == "DURATION" else []
     zero = ["0"] if low > 0 else []
     return [*below, *zero, *unit, *bare, text_of(kind, high + 1), "", "-1", "+1", "1.5", "0x10", "1e1", "two", str(MOST), str(2 * MOST + 1), "9" * 40]
@@ -151,6 +138,10 @@ def wrong_values(kind, name, fields):
 def right_values(kind, name, fields):
     if kind == "TEXT":
         return TEXTS[name][1]
+    if kind == "CHOICE":
+        return [*fields[1:], fields[0]]
+    if kind == "SECONDS":
+        return [*map(str, edges(kind, fields)), "1m", "0s"]
     return ["on", "off"] if kind == "SWITCH" else [text_of(kind, value) for value in edges(kind, fields)]
 
 
@@ -223,6 +214,15 @@ def test_the_table_is_read_whole():
     named = re.findall(r"^  --([a-z0-9-]+) ", said, re.M)
     assert [name.replace("_", "-") for _, name, _ in TABLE] == named
     assert {name for kind, name, _ in TABLE if kind == "TEXT"} == set(TEXTS), "each text needs its wrong and right values in TEXTS"
+
+
+def test_the_example_configuration_has_the_sentences_of_the_help():
+    said = subprocess.run([PROGRAM, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    with open(os.path.join(ROOT, "deploy/engaged.conf"), encoding="utf-8") as file:
+        paragraphs = re.findall(r"((?:^# .*\n)+)^# (\w+) = ?.*$", file.read(), re.M)
+    example = {name: " ".join(line[2:] for line in text.splitlines()) for text, name in paragraphs}
+    for option, sentences in re.findall(r"^  --([a-z0-9-]+) +(\S.*) \[[^\[]*\]$", said, re.M):
+        assert example[option.replace("-", "_")].startswith(sentences), option
 
 
 def test_a_wrong_value_is_refused_by_both_with_its_line(place):
