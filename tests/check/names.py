@@ -52,6 +52,8 @@ def known_words():
     words = {word for path in tree() for word in re.split(r"[/.]", path)}
     for path in programs():
         words.update(re.findall(r"\w+", code(path)))
+    for name in re.findall(r"^RATE_LIMIT\((\w+)", code("src/ops/settings.def"), re.M):
+        words.update((f"{name}_per_minute", f"{name}_burst"))  # the two settings that the row makes
     for path in files(".json", ".service", ".html", ".ini"):
         if not path.startswith(NOT_OURS):
             words.update(re.findall(r"\w+", read(path)))
