@@ -60,7 +60,7 @@ SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
-.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
+.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
 	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
@@ -138,6 +138,10 @@ instructions: deps-test ## instructions and allocations a request (installs valg
 crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
 	$(Q)$(MAKE) --no-print-directory all $(SHIFTED_CLOCK)
 	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
+
+planted: deps-browser ## plant bugs one by one; does the named test find each: make planted ONLY=store
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)$(PYTHON) tests/planted/run.py $(if $(ONLY),--only $(ONLY))
 
 soak: deps-test ## a mixed load for long, nothing may grow: make soak SECONDS=3600
 	$(Q)$(MAKE) --no-print-directory all
