@@ -56,12 +56,8 @@ struct call *line_call(const struct line *line) {
     return line->lines->call;
 }
 
-static bool later(struct log_id a, struct log_id b) {
-    return a.ms != b.ms ? a.ms > b.ms : a.seq > b.seq;
-}
-
 void line_note(struct line *line, uint32_t partition, struct log_id entry) {
-    if (later(entry, line->lines->entries[partition]))
+    if (log_id_order(entry, line->lines->entries[partition]) > 0)
         line->lines->entries[partition] = entry;
 }
 

@@ -174,7 +174,7 @@ void key_applied(struct key *key, uint32_t partition, enum projection projection
     begin(key, partition, projection == PROJECTION_SUMS ? "sums" : "near");
 }
 
-void key_position(struct key *key, uint32_t partition) {
+void key_offsets(struct key *key, uint32_t partition) {
     begin(key, partition, "pos");
 }
 

@@ -69,7 +69,7 @@ void key_gone(struct key *key, uint32_t partition);
 void key_log(struct key *key, uint32_t partition);
 enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
 void key_applied(struct key *key, uint32_t partition, enum projection projection);
-void key_position(struct key *key, uint32_t partition);
+void key_offsets(struct key *key, uint32_t partition);
 void key_cutoffs(struct key *key, uint32_t partition);
 void key_corrections(struct key *key, bool done);
 void key_meta(struct key *key);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 enum { LOG_LINE_MAX = 2048 };
+#define LOG_PAUSE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *log_who = "engaged";
@@ -147,6 +148,14 @@ void log_line(enum log_level level, const char *format, ...) {
     }
     emit(buffer_bytes(&line));
     buffer_release(&line);
+}
+
+bool log_is_due(uint64_t *logged_ns) {
+    uint64_t now_ns = clock_mono_ns();
+    if (*logged_ns && now_ns - *logged_ns < LOG_PAUSE_NS)
+        return false;
+    *logged_ns = now_ns;
+    return true;
 }
 
 // ---- The access log

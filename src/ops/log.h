@@ -10,6 +10,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 void log_setup(const char *who, enum log_level max, int as_json);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// True at most once in ten seconds: for an error that may come with every request. The caller keeps *logged_ns, 0 at
+// first, for this error alone.
+bool log_is_due(uint64_t *logged_ns);
 
 // The access log (access_log = on): one line per request, in the same form. Lines gather until log_access_flush, which
 // is called once a turn of the loop, or until PIPE_BUF bytes: what one write puts into a pipe never mixes with others'.

@@ -91,9 +91,3 @@ void batch_take(struct batch *batch, const struct log_entry *entry, delta_maker 
 // Adds a touch of the item, of this type, to its partition's list, for the caller to fill; NULL when it is applied
 // there already, or without memory.
 struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_type type, ref_t item);
-
-static inline int log_id_order(struct log_id a, struct log_id b) {
-    if (a.ms != b.ms)
-        return a.ms < b.ms ? -1 : 1;
-    return (a.seq > b.seq) - (a.seq < b.seq);
-}

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The dispatcher of a projection's rounds, and the steps on offsets and logs.
 #include "project/engine.h"
-#include "base/clock.h"
 #include "ops/log.h"
 #include "project/failpoint.h"
 #include <assert.h>
@@ -18,12 +17,9 @@ enum {
 
 void bad_state(const struct projection_type *type, ref_t item) {
     static uint64_t logged_ns;
-    uint64_t now_ns = clock_mono_ns();
     metric_add(METRIC_BAD_STATES, 1);
-    if (logged_ns != 0 && now_ns - logged_ns < UINT64_C(10000000000))
-        return;
-    logged_ns = now_ns;
-    log_error("%s: the state of %016" PRIx64 " cannot be read; it is left alone", type->name, item);
+    if (log_is_due(&logged_ns))
+        log_error("%s: the state of %016" PRIx64 " cannot be read; it is left alone", type->name, item);
 }
 
 static uint32_t entries_each(const struct engine *engine) {

@@ -4,7 +4,7 @@
 #include "project/projection_type.h"
 #include <stdlib.h>
 
-struct subject {
+struct neighbours_item {
     ref_t item;
     bool usable, changed;
     double deleted_ms;
@@ -12,7 +12,7 @@ struct subject {
 };
 
 struct neighbours_work {
-    struct subject *subjects;
+    struct neighbours_item *items;
     uint32_t count, capacity;
     struct buffer packed;
 };
@@ -31,7 +31,7 @@ static void work_free(void *context) {
     if (!work)
         return;
     buffer_release(&work->packed);
-    free(work->subjects);
+    free(work->items);
     free(work);
 }
 
@@ -41,15 +41,15 @@ static bool begin(void *context, const ref_t *items, uint32_t item_count, const 
     (void)site_count;
     work->count = 0;
     if (item_count > work->capacity) {
-        struct subject *grown = realloc(work->subjects, item_count * sizeof(*grown));
+        struct neighbours_item *grown = realloc(work->items, item_count * sizeof(*grown));
         if (!grown)
             return false;
-        work->subjects = grown;
+        work->items = grown;
         work->capacity = item_count;
     }
     for (uint32_t i = 0; i < item_count; i++) {
-        work->subjects[i].item = items[i];
-        work->subjects[i].usable = work->subjects[i].changed = false;
+        work->items[i].item = items[i];
+        work->items[i].usable = work->items[i].changed = false;
     }
     work->count = item_count;
     return true;
@@ -57,36 +57,36 @@ static bool begin(void *context, const ref_t *items, uint32_t item_count, const 
 
 static bool load(void *context, uint32_t index, const struct partition_item *item) {
     struct neighbours_work *work = context;
-    struct subject *subject = &work->subjects[index];
-    subject->usable = !item->corrupt && neighbours_unpack(item->state, &subject->table);
-    if (!subject->usable)
-        bad_state(&neighbours_projection, subject->item);
-    subject->deleted_ms = item->deleted_ms;
+    struct neighbours_item *one = &work->items[index];
+    one->usable = !item->corrupt && neighbours_unpack(item->state, &one->table);
+    if (!one->usable)
+        bad_state(&neighbours_projection, one->item);
+    one->deleted_ms = item->deleted_ms;
     return true;
 }
 
 static void fold(void *context, uint32_t index, uint32_t total, const struct delta *delta, double accept_ms,
                  struct commit *commit) {
     struct neighbours_work *work = context;
-    struct subject *subject = &work->subjects[index];
+    struct neighbours_item *one = &work->items[index];
     (void)total;
     (void)commit;
-    if (subject->usable && neighbours_fold(&subject->table, subject->deleted_ms, delta, accept_ms))
-        subject->changed = true;
+    if (one->usable && neighbours_fold(&one->table, one->deleted_ms, delta, accept_ms))
+        one->changed = true;
 }
 
 static bool write(void *context, struct commit *commit) {
     struct neighbours_work *work = context;
     bool whole = true;
     for (uint32_t i = 0; i < work->count; i++) {
-        struct subject *subject = &work->subjects[i];
-        if (!subject->changed)
+        struct neighbours_item *one = &work->items[i];
+        if (!one->changed)
             continue;
         buffer_clear(&work->packed);
-        if (subject->table.count != 0)
-            neighbours_pack(&subject->table, &work->packed);
+        if (one->table.count != 0)
+            neighbours_pack(&one->table, &work->packed);
         whole = whole && !work->packed.failed;
-        commit_state(commit, subject->item, buffer_bytes(&work->packed));
+        commit_state(commit, one->item, buffer_bytes(&work->packed));
     }
     return whole;
 }

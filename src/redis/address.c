@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads the setting `redis`. The password never stands in an error line.
+// Reads the setting `redis`. An error line never contains the password.
 #include "redis/address.h"
 #include "base/bytes.h"
 #include <stdio.h>
@@ -19,7 +19,8 @@ static bool keep(char *to, size_t size, struct bytes from) {
     return true;
 }
 
-// Splits at the last `at` of `text`; the whole stays in *ret_right when there is none.
+// Splits `text` at its last `at`. Without one, *ret_right is the whole text.
+// Returns what comes before the `at`.
 static struct bytes before_last(struct bytes text, char at, struct bytes *ret_right) {
     *ret_right = text;
     for (size_t i = text.len; i-- > 0;)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where a Redis is: redis://[user:password@]host:port[/db], unix:PATH.
+// The address of a Redis: redis://[user:password@]host:port[/db] or unix:PATH.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,5 +13,5 @@ struct address {
     int database;
 };
 
-// False with one line in ret_error when the text is none of the forms above.
+// False, with one line in ret_error, when the text has neither form.
 bool address_parse(const char *text, struct address *ret_address, char *ret_error, size_t error_size);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Arguments are kept end to end, so a batch of some hundred needs two allocations, kept for the next batch.
+// The arguments are kept end to end in two buffers. The store uses one command again and again, so a batch of several
+// hundred arguments seldom allocates.
 #include "redis/command.h"
 
 enum { COMMAND_BYTES_MAX = 64 << 20, COMMAND_ARGUMENTS_MAX = 1 << 20 };
@@ -7,6 +8,7 @@ enum { COMMAND_BYTES_MAX = 64 << 20, COMMAND_ARGUMENTS_MAX = 1 << 20 };
 void command_init(struct command *command) {
     buffer_init(&command->bytes, COMMAND_BYTES_MAX);
     buffer_init(&command->ends, COMMAND_ARGUMENTS_MAX * sizeof(uint32_t));
+    command->script = NO_SCRIPT;
 }
 
 void command_release(struct command *command) {
@@ -17,6 +19,7 @@ void command_release(struct command *command) {
 void command_clear(struct command *command) {
     buffer_clear(&command->bytes);
     buffer_clear(&command->ends);
+    command->script = NO_SCRIPT;
 }
 
 void command_end_argument(struct command *command) {
@@ -51,9 +54,9 @@ uint32_t command_count(const struct command *command) {
     return (uint32_t)(command->ends.len / sizeof(uint32_t));
 }
 
-// "*3", then for each argument "$4" and its bytes, each of these lines ended by CR LF.
-static void write_count(struct buffer *out, char mark, size_t count) {
-    buffer_add_char(out, mark);
+// A command in RESP: "*3", then for each argument a line such as "$4" and a line with its bytes. CR LF ends each line.
+static void write_count(struct buffer *out, char type, size_t count) {
+    buffer_add_char(out, type);
     buffer_add_int(out, (int64_t)count);
     buffer_add_bytes(out, BYTES("\r\n"));
 }
@@ -62,7 +65,7 @@ bool command_write(const struct command *command, struct buffer *out) {
     const uint32_t *ends = (const uint32_t *)(const void *)command->ends.at;
     uint32_t count = command_count(command), begin = 0;
     size_t before = out->len;
-    if (count == 0) // Redis would pass over it without a reply
+    if (count == 0) // Redis ignores an empty command: no reply would come
         return false;
     write_count(out, '*', count);
     for (uint32_t i = 0; i < count; begin = ends[i++]) {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-// A Redis command while it is put together: binary-safe arguments one after another, their lengths known at the end.
+// A Redis command while it is composed. Arguments may hold any bytes; each is added whole, or in pieces that
+// command_end_argument ends.
 #pragma once
 #include "base/buffer.h"
 #include "base/outcome.h"
 #include <stdint.h>
 
+enum { NO_SCRIPT = -1 };
+
 struct command {
     struct buffer bytes; // the arguments end to end
     struct buffer ends;  // uint32 each: where an argument ends
+    int script;          // the script that it calls (script_begin), else NO_SCRIPT
 };
 
 void command_init(struct command *command);
@@ -22,6 +26,6 @@ void command_add_ref(struct command *command,
 // Ends an argument whose bytes were appended to `bytes` one by one.
 void command_end_argument(struct command *command);
 uint32_t command_count(const struct command *command);
-// Appends the command in Redis's protocol (RESP). False, and nothing is appended, without memory or when an argument
-// was left out for want of it.
+// Appends the command in Redis's protocol (RESP). Without memory, also when an argument could not be added before, it
+// returns false and appends nothing.
 bool command_write(const struct command *command, struct buffer *out) MUST_CHECK;

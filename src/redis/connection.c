@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The connection's life: resolve, connect, greet, ready, drop, wait, again; and the loop's turn, at whose end commands
-// are written. What is pending and what a reply means stands in pending.c.
-#include "base/clock.h"
+// The connection's states: resolve, connect, handshake, ready, closing, waiting, and connect again. At the end of each
+// turn of the loop all commands of the turn are written. pending.c has the queue of commands and reads the replies.
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "redis/connection_inside.h"
@@ -13,15 +12,15 @@ enum {
     BACK_OFF_MAX_MS = 5000,
     SWEEP_MS = 25,
     READ_CHUNK = 64 * 1024,
-    OUT_MAX = 256 << 20, // unsent commands; the bound on calls is reached long before
+    OUT_MAX = 256 << 20, // bytes of unsent commands; queue_max is reached long before
     READER_IDLE_BUFFER = 1 << 20,
     ELEMENTS_MAX = 1 << 20, // of an array in a reply
 };
 
-static void connect_now(struct redis *redis);
+static void connect_now(struct redis_connection *redis);
 static void on_peer_closed(uv_handle_t *handle);
 
-static const char *state_name(const struct redis *redis) {
+static const char *state_name(const struct redis_connection *redis) {
     static const char *const names[] = {
 #define STATE(name, text) text,
         REDIS_STATES(STATE)
@@ -30,23 +29,23 @@ static const char *state_name(const struct redis *redis) {
     return names[redis->state];
 }
 
-const char *redis_trouble(const struct redis *redis) {
+const char *redis_trouble(const struct redis_connection *redis) {
     return redis->trouble[0] ? redis->trouble : state_name(redis);
 }
 
-void redis_extend_handshake(struct redis *redis) {
+void redis_extend_handshake(struct redis_connection *redis) {
     redis->deadline_ms = uv_now(redis->loop) + redis->timeout_ms;
 }
 
-void redis_refuse_writes(struct redis *redis, bool refuse) {
+void redis_refuse_writes(struct redis_connection *redis, bool refuse) {
     redis->refuses_writes = refuse;
 }
 
-bool redis_is_ready(const struct redis *redis) {
+bool redis_is_ready(const struct redis_connection *redis) {
     return redis->state == REDIS_STATE_READY;
 }
 
-static void set_state(struct redis *redis, enum redis_state state) {
+static void set_state(struct redis_connection *redis, enum redis_state state) {
     if ((redis->state == REDIS_STATE_READY) != (state == REDIS_STATE_READY) && !redis->hooks.on_message)
         metric_set(METRIC_REDIS_UP, state == REDIS_STATE_READY);
     redis->state = state;
@@ -60,13 +59,13 @@ static uint64_t with_jitter(uint64_t ms) {
     return ms / 2 + noise % (ms / 2 + 1);
 }
 
-static void wait_and_connect(struct redis *redis) {
+static void wait_and_connect(struct redis_connection *redis) {
     set_state(redis, REDIS_STATE_WAITING);
     redis->retry_at_ms = uv_now(redis->loop) + with_jitter(redis->back_off_ms);
     redis->back_off_ms = redis->back_off_ms * 2 > BACK_OFF_MAX_MS ? BACK_OFF_MAX_MS : redis->back_off_ms * 2;
 }
 
-void redis_drop(struct redis *redis, const char *why) {
+void redis_drop(struct redis_connection *redis, const char *why) {
     if (redis->state == REDIS_STATE_WAITING || redis->state == REDIS_STATE_CLOSING ||
         redis->state == REDIS_STATE_STOPPED)
         return;
@@ -83,10 +82,10 @@ void redis_drop(struct redis *redis, const char *why) {
         wait_and_connect(redis);
 }
 
-static void close_own_handles(struct redis *redis);
+static void close_own_handles(struct redis_connection *redis);
 
 static void on_peer_closed(uv_handle_t *handle) {
-    struct redis *redis = handle->data;
+    struct redis_connection *redis = handle->data;
     redisReaderFree(redis->reader);
     redis->reader = NULL;
     redis->writing_now = false;
@@ -100,13 +99,13 @@ static void on_peer_closed(uv_handle_t *handle) {
 // ---- Reading
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
-    struct redis *redis = handle->data;
+    struct redis_connection *redis = handle->data;
     (void)suggested;
     *ret_buf = uv_buf_init(redis->read_chunk, READ_CHUNK);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf) {
-    struct redis *redis = stream->data;
+    struct redis_connection *redis = stream->data;
     if (got == 0 || redis->state == REDIS_STATE_CLOSING)
         return;
     if (got < 0) {
@@ -124,14 +123,14 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf) {
 // ---- Writing: all commands of a turn in one system call
 
 static void on_written(uv_write_t *request, int status) {
-    struct redis *redis = request->data;
+    struct redis_connection *redis = request->data;
     redis->writing_now = false;
     buffer_clear(&redis->writing);
     if (status < 0 && status != UV_ECANCELED)
         redis_drop(redis, uv_strerror(status));
 }
 
-static void write_out(struct redis *redis) {
+static void write_out(struct redis_connection *redis) {
     bool open = redis->state == REDIS_STATE_HANDSHAKE || redis->state == REDIS_STATE_READY;
     if (!open || redis->writing_now || redis->out.len == 0)
         return;
@@ -156,10 +155,10 @@ static void write_out(struct redis *redis) {
 }
 
 static void on_idle(uv_idle_t *idle) {
-    (void)idle; // only keeps the loop from sleeping while failed calls wait to be told
+    (void)idle; // keeps the loop from sleeping while failed calls wait for their on_reply
 }
 
-static void turn(struct redis *redis) {
+static void turn(struct redis_connection *redis) {
     if (redis->state == REDIS_STATE_STOPPED)
         return;
     pending_tell_failed(redis);
@@ -183,7 +182,7 @@ static void on_check(uv_check_t *check) {
 
 // ---- Connecting
 
-// hiredis makes room for as many elements as a reply announces: a billion of them would take gigabytes and seconds.
+// hiredis allocates as many elements as a reply announces; a billion of them would take gigabytes and seconds.
 #if HIREDIS_MAJOR >= 1
 static redisReader *reader_new(void) {
     redisReader *reader = redisReaderCreate();
@@ -214,7 +213,7 @@ static redisReader *reader_new(void) {
 #endif
 
 static void on_connect(uv_connect_t *request, int status) {
-    struct redis *redis = request->data;
+    struct redis_connection *redis = request->data;
     if (redis->state != REDIS_STATE_CONNECTING)
         return;
     if (status < 0) {
@@ -235,7 +234,7 @@ static void on_connect(uv_connect_t *request, int status) {
     redis->hooks.on_connected(redis->hooks.context);
 }
 
-static void open_tcp(struct redis *redis, const struct sockaddr *at) {
+static void open_tcp(struct redis_connection *redis, const struct sockaddr *at) {
     set_state(redis, REDIS_STATE_CONNECTING);
     uv_tcp_init(redis->loop, &redis->peer.tcp);
     redis->peer.stream.data = redis;
@@ -246,7 +245,7 @@ static void open_tcp(struct redis *redis, const struct sockaddr *at) {
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
-    struct redis *redis = request->data;
+    struct redis_connection *redis = request->data;
     redis->resolving = false;
     if (redis->stopping)
         close_own_handles(redis);
@@ -257,7 +256,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     uv_freeaddrinfo(found);
 }
 
-static void connect_now(struct redis *redis) {
+static void connect_now(struct redis_connection *redis) {
     redis->deadline_ms = uv_now(redis->loop) + redis->timeout_ms;
     redis->connect.data = redis;
     if (redis->address.is_unix) {
@@ -269,7 +268,7 @@ static void connect_now(struct redis *redis) {
     }
     set_state(redis, REDIS_STATE_RESOLVING);
     if (redis->resolving)
-        return; // an earlier question of ours is still under way: its answer will do
+        return; // an earlier look-up is still under way: its answer serves
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     redis->resolve.data = redis;
     int status =
@@ -280,9 +279,9 @@ static void connect_now(struct redis *redis) {
         redis->resolving = true;
 }
 
-// Every 25 ms: time-outs, and the next attempt.
+// Runs every 25 ms: finds what has timed out, and makes the next attempt to connect.
 static void on_sweep(uv_timer_t *timer) {
-    struct redis *redis = timer->data;
+    struct redis_connection *redis = timer->data;
     uint64_t now = uv_now(redis->loop);
     if (redis->state == REDIS_STATE_WAITING && now >= redis->retry_at_ms)
         connect_now(redis);
@@ -295,7 +294,7 @@ static void on_sweep(uv_timer_t *timer) {
         redis_drop(redis, "silent");
 }
 
-void redis_ready(struct redis *redis) {
+void redis_ready(struct redis_connection *redis) {
     if (redis->state != REDIS_STATE_HANDSHAKE)
         return;
     redis->back_off_ms = BACK_OFF_LEAST_MS;
@@ -307,9 +306,9 @@ void redis_ready(struct redis *redis) {
 
 // ---- Start and stop
 
-struct redis *redis_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms, uint32_t queue_max,
-                          const struct redis_hooks *hooks) {
-    struct redis *redis = calloc(1, sizeof *redis);
+struct redis_connection *redis_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms,
+                                     uint32_t queue_max, const struct redis_hooks *hooks) {
+    struct redis_connection *redis = calloc(1, sizeof *redis);
     char *chunk = malloc(READ_CHUNK);
     if (!redis || !chunk || !pending_init(redis, queue_max)) {
         free(redis);
@@ -337,7 +336,7 @@ struct redis *redis_start(uv_loop_t *loop, const struct address *address, uint32
 }
 
 static void on_own_closed(uv_handle_t *handle) {
-    struct redis *redis = handle->data;
+    struct redis_connection *redis = handle->data;
     if (--redis->handles > 0)
         return;
     void (*on_stopped)(void *) = redis->on_stopped;
@@ -350,9 +349,9 @@ static void on_own_closed(uv_handle_t *handle) {
     on_stopped(context);
 }
 
-static void close_own_handles(struct redis *redis) {
+static void close_own_handles(struct redis_connection *redis) {
     if (redis->resolving)
-        return; // on_resolved comes back here
+        return; // on_resolved calls this function again
     pending_tell_failed(redis);
     set_state(redis, REDIS_STATE_STOPPED);
     redis->handles = 4;
@@ -362,7 +361,7 @@ static void close_own_handles(struct redis *redis) {
     uv_close((uv_handle_t *)&redis->idle, on_own_closed);
 }
 
-void redis_stop(struct redis *redis, void (*on_stopped)(void *context), void *context) {
+void redis_stop(struct redis_connection *redis, void (*on_stopped)(void *context), void *context) {
     redis->stopping = true;
     redis->on_stopped = on_stopped;
     redis->stopped_context = context;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
-// One connection to one Redis: calls go out in order, pipelined; answers come back in order.
+// One connection to one Redis. Commands are pipelined: they are sent in order, and replies come in the same order. The
+// store (store/store.c) has one connection, and a projector has a second one that only listens (store/wake.c).
 //
-// A call is answered exactly once, never before redis_send has returned: with a reply, or with an outcome when Redis is
-// away or the deadline has passed. At a deadline the call is answered and a tombstone stays in the queue for its late
-// reply; the connection is dropped only when Redis is silent as a whole, and then every pending call is UNAVAILABLE at
-// once. It is made again with back-off (50 ms doubling to 5 s, with jitter), greeted (store/handshake.c), then ready.
+// A call ends exactly once, never before redis_send has returned: with a reply, or with an outcome when Redis is
+// unreachable or the deadline has passed. Redis gives its replies no numbers, so the queue (pending.c) matches them by
+// order. A call that times out therefore leaves an abandoned reply in the queue, which is thrown away when it comes.
+//
+// When Redis says nothing at all for the time-out, the connection is dropped and every pending call is UNAVAILABLE at
+// once. It is made again after 50 ms, doubling up to 5 s, with jitter. Its owner then does the handshake
+// (hooks.on_connected; store/handshake.c) and calls redis_ready.
 #pragma once
 #include "base/outcome.h"
 #include "redis/address.h"
@@ -12,49 +16,60 @@
 #include <hiredis/hiredis.h>
 #include <uv.h>
 
-struct redis;
+struct redis_connection;
 
-enum { TROUBLE_SIZE = 160 }; // of a text that says why
+enum { TROUBLE_SIZE = 160 }; // of a text that says why Redis does not serve us
 
 struct redis_call {
     void (*on_reply)(struct redis_call *call);
     // Results.
-    enum outcome outcome; // OK: there is a reply, and it is no error
+    enum outcome outcome; // OK: there is a reply, and it is not an error
     redisReply *reply;    // the call's own: on_reply frees it or keeps it (freeReplyObject takes a NULL)
     // The connection's own.
     struct redis_call *next;
 };
 
 struct redis_hooks {
-    void (*on_connected)(void *context); // greet now, with redis_send_early; then redis_ready or redis_drop
-    void (*on_turn)(void *context);      // the end of a loop turn, before commands are written
-    void (*on_refusal)(void *context, const char *text); // Redis refuses a command, not this call of it; may be NULL
-    void (*on_message)(void *context); // of a channel; a connection with this hook only listens, and logs nothing
+    // Do the handshake now with redis_send_early; then call redis_ready or redis_drop.
+    void (*on_connected)(void *context);
+    // A turn of the loop ends; commands that are sent here are still written in this turn.
+    void (*on_turn)(void *context);
+    // Redis refuses a command to this user, whatever its arguments (redis_is_refusal). May be NULL.
+    void (*on_refusal)(void *context, const char *text);
+    // A message came on a channel. A connection with this hook only listens, and it logs nothing.
+    void (*on_message)(void *context);
     void *context;
 };
 
-// Begins to connect. `address` and `hooks` are copied; NULL without memory.
-struct redis *redis_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms, uint32_t queue_max,
-                          const struct redis_hooks *hooks);
-// Every pending call gets UNAVAILABLE; `on_stopped` when no handle is open, the connection is freed after it.
-void redis_stop(struct redis *redis, void (*on_stopped)(void *context), void *context);
-// `script`: index into script_sources when the command is an EVALSHA of it, else -1. After a NOSCRIPT the script is
-// loaded and the command sent again.
-void redis_send(struct redis *redis, struct redis_call *call, const struct command *command, int script);
-// The same for a read: reads take up at most three quarters of the queue, in commands, so that there is always room for
-// writes. One that finds no room is held and sent when there is, in order; its deadline runs from here.
-void redis_send_read(struct redis *redis, struct redis_call *call, const struct command *command, int script);
-// A write that is held, like a read, rather than refused when the queue is full.
-void redis_send_patient(struct redis *redis, struct redis_call *call, const struct command *command, int script);
-void redis_send_early(struct redis *redis, struct redis_call *call, const struct command *command); // while handshake
-void redis_extend_handshake(struct redis *redis); // the next part of the handshake has as long as the first
-void redis_ready(struct redis *redis);
-// Writes of callers (script_takes_writes) are UNAVAILABLE at once, or taken again.
-void redis_refuse_writes(struct redis *redis, bool refuse);
-// Whether an error says that the command is not allowed to this user, or not known to this Redis.
+// Begins to connect. `address` and `hooks` are copied. NULL without memory.
+struct redis_connection *redis_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms,
+                                     uint32_t queue_max, const struct redis_hooks *hooks);
+// Every pending call is UNAVAILABLE. The connection calls `on_stopped` when all its handles are closed; it is freed by
+// then.
+void redis_stop(struct redis_connection *redis, void (*on_stopped)(void *context), void *context);
+// Sends a command. When Redis does not know the script that it calls, the script is loaded and the command is sent
+// again.
+void redis_send(struct redis_connection *redis, struct redis_call *call, const struct command *command);
+// Sends a read. Reads may take up three quarters of the queue, so there is always room for writes. A read that finds no
+// room is held and sent later, in order; its deadline counts from this call.
+void redis_send_read(struct redis_connection *redis, struct redis_call *call, const struct command *command);
+// Sends a write. When the queue is full it is held like a read, not refused.
+void redis_send_patient(struct redis_connection *redis, struct redis_call *call, const struct command *command);
+// Sends a command of the handshake: only during the handshake.
+void redis_send_early(struct redis_connection *redis, struct redis_call *call, const struct command *command);
+// Gives the next part of the handshake a full time-out of its own.
+void redis_extend_handshake(struct redis_connection *redis);
+// Ends the handshake: from now on redis_send and the others are open.
+void redis_ready(struct redis_connection *redis);
+// While `refuse` is true, writes of callers (script_takes_writes) are UNAVAILABLE at once.
+void redis_refuse_writes(struct redis_connection *redis, bool refuse);
+// True for an error that says: this user may not call the command, or this Redis does not know it.
 bool redis_is_refusal(const char *error);
-void redis_drop(struct redis *redis, const char *why);
-bool redis_is_ready(const struct redis *redis);
-const char *redis_trouble(const struct redis *redis); // why it was dropped last, else its state; while it is not ready
-// What it said when it refused calls (no memory, no disk, a script that runs for ever), not longer ago; else NULL.
-const char *redis_complaint(const struct redis *redis, uint32_t within_ms);
+// Closes the connection; it is made again after the back-off.
+void redis_drop(struct redis_connection *redis, const char *why);
+bool redis_is_ready(const struct redis_connection *redis);
+// Why the connection is not ready: the reason of the last drop, else its state.
+const char *redis_trouble(const struct redis_connection *redis);
+// The error with which Redis refused calls (no memory, no disk, a script that never ends) within the last `within_ms`;
+// NULL: none.
+const char *redis_complaint(const struct redis_connection *redis, uint32_t within_ms);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What connection.c and pending.c share: the connection's struct. Nobody else includes it.
+// The struct of a connection, which connection.c and pending.c share. No other file includes it.
 #pragma once
 #include "base/keyed.h"
 #include "redis/connection.h"
@@ -8,7 +8,7 @@
     X(REDIS_STATE_WAITING, "waiting")                                                                                  \
     X(REDIS_STATE_RESOLVING, "resolving")                                                                              \
     X(REDIS_STATE_CONNECTING, "connecting")                                                                            \
-    X(REDIS_STATE_HANDSHAKE, "greeting")                                                                               \
+    X(REDIS_STATE_HANDSHAKE, "in handshake")                                                                           \
     X(REDIS_STATE_READY, "ready")                                                                                      \
     X(REDIS_STATE_CLOSING, "closing")                                                                                  \
     X(REDIS_STATE_STOPPED, "stopped")
@@ -19,17 +19,17 @@ enum redis_state {
 #undef STATE
 };
 
-// A command that Redis has not answered yet. `call` NULL: a tombstone, its reply is thrown away.
+// A command that Redis has not answered yet. Without a `call` its reply is abandoned: it is thrown away when it comes.
 struct pending {
     struct redis_call *call;
     uint64_t deadline_ms; // uv_now
-    char *again;          // an EVALSHA as it was sent, should the script be missing; else NULL
+    char *again;          // a copy of an EVALSHA, sent again if Redis lacks the script; else NULL
     size_t again_len;
     int script;
     bool read;
 };
 
-// A read that waits for room, as it will be sent.
+// A command that waits for room in the queue: the bytes that will be sent.
 struct held {
     struct held *next;
     struct redis_call *call;
@@ -40,7 +40,7 @@ struct held {
     char bytes[];
 };
 
-struct redis {
+struct redis_connection {
     uv_loop_t *loop;
     struct address address;
     struct redis_hooks hooks;
@@ -59,29 +59,31 @@ struct redis {
     uv_idle_t idle;
     redisReader *reader;
     char *read_chunk;
-    struct buffer out, writing; // commands of this turn; those that the kernel has not taken yet
+    struct buffer out, writing; // the commands of this turn; those that the kernel has not taken yet
     bool writing_now, resolving, stopping, refuses_writes;
     uint32_t timeout_ms, back_off_ms;
     uint64_t retry_at_ms, deadline_ms, heard_at_ms;
-    // The queue: a ring of `room` (a power of two), `count` from `head`; the first `expired` of them are tombstones.
+    // The queue: a ring of `capacity` (a power of two) with `count` commands from `head` on. The first `expired` of
+    // them are abandoned replies.
     struct pending *ring;
     uint32_t capacity, head, count, expired, queue_max;
-    uint32_t reads, reads_max; // of the count, and how many of it reads may be
+    uint32_t reads, reads_max; // how many of the commands are reads, and how many may be
     struct held *held, **held_end;
     uint32_t held_count;
-    struct redis_call *failed, **failed_end; // answered without a reply: to be told at the end of the turn
-    char trouble[TROUBLE_SIZE];              // why it was dropped last; empty: it has been ready since
-    char complaint[TROUBLE_SIZE];            // its last error that refused a call, though it is the right Redis
+    struct redis_call *failed, **failed_end; // ended without a reply; on_reply runs at the end of the turn
+    char trouble[TROUBLE_SIZE];              // why it was dropped last; empty: ready since then
+    char complaint[TROUBLE_SIZE];            // the last error with which the right Redis refused a call
     uint64_t complained_ms;
     int handles;
     void (*on_stopped)(void *context);
     void *stopped_context;
 };
 
-bool pending_init(struct redis *redis, uint32_t queue_max);
-void pending_release(struct redis *redis);
-void pending_take_replies(struct redis *redis);
-bool pending_expire(struct redis *redis, uint64_t now_ms); // true when the oldest is past its deadline
-void pending_fail_all(struct redis *redis);
-void pending_tell_failed(struct redis *redis);
-void pending_send_held(struct redis *redis); // as many as there is room for
+bool pending_init(struct redis_connection *redis, uint32_t queue_max);
+void pending_release(struct redis_connection *redis);
+void pending_take_replies(struct redis_connection *redis);
+// Ends the calls that have timed out. True while the oldest command has passed its deadline.
+bool pending_expire(struct redis_connection *redis, uint64_t now_ms);
+void pending_fail_all(struct redis_connection *redis);
+void pending_tell_failed(struct redis_connection *redis);
+void pending_send_held(struct redis_connection *redis); // as many as have room

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The queue of commands on their way: a ring in the order of sending, which is the order of Redis's replies.
-// A late call leaves a tombstone, so a reply can never be taken for another's. What an error reply means is one table.
-// Reads beyond their share of the ring are held in front of it.
+// The queue of commands that Redis has not answered yet.
+//
+// It is a ring in the order of sending. Redis replies in that order, so the next reply always belongs to the oldest
+// command: one reply, one step of the ring, no search. A call that times out leaves its place in the ring, an abandoned
+// reply, so its late reply is never taken for another's.
+//
+// redis_send adds to the ring while fewer than `queue_max` commands are in it. Reads beyond their share and patient
+// writes are held in a list in front of it, at most HELD_MAX. connection.c calls pending_send_held once a turn, and
+// pending_expire every 25 ms. A new meaning of an error reply is a row of error_meanings.
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "redis/connection_inside.h"
@@ -9,11 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOG_PAUSE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
-enum { HANDSHAKE_ROOM = 64, RING_LEAST = 256 }; // commands of a handshake come on top of the bound
-enum { HELD_MAX = 1 << 16 };                    // above: shed
+enum { HANDSHAKE_ROOM = 64, RING_LEAST = 256 }; // the commands of a handshake are not counted in queue_max
+enum { HELD_MAX = 1 << 16 };                    // a call beyond it is OVERLOADED
 
-bool pending_init(struct redis *redis, uint32_t queue_max) {
+bool pending_init(struct redis_connection *redis, uint32_t queue_max) {
     redis->queue_max = queue_max;
     redis->reads_max = queue_max - queue_max / 4;
     redis->held_end = &redis->held;
@@ -25,17 +30,17 @@ bool pending_init(struct redis *redis, uint32_t queue_max) {
     return redis->ring != NULL;
 }
 
-void pending_release(struct redis *redis) {
+void pending_release(struct redis_connection *redis) {
     free(redis->ring);
 }
 
-static struct pending *pending_at(struct redis *redis, uint32_t index) {
+static struct pending *pending_at(struct redis_connection *redis, uint32_t index) {
     return &redis->ring[(redis->head + index) & (redis->capacity - 1)];
 }
 
 // ---- Calls that end without a reply
 
-static void fail_later(struct redis *redis, struct redis_call *call, enum outcome outcome) {
+static void fail_later(struct redis_connection *redis, struct redis_call *call, enum outcome outcome) {
     call->outcome = outcome;
     call->reply = NULL;
     call->next = NULL;
@@ -43,12 +48,12 @@ static void fail_later(struct redis *redis, struct redis_call *call, enum outcom
     redis->failed_end = &call->next;
 }
 
-void pending_tell_failed(struct redis *redis) {
+void pending_tell_failed(struct redis_connection *redis) {
     struct redis_call *call = redis->failed;
     redis->failed = NULL;
     redis->failed_end = &redis->failed;
     while (call) {
-        struct redis_call *next = call->next; // the call may be gone after on_reply
+        struct redis_call *next = call->next; // on_reply may free the call
         call->on_reply(call);
         call = next;
     }
@@ -60,7 +65,7 @@ static void forget(struct pending *pending) {
     pending->call = NULL;
 }
 
-static struct held *take_held(struct redis *redis) {
+static struct held *take_held(struct redis_connection *redis) {
     struct held *held = redis->held;
     redis->held = held->next;
     redis->held_count--;
@@ -69,13 +74,13 @@ static struct held *take_held(struct redis *redis) {
     return held;
 }
 
-static void fail_held(struct redis *redis) {
+static void fail_held(struct redis_connection *redis) {
     struct held *held = take_held(redis);
     fail_later(redis, held->call, UNAVAILABLE);
     free(held);
 }
 
-void pending_fail_all(struct redis *redis) {
+void pending_fail_all(struct redis_connection *redis) {
     for (uint32_t i = 0; i < redis->count; i++) {
         struct pending *pending = pending_at(redis, i);
         if (pending->call)
@@ -87,7 +92,7 @@ void pending_fail_all(struct redis *redis) {
         fail_held(redis);
 }
 
-bool pending_expire(struct redis *redis, uint64_t now_ms) {
+bool pending_expire(struct redis_connection *redis, uint64_t now_ms) {
     for (; redis->expired < redis->count; redis->expired++) {
         struct pending *pending = pending_at(redis, redis->expired);
         if (pending->deadline_ms > now_ms)
@@ -107,19 +112,19 @@ bool pending_expire(struct redis *redis, uint64_t now_ms) {
 
 // ---- Sending
 
-static void remember(struct redis *redis, struct pending pending) {
+static void remember(struct redis_connection *redis, struct pending pending) {
     redis->reads += pending.read;
     *pending_at(redis, redis->count++) = pending;
     metric_add(METRIC_REDIS_CALLS, 1);
 }
 
-static struct pending pending_of(const struct redis *redis, struct redis_call *call, int script) {
+static struct pending pending_of(const struct redis_connection *redis, struct redis_call *call, int script) {
     return (struct pending){.call = call, .deadline_ms = uv_now(redis->loop) + redis->timeout_ms, .script = script};
 }
 
-// What was written from `begin` on is a pending call now. A script's is kept as it is written. False without memory:
-// nothing was written.
-static bool add_written(struct redis *redis, size_t begin, struct pending pending) {
+// Makes a pending call of the bytes from `begin` on. The bytes of a script's call are copied, to be sent again if Redis
+// lacks the script. False without memory: the bytes are taken off again.
+static bool add_written(struct redis_connection *redis, size_t begin, struct pending pending) {
     if (pending.script >= 0) {
         pending.again_len = redis->out.len - begin;
         pending.again = malloc(pending.again_len);
@@ -133,38 +138,38 @@ static bool add_written(struct redis *redis, size_t begin, struct pending pendin
     return true;
 }
 
-static bool write_call(struct redis *redis, struct pending pending, const struct command *command) {
+static bool write_call(struct redis_connection *redis, struct pending pending, const struct command *command) {
     size_t begin = redis->out.len;
     return command_write(command, &redis->out) && add_written(redis, begin, pending);
 }
 
-static void shed(struct redis *redis, struct redis_call *call) {
+static void shed(struct redis_connection *redis, struct redis_call *call) {
     metric_add(METRIC_REDIS_SHED, 1);
     fail_later(redis, call, OVERLOADED);
 }
 
-static void send_now(struct redis *redis, struct pending pending, const struct command *command) {
+static void send_now(struct redis_connection *redis, struct pending pending, const struct command *command) {
     if (!write_call(redis, pending, command))
         shed(redis, pending.call);
 }
 
-static bool is_closed(const struct redis *redis, int script) {
+static bool is_closed(const struct redis_connection *redis, int script) {
     return redis->state != REDIS_STATE_READY || (redis->refuses_writes && script_takes_writes(script));
 }
 
-void redis_send(struct redis *redis, struct redis_call *call, const struct command *command, int script) {
-    if (is_closed(redis, script))
+void redis_send(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
+    if (is_closed(redis, command->script))
         fail_later(redis, call, UNAVAILABLE);
     else if (redis->count < redis->queue_max)
-        send_now(redis, pending_of(redis, call, script), command);
+        send_now(redis, pending_of(redis, call, command->script), command);
     else
         shed(redis, call);
 }
 
-// ---- Reads that wait for room
+// ---- Commands that wait for room
 
-// Written to the end of `out`, and taken off again.
-static struct held *held_of(struct redis *redis, struct pending pending, const struct command *command) {
+// The command is written to the end of `out` and taken off again: so it needs no buffer of its own.
+static struct held *held_of(struct redis_connection *redis, struct pending pending, const struct command *command) {
     size_t begin = redis->out.len;
     if (redis->held_count == HELD_MAX || !command_write(command, &redis->out))
         return NULL;
@@ -182,7 +187,7 @@ static struct held *held_of(struct redis *redis, struct pending pending, const s
     return held;
 }
 
-static void hold(struct redis *redis, struct pending pending, const struct command *command) {
+static void hold(struct redis_connection *redis, struct pending pending, const struct command *command) {
     struct held *held = held_of(redis, pending, command);
     if (!held) {
         shed(redis, pending.call);
@@ -193,12 +198,12 @@ static void hold(struct redis *redis, struct pending pending, const struct comma
     redis->held_count++;
 }
 
-static bool has_room_for_read(const struct redis *redis) {
+static bool has_room_for_read(const struct redis_connection *redis) {
     return redis->reads < redis->reads_max && redis->count < redis->queue_max;
 }
 
-void redis_send_read(struct redis *redis, struct redis_call *call, const struct command *command, int script) {
-    struct pending pending = pending_of(redis, call, script);
+void redis_send_read(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
+    struct pending pending = pending_of(redis, call, command->script);
     pending.read = true;
     if (redis->state != REDIS_STATE_READY)
         fail_later(redis, call, UNAVAILABLE);
@@ -208,14 +213,14 @@ void redis_send_read(struct redis *redis, struct redis_call *call, const struct 
         hold(redis, pending, command);
 }
 
-void redis_send_patient(struct redis *redis, struct redis_call *call, const struct command *command, int script) {
-    if (!is_closed(redis, script) && redis->count >= redis->queue_max)
-        hold(redis, pending_of(redis, call, script), command);
+void redis_send_patient(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
+    if (!is_closed(redis, command->script) && redis->count >= redis->queue_max)
+        hold(redis, pending_of(redis, call, command->script), command);
     else
-        redis_send(redis, call, command, script);
+        redis_send(redis, call, command);
 }
 
-void pending_send_held(struct redis *redis) {
+void pending_send_held(struct redis_connection *redis) {
     while (redis->held && redis->state == REDIS_STATE_READY && has_room_for_read(redis)) {
         struct held *held = take_held(redis);
         struct pending pending = {
@@ -231,21 +236,20 @@ void pending_send_held(struct redis *redis) {
     }
 }
 
-void redis_send_early(struct redis *redis, struct redis_call *call, const struct command *command) {
+void redis_send_early(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
     if (redis->state == REDIS_STATE_HANDSHAKE && redis->count < redis->capacity)
-        send_now(redis, pending_of(redis, call, -1), command);
+        send_now(redis, pending_of(redis, call, NO_SCRIPT), command);
     else
         fail_later(redis, call, UNAVAILABLE);
 }
 
 // ---- Replies
 
-// What an error reply of Redis means (docs/faults.md). An error that is not here is a bug of ours, or data of a wrong
-// type.
+// What an error reply of Redis means (docs/faults.md). An error that is not listed is a bug, or a key of a wrong type.
 static const struct {
     const char *prefix;
     enum outcome outcome;
-    bool drop; // this Redis is no longer the right one
+    bool drop; // this is no longer the right Redis: connect again
 } error_meanings[] = {
     {"OOM", UNAVAILABLE, false},        {"LOADING", UNAVAILABLE, false},  {"BUSY", UNAVAILABLE, false},
     {"MISCONF", UNAVAILABLE, false},    {"TRYAGAIN", UNAVAILABLE, false}, {"CLUSTERDOWN", UNAVAILABLE, false},
@@ -253,7 +257,8 @@ static const struct {
     {"NOREPLICAS", UNAVAILABLE, false}, {"NOSCRIPT", UNAVAILABLE, false}, {"WRONGTYPE", INTERNAL, false},
 };
 
-// Said by Redis 7.0 to a script without NOPERM; and of a command that is renamed. Not of NOAUTH: that is a login.
+// Redis 7.0 says the first to a script, without NOPERM; the others come for renamed commands. NOAUTH is not among them:
+// it asks for a login.
 bool redis_is_refusal(const char *error) {
     static const char *const words[] = {"user executing the script can't", "Unknown Redis command", "unknown command",
                                         "Invalid command passed to redis.acl"};
@@ -265,22 +270,19 @@ bool redis_is_refusal(const char *error) {
     return false;
 }
 
-// One key's foreign data may be asked for with every refresh: a line says how many there were since the one before.
+// A key of a wrong type may be read with every refresh. The line says how many such replies came since the line before.
 static void log_error_reply(const char *text) {
-    static uint64_t said_ns;
-    static unsigned unsaid;
-    uint64_t now = uv_hrtime();
-    unsaid++;
-    if (said_ns && now - said_ns < LOG_PAUSE_NS)
+    static uint64_t logged_ns;
+    static unsigned replies;
+    replies++;
+    if (!log_is_due(&logged_ns))
         return;
-    log_error("redis: %s (%u such replies)", text, unsaid);
-    said_ns = now;
-    unsaid = 0;
+    log_error("redis: %s (%u such replies)", text, replies);
+    replies = 0;
 }
 
-// That Redis takes no writes just now: kept for those who ask why. Without the script's name, which is of no use to
-// them.
-static void complain(struct redis *redis, const char *text) {
+// Keeps the error for redis_complaint, without the script's name.
+static void complain(struct redis_connection *redis, const char *text) {
     const char *end = strstr(text, " script: ");
     size_t len = end ? (size_t)(end - text) : strlen(text);
     if (redis->state != REDIS_STATE_READY)
@@ -290,12 +292,12 @@ static void complain(struct redis *redis, const char *text) {
     log_error_reply(redis->complaint);
 }
 
-const char *redis_complaint(const struct redis *redis, uint32_t within_ms) {
+const char *redis_complaint(const struct redis_connection *redis, uint32_t within_ms) {
     bool holds = redis->complaint[0] && redis->state == REDIS_STATE_READY;
     return holds && uv_now(redis->loop) - redis->complained_ms <= within_ms ? redis->complaint : NULL;
 }
 
-static enum outcome error_outcome(struct redis *redis, const char *text, bool *ret_drop) {
+static enum outcome error_outcome(struct redis_connection *redis, const char *text, bool *ret_drop) {
     *ret_drop = false;
     metric_add(METRIC_REDIS_ERRORS, 1);
     if (redis_is_refusal(text)) {
@@ -313,8 +315,8 @@ static enum outcome error_outcome(struct redis *redis, const char *text, bool *r
     return INTERNAL;
 }
 
-// Redis lacks the script (restarted, flushed): load it and send the same command again behind it, once.
-static bool load_and_repeat(struct redis *redis, struct pending *pending) {
+// Redis lacks the script after a restart or SCRIPT FLUSH. Loads it, and sends the same command again after it, once.
+static bool load_and_repeat(struct redis_connection *redis, struct pending *pending) {
     const struct script_source *script = &script_sources[pending->script];
     struct command load;
     if (redis->count + 2 > redis->capacity)
@@ -323,20 +325,21 @@ static bool load_and_repeat(struct redis *redis, struct pending *pending) {
     command_add_text(&load, "SCRIPT");
     command_add_text(&load, "LOAD");
     command_add(&load, (struct bytes){script->at, (size_t)(script->end - script->at)});
-    bool loads = write_call(redis, pending_of(redis, NULL, -1), &load);
+    bool loads = write_call(redis, pending_of(redis, NULL, NO_SCRIPT), &load);
     command_release(&load);
     if (!loads || !buffer_reserve(&redis->out, pending->again_len)) {
-        redis->out.failed = false; // nothing was appended: what is in the buffer is whole
+        redis->out.failed = false; // nothing was appended: the buffer holds whole commands
         return false;
     }
     buffer_add(&redis->out, pending->again, pending->again_len);
-    remember(redis,
-             (struct pending){
-                 .call = pending->call, .deadline_ms = pending->deadline_ms, .script = -1, .read = pending->read});
+    remember(redis, (struct pending){.call = pending->call,
+                                     .deadline_ms = pending->deadline_ms,
+                                     .script = NO_SCRIPT,
+                                     .read = pending->read});
     return true;
 }
 
-static void answer(struct redis *redis, struct pending pending, redisReply *reply) {
+static void answer(struct redis_connection *redis, struct pending pending, redisReply *reply) {
     bool drop = false, error = reply->type == REDIS_REPLY_ERROR;
     if (error && pending.script >= 0 && pending.call && strncmp(reply->str, "NOSCRIPT", 8) == 0 &&
         load_and_repeat(redis, &pending)) {
@@ -348,7 +351,7 @@ static void answer(struct redis *redis, struct pending pending, redisReply *repl
     if (outcome == INTERNAL)
         log_error_reply(reply->str);
     if (outcome == OK && redis->complaint[0] && script_takes_writes(pending.script))
-        redis->complaint[0] = '\0'; // it takes writes again
+        redis->complaint[0] = '\0'; // Redis takes writes again
     if (drop)
         redis_drop(redis, reply->str);
     struct redis_call *call = pending.call;
@@ -362,13 +365,13 @@ static void answer(struct redis *redis, struct pending pending, redisReply *repl
     call->on_reply(call);
 }
 
-// ["message", channel, text]: nobody's answer.
+// ["message", channel, text]: it answers no command.
 static bool is_message(const redisReply *reply) {
     return reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 && reply->element[0]->type == REDIS_REPLY_STRING &&
            strcmp(reply->element[0]->str, "message") == 0;
 }
 
-void pending_take_replies(struct redis *redis) {
+void pending_take_replies(struct redis_connection *redis) {
     while (redis->reader) {
         void *reply = NULL;
         bool good = redisReaderGetReply(redis->reader, &reply) == REDIS_OK;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One allocation per read: the calls and places for their replies. A read touches some dozen keys, in one write.
+// A read of several keys is one allocation (its calls and their replies) and one write to the socket.
 #include "redis/pipeline.h"
 #include <stdlib.h>
 
@@ -28,15 +28,15 @@ static struct redis_call *next_call(struct pipeline *pipeline) {
     return &one->call;
 }
 
-void pipeline_add(struct pipeline *pipeline, struct redis *redis, const struct command *command, int script) {
+void pipeline_add(struct pipeline *pipeline, struct redis_connection *redis, const struct command *command) {
     if (pipeline->urgent)
-        redis_send(redis, next_call(pipeline), command, script);
+        redis_send(redis, next_call(pipeline), command);
     else
-        redis_send_read(redis, next_call(pipeline), command, script);
+        redis_send_read(redis, next_call(pipeline), command);
 }
 
-void pipeline_add_write(struct pipeline *pipeline, struct redis *redis, const struct command *command, int script) {
-    redis_send(redis, next_call(pipeline), command, script);
+void pipeline_add_write(struct pipeline *pipeline, struct redis_connection *redis, const struct command *command) {
+    redis_send(redis, next_call(pipeline), command);
 }
 
 void pipeline_free(struct pipeline *pipeline) {

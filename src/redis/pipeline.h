@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Several commands sent together, their replies looked at together when the last is in.
+// Several commands that are sent together. on_all runs when the last reply is there.
 #pragma once
 #include "redis/connection.h"
 
@@ -13,23 +13,23 @@ struct pipelined {
 };
 
 struct pipeline {
-    void (*on_all)(struct pipeline *pipeline); // frees it with pipeline_free, at the end
+    void (*on_all)(struct pipeline *pipeline); // calls pipeline_free at its end
     void *context;
     uint32_t count, added, waiting;
-    bool urgent; // a write waits for it: it has the writes' room
+    bool urgent; // a write waits for this read, so it may use the room of the writes
     struct pipelined at[];
 };
 
-// Room for `count` commands; exactly that many must be added. NULL without memory.
+// Room for `count` commands: the caller adds exactly that many. NULL without memory.
 struct pipeline *pipeline_new(uint32_t count, void (*on_all)(struct pipeline *pipeline), void *context);
-void pipeline_add(struct pipeline *pipeline, struct redis *redis, const struct command *command, int script); // a read
-void pipeline_add_write(struct pipeline *pipeline, struct redis *redis, const struct command *command, int script);
+void pipeline_add(struct pipeline *pipeline, struct redis_connection *redis, const struct command *command); // a read
+void pipeline_add_write(struct pipeline *pipeline, struct redis_connection *redis, const struct command *command);
 void pipeline_free(struct pipeline *pipeline);
-// OK when every reply is there and none is an error; else the first that was not.
+// OK when all are OK, else the first other outcome.
 enum outcome pipeline_outcome(const struct pipeline *pipeline);
-// The element of an array reply if it is a string, else NO_BYTES.
+// The text of a reply that is a string, else NO_BYTES; the same of an element of an array.
 struct bytes reply_text(const redisReply *reply);
 struct bytes reply_text_at(const redisReply *reply, size_t index);
-// An integer reply, or a string of one; 0 for anything else.
+// An integer reply, or a string that holds a number; 0 for anything else.
 int64_t reply_int(const redisReply *reply);
 double reply_double(const redisReply *reply);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Names of scripts to their place in the embedded table.
+// Checks the list of scripts against the embedded table, and begins calls of them.
 #include "redis/scripts.h"
 #include <assert.h>
 
@@ -23,6 +23,7 @@ bool script_takes_writes(int script) {
 
 void script_begin(struct command *command, enum script script, uint32_t keys) {
     command_clear(command);
+    command->script = (int)script;
     command_add_text(command, "EVALSHA");
     command_add_text(command, script_sources[script].sha1);
     command_add_int(command, keys);

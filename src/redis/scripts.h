@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The scripts by name: which of the embedded ones each verb calls. Each is a file of lua/ of the same name.
+// The scripts by name. Each is the file lua/<name>.lua, embedded at build time (scripts_table.h).
 #pragma once
 #include "redis/command.h"
 #include "redis/scripts_table.h"
 
-// One line per script, sorted as scripts_table.h is.
+// One line per script, sorted by name as scripts_table.h is.
 #define SCRIPTS(X)                                                                                                     \
     X(CLAIM, "claim")                                                                                                  \
     X(COMMIT, "commit")                                                                                                \
@@ -31,9 +31,9 @@ enum script {
         SCRIPT_COUNT
 };
 
-// Whether it takes what callers send: refused while Redis would not keep it (store_trouble).
+// Whether the script writes what callers send. Its calls are refused while Redis would not keep them (store_trouble).
 bool script_takes_writes(int script);
-// Asserts that what was embedded is what is named above: a bug of the build otherwise.
+// Asserts that the embedded scripts are the ones named above; otherwise the build is wrong.
 void scripts_verify(void);
 // Clears the command and begins it: EVALSHA, the script's SHA-1, the number of keys. The keys come next.
 void script_begin(struct command *command, enum script script, uint32_t keys);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The scripts of lua/, embedded byte for byte at build with their SHA-1; sorted by name.
+// The scripts of lua/ with their SHA-1, embedded at build time; sorted by name.
 #pragma once
 #include <stddef.h>
 

@@ -8,7 +8,6 @@
 
 enum { CANDIDATES_MAX = 4096, SLACK = 10, TEXTS_MAX = 8 << 20, WITHOUT_MAX = 1 << 20 };
 enum { SLOT_COUNT = 2 * CANDIDATES_MAX, BATCH_MAX = 256, LOGGED_AGAIN_MAX = 64 };
-static const uint64_t log_pause_ns = UINT64_C(10) * 1000 * 1000 * 1000;
 
 // ---- Life
 
@@ -194,11 +193,8 @@ static int by_worth_and_id(const void *a, const void *b) {
 
 static void log_unusable(void) {
     static uint64_t logged_ns;
-    uint64_t now = clock_mono_ns();
-    if (logged_ns && now - logged_ns < log_pause_ns)
-        return;
-    logged_ns = now;
-    log_error("an item's data in Redis is not usable; it is left out of lists");
+    if (log_is_due(&logged_ns))
+        log_error("an item's data in Redis is not usable; it is left out of lists");
 }
 
 static bool has_category(struct bytes categories, struct bytes wanted) {

@@ -25,13 +25,13 @@ struct commit_key {
     uint32_t index;           // in KEYS behind the states, from 1
     uint32_t bound;           // a ranking's; 0 for any other key
     struct command in, out;   // members that come and go; visitors that come
-    struct buffer candidates; // struct candidate each: what the members of `in` are worth in a ranking
+    struct buffer candidates; // struct ranking_candidate each: what the members of `in` are worth in a ranking
     double cut_below;         // if any was left out: the best of these
     char cutoff_name[RANKING_NAME_MAX];
     size_t cutoff_name_len;
 };
 
-struct candidate {
+struct ranking_candidate {
     double value;
     uint32_t member; // of `in`
     bool may_stand;
@@ -103,7 +103,7 @@ static struct commit_key *commit_key(struct commit *commit, const struct key *ke
     found->index = ++commit->key_count;
     command_init(&found->in);
     command_init(&found->out);
-    buffer_init(&found->candidates, CANDIDATES_MAX * sizeof(struct candidate));
+    buffer_init(&found->candidates, CANDIDATES_MAX * sizeof(struct ranking_candidate));
     found->cut_below = NAN;
     HASH_ADD_KEYPTR(hh, commit->keys, found->key.at, found->key.len, found);
     if (HASH_HAS_TAKEN(found))
@@ -222,7 +222,7 @@ void commit_place(struct commit *commit, const struct ranking_at *ranking, uint3
     struct commit_key *slot = target_ranking(commit, ranking);
     if (!slot)
         return;
-    struct candidate candidate = {value, command_count(&slot->in), may_stand};
+    struct ranking_candidate candidate = {value, command_count(&slot->in), may_stand};
     slot->bound = bound;
     command_add(&slot->in, id);
     buffer_add(&slot->candidates, &candidate, sizeof candidate);
@@ -267,13 +267,13 @@ static void add_members(struct commit *commit, const struct commit_key *key, con
 }
 
 static int best_first(const void *a, const void *b) {
-    double one = ((const struct candidate *)a)->value, other = ((const struct candidate *)b)->value;
+    double one = ((const struct ranking_candidate *)a)->value, other = ((const struct ranking_candidate *)b)->value;
     return (one < other) - (one > other);
 }
 
 // What would be cut off at once is not written. The number of candidates that are.
 static uint32_t cut_candidates(struct commit_key *key) {
-    struct candidate *all = (struct candidate *)(void *)key->candidates.at;
+    struct ranking_candidate *all = (struct ranking_candidate *)(void *)key->candidates.at;
     uint32_t count = command_count(&key->in);
     if (count <= key->bound)
         return count;
@@ -286,7 +286,7 @@ static uint32_t cut_candidates(struct commit_key *key) {
 }
 
 static void add_places(struct commit *commit, const struct commit_key *key, uint32_t count) {
-    const struct candidate *at = (const struct candidate *)(const void *)key->candidates.at;
+    const struct ranking_candidate *at = (const struct ranking_candidate *)(const void *)key->candidates.at;
     for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MAX / 2) {
         uint32_t end = begin + ARGUMENTS_MAX / 2 < count ? begin + ARGUMENTS_MAX / 2 : count;
         begin_piece(commit, "ZADD", key->index, 2 * (end - begin));
@@ -331,7 +331,7 @@ static void add_keys(struct commit *commit) {
     add_key(store, &key);
     key_cutoffs(&key, commit->partition);
     add_key(store, &key);
-    key_position(&key, commit->partition);
+    key_offsets(&key, commit->partition);
     add_key(store, &key);
     copy_arguments(&store->command, &commit->state_keys, 0, commit->states);
     HASH_ITER (hh, commit->keys, slot, next)
@@ -379,5 +379,5 @@ void commit_send(struct commit *commit, void (*on_done)(void *context, const str
     add_all(&store->command, &commit->ranking_arguments, commit->rankings);
     if (commit->failed)
         command_clear(&store->command); // half a commit must not go out: the connection refuses an empty command
-    send_script(store, &commit->call, SCRIPT_COMMIT);
+    send_command(store, &commit->call);
 }

@@ -41,7 +41,7 @@ void store_write_corrections(struct store *store, struct read_call *call, bool d
         command_add(&store->command, rows[i].text.at ? rows[i].text : BYTES(""));
         command_add(&store->command, rows[i].site.at ? rows[i].site : BYTES(""));
     }
-    pipeline_add_write(pipeline, store->redis, &store->command, SCRIPT_CORRECT);
+    pipeline_add_write(pipeline, store->redis, &store->command);
 }
 
 struct records_state {
@@ -118,14 +118,14 @@ void store_read_run(struct store *store, struct read_call *call,
 
 // ---- Scans
 
-struct scan_state {
+struct record_scan {
     struct read_state read;
     void (*on_item)(struct read_call *call, ref_t item);
     uint64_t *ret_cursor;
 };
 
 static void on_scan(struct pipeline *pipeline) {
-    struct scan_state *state = pipeline->context;
+    struct record_scan *state = pipeline->context;
     const redisReply *reply = pipeline->at[0].reply;
     enum outcome outcome = pipeline_outcome(pipeline);
     if (outcome == OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2))
@@ -144,10 +144,10 @@ static void on_scan(struct pipeline *pipeline) {
 
 void store_scan_items(struct store *store, struct read_call *call, uint64_t *cursor, uint32_t count,
                       void (*on_item)(struct read_call *call, ref_t item)) {
-    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct scan_state), on_scan);
+    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct record_scan), on_scan);
     if (!pipeline)
         return;
-    struct scan_state *state = pipeline->context;
+    struct record_scan *state = pipeline->context;
     state->on_item = on_item;
     state->ret_cursor = cursor;
     begin_command(store, "SCAN");
@@ -237,6 +237,6 @@ void store_read_voters(struct store *store, struct read_call *call, ref_t item, 
         key_voters(&key, item, bucket);
         add_key(store, &key);
         command_add_int(&store->command, bucket);
-        pipeline_add(pipeline, store->redis, &store->command, SCRIPT_VOTERS);
+        pipeline_add(pipeline, store->redis, &store->command);
     }
 }

@@ -55,7 +55,7 @@ static void send_delete(struct item_write *write) {
     command_add_text(&store->command, write->item->record.len ? "1" : "");
     command_add(&store->command, write->item->record);
     command_add(&store->command, write->item->sums);
-    send_script(store, &write->call, SCRIPT_DELETE);
+    send_command(store, &write->call);
 }
 
 static void take_away(struct item_write *write, bool whole) {
@@ -106,7 +106,7 @@ static void remember(struct item_write *write) {
         command_add_int(&store->command, write->asked_ms);
         command_add_int(&store->command, store->settings->view_window_ms);
         command_add_int(&store->command, GONE_KEPT);
-        pipeline_add(pipeline, store->redis, &store->command, SCRIPT_GONE);
+        pipeline_add(pipeline, store->redis, &store->command);
     }
 }
 

@@ -243,7 +243,7 @@ static void record_meta(struct store *store) {
     store->recording = true;
     store->record = (struct handshake_call){.call.on_reply = on_recorded, .store = store};
     begin_meta(&store->command, store->settings, store->hash_key);
-    send_script(store, &store->record.call, SCRIPT_META);
+    send_command(store, &store->record.call);
 }
 
 static void on_role(struct redis_call *call) {

@@ -48,7 +48,7 @@ static void send_import(struct item_write *write) {
     add_next_version(store);
     command_add(&store->command, buffer_bytes(&write->sums));
     command_add(&store->command, buffer_bytes(&write->sums_now));
-    send_patient(store, &write->call, SCRIPT_IMPORT);
+    send_patient(store, &write->call);
 }
 
 static void again(struct item_write *write) {
@@ -93,5 +93,5 @@ void store_import_item(struct store *store, struct item_call *call, bool has_car
         return;
     }
     command_clear(&store->command);
-    send_patient(store, &write->call, SCRIPT_IMPORT);
+    send_patient(store, &write->call);
 }

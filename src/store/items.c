@@ -122,5 +122,5 @@ void store_put_item(struct store *store, struct item_call *call) {
     add_put_keys(store, call);
     add_card(store, call);
     add_next_version(store);
-    send_patient(store, &write->call, SCRIPT_PUT);
+    send_patient(store, &write->call);
 }

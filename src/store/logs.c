@@ -12,9 +12,9 @@ const char *offset_field(enum projection projection) {
     return projection == PROJECTION_SUMS ? "sums" : "neighbours";
 }
 
-static void add_position_key(struct store *store, uint32_t partition) {
+static void add_offsets_key(struct store *store, uint32_t partition) {
     struct key key;
-    key_position(&key, partition);
+    key_offsets(&key, partition);
     add_key(store, &key);
 }
 
@@ -38,7 +38,7 @@ static size_t count_set(const struct log_id *ids) {
 // ---- Positions: "<id> <hash of the lives in which it was reached>" (lua/open.lua). One of other lives may be ahead of
 // what this Redis has: it holds no more, and the projection begins again at the oldest entry.
 
-struct positions_state {
+struct offsets_state {
     struct read_state read;
     void (*on_offset)(struct read_call *call, uint32_t partition, struct log_id offset, struct bytes plan,
                       struct bytes rankings);
@@ -46,7 +46,7 @@ struct positions_state {
     struct bytes lives[];
 };
 
-enum { AT_POSITION, AT_PLAN, AT_RANKINGS, AT_LIFE };
+enum { AT_OFFSET, AT_PLAN, AT_RANKINGS, AT_LIFE };
 
 uint64_t hash_of_lives(const struct store *store, const struct bytes *lives) {
     return keyed_hash64(store->hash_key, 'l', lives, keys_partitions());
@@ -59,8 +59,8 @@ struct log_id offset_in(struct bytes text, uint64_t lives) {
     return holds ? log_id_parse((struct bytes){text.at, text.len - len}) : (struct log_id){0, 0};
 }
 
-static void on_positions(struct pipeline *pipeline) {
-    struct positions_state *state = pipeline->context;
+static void on_offsets(struct pipeline *pipeline) {
+    struct offsets_state *state = pipeline->context;
     enum outcome outcome = pipeline_outcome(pipeline);
     for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++)
         state->lives[i] = reply_text_at(pipeline->at[i].reply, AT_LIFE);
@@ -68,7 +68,7 @@ static void on_positions(struct pipeline *pipeline) {
     if (outcome == OK)
         *state->ret_lives = lives;
     for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++)
-        state->on_offset(state->read.call, i, offset_in(reply_text_at(pipeline->at[i].reply, AT_POSITION), lives),
+        state->on_offset(state->read.call, i, offset_in(reply_text_at(pipeline->at[i].reply, AT_OFFSET), lives),
                          reply_text_at(pipeline->at[i].reply, AT_PLAN),
                          reply_text_at(pipeline->at[i].reply, AT_RANKINGS));
     read_end(pipeline, outcome);
@@ -78,16 +78,16 @@ void store_read_offsets(struct store *store, struct read_call *call, enum projec
                         void (*on_offset)(struct read_call *call, uint32_t partition, struct log_id offset,
                                           struct bytes plan, struct bytes rankings)) {
     uint32_t partitions = keys_partitions();
-    size_t size = sizeof(struct positions_state) + partitions * sizeof(struct bytes);
-    struct pipeline *pipeline = read_begin(store, call, partitions, size, on_positions);
+    size_t size = sizeof(struct offsets_state) + partitions * sizeof(struct bytes);
+    struct pipeline *pipeline = read_begin(store, call, partitions, size, on_offsets);
     if (!pipeline)
         return;
-    struct positions_state *state = pipeline->context;
+    struct offsets_state *state = pipeline->context;
     state->on_offset = on_offset;
     state->ret_lives = ret_lives;
     for (uint32_t i = 0; i < partitions; i++) {
         begin_command(store, "HMGET");
-        add_position_key(store, i);
+        add_offsets_key(store, i);
         command_add_text(&store->command, offset_field(projection));
         command_add_text(&store->command, "plan");
         command_add_text(&store->command, "rankings");
@@ -96,7 +96,7 @@ void store_read_offsets(struct store *store, struct read_call *call, enum projec
     }
 }
 
-static void add_position(struct store *store, struct log_id id, uint64_t lives) {
+static void add_offset(struct store *store, struct log_id id, uint64_t lives) {
     char text[LOG_ID_TEXT + LIVES_TEXT];
     log_id_format(id, text);
     snprintf(text + strlen(text), LIVES_TEXT, " %016" PRIx64, lives);
@@ -110,10 +110,10 @@ void store_write_offsets(struct store *store, struct read_call *call, enum proje
         if (log_id_none(offsets[i]))
             continue;
         script_begin(&store->command, SCRIPT_KEEP, 1);
-        add_position_key(store, i);
+        add_offsets_key(store, i);
         command_add_text(&store->command, offset_field(projection));
-        add_position(store, offsets[i], lives);
-        pipeline_add(pipeline, store->redis, &store->command, SCRIPT_KEEP);
+        add_offset(store, offsets[i], lives);
+        pipeline_add(pipeline, store->redis, &store->command);
     }
 }
 
@@ -130,12 +130,12 @@ void store_trim(struct store *store, struct read_call *call, const struct log_id
             continue;
         key_log(&key, i);
         add_key(store, &key);
-        add_position_key(store, i);
+        add_offsets_key(store, i);
     }
     snprintf(text, sizeof text, "%016" PRIx64, lives);
     command_add_text(&store->command, text);
     command_add_text(&store->command, life_is_known(store) ? store->life : "");
-    pipeline_add(pipeline, store->redis, &store->command, SCRIPT_TRIM);
+    pipeline_add(pipeline, store->redis, &store->command);
 }
 
 // ---- Marks
@@ -146,7 +146,7 @@ struct applied_state {
     void (*on_applied)(struct read_call *call, uint32_t key, uint32_t source, struct log_id id);
 };
 
-static void on_marks(struct pipeline *pipeline) {
+static void on_applied_ids(struct pipeline *pipeline) {
     struct applied_state *state = pipeline->context;
     enum outcome outcome = pipeline_outcome(pipeline);
     for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) {
@@ -164,7 +164,7 @@ static void on_marks(struct pipeline *pipeline) {
 void store_read_applied(struct store *store, struct read_call *call, enum projection projection, uint32_t first,
                         uint32_t count,
                         void (*on_applied)(struct read_call *call, uint32_t key, uint32_t source, struct log_id id)) {
-    struct pipeline *pipeline = read_begin(store, call, count, sizeof(struct applied_state), on_marks);
+    struct pipeline *pipeline = read_begin(store, call, count, sizeof(struct applied_state), on_applied_ids);
     if (!pipeline)
         return;
     struct applied_state *state = pipeline->context;

@@ -63,7 +63,7 @@ void open_begin(struct store *store, const struct log_id *above, const struct lo
     for (uint32_t i = 0; i < partitions; i++) {
         key_log(&key, i);
         add_key(store, &key);
-        key_position(&key, i);
+        key_offsets(&key, i);
         add_key(store, &key);
     }
     command_add_text(&store->command, store->life_found);
@@ -104,7 +104,7 @@ void store_open_above(struct store *store, struct read_call *call, const struct 
     if (!pipeline)
         return;
     open_begin(store, applied, offsets);
-    pipeline_add(pipeline, store->redis, &store->command, SCRIPT_OPEN);
+    pipeline_add(pipeline, store->redis, &store->command);
 }
 
 // ---- Each second, and when a reply shows another life
@@ -123,7 +123,7 @@ static void on_look_opened(struct redis_call *call) {
 static void open_again(struct store *store) {
     store->look = (struct handshake_call){.call.on_reply = on_look_opened, .store = store};
     open_begin(store, NULL, NULL);
-    send_script(store, &store->look.call, SCRIPT_OPEN);
+    send_command(store, &store->look.call);
 }
 
 static void on_look(struct redis_call *call) {

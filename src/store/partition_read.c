@@ -30,7 +30,7 @@ static void key_state(struct key *key, enum projection projection, ref_t item) {
 static void ask(struct store *store, struct pipeline *pipeline, const char *name, const struct key *key) {
     begin_command(store, name);
     add_key(store, key);
-    pipeline_add(pipeline, store->redis, &store->command, -1);
+    pipeline_add(pipeline, store->redis, &store->command);
 }
 
 // Without keys something harmless takes a command's place.
@@ -179,11 +179,11 @@ static void ask_plan(struct store *store, struct pipeline *pipeline, const struc
         ask_nothing(store, pipeline, call);
         return;
     }
-    key_position(&key, call->partition);
+    key_offsets(&key, call->partition);
     begin_command(store, "HGET");
     add_key(store, &key);
     command_add_text(&store->command, "plan");
-    pipeline_add(pipeline, store->redis, &store->command, -1);
+    pipeline_add(pipeline, store->redis, &store->command);
 }
 
 // Tombstones of all items in one call.
@@ -198,7 +198,7 @@ static void ask_dead(struct store *store, struct pipeline *pipeline, const struc
     add_key(store, &key);
     for (size_t i = 0; i < call->item_count; i++)
         command_add_ref(&store->command, call->items[i]);
-    pipeline_add(pipeline, store->redis, &store->command, -1);
+    pipeline_add(pipeline, store->redis, &store->command);
 }
 
 static void ask_items(struct store *store, struct pipeline *pipeline, const struct partition_read *call,
@@ -216,7 +216,7 @@ static void ask_items(struct store *store, struct pipeline *pipeline, const stru
             key_state(&key, call->projection, call->items[i]);
         add_key(store, &key);
     }
-    pipeline_add(pipeline, store->redis, &store->command, -1);
+    pipeline_add(pipeline, store->redis, &store->command);
 }
 
 static void ask_totals(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
@@ -230,7 +230,7 @@ static void ask_totals(struct store *store, struct pipeline *pipeline, const str
         key_site_total(&key, call->partition, call->sites[i]);
         add_key(store, &key);
     }
-    pipeline_add(pipeline, store->redis, &store->command, -1);
+    pipeline_add(pipeline, store->redis, &store->command);
 }
 
 void store_read_partition(struct store *store, struct partition_read *call) {
@@ -253,7 +253,7 @@ void store_read_partition(struct store *store, struct partition_read *call) {
     ask_totals(store, pipeline, call);
     if (life_is_known(store)) {
         ask_for_life(store);
-        pipeline_add(pipeline, store->redis, &store->command, -1);
+        pipeline_add(pipeline, store->redis, &store->command);
     } else
         ask_nothing(store, pipeline, call);
 }

@@ -19,7 +19,7 @@ static void begin_keep(struct store *store, const struct key *key) {
 }
 
 static void keep(struct pipeline *pipeline, struct store *store) {
-    pipeline_add(pipeline, store->redis, &store->command, SCRIPT_KEEP);
+    pipeline_add(pipeline, store->redis, &store->command);
 }
 
 // In this order, so that one killed in between begins again: no plan, then which sets are kept, then no cutoffs, then
@@ -29,7 +29,7 @@ void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t p
     struct key key;
     if (!pipeline)
         return;
-    key_position(&key, partition);
+    key_offsets(&key, partition);
     begin_command(store, "HDEL");
     add_key(store, &key);
     command_add_text(&store->command, "plan");
@@ -54,7 +54,7 @@ void store_rebuild_end(struct store *store, struct read_call *call, uint32_t par
     struct key key;
     if (!pipeline)
         return;
-    key_position(&key, partition);
+    key_offsets(&key, partition);
     begin_keep(store, &key);
     command_add_text(&store->command, "plan");
     command_add(&store->command, plan);
@@ -145,14 +145,14 @@ void store_sweep_rankings(struct store *store, struct read_call *call, uint64_t 
 
 enum { SCAN_COUNT = 1000 };
 
-struct scan_state {
+struct state_scan {
     struct read_state read;
     uint64_t *cursor;
     void (*on_state)(struct read_call *call, ref_t item);
 };
 
 static void on_scanned(struct pipeline *pipeline) {
-    struct scan_state *state = pipeline->context;
+    struct state_scan *state = pipeline->context;
     enum outcome outcome = pipeline_outcome(pipeline);
     const redisReply *reply = pipeline->at[0].reply;
     if (outcome == OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2))
@@ -172,10 +172,10 @@ static void on_scanned(struct pipeline *pipeline) {
 
 void store_scan_states(struct store *store, struct read_call *call, uint64_t *cursor,
                        void (*on_state)(struct read_call *call, ref_t item)) {
-    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct scan_state), on_scanned);
+    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct state_scan), on_scanned);
     if (!pipeline)
         return;
-    struct scan_state *state = pipeline->context;
+    struct state_scan *state = pipeline->context;
     state->cursor = cursor;
     state->on_state = on_state;
     scan(store, *cursor, "{e*}s*", SCAN_COUNT, "string");

@@ -124,7 +124,7 @@ void rights_look(struct store *store) {
     store->rights.asking = true;
     store->rights.call = (struct handshake_call){.call.on_reply = on_rights, .store = store};
     compose(store);
-    send_script(store, &store->rights.call.call, SCRIPT_RIGHTS);
+    send_command(store, &store->rights.call.call);
 }
 
 bool rights_lack(const struct store *store) {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-extern const struct write_kind vote_queue, view_queue;
+extern const struct write_kind vote_kind, view_kind;
 
 enum { HEARTBEAT_MS = 1000, COMPLAINT_MS = 10000, JUST_NOW_MS = 1000 };
 
@@ -88,8 +88,8 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     store->refused_context = context;
     store->deferred_end = &store->deferred;
     command_init(&store->command);
-    write_queue_init(&store->votes, store, &vote_queue);
-    write_queue_init(&store->views, store, &view_queue);
+    write_queue_init(&store->votes, store, &vote_kind);
+    write_queue_init(&store->views, store, &view_kind);
     store->bucket_cache = bucket_cache_new();
     store->waits = waits_new(store);
     if (!store->bucket_cache || !store->waits || !plan_make(settings, &store->plan) || !start_redis(store)) {

@@ -44,6 +44,10 @@ uint64_t store_generation(const struct store *store);
 struct log_id {
     uint64_t ms, seq;
 };
+// Below 0 when `a` comes before `b` in a log, 0 when they are equal, above 0 when it comes after.
+static inline int log_id_order(struct log_id a, struct log_id b) {
+    return a.ms != b.ms ? (a.ms > b.ms) - (a.ms < b.ms) : (a.seq > b.seq) - (a.seq < b.seq);
+}
 
 // The store's own part of a call: for one that failed before anything was sent.
 struct deferred {

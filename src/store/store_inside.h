@@ -26,10 +26,10 @@ struct store {
     const struct settings *settings;
     const struct secret_key *hash_key;
     struct plan plan;
-    struct redis *redis;
+    struct redis_connection *redis;
     struct address address;
     struct command command; // where a command is put together; free again when the send returned
-    struct queue votes, views;
+    struct write_queue votes, views;
     struct bucket_cache *bucket_cache; // bucket counts remembered per item
     struct deferred *deferred, **deferred_end;
     struct handshake_call handshake[HANDSHAKE_MAX];
@@ -122,14 +122,11 @@ uint64_t version_new(void);
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));
 
 static inline void send_command(struct store *store, struct redis_call *call) {
-    redis_send(store->redis, call, &store->command, -1);
+    redis_send(store->redis, call, &store->command);
 }
-static inline void send_script(struct store *store, struct redis_call *call, enum script script) {
-    redis_send(store->redis, call, &store->command, (int)script);
-}
-// For writes of bulk calls: they wait for room.
-static inline void send_patient(struct store *store, struct redis_call *call, enum script script) {
-    redis_send_patient(store->redis, call, &store->command, (int)script);
+// For the writes of bulk calls: they wait until the queue has room.
+static inline void send_patient(struct store *store, struct redis_call *call) {
+    redis_send_patient(store->redis, call, &store->command);
 }
 // Begins a plain command in store->command.
 static inline struct command *begin_command(struct store *store, const char *name) {
@@ -147,7 +144,4 @@ enum { LOG_ID_TEXT = 48 };
 void log_id_format(struct log_id id, char text[static LOG_ID_TEXT]);
 static inline bool log_id_none(struct log_id id) {
     return id.ms == 0 && id.seq == 0;
-}
-static inline int log_id_cmp(struct log_id a, struct log_id b) {
-    return a.ms != b.ms ? (a.ms > b.ms) - (a.ms < b.ms) : (a.seq > b.seq) - (a.seq < b.seq);
 }

@@ -91,8 +91,7 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
     view->on_done(view);
 }
 
-const struct write_kind view_queue = {
-    .script = SCRIPT_VIEW,
+const struct write_kind view_kind = {
     .one_log = true,
     .order = order,
     .compose = compose,

@@ -140,7 +140,7 @@ static void split_once(struct split *split, uint32_t buckets) {
     command_add_int(&store->command, buckets);
     command_add_int(&store->command, modulus);
     command_add_int(&store->command, buckets);
-    send_script(store, &split->call, SCRIPT_SPLIT);
+    send_command(store, &split->call);
 }
 
 // NULL: the item is being split, or as many are as may be.
@@ -208,8 +208,7 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
     vote->on_done(vote);
 }
 
-const struct write_kind vote_queue = {
-    .script = SCRIPT_VOTE,
+const struct write_kind vote_kind = {
     .order = order,
     .compose = compose,
     .take = take,

@@ -45,7 +45,7 @@ static struct log_id *passed_of(struct waits *waits) {
 
 static bool has_passed(struct waits *waits, const struct wait *wait) {
     for (uint32_t i = 0; i < waits->partitions; i++)
-        if (log_id_cmp(passed_of(waits)[i], wait->entries[i]) < 0)
+        if (log_id_order(passed_of(waits)[i], wait->entries[i]) < 0)
             return false;
     return true;
 }
@@ -135,11 +135,11 @@ struct poll_state {
 enum { AT_SUMS, AT_NEIGHBOURS, AT_LIFE };
 
 static struct log_id least(struct log_id a, struct log_id b) {
-    return log_id_cmp(a, b) < 0 ? a : b;
+    return log_id_order(a, b) < 0 ? a : b;
 }
 
 // A position that does not hold in the present lives is none.
-static void take_positions(struct waits *waits, struct poll_state *state, const struct pipelined *at) {
+static void take_offsets(struct waits *waits, struct poll_state *state, const struct pipelined *at) {
     for (uint32_t i = 0; i < waits->partitions; i++)
         state->lives[i] = reply_text_at(at[i].reply, AT_LIFE);
     uint64_t lives = hash_of_lives(waits->store, state->lives);
@@ -159,7 +159,7 @@ static void on_polled(struct pipeline *pipeline) {
         ends_of(waits)[i] = any ? log_id_parse(reply_text_at(entries->element[0], 0)) : (struct log_id){0, 0};
     }
     if (outcome == OK)
-        take_positions(waits, state, &pipeline->at[at]);
+        take_offsets(waits, state, &pipeline->at[at]);
     read_end(pipeline, outcome);
 }
 
@@ -176,9 +176,9 @@ static void ask_end(struct pipeline *pipeline, struct store *store, uint32_t par
     read_add(pipeline);
 }
 
-static void ask_positions(struct pipeline *pipeline, struct store *store, uint32_t partition) {
+static void ask_offsets(struct pipeline *pipeline, struct store *store, uint32_t partition) {
     struct key key;
-    key_position(&key, partition);
+    key_offsets(&key, partition);
     begin_command(store, "HMGET");
     add_key(store, &key);
     command_add_text(&store->command, offset_field(PROJECTION_SUMS));
@@ -203,7 +203,7 @@ static void poll_now(struct waits *waits) {
     for (uint32_t i = 0; with_ends && i < waits->partitions; i++)
         ask_end(pipeline, store, i);
     for (uint32_t i = 0; i < waits->partitions; i++)
-        ask_positions(pipeline, store, i);
+        ask_offsets(pipeline, store, i);
 }
 
 // ---- Beginning to wait

@@ -65,7 +65,7 @@ void wake_projectors(struct store *store) {
 
 struct subscription {
     struct store *store;
-    struct redis *redis;
+    struct redis_connection *redis;
     struct redis_call login, subscribe, ping;
     bool pinging, refused;
     uint64_t generation; // of the other connection; 0: not known yet
@@ -163,7 +163,7 @@ void subscription_beat(struct subscription *subscription) {
     subscription->pinging = true;
     subscription->ping = (struct redis_call){.on_reply = on_pong};
     begin_command(subscription->store, "PING");
-    redis_send(subscription->redis, &subscription->ping, &subscription->store->command, -1);
+    redis_send(subscription->redis, &subscription->ping, &subscription->store->command);
 }
 
 static void on_stopped(void *context) {

@@ -11,20 +11,20 @@
 enum { TRIES_MAX = 16, APART_MS = 1000 };
 
 // One script call: its writes in the order of their groups.
-struct batch {
+struct write_batch {
     struct redis_call call; // first: the connection's view of it
-    struct queue *queue;
+    struct write_queue *queue;
     uint32_t count, log;
     struct queued *writes[BATCH_MAX];
 };
 
-void write_queue_init(struct queue *queue, struct store *store, const struct write_kind *kind) {
-    *queue = (struct queue){.kind = kind, .store = store};
+void write_queue_init(struct write_queue *queue, struct store *store, const struct write_kind *kind) {
+    *queue = (struct write_queue){.kind = kind, .store = store};
     queue->end = &queue->first;
     queue->retried_end = &queue->retried;
 }
 
-void write_queue_add(struct queue *queue, struct queued *write, uint32_t partition) {
+void write_queue_add(struct write_queue *queue, struct queued *write, uint32_t partition) {
     write->partition = partition;
     write->tries = 0;
     write->since_ms = uv_now(queue->store->loop);
@@ -42,7 +42,7 @@ void write_queue_add(struct queue *queue, struct queued *write, uint32_t partiti
 
 // ---- Results
 
-static void finish_all(struct queue *queue, struct queued *list, enum outcome outcome) {
+static void finish_all(struct write_queue *queue, struct queued *list, enum outcome outcome) {
     while (list) {
         struct queued *next = list->next; // the call may be gone once it is finished
         queue->kind->finish(queue->store, list, outcome);
@@ -50,7 +50,7 @@ static void finish_all(struct queue *queue, struct queued *list, enum outcome ou
     }
 }
 
-static void try_again(struct queue *queue, struct queued *write) {
+static void try_again(struct write_queue *queue, struct queued *write) {
     metric_add(METRIC_WRITE_RETRIES, 1);
     write->next = NULL;
     *queue->retried_end = write;
@@ -68,8 +68,8 @@ static struct log_id next_entry(struct bytes *ids) {
 }
 
 // Puts those that must be tried again back into the write queue, and completes the others.
-static void hand_out(struct batch *batch, const bool *again, enum outcome outcome) {
-    struct queue *queue = batch->queue;
+static void hand_out(struct write_batch *batch, const bool *again, enum outcome outcome) {
+    struct write_queue *queue = batch->queue;
     struct queued *done = NULL, **end = &done;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct queued *write = batch->writes[i];
@@ -86,8 +86,8 @@ static void hand_out(struct batch *batch, const bool *again, enum outcome outcom
 
 // At its memory limit Redis lets votes be taken back, but none be given: of a call that holds both it refuses all.
 // Then, and for a while, those that free are sent apart from the others.
-static bool send_apart(struct batch *batch, const redisReply *reply) {
-    struct queue *queue = batch->queue;
+static bool send_apart(struct write_batch *batch, const redisReply *reply) {
+    struct write_queue *queue = batch->queue;
     bool frees[BATCH_MAX];
     uint32_t freeing = 0;
     if (!queue->kind->frees || !reply || reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "OOM", 3) != 0)
@@ -103,8 +103,8 @@ static bool send_apart(struct batch *batch, const redisReply *reply) {
 
 // Entries are one per group, results one per write. Everything is read before a write is put back or completed: a reply
 // that is not whole leaves all of them to the caller.
-static bool take_results(struct batch *batch, const redisReply *reply) {
-    struct queue *queue = batch->queue;
+static bool take_results(struct write_batch *batch, const redisReply *reply) {
+    struct write_queue *queue = batch->queue;
     struct reader results = reader_of(reply_text_at(reply, 0));
     struct bytes ids = reply_text_at(reply, 1);
     struct log_id entry = {0, 0};
@@ -123,8 +123,8 @@ static bool take_results(struct batch *batch, const redisReply *reply) {
 }
 
 static void on_batch(struct redis_call *call) {
-    struct batch *batch = (struct batch *)call;
-    struct queue *queue = batch->queue;
+    struct write_batch *batch = (struct write_batch *)call;
+    struct write_queue *queue = batch->queue;
     enum outcome outcome = call->outcome;
     redisReply *reply = call->reply;
     queue->in_flight--;
@@ -139,14 +139,14 @@ static void on_batch(struct redis_call *call) {
 
 // ---- Sending
 
-static bool goes_before(const struct batch *batch, const struct queued *a, const struct queued *b) {
+static bool goes_before(const struct write_batch *batch, const struct queued *a, const struct queued *b) {
     if (a->partition != b->partition)
         return a->partition < b->partition;
     return batch->queue->kind->order(a) < batch->queue->kind->order(b);
 }
 
 // Stable: by insertion, as there are few.
-static void sort(struct batch *batch) {
+static void sort(struct write_batch *batch) {
     for (uint32_t i = 1; i < batch->count; i++) {
         struct queued *write = batch->writes[i];
         uint32_t at = i;
@@ -156,7 +156,7 @@ static void sort(struct batch *batch) {
     }
 }
 
-static struct queued *take_first(struct queue *queue) {
+static struct queued *take_first(struct write_queue *queue) {
     struct queued *write = queue->first;
     queue->first = write->next;
     if (!queue->first)
@@ -166,15 +166,15 @@ static struct queued *take_first(struct queue *queue) {
 }
 
 // What was queued first stays first: a call ends where the other kind begins.
-static bool goes_with(const struct queue *queue, const struct batch *batch) {
+static bool goes_with(const struct write_queue *queue, const struct write_batch *batch) {
     if (batch->count == 0 || queue->apart_until_ms < uv_now(queue->store->loop) || !queue->kind->frees)
         return true;
     return queue->kind->frees(queue->first) == queue->kind->frees(batch->writes[0]);
 }
 
 // False without memory: what is left waits for the next turn.
-static bool send_batch(struct queue *queue) {
-    struct batch *batch = malloc(sizeof *batch);
+static bool send_batch(struct write_queue *queue) {
+    struct write_batch *batch = malloc(sizeof *batch);
     if (!batch)
         return false;
     batch->queue = queue;
@@ -188,11 +188,11 @@ static bool send_batch(struct queue *queue) {
     queue->in_flight++;
     metric_add(METRIC_BATCHES, 1);
     metric_add(METRIC_BATCHED_WRITES, batch->count);
-    send_script(queue->store, &batch->call, queue->kind->script);
+    send_command(queue->store, &batch->call);
     return true;
 }
 
-static void put_retried_first(struct queue *queue) {
+static void put_retried_first(struct write_queue *queue) {
     if (!queue->retried)
         return;
     *queue->retried_end = queue->first;
@@ -203,7 +203,7 @@ static void put_retried_first(struct queue *queue) {
     queue->retried_end = &queue->retried;
 }
 
-static void fail_overdue(struct queue *queue, uint64_t before_ms) {
+static void fail_overdue(struct write_queue *queue, uint64_t before_ms) {
     struct queued *overdue = NULL, **end = &overdue;
     while (queue->first && queue->first->since_ms < before_ms) {
         struct queued *write = take_first(queue);
@@ -214,7 +214,7 @@ static void fail_overdue(struct queue *queue, uint64_t before_ms) {
     finish_all(queue, overdue, UNAVAILABLE);
 }
 
-void write_queue_turn(struct queue *queue) {
+void write_queue_turn(struct write_queue *queue) {
     struct queued *refused = queue->refused;
     uint64_t now = uv_now(queue->store->loop), timeout = (uint64_t)queue->store->settings->redis_timeout_ms;
     queue->refused = NULL;
@@ -227,7 +227,7 @@ void write_queue_turn(struct queue *queue) {
         fail_overdue(queue, now - timeout);
 }
 
-void write_queue_fail(struct queue *queue) {
+void write_queue_fail(struct write_queue *queue) {
     put_retried_first(queue);
     fail_overdue(queue, UINT64_MAX);
     struct queued *refused = queue->refused;

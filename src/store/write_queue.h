@@ -13,7 +13,6 @@
 enum { BATCH_MAX = 128 };
 
 struct write_kind {
-    enum script script;
     bool one_log; // one entry for the whole batch, in any partition's log: the order of its records is of no account
     // Within a partition writes are sorted by this; those of one number keep their order.
     uint64_t (*order)(const struct queued *write);
@@ -27,7 +26,7 @@ struct write_kind {
     void (*finish)(struct store *store, struct queued *write, enum outcome outcome);
 };
 
-struct queue {
+struct write_queue {
     const struct write_kind *kind;
     struct store *store;
     struct queued *first, **end;           // waiting, in order
@@ -42,9 +41,9 @@ static inline bool begins_group(struct queued *const *writes, uint32_t i) {
     return i == 0 || writes[i]->partition != writes[i - 1]->partition;
 }
 
-void write_queue_init(struct queue *queue, struct store *store, const struct write_kind *kind);
-void write_queue_add(struct queue *queue, struct queued *write, uint32_t partition);
+void write_queue_init(struct write_queue *queue, struct store *store, const struct write_kind *kind);
+void write_queue_add(struct write_queue *queue, struct queued *write, uint32_t partition);
 // The end of a turn: tells the refused and the overdue, sends what waits when nothing is under way.
-void write_queue_turn(struct queue *queue);
+void write_queue_turn(struct write_queue *queue);
 // On shutdown: what waits is UNAVAILABLE.
-void write_queue_fail(struct queue *queue);
+void write_queue_fail(struct write_queue *queue);

@@ -25,7 +25,7 @@ struct one_call {
 static uv_loop_t loop;
 static int listener = -1, peer;
 static struct address address = {.is_unix = true};
-static struct redis *fuzzed;
+static struct redis_connection *fuzzed;
 static bool is_stopped;
 static uint8_t bits;
 static struct one_call calls[2 * CALLS_MAX];
@@ -47,7 +47,8 @@ static void send_one(void) {
     command_init(&command);
     command_add_text(&command, "EVALSHA");
     calls[sent] = (struct one_call){.call.on_reply = on_reply};
-    redis_send(fuzzed, &calls[sent++].call, &command, bits & OF_SCRIPT ? 0 : -1);
+    command.script = bits & OF_SCRIPT ? 0 : NO_SCRIPT;
+    redis_send(fuzzed, &calls[sent++].call, &command);
     command_release(&command);
 }
 
