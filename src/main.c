@@ -123,11 +123,19 @@ static int print_config(int argc, char **argv) {
     return 0;
 }
 
+// A child dies with its supervisor, which may have died before the kernel was told so.
+static void die_with_supervisor(void) {
+    const char *supervisor = getenv("ENGAGED_SUPERVISOR");
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (supervisor && getppid() != atoi(supervisor))
+        _exit(fail("the supervisor has ended"));
+}
+
 int main(int argc, char **argv) {
     hold_standard_files();
     ignore_signals(getenv("ENGAGED_ROLE") != NULL);
     if (getenv("ENGAGED_ROLE"))
-        prctl(PR_SET_PDEATHSIG, SIGKILL); // dies with its supervisor: before anything that takes time
+        die_with_supervisor(); // before anything that takes time
     if (!keyed_init())
         return fail("the system gives no random numbers");
     hash_init();

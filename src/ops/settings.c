@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 // Not settings: what a supervisor tells its children (roles/), and what the tests ask of the projector.
-static const char *const reserved[] = {"ROLE", "ROW", "METRICS_FD", "RATE_LIMITS_FD", "GENERATION", "FAILPOINT"};
+static const char *const reserved[] = {"ROLE",       "ROW",        "METRICS_FD", "RATE_LIMITS_FD",
+                                       "GENERATION", "SUPERVISOR", "FAILPOINT"};
 static const char prefix[] = "ENGAGED_";
 
 struct sources {

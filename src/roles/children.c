@@ -12,7 +12,7 @@
 
 enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MAX_MS = 5000, HEALTHY_MS = 10000, KILL_AFTER_MS = 1000 };
 enum { CRASHES_REPORTED = 5, ENDS_BORNE = 1 };
-enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, VARIABLES = 5, VARIABLE_SIZE = 64 };
+enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, VARIABLES = 6, VARIABLE_SIZE = 64 };
 
 struct child {
     struct child *next;
@@ -123,6 +123,7 @@ static char **child_environment(const struct child *child, char variables[VARIAB
     snprintf(variables[2], VARIABLE_SIZE, "ENGAGED_METRICS_FD=%d", STANDARD_FILES);
     snprintf(variables[3], VARIABLE_SIZE, "ENGAGED_RATE_LIMITS_FD=%d", STANDARD_FILES + 1);
     snprintf(variables[4], VARIABLE_SIZE, "ENGAGED_GENERATION=%llu", (unsigned long long)child->launch->generation);
+    snprintf(variables[5], VARIABLE_SIZE, "ENGAGED_SUPERVISOR=%d", (int)getpid());
     for (int i = 0; i < VARIABLES; i++)
         environment[count++] = variables[i];
     return environment;

@@ -269,7 +269,7 @@ def test_what_enters_a_ranking_is_written_before_what_leaves_it():
         lines = watched.makefile("rb")
         events(service, [{"type": "unvote", "item": "a", "visitor": "v"}, {"type": "vote", "item": "b", "visitor": "v"}])
         watched.shutdown(socket.SHUT_RD)
-        order = [line.split(b'"')[1] for line in lines if b"[0 lua]" in line and b':top"' in line and b'"Z' in line]
+        order = [line.split(b'"')[1] for line in lines if b"[0 lua]" in line and b':top:no-card"' in line and b'"Z' in line]
         assert [name for name in order if name in (b"ZADD", b"ZREM")] == [b"ZADD", b"ZREM"], order
 
 

@@ -126,6 +126,7 @@ def test_a_log_file_at_the_limit_of_its_size_loses_lines_and_no_requests(own, tm
     ({"ENGAGED_NO_SUCH": "1"}, "ENGAGED_NO_SUCH: no such setting"),
     ({"ENGAGED_WORKERS": "two"}, "ENGAGED_WORKERS"),
     ({"ENGAGED_ROLE": "nonsense"}, "ENGAGED_ROLE: no such role"),
+    ({"ENGAGED_ROLE": "worker", "ENGAGED_SUPERVISOR": "1"}, "the supervisor has ended"),
     ({"ENGAGED_LISTEN_MODE": "rw-rw----"}, "ENGAGED_LISTEN_MODE"),
 ])
 def test_wrong_variables_are_named(tmp_path, environment, named):
