@@ -9,7 +9,7 @@ enum { OUT_MAX = 4 << 20 };
 
 // ---- Begin and end
 
-void refresh_start(struct cached *cached) {
+void refresh_start(struct cached_body *cached) {
     struct refresh *refresh = calloc(1, sizeof *refresh);
     if (!refresh) {
         struct serve *serve = cached->serve;
@@ -21,23 +21,23 @@ void refresh_start(struct cached *cached) {
     refresh->began_ms = uv_now(cached->serve->loop);
     refresh->now_ms = clock_now_ms();
     buffer_init(&refresh->out, OUT_MAX);
-    buffer_init(&refresh->marks, OUT_MAX);
+    buffer_init(&refresh->fingerprint, OUT_MAX);
     buffer_init(&refresh->values, OUT_MAX);
     cached->asked.builder->start(refresh);
 }
 
 void refresh_end(struct refresh *refresh, enum outcome outcome) {
-    struct cached *cached = refresh->cached;
+    struct cached_body *cached = refresh->cached;
     struct serve *serve = cached->serve;
-    if (refresh->out.failed || refresh->marks.failed || refresh->values.failed)
+    if (refresh->out.failed || refresh->fingerprint.failed || refresh->values.failed)
         outcome = UNAVAILABLE;
     cached_body_refreshed(cached, refresh, outcome);
     buffer_release(&refresh->out);
-    buffer_release(&refresh->marks);
+    buffer_release(&refresh->fingerprint);
     buffer_release(&refresh->values);
     for (uint32_t i = 0; i < refresh->lists_begun; i++)
         list_release(&refresh->lists[i]);
-    value_release((struct value *)refresh->site_rules);
+    value_release((struct shared_value *)refresh->rules);
     free(refresh);
     turn_end(&serve->turns);
 }
@@ -71,7 +71,7 @@ static void on_only_list(struct list *list, enum outcome outcome) {
     struct refresh *refresh = list->context;
     if (outcome == OK) {
         list_render(list, refresh->cached->asked.format, &refresh->out);
-        list_fingerprint(list, &refresh->marks, &refresh->values);
+        list_fingerprint(list, &refresh->fingerprint, &refresh->values);
     }
     refresh_end(refresh, outcome);
 }
@@ -84,8 +84,8 @@ static void start_related(struct refresh *refresh) {
     list_start(begin_list(refresh, LIST_RELATED, on_only_list));
 }
 
-const struct builder builder_ranking = {'r', start_ranking};
-const struct builder builder_related = {'n', start_related};
+const struct body_builder builder_ranking = {'r', start_ranking};
+const struct body_builder builder_related = {'n', start_related};
 
 // ---- The page: the item, then list after list; what stands in one is left out of those behind it
 
@@ -94,16 +94,16 @@ static void next_list(struct refresh *refresh, int kind);
 // What an editor pinned in another of the page's lists is kept for that one.
 static void keep_pins_apart(struct refresh *refresh, struct list *list) {
     const struct question *asked = &refresh->cached->asked;
-    for (size_t i = 0; i < refresh->site_rules->count; i++) {
-        const struct mark *mark = &refresh->site_rules->at[i];
-        bool in_force = mark->until_ms == 0 || mark->until_ms > list->now_ms, elsewhere = false;
-        if (!in_force || mark->block || !mark->pin)
+    for (size_t i = 0; i < refresh->rules->count; i++) {
+        const struct rule *rule = &refresh->rules->at[i];
+        bool in_force = rule->until_ms == 0 || rule->until_ms > list->now_ms, elsewhere = false;
+        if (!in_force || rule->block || !rule->pin)
             continue;
         for (int kind = 0; kind < LIST_KINDS; kind++)
-            if ((mark->lists & 1u << kind) && mark->pin <= asked->limits[kind] && kind != (int)list->kind)
+            if ((rule->lists & 1u << kind) && rule->pin <= asked->limits[kind] && kind != (int)list->kind)
                 elsewhere = true;
-        if (elsewhere && !((mark->lists & 1u << list->kind) && mark->pin <= list->limit))
-            list_without(list, mark->item);
+        if (elsewhere && !((rule->lists & 1u << list->kind) && rule->pin <= list->limit))
+            list_without(list, rule->item);
     }
 }
 
@@ -115,7 +115,7 @@ static void on_page_list(struct list *list, enum outcome outcome) {
     }
     buffer_addf(&refresh->out, ",\"%s\":", list_kind_name(list->kind));
     list_render(list, FORMAT_JSON, &refresh->out);
-    list_fingerprint(list, &refresh->marks, &refresh->values);
+    list_fingerprint(list, &refresh->fingerprint, &refresh->values);
     next_list(refresh, (int)list->kind + 1);
 }
 
@@ -151,20 +151,20 @@ static void on_page_item(struct read_call *call, size_t index, const struct item
 static void on_page_item_read(struct read_call *call, enum outcome outcome) {
     struct refresh *refresh = call->context;
     outcome = outcome == OK ? refresh->outcome : outcome;
-    buffer_add_bytes(&refresh->marks, buffer_bytes(&refresh->out));
+    buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     if (outcome == OK)
         next_list(refresh, 0);
     else
         refresh_end(refresh, outcome);
 }
 
-static void on_page_rules(struct shared_wait *wait, struct value *marks) {
+static void on_page_rules(struct shared_wait *wait, struct shared_value *rules) {
     struct refresh *refresh = (struct refresh *)((char *)wait - offsetof(struct refresh, rules_wait));
     const struct question *asked = &refresh->cached->asked;
     struct serve *serve = refresh->cached->serve;
     ref_t item = item_ref(serve->hash_key, asked->site, asked->item);
-    refresh->site_rules = (struct marks *)marks;
-    if (!marks) {
+    refresh->rules = (struct rules *)rules;
+    if (!rules) {
         refresh_end(refresh, UNAVAILABLE);
         return;
     }
@@ -177,7 +177,7 @@ static void start_page(struct refresh *refresh) {
     rules_get(refresh->cached->serve, refresh->cached->asked.site, &refresh->rules_wait);
 }
 
-const struct builder builder_page = {'p', start_page};
+const struct body_builder builder_page = {'p', start_page};
 
 // ---- Items, one and many
 
@@ -195,7 +195,7 @@ static void on_item(struct read_call *call, size_t index, const struct item_stat
 
 static void on_item_read(struct read_call *call, enum outcome outcome) {
     struct refresh *refresh = call->context;
-    buffer_add_bytes(&refresh->marks, buffer_bytes(&refresh->out));
+    buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     refresh_end(refresh, outcome == OK ? refresh->outcome : outcome);
 }
 
@@ -206,7 +206,7 @@ static void on_items_read(struct read_call *call, enum outcome outcome) {
 }
 
 static void read_ids(struct refresh *refresh, void (*on_done)(struct read_call *call, enum outcome outcome)) {
-    const struct cached *cached = refresh->cached;
+    const struct cached_body *cached = refresh->cached;
     ref_t refs[IDS_MAX];
     for (uint32_t i = 0; i < cached->asked.id_count; i++)
         refs[i] = item_ref(cached->serve->hash_key, cached->asked.site, cached->asked.ids[i]);
@@ -223,8 +223,8 @@ static void start_items(struct refresh *refresh) {
     read_ids(refresh, on_items_read);
 }
 
-const struct builder builder_item = {'i', start_item};
-const struct builder builder_items = {'m', start_items};
+const struct body_builder builder_item = {'i', start_item};
+const struct body_builder builder_items = {'m', start_items};
 
 // ---- The rankings that there are: from the settings alone
 
@@ -254,8 +254,8 @@ static void start_rankings(struct refresh *refresh) {
             add_ranking(&json, &plan->rankings[i]);
     json_close(&json, ']');
     json_close(&json, '}');
-    buffer_add_bytes(&refresh->marks, buffer_bytes(&refresh->out));
+    buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     refresh_end(refresh, OK);
 }
 
-const struct builder builder_rankings = {'l', start_rankings};
+const struct body_builder builder_rankings = {'l', start_rankings};

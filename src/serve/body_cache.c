@@ -1,64 +1,16 @@
 // SPDX-License-Identifier: MIT
-// What is kept: one list by last use over bodies and orders, one bound of bytes; canonical keys and raw targets.
-#include "ops/metrics.h"
+// Finds or makes the cached body of a question. Two ways lead to a cached body:
+//
+// - its canonical key, which spells the question. Two spellings of one question (the order of excluded ids, unknown
+//   parameters) have one key, and share one body;
+// - its aliases: raw request targets that led to it before. A repeated request costs one lookup and no parsing.
+//
+// Anybody can invent targets, so a body has at most ALIASES_MAX of them, and their bytes count towards the bound of the
+// LRU list (lru.h). The aliases are freed with their body.
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-// ---- The list by last use
-
-static void unlink_entry(struct serve *serve, struct kept *kept) {
-    *(kept->newer ? &kept->newer->older : &serve->newest) = kept->older;
-    *(kept->older ? &kept->older->newer : &serve->oldest) = kept->newer;
-}
-
-static void link_newest(struct serve *serve, struct kept *kept) {
-    kept->newer = NULL;
-    kept->older = serve->newest;
-    *(serve->newest ? &serve->newest->newer : &serve->oldest) = kept;
-    serve->newest = kept;
-}
-
-void lru_add(struct serve *serve, struct kept *kept, size_t bytes) {
-    kept->bytes = bytes;
-    serve->bytes += bytes;
-    link_newest(serve, kept);
-}
-
-void lru_use(struct serve *serve, struct kept *kept) {
-    if (serve->newest == kept)
-        return;
-    unlink_entry(serve, kept);
-    link_newest(serve, kept);
-}
-
-void lru_resize(struct serve *serve, struct kept *kept, size_t bytes) {
-    serve->bytes = serve->bytes - kept->bytes + bytes;
-    kept->bytes = bytes;
-    metric_set(METRIC_BODY_BYTES, serve->bytes);
-}
-
-static void drop(struct serve *serve, struct kept *kept) {
-    unlink_entry(serve, kept);
-    serve->bytes -= kept->bytes;
-    kept->free(kept);
-}
-
-void lru_trim(struct serve *serve) {
-    struct kept *kept = serve->oldest;
-    while (kept && serve->bytes > (size_t)serve->settings->body_cache) {
-        struct kept *newer = kept->newer;
-        if (!kept->busy)
-            drop(serve, kept);
-        kept = newer;
-    }
-}
-
-void lru_drop_all(struct serve *serve) {
-    while (serve->oldest)
-        drop(serve, serve->oldest);
-}
-
-// ---- Canonical keys: two spellings of one question have one key
+// ---- Canonical keys
 
 static int by_bytes(const void *a, const void *b) {
     return bytes_cmp(*(const struct bytes *)a, *(const struct bytes *)b);
@@ -69,7 +21,7 @@ static void add_part(struct buffer *key, struct bytes part) {
     buffer_add_bytes(key, part);
 }
 
-// Excluded ids in any order, once or twice, exclude the same; ids asked for are answered in their order.
+// Excluded ids are sorted and listed once, as their order means nothing. Ids that are asked for keep their order.
 static size_t sort_ids(const struct question *question, struct bytes ids[static IDS_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < question->id_count && i < IDS_MAX; i++)
@@ -101,7 +53,7 @@ static void make_key(const struct question *question, const struct bytes *ids, s
         add_part(key, ids[i]);
 }
 
-// ---- Shelves
+// ---- Cached bodies
 
 static struct bytes take_part(char **at) {
     uint16_t len;
@@ -111,8 +63,9 @@ static struct bytes take_part(char **at) {
     return part;
 }
 
-// The cached body's arguments are views of its own key.
-static void point_into_key(struct cached *cached, const struct question *question, struct bytes *ids, size_t id_count) {
+// The question's bytes become views of the body's own key.
+static void point_into_key(struct cached_body *cached, const struct question *question, struct bytes *ids,
+                           size_t id_count) {
     char *at = cached->key + KEY_FIXED;
     struct question *asked = &cached->asked;
     *asked = *question;
@@ -123,14 +76,14 @@ static void point_into_key(struct cached *cached, const struct question *questio
         asked->category = NO_BYTES;
     if (!question->item.at)
         asked->item = NO_BYTES;
-    take_part(&at); // the ranking's name: the ranking itself lives as long as the plan
+    take_part(&at); // skips the ranking's name: `ranking` lives as long as the plan
     for (asked->id_count = 0; asked->id_count < id_count; asked->id_count++)
         ids[asked->id_count] = take_part(&at);
     asked->ids = ids;
 }
 
-static void cached_body_free(struct kept *kept) {
-    struct cached *cached = (struct cached *)kept;
+static void cached_body_free(struct lru_entry *entry) {
+    struct cached_body *cached = (struct cached_body *)entry;
     struct serve *serve = cached->serve;
     for (struct alias *alias = cached->aliases, *next; alias; alias = next) {
         next = alias->next;
@@ -144,11 +97,11 @@ static void cached_body_free(struct kept *kept) {
     free(cached);
 }
 
-// One piece of memory: the cached body, then its ids.
-static struct cached *cached_body_new(struct serve *serve, const struct question *question, struct buffer *key,
-                                      size_t id_count) {
-    size_t size = sizeof(struct cached) + id_count * sizeof(struct bytes);
-    struct cached *cached = calloc(1, size);
+// One allocation holds the cached body and, behind it, its ids.
+static struct cached_body *cached_body_new(struct serve *serve, const struct question *question, struct buffer *key,
+                                           size_t id_count) {
+    size_t size = sizeof(struct cached_body) + id_count * sizeof(struct bytes);
+    struct cached_body *cached = calloc(1, size);
     char *copy = malloc(key->len);
     if (!cached || !copy || key->failed) {
         free(cached);
@@ -159,7 +112,7 @@ static struct cached *cached_body_new(struct serve *serve, const struct question
     cached->serve = serve;
     cached->key = copy;
     cached->key_len = key->len;
-    cached->kept.free = cached_body_free;
+    cached->lru.free = cached_body_free;
     point_into_key(cached, question, (struct bytes *)(cached + 1), id_count);
     HASH_ADD_KEYPTR(hh, serve->cached_bodies, cached->key, cached->key_len, cached);
     if (!HASH_HAS_TAKEN(cached)) {
@@ -167,13 +120,13 @@ static struct cached *cached_body_new(struct serve *serve, const struct question
         free(cached);
         return NULL;
     }
-    lru_add(serve, &cached->kept, size + key->len);
+    lru_add(&serve->lru, &cached->lru, size + key->len);
     return cached;
 }
 
-struct cached *cached_body_get(struct serve *serve, const struct question *question) {
+struct cached_body *cached_body_get(struct serve *serve, const struct question *question) {
     struct bytes ids[IDS_MAX];
-    struct cached *cached = NULL;
+    struct cached_body *cached = NULL;
     struct buffer key;
     size_t id_count = sort_ids(question, ids);
     buffer_init(&key, KEY_MAX);
@@ -181,14 +134,14 @@ struct cached *cached_body_get(struct serve *serve, const struct question *quest
     if (!key.failed)
         HASH_FIND(hh, serve->cached_bodies, key.at, key.len, cached);
     if (!cached) {
-        lru_trim(serve); // before: where all the others are busy it would take the new one
+        lru_trim(&serve->lru); // before the new one is added, else it could be the only one to drop
         cached = cached_body_new(serve, question, &key, id_count);
     }
     buffer_release(&key);
     return cached;
 }
 
-void cached_body_remember_target(struct cached *cached, struct bytes target) {
+void cached_body_remember_target(struct cached_body *cached, struct bytes target) {
     struct serve *serve = cached->serve;
     struct alias *alias;
     HASH_FIND(hh, serve->aliases, target.at, target.len, alias);
@@ -204,5 +157,5 @@ void cached_body_remember_target(struct cached *cached, struct bytes target) {
     alias->next = cached->aliases;
     cached->aliases = alias;
     cached->alias_count++;
-    lru_resize(serve, &cached->kept, cached->kept.bytes + sizeof *alias + target.len);
+    lru_resize(&serve->lru, &cached->lru, cached->lru.bytes + sizeof *alias + target.len);
 }

@@ -7,15 +7,15 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-static uint64_t interval(const struct cached *cached) {
+static uint64_t interval(const struct cached_body *cached) {
     return (uint64_t)cached->serve->settings->refresh_interval_ms;
 }
 
-static bool is_fresh(const struct cached *cached, uint64_t now) {
+static bool is_fresh(const struct cached_body *cached, uint64_t now) {
     return cached->body && now - cached->made_ms < interval(cached);
 }
 
-static uint64_t stale_limit(const struct cached *cached) {
+static uint64_t stale_limit(const struct cached_body *cached) {
     uint64_t limit = (uint64_t)cached->serve->settings->stale_limit_ms, least = 2 * interval(cached);
     return limit > least ? limit : least;
 }
@@ -25,7 +25,7 @@ static bool is_away(const struct serve *serve, uint64_t now) {
 }
 
 // May be sent at once.
-static bool is_good(const struct cached *cached, uint64_t now) {
+static bool is_good(const struct cached_body *cached, uint64_t now) {
     if (!cached->body || interval(cached) == 0)
         return false;
     return now - cached->made_ms < stale_limit(cached) || is_away(cached->serve, now) ||
@@ -34,23 +34,23 @@ static bool is_good(const struct cached *cached, uint64_t now) {
 
 // ---- Waiting
 
-static void set_waited(struct cached *cached) {
+static void set_waited(struct cached_body *cached) {
     struct serve *serve = cached->serve;
     bool waited = cached->flight.waits || cached->flight.later;
-    cached->kept.busy = waited || cached->flight.in_flight || cached->turn.queue;
-    if (waited && !cached->place_waited) {
+    cached->lru.busy = waited || cached->flight.in_flight || cached->turn.queue;
+    if (waited && !cached->waited_link) {
         cached->next_waited = NULL;
-        cached->place_waited = serve->waited_end;
+        cached->waited_link = serve->waited_end;
         *serve->waited_end = cached;
         serve->waited_end = &cached->next_waited;
-    } else if (!waited && cached->place_waited) {
-        *cached->place_waited = cached->next_waited;
-        *(cached->next_waited ? &cached->next_waited->place_waited : &serve->waited_end) = cached->place_waited;
-        cached->place_waited = NULL;
+    } else if (!waited && cached->waited_link) {
+        *cached->waited_link = cached->next_waited;
+        *(cached->next_waited ? &cached->next_waited->waited_link : &serve->waited_end) = cached->waited_link;
+        cached->waited_link = NULL;
     }
 }
 
-static void answer_one(struct cached *cached, struct http_request *request, enum outcome outcome) {
+static void answer_one(struct cached_body *cached, struct http_request *request, enum outcome outcome) {
     if (cached->body && outcome != INTERNAL)
         http_reply_body(request, cached->body);
     else
@@ -58,7 +58,7 @@ static void answer_one(struct cached *cached, struct http_request *request, enum
 }
 
 // Replies may lead to further requests at once, also for this cached body: the list is taken off first.
-static void answer_all(struct cached *cached, struct flight_wait *waits, enum outcome outcome) {
+static void answer_all(struct cached_body *cached, struct flight_wait *waits, enum outcome outcome) {
     for (struct flight_wait *wait = waits; wait; wait = wait->next)
         turn_leave(&cached->serve->turns, &((struct waiter *)wait)->turn);
     while (waits) {
@@ -71,17 +71,17 @@ static void answer_all(struct cached *cached, struct flight_wait *waits, enum ou
 // ---- Refreshing
 
 // In a turn that was taken.
-static void begin(struct cached *cached) {
-    cached->flight.in_flight = cached->kept.busy = true;
+static void begin(struct cached_body *cached) {
+    cached->flight.in_flight = cached->lru.busy = true;
     metric_add(METRIC_BODY_REFRESHES, 1);
     refresh_start(cached);
 }
 
-static bool may_try(const struct cached *cached) {
+static bool may_try(const struct cached_body *cached) {
     return !cached->flight.in_flight && uv_now(cached->serve->loop) >= cached->retry_ms;
 }
 
-static void begin_in_turn(struct cached *cached) {
+static void begin_in_turn(struct cached_body *cached) {
     if (!cached->flight.in_flight) {
         begin(cached);
         return;
@@ -95,11 +95,11 @@ static void on_waiters_turn(struct turn *turn) {
 }
 
 static void on_own_turn(struct turn *turn) {
-    begin_in_turn((struct cached *)((char *)turn - offsetof(struct cached, turn)));
+    begin_in_turn((struct cached_body *)((char *)turn - offsetof(struct cached_body, turn)));
 }
 
 // Begins now, when it is this reader's turn, or never: without memory to remember that.
-static enum turn_answer want(struct cached *cached, struct waiter *waiter) {
+static enum turn_answer want(struct cached_body *cached, struct waiter *waiter) {
     struct serve *serve = cached->serve;
     if (cached->flight.in_flight || waiter->turn.queue)
         return TURN_LATER;
@@ -113,7 +113,7 @@ static enum turn_answer want(struct cached *cached, struct waiter *waiter) {
 }
 
 // The same for a reader that does not wait: many do, so the cached body stands in the shortest of their queues.
-static void want_unwaited(struct cached *cached, uint64_t network) {
+static void want_unwaited(struct cached_body *cached, uint64_t network) {
     struct turns *turns = &cached->serve->turns;
     if (cached->turn.queue)
         turn_hasten(turns, network, &cached->turn);
@@ -123,7 +123,7 @@ static void want_unwaited(struct cached *cached, uint64_t network) {
         set_waited(cached);
 }
 
-static void wait_for_refresh(struct cached *cached, struct http_request *request) {
+static void wait_for_refresh(struct cached_body *cached, struct http_request *request) {
     struct waiter *waiter = arena_take(request->arena, sizeof *waiter);
     if (!waiter) {
         answer_one(cached, request, UNAVAILABLE);
@@ -139,22 +139,22 @@ static void wait_for_refresh(struct cached *cached, struct http_request *request
 }
 
 // What was made takes the old one's place, unless only time has passed; false without memory.
-static bool put_up(struct cached *cached, struct refresh *refresh) {
+static bool put_up(struct cached_body *cached, struct refresh *refresh) {
     const struct secret_key *key = cached->serve->hash_key;
-    const struct bytes marks[] = {buffer_bytes(&refresh->marks), buffer_bytes(&refresh->values)};
-    uint64_t digest = keyed_hash64(key, 'd', marks, 2);
+    const struct bytes fingerprint[] = {buffer_bytes(&refresh->fingerprint), buffer_bytes(&refresh->values)};
+    uint64_t digest = keyed_hash64(key, 'd', fingerprint, 2);
     if (!cached->body || digest != cached->digest) {
         struct body *made = body_new(buffer_bytes(&refresh->out), format_media_type(cached->asked.format),
-                                     buffer_bytes(&cached->serve->fields), keyed_hash64(key, 'e', marks, 1));
+                                     buffer_bytes(&cached->serve->fields), keyed_hash64(key, 'e', fingerprint, 1));
         if (!made)
             return false;
         if (cached->body) {
-            lru_resize(cached->serve, &cached->kept, cached->kept.bytes - body_size(cached->body));
+            lru_resize(&cached->serve->lru, &cached->lru, cached->lru.bytes - body_size(cached->body));
             body_release(cached->body);
         }
         cached->body = made;
         cached->digest = digest;
-        lru_resize(cached->serve, &cached->kept, cached->kept.bytes + body_size(made));
+        lru_resize(&cached->serve->lru, &cached->lru, cached->lru.bytes + body_size(made));
     }
     cached->made_ms = refresh->began_ms;
     body_checked(cached->body, refresh->now_ms);
@@ -162,13 +162,13 @@ static bool put_up(struct cached *cached, struct refresh *refresh) {
 }
 
 // Those that came while the refresh was in flight want one of their own.
-static void want_again(struct cached *cached) {
+static void want_again(struct cached_body *cached) {
     for (struct flight_wait *wait = cached->flight.waits; wait; wait = wait->next)
         if (want(cached, (struct waiter *)wait) == TURN_NOW)
             return;
 }
 
-void cached_body_refreshed(struct cached *cached, struct refresh *refresh, enum outcome outcome) {
+void cached_body_refreshed(struct cached_body *cached, struct refresh *refresh, enum outcome outcome) {
     struct serve *serve = cached->serve;
     uint64_t now = uv_now(serve->loop);
     uint64_t pause = interval(cached) > RETRY_LEAST_MS ? interval(cached) : RETRY_LEAST_MS;
@@ -180,41 +180,41 @@ void cached_body_refreshed(struct cached *cached, struct refresh *refresh, enum 
     serve->failed_ms = outcome == UNAVAILABLE ? now : 0;
     cached->failure = outcome;
     struct flight_wait *waits = flight_end(&cached->flight);
-    cached->kept.busy = true; // until all were told
+    cached->lru.busy = true; // until all were told
     turn_leave(&serve->turns, &cached->turn);
     answer_all(cached, waits, outcome);
     set_waited(cached);
     want_again(cached); // the cached body may be gone then
-    lru_trim(serve);
+    lru_trim(&serve->lru);
 }
 
 // ---- Asking
 
 // The request is gone once it is answered.
-static void answer_old(struct cached *cached, struct http_request *request, uint64_t now) {
+static void answer_old(struct cached_body *cached, struct http_request *request, uint64_t now) {
     bool wants = !is_fresh(cached, now) && may_try(cached);
     uint64_t network = wants ? cached->serve->network_of(request) : 0;
-    lru_use(cached->serve, &cached->kept);
+    lru_use(&cached->serve->lru, &cached->lru);
     metric_add(METRIC_BODY_HITS, 1);
     if (!wants) {
         http_reply_body(request, cached->body);
         return;
     }
-    cached->kept.busy = true;
+    cached->lru.busy = true;
     http_reply_body(request, cached->body);
     set_waited(cached);
     if (may_try(cached)) // the reply may have led to another request for it
         want_unwaited(cached, network);
 }
 
-void cached_body_answer(struct cached *cached, struct http_request *request) {
+void cached_body_answer(struct cached_body *cached, struct http_request *request) {
     uint64_t now = uv_now(cached->serve->loop);
     if (is_fresh(cached, now) || is_good(cached, now)) {
         answer_old(cached, request, now);
         return;
     }
     metric_add(METRIC_BODY_MISSES, 1);
-    lru_use(cached->serve, &cached->kept);
+    lru_use(&cached->serve->lru, &cached->lru);
     if (!cached->flight.in_flight && !may_try(cached))
         answer_one(cached, request, cached->failure); // as the last one that asked was told
     else
@@ -253,13 +253,13 @@ static bool waited_in_vain(const struct flight_wait *overdue, uint64_t now) {
 
 void cached_body_sweep(struct serve *serve) {
     uint64_t now = uv_now(serve->loop);
-    for (struct cached *cached = serve->waited_for, *next; cached; cached = next) {
+    for (struct cached_body *cached = serve->waited_for, *next; cached; cached = next) {
         next = cached->next_waited;
         struct flight_wait *overdue = take_overdue(&cached->flight.waits, now, NULL);
         overdue = take_overdue(&cached->flight.later, now, overdue);
         if (waited_in_vain(overdue, now))
             serve->failed_ms = now; // Redis is slow: nobody else waits for it
-        cached->kept.busy = true;
+        cached->lru.busy = true;
         answer_all(cached, overdue, UNAVAILABLE);
         set_waited(cached);
     }

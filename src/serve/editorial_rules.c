@@ -9,26 +9,26 @@
 enum { RULE_ARENA_MAX = 64 << 10 };
 
 struct site_rules {
-    struct shared shared; // first; its value is struct marks
+    struct shared_fetch shared; // first; its value is struct rules
     UT_hash_handle hh;
     ref_t site;
     bool lacking; // memory for a mark that was read
     struct read_call call;
-    struct marks *reading; // room for EDITORIAL_MAX
+    struct rules *reading; // room for EDITORIAL_MAX
 };
 
 static int by_item(const void *a, const void *b) {
-    const struct mark *left = a, *right = b;
+    const struct rule *left = a, *right = b;
     return (left->item > right->item) - (left->item < right->item);
 }
 
-const struct mark *rules_find(const struct marks *marks, ref_t item) {
-    struct mark wanted = {.item = item};
-    return marks->count ? bsearch(&wanted, marks->at, marks->count, sizeof marks->at[0], by_item) : NULL;
+const struct rule *rules_find(const struct rules *rules, ref_t item) {
+    struct rule wanted = {.item = item};
+    return rules->count ? bsearch(&wanted, rules->at, rules->count, sizeof rules->at[0], by_item) : NULL;
 }
 
-static void rules_free(struct kept *kept) {
-    struct site_rules *site_rules = (struct site_rules *)kept;
+static void rules_free(struct lru_entry *entry) {
+    struct site_rules *site_rules = (struct site_rules *)entry;
     HASH_DEL(site_rules->shared.serve->rules_cached, site_rules);
     value_release(site_rules->shared.value);
     free(site_rules->reading);
@@ -64,7 +64,7 @@ static unsigned lists_of(const struct json_texts *names) {
     return lists ? lists : 1u << LIST_RANKING;
 }
 
-static void on_mark(struct read_call *call, ref_t item, int64_t until_ms, struct bytes json) {
+static void on_rule(struct read_call *call, ref_t item, int64_t until_ms, struct bytes json) {
     struct site_rules *site_rules = call->context;
     struct rule_body body = {.bury = false};
     struct arena arena;
@@ -77,7 +77,7 @@ static void on_mark(struct read_call *call, ref_t item, int64_t until_ms, struct
     site_rules->lacking |= outcome == UNAVAILABLE;
     if (outcome == OK)
         site_rules->reading->at[site_rules->reading->count++] =
-            (struct mark){.item = item,
+            (struct rule){.item = item,
                           .until_ms = until_ms,
                           .set_ms = body.set_at.unix_ms,
                           .pin = (uint32_t)body.pin.value,
@@ -89,9 +89,9 @@ static void on_mark(struct read_call *call, ref_t item, int64_t until_ms, struct
 }
 
 // As much memory as they need, in order.
-static struct marks *fit(struct marks *read, size_t *ret_bytes) {
+static struct rules *fit(struct rules *read, size_t *ret_bytes) {
     *ret_bytes = sizeof *read + read->count * sizeof read->at[0];
-    struct marks *fitted = realloc(read, *ret_bytes);
+    struct rules *fitted = realloc(read, *ret_bytes);
     read = fitted ? fitted : read;
     if (read->count)
         qsort(read->at, read->count, sizeof read->at[0], by_item);
@@ -105,7 +105,7 @@ static void finish(struct site_rules *site_rules, enum outcome outcome) {
         shared_done(&site_rules->shared, NULL, 0);
         return;
     }
-    struct marks *read = fit(site_rules->reading, &bytes);
+    struct rules *read = fit(site_rules->reading, &bytes);
     site_rules->reading = NULL;
     shared_done(&site_rules->shared, &read->value, bytes);
 }
@@ -129,17 +129,17 @@ static void on_read(struct read_call *call, enum outcome outcome) {
     store_count_cards(site_rules->shared.serve->store, &site_rules->call, site_rules->site, on_cards);
 }
 
-static bool start(struct shared *shared) {
+static bool start(struct shared_fetch *shared) {
     struct site_rules *site_rules = (struct site_rules *)shared;
     if (!site_rules->reading)
         site_rules->reading = malloc(sizeof *site_rules->reading + EDITORIAL_MAX * sizeof site_rules->reading->at[0]);
     if (!site_rules->reading)
         return false;
     *site_rules->reading =
-        (struct marks){.value.holders = 1, .cards_only = shared->serve->settings->list_unknown == LIST_UNKNOWN_OFF};
+        (struct rules){.value.holders = 1, .cards_only = shared->serve->settings->list_unknown == LIST_UNKNOWN_OFF};
     site_rules->lacking = false;
     site_rules->call = (struct read_call){.on_done = on_read, .context = site_rules};
-    store_read_editorial(shared->serve->store, &site_rules->call, site_rules->site, on_mark);
+    store_read_editorial(shared->serve->store, &site_rules->call, site_rules->site, on_rule);
     return true;
 }
 
@@ -151,14 +151,14 @@ static struct site_rules *find(struct serve *serve, ref_t site) {
     if (site_rules || !(site_rules = calloc(1, sizeof *site_rules)))
         return site_rules;
     site_rules->shared =
-        (struct shared){.kept.free = rules_free, .serve = serve, .start = start, .own_bytes = sizeof *site_rules};
+        (struct shared_fetch){.lru.free = rules_free, .serve = serve, .start = start, .own_bytes = sizeof *site_rules};
     site_rules->site = site;
     HASH_ADD(hh, serve->rules_cached, site, sizeof site_rules->site, site_rules);
     if (!HASH_HAS_TAKEN(site_rules)) {
         free(site_rules);
         return NULL;
     }
-    lru_add(serve, &site_rules->shared.kept, sizeof *site_rules);
+    lru_add(&serve->lru, &site_rules->shared.lru, sizeof *site_rules);
     return site_rules;
 }
 

@@ -19,19 +19,19 @@ struct flight_wait *flight_end(struct flight *flight) {
 
 // ---- Values
 
-void value_hold(struct value *value) {
+void value_hold(struct shared_value *value) {
     if (value)
         value->holders++;
 }
 
-void value_release(struct value *value) {
+void value_release(struct shared_value *value) {
     if (value && --value->holders == 0)
         free(value);
 }
 
 // ---- Shared values
 
-static void tell(struct flight_wait *waits, struct value *value) {
+static void tell(struct flight_wait *waits, struct shared_value *value) {
     while (waits) {
         struct shared_wait *wait = (struct shared_wait *)waits;
         waits = waits->next;
@@ -40,46 +40,46 @@ static void tell(struct flight_wait *waits, struct value *value) {
     }
 }
 
-static void begin(struct shared *shared) {
-    shared->flight.in_flight = shared->kept.busy = true;
+static void begin(struct shared_fetch *shared) {
+    shared->flight.in_flight = shared->lru.busy = true;
     shared->began_ms = uv_now(shared->serve->loop);
     if (shared->start(shared))
         return;
     shared->good = false;
     tell(flight_end(&shared->flight), NULL);
-    shared->kept.busy = shared->flight.in_flight;
+    shared->lru.busy = shared->flight.in_flight;
 }
 
-static void take_value(struct shared *shared, struct value *value, size_t bytes) {
+static void take_value(struct shared_fetch *shared, struct shared_value *value, size_t bytes) {
     shared->good = value != NULL;
     if (!value)
         return;
     value_release(shared->value);
     shared->value = value;
-    lru_resize(shared->serve, &shared->kept, shared->own_bytes + bytes);
+    lru_resize(&shared->serve->lru, &shared->lru, shared->own_bytes + bytes);
 }
 
 // The state is settled before those who wait are told, as they may ask again.
-void shared_done(struct shared *shared, struct value *value, size_t bytes) {
+void shared_done(struct shared_fetch *shared, struct shared_value *value, size_t bytes) {
     take_value(shared, value, bytes);
     struct flight_wait *waits = flight_end(&shared->flight);
     value_hold(value); // while they are told
     if (shared->flight.waits)
         begin(shared);
-    shared->kept.busy = true; // until all were told
+    shared->lru.busy = true; // until all were told
     tell(waits, value);
     value_release(value);
-    shared->kept.busy = shared->flight.in_flight;
-    lru_trim(shared->serve);
+    shared->lru.busy = shared->flight.in_flight;
+    lru_trim(&shared->serve->lru);
 }
 
-static bool is_fresh(const struct shared *shared) {
+static bool is_fresh(const struct shared_fetch *shared) {
     uint64_t age = uv_now(shared->serve->loop) - shared->began_ms;
     return shared->good && age < (uint64_t)shared->serve->settings->refresh_interval_ms;
 }
 
-void shared_get(struct shared *shared, struct shared_wait *wait) {
-    lru_use(shared->serve, &shared->kept);
+void shared_get(struct shared_fetch *shared, struct shared_wait *wait) {
+    lru_use(&shared->serve->lru, &shared->lru);
     if (is_fresh(shared) && !shared->flight.in_flight) {
         value_hold(shared->value);
         wait->on_value(wait, shared->value);

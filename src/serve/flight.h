@@ -25,27 +25,27 @@ void flight_join(struct flight *flight, struct flight_wait *wait, bool joins);
 struct flight_wait *flight_end(struct flight *flight);
 
 // A value: one piece of memory that begins with the number of its holders.
-struct value {
+struct shared_value {
     uint32_t holders;
 };
-void value_hold(struct value *value);
-void value_release(struct value *value); // NULL is fine
+void value_hold(struct shared_value *value);
+void value_release(struct shared_value *value); // NULL is fine
 
 struct shared_wait {
-    struct flight_wait wait;                                         // first
-    void (*on_value)(struct shared_wait *wait, struct value *value); // held for the callee; NULL: Redis is away
+    struct flight_wait wait;                                                // first
+    void (*on_value)(struct shared_wait *wait, struct shared_value *value); // held for the callee; NULL: Redis is away
 };
-struct shared {
-    struct kept kept; // first
+struct shared_fetch {
+    struct lru_entry lru; // first
     struct serve *serve;
-    bool (*start)(struct shared *shared); // begins to read; false: no memory. Else shared_done comes, later.
+    bool (*start)(struct shared_fetch *shared); // begins to read; false: no memory. Else shared_done comes, later.
     struct flight flight;
-    bool good;           // the last refresh did not fail
-    uint64_t began_ms;   // the last refresh, by uv_now
-    struct value *value; // NULL before the first
-    size_t own_bytes;    // without the value
+    bool good;                  // the last refresh did not fail
+    uint64_t began_ms;          // the last refresh, by uv_now
+    struct shared_value *value; // NULL before the first
+    size_t own_bytes;           // without the value
 };
 // Calls back, now or later. `shared` may be gone when it returns.
-void shared_get(struct shared *shared, struct shared_wait *wait);
+void shared_get(struct shared_fetch *shared, struct shared_wait *wait);
 // The end of a refresh. `value`: one holder, of `bytes`, which is handed over; NULL: it failed.
-void shared_done(struct shared *shared, struct value *value, size_t bytes);
+void shared_done(struct shared_fetch *shared, struct shared_value *value, size_t bytes);

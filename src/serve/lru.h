@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: MIT
-// Things that are kept in memory within one bound of bytes: one list, by last use. body_cache.c
+// The LRU list: everything that the serve room caches (bodies, ranking snapshots, editorial rules) is on one doubly
+// linked list, ordered by last use, under one bound of bytes (`body_cache`). A struct that is to be cached begins with
+// a struct lru_entry. lru_trim drops the entries that were not used for longest, by their own `free`.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 
-struct serve;
-
-struct kept {
-    struct kept *newer, *older;
+struct lru_entry {
+    struct lru_entry *newer, *older;
     size_t bytes;
-    void (*free)(struct kept *kept);
-    bool busy; // in flight or waited for: must stay
+    void (*free)(struct lru_entry *entry);
+    bool busy; // being refreshed or waited for: lru_trim leaves it
 };
-void lru_add(struct serve *serve, struct kept *kept, size_t bytes);
-void lru_use(struct serve *serve, struct kept *kept);
-void lru_resize(struct serve *serve, struct kept *kept, size_t bytes);
-void lru_trim(struct serve *serve); // drops the longest unused until the bound is met
-void lru_drop_all(struct serve *serve);
+struct lru {
+    struct lru_entry *newest, *oldest;
+    size_t bytes, bytes_max;
+};
+void lru_add(struct lru *lru, struct lru_entry *entry, size_t bytes);
+void lru_use(struct lru *lru, struct lru_entry *entry);
+void lru_resize(struct lru *lru, struct lru_entry *entry, size_t bytes);
+void lru_trim(struct lru *lru); // drops entries until the bound is met, or all that remain are busy
+void lru_drop_all(struct lru *lru);

@@ -115,13 +115,13 @@ void list_render(const struct list *list, enum list_format format, struct buffer
 // Order, counts and cards make the ETag. Whether a body is a new one is decided by all but what time alone changes: a
 // ranking's value stands still between events, but comes later than the count, and a body made in between would keep
 // the old score. The scores of other lists move with every view on the site.
-void list_fingerprint(const struct list *list, struct buffer *marks, struct buffer *values) {
+void list_fingerprint(const struct list *list, struct buffer *fingerprint, struct buffer *values) {
     for (size_t i = 0; i < list->placed_count; i++) {
         const struct candidate *candidate = &list->placed[i].candidate;
-        buffer_add_bytes(marks, bytes_of(candidate->reason));
+        buffer_add_bytes(fingerprint, bytes_of(candidate->reason));
         if (list->kind == LIST_RANKING)
             buffer_add(values, &candidate->value, sizeof candidate->value);
-        buffer_add_bytes(marks, placed_json(list, &list->placed[i]));
+        buffer_add_bytes(fingerprint, placed_json(list, &list->placed[i]));
     }
-    buffer_add_char(marks, '\n');
+    buffer_add_char(fingerprint, '\n');
 }

@@ -39,6 +39,7 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
     serve->store = store;
     serve->answer_error = answer_error;
     serve->network_of = network_of;
+    serve->lru.bytes_max = (size_t)settings->body_cache;
     turns_init(&serve->turns, (uint32_t)settings->redis_queue);
     serve->newest_cards = (struct ranking){.name = BYTES(NEWEST_NAME), .kind = RANK_TOTAL};
     add_fields(serve);
@@ -49,8 +50,8 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
 }
 
 static bool is_busy(const struct serve *serve) {
-    for (const struct kept *kept = serve->newest; kept; kept = kept->older)
-        if (kept->busy)
+    for (const struct lru_entry *entry = serve->lru.newest; entry; entry = entry->older)
+        if (entry->busy)
             return true;
     return serve->turns.running > 0;
 }
@@ -59,7 +60,7 @@ static void on_closed(uv_handle_t *handle) {
     struct serve *serve = handle->data;
     void (*on_stopped)(void *) = serve->on_stopped;
     void *context = serve->stopped_context;
-    lru_drop_all(serve);
+    lru_drop_all(&serve->lru);
     buffer_release(&serve->fields);
     free(serve);
     on_stopped(context);
@@ -91,7 +92,7 @@ bool serve_from_memory(struct serve *serve, struct http_request *request) {
 
 static void answer(struct serve *serve, struct http_request *request, const struct question *question,
                    bool target_is_plain) {
-    struct cached *cached = cached_body_get(serve, question);
+    struct cached_body *cached = cached_body_get(serve, question);
     if (!cached) {
         serve->answer_error(request, UNAVAILABLE);
         return;
@@ -101,7 +102,7 @@ static void answer(struct serve *serve, struct http_request *request, const stru
     cached_body_answer(cached, request);
 }
 
-static struct question question_of(const struct serve *serve, const struct builder *builder,
+static struct question question_of(const struct serve *serve, const struct body_builder *builder,
                                    const struct list_query *query) {
     struct question question = {.builder = builder,
                                 .site = query->site,
@@ -116,7 +117,7 @@ static struct question question_of(const struct serve *serve, const struct build
     return question;
 }
 
-static void answer_list(struct serve *serve, struct http_request *request, const struct builder *builder,
+static void answer_list(struct serve *serve, struct http_request *request, const struct body_builder *builder,
                         const struct list_query *query) {
     struct question question = question_of(serve, builder, query);
     if (query->ranking.at && !question.ranking)

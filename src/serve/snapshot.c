@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void snapshot_free(struct kept *kept) {
-    struct snapshot *snapshot = (struct snapshot *)kept;
+static void snapshot_free(struct lru_entry *entry) {
+    struct snapshot *snapshot = (struct snapshot *)entry;
     HASH_DEL(snapshot->shared.serve->snapshots, snapshot);
     value_release(snapshot->shared.value);
     free(snapshot->reading);
@@ -22,34 +22,35 @@ static size_t max_of(const struct snapshot *snapshot) {
     return snapshot->deep ? SNAPSHOT_DEPTH_DEEP : SNAPSHOT_DEPTH;
 }
 
-static size_t places_size(const struct ranked *list, size_t count) {
-    size_t size = sizeof(struct places) + count * sizeof(struct place);
+static size_t entries_size(const struct ranked *list, size_t count) {
+    size_t size = sizeof(struct snapshot_entries) + count * sizeof(struct snapshot_entry);
     for (size_t i = 0; i < count; i++)
         size += list[i].id.len;
     return size;
 }
 
 // References once per refresh: every list that is made from the order needs them.
-static void fill_places(const struct snapshot *snapshot, const struct ranked *list, size_t count,
-                        struct places *places) {
+static void fill_entries(const struct snapshot *snapshot, const struct ranked *list, size_t count,
+                         struct snapshot_entries *entries) {
     struct bytes site = bytes_of(snapshot->site_name);
-    char *text = (char *)&places->at[count];
-    *places = (struct places){.value.holders = 1, .count = count};
+    char *text = (char *)&entries->at[count];
+    *entries = (struct snapshot_entries){.value.holders = 1, .count = count};
     for (size_t i = 0; i < count; i++) {
         struct bytes id = {text, list[i].id.len};
         memcpy(text, list[i].id.at, id.len);
         text += id.len;
-        places->at[i] = (struct place){item_ref(snapshot->shared.serve->hash_key, site, id), list[i].value, id, false};
+        entries->at[i] =
+            (struct snapshot_entry){item_ref(snapshot->shared.serve->hash_key, site, id), list[i].value, id, false};
     }
 }
 
 static void on_top(struct read_call *call, const struct ranked *list, size_t count, bool whole) {
     struct snapshot *snapshot = call->context;
-    snapshot->reading_bytes = places_size(list, count);
+    snapshot->reading_bytes = entries_size(list, count);
     snapshot->reading = malloc(snapshot->reading_bytes);
     if (!snapshot->reading)
         return;
-    fill_places(snapshot, list, count, snapshot->reading);
+    fill_entries(snapshot, list, count, snapshot->reading);
     snapshot->reading->whole = whole;
 }
 
@@ -59,7 +60,7 @@ static void on_total(struct read_call *call, double total) {
 }
 
 static void finish(struct snapshot *snapshot, enum outcome outcome) {
-    struct places *read = snapshot->reading;
+    struct snapshot_entries *read = snapshot->reading;
     snapshot->reading = NULL;
     if (outcome != OK) {
         free(read);
@@ -83,7 +84,7 @@ static void on_top_done(struct read_call *call, enum outcome outcome) {
     store_read_site_total(serve->store, &snapshot->call, snapshot->site, on_total);
 }
 
-static bool start(struct shared *shared) {
+static bool start(struct shared_fetch *shared) {
     struct snapshot *snapshot = (struct snapshot *)shared;
     snapshot->call = (struct read_call){.on_done = on_top_done, .context = snapshot};
     store_read_top(shared->serve->store, &snapshot->call, snapshot->site, snapshot->ranking->name,
@@ -93,19 +94,19 @@ static bool start(struct shared *shared) {
 
 // ---- Asking
 
-enum { ORDER_KEY_MAX = sizeof((struct snapshot *)NULL)->key };
+enum { SNAPSHOT_KEY_MAX = sizeof((struct snapshot *)NULL)->key };
 
-static void make_key(const struct order_question *question, ref_t site, char ret_key[static ORDER_KEY_MAX]) {
+static void make_key(const struct snapshot_question *question, ref_t site, char ret_key[static SNAPSHOT_KEY_MAX]) {
     struct bytes name = question->ranking->name;
-    int len = snprintf(ret_key, ORDER_KEY_MAX, "%c%c%016" PRIx64 "%.*s", question->deep ? 'd' : 't',
+    int len = snprintf(ret_key, SNAPSHOT_KEY_MAX, "%c%c%016" PRIx64 "%.*s", question->deep ? 'd' : 't',
                        question->cards_only ? 'c' : 'a', site, (int)name.len, name.at);
     if (question->category)
-        snprintf(ret_key + len, ORDER_KEY_MAX - (size_t)len, ":%016" PRIx64, *question->category);
+        snprintf(ret_key + len, SNAPSHOT_KEY_MAX - (size_t)len, ":%016" PRIx64, *question->category);
 }
 
-static struct snapshot *snapshot_find(struct serve *serve, const struct order_question *question) {
+static struct snapshot *snapshot_find(struct serve *serve, const struct snapshot_question *question) {
     ref_t site = site_ref(serve->hash_key, question->site);
-    char key[ORDER_KEY_MAX];
+    char key[SNAPSHOT_KEY_MAX];
     struct snapshot *snapshot;
     make_key(question, site, key);
     HASH_FIND_STR(serve->snapshots, key, snapshot);
@@ -123,18 +124,18 @@ static struct snapshot *snapshot_find(struct serve *serve, const struct order_qu
     snapshot->cards_only = question->cards_only;
     snapshot->deep = question->deep;
     snapshot->shared =
-        (struct shared){.kept.free = snapshot_free, .serve = serve, .start = start, .own_bytes = sizeof *snapshot};
+        (struct shared_fetch){.lru.free = snapshot_free, .serve = serve, .start = start, .own_bytes = sizeof *snapshot};
     HASH_ADD_STR(serve->snapshots, key, snapshot);
     if (!HASH_HAS_TAKEN(snapshot)) {
         free(snapshot->site_name);
         free(snapshot);
         return NULL;
     }
-    lru_add(serve, &snapshot->shared.kept, sizeof *snapshot);
+    lru_add(&serve->lru, &snapshot->shared.lru, sizeof *snapshot);
     return snapshot;
 }
 
-void snapshot_get(struct serve *serve, const struct order_question *question, struct shared_wait *wait) {
+void snapshot_get(struct serve *serve, const struct snapshot_question *question, struct shared_wait *wait) {
     struct snapshot *snapshot = snapshot_find(serve, question);
     if (snapshot)
         shared_get(&snapshot->shared, wait);

@@ -12,85 +12,87 @@ static struct list *list_of_wait(struct shared_wait *wait) {
 }
 
 static void ask_snapshot(struct list *list, const struct ranking *ranking,
-                         void (*on_snapshot)(struct shared_wait *wait, struct value *read)) {
-    struct order_question question = {.site = list->site,
-                                      .ranking = ranking,
-                                      .cards_only = list->marks->cards_only || ranking == &list->serve->newest_cards};
+                         void (*on_snapshot)(struct shared_wait *wait, struct shared_value *read)) {
+    struct snapshot_question question = {.site = list->site,
+                                         .ranking = ranking,
+                                         .cards_only =
+                                             list->rules->cards_only || ranking == &list->serve->newest_cards};
     list->snapshot_wait.on_value = on_snapshot;
     snapshot_get(list->serve, &question, &list->snapshot_wait);
 }
 
 // The places live as long as the list.
-static struct places *keep_places(struct list *list, struct value *read) {
-    struct places *places = (struct places *)read;
-    if (places)
-        list->places[list->places_count++] = places;
-    return places;
+static struct snapshot_entries *keep_entries(struct list *list, struct shared_value *read) {
+    struct snapshot_entries *entries = (struct snapshot_entries *)read;
+    if (entries)
+        list->snapshots[list->snapshot_count++] = entries;
+    return entries;
 }
 
 static bool is_logarithmic(const struct ranking *ranking) {
     return ranking->kind == RANK_DECAYED || ranking->kind == RANK_RISING;
 }
 
-static bool add_place(struct list *list, const struct ranking *ranking, struct place *place, uint32_t group,
+static bool add_entry(struct list *list, const struct ranking *ranking, struct snapshot_entry *entry, uint32_t group,
                       const char *reason) {
-    double score = group == GROUP_SOURCE ? ranking_score(ranking, place->value, list->now_ms) : 0;
-    struct candidate candidate = {place->item, place->value, score, group, reason, place};
-    return place->unfit || candidate_add(list, candidate, is_logarithmic(ranking));
+    double score = group == GROUP_SOURCE ? ranking_score(ranking, entry->value, list->now_ms) : 0;
+    struct candidate candidate = {entry->item, entry->value, score, group, reason, entry};
+    return entry->unfit || candidate_add(list, candidate, is_logarithmic(ranking));
 }
 
-static bool add_snapshot(struct list *list, const struct ranking *ranking, struct places *places, uint32_t group,
-                         const char *reason) {
+static bool add_snapshot(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries,
+                         uint32_t group, const char *reason) {
     bool fits = true;
-    for (size_t i = 0; fits && i < places->count; i++)
-        fits = add_place(list, ranking, &places->at[i], group, reason);
+    for (size_t i = 0; fits && i < entries->count; i++)
+        fits = add_entry(list, ranking, &entries->at[i], group, reason);
     return fits;
 }
 
 // ---- A ranking
 
-static void ask_own(struct list *list, bool deep, void (*on_snapshot)(struct shared_wait *wait, struct value *read)) {
+static void ask_own(struct list *list, bool deep,
+                    void (*on_snapshot)(struct shared_wait *wait, struct shared_value *read)) {
     ref_t category = list->category.at ? category_ref(list->serve->hash_key, list->category) : 0;
-    struct order_question question = {.site = list->site,
-                                      .ranking = list->ranking,
-                                      .category = list->category.at ? &category : NULL,
-                                      .cards_only = list->marks->cards_only,
-                                      .deep = deep};
+    struct snapshot_question question = {.site = list->site,
+                                         .ranking = list->ranking,
+                                         .category = list->category.at ? &category : NULL,
+                                         .cards_only = list->rules->cards_only,
+                                         .deep = deep};
     list->snapshot_wait.on_value = on_snapshot;
     snapshot_get(list->serve, &question, &list->snapshot_wait);
 }
 
-static bool lifts(const struct list *list, const struct mark *mark) {
-    return rule_holds(list, mark) && mark->boost > 1 && !mark->block;
+static bool lifts(const struct list *list, const struct rule *rule) {
+    return rule_holds(list, rule) && rule->boost > 1 && !rule->block;
 }
 
 static bool misses_lifted(const struct list *list) {
-    for (size_t i = 0; i < list->marks->count; i++)
-        if (lifts(list, &list->marks->at[i]) && !candidate_is_there(list, list->marks->at[i].item))
+    for (size_t i = 0; i < list->rules->count; i++)
+        if (lifts(list, &list->rules->at[i]) && !candidate_is_there(list, list->rules->at[i].item))
             return true;
     return false;
 }
 
 // Only those that an editor lifts: they may stand before the best.
-static void on_lifted(struct shared_wait *wait, struct value *read) {
+static void on_lifted(struct shared_wait *wait, struct shared_value *read) {
     struct list *list = list_of_wait(wait);
-    struct places *places = keep_places(list, read);
-    bool fits = places != NULL;
-    for (size_t i = 0; fits && i < places->count; i++)
-        if (lifts(list, rules_find(list->marks, places->at[i].item)))
-            fits = add_place(list, list->ranking, &places->at[i], GROUP_SOURCE, "ranked");
+    struct snapshot_entries *entries = keep_entries(list, read);
+    bool fits = entries != NULL;
+    for (size_t i = 0; fits && i < entries->count; i++)
+        if (lifts(list, rules_find(list->rules, entries->at[i].item)))
+            fits = add_entry(list, list->ranking, &entries->at[i], GROUP_SOURCE, "ranked");
     if (fits)
         list_place(list);
     else
         list_end(list, UNAVAILABLE);
 }
 
-static void on_ranking(struct shared_wait *wait, struct value *read) {
+static void on_ranking(struct shared_wait *wait, struct shared_value *read) {
     struct list *list = list_of_wait(wait);
-    struct places *places = keep_places(list, read);
-    if (!places || !add_snapshot(list, list->ranking, places, GROUP_SOURCE, "ranked"))
+    struct snapshot_entries *entries = keep_entries(list, read);
+    if (!entries || !add_snapshot(list, list->ranking, entries, GROUP_SOURCE, "ranked"))
         list_end(list, UNAVAILABLE);
-    else if (!places->whole && misses_lifted(list))
+    else if (!entries->whole && misses_lifted(list))
         ask_own(list, true, on_lifted);
     else
         list_place(list);
@@ -101,18 +103,18 @@ static void start_ranking(struct list *list) {
 }
 
 // What is known of the best holds for the whole, where both were read of the same ranking.
-static void carry_unfit(const struct places *best, struct places *whole) {
+static void carry_unfit(const struct snapshot_entries *best, struct snapshot_entries *whole) {
     for (size_t i = 0; i < best->count && i < whole->count; i++)
         if (best->at[i].unfit && best->at[i].item == whole->at[i].item)
             whole->at[i].unfit = true;
 }
 
-static void on_rest(struct shared_wait *wait, struct value *read) {
+static void on_rest(struct shared_wait *wait, struct shared_value *read) {
     struct list *list = list_of_wait(wait);
-    struct places *places = keep_places(list, read);
-    if (places)
-        carry_unfit(list->places[0], places);
-    if (places && add_snapshot(list, list->ranking, places, GROUP_SOURCE, "ranked"))
+    struct snapshot_entries *entries = keep_entries(list, read);
+    if (entries)
+        carry_unfit(list->snapshots[0], entries);
+    if (entries && add_snapshot(list, list->ranking, entries, GROUP_SOURCE, "ranked"))
         list_place(list);
     else
         list_end(list, UNAVAILABLE);
@@ -121,7 +123,7 @@ static void on_rest(struct shared_wait *wait, struct value *read) {
 bool source_read_on(struct list *list) {
     if (list->kind != LIST_RANKING || list->read == READ_ENDED)
         return false;
-    bool all = list->read == READ_ALL, whole = list->places[all ? list->places_count - 1 : 0]->whole;
+    bool all = list->read == READ_ALL, whole = list->snapshots[all ? list->snapshot_count - 1 : 0]->whole;
     list->read = all || whole ? READ_ENDED : READ_ALL;
     if (all && !whole)
         metric_add(METRIC_SHORT_LISTS, 1);
@@ -133,18 +135,18 @@ bool source_read_on(struct list *list) {
 // ---- The formulas
 
 // Shares of the site's popularity: both sums decay alike, so their ratio is the same at every instant.
-static size_t popular_of(const struct places *places, struct popular ret_popular[static POPULAR_MAX]) {
-    size_t count = places->count < POPULAR_MAX ? places->count : POPULAR_MAX;
+static size_t popular_of(const struct snapshot_entries *entries, struct popular ret_popular[static POPULAR_MAX]) {
+    size_t count = entries->count < POPULAR_MAX ? entries->count : POPULAR_MAX;
     for (size_t i = 0; i < count; i++) {
-        double share = exp2(places->at[i].value - places->total);
-        ret_popular[i] = (struct popular){places->at[i].item, isfinite(share) ? share : 0};
+        double share = exp2(entries->at[i].value - entries->total);
+        ret_popular[i] = (struct popular){entries->at[i].item, isfinite(share) ? share : 0};
     }
     return count;
 }
 
 enum { SUGGESTIONS_MAX = 512 }; // the best of them: more than any limit, exclusions and history can use up
 
-static size_t suggest(const struct list *list, const struct places *snapshot,
+static size_t suggest(const struct list *list, const struct snapshot_entries *snapshot,
                       struct suggestion ret_list[static SUGGESTIONS_MAX]) {
     struct popular popular[POPULAR_MAX];
     const struct neighbours *tables[COVIEW_ITEMS + STRONGEST_NEIGHBOURS];
@@ -161,7 +163,7 @@ static size_t suggest(const struct list *list, const struct places *snapshot,
                          SUGGESTIONS_MAX);
 }
 
-static bool add_suggestions(struct list *list, struct places *snapshot) {
+static bool add_suggestions(struct list *list, struct snapshot_entries *snapshot) {
     const struct plan *plan = list->serve->plan;
     struct suggestion suggestions[SUGGESTIONS_MAX];
     size_t count = suggest(list, snapshot, suggestions);
@@ -176,9 +178,9 @@ static bool add_suggestions(struct list *list, struct places *snapshot) {
     return fits && add_snapshot(list, &plan->rankings[plan->popular], snapshot, GROUP_POPULAR, "popular");
 }
 
-static void on_popular(struct shared_wait *wait, struct value *read) {
+static void on_popular(struct shared_wait *wait, struct shared_value *read) {
     struct list *list = list_of_wait(wait);
-    struct places *snapshot = keep_places(list, read);
+    struct snapshot_entries *snapshot = keep_entries(list, read);
     if (snapshot && add_suggestions(list, snapshot))
         list_place(list);
     else
@@ -290,11 +292,11 @@ static const struct ranking *filling_at(const struct list *list, uint32_t index)
     return index == plan->count ? &list->serve->newest_cards : &plan->rankings[index == 0 ? plan->popular : index - 1];
 }
 
-static void on_filling(struct shared_wait *wait, struct value *read) {
+static void on_filling(struct shared_wait *wait, struct shared_value *read) {
     struct list *list = list_of_wait(wait);
-    struct places *places = keep_places(list, read);
+    struct snapshot_entries *entries = keep_entries(list, read);
     const struct ranking *ranking = filling_at(list, list->next_filling++);
-    if (places && add_snapshot(list, ranking, places, GROUP_FILLING + list->next_filling, "popular"))
+    if (entries && add_snapshot(list, ranking, entries, GROUP_FILLING + list->next_filling, "popular"))
         list_place(list);
     else
         list_end(list, UNAVAILABLE);

@@ -26,7 +26,7 @@ bool turns_are_full(const struct turns *turns) {
 
 // ---- Queues
 
-static void redis_queue_capacity(struct turns *turns, struct turn_queue *queue) {
+static void add_to_ring(struct turns *turns, struct turn_queue *queue) {
     if (!turns->ring) {
         turns->ring = queue->next = queue->before = queue;
         return;
@@ -57,7 +57,7 @@ static struct turn_queue *queue_of(struct turns *turns, uint64_t network) {
         free(queue);
         return NULL;
     }
-    redis_queue_capacity(turns, queue);
+    add_to_ring(turns, queue);
     return queue;
 }
 

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// A list's candidates: an array in the order in which they are placed, and a hash table of it by item, so that an item
+// that two sources name is added once. sources.c adds candidates source by source; list.c places them.
+//
+// Editorial rules act here. A block drops the candidate. A boost changes its value and score. A bury moves it to a
+// group behind all others. A pin moves it to the group before all others; a pinned item that no source named is added.
+//
+// Candidates are sorted by group, value and id. The id is known here only for those of a snapshot; for the others
+// list.c reads it with the item's state and settles ties then.
+#include "serve/serve_inside.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { CANDIDATES_MAX = 4096, SLOT_COUNT = 2 * CANDIDATES_MAX };
+
+static bool is_excluded(const struct list *list, ref_t item) {
+    const ref_t *without = (const ref_t *)(const void *)list->without.at;
+    for (size_t i = 0; i < list->without.len / sizeof item; i++)
+        if (without[i] == item)
+            return true;
+    return false;
+}
+
+// The slot of an item, or the free slot that it would take.
+static size_t slot_of(const struct list *list, ref_t item) {
+    size_t slot = (size_t)(item >> 20) % SLOT_COUNT;
+    while (list->slots[slot] && list->candidates[list->slots[slot] - 1].item != item)
+        slot = (slot + 1) % SLOT_COUNT;
+    return slot;
+}
+
+static struct candidate *find(const struct list *list, ref_t item) {
+    uint16_t index = list->slots ? list->slots[slot_of(list, item)] : 0;
+    return index ? &list->candidates[index - 1] : NULL;
+}
+
+bool candidate_is_there(const struct list *list, ref_t item) {
+    return find(list, item) != NULL;
+}
+
+static bool in_force(const struct list *list, const struct rule *rule) {
+    return rule && (rule->until_ms == 0 || rule->until_ms > list->now_ms);
+}
+
+bool rule_holds(const struct list *list, const struct rule *rule) {
+    return in_force(list, rule) && (rule->lists & 1u << list->kind);
+}
+
+static bool is_pinned(const struct list *list, const struct rule *rule) {
+    return rule_holds(list, rule) && !rule->block && rule->pin >= 1 && rule->pin <= list->limit;
+}
+
+// The value may be a logarithm: then the boost is added, as a logarithm, instead of multiplied.
+static void apply_rule(const struct list *list, const struct rule *rule, struct candidate *candidate,
+                       bool logarithmic) {
+    if (!rule_holds(list, rule))
+        return;
+    candidate->score *= rule->boost;
+    if (logarithmic)
+        candidate->value += log2(rule->boost);
+    else
+        candidate->value *= rule->boost;
+    if (rule->bury)
+        candidate->group += GROUP_BURIED;
+}
+
+static bool make_slots(struct list *list) {
+    if (!list->slots)
+        list->slots = calloc(SLOT_COUNT, sizeof *list->slots);
+    return list->slots != NULL;
+}
+
+static void reindex(struct list *list) {
+    memset(list->slots, 0, SLOT_COUNT * sizeof *list->slots);
+    for (size_t i = 0; i < list->candidate_count; i++)
+        list->slots[slot_of(list, list->candidates[i].item)] = (uint16_t)(i + 1);
+}
+
+static bool append(struct list *list, const struct candidate *candidate) {
+    if (!make_slots(list))
+        return false;
+    if (list->candidate_count % 64 == 0) {
+        struct candidate *grown = realloc(list->candidates, (list->candidate_count + 64) * sizeof *grown);
+        if (!grown)
+            return false;
+        list->candidates = grown;
+    }
+    size_t slot = slot_of(list, candidate->item);
+    list->candidates[list->candidate_count++] = *candidate;
+    list->slots[slot] = (uint16_t)list->candidate_count;
+    return true;
+}
+
+bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic) {
+    const struct rule *rule = rules_find(list->rules, candidate.item);
+    struct candidate *there = find(list, candidate.item);
+    if (there && !there->entry)
+        there->entry = candidate.entry;
+    if (list->candidate_count == CANDIDATES_MAX || there || is_excluded(list, candidate.item))
+        return true;
+    if (in_force(list, rule) && rule->block)
+        return true;
+    apply_rule(list, rule, &candidate, logarithmic);
+    return append(list, &candidate);
+}
+
+// Moves pinned items to the first group, and adds those that no source named.
+static bool add_pins(struct list *list) {
+    for (size_t i = 0; i < list->rules->count; i++) {
+        const struct rule *rule = &list->rules->at[i];
+        struct candidate pinned = {.item = rule->item};
+        if (!is_pinned(list, rule) || is_excluded(list, rule->item))
+            continue;
+        struct candidate *there = find(list, rule->item);
+        if (!there && !append(list, &pinned))
+            return false;
+        there = there ? there : find(list, rule->item);
+        there->group = GROUP_PINNED;
+        there->value = -(double)rule->pin;
+        there->reason = "pinned";
+    }
+    return true;
+}
+
+int candidate_cmp(const struct candidate *left, const struct candidate *right) {
+    if (left->group != right->group)
+        return left->group < right->group ? -1 : 1;
+    return (left->value < right->value) - (left->value > right->value);
+}
+
+// Two pins of one slot are not ordered by id, so a pinned candidate has none here.
+bool candidate_has_id(const struct candidate *candidate) {
+    return candidate->entry && candidate->group != GROUP_PINNED;
+}
+
+// Among equal candidates those without a known id come first.
+static int by_worth_and_id(const void *a, const void *b) {
+    const struct candidate *left = a, *right = b;
+    int worth = candidate_cmp(left, right);
+    if (worth || (!candidate_has_id(left) && !candidate_has_id(right)))
+        return worth;
+    if (candidate_has_id(left) != candidate_has_id(right))
+        return candidate_has_id(left) ? 1 : -1;
+    return bytes_cmp(left->entry->id, right->entry->id);
+}
+
+// Sorts the candidates that the last source added. Pins are added with those of the first source.
+bool candidates_settle(struct list *list) {
+    if (list->candidate_next == 0 && !add_pins(list))
+        return false;
+    size_t left = list->candidate_count - list->candidate_next;
+    if (left > 1) {
+        qsort(list->candidates + list->candidate_next, left, sizeof *list->candidates, by_worth_and_id);
+        reindex(list);
+    }
+    return true;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "serve/lru.h"
+#include "ops/metrics.h"
+
+static void unlink_entry(struct lru *lru, struct lru_entry *entry) {
+    *(entry->newer ? &entry->newer->older : &lru->newest) = entry->older;
+    *(entry->older ? &entry->older->newer : &lru->oldest) = entry->newer;
+}
+
+static void link_newest(struct lru *lru, struct lru_entry *entry) {
+    entry->newer = NULL;
+    entry->older = lru->newest;
+    *(lru->newest ? &lru->newest->newer : &lru->oldest) = entry;
+    lru->newest = entry;
+}
+
+void lru_add(struct lru *lru, struct lru_entry *entry, size_t bytes) {
+    entry->bytes = bytes;
+    lru->bytes += bytes;
+    link_newest(lru, entry);
+}
+
+void lru_use(struct lru *lru, struct lru_entry *entry) {
+    if (lru->newest == entry)
+        return;
+    unlink_entry(lru, entry);
+    link_newest(lru, entry);
+}
+
+void lru_resize(struct lru *lru, struct lru_entry *entry, size_t bytes) {
+    lru->bytes = lru->bytes - entry->bytes + bytes;
+    entry->bytes = bytes;
+    metric_set(METRIC_BODY_BYTES, lru->bytes);
+}
+
+static void drop(struct lru *lru, struct lru_entry *entry) {
+    unlink_entry(lru, entry);
+    lru->bytes -= entry->bytes;
+    entry->free(entry);
+}
+
+void lru_trim(struct lru *lru) {
+    struct lru_entry *entry = lru->oldest;
+    while (entry && lru->bytes > lru->bytes_max) {
+        struct lru_entry *newer = entry->newer;
+        if (!entry->busy)
+            drop(lru, entry);
+        entry = newer;
+    }
+}
+
+void lru_drop_all(struct lru *lru) {
+    while (lru->oldest)
+        drop(lru, lru->oldest);
+}
