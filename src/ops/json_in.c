@@ -3,6 +3,7 @@
 #include "ops/json_in.h"
 #include "base/buffer.h"
 #include "base/times.h"
+#include "ops/json_scan.h"
 #include "ops/metrics.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -11,22 +12,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DEPTH_MAX = 8, DETAIL_SIZE = 160, NAME_SHOWN = 64 };
+enum { DETAIL_SIZE = 160, NAME_SHOWN = 64 };
 #define COUNT_MAX (INT64_C(1) << 52) // with as much again it is still a whole number to a browser
 
 enum unknown { UNKNOWN_REFUSED, UNKNOWN_COUNTED, UNKNOWN_PASSED };
 
-struct reading {
+struct json_reading {
     enum unknown unknown;
     char *target;
     struct arena *arena;
     const char **ret_detail;
 };
 
-static enum outcome read_object(const struct reading *reading, json_t *object, const struct json_field *fields);
+static enum outcome read_object(const struct json_reading *reading, json_t *object, const struct json_field *fields);
 
 // What is wrong with a field, for the one who sent it: "title: 600 characters, at most 500". What was said first stays.
-__attribute__((format(printf, 2, 3))) static void say(const struct reading *reading, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void say(const struct json_reading *reading, const char *format, ...) {
     char text[DETAIL_SIZE];
     va_list values;
     if (*reading->ret_detail)
@@ -38,29 +39,9 @@ __attribute__((format(printf, 2, 3))) static void say(const struct reading *read
     *reading->ret_detail = arena_copy(reading->arena, (struct bytes){text, kept}).at; // ends with a NUL
 }
 
-// jansson would go 2,048 deep: counted beforehand, outside of strings.
-static bool too_deep(struct bytes body) {
-    int depth = 0;
-    bool in_text = false;
-    for (size_t i = 0; i < body.len; i++) {
-        char c = body.at[i];
-        if (in_text && c == '\\')
-            i++;
-        else if (c == '"')
-            in_text = !in_text;
-        else if (!in_text && (c == '{' || c == '['))
-            depth++;
-        else if (!in_text && (c == '}' || c == ']'))
-            depth--;
-        if (depth > DEPTH_MAX)
-            return true;
-    }
-    return false;
-}
-
 // ---- Values by type: OK, BAD_FIELD, or UNAVAILABLE without memory
 
-static enum outcome copy_text(const struct reading *reading, json_t *value, const struct json_field *field,
+static enum outcome copy_text(const struct json_reading *reading, json_t *value, const struct json_field *field,
                               struct bytes *ret_text) {
     struct bytes text = {json_string_value(value), json_string_length(value)};
     bool folds = field->type == JSON_IN_TITLE || field->type == JSON_IN_TITLES;
@@ -86,11 +67,11 @@ static enum outcome copy_text(const struct reading *reading, json_t *value, cons
     return BAD_FIELD;
 }
 
-static enum outcome read_text(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_text(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     return copy_text(reading, value, field, (struct bytes *)(void *)(reading->target + field->offset));
 }
 
-static enum outcome read_time(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_time(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     struct json_time *time = (struct json_time *)(void *)(reading->target + field->offset);
     struct bytes text = {json_string_value(value), json_string_length(value)};
     bool right;
@@ -102,7 +83,7 @@ static enum outcome read_time(const struct reading *reading, json_t *value, cons
     return right && (field->type == JSON_IN_DATE || time->unix_ms >= 0) ? OK : BAD_FIELD;
 }
 
-static bool count_of(const struct reading *reading, const struct json_field *field, json_t *value,
+static bool count_of(const struct json_reading *reading, const struct json_field *field, json_t *value,
                      uint64_t *ret_count) {
     double number = json_is_number(value) ? json_number_value(value) : -1;
     if (number > (double)COUNT_MAX)
@@ -113,31 +94,31 @@ static bool count_of(const struct reading *reading, const struct json_field *fie
     return true;
 }
 
-static enum outcome read_count(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_count(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     struct json_count *count = (struct json_count *)(void *)(reading->target + field->offset);
     count->given = true;
     return count_of(reading, field, value, &count->value) ? OK : BAD_FIELD;
 }
 
-static enum outcome read_number(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_number(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     struct json_number *number = (struct json_number *)(void *)(reading->target + field->offset);
     number->given = true;
     number->value = json_number_value(value);
     return json_is_number(value) && isfinite(number->value) ? OK : BAD_FIELD;
 }
 
-static enum outcome read_switch(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_switch(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     *(bool *)(void *)(reading->target + field->offset) = json_is_true(value);
     return json_is_boolean(value) ? OK : BAD_FIELD;
 }
 
-static bool fits(const struct reading *reading, const struct json_field *field, size_t count, size_t max) {
+static bool fits(const struct json_reading *reading, const struct json_field *field, size_t count, size_t max) {
     if (count > max)
         say(reading, "%s: %zu entries, at most %zu", field->name, count, max);
     return count <= max;
 }
 
-static enum outcome read_texts(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_texts(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     struct json_texts *texts = (struct json_texts *)(void *)(reading->target + field->offset);
     texts->given = true;
     if (!json_is_array(value) || !fits(reading, field, json_array_size(value), JSON_LIST_MAX))
@@ -157,7 +138,7 @@ static enum outcome read_texts(const struct reading *reading, json_t *value, con
     return OK;
 }
 
-static enum outcome read_many(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_many(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     struct json_many *many = (struct json_many *)(void *)(reading->target + field->offset);
     size_t count = json_array_size(value);
     if (!json_is_array(value) || !fits(reading, field, count, field->max))
@@ -178,7 +159,7 @@ static enum outcome read_many(const struct reading *reading, json_t *value, cons
     return OK;
 }
 
-static enum outcome read_counts(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_counts(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     struct json_counts *counts = (struct json_counts *)(void *)(reading->target + field->offset);
     const char *name;
     json_t *one;
@@ -195,14 +176,14 @@ static enum outcome read_counts(const struct reading *reading, json_t *value, co
     return OK;
 }
 
-static enum outcome read_nested(const struct reading *reading, json_t *value, const struct json_field *field) {
+static enum outcome read_nested(const struct json_reading *reading, json_t *value, const struct json_field *field) {
     bool *given = (bool *)(void *)(reading->target + field->offset);
     *given = true;
     return json_is_object(value) ? read_object(reading, value, field->fields) : BAD_FIELD;
 }
 
 static const struct {
-    enum outcome (*read)(const struct reading *reading, json_t *value, const struct json_field *field);
+    enum outcome (*read)(const struct json_reading *reading, json_t *value, const struct json_field *field);
     const char *what; // it must be
 } types[] = {
     [JSON_IN_TEXT] = {read_text, "a text"},
@@ -246,7 +227,7 @@ static size_t cut_at_character(const char *text, size_t max) {
     return len;
 }
 
-static enum outcome read_object(const struct reading *reading, json_t *object, const struct json_field *fields) {
+static enum outcome read_object(const struct json_reading *reading, json_t *object, const struct json_field *fields) {
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value) {
@@ -338,7 +319,7 @@ static enum outcome with_root(struct bytes text, size_t flags, enum outcome (*re
 }
 
 struct root_reading {
-    const struct reading *reading;
+    const struct json_reading *reading;
     const struct json_field *fields;
 };
 
@@ -353,36 +334,16 @@ static enum outcome read_nothing(void *context, json_t *root) {
     return OK;
 }
 
-// The end of the text that begins at `at`, which is a quote's place in valid JSON.
-static size_t end_of_text(struct bytes body, size_t at) {
-    for (at++; at < body.len && body.at[at] != '"'; at++)
-        at += body.at[at] == '\\';
-    return at;
-}
-
-static bool is_followed_by_colon(struct bytes body, size_t at) {
-    while (at < body.len && memchr(" \t\r\n", body.at[at], 4))
-        at++;
-    return at < body.len && body.at[at] == ':';
-}
-
-// A field of the table stands twice in the outermost object, or may: names with escapes are not looked into.
+// A field of the table is twice in the outermost object. True also for a name with an escape, as none is decoded here.
 static bool repeats_known(struct bytes body, const struct json_field *fields) {
     uint64_t seen = 0;
-    int depth = 0;
-    for (size_t i = 0; i < body.len; i++) {
-        size_t begin = i + 1;
-        depth += (body.at[i] == '{' || body.at[i] == '[') - (body.at[i] == '}' || body.at[i] == ']');
-        if (body.at[i] != '"')
-            continue;
-        i = end_of_text(body, i);
-        struct bytes name = {body.at + begin, i - begin};
-        if (depth != 1 || !is_followed_by_colon(body, i + 1))
-            continue;
-        bool escaped = memchr(name.at, '\\', name.len);
+    struct json_names names = {.body = body};
+    for (struct bytes name; json_next_name(&names, &name);) {
+        if (memchr(name.at, '\\', name.len))
+            return true;
         for (size_t field = 0; fields[field].name; field++) {
             bool same = bytes_eq(name, bytes_of(fields[field].name));
-            if (escaped || (same && seen & UINT64_C(1) << field))
+            if (same && seen & UINT64_C(1) << field)
                 return true;
             seen |= (uint64_t)same << field;
         }
@@ -390,12 +351,12 @@ static bool repeats_known(struct bytes body, const struct json_field *fields) {
     return false;
 }
 
-static enum outcome read_root(struct bytes body, const struct json_field *fields, struct reading reading) {
+static enum outcome read_root(struct bytes body, const struct json_field *fields, struct json_reading reading) {
     struct root_reading root = {&reading, fields};
     *reading.ret_detail = NULL;
     if (body.len == 0)
         return OK;
-    if (too_deep(body))
+    if (json_is_deep(body))
         return BAD_JSON;
     enum outcome outcome = with_root(body, JSON_REJECT_DUPLICATES, read_fields, &root);
     if (outcome == REPEATED_PARAMETER && reading.unknown != UNKNOWN_REFUSED && !repeats_known(body, fields))
@@ -408,12 +369,12 @@ static enum outcome read_root(struct bytes body, const struct json_field *fields
 enum outcome json_read(struct bytes body, const struct json_field *fields, bool strict, void *target,
                        struct arena *arena, const char **ret_detail) {
     enum unknown unknown = strict ? UNKNOWN_REFUSED : UNKNOWN_COUNTED;
-    return read_root(body, fields, (struct reading){unknown, target, arena, ret_detail});
+    return read_root(body, fields, (struct json_reading){unknown, target, arena, ret_detail});
 }
 
 enum outcome json_read_known(struct bytes body, const struct json_field *fields, void *target, struct arena *arena,
                              const char **ret_detail) {
-    return read_root(body, fields, (struct reading){UNKNOWN_PASSED, target, arena, ret_detail});
+    return read_root(body, fields, (struct json_reading){UNKNOWN_PASSED, target, arena, ret_detail});
 }
 
 enum outcome json_check_members(struct bytes members) {

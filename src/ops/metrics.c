@@ -13,17 +13,17 @@
 
 enum { ROWS = METRICS_ROWS, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is whole cache lines
 
-struct shared {
+struct metric_memory {
     int64_t clock_offset_ms;
     uint64_t generation;
     uint64_t layout; // of the rows
     uint64_t instance;
-    int64_t mark_ms;
+    int64_t rule_ms;
     uint64_t padding[3];
     uint64_t rows[ROWS][CELLS];
 };
 
-static struct shared *shared;
+static struct metric_memory *shared;
 static uint64_t own_cells[METRIC_COUNT]; // until metrics_attach
 static uint64_t *cells = own_cells;
 static int64_t own_offset, own_rule_ms;
@@ -48,7 +48,7 @@ static const struct {
 
 int metrics_create(void) {
     int fd = memfd_create("engaged-metrics", MFD_CLOEXEC);
-    if (fd >= 0 && ftruncate(fd, sizeof(struct shared)) != 0) {
+    if (fd >= 0 && ftruncate(fd, sizeof(struct metric_memory)) != 0) {
         int why = errno;
         close(fd);
         errno = why;
@@ -94,7 +94,7 @@ int64_t *metrics_clock_offset(void) {
 }
 
 int64_t *metrics_rule_ms(void) {
-    return shared ? &shared->mark_ms : &own_rule_ms;
+    return shared ? &shared->rule_ms : &own_rule_ms;
 }
 
 uint64_t *metrics_generation(void) {

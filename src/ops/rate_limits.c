@@ -19,7 +19,7 @@ struct slot {
     uint64_t due_ns; // the theoretical arrival time: in the past when the bucket is empty
 };
 
-static struct shared {
+static struct limit_memory {
     struct secret_key seed;
     uint64_t hour; // of the lessons
     _Alignas(64) struct slot groups[GROUPS][GROUP];
@@ -39,7 +39,8 @@ int rate_limits_create(void) {
     struct secret_key seed;
     int fd = memfd_create("engaged-rate_limits", MFD_CLOEXEC);
     random_fill(&seed, sizeof seed);
-    if (fd >= 0 && (ftruncate(fd, sizeof(struct shared)) != 0 || pwrite(fd, &seed, sizeof seed, 0) != sizeof seed)) {
+    if (fd >= 0 &&
+        (ftruncate(fd, sizeof(struct limit_memory)) != 0 || pwrite(fd, &seed, sizeof seed, 0) != sizeof seed)) {
         int why = errno;
         close(fd);
         errno = why;
@@ -51,7 +52,7 @@ int rate_limits_create(void) {
 // A supervisor of another version may have made another table: then each process counts for itself.
 static bool is_ours(int fd) {
     struct stat stat;
-    return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_size == sizeof(struct shared);
+    return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_size == sizeof(struct limit_memory);
 }
 
 bool rate_limits_attach(int fd) {

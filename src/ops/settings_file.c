@@ -14,7 +14,7 @@
 
 enum { KEYS_MAX = 65536 };
 
-struct reading {
+struct file_reading {
     struct settings *settings;
     enum file_half half;
     FILE *file;
@@ -25,7 +25,7 @@ struct reading {
     char why[WHY_SIZE];
 };
 
-static void complain(struct reading *reading, const char *why) {
+static void complain(struct file_reading *reading, const char *why) {
     if (reading->wrong_line)
         return;
     reading->wrong_line = reading->line;
@@ -43,7 +43,7 @@ static bool split_section(const char *section, char copy[static 128], const char
     return strcmp(copy, "ranking") == 0 || strcmp(copy, "site") == 0;
 }
 
-static bool open_section(struct reading *reading, char why[static WHY_SIZE]) {
+static bool open_section(struct file_reading *reading, char why[static WHY_SIZE]) {
     char kind[sizeof reading->section];
     const char *name;
     if (split_section(reading->section, kind, &name))
@@ -52,13 +52,13 @@ static bool open_section(struct reading *reading, char why[static WHY_SIZE]) {
     return false;
 }
 
-static bool set_in_section(struct reading *reading, const char *key, const char *text, char why[static WHY_SIZE]) {
+static bool set_in_section(struct file_reading *reading, const char *key, const char *text, char why[static WHY_SIZE]) {
     return reading->section[0] == 'r' ? ranking_set(reading->settings, key, text, why)
                                       : site_set(reading->settings, key, text, why);
 }
 
 // Only origins add up; of anything else the last would win without a word.
-static bool note_key(struct reading *reading, const char *key, char why[static WHY_SIZE]) {
+static bool note_key(struct file_reading *reading, const char *key, char why[static WHY_SIZE]) {
     struct bytes held = buffer_bytes(&reading->keys);
     size_t len = strlen(key);
     for (const char *at = held.at, *end = held.at + held.len; at < end;
@@ -72,7 +72,7 @@ static bool note_key(struct reading *reading, const char *key, char why[static W
 }
 
 static int on_value(void *context, const char *section, const char *key, const char *text) {
-    struct reading *reading = context;
+    struct file_reading *reading = context;
     char why[WHY_SIZE];
     (void)section;
     if (reading->wrong_line || reading->in_section != (reading->half == FILE_SECTIONS))
@@ -113,7 +113,7 @@ static const char *fault_of(const char *line, size_t len, bool ended) {
 }
 
 // A header makes its section, also one without a line in it. False after a complaint.
-static bool note_section(struct reading *reading, const char *line) {
+static bool note_section(struct file_reading *reading, const char *line) {
     char why[WHY_SIZE] = "the section's name is too long";
     const char *close = strchr(line, ']');
     if (*line != '[' || !close)
@@ -142,7 +142,7 @@ static size_t cut_mark(char *line, size_t len) {
 }
 
 static char *next_line(char *line, int size, void *context) {
-    struct reading *reading = context;
+    struct file_reading *reading = context;
     size_t len = read_line(reading->file, line, (size_t)size);
     if (len == 0)
         return NULL;
@@ -168,7 +168,7 @@ static FILE *open_file(const char *path, char *ret_error, size_t error_size) {
 
 bool settings_read_file(struct settings *settings, const char *path, enum file_half half, char *ret_error,
                         size_t error_size) {
-    struct reading reading = {.settings = settings, .half = half, .file = open_file(path, ret_error, error_size)};
+    struct file_reading reading = {.settings = settings, .half = half, .file = open_file(path, ret_error, error_size)};
     if (!reading.file)
         return false;
     buffer_init(&reading.keys, KEYS_MAX);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A list of children, each with its process and the time of its next start. One timer looks after all of them.
-#include "roles/children.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
+#include "roles/children_inside.h"
 #include "roles/roles.h"
 #include <assert.h>
 #include <signal.h>
@@ -13,42 +13,6 @@
 enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MAX_MS = 5000, HEALTHY_MS = 10000, KILL_AFTER_MS = 1000 };
 enum { CRASHES_REPORTED = 5, ENDS_BORNE = 1 };
 enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, VARIABLES = 6, VARIABLE_SIZE = 64 };
-
-struct child {
-    struct child *next;
-    struct children *all;
-    const struct launch *launch; // NULL: retired
-    const char *role;
-    char name[24];
-    int worker;   // its number, from 0; -1: the projector
-    unsigned row; // of the metrics: no other child's as long as this one is in the list
-    uv_process_t process;
-    bool running, closing;
-    bool retired; // not to be started again
-    uint64_t started_ms, start_at_ms, back_off_ms;
-    uint64_t kill_at_ms; // retired: if it has not ended by then
-    unsigned crashes;    // in a row, none of them healthy before
-    uint64_t beats;      // of its loop, as seen last …
-    uint64_t silent_ms;  // … and for how long: our own ticks, so that our own standing still does not count
-};
-
-struct children {
-    uv_loop_t *loop;
-    struct launch *launch;
-    struct launch *next_launch; // of the generation that is to take over; NULL: none
-    struct child *list;
-    uv_timer_t tick;
-    uint64_t generations;
-    uint64_t give_up_at_ms; // with next_launch, as the next three
-    const char *spoilt;     // why the next generation is to be given up; NULL: it is not
-    unsigned ends;          // of its processes
-    bool in_charge;         // it is, and the present one still serves
-    bool stopping, refused, told_ready;
-    bool proven; // one of the present generation has been accepted by Redis: the settings are right
-    struct children_hooks hooks;
-    void (*on_stopped)(void *context);
-    void *stopped_context;
-};
 
 // ---- One child
 
@@ -214,7 +178,7 @@ static void kill_overdue(struct child *child, uint64_t now) {
 }
 
 // Those of one launch (NULL: all) are to end; the ones that retired earlier have had their signal.
-static void retire(struct children *all, const struct launch *launch) {
+void children_retire(struct children *all, const struct launch *launch) {
     for (struct child *child = all->list; child; child = child->next) {
         if (child->retired || (launch && child->launch != launch))
             continue;
@@ -237,92 +201,6 @@ static void drop_retired(struct children *all) {
     }
 }
 
-// ---- From one generation to the next
-
-static bool is_ready(const struct child *child) {
-    return metric_read(child->worker < 0 ? METRIC_PROJECTORS_READY : METRIC_WORKERS_READY, child->row) != 0;
-}
-
-static bool all_ready(const struct children *all, const struct launch *launch) {
-    for (const struct child *child = all->list; child; child = child->next)
-        if (child->launch == launch && !is_ready(child))
-            return false;
-    return true;
-}
-
-static unsigned count_of(const struct children *all, const struct launch *launch) {
-    unsigned count = 0;
-    for (const struct child *child = all->list; child; child = child->next)
-        count += child->launch == launch;
-    return count;
-}
-
-// Whose link to Redis is ready: it has accepted their settings.
-static unsigned linked_of(const struct children *all, const struct launch *launch) {
-    unsigned count = 0;
-    for (const struct child *child = all->list; child; child = child->next)
-        count += child->launch == launch && metric_read(METRIC_REDIS_UP, child->row) != 0;
-    return count;
-}
-
-static void put_in_charge(struct children *all, const struct launch *launch) {
-    all->in_charge = launch == all->next_launch;
-    __atomic_store_n(metrics_generation(), launch->generation, __ATOMIC_RELEASE);
-}
-
-static void hand_on(struct children *all, struct launch *from, struct launch *to) {
-    put_in_charge(all, to);
-    retire(all, from);
-    all->told_ready = all->told_ready && all->launch == to;
-    all->launch = to;
-    all->next_launch = NULL;
-    all->in_charge = false;
-    launch_free(from, to);
-}
-
-static void take_over(struct children *all) {
-    hand_on(all, all->launch, all->next_launch);
-    all->proven = true;
-    launch_settle(all->launch);
-    log_info("reload: the new processes have taken over");
-    all->hooks.on_renewed(all->hooks.context, NULL);
-}
-
-static void give_up(struct children *all, const char *why) {
-    hand_on(all, all->next_launch, all->launch);
-    log_error("reload: %s; those before stay", why);
-    all->hooks.on_renewed(all->hooks.context, why);
-}
-
-static void look_after_renewal(struct children *all, uint64_t now) {
-    if (!all->next_launch || all->stopping)
-        return;
-    if (all->spoilt)
-        give_up(all, all->spoilt);
-    else if (now >= all->give_up_at_ms)
-        give_up(all, "the new processes do not get ready");
-    else if (!all->in_charge && linked_of(all, all->next_launch) == count_of(all, all->next_launch))
-        put_in_charge(all, all->next_launch);
-    else if (all->in_charge && all_ready(all, all->next_launch))
-        take_over(all);
-}
-
-unsigned children_linked(const struct children *children) {
-    return linked_of(children, children->launch);
-}
-
-unsigned children_count(const struct children *children) {
-    return count_of(children, children->launch);
-}
-
-bool children_renewing(const struct children *children) {
-    return children->next_launch != NULL;
-}
-
-bool children_ready(const struct children *children) {
-    return children->told_ready;
-}
-
 // ---- The clock
 
 // Not of those that drain: they have their time.
@@ -330,7 +208,7 @@ static void look_for_hang(struct child *child) {
     if (child->retired)
         return;
     uint64_t max_ms = child->launch->hang_timeout_ms, beats = metric_read(METRIC_HEARTBEATS, child->row);
-    bool watched = max_ms && child->running && is_ready(child);
+    bool watched = max_ms && child->running && child_is_ready(child);
     child->silent_ms = !watched || beats != child->beats ? 0 : child->silent_ms + TICK_MS;
     child->beats = beats;
     if (!watched || child->silent_ms < max_ms)
@@ -358,8 +236,8 @@ static void on_tick(uv_timer_t *timer) {
         return;
     }
     all->proven = all->proven || children_linked(all) != 0;
-    look_after_renewal(all, now);
-    if (!all->told_ready && !all->stopping && all_ready(all, all->launch)) {
+    children_look_after_renewal(all, now);
+    if (!all->told_ready && !all->stopping && children_all_ready(all, all->launch)) {
         all->told_ready = true;
         all->hooks.on_ready(all->hooks.context);
     }
@@ -385,7 +263,7 @@ struct children *children_start(uv_loop_t *loop, struct launch *launch, const st
     all->tick.data = all;
     uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS);
     launch->generation = ++all->generations;
-    put_in_charge(all, launch);
+    children_put_in_charge(all, launch);
     add_generation(all, launch);
     return all;
 }
@@ -409,8 +287,8 @@ void children_stop(struct children *children, void (*on_stopped)(void *context),
     children->stopping = true;
     children->on_stopped = on_stopped;
     children->stopped_context = context;
-    retire(children, NULL);
+    children_retire(children, NULL);
     if (children->next_launch)
-        hand_on(children, children->next_launch, children->launch);
+        children_hand_on(children, children->next_launch, children->launch);
     uv_timer_start(&children->tick, on_tick, 10, 10);
 }

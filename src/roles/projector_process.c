@@ -13,7 +13,7 @@
 enum { EVICTED_PAUSE_MS = 60000 };
 enum { LOOK_MS = 5000, WARNED_PERCENT = 80, WELL_BELOW_PERCENT = 75 };
 
-struct process {
+struct projector_process {
     const struct settings *settings;
     uv_loop_t loop;
     struct store *store;
@@ -34,21 +34,21 @@ static void on_store_stopped(void *context) {
 }
 
 static void on_projector_stopped(void *context) {
-    struct process *process = context;
+    struct projector_process *process = context;
     store_stop(process->store, on_store_stopped, process);
 }
 
 static void on_corrector_stopped(void *context) {
-    struct process *process = context;
+    struct projector_process *process = context;
     projector_stop(process->projector, on_projector_stopped, process);
 }
 
 static void on_sweeper_stopped(void *context) {
-    struct process *process = context;
+    struct projector_process *process = context;
     corrector_stop(process->corrector, on_corrector_stopped, process);
 }
 
-static void stop(struct process *process) {
+static void stop(struct projector_process *process) {
     if (process->stopping)
         return;
     process->stopping = true;
@@ -64,7 +64,7 @@ static void on_signal(uv_signal_t *signal, int number) {
 }
 
 static void on_refused(void *context, const char *line) {
-    struct process *process = context;
+    struct projector_process *process = context;
     log_error("%s", line);
     process->exit_code = EXIT_REFUSED;
     stop(process);
@@ -73,7 +73,7 @@ static void on_refused(void *context, const char *line) {
 // ---- What Redis uses, for the memory bill
 
 // Said once when it comes near the limit, and again only after it was well below.
-static void warn_of_limit(struct process *process, uint64_t used, uint64_t limit) {
+static void warn_of_limit(struct projector_process *process, uint64_t used, uint64_t limit) {
     if (!process->near_limit && used >= limit / 100 * WARNED_PERCENT)
         log_warn("redis: %llu of %llu MiB are used, over %d %% of the limit; at the limit votes and views are 503",
                  (unsigned long long)used >> 20, (unsigned long long)limit >> 20, WARNED_PERCENT);
@@ -85,7 +85,7 @@ static void warn_of_limit(struct process *process, uint64_t used, uint64_t limit
 
 // What was evicted before the first look of a service counts, too; what another process of it has counted does not
 // again. A restarted Redis begins at 0.
-static void count_evicted(struct process *process, uint64_t evicted) {
+static void count_evicted(struct projector_process *process, uint64_t evicted) {
     uint64_t counted = process->evicted_known ? process->evicted : metric_total(METRIC_REDIS_EVICTED);
     uint64_t more = evicted >= counted ? evicted - counted : process->evicted_known ? evicted : 0;
     process->evicted = evicted;
@@ -103,14 +103,14 @@ static void count_evicted(struct process *process, uint64_t evicted) {
 }
 
 // Who keeps no append-only file has chosen so (docs/durability.md); one that is turned off on the way may be a slip.
-static void warn_of_durability(struct process *process, bool append_only) {
+static void warn_of_durability(struct projector_process *process, bool append_only) {
     if (process->append_only && !append_only)
         log_warn("redis: appendonly was turned off: what is acknowledged from now on may not survive its end");
     process->append_only = append_only;
 }
 
 static void on_memory(struct read_call *call, const struct redis_memory_use *use) {
-    struct process *process = call->context;
+    struct projector_process *process = call->context;
     uint64_t limit = process->settings->memory_limit ? (uint64_t)process->settings->memory_limit : use->max;
     metric_set(METRIC_REDIS_MEMORY, use->used);
     metric_set(METRIC_REDIS_MEMORY_LIMIT, limit);
@@ -122,13 +122,13 @@ static void on_memory(struct read_call *call, const struct redis_memory_use *use
 }
 
 static void on_looked(struct read_call *call, enum outcome outcome) {
-    struct process *process = call->context;
+    struct projector_process *process = call->context;
     (void)outcome; // the figure stays what it was
     process->looking = false;
 }
 
 static void on_look(uv_timer_t *timer) {
-    struct process *process = timer->data;
+    struct projector_process *process = timer->data;
     if (process->looking)
         return;
     process->looking = true;
@@ -136,15 +136,14 @@ static void on_look(uv_timer_t *timer) {
     store_read_memory(process->store, &process->look_call, on_memory);
 }
 
-static void watch(struct process *process, int i, int number) {
+static void watch(struct projector_process *process, int i, int number) {
     uv_signal_init(&process->loop, &process->signals[i]);
     process->signals[i].data = process;
     uv_signal_start(&process->signals[i], on_signal, number);
 }
 
 int projector_run(const struct role *role) {
-    static struct process
-        process; // libuv's threads may look at its loop until the very end, also when it does not start
+    static struct projector_process process; // static: libuv's threads read its loop until the process ends
     process.settings = role->settings;
     uv_loop_init(&process.loop);
     process.store = store_start(&process.loop, role->settings, &role->hash_key, on_refused, &process);

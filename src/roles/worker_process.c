@@ -14,7 +14,7 @@
 enum { ARENA_MAX = 1 << 20, OUTPUT_MAX = 1 << 20, WATCHED_COUNT = 2, SERVER_COUNT = 3 };
 enum { OPENING_LOOK_MS = 10, OPENING_MAX_MS = 1000 };
 
-struct process {
+struct worker_process {
     uv_loop_t loop;
     struct plan plan;
     struct api api;
@@ -31,22 +31,22 @@ struct process {
 // ---- The end: listeners, then serving, then the store
 
 static void on_store_stopped(void *context) {
-    struct process *process = context;
+    struct worker_process *process = context;
     uv_close((uv_handle_t *)&process->turn_end, NULL);
 }
 
 static void on_serve_stopped(void *context) {
-    struct process *process = context;
+    struct worker_process *process = context;
     store_stop(process->api.store, on_store_stopped, process);
 }
 
 static void on_server_stopped(void *context) {
-    struct process *process = context;
+    struct worker_process *process = context;
     if (--process->servers_open == 0)
         serve_stop(process->api.serve, on_serve_stopped, process);
 }
 
-static void stop_servers(struct process *process) {
+static void stop_servers(struct worker_process *process) {
     process->servers_open++; // one more than there are, so that all are told before the last has stopped
     for (int i = 0; i < SERVER_COUNT; i++)
         if (process->servers[i])
@@ -55,7 +55,7 @@ static void stop_servers(struct process *process) {
     on_server_stopped(process);
 }
 
-static void stop(struct process *process) {
+static void stop(struct worker_process *process) {
     if (process->stopping)
         return;
     process->stopping = true;
@@ -78,7 +78,7 @@ static void on_signal(uv_signal_t *signal, int number) {
 }
 
 static void on_refused(void *context, const char *line) {
-    struct process *process = context;
+    struct worker_process *process = context;
     log_error("%s", line);
     process->exit_code = EXIT_REFUSED;
     stop(process);
@@ -99,7 +99,8 @@ static struct http_limits limits_of(const struct settings *settings) {
                                 .held = (size_t)settings->connection_memory};
 }
 
-static bool listen_on(struct process *process, int index, const char *address, const struct http_callbacks *callbacks) {
+static bool listen_on(struct worker_process *process, int index, const char *address,
+                      const struct http_callbacks *callbacks) {
     struct http_limits limits = limits_of(process->api.settings);
     struct http_counters counters = {metric_cell(METRIC_CONNECTIONS_OPENED),
                                      metric_cell(METRIC_CONNECTIONS_OPEN),
@@ -120,7 +121,7 @@ static bool listen_on(struct process *process, int index, const char *address, c
     return process->servers[index] != NULL;
 }
 
-static bool listen_for_publishers(struct process *process) {
+static bool listen_for_publishers(struct worker_process *process) {
     const struct settings *settings = process->api.settings;
     const char *address = settings->publisher_listen;
     if (!*address || strcmp(address, PUBLISHERS_ON_OPS) == 0)
@@ -132,7 +133,7 @@ static void answer_serve_error(struct http_request *request, enum outcome outcom
     api_answer_error(request, outcome, NULL);
 }
 
-static bool listen_on_all(struct process *process) {
+static bool listen_on_all(struct worker_process *process) {
     const struct settings *settings = process->api.settings;
     return listen_on(process, 0, settings->listen, &api_public_callbacks) &&
            listen_on(process, 1, settings->ops_listen, &api_ops_callbacks) && listen_for_publishers(process);
@@ -141,7 +142,7 @@ static bool listen_on_all(struct process *process) {
 // Nobody comes here before Redis does, as others serve meanwhile; without a Redis it waits in the open. In a reload it
 // does not: those before serve until all of the new ones have been accepted.
 static void on_opening(uv_timer_t *timer) {
-    struct process *process = timer->data;
+    struct worker_process *process = timer->data;
     if (!generation_is_current())
         return;
     if (!store_ready(process->api.store, NULL) && uv_now(&process->loop) - process->started_ms < OPENING_MAX_MS)
@@ -155,13 +156,13 @@ static void on_opening(uv_timer_t *timer) {
     stop(process);
 }
 
-static void watch(struct process *process, int index, int number) {
+static void watch(struct worker_process *process, int index, int number) {
     uv_signal_init(&process->loop, &process->signals[index]);
     process->signals[index].data = process;
     uv_signal_start(&process->signals[index], on_signal, number);
 }
 
-static bool start(struct process *process, const struct role *role) {
+static bool start(struct worker_process *process, const struct role *role) {
     const struct settings *settings = role->settings;
     uv_loop_init(&process->loop);
     process->api = (struct api){.settings = settings, .tokens = &role->tokens, .hash_key = &role->hash_key};
@@ -195,8 +196,7 @@ static bool start(struct process *process, const struct role *role) {
 }
 
 int worker_run(const struct role *role) {
-    static struct process
-        process; // libuv's threads may look at its loop until the very end, also when it does not start
+    static struct worker_process process; // static: libuv's threads read its loop until the process ends
     if (!start(&process, role))
         return 1;
     uv_run(&process.loop, UV_RUN_DEFAULT);

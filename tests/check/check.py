@@ -31,7 +31,7 @@ THIRD_PARTY = {
     "zlib.h": ("src/http/",),
 }
 LINES_MAX = 400
-LONGER = {"src/ops/json_in.c": 432, "src/roles/children.c": 416, "src/serve/list.c": 401}  # to be split, never to grow
+LONGER = {"src/serve/list.c": 401}  # to be split, never to grow
 FAULT_ROWS_LEAST = 40
 WIDGET_BYTES_MOST = 6000
 FUNCTION_LINES_MOST = 80  # a longer one says why in a comment "long: …"

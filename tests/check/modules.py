@@ -50,6 +50,7 @@ STAY = {
     ("ops/settings", "ops/settings_inside"): INSIDE,
     ("project/corrector", "project/corrector_inside"): INSIDE,
     ("redis/connection", "redis/connection_inside"): INSIDE,
+    ("roles/children", "roles/children_inside"): INSIDE,
     ("serve/flight", "serve/serve", "serve/serve_inside"): INSIDE,
     ("store/projection", "store/store", "store/store_inside", "store/write_queue"): INSIDE,
 }

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "uv.h": "libuv's header", "widget.js": "made by the build", "card.json": "a member of struct card",
 }
 # Still used twice, each in files of its own: to be renamed, never to be added to.
-TWICE = {"batch", "body", "candidate", "process", "reading", "records_state", "scan_state", "shared", "subject"}
+TWICE = {"batch", "body", "candidate", "records_state", "scan_state", "subject"}
 PATH = re.compile(r"(?<![\w./{$<…*%:}-])((?:[\w.-]+/)*[\w-]+(?:\.[\w-]+)*\.(?:c|h|def|lua|js|py|md|conf|patch|html|css)"
                   r"|(?:src|lua|tests|loadtest|deploy|docs)/(?:[\w.-]+/?)*)(?![\w*{<…-]|/\w|\.\w)")
 SNAKE = re.compile(r"(?<![\w….*/{:$<-])([A-Za-z][A-Za-z0-9]*_\w+)(?![\w…*<-]|\.\w)")

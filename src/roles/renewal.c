@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// A reload: the generation of children that is there, the next one, and which of them stays.
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "roles/children_inside.h"
+
+bool child_is_ready(const struct child *child) {
+    return metric_read(child->worker < 0 ? METRIC_PROJECTORS_READY : METRIC_WORKERS_READY, child->row) != 0;
+}
+
+bool children_all_ready(const struct children *all, const struct launch *launch) {
+    for (const struct child *child = all->list; child; child = child->next)
+        if (child->launch == launch && !child_is_ready(child))
+            return false;
+    return true;
+}
+
+static unsigned count_of(const struct children *all, const struct launch *launch) {
+    unsigned count = 0;
+    for (const struct child *child = all->list; child; child = child->next)
+        count += child->launch == launch;
+    return count;
+}
+
+// Whose link to Redis is ready: it has accepted their settings.
+static unsigned linked_of(const struct children *all, const struct launch *launch) {
+    unsigned count = 0;
+    for (const struct child *child = all->list; child; child = child->next)
+        count += child->launch == launch && metric_read(METRIC_REDIS_UP, child->row) != 0;
+    return count;
+}
+
+void children_put_in_charge(struct children *all, const struct launch *launch) {
+    all->in_charge = launch == all->next_launch;
+    __atomic_store_n(metrics_generation(), launch->generation, __ATOMIC_RELEASE);
+}
+
+void children_hand_on(struct children *all, struct launch *from, struct launch *to) {
+    children_put_in_charge(all, to);
+    children_retire(all, from);
+    all->told_ready = all->told_ready && all->launch == to;
+    all->launch = to;
+    all->next_launch = NULL;
+    all->in_charge = false;
+    launch_free(from, to);
+}
+
+static void take_over(struct children *all) {
+    children_hand_on(all, all->launch, all->next_launch);
+    all->proven = true;
+    launch_settle(all->launch);
+    log_info("reload: the new processes have taken over");
+    all->hooks.on_renewed(all->hooks.context, NULL);
+}
+
+static void give_up(struct children *all, const char *why) {
+    children_hand_on(all, all->next_launch, all->launch);
+    log_error("reload: %s; those before stay", why);
+    all->hooks.on_renewed(all->hooks.context, why);
+}
+
+void children_look_after_renewal(struct children *all, uint64_t now) {
+    if (!all->next_launch || all->stopping)
+        return;
+    if (all->spoilt)
+        give_up(all, all->spoilt);
+    else if (now >= all->give_up_at_ms)
+        give_up(all, "the new processes do not get ready");
+    else if (!all->in_charge && linked_of(all, all->next_launch) == count_of(all, all->next_launch))
+        children_put_in_charge(all, all->next_launch);
+    else if (all->in_charge && children_all_ready(all, all->next_launch))
+        take_over(all);
+}
+
+unsigned children_linked(const struct children *children) {
+    return linked_of(children, children->launch);
+}
+
+unsigned children_count(const struct children *children) {
+    return count_of(children, children->launch);
+}
+
+bool children_renewing(const struct children *children) {
+    return children->next_launch != NULL;
+}
+
+bool children_ready(const struct children *children) {
+    return children->told_ready;
+}
