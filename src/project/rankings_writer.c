@@ -85,14 +85,14 @@ static void write_place(const struct move *move, const struct ranking_at *rankin
     const struct placed_item *item = move->item;
     const double *cutoff = cutoff_of(move->cutoffs, ranking);
     bool was_in = move->before.eligible && (!cutoff || move->before.value >= *cutoff);
-    bool may_stand = was_in || item->mode == PLACE_REPAIR;
+    bool may_be_member = was_in || item->mode == PLACE_REPAIR;
     if (move->now.eligible && (!cutoff || move->now.value > *cutoff)) {
         bool same = move->before.eligible && move->before.value == move->now.value;
         if (!same || item->mode != PLACE_CHANGED)
-            commit_place(move->commit, ranking, bound_of(ranking), item->id, move->now.value, may_stand);
+            commit_place(move->commit, ranking, bound_of(ranking), item->id, move->now.value, may_be_member);
         return;
     }
-    if (may_stand)
+    if (may_be_member)
         commit_leave(move->commit, ranking, bound_of(ranking), item->id);
 }
 

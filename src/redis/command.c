@@ -9,6 +9,7 @@ void command_init(struct command *command) {
     buffer_init(&command->bytes, COMMAND_BYTES_MAX);
     buffer_init(&command->ends, COMMAND_ARGUMENTS_MAX * sizeof(uint32_t));
     command->script = NO_SCRIPT;
+    command->write = false;
 }
 
 void command_release(struct command *command) {
@@ -20,6 +21,7 @@ void command_clear(struct command *command) {
     buffer_clear(&command->bytes);
     buffer_clear(&command->ends);
     command->script = NO_SCRIPT;
+    command->write = false;
 }
 
 void command_end_argument(struct command *command) {

@@ -11,7 +11,8 @@ enum { NO_SCRIPT = -1 };
 struct command {
     struct buffer bytes; // the arguments end to end
     struct buffer ends;  // uint32 each: where an argument ends
-    int script;          // the script that it calls (script_begin), else NO_SCRIPT
+    int script;          // index into script_sources when it calls one, else NO_SCRIPT
+    bool write;          // of a caller: refused while redis_refuse_writes says so
 };
 
 void command_init(struct command *command);

@@ -61,7 +61,7 @@ void redis_send_early(struct redis_connection *redis, struct redis_call *call, c
 void redis_extend_handshake(struct redis_connection *redis);
 // Ends the handshake: from now on redis_send and the others are open.
 void redis_ready(struct redis_connection *redis);
-// While `refuse` is true, writes of callers (script_takes_writes) are UNAVAILABLE at once.
+// While `refuse` is true, writes of callers (struct command) are UNAVAILABLE at once.
 void redis_refuse_writes(struct redis_connection *redis, bool refuse);
 // True for an error that says: this user may not call the command, or this Redis does not know it.
 bool redis_is_refusal(const char *error);

@@ -26,7 +26,7 @@ struct pending {
     char *again;          // a copy of an EVALSHA, sent again if Redis lacks the script; else NULL
     size_t again_len;
     int script;
-    bool read;
+    bool read, write; // it counts as a read; it is a caller's write (struct command)
 };
 
 // A command that waits for room in the queue: the bytes that will be sent.
@@ -35,7 +35,7 @@ struct held {
     struct redis_call *call;
     uint64_t deadline_ms;
     int script;
-    bool read;
+    bool read, write; // it counts as a read; it is a caller's write (struct command)
     size_t len;
     char bytes[];
 };
@@ -87,3 +87,7 @@ bool pending_expire(struct redis_connection *redis, uint64_t now_ms);
 void pending_fail_all(struct redis_connection *redis);
 void pending_tell_failed(struct redis_connection *redis);
 void pending_send_held(struct redis_connection *redis); // as many as have room
+
+// error_replies.c. *ret_drop: this is no longer the right Redis.
+enum outcome error_reply_outcome(struct redis_connection *redis, const char *text, bool *ret_drop);
+void error_reply_log(const char *text); // at most once in ten seconds

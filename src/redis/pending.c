@@ -7,12 +7,10 @@
 //
 // redis_send adds to the ring while fewer than `queue_max` commands are in it. Reads beyond their share and patient
 // writes are held in a list in front of it, at most HELD_MAX. connection.c calls pending_send_held once a turn, and
-// pending_expire every 25 ms. A new meaning of an error reply is a row of error_meanings.
-#include "ops/log.h"
+// pending_expire every 25 ms. error_replies.c says what an error reply means.
 #include "ops/metrics.h"
 #include "redis/connection_inside.h"
-#include "redis/scripts.h"
-#include <stdio.h>
+#include "redis/scripts_table.h"
 #include <stdlib.h>
 
 enum { HANDSHAKE_ROOM = 64, RING_LEAST = 256 }; // the commands of a handshake are not counted in queue_max
@@ -118,8 +116,12 @@ static void remember(struct redis_connection *redis, struct pending pending) {
     metric_add(METRIC_REDIS_CALLS, 1);
 }
 
-static struct pending pending_of(const struct redis_connection *redis, struct redis_call *call, int script) {
-    return (struct pending){.call = call, .deadline_ms = uv_now(redis->loop) + redis->timeout_ms, .script = script};
+static struct pending pending_of(const struct redis_connection *redis, struct redis_call *call,
+                                 const struct command *command) {
+    return (struct pending){.call = call,
+                            .deadline_ms = uv_now(redis->loop) + redis->timeout_ms,
+                            .script = command->script,
+                            .write = command->write};
 }
 
 // Makes a pending call of the bytes from `begin` on. The bytes of a script's call are copied, to be sent again if Redis
@@ -153,15 +155,15 @@ static void send_now(struct redis_connection *redis, struct pending pending, con
         shed(redis, pending.call);
 }
 
-static bool is_closed(const struct redis_connection *redis, int script) {
-    return redis->state != REDIS_STATE_READY || (redis->refuses_writes && script_takes_writes(script));
+static bool is_closed(const struct redis_connection *redis, const struct command *command) {
+    return redis->state != REDIS_STATE_READY || (redis->refuses_writes && command->write);
 }
 
 void redis_send(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
-    if (is_closed(redis, command->script))
+    if (is_closed(redis, command))
         fail_later(redis, call, UNAVAILABLE);
     else if (redis->count < redis->queue_max)
-        send_now(redis, pending_of(redis, call, command->script), command);
+        send_now(redis, pending_of(redis, call, command), command);
     else
         shed(redis, call);
 }
@@ -182,6 +184,7 @@ static struct held *held_of(struct redis_connection *redis, struct pending pendi
                           .deadline_ms = pending.deadline_ms,
                           .script = pending.script,
                           .read = pending.read,
+                          .write = pending.write,
                           .len = len};
     memcpy(held->bytes, redis->out.at + begin, len);
     return held;
@@ -203,7 +206,7 @@ static bool has_room_for_read(const struct redis_connection *redis) {
 }
 
 void redis_send_read(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
-    struct pending pending = pending_of(redis, call, command->script);
+    struct pending pending = pending_of(redis, call, command);
     pending.read = true;
     if (redis->state != REDIS_STATE_READY)
         fail_later(redis, call, UNAVAILABLE);
@@ -214,8 +217,8 @@ void redis_send_read(struct redis_connection *redis, struct redis_call *call, co
 }
 
 void redis_send_patient(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
-    if (!is_closed(redis, command->script) && redis->count >= redis->queue_max)
-        hold(redis, pending_of(redis, call, command->script), command);
+    if (!is_closed(redis, command) && redis->count >= redis->queue_max)
+        hold(redis, pending_of(redis, call, command), command);
     else
         redis_send(redis, call, command);
 }
@@ -223,8 +226,11 @@ void redis_send_patient(struct redis_connection *redis, struct redis_call *call,
 void pending_send_held(struct redis_connection *redis) {
     while (redis->held && redis->state == REDIS_STATE_READY && has_room_for_read(redis)) {
         struct held *held = take_held(redis);
-        struct pending pending = {
-            .call = held->call, .deadline_ms = held->deadline_ms, .script = held->script, .read = held->read};
+        struct pending pending = {.call = held->call,
+                                  .deadline_ms = held->deadline_ms,
+                                  .script = held->script,
+                                  .read = held->read,
+                                  .write = held->write};
         size_t begin = redis->out.len;
         bool fits = buffer_reserve(&redis->out, held->len);
         if (fits)
@@ -237,83 +243,15 @@ void pending_send_held(struct redis_connection *redis) {
 }
 
 void redis_send_early(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
+    struct pending pending = pending_of(redis, call, command);
+    pending.script = NO_SCRIPT; // the handshake itself loads the scripts
     if (redis->state == REDIS_STATE_HANDSHAKE && redis->count < redis->capacity)
-        send_now(redis, pending_of(redis, call, NO_SCRIPT), command);
+        send_now(redis, pending, command);
     else
         fail_later(redis, call, UNAVAILABLE);
 }
 
 // ---- Replies
-
-// What an error reply of Redis means (docs/faults.md). An error that is not listed is a bug, or a key of a wrong type.
-static const struct {
-    const char *prefix;
-    enum outcome outcome;
-    bool drop; // this is no longer the right Redis: connect again
-} error_meanings[] = {
-    {"OOM", UNAVAILABLE, false},        {"LOADING", UNAVAILABLE, false},  {"BUSY", UNAVAILABLE, false},
-    {"MISCONF", UNAVAILABLE, false},    {"TRYAGAIN", UNAVAILABLE, false}, {"CLUSTERDOWN", UNAVAILABLE, false},
-    {"MASTERDOWN", UNAVAILABLE, true},  {"READONLY", UNAVAILABLE, true},  {"NOAUTH", UNAVAILABLE, true},
-    {"NOREPLICAS", UNAVAILABLE, false}, {"NOSCRIPT", UNAVAILABLE, false}, {"WRONGTYPE", INTERNAL, false},
-};
-
-// Redis 7.0 says the first to a script, without NOPERM; the others come for renamed commands. NOAUTH is not among them:
-// it asks for a login.
-bool redis_is_refusal(const char *error) {
-    static const char *const words[] = {"user executing the script can't", "Unknown Redis command", "unknown command",
-                                        "Invalid command passed to redis.acl"};
-    if (strncmp(error, "NOPERM", 6) == 0)
-        return true;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strncmp(error, "ERR ", 4) == 0 && strstr(error, words[i]))
-            return true;
-    return false;
-}
-
-// A key of a wrong type may be read with every refresh. The line says how many such replies came since the line before.
-static void log_error_reply(const char *text) {
-    static uint64_t logged_ns;
-    static unsigned replies;
-    replies++;
-    if (!log_is_due(&logged_ns))
-        return;
-    log_error("redis: %s (%u such replies)", text, replies);
-    replies = 0;
-}
-
-// Keeps the error for redis_complaint, without the script's name.
-static void complain(struct redis_connection *redis, const char *text) {
-    const char *end = strstr(text, " script: ");
-    size_t len = end ? (size_t)(end - text) : strlen(text);
-    if (redis->state != REDIS_STATE_READY)
-        return;
-    snprintf(redis->complaint, sizeof redis->complaint, "%.*s", (int)(len < TROUBLE_SIZE ? len : TROUBLE_SIZE), text);
-    redis->complained_ms = uv_now(redis->loop);
-    log_error_reply(redis->complaint);
-}
-
-const char *redis_complaint(const struct redis_connection *redis, uint32_t within_ms) {
-    bool holds = redis->complaint[0] && redis->state == REDIS_STATE_READY;
-    return holds && uv_now(redis->loop) - redis->complained_ms <= within_ms ? redis->complaint : NULL;
-}
-
-static enum outcome error_outcome(struct redis_connection *redis, const char *text, bool *ret_drop) {
-    *ret_drop = false;
-    metric_add(METRIC_REDIS_ERRORS, 1);
-    if (redis_is_refusal(text)) {
-        if (redis->hooks.on_refusal)
-            redis->hooks.on_refusal(redis->hooks.context, text);
-        return UNAVAILABLE;
-    }
-    for (size_t i = 0; i < sizeof error_meanings / sizeof *error_meanings; i++)
-        if (strncmp(text, error_meanings[i].prefix, strlen(error_meanings[i].prefix)) == 0) {
-            *ret_drop = error_meanings[i].drop;
-            if (error_meanings[i].outcome == UNAVAILABLE && !*ret_drop)
-                complain(redis, text);
-            return error_meanings[i].outcome;
-        }
-    return INTERNAL;
-}
 
 // Redis lacks the script after a restart or SCRIPT FLUSH. Loads it, and sends the same command again after it, once.
 static bool load_and_repeat(struct redis_connection *redis, struct pending *pending) {
@@ -325,7 +263,7 @@ static bool load_and_repeat(struct redis_connection *redis, struct pending *pend
     command_add_text(&load, "SCRIPT");
     command_add_text(&load, "LOAD");
     command_add(&load, (struct bytes){script->at, (size_t)(script->end - script->at)});
-    bool loads = write_call(redis, pending_of(redis, NULL, NO_SCRIPT), &load);
+    bool loads = write_call(redis, pending_of(redis, NULL, &load), &load);
     command_release(&load);
     if (!loads || !buffer_reserve(&redis->out, pending->again_len)) {
         redis->out.failed = false; // nothing was appended: the buffer holds whole commands
@@ -347,10 +285,10 @@ static void answer(struct redis_connection *redis, struct pending pending, redis
         freeReplyObject(reply);
         return;
     }
-    enum outcome outcome = error ? error_outcome(redis, reply->str, &drop) : OK;
+    enum outcome outcome = error ? error_reply_outcome(redis, reply->str, &drop) : OK;
     if (outcome == INTERNAL)
-        log_error_reply(reply->str);
-    if (outcome == OK && redis->complaint[0] && script_takes_writes(pending.script))
+        error_reply_log(reply->str);
+    if (outcome == OK && redis->complaint[0] && pending.write)
         redis->complaint[0] = '\0'; // Redis takes writes again
     if (drop)
         redis_drop(redis, reply->str);

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The guarded write of one partition (lua/commit.lua): put together piece by piece, sent in one call.
+// The write of one partition (lua/commit.lua): composed piece by piece, sent in one call of the script.
 //
-// Pieces are kept as commands of "name, key, arguments". Members of one ranking are pipelined per ranking, so a batch
-// that moves five hundred items in seven rankings is seven ZADD at most; likewise visitors per item.
+// The script does nothing unless the partition's version is the one that was read, so all pieces are written, or none.
+// Applied ids and states have arguments of their own. Every other piece is a command of "name, key, arguments".
+//
+// Members are collected per key in a hash table (struct commit_key), because one command with many members is far
+// cheaper than many commands: a batch that moves five hundred items in seven rankings is seven ZADD, and the visitors
+// of an item are one PFADD. Of a ranking only the best `bound` members are sent; the script trims the rest in any case.
+//
+// project/partition_write.c and rankings_writer.c call it. To add a kind of piece, write a function like commit_item:
+// it finds the key's slot with commit_key and adds a command with begin_piece. List a new Redis command in rights.def.
 #include "base/hash.h"
 #include "model/item.h"
 #include "redis/pipeline.h"
@@ -14,27 +21,27 @@
 #include <string.h>
 
 enum {
-    ARGUMENTS_MAX = 4000,    // of one redis.call: what Lua's unpack takes on its stack
+    ARGUMENTS_MAX = 4000,    // of one redis.call, as Lua's unpack has room for on its stack
     CANDIDATES_MAX = 1 << 20 // of one ranking in one commit
 };
 
-// A key that the commit writes, with the members that go into it and out of it.
+// A key that the commit writes, with the members that it gains and loses.
 struct commit_key {
     UT_hash_handle hh;
     struct key key;
-    uint32_t index;           // in KEYS behind the states, from 1
+    uint32_t index;           // in KEYS after the states, from 1
     uint32_t bound;           // a ranking's; 0 for any other key
-    struct command in, out;   // members that come and go; visitors that come
-    struct buffer candidates; // struct ranking_candidate each: what the members of `in` are worth in a ranking
-    double cut_below;         // if any was left out: the best of these
+    struct command in, out;   // the members that it gains (visitors too) and loses
+    struct buffer candidates; // of a ranking: a struct ranking_candidate for each member of `in`
+    double cut_below;         // the best value of the members that are not sent; NAN: all are sent
     char cutoff_name[RANKING_NAME_MAX];
     size_t cutoff_name_len;
 };
 
 struct ranking_candidate {
     double value;
-    uint32_t member; // of `in`
-    bool may_stand;
+    uint32_t member; // its index in `in`
+    bool may_be_member;
 };
 
 struct commit {
@@ -88,7 +95,7 @@ void commit_free(struct commit *commit) {
 
 // ---- Pieces
 
-// Keys stay in the order of their first use (uthash keeps it).
+// Finds or adds the key. uthash keeps the keys in the order of their first use.
 static struct commit_key *commit_key(struct commit *commit, const struct key *key) {
     struct commit_key *found;
     HASH_FIND(hh, commit->keys, key->at, key->len, found);
@@ -218,11 +225,11 @@ static struct commit_key *target_ranking(struct commit *commit, const struct ran
 }
 
 void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
-                  double value, bool may_stand) {
+                  double value, bool may_be_member) {
     struct commit_key *slot = target_ranking(commit, ranking);
     if (!slot)
         return;
-    struct ranking_candidate candidate = {value, command_count(&slot->in), may_stand};
+    struct ranking_candidate candidate = {value, command_count(&slot->in), may_be_member};
     slot->bound = bound;
     command_add(&slot->in, id);
     buffer_add(&slot->candidates, &candidate, sizeof candidate);
@@ -246,7 +253,7 @@ static struct bytes argument_at(const struct command *command, uint32_t i) {
 }
 
 static void copy_arguments(struct command *to, const struct command *from, uint32_t begin, uint32_t end) {
-    if (from->bytes.failed || from->ends.failed) { // half of it must not go out either
+    if (from->bytes.failed || from->ends.failed) { // a part of it must not be sent
         to->bytes.failed = true;
         return;
     }
@@ -254,7 +261,7 @@ static void copy_arguments(struct command *to, const struct command *from, uint3
         command_add(to, argument_at(from, i));
 }
 
-// Members in runs that Lua can take.
+// Adds the members in commands of at most ARGUMENTS_MAX.
 static void add_members(struct commit *commit, const struct commit_key *key, const char *name,
                         const struct command *members) {
     uint32_t count = command_count(members);
@@ -271,7 +278,8 @@ static int best_first(const void *a, const void *b) {
     return (one < other) - (one > other);
 }
 
-// What would be cut off at once is not written. The number of candidates that are.
+// Sorts the candidates and keeps the best `bound`: the script would trim the others at once. Others that may be members
+// are removed. Returns how many are kept.
 static uint32_t cut_candidates(struct commit_key *key) {
     struct ranking_candidate *all = (struct ranking_candidate *)(void *)key->candidates.at;
     uint32_t count = command_count(&key->in);
@@ -280,7 +288,7 @@ static uint32_t cut_candidates(struct commit_key *key) {
     qsort(all, count, sizeof *all, best_first);
     key->cut_below = all[key->bound].value;
     for (uint32_t i = key->bound; i < count; i++)
-        if (all[i].may_stand)
+        if (all[i].may_be_member)
             command_add(&key->out, argument_at(&key->in, all[i].member));
     return key->bound;
 }
@@ -299,7 +307,7 @@ static void add_places(struct commit *commit, const struct commit_key *key, uint
 
 static void finish_ranking(struct commit *commit, struct commit_key *key) {
     uint32_t count = cut_candidates(key);
-    add_places(commit, key, count); // first: what ZREM empties would be gone
+    add_places(commit, key, count); // before ZREM, which would delete a set that it empties
     add_members(commit, key, "ZREM", &key->out);
     command_add_int(&commit->ranking_arguments, key->index);
     command_add_int(&commit->ranking_arguments, key->bound);
@@ -314,7 +322,7 @@ static void finish_ranking(struct commit *commit, struct commit_key *key) {
 static void finish_pieces(struct commit *commit) {
     struct commit_key *key, *next;
     HASH_ITER (hh, commit->keys, key, next) {
-        if (commit->failed) // a candidate may have lost its member
+        if (commit->failed) // a candidate may lack its member
             return;
         if (key->cutoff_name_len)
             finish_ranking(commit, key);
@@ -378,6 +386,6 @@ void commit_send(struct commit *commit, void (*on_done)(void *context, const str
     add_all(&store->command, &commit->command_arguments, commit->commands);
     add_all(&store->command, &commit->ranking_arguments, commit->rankings);
     if (commit->failed)
-        command_clear(&store->command); // half a commit must not go out: the connection refuses an empty command
+        command_clear(&store->command); // sends nothing: command_write refuses an empty command, and the call fails
     send_command(store, &commit->call);
 }

@@ -3,7 +3,7 @@
 #include "store/replace.h"
 #include "model/keys.h"
 #include "redis/pipeline.h"
-#include "redis/scripts.h"
+#include "store/scripts.h"
 #include "store/store_inside.h"
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 // What the files of this room share of a store: its parts. Nobody outside includes it.
 #pragma once
 #include "redis/connection.h"
-#include "redis/scripts.h"
 #include "store/plan.h"
 #include "store/projection.h"
+#include "store/scripts.h"
 #include "store/write_queue.h"
 
 enum { HANDSHAKE_MAX = 12 + SCRIPT_COUNT, SPLITS_MAX = 16, LIFE_SIZE = 48 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lanes: queue, cut into batches, send them pipelined, hand out the results, put back what must be tried again.
+// Write queues (write_queue.h): the waiting list, the batches, their results, and the writes that are tried again.
 #include "store/write_queue.h"
 #include "base/clock.h"
 #include "ops/metrics.h"
@@ -10,7 +10,7 @@
 
 enum { TRIES_MAX = 16, APART_MS = 1000 };
 
-// One script call: its writes in the order of their groups.
+// One script call and its writes, sorted by partition and order.
 struct write_batch {
     struct redis_call call; // first: the connection's view of it
     struct write_queue *queue;
@@ -44,7 +44,7 @@ void write_queue_add(struct write_queue *queue, struct queued *write, uint32_t p
 
 static void finish_all(struct write_queue *queue, struct queued *list, enum outcome outcome) {
     while (list) {
-        struct queued *next = list->next; // the call may be gone once it is finished
+        struct queued *next = list->next; // `finish` may free the call
         queue->kind->finish(queue->store, list, outcome);
         list = next;
     }
@@ -58,7 +58,7 @@ static void try_again(struct write_queue *queue, struct queued *write) {
     queue->waiting++;
 }
 
-// The id before the next space; what is left of `ids` begins behind it.
+// Reads the id before the next space, and removes both from `ids`.
 static struct log_id next_entry(struct bytes *ids) {
     const char *space = ids->len ? memchr(ids->at, ' ', ids->len) : NULL;
     size_t len = space ? (size_t)(space - ids->at) : ids->len, step = space ? len + 1 : len;
@@ -67,7 +67,7 @@ static struct log_id next_entry(struct bytes *ids) {
     return entry;
 }
 
-// Puts those that must be tried again back into the write queue, and completes the others.
+// Puts the writes with again[i] back into the queue, and completes the others.
 static void hand_out(struct write_batch *batch, const bool *again, enum outcome outcome) {
     struct write_queue *queue = batch->queue;
     struct queued *done = NULL, **end = &done;
@@ -84,8 +84,8 @@ static void hand_out(struct write_batch *batch, const bool *again, enum outcome 
     finish_all(queue, done, outcome);
 }
 
-// At its memory limit Redis lets votes be taken back, but none be given: of a call that holds both it refuses all.
-// Then, and for a while, those that free are sent apart from the others.
+// At its memory limit Redis accepts retractions of votes, but no votes; it refuses a whole call that holds both. For a
+// while the writes that free memory are then batched apart from the others.
 static bool send_apart(struct write_batch *batch, const redisReply *reply) {
     struct write_queue *queue = batch->queue;
     bool frees[BATCH_MAX];
@@ -101,8 +101,8 @@ static bool send_apart(struct write_batch *batch, const redisReply *reply) {
     return true;
 }
 
-// Entries are one per group, results one per write. Everything is read before a write is put back or completed: a reply
-// that is not whole leaves all of them to the caller.
+// A reply has one entry id per group and one result per write. All of it is read before any write is put back or
+// completed: when the reply is too short, none is, and all fail in on_batch.
 static bool take_results(struct write_batch *batch, const redisReply *reply) {
     struct write_queue *queue = batch->queue;
     struct reader results = reader_of(reply_text_at(reply, 0));
@@ -145,7 +145,7 @@ static bool goes_before(const struct write_batch *batch, const struct queued *a,
     return batch->queue->kind->order(a) < batch->queue->kind->order(b);
 }
 
-// Stable: by insertion, as there are few.
+// Insertion sort: it is stable, and a batch is small.
 static void sort(struct write_batch *batch) {
     for (uint32_t i = 1; i < batch->count; i++) {
         struct queued *write = batch->writes[i];
@@ -165,14 +165,14 @@ static struct queued *take_first(struct write_queue *queue) {
     return write;
 }
 
-// What was queued first stays first: a call ends where the other kind begins.
+// While freeing writes are sent apart, a batch ends where the other sort begins, so the order of arrival is kept.
 static bool goes_with(const struct write_queue *queue, const struct write_batch *batch) {
     if (batch->count == 0 || queue->apart_until_ms < uv_now(queue->store->loop) || !queue->kind->frees)
         return true;
     return queue->kind->frees(queue->first) == queue->kind->frees(batch->writes[0]);
 }
 
-// False without memory: what is left waits for the next turn.
+// False without memory: the writes wait for the next turn.
 static bool send_batch(struct write_queue *queue) {
     struct write_batch *batch = malloc(sizeof *batch);
     if (!batch)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Checks the list of scripts against the embedded table, and begins calls of them.
-#include "redis/scripts.h"
+#include "store/scripts.h"
 #include <assert.h>
 
 void scripts_verify(void) {
@@ -14,16 +14,18 @@ void scripts_verify(void) {
         assert(strcmp(script_sources[i].name, names[i]) == 0);
 }
 
-bool script_takes_writes(int script) {
+// Scripts that write what callers send. They are refused while Redis would not keep it (store_trouble).
+static bool takes_writes(enum script script) {
     static const bool takes[SCRIPT_COUNT] = {
         [SCRIPT_VOTE] = true,   [SCRIPT_VIEW] = true,    [SCRIPT_PUT] = true,       [SCRIPT_DELETE] = true,
         [SCRIPT_IMPORT] = true, [SCRIPT_CORRECT] = true, [SCRIPT_EDITORIAL] = true, [SCRIPT_SPLIT] = true};
-    return script >= 0 && takes[script];
+    return takes[script];
 }
 
 void script_begin(struct command *command, enum script script, uint32_t keys) {
     command_clear(command);
     command->script = (int)script;
+    command->write = takes_writes(script);
     command_add_text(command, "EVALSHA");
     command_add_text(command, script_sources[script].sha1);
     command_add_int(command, keys);

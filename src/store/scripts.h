@@ -31,9 +31,8 @@ enum script {
         SCRIPT_COUNT
 };
 
-// Whether the script writes what callers send. Its calls are refused while Redis would not keep them (store_trouble).
-bool script_takes_writes(int script);
 // Asserts that the embedded scripts are the ones named above; otherwise the build is wrong.
 void scripts_verify(void);
-// Clears the command and begins it: EVALSHA, the script's SHA-1, the number of keys. The keys come next.
+// Clears the command and begins it: EVALSHA, the script's SHA-1, the number of keys. The keys come next. A script that
+// writes what callers send is marked as such (command.write).
 void script_begin(struct command *command, enum script script, uint32_t keys);

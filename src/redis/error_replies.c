@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// What the error replies of Redis mean: an outcome for the call, and whether to connect again. A new meaning is a row
+// of error_meanings.
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include "redis/connection_inside.h"
+#include <stdio.h>
+
+// What an error reply of Redis means (docs/faults.md). An error that is not listed is a bug, or a key of a wrong type.
+static const struct {
+    const char *prefix;
+    enum outcome outcome;
+    bool drop; // this is no longer the right Redis: connect again
+} error_meanings[] = {
+    {"OOM", UNAVAILABLE, false},        {"LOADING", UNAVAILABLE, false},  {"BUSY", UNAVAILABLE, false},
+    {"MISCONF", UNAVAILABLE, false},    {"TRYAGAIN", UNAVAILABLE, false}, {"CLUSTERDOWN", UNAVAILABLE, false},
+    {"MASTERDOWN", UNAVAILABLE, true},  {"READONLY", UNAVAILABLE, true},  {"NOAUTH", UNAVAILABLE, true},
+    {"NOREPLICAS", UNAVAILABLE, false}, {"NOSCRIPT", UNAVAILABLE, false}, {"WRONGTYPE", INTERNAL, false},
+};
+
+// Redis 7.0 says the first to a script, without NOPERM; the others come for renamed commands. NOAUTH is not among them:
+// it asks for a login.
+bool redis_is_refusal(const char *error) {
+    static const char *const words[] = {"user executing the script can't", "Unknown Redis command", "unknown command",
+                                        "Invalid command passed to redis.acl"};
+    if (strncmp(error, "NOPERM", 6) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(error, "ERR ", 4) == 0 && strstr(error, words[i]))
+            return true;
+    return false;
+}
+
+// A key of a wrong type may be read with every refresh. The line says how many such replies came since the line before.
+void error_reply_log(const char *text) {
+    static uint64_t logged_ns;
+    static unsigned replies;
+    replies++;
+    if (!log_is_due(&logged_ns))
+        return;
+    log_error("redis: %s (%u such replies)", text, replies);
+    replies = 0;
+}
+
+// Keeps the error for redis_complaint, without the script's name.
+static void complain(struct redis_connection *redis, const char *text) {
+    const char *end = strstr(text, " script: ");
+    size_t len = end ? (size_t)(end - text) : strlen(text);
+    if (redis->state != REDIS_STATE_READY)
+        return;
+    snprintf(redis->complaint, sizeof redis->complaint, "%.*s", (int)(len < TROUBLE_SIZE ? len : TROUBLE_SIZE), text);
+    redis->complained_ms = uv_now(redis->loop);
+    error_reply_log(redis->complaint);
+}
+
+const char *redis_complaint(const struct redis_connection *redis, uint32_t within_ms) {
+    bool holds = redis->complaint[0] && redis->state == REDIS_STATE_READY;
+    return holds && uv_now(redis->loop) - redis->complained_ms <= within_ms ? redis->complaint : NULL;
+}
+
+enum outcome error_reply_outcome(struct redis_connection *redis, const char *text, bool *ret_drop) {
+    *ret_drop = false;
+    metric_add(METRIC_REDIS_ERRORS, 1);
+    if (redis_is_refusal(text)) {
+        if (redis->hooks.on_refusal)
+            redis->hooks.on_refusal(redis->hooks.context, text);
+        return UNAVAILABLE;
+    }
+    for (size_t i = 0; i < sizeof error_meanings / sizeof *error_meanings; i++)
+        if (strncmp(text, error_meanings[i].prefix, strlen(error_meanings[i].prefix)) == 0) {
+            *ret_drop = error_meanings[i].drop;
+            if (error_meanings[i].outcome == UNAVAILABLE && !*ret_drop)
+                complain(redis, text);
+            return error_meanings[i].outcome;
+        }
+    return INTERNAL;
+}
