@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What each kind of body is made of. To add one: a builder with a letter of its own, a start function that in the end
-// calls refresh_end, and an entry point in serve.c.
+// What each kind of body holds. To add a kind: a builder with a letter of its own, whose start function leads to
+// refresh_end, and an entry point in serve.c.
 #include "base/clock.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
@@ -87,11 +87,11 @@ static void start_related(struct refresh *refresh) {
 const struct body_builder builder_ranking = {'r', start_ranking};
 const struct body_builder builder_related = {'n', start_related};
 
-// ---- The page: the item, then list after list; what stands in one is left out of those behind it
+// ---- The page: the item, then one list after another; an item of one list is left out of the later ones
 
 static void next_list(struct refresh *refresh, int kind);
 
-// What an editor pinned in another of the page's lists is kept for that one.
+// Excludes items that are pinned in another list of the page.
 static void keep_pins_apart(struct refresh *refresh, struct list *list) {
     const struct question *asked = &refresh->cached->asked;
     for (size_t i = 0; i < refresh->rules->count; i++) {
@@ -129,7 +129,7 @@ static void next_list(struct refresh *refresh, int kind) {
         return;
     }
     struct list *list = begin_list(refresh, (enum list_kind)kind, on_page_list);
-    // A place in a ranking with a floor is earned; what nobody spoke for yet has none.
+    // A ranking that asks for a number of events (its floor) is not filled up with items that have fewer.
     list->filled = list->kind != LIST_RANKING || list->ranking->floor <= 1;
     list_without(list, item_ref(list->serve->hash_key, asked->site, asked->item));
     for (uint32_t i = 0; i + 1 < refresh->lists_begun; i++)
@@ -185,7 +185,7 @@ static void on_item(struct read_call *call, size_t index, const struct item_stat
     struct refresh *refresh = call->context;
     struct json_out json = json_out_to(&refresh->out);
     bool alone = refresh->out.len == 0;
-    if (state->outcome != OK) { // of many it is left out
+    if (state->outcome != OK) { // one of many is left out; a single one fails the request
         refresh->outcome = alone ? state->outcome : refresh->outcome;
         return;
     }
@@ -226,7 +226,7 @@ static void start_items(struct refresh *refresh) {
 const struct body_builder builder_item = {'i', start_item};
 const struct body_builder builder_items = {'m', start_items};
 
-// ---- The rankings that there are: from the settings alone
+// ---- The names and types of the rankings, from the settings alone
 
 static void add_ranking(struct json_out *json, const struct ranking *ranking) {
     static const char *const types[] = {

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT
-// A body's freshness: sent at once while its last check is younger than stale_limit; else the request waits for the
-// refresh, shortly where there is an old body, and not at all while Redis is away or slow or others wait already.
+// Decides for each request whether a cached body is sent at once, or the request waits for a refresh:
 //
-// One refresh is in flight per body (flight.h).
+// - fresh (younger than refresh_interval): sent at once.
+// - stale, but younger than stale_limit: sent at once, and a refresh begins for the next reader.
+// - older: the request waits for the refresh, at most WAIT_MAX_MS, then gets the old body. It does not wait while Redis
+// is
+//   away or slow, or while all turns are taken.
+// - no body yet: the request waits up to redis_timeout, then it is UNAVAILABLE.
+//
+// One refresh is in flight per body (flight.h), and each takes a turn (turns.c). After a failed refresh the next begins
+// `retry_ms` later. serve.c asks; body_builders.c makes the body and calls cached_body_refreshed.
 #include "ops/metrics.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
@@ -24,7 +31,7 @@ static bool is_away(const struct serve *serve, uint64_t now) {
     return !store_ready(serve->store, NULL) || (serve->failed_ms && now - serve->failed_ms < AWAY_MS);
 }
 
-// May be sent at once.
+// A body that is not fresh may still be sent at once.
 static bool is_good(const struct cached_body *cached, uint64_t now) {
     if (!cached->body || interval(cached) == 0)
         return false;
@@ -57,7 +64,7 @@ static void answer_one(struct cached_body *cached, struct http_request *request,
         cached->serve->answer_error(request, outcome == OK ? UNAVAILABLE : outcome);
 }
 
-// Replies may lead to further requests at once, also for this cached body: the list is taken off first.
+// A reply may lead to another request at once, also for this body, so `waits` is no longer part of the flight.
 static void answer_all(struct cached_body *cached, struct flight_wait *waits, enum outcome outcome) {
     for (struct flight_wait *wait = waits; wait; wait = wait->next)
         turn_leave(&cached->serve->turns, &((struct waiter *)wait)->turn);
@@ -70,7 +77,7 @@ static void answer_all(struct cached_body *cached, struct flight_wait *waits, en
 
 // ---- Refreshing
 
-// In a turn that was taken.
+// The turn has been taken.
 static void begin(struct cached_body *cached) {
     cached->flight.in_flight = cached->lru.busy = true;
     metric_add(METRIC_BODY_REFRESHES, 1);
@@ -86,7 +93,7 @@ static void begin_in_turn(struct cached_body *cached) {
         begin(cached);
         return;
     }
-    turn_end(&cached->serve->turns); // another's turn came before
+    turn_end(&cached->serve->turns); // another turn has begun the refresh already
     set_waited(cached);
 }
 
@@ -98,7 +105,7 @@ static void on_own_turn(struct turn *turn) {
     begin_in_turn((struct cached_body *)((char *)turn - offsetof(struct cached_body, turn)));
 }
 
-// Begins now, when it is this reader's turn, or never: without memory to remember that.
+// Begins a refresh for this reader, or takes a place in the queue of its network.
 static enum turn_answer want(struct cached_body *cached, struct waiter *waiter) {
     struct serve *serve = cached->serve;
     if (cached->flight.in_flight || waiter->turn.queue)
@@ -112,7 +119,7 @@ static enum turn_answer want(struct cached_body *cached, struct waiter *waiter) 
     return answer;
 }
 
-// The same for a reader that does not wait: many do, so the cached body stands in the shortest of their queues.
+// The same for readers that do not wait. There may be many, so the body itself waits in the shortest of their queues.
 static void want_unwaited(struct cached_body *cached, uint64_t network) {
     struct turns *turns = &cached->serve->turns;
     if (cached->turn.queue)
@@ -138,7 +145,7 @@ static void wait_for_refresh(struct cached_body *cached, struct http_request *re
     want(cached, waiter);
 }
 
-// What was made takes the old one's place, unless only time has passed; false without memory.
+// Replaces the body, unless the new one differs only because time has passed. False without memory.
 static bool put_up(struct cached_body *cached, struct refresh *refresh) {
     const struct secret_key *key = cached->serve->hash_key;
     const struct bytes fingerprint[] = {buffer_bytes(&refresh->fingerprint), buffer_bytes(&refresh->values)};
@@ -161,7 +168,7 @@ static bool put_up(struct cached_body *cached, struct refresh *refresh) {
     return true;
 }
 
-// Those that came while the refresh was in flight want one of their own.
+// Requests that came while the refresh was in flight want one that begins after them.
 static void want_again(struct cached_body *cached) {
     for (struct flight_wait *wait = cached->flight.waits; wait; wait = wait->next)
         if (want(cached, (struct waiter *)wait) == TURN_NOW)
@@ -180,7 +187,7 @@ void cached_body_refreshed(struct cached_body *cached, struct refresh *refresh, 
     serve->failed_ms = outcome == UNAVAILABLE ? now : 0;
     cached->failure = outcome;
     struct flight_wait *waits = flight_end(&cached->flight);
-    cached->lru.busy = true; // until all were told
+    cached->lru.busy = true; // until all are answered
     turn_leave(&serve->turns, &cached->turn);
     answer_all(cached, waits, outcome);
     set_waited(cached);
@@ -190,7 +197,7 @@ void cached_body_refreshed(struct cached_body *cached, struct refresh *refresh, 
 
 // ---- Asking
 
-// The request is gone once it is answered.
+// Sends the body, then begins a refresh if one is due. The request must not be used after it is answered.
 static void answer_old(struct cached_body *cached, struct http_request *request, uint64_t now) {
     bool wants = !is_fresh(cached, now) && may_try(cached);
     uint64_t network = wants ? cached->serve->network_of(request) : 0;
@@ -216,14 +223,14 @@ void cached_body_answer(struct cached_body *cached, struct http_request *request
     metric_add(METRIC_BODY_MISSES, 1);
     lru_use(&cached->serve->lru, &cached->lru);
     if (!cached->flight.in_flight && !may_try(cached))
-        answer_one(cached, request, cached->failure); // as the last one that asked was told
+        answer_one(cached, request, cached->failure); // the outcome that the last waiting request got
     else
         wait_for_refresh(cached, request);
 }
 
 // ---- Deadlines
 
-// Those of clients that have left too.
+// A request whose client has left is answered as well.
 static bool is_overdue(const struct waiter *waiter, uint64_t now) {
     return waiter->until_ms <= now || http_client_gone(waiter->request);
 }
@@ -258,7 +265,7 @@ void cached_body_sweep(struct serve *serve) {
         struct flight_wait *overdue = take_overdue(&cached->flight.waits, now, NULL);
         overdue = take_overdue(&cached->flight.later, now, overdue);
         if (waited_in_vain(overdue, now))
-            serve->failed_ms = now; // Redis is slow: nobody else waits for it
+            serve->failed_ms = now; // Redis is slow: the next readers do not wait
         cached->lru.busy = true;
         answer_all(cached, overdue, UNAVAILABLE);
         set_waited(cached);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A list's candidates: an array in the order in which they are placed, and a hash table of it by item, so that an item
-// that two sources name is added once. sources.c adds candidates source by source; list.c places them.
+// A list's candidates: an array in the order in which they will be placed, and a hash table of it by item, so that an
+// item that two sources name is added once. sources.c adds candidates source by source; list.c places them.
 //
 // Editorial rules act here. A block drops the candidate. A boost changes its value and score. A bury moves it to a
 // group behind all others. A pin moves it to the group before all others; a pinned item that no source named is added.

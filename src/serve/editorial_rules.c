@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
-// What an editor said of a site's items, and whether it lists only items with a card: read at most once per
-// refresh_interval whoever asks. An end time needs no job:
-// whoever puts a list together looks at the clock.
+// A site's editorial rules: pins, boosts, buries and blocks of single items, and whether the site lists only items that
+// have a card. Redis keeps them as JSON (lua/editorial.lua), written by PUT (src/api/editorial.c). Here they are parsed
+// once per refresh into an array that is sorted by item, so that a list finds an item's rule by binary search.
+//
+// Lists and pages ask by rules_get; all requests of one refresh_interval share one read (flight.h). candidates.c and
+// list.c apply the rules. A rule with an end needs no job that removes it: each list compares the end with the clock.
+//
+// To add a kind of rule: a member of struct rule and of struct rule_body, a row of `fields`, its effect in
+// candidates.c, and the check of the request in src/api/editorial.c.
 #include "ops/json_in.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
@@ -12,7 +18,7 @@ struct site_rules {
     struct shared_fetch shared; // first; its value is struct rules
     UT_hash_handle hh;
     ref_t site;
-    bool lacking; // memory for a mark that was read
+    bool lacking; // there was no memory to parse a rule
     struct read_call call;
     struct rules *reading; // room for EDITORIAL_MAX
 };
@@ -72,7 +78,7 @@ static void on_rule(struct read_call *call, ref_t item, int64_t until_ms, struct
     if (site_rules->reading->count == EDITORIAL_MAX)
         return;
     arena_init(&arena, RULE_ARENA_MAX);
-    // What can't be read is nobody's hand; fields that only GET shows are passed over.
+    // A rule that can't be parsed is skipped, and so are fields that only GET shows.
     enum outcome outcome = json_read_known(json, fields, &body, &arena, &detail);
     site_rules->lacking |= outcome == UNAVAILABLE;
     if (outcome == OK)
@@ -88,7 +94,7 @@ static void on_rule(struct read_call *call, ref_t item, int64_t until_ms, struct
     arena_release(&arena);
 }
 
-// As much memory as they need, in order.
+// Sorts the rules, and gives back the memory that they do not need.
 static struct rules *fit(struct rules *read, size_t *ret_bytes) {
     *ret_bytes = sizeof *read + read->count * sizeof read->at[0];
     struct rules *fitted = realloc(read, *ret_bytes);
@@ -98,7 +104,7 @@ static struct rules *fit(struct rules *read, size_t *ret_bytes) {
     return read;
 }
 
-// What was read in vain is read into again.
+// After a failed read `reading` is kept for the next one.
 static void finish(struct site_rules *site_rules, enum outcome outcome) {
     size_t bytes;
     if (outcome != OK || site_rules->lacking) {

@@ -59,14 +59,14 @@ static void take_value(struct shared_fetch *shared, struct shared_value *value, 
     lru_resize(&shared->serve->lru, &shared->lru, shared->own_bytes + bytes);
 }
 
-// The state is settled before those who wait are told, as they may ask again.
+// The state is complete before the callbacks run, as they may ask again.
 void shared_done(struct shared_fetch *shared, struct shared_value *value, size_t bytes) {
     take_value(shared, value, bytes);
     struct flight_wait *waits = flight_end(&shared->flight);
-    value_hold(value); // while they are told
+    value_hold(value); // while the callbacks run
     if (shared->flight.waits)
         begin(shared);
-    shared->lru.busy = true; // until all were told
+    shared->lru.busy = true; // until all callbacks have run
     tell(waits, value);
     value_release(value);
     shared->lru.busy = shared->flight.in_flight;

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Single flight: what many ask for is read once. One refresh is in flight at a time, and whoever asks meanwhile waits
-// for its end. With refresh_interval 0 every asker wants a refresh that began after it came: whoever comes while one is
-// in flight waits for the next.
+// Single flight: what many requests need at one time is read from Redis once. One refresh is in flight at a time, and
+// those that ask meanwhile wait for its end. With refresh_interval 0 a request must not get data from before it came,
+// so it waits for a refresh that begins after it: those that come while one is in flight wait for the next.
 //
-// Two levels. `struct flight` is the rule alone: who waits for what; bodies (cached_body.c) use it, as their refreshes
-// take turns. `struct shared` adds the value and its age; ranking snapshots (snapshot.c) and editorial rules
-// (editorial_rules.c) are made of it. To add one: a struct that begins with `struct shared`, its `start`, a call of
-// shared_done at the end.
+// There are two levels:
+//
+// - `struct flight` has the two lists of waits alone. Bodies (cached_body.c) use it, as their refreshes take turns.
+// - `struct shared_fetch` adds the value, its age and its place on the LRU list. Ranking snapshots (snapshot.c) and
+//   editorial rules (editorial_rules.c) use it.
+//
+// To share another value: a struct that begins with struct shared_fetch; its `start`, which begins to read; and a call
+// of shared_done at the end. The value begins with struct shared_value, which counts its holders.
 #pragma once
 #include "serve/lru.h"
 #include <stdint.h>
@@ -16,15 +20,15 @@ struct flight_wait {
 };
 struct flight {
     bool in_flight;
-    struct flight_wait *waits,
-        *later; // for the end of this refresh (or of the next, if none is in flight); for another
+    struct flight_wait *waits; // for the end of this refresh, or of the next if none is in flight
+    struct flight_wait *later; // for the end of the refresh after it
 };
-// `joins`: a refresh that is in flight already is recent enough.
+// `joins`: the refresh that is in flight serves this wait too.
 void flight_join(struct flight *flight, struct flight_wait *wait, bool joins);
-// Who waited for the refresh that has ended. Who waits for another stays.
+// Ends the refresh; returns those that waited for it. Those that wait for a later one stay.
 struct flight_wait *flight_end(struct flight *flight);
 
-// A value: one piece of memory that begins with the number of its holders.
+// A value is one allocation that begins with the number of its holders. The last release frees it.
 struct shared_value {
     uint32_t holders;
 };
@@ -32,20 +36,21 @@ void value_hold(struct shared_value *value);
 void value_release(struct shared_value *value); // NULL is fine
 
 struct shared_wait {
-    struct flight_wait wait;                                                // first
-    void (*on_value)(struct shared_wait *wait, struct shared_value *value); // held for the callee; NULL: Redis is away
+    struct flight_wait wait; // first
+    void (*on_value)(struct shared_wait *wait,
+                     struct shared_value *value); // the callee holds it; NULL: it can't be read
 };
 struct shared_fetch {
     struct lru_entry lru; // first
     struct serve *serve;
-    bool (*start)(struct shared_fetch *shared); // begins to read; false: no memory. Else shared_done comes, later.
+    bool (*start)(struct shared_fetch *shared); // begins to read; then shared_done comes, later. False: no memory
     struct flight flight;
     bool good;                  // the last refresh did not fail
-    uint64_t began_ms;          // the last refresh, by uv_now
+    uint64_t began_ms;          // of the last refresh, by uv_now
     struct shared_value *value; // NULL before the first
-    size_t own_bytes;           // without the value
+    size_t own_bytes;           // size without the value
 };
-// Calls back, now or later. `shared` may be gone when it returns.
+// Calls back now or later. `shared` may be freed when it returns.
 void shared_get(struct shared_fetch *shared, struct shared_wait *wait);
-// The end of a refresh. `value`: one holder, of `bytes`, which is handed over; NULL: it failed.
+// Ends a refresh. Takes over `value`, which has one holder and `bytes` bytes; NULL: the refresh failed.
 void shared_done(struct shared_fetch *shared, struct shared_value *value, size_t bytes);

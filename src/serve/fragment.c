@@ -41,7 +41,7 @@ static const struct json_field fields[] = {
     {.name = NULL},
 };
 
-// An entry's members are JSON of ours: read back into texts.
+// Parses an entry's members, which item_members has rendered as JSON, back into texts.
 static void read_entry(const struct list *list, const struct placed *placed, struct arena *arena, struct buffer *out,
                        struct card_text *ret_text) {
     struct buffer object;
@@ -92,14 +92,14 @@ static void add_address(struct buffer *out, struct bytes url) {
     buffer_release(&valid);
 }
 
-// A number alone says nothing to who hears it. Pages in other languages hide the label and bring their own.
+// A screen reader needs the label. Pages in other languages hide it and show their own.
 static void add_number(struct buffer *out, const char *name, uint64_t number) {
     buffer_addf(out,
                 " <span class=\"engaged-%ss\">%" PRIu64 " <span class=\"engaged-label\" lang=\"en\">%s%s</span></span>",
                 name, number, name, number == 1 ? "" : "s");
 }
 
-// Its size is not known; one that is given keeps the text below where it is while the image comes.
+// The image's size is not known. Any size keeps the text below in its position while the image loads.
 static void add_image(struct buffer *out, struct bytes image) {
     if (!image.len)
         return;
@@ -153,7 +153,7 @@ static void add_text(struct json_out *json, const char *name, struct bytes text)
     json_text(json, text);
 }
 
-// The feed's links must be whole: a rooted one is the reader's to resolve, so it goes into our own part only.
+// A feed's links must be absolute. A rooted link is left out here; the `_engaged` part has it.
 static void add_link(struct json_out *json, const char *name, struct bytes url) {
     struct buffer valid;
     if (!url.len || url.at[0] == '/')
@@ -240,7 +240,7 @@ static void add_feed_title(struct json_out *json, const struct list *list) {
     buffer_release(&title);
 }
 
-// The site's pages: of the first origin that is declared, or of the host that it is named by.
+// The site's home page: the first origin that is declared, else the host that the site is named by.
 static void add_home_page(struct json_out *json, const struct list *list) {
     const struct site_setting *site = settings_site(list->serve->settings, list->site);
     bool declared = site && site->origin_count;
@@ -261,7 +261,7 @@ static void add_pair(struct buffer *url, const char *name, struct bytes value) {
     uri_add_escaped(url, value);
 }
 
-// Where this very feed can be had, when it is known where we are; one visitor's own is nobody else's.
+// The address of this feed, if public_url is set. A visitor's own list has none.
 static void add_feed_url(struct json_out *json, const struct list *list) {
     const char *public_url = list->serve->settings->public_url;
     char digits[DECIMAL_SIZE];

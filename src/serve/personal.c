@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The list for one visitor: put together by the rules of all lists, sent once, kept nowhere.
+// The list for one visitor: computed like all lists, sent once, not cached.
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
@@ -12,7 +12,7 @@ struct personal {
     enum list_format format;
     ref_t visitor;
     struct list list;
-    struct buffer names; // the question's bytes
+    struct buffer names; // the bytes that the list's views point into
 };
 
 static void personal_free(struct personal *personal) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An item and a list as docs/api.md shows them: the card as the publisher gave it, the counts, why it stands here.
+// An item and a list as docs/api.md shows them: the card as the publisher gave it, the counts, the reason.
 #include "serve/serve_inside.h"
 
 const char *list_kind_name(enum list_kind kind) {
@@ -112,9 +112,9 @@ void list_render(const struct list *list, enum list_format format, struct buffer
         render_json(list, out);
 }
 
-// Order, counts and cards make the ETag. Whether a body is a new one is decided by all but what time alone changes: a
-// ranking's value stands still between events, but comes later than the count, and a body made in between would keep
-// the old score. The scores of other lists move with every view on the site.
+// A ranking's values are included because they change only with events. The projector writes them after the counts, so
+// a body that was made in between has an old score and must be replaced. The scores of other lists change with every
+// view on the site, so they are left out.
 void list_fingerprint(const struct list *list, struct buffer *fingerprint, struct buffer *values) {
     for (size_t i = 0; i < list->placed_count; i++) {
         const struct candidate *candidate = &list->placed[i].candidate;

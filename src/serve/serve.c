@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The room's entry points: a read that hits is one lookup of the raw target; any other becomes a question, its cached
-// body is found or made, and the cached body answers.
+// The room's entry points. A read whose raw target is known costs one lookup. Any other read becomes a question; its
+// cached body is found or made, and answers.
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
@@ -66,7 +66,7 @@ static void on_closed(uv_handle_t *handle) {
     on_stopped(context);
 }
 
-// Every read of the store ends within redis_timeout, so this does.
+// Ends within redis_timeout, as every read of the store does.
 static void on_ending(uv_timer_t *timer) {
     struct serve *serve = timer->data;
     if (!is_busy(serve))

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Shared reads: finished bodies in memory, refreshed from Redis at most once per refresh_interval, one refresh in
-// flight per body. A read that hits costs no Redis call and no allocation. While Redis is away the old bodies go on,
-// dated. Lists for one visitor are put together by the same rules and kept nowhere.
+// Reads. Finished bodies are cached in memory and refreshed from Redis at most once per refresh_interval, with one
+// refresh in flight per body. A read that hits costs no Redis call and no allocation. While Redis is away the old
+// bodies are still sent, with the time of their last check. Lists for one visitor are computed in the same way and not
+// cached.
 //
-// A body is found by the raw target first (so a repeated request is one lookup), then by its canonical query: two
-// spellings of one query share a body. A body whose last check is older than stale_limit waits for its refresh, at most
-// 250 ms, then goes out old; it does not wait while Redis is away or slow, or more is read already than is good. Where
-// there is no body a request waits up to redis_timeout, then it is UNAVAILABLE.
+// A body is found by the raw target first (so a repeated request is one lookup), then by its canonical key: two
+// spellings of one query share a body. If the last check is older than stale_limit the request waits for a refresh, at
+// most 250 ms, then gets the old body; it does not wait while Redis is away or slow, or while all turns are taken. If
+// there is no body the request waits up to redis_timeout, then it is UNAVAILABLE.
 //
-// So many reads are in work at once; the others wait, and networks take turns.
+// The number of reads at once is bounded. The others wait, and networks take turns.
 #pragma once
 #include "base/json_out.h"
 #include "http/body.h"
@@ -33,11 +34,11 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
 // After the last request was answered, before store_stop; refreshes in flight are waited for.
 void serve_stop(struct serve *serve, void (*on_stopped)(void *context), void *context);
 
-// First thing for every GET and HEAD: answered from memory if this exact target is there and fresh enough.
+// Called first for every GET and HEAD: answers from memory if this exact target is known.
 bool serve_from_memory(struct serve *serve, struct http_request *request);
 
-// The reads. Arguments are decoded and checked; their bytes need not outlive the call. Each answers the request, now or
-// later. `target_is_plain`: the query held nothing unknown, so the raw target may be remembered for serve_from_memory.
+// The reads. Arguments are decoded and checked; their bytes need not outlive the call. Each answers the request now or
+// later. `target_is_plain`: the query has no unknown parameter, so serve_from_memory may remember the raw target.
 struct list_query {
     struct bytes site;
     struct bytes ranking;        // its name
@@ -62,14 +63,14 @@ void serve_rankings(struct serve *serve, struct http_request *request, struct by
 void item_render(struct json_out *json, const struct settings *settings, struct bytes id,
                  const struct item_state *state);
 
-// A turn among the reads, in its owner's memory.
+// A turn among the reads; its memory is the owner's.
 struct turn {
     struct turn *next, *before;
     struct turn_queue *queue; // NULL: it does not wait
     void (*on_turn)(struct turn *turn);
 };
-// A read of Redis that no body is kept of takes its turn: true when it is now, else `on_turn` comes later, with OK or
-// OVERLOADED. What has begun ends with serve_ask_end.
+// Takes a turn for a read whose result is not cached. True: the turn has begun. Else `on_turn` comes later, with OK or
+// OVERLOADED. A turn that has begun ends with serve_ask_end.
 struct ask {
     struct turn turn; // first
     struct ask *next, *before;
@@ -82,8 +83,8 @@ bool serve_ask(struct serve *serve, const struct http_request *request, struct a
                void (*on_turn)(struct ask *ask, enum outcome outcome));
 void serve_ask_end(struct serve *serve);
 
-// The list for one visitor: `on_done` once, later, with the rendered body (empty unless OK), which lives until it
-// returns. `visitor` NULL: nobody that is known.
+// The list for one visitor. `on_done` runs once, later, with the rendered body (empty unless OK), which is valid until
+// it returns. `visitor` NULL: an unknown visitor.
 struct personal_call {
     void (*on_done)(struct personal_call *call, enum outcome outcome, struct bytes body);
     void *context;

@@ -95,7 +95,7 @@ struct snapshot_entries {
 };
 
 struct snapshot {
-    struct shared_fetch shared; // first; its value is struct places
+    struct shared_fetch shared; // first; its value is struct snapshot_entries
     UT_hash_handle hh;
     const struct ranking *ranking;
     ref_t site, category;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Orders: the best of a ranking over all partitions, read at most once per refresh_interval whoever asks. Most lists
-// are filled by the first 256; those that are not ask for all that may be read, which is an order of its own.
+// Ranking snapshots: the top of a ranking, merged from all partitions, read at most once per refresh_interval. The
+// first SNAPSHOT_DEPTH entries fill most lists. A list that they do not fill asks for the deep snapshot, which is
+// cached separately.
 #include "base/clock.h"
 #include "serve/serve_inside.h"
 #include <inttypes.h>
@@ -29,7 +30,7 @@ static size_t entries_size(const struct ranked *list, size_t count) {
     return size;
 }
 
-// References once per refresh: every list that is made from the order needs them.
+// Hashes each id once per refresh, as every list that is made from the snapshot needs the references.
 static void fill_entries(const struct snapshot *snapshot, const struct ranked *list, size_t count,
                          struct snapshot_entries *entries) {
     struct bytes site = bytes_of(snapshot->site_name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Where a list's candidates come from: a ranking's order; neighbours and the popular ones by the formulas of
-// model/related.h. Then, as long as the list is short and the site has items: what is popular beyond those, what stands
-// in other rankings, and the newest cards.
+// Where a list's candidates come from. A ranking takes them from its snapshot; Related and Recommendation take them
+// from tables of neighbours and from the popular items, by the formulas of model/related.h. A list that is still too
+// short is filled up with further popular items, then from the other rankings, then with the newest cards.
 #include "ops/metrics.h"
 #include "serve/serve_inside.h"
 #include <math.h>
@@ -21,7 +21,7 @@ static void ask_snapshot(struct list *list, const struct ranking *ranking,
     snapshot_get(list->serve, &question, &list->snapshot_wait);
 }
 
-// The places live as long as the list.
+// The list holds the entries until it ends.
 static struct snapshot_entries *keep_entries(struct list *list, struct shared_value *read) {
     struct snapshot_entries *entries = (struct snapshot_entries *)read;
     if (entries)
@@ -73,7 +73,7 @@ static bool misses_lifted(const struct list *list) {
     return false;
 }
 
-// Only those that an editor lifts: they may stand before the best.
+// Adds only boosted items of the deep snapshot: the boost may put them before the best.
 static void on_lifted(struct shared_wait *wait, struct shared_value *read) {
     struct list *list = list_of_wait(wait);
     struct snapshot_entries *entries = keep_entries(list, read);
@@ -102,7 +102,7 @@ static void start_ranking(struct list *list) {
     ask_own(list, false, on_ranking);
 }
 
-// What is known of the best holds for the whole, where both were read of the same ranking.
+// Both snapshots are of one ranking: an entry that is unfit in one is unfit in the other.
 static void carry_unfit(const struct snapshot_entries *best, struct snapshot_entries *whole) {
     for (size_t i = 0; i < best->count && i < whole->count; i++)
         if (best->at[i].unfit && best->at[i].item == whole->at[i].item)
@@ -134,7 +134,7 @@ bool source_read_on(struct list *list) {
 
 // ---- The formulas
 
-// Shares of the site's popularity: both sums decay alike, so their ratio is the same at every instant.
+// An item's share of the site's popularity. Both sums decay alike, so the share does not change with time.
 static size_t popular_of(const struct snapshot_entries *entries, struct popular ret_popular[static POPULAR_MAX]) {
     size_t count = entries->count < POPULAR_MAX ? entries->count : POPULAR_MAX;
     for (size_t i = 0; i < count; i++) {
@@ -144,7 +144,7 @@ static size_t popular_of(const struct snapshot_entries *entries, struct popular 
     return count;
 }
 
-enum { SUGGESTIONS_MAX = 512 }; // the best of them: more than any limit, exclusions and history can use up
+enum { SUGGESTIONS_MAX = 512 }; // more than the highest limit, exclusions and history can use up together
 
 static size_t suggest(const struct list *list, const struct snapshot_entries *snapshot,
                       struct suggestion ret_list[static SUGGESTIONS_MAX]) {
@@ -197,7 +197,7 @@ static void ask_popular(struct list *list) {
 static void on_table(struct read_call *call, size_t index, const struct neighbours *table, bool usable) {
     struct list *list = call->context;
     (void)index;
-    (void)usable; // a table that can't be read is an empty one: the popular ones fill its place
+    (void)usable; // a table that can't be read counts as empty: popular items fill the list
     list->tables[list->table_count++] = *table;
 }
 
@@ -221,7 +221,7 @@ static void on_tables(struct read_call *call, enum outcome outcome) {
         list_end(list, outcome);
 }
 
-// Two steps away: the tables of the item's strongest neighbours.
+// Reads the tables of the item's strongest neighbours, for items that are two steps away.
 static void on_first_table(struct read_call *call, enum outcome outcome) {
     struct list *list = call->context;
     const struct neighbours *first = &list->tables[0]; // strongest first
@@ -241,9 +241,9 @@ static void start_item_list(struct list *list) {
     ask_tables(list, &item, 1, list->kind == LIST_RELATED ? on_tables : on_first_table);
 }
 
-// ---- What one visitor read
+// ---- A visitor's history
 
-// The last few, as far as one could have led to the next (model/neighbours.h: what co-views are learnt from).
+// Excludes every item that the visitor read. The latest distinct ones, of at most COVIEW_OLDEST_MS, make the list.
 static void on_read_item(struct read_call *call, ref_t item, int64_t time_ms) {
     struct list *list = call->context;
     bool seen = false;
@@ -286,7 +286,8 @@ void source_start(struct list *list) {
 
 // ---- Filling up
 
-// The popular ones first (they stand behind the settings' rankings), the newest cards last.
+// The ranking of the popular comes first, then the rankings of the settings (which come before it in the plan), then
+// the newest cards.
 static const struct ranking *filling_at(const struct list *list, uint32_t index) {
     const struct plan *plan = list->serve->plan;
     return index == plan->count ? &list->serve->newest_cards : &plan->rankings[index == 0 ? plan->popular : index - 1];

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Turns: so many reads at once, so that each gets its answers soon and what they hold is bounded; the rest wait, and
-// networks take turns, so that one that asks for much waits for itself.
+// Turns: at most `max` reads run at once, so that each gets its replies soon and their memory is bounded. The others
+// wait in queues, one per network, and the queues take turns: a network that asks for much delays only itself.
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-// Those of one network, in the order in which they came. The queues stand in a ring.
+// The waiting turns of one network, first come first served. The queues form a ring.
 struct turn_queue {
     UT_hash_handle hh;
     uint64_t network;
@@ -31,7 +31,7 @@ static void add_to_ring(struct turns *turns, struct turn_queue *queue) {
         turns->ring = queue->next = queue->before = queue;
         return;
     }
-    queue->next = turns->ring; // the last to have its turn
+    queue->next = turns->ring; // so it is the last of the round
     queue->before = turns->ring->before;
     queue->before->next = queue->next->before = queue;
 }
@@ -109,7 +109,7 @@ enum turn_answer turn_take(struct turns *turns, uint64_t network, struct turn *t
     return TURN_LATER;
 }
 
-// What begins may end before it returns: then the outermost goes on.
+// A turn that begins here may end before on_turn returns. Then the outermost call begins the next one.
 void turn_end(struct turns *turns) {
     turns->running--;
     if (turns->handing_on)
@@ -125,7 +125,7 @@ void turn_end(struct turns *turns) {
     turns->handing_on = false;
 }
 
-// ---- Reads that no body is kept of
+// ---- Reads whose result is not cached
 
 static void unlink_ask(struct ask *ask) {
     struct serve *serve = ask->serve;
@@ -160,7 +160,7 @@ void serve_ask_end(struct serve *serve) {
     turn_end(&serve->turns);
 }
 
-// Who has left waits no longer: what clients ask for that do not stay would have no bound.
+// Ends asks whose client has left too: else clients that leave could queue asks without bound.
 void asks_sweep(struct serve *serve) {
     uint64_t now = uv_now(serve->loop);
     for (struct ask *ask = serve->first_ask, *next; ask; ask = next) {
