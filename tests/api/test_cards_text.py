@@ -25,6 +25,12 @@ def told(answer, status=400):
     return answer.json["code"], answer.json["detail"]
 
 
+@pytest.mark.parametrize("title", ["[" * 20, '"' + "{" * 20, "\\" + "[" * 20, '\\"[{' * 9])
+def test_brackets_and_quotes_in_a_text_are_no_depth(service, site, title):
+    answer = put(service, site, {"title": title})
+    assert (answer.status, answer.json["title"]) == (200, title)
+
+
 # ---- Lengths
 
 @pytest.mark.parametrize("one", ["a", "é", "字", FACE, "e\u0301"])

@@ -4,6 +4,7 @@ import signal
 import os
 
 import pytest
+import redis
 
 from support.redis_server import RedisServer
 from support.service import Service
@@ -36,6 +37,22 @@ def marks(service, site):
 
 def listed(service, site):
     return [row["item"] for row in service.get(f"/v1/{site}/rankings/top").json["items"]]
+
+
+def test_a_thousand_rules_are_in_force_and_no_more(service):
+    site = "full.example"
+    mark(service, site, "first", pin=1)
+    store = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+    key = next(key for key in store.scan_iter("*e" + 16 * "?", count=1000, _type="hash")
+               if any(b'"first"' in rule for rule in store.hvals(key)))
+    rule = '0 {"item":"other","pin":2,"bury":false,"block":false,"lists":["ranking"],"set_at":"2020-01-01T00:00:00.000Z"}'
+    store.hset(key, mapping={f"{n:016x}": rule for n in range(1, 1000)})
+    assert store.hlen(key) == 1000
+    refused = service.keyed("PUT", f"/v1/{site}/items/second/editorial", {"pin": 3})
+    assert (refused.status, refused.json["code"]) == (409, "editorial_full")
+    assert mark(service, site, "first", pin=2)["pin"] == 2  # it has its place already
+    store.hset(key, f"{1:016x}", "1" + rule[1:])  # one that ended in 1970 makes room
+    assert mark(service, site, "second", pin=3)["pin"] == 3 and store.hlen(key) == 1000
 
 
 @pytest.mark.contract("DELETE /v1/{site}/items/{item}", "An editor's pin, boost and bury go too")

@@ -80,6 +80,16 @@ def test_a_deletion_forgets_them(service):
     assert shown(service, "gone") == (2, 2)
 
 
+def test_a_deletion_forgets_their_sketch(service):
+    view(service, "sketched", "abcd")
+    assert service.keyed("DELETE", "/v1/s/items/sketched").status == 204
+    assert shown(service, "sketched") == (0, 0)
+    view(service, "sketched", "ef")
+    assert shown(service, "sketched") == (2, 2)
+    view(service, "sketched", "gh")
+    assert shown(service, "sketched") == (4, 4)
+
+
 @pytest.mark.parametrize("visitors", ["a", "ab", "abc"])
 def test_export_and_import_carry_them(service, visitors):
     site = f"from-{len(visitors)}"

@@ -218,6 +218,16 @@ def test_the_etag_changes_with_a_count_an_order_and_a_card(fresh):
     later(fresh, path, lambda answer: answer.headers["etag"] == seen[-1])  # all is as it was
 
 
+def test_the_etag_changes_with_a_reason(fresh):
+    path = f"{SITE}/rankings/top?limit=1"
+    before = fresh.get(path)
+    item = before.json["items"][0]["item"]
+    assert fresh.keyed("PUT", f"{SITE}/items/{item}/editorial", {"pin": 1}).status == 200
+    pinned = later(fresh, path, lambda answer: answer.json["items"][0]["reason"] == "pinned")
+    assert fresh.keyed("DELETE", f"{SITE}/items/{item}/editorial").status == 204
+    assert pinned.json["items"][0]["item"] == item and pinned.headers["etag"] != before.headers["etag"]
+
+
 def test_a_score_alone_makes_a_new_body_but_no_new_etag(fresh):
     path = f"{SITE}/rankings/hot?limit=6"
 

@@ -92,6 +92,20 @@ def test_lines_that_are_not_right(service, site):
     assert "title" not in service.get(f"{site}/items/a").json
 
 
+def test_an_item_without_base_counts_keeps_those_that_are_there(service, site):
+    assert service.keyed("PUT", f"{site}/items/a", {"title": "Old", "base": {"views": 7, "votes": {"up": 5}}}).status == 200
+    take(service, site, ['{"type":"item","item":"a","title":"New"}'])
+    shown = service.get(f"{site}/items/a").json
+    assert (shown["title"], shown["views"], shown["votes"]["up"]) == ("New", 7, 5)
+
+
+def test_a_vote_of_the_future_is_refused(service, site):
+    line = '{"type":"vote","item":"a","voter":"0000000000000012","kind":"up","time":%d}'
+    rows = [line % (time.time() + ahead) for ahead in (86400, -86400)]
+    answer = service.keyed("POST", f"{site}/import", "\n".join(rows).encode(), Content_Type="application/x-ndjson").json
+    assert answer == {"accepted": 1, "rejected": [{"line": 1, "code": "bad_time"}]}
+
+
 def test_they_need_the_key(service, site):
     assert service.get(f"{site}/export").status == 401
     assert service.post(f"{site}/import", b"", Content_Type="application/x-ndjson").status == 401

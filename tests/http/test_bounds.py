@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Bounds of a connection at their edges: empty lines, slow uploads, what comes after the last answer, chunks too large."""
+import email.utils
 import time
 
 import pytest
 
+from support.wait import wait_until
 from wire import request
 
 
@@ -25,6 +27,19 @@ def test_a_few_empty_lines_before_a_request(server, count, status):
             if status == 200:  # counted anew before each request
                 wire.send(b"\r\n" * count + request("/hello"))
                 assert wire.answer().status == 200
+
+
+def test_the_date_is_that_of_the_answer(server):
+    first = server.get()["date"]
+    wait_until(lambda: server.get()["date"] != first, 20)
+    said = email.utils.parsedate_to_datetime(server.get()["date"]).timestamp()
+    assert abs(said - time.time()) < 5
+
+
+def test_the_head_of_a_stream_has_no_chunks(server):
+    with server.connect() as wire:
+        wire.send("HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n" "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (wire.answer("HEAD").status, wire.answer().status) == (200, 200)
 
 
 def upload(length):

@@ -82,6 +82,8 @@ BAD_400 = {
     "method with a colon": lines("GE:T /echo HTTP/1.1", H),
     # row 25: framing
     "CL with TE": lines(P, H, "Content-Length: 3", "Transfer-Encoding: chunked"),
+    "CL with TE and its chunks": lines(P, H, "Content-Length: 3", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n0\r\n\r\n",
+    "CL of nought with TE": lines(P, H, "Content-Length: 0", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
     "TE with CL": lines(P, H, "Transfer-Encoding: chunked", "Content-Length: 3"),
     "two CL": lines(P, H, "Content-Length: 3", "Content-Length: 4"),
     "two equal CL": lines(P, H, "Content-Length: 3", "Content-Length: 3"),

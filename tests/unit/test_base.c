@@ -3,6 +3,7 @@
 #include "base/base64url.h"
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "base/json_out.h"
 #include "base/keyed.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,6 +153,26 @@ static void test_blanks_are_folded(void **state) {
     assert_int_equal(bytes_characters(NO_BYTES), 0);
 }
 
+// JSON may stand in a page's script: nothing in it ends the script or a line of it.
+static void test_json_texts(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {{"a/b<c", "\"a/b<c\""},
+                                           {"</script>", "\"<\\/script>\""},
+                                           {"\xe2\x80\xa8", "\"\\u2028\""},
+                                           {"a\xe2\x80\xa9z", "\"a\\u2029z\""},
+                                           {"\xe2\x80\xa7\xe2\x80\xaa", "\"\xe2\x80\xa7\xe2\x80\xaa\""},
+                                           {"\"\\\n\t\r\x1f", "\"\\\"\\\\\\n\\t\\u000d\\u001f\""},
+                                           {"\xe2\x80", "\"\xe2\x80\""}}; // cut
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct buffer buffer;
+        buffer_init(&buffer, 128);
+        struct json_out json = json_out_to(&buffer);
+        json_text(&json, bytes_of(pairs[i][0]));
+        assert_true(bytes_eq(buffer_bytes(&buffer), bytes_of(pairs[i][1])));
+        buffer_release(&buffer);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
@@ -161,6 +182,7 @@ int main(void) {
         cmocka_unit_test(test_buffer),
         cmocka_unit_test(test_hashes_are_spread_under_a_key_of_the_process),
         cmocka_unit_test(test_blanks_are_folded),
+        cmocka_unit_test(test_json_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

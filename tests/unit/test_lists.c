@@ -108,6 +108,39 @@ static void test_a_floor_counts_what_has_a_weight(void **state) {
     assert_false(has_place(&ranking, &sums, -1));
 }
 
+static void test_a_floor_of_best_counts_votes_alone(void **state) {
+    (void)state;
+    struct ranking ranking = {.kind = RANK_BEST, .floor = 3};
+    struct sums sums;
+    sums_clear(&sums);
+    for (int i = 0; i < 9; i++)
+        sums_add(&sums, &lives, SIGNAL_VIEWS, DECAY_EPOCH_MS);
+    for (int i = 1; i <= 4; i++) {
+        sums_add(&sums, &lives, i % 2, DECAY_EPOCH_MS);
+        assert_true(has_place(&ranking, &sums, -1) == (i >= 3));
+    }
+}
+
+// The short sum over the long one, both as they are at that instant.
+static void test_the_score_of_a_rising_one_is_a_ratio(void **state) {
+    (void)state;
+    const int64_t hour = 3600000;
+    struct half_lives both = {2, {hour, 4 * hour}};
+    struct ranking ranking = {.kind = RANK_RISING, .life = 0, .long_life = 1, .half_life_ms = hour};
+    struct sums sums;
+    double value;
+    sums_clear(&sums);
+    ranking.weight[0] = 1;
+    for (int i = 0; i < 5; i++)
+        sums_add(&sums, &both, 0, DECAY_EPOCH_MS + i * hour);
+    for (int64_t now_ms = DECAY_EPOCH_MS + 5 * hour; now_ms < DECAY_EPOCH_MS + 20 * hour; now_ms += 3 * hour) {
+        assert_true(ranking_value(&ranking, &sums, 0, now_ms, &value));
+        double wanted = decay_value(sums.signals[0].sum[0], now_ms, hour) /
+                        decay_value(sums.signals[0].sum[1], now_ms, 4 * hour);
+        assert_true(fabs(ranking_score(&ranking, value, now_ms) - wanted) < 1e-6 * wanted);
+    }
+}
+
 static void test_an_oldest_age_holds_to_the_millisecond(void **state) {
     (void)state;
     struct ranking ranking = {.kind = RANK_TOTAL, .oldest_age_ms = 1000};
@@ -128,6 +161,8 @@ int main(void) {
         cmocka_unit_test(test_two_steps_by_their_formula),
         cmocka_unit_test(test_two_steps_go_by_the_ten_strongest),
         cmocka_unit_test(test_a_floor_counts_what_has_a_weight),
+        cmocka_unit_test(test_a_floor_of_best_counts_votes_alone),
+        cmocka_unit_test(test_the_score_of_a_rising_one_is_a_ratio),
         cmocka_unit_test(test_an_oldest_age_holds_to_the_millisecond),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

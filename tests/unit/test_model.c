@@ -85,6 +85,20 @@ static void test_taking_back_the_last_leaves_nothing_and_never_less(void **state
     assert_true(isfinite(decay_value(1e300, 0, 1)));
 }
 
+static void test_each_half_life_has_its_own_sum(void **state) {
+    (void)state;
+    struct half_lives lives = {2, {10800000, 604800000}};
+    struct sums once, twice;
+    sums_clear(&once);
+    sums_clear(&twice);
+    sums_add(&once, &lives, 1, DECAY_EPOCH_MS);
+    sums_add(&twice, &lives, 1, DECAY_EPOCH_MS);
+    sums_add(&twice, &lives, 1, DECAY_EPOCH_MS + 30000000);
+    sums_take(&twice, &lives, 1, DECAY_EPOCH_MS + 30000000);
+    for (int life = 0; life < 2; life++)
+        NEAR(twice.signals[1].sum[life], once.signals[1].sum[life]);
+}
+
 static void test_sums_come_back_and_move_to_other_half_lives(void **state) {
     (void)state;
     struct half_lives old = {2, {10800000, 604800000}}, now = {2, {21600000, 604800000}};
@@ -257,6 +271,7 @@ int main(void) {
         cmocka_unit_test(test_a_million_events),
         cmocka_unit_test(test_taking_back_the_last_leaves_nothing_and_never_less),
         cmocka_unit_test(test_sums_come_back_and_move_to_other_half_lives),
+        cmocka_unit_test(test_each_half_life_has_its_own_sum),
         cmocka_unit_test(test_neighbour_vectors),
         cmocka_unit_test(test_a_full_table_is_cut_to_its_best),
         cmocka_unit_test(test_linear_hashing_splits_lose_nobody),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // HyperLogLogs from outside: those of Redis pass, and nothing that would make it read or write beside them.
+#include "model/early.h"
 #include "model/sketch.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,11 +66,41 @@ static void test_dense_registers(void **state) {
     dense[DENSE_SIZE - 1] = 0;
 }
 
+// What Redis 7 keeps after PFADD of one reference or two (8 bytes each, the lowest first).
+static void test_early_visitors_are_packed_as_redis_does(void **state) {
+    (void)state;
+    static const struct {
+        ref_t one, other; // 0: none
+        const char *runs;
+        size_t len;
+    } vectors[] = {{1, 0, "\x58\xc1\x80\x67\x3c", 5},
+                   {7, 0, "\x73\x8c\x80\x4c\x71", 5},
+                   {57, 0, "\x7c\xfb\x88\x43\x02", 5},
+                   {31, 0, "\x64\xf7\x88\x5b\x06", 5},
+                   {7, 11, "\x40\xc2\x80\x72\xc8\x80\x4c\x71", 8},
+                   {31, 13, "\x40\x90\x80\x64\x65\x88\x5b\x06", 8}};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        struct early_visitors early = {.count = 0};
+        struct buffer packed;
+        buffer_init(&packed, 64);
+        assert_true(early_visitors_add(&early, vectors[i].one, true));
+        if (vectors[i].other)
+            assert_true(early_visitors_add(&early, vectors[i].other, false));
+        sketch_pack(&early, &packed);
+        assert_int_equal(packed.len, HEAD + vectors[i].len);
+        assert_memory_equal(packed.at, "HYLL\1\0\0\0\0\0\0\0\0\0\0\x80", HEAD);
+        assert_memory_equal(packed.at + HEAD, vectors[i].runs, vectors[i].len);
+        assert_true(sketch_valid(buffer_bytes(&packed)));
+        buffer_release(&packed);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heads),
         cmocka_unit_test(test_sparse_runs_make_exactly_all_registers),
         cmocka_unit_test(test_dense_registers),
+        cmocka_unit_test(test_early_visitors_are_packed_as_redis_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

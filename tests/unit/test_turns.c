@@ -100,6 +100,23 @@ static void test_who_leaves_is_passed_over(void **state) {
     assert_true(turns.running == 0 && !turns.ring);
 }
 
+static void test_who_has_left_is_not_counted(void **state) {
+    (void)state;
+    static struct named some[4], a[3], b[2], shared;
+    begin(64, some);
+    for (int i = 0; i < 3; i++)
+        take(&a[i], 1, 'a');
+    turn_leave(&turns, &a[1].turn);
+    turn_leave(&turns, &a[2].turn);
+    take(&b[0], 2, 'b');
+    take(&b[1], 2, 'b');
+    take(&shared, 2, '!');
+    turn_hasten(&turns, 1, &shared.turn); // one waits there
+    end(4);
+    assert_string_equal(order, "ab!b");
+    end(turns.running);
+}
+
 // A body that many networks read stands in the shortest of their queues.
 static void test_a_turn_moves_to_a_shorter_queue_only(void **state) {
     (void)state;
@@ -156,6 +173,7 @@ int main(void) {
         cmocka_unit_test(test_so_many_at_once_as_the_queue_is_long),
         cmocka_unit_test(test_networks_take_turns),
         cmocka_unit_test(test_who_leaves_is_passed_over),
+        cmocka_unit_test(test_who_has_left_is_not_counted),
         cmocka_unit_test(test_a_turn_moves_to_a_shorter_queue_only),
         cmocka_unit_test(test_many_that_end_at_once_do_not_nest),
     };
