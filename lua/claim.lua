@@ -1,7 +1,7 @@
--- Who projects, and by which plan (project/claim.c): one with another plan waits while the present one is at work.
+-- Records who projects, and by which plan (project/claim.c). A service with another plan waits while this one works.
 --
--- Of services with one plan each renewal takes the record over; when the one that ends is the last of them that did, the
--- record goes back to the one before, which is still at work: a third one with another plan must go on waiting.
+-- Services with the same plan take the record over from each other at each renewal. When the service that renewed last
+-- ends, the record goes back to the one before it, which still works: a third service with another plan goes on waiting.
 --
 -- KEYS   engaged:meta
 -- ARGV   1 fingerprint of the plan, 2 the service's instance, 3 generation of its processes, 4 now (ms),

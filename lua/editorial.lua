@@ -1,4 +1,5 @@
--- An editor's hand on one item of a site: set or removed (store/rules.c). Ended ones make room when it is full.
+-- Sets or removes the editorial rule of one item of a site (store/rules.c). When the hash is full, rules that have ended
+-- make room.
 --
 -- KEYS   the site's editorial
 -- ARGV   1 field, 2 now in ms, 3 how many may be kept, 4 value: until in ms (0: open), a space, JSON; "" removes; "block"

@@ -1,5 +1,5 @@
--- Remembers for one view window when an item was deleted: who read it before reads it anew (lua/view.lua). Every
--- partition has a copy, as a view asks the one of its log.
+-- Remembers for one view window when an item was deleted: a visitor who read it before counts again (lua/view.lua).
+-- Every partition has a copy, because a view asks the partition of its log.
 --
 -- KEYS   deleted items of the partition
 -- ARGV   1 the item's reference (8 bytes), 2 when the deletion was asked for (ms), 3 view window in ms, 4 how many are kept

@@ -1,6 +1,6 @@
--- Fields of a hash that must be set at the memory limit as well: a projection's position (what was accepted is projected,
--- and then its entries can be trimmed), how far a rebuild is. Redis lets a script that has written go on at the limit, if
--- only to remove nothing.
+-- Sets fields of a hash, also when Redis is at its memory limit: the offset of a projection (what was accepted is
+-- projected, and then its entries can be trimmed), or how far a rebuild is. Redis lets a script that has written go on at
+-- the limit, even if the first write removes nothing.
 --
 -- KEYS   the hash
 -- ARGV   per field: its name, its value

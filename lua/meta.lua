@@ -1,5 +1,5 @@
--- What this data is: recorded at the first start, compared at every later one (store/handshake.c). Tools, and processes
--- that have not taken over yet, only compare.
+-- Records what the data is (format, partitions, keys) at the first start, and compares it at every later start
+-- (store/handshake.c). Tools, and processes that have not taken over yet, only compare.
 --
 -- KEYS   engaged:meta
 -- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end),

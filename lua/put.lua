@@ -1,7 +1,7 @@
 -- include: may
 -- include: item
--- A card: kept with its item; when it is the item's first, or categories or publication changed, the log says so
--- (store/items.c).
+-- Writes the card of an item (store/items.c). It adds a log entry when this is the item's first card, or when categories
+-- or date have changed.
 --
 -- KEYS   item, card, log, version of the sums, newest cards of the site in this partition
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,

@@ -1,5 +1,5 @@
--- Which of the service's commands would Redis refuse to this user, or does not know (renamed)? Nothing is run, nothing is
--- written to the ACL log (store/rights.c).
+-- Says which of the service's commands Redis would refuse to this user (ACL), or does not know because they are renamed
+-- (store/rights.c). It runs none of them and writes nothing to the ACL log.
 --
 -- KEYS   none: EVALSHA would be refused for keys that are not ours to use
 -- ARGV   commands with their arguments, each joined by spaces

@@ -1,6 +1,7 @@
 -- include: may
 -- include: item
--- Splits one bucket of an item's voters (linear hashing: src/model/voters.h). The first takes the voters out of the item.
+-- Splits one bucket of an item's voters (linear hashing: src/model/voters.h). The first split moves the voters out of the
+-- item.
 --
 -- KEYS   item, bucket that is split, new bucket (the same when it is the first)
 -- ARGV   1 buckets now, 2 modulus, 3 number of the new bucket

@@ -1,6 +1,6 @@
--- Drops what both projections have passed from logs (store/logs.c). A position counts only if it was reached in the
--- present lives (lua/open.lua): another may be ahead of the states that it speaks of. Positions and log are looked at in
--- the same instant, and nothing is dropped when the master lives on as another one: it may just have been restored.
+-- Removes from the logs the entries that both projections have passed (store/logs.c). An offset counts only if it was
+-- reached in the present lives (lua/open.lua): an older one may be ahead of the states. Offsets and log are read in the
+-- same instant. Nothing is removed when the master has begun another life: it may just have been restored.
 --
 -- KEYS   per partition: log, position
 -- ARGV   1 hash of the present lives, 2 the master's life, "" if Redis does not tell it

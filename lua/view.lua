@@ -1,8 +1,9 @@
 -- include: may
--- Views of one batch: is each a repeat, and if not, what had its visitor read before (store/view_writes.c).
--- A visitor has two histories: of views that may be remembered, and of those in which it asked not to be followed. Each is
--- one string: per view u64 item and f64 time in ms, latest first. They hold every item of the present view window, as an
--- item in one of them does not count again; the first holds the last KEPT items beside. All come in one call.
+-- Decides the views of one batch: each is a repeat, or it counts, and then the log says what its visitor read before
+-- (store/view_writes.c).
+-- A visitor has two histories: one of views that may be remembered, one of views in which it asked not to be followed.
+-- Each is one string: per view u64 item and f64 time in ms, latest first. They hold every item of the present view window,
+-- because an item in either of them does not count again. The first also holds the last KEPT items. One MGET reads all.
 --
 -- KEYS   a log, the items deleted lately (lua/gone.lua; both of one partition), then per view the history that it goes to and the visitor's other one
 -- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms, 4 most items in one window; then per

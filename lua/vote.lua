@@ -1,10 +1,10 @@
 -- include: may
 -- include: item
 -- Votes and retractions of one batch, decided and logged (store/vote_writes.c).
--- All items come in one call and go back in one: of what stands between, only a voters' bucket can be found unusable, and
--- that is seen before anything of its vote is written. One bad item spoils only its own votes, a bad log those of its
--- group. Voters leave their buckets last of all: while a Cluster moves the slot, a bucket that was emptied is gone and
--- cannot be asked any more.
+-- One MGET reads all items and one MSET writes them. Between the two only a bucket of voters can turn out unusable, and
+-- the script sees that before it writes anything of that vote. A bad item spoils only its own votes, a bad log only the
+-- votes of its group. Voters are removed from their buckets last: while a Cluster moves the slot, a bucket that was
+-- emptied is gone and cannot be read any more.
 --
 -- KEYS   the items, each once; then a log per group (one partition); then the buckets that votes name
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 number of items, 4 number of groups; then per vote, by group and item:

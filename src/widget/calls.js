@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Part 3: calls. Bodies go as text/plain, so that no call needs a preflight but a retraction.
+// Part 3: the calls to the service. Bodies are text/plain, so that only a retraction needs a preflight.
 
 const path = id => 'items/' + encodeURIComponent(id);
 

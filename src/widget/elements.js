@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Part 6: the elements. They only draw what the store has.
+// Part 6: the three elements: vote button, view counter, list. They only draw what the store has.
 
 // Room for a list is kept from its limit on, before the answer and after: so many lines a row.
 const style = `:host{display:inline-block}:host(engaged-list){display:block}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Part 5: the scheduler. It looks at all elements at once, and asks for what they lack in as few calls as can be: one for
-// the page with its boxes, one for the counters of other items, one for what is this visitor's own.
+// Part 5: the scheduler. It looks at all elements at once and asks for what they lack in as few calls as possible: one for
+// the page with its boxes, one for the counters of other items, one for the visitor's own votes.
 
 const shown = new Set(); // the elements that are connected
 const KINDS = ['related', 'ranking', 'recommendation'];

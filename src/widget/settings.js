@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Part 1 of the widget: what the script's element or address says, what is said to the page and its developer.
-// join.py makes one function of the parts, in the order that it names them. `here` is the classic script's
+// The parts: settings, store (what is known and kept), calls, writes (votes, views), schedule (what to ask for, and when),
+// elements (what is drawn), start. join.py makes one function of them, in this order. `here` is the classic script's
 // element; `address` is the module's. Nothing in the parts may ever throw into the page, set a cookie, or need more of
 // a Content-Security-Policy than script-src and connect-src of the service.
 

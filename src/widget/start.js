@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Part 7: the start.
+// Part 7: the start. It gives the page window.engaged, defines the elements and listens to the page's events.
 
 try {
   window.engaged = { view, vote, page, consent };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Part 2: what is kept in the page's own storage, and what is known of each item.
+// Part 2: what the page's own storage keeps, and what is known of each item. countOf says which count is shown, also when
+// the service is away.
 
 let waiting = option('consent') === 'wait'; // until there is consent nothing is stored, and nobody has a token
 
