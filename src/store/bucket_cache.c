@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// 65,536 places of 16 bytes: 1 MiB a process.
+// A direct-mapped table of 65,536 slots of 16 bytes: 1 MiB a process.
 #include "store/bucket_cache.h"
 #include <stdlib.h>
 
-enum { PLACES = 65536 };
+enum { SLOTS = 65536 };
 
-struct level {
+struct bucket_guess {
     ref_t item;
     uint32_t buckets;
 };
 
 struct bucket_cache {
-    struct level at[PLACES];
+    struct bucket_guess at[SLOTS];
 };
 
 struct bucket_cache *bucket_cache_new(void) {
@@ -22,20 +22,20 @@ void bucket_cache_free(struct bucket_cache *bucket_cache) {
     free(bucket_cache);
 }
 
-// The low bits choose the partition: the high ones choose the place.
-static size_t place_of(ref_t item) {
-    return (size_t)(item >> 32) % PLACES;
+// The low bits of a reference choose its partition, so the high bits choose the slot.
+static size_t slot_of(ref_t item) {
+    return (size_t)(item >> 32) % SLOTS;
 }
 
 uint32_t bucket_cache_get(const struct bucket_cache *bucket_cache, ref_t item) {
-    const struct level *level = &bucket_cache->at[place_of(item)];
-    return level->item == item ? level->buckets : 0;
+    const struct bucket_guess *slot = &bucket_cache->at[slot_of(item)];
+    return slot->item == item ? slot->buckets : 0;
 }
 
 void bucket_cache_set(struct bucket_cache *bucket_cache, ref_t item, uint32_t buckets) {
-    struct level *level = &bucket_cache->at[place_of(item)];
+    struct bucket_guess *slot = &bucket_cache->at[slot_of(item)];
     if (buckets)
-        *level = (struct level){item, buckets};
-    else if (level->item == item)
-        level->buckets = 0;
+        *slot = (struct bucket_guess){item, buckets};
+    else if (slot->item == item)
+        slot->buckets = 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How many voter buckets an item has, as far as this process remembers: a guess that Redis puts right (RETRY).
-// Direct-mapped and bounded; an item that is not there is taken to have none (its voters stand in the item), as nearly
-// all have.
+// Remembers how many voter buckets items have. It is a guess: a script or a read that finds another number is tried
+// again with the right one. An item that is not in the cache is guessed to have none (its voters are in its record), as
+// nearly all items have.
 #pragma once
 #include "model/names.h"
 

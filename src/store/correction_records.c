@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Corrections as they are recorded in Redis, and what their scans read: items by a cursor, an item's voters by bucket.
+// The records of corrections in Redis, and the reads of their scans: items by a cursor, an item's voters by bucket.
 #include "model/item.h"
 #include "model/voters.h"
 #include "store/reads.h"
@@ -100,7 +100,7 @@ static void on_info(struct pipeline *pipeline) {
         run.at = at + sizeof name - 1;
         run.len = strcspn(run.at, "\r\n"); // hiredis ends every string with a NUL
     }
-    enum outcome outcome = reply ? OK : pipeline_outcome(pipeline); // an error is an answer too
+    enum outcome outcome = reply ? OK : pipeline_outcome(pipeline); // an error is an answer, too: no id
     if (outcome == OK)
         state->on_run(state->read.call, run);
     read_end(pipeline, outcome);
@@ -159,7 +159,7 @@ void store_scan_items(struct store *store, struct read_call *call, uint64_t *cur
     read_add(pipeline);
 }
 
-// ---- Voters: those that stand in the items, and those in buckets
+// ---- Voters: those in the item's record, and those in buckets
 
 struct voted_state {
     struct read_state read;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Deletion of an item (lua/delete.lua). Everything that was acknowledged before the call is to go, everything that is
-// sent after its answer is to count, and no clock is asked: the last steps wait until all that stood in the logs is
-// projected, and then take the item away in one script.
+// The deletion of an item (lua/delete.lua). What was acknowledged before the call must be gone, what is sent after its
+// answer must count, and no clock decides which is which. So the deletion waits until all entries that are in the logs
+// are projected, and then removes the item in one script.
 //
-//   1. All projected already? Then 4 at once.
-//   2. Hide it: card, votes and voters go, which frees memory and takes it off the lists, whatever comes after.
-//   3. Wait. Not in time: UNAVAILABLE; it stays hidden, its views stay, and the call is safe to repeat.
-//   4. Take all of it away, and remember for one view window that its readers read another one from now on.
+//   1. If all is projected already, go to step 4.
+//   2. Hide the item: remove its card, votes and voters. This frees memory and takes it off the lists in any case.
+//   3. Wait. If that takes too long: UNAVAILABLE. The item stays hidden, its views stay, and the call is safe to
+//   repeat.
+//   4. Remove the whole item. Remember for one view window that it was deleted, so that a view of the item after it
+//   counts.
 #include "base/clock.h"
 #include "store/bucket_cache.h"
 #include "store/items.h"
@@ -80,7 +82,7 @@ static void wait_for_all(struct item_write *write, uint32_t timeout_ms) {
     store_wait_all_projected(write->store, &write->wait, timeout_ms);
 }
 
-// ---- Its readers
+// ---- The readers of the deleted item
 
 static void on_remembered(struct read_call *wait, enum outcome outcome) {
     item_write_end(wait->context, outcome);
@@ -90,7 +92,7 @@ static void on_all_remembered(struct pipeline *pipeline) {
     read_end(pipeline, pipeline_outcome(pipeline));
 }
 
-// Held like reads: they may be more than the queue has places.
+// These commands are sent as reads, because there may be more of them than the queue has room for.
 static void remember(struct item_write *write) {
     struct store *store = write->store;
     uint32_t partitions = store->settings->view_window_ms > 0 ? keys_partitions() : 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A Redis that evicts throws votes away that were acknowledged, and tells nobody. Its policy is looked at on each new
-// connection and every few seconds: what callers send is then refused, unless redis_eviction = accept. A volatile-…
-// policy takes only keys with a time to live: visitors' histories, and who was deleted lately; a view may count again.
+// A Redis that evicts keys loses acknowledged votes silently. So its policy is read on each new connection and every
+// few seconds, and while it may evict, the writes of callers are refused unless redis_eviction = accept. A volatile-…
+// policy evicts only keys with a time to live: visitors' histories and recent deletions. Then a view may count again.
 #include "ops/log.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
@@ -31,7 +31,8 @@ static void tell(struct store *store, const char *text, bool evicts) {
     store_close_or_open(store);
 }
 
-// A Redis that does not let us ask is not suspected: what was seen on the connection before may be of another one.
+// When INFO is forbidden, the policy counts as harmless. What was seen on an earlier connection may concern another
+// Redis.
 static void go_blind(struct store *store, const char *error) {
     if (!store->blind)
         log_warn("redis: %s: whether it evicts keys, and when it restarts, cannot be seen", error);
@@ -41,7 +42,7 @@ static void go_blind(struct store *store, const char *error) {
     store_close_or_open(store);
 }
 
-// Without a limit nothing is evicted, whatever the policy.
+// Without a memory limit nothing is evicted, whatever the policy.
 const char *eviction_check(struct store *store, const redisReply *reply) {
     struct bytes info = reply_text(reply), policy = info_value(info, "\nmaxmemory_policy:");
     struct bytes limit = info_value(info, "\nmaxmemory:");

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What is said on a new connection, in three parts. First what writes nothing: log in, what are you, what time is it.
-// When that is a master and no part of a Cluster: here are the scripts, is this the data that our settings mean. When
-// it is, the logs are opened (open.c). Only when every answer is right the connection is ready. Then ROLE and TIME once
-// a second: a master that has become a replica is left, the service's clock is set, and a Redis that has fallen silent
-// is noticed while nobody else asks; every fifth time also whether it may keep what it takes. To ask one thing more,
-// write its check and its line in handshake_start().
+// The handshake on a new connection has three parts. The first writes nothing: it logs in and asks for mode, role,
+// time, memory policy and life. If Redis is a master outside a Cluster, the second part loads the scripts and compares
+// the settings with the data. If they agree, the third part opens the logs (open.c). The connection is ready when every
+// answer is right; after a wrong one it is dropped.
+//
+// After that the heartbeat asks ROLE and TIME once a second. It leaves a master that has become a replica, it sets the
+// service's clock, and it notices a silent Redis when nobody else asks. Every few beats it asks again for the memory
+// policy and the rights. To ask one thing more, write its check and its line in handshake_start().
 #include "base/clock.h"
 #include "ops/generation.h"
 #include "ops/log.h"
@@ -21,7 +23,7 @@
 enum { LOOK_BEATS = 5 };
 enum { FORMAT = 3 }; // of the data; lua/meta.lua knows the oldest that is still read
 
-// ---- The answers
+// ---- Checks of the answers
 
 static const char *check_nothing(struct store *store, const redisReply *reply) {
     (void)store;
@@ -49,7 +51,7 @@ static const char *check_role(struct store *store, const redisReply *reply) {
     return bytes_eq(role, BYTES("master")) ? NULL : "this Redis is a replica, not a master";
 }
 
-// Said once: when a step begins to be doubted, and when it is believed.
+// Logs once when a step of the clock is doubted, and once when it is followed.
 static void hear_time(int64_t unix_ms) {
     static bool doubting;
     double ahead_s = (double)(unix_ms - clock_now_ms()) / 1000;
@@ -74,7 +76,7 @@ static void load_scripts(struct store *store);
 static void compare_meta(struct store *store);
 static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *));
 
-// Redis may not let us ask: see open.c. The last answer of the first part.
+// The last answer of the first part. It may be an error: open.c.
 static const char *check_life(struct store *store, const redisReply *reply) {
     if (!life_note(store, reply))
         return "this Redis is a replica, not a master";
@@ -86,7 +88,7 @@ static const char *check_life(struct store *store, const redisReply *reply) {
     return NULL;
 }
 
-// The last answer.
+// The last answer of the handshake.
 static const char *check_open(struct store *store, const redisReply *reply) {
     open_done(store, reply);
     store->generation++;
@@ -94,7 +96,7 @@ static const char *check_open(struct store *store, const redisReply *reply) {
     return NULL;
 }
 
-// The data is what our settings mean, or nothing is written.
+// Unless the settings agree with the data, nothing is written.
 static const char *check_meta(struct store *store, const redisReply *reply) {
     struct bytes refusal = reply_text(reply);
     store->refused = refusal.len != 0;
@@ -105,7 +107,7 @@ static const char *check_meta(struct store *store, const redisReply *reply) {
         return NULL;
     }
     snprintf(store->refusal, sizeof store->refusal, "%s", refusal.at);
-    // One that has worked waits for its data to come back; one that has not tells its owner.
+    // A store that has worked before waits until its data is back. One that has not tells its owner.
     if (store->generation == 0 && !store->told_refused) {
         store->told_refused = true;
         store->on_refused(store->refused_context, store->refusal);
@@ -113,7 +115,7 @@ static const char *check_meta(struct store *store, const redisReply *reply) {
     return store->refusal;
 }
 
-// What an error of Redis means to whoever reads the log.
+// The text of an error for the log.
 static const char *meaning_of(const struct handshake_call *handshake, const char *error) {
     if (redis_is_refusal(error) && handshake->store->rights.road[0])
         return handshake->store->rights.road;
@@ -122,7 +124,7 @@ static const char *meaning_of(const struct handshake_call *handshake, const char
     return error;
 }
 
-static void on_greeted(struct redis_call *call) {
+static void on_answer(struct redis_call *call) {
     struct handshake_call *handshake = (struct handshake_call *)call;
     struct store *store = handshake->store;
     redisReply *reply = call->reply;
@@ -140,12 +142,12 @@ static void on_greeted(struct redis_call *call) {
     freeReplyObject(reply);
 }
 
-// ---- The questions
+// ---- The questions of the handshake
 
 static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *)) {
     assert(store->handshake_count < HANDSHAKE_MAX);
     struct handshake_call *handshake = &store->handshake[store->handshake_count++];
-    *handshake = (struct handshake_call){.call.on_reply = on_greeted, .store = store, .check = check};
+    *handshake = (struct handshake_call){.call.on_reply = on_answer, .store = store, .check = check};
     redis_send_early(store->redis, &handshake->call, &store->command);
 }
 
@@ -222,9 +224,8 @@ void handshake_start(void *context) {
 
 // ---- The heartbeat
 
-// Now that this generation has taken over, what its settings mean is recorded; and again every few seconds, should it
-// be lost. More kinds than ours are those of another service that is ahead of us: we go on with ours until we connect
-// anew.
+// Once this generation is in charge, its settings are recorded in Redis, and again every few seconds in case they are
+// lost. If Redis has more kinds than we have, another service has added them: we keep ours until the next connection.
 static void on_recorded(struct redis_call *call) {
     struct store *store = ((struct handshake_call *)call)->store;
     struct bytes refusal = reply_text(call->reply);
@@ -284,5 +285,5 @@ void heartbeat(uv_timer_t *timer) {
     if (store->beats % LOOK_BEATS == 0 || rights_lack(store))
         rights_look(store);
     if (store->beats % LOOK_BEATS == 0 && !store->recording)
-        store->recorded = false; // flushed, swapped or evicted, it is written again; another one's is seen
+        store->recorded = false; // writes it again if it is lost, and notices one that another service has written
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An item of an export (lua/import.lua). The sums that are to stand there hold the views that the export tells and the
-// votes that stand there already: they are put together here, and written if what they were made of still stands.
+// The import of an item (lua/import.lua). Its new sums have the views of the export and the votes that the present sums
+// have. They are computed here, and the script writes them if the present sums have not changed since.
 #include "base/clock.h"
 #include "base/times.h"
 #include "model/sums.h"
@@ -16,7 +16,7 @@ bool store_views_valid(const struct store *store, struct bytes views) {
            sums_lie_before(&sums, &store->plan.lives, SIGNAL_VIEWS, clock_now_ms() + TIME_AHEAD_MS);
 }
 
-// INTERNAL when what stands there cannot be read.
+// Computes the new sums. INTERNAL when the present ones cannot be read.
 static enum outcome put_together(struct item_write *write) {
     const struct half_lives *lives = &write->store->plan.lives;
     struct sums sums, given;
@@ -78,7 +78,8 @@ static void on_reply(struct redis_call *call) {
     item_write_end(write, status == IMPORT_DONE ? OK : ID_CLASH);
 }
 
-// Mostly nothing stands there yet. Without memory for the sums an empty command goes out, which the connection refuses.
+// The first try assumes that there are no sums yet, which is mostly so. Without memory for the sums nothing is sent:
+// command_write refuses the command, and the call fails.
 void store_import_item(struct store *store, struct item_call *call, bool has_card, struct bytes views,
                        struct bytes visitors) {
     struct item_write *write = item_write_begin(store, call, on_reply);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Writes of one item (store/items.h), and the first of them: its card (lua/put.lua).
+// What the writes of one item share (store/items.h), and the write of its card (lua/put.lua).
 #include "store/items.h"
 #include "base/clock.h"
 #include "base/keyed.h"
@@ -21,7 +21,7 @@ void item_write_end(struct item_write *write, enum outcome outcome) {
     item->on_done(item);
 }
 
-// Without memory the answer still comes later: an empty command is refused by the connection.
+// Without memory the call still ends, at the end of the turn.
 static void on_no_memory(struct deferred *deferred) {
     struct item_call *item = (struct item_call *)((char *)deferred - offsetof(struct item_call, deferred));
     item->outcome = UNAVAILABLE;
@@ -44,9 +44,7 @@ struct item_write *item_write_begin(struct store *store, struct item_call *call,
 }
 
 void add_next_version(struct store *store) {
-    uint64_t random;
-    random_fill(&random, sizeof random);
-    command_add_int(&store->command, (int64_t)(random >> 12) + 1);
+    command_add_int(&store->command, (int64_t)version_new());
 }
 
 void add_newest_key(struct store *store, const struct item_call *call, uint32_t partition) {

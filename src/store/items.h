@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the writes of one item share (items.c, delete.c, import_write.c): their beginning, their end, and the arguments
+// What the writes of one item share (items.c, delete.c, import_write.c): their beginning and end, and the arguments
 // that their scripts have in common.
 #pragma once
 #include "store/store_inside.h"
@@ -15,16 +15,17 @@ struct item_write {
     // Of an import.
     bool has_card;
     struct bytes views, visitors;
-    struct buffer sums, sums_now; // as they are taken to stand there; as they are to be
+    struct buffer sums, sums_now; // the sums as they were read, and the new ones
 };
 
-// NULL without memory: the call is answered at the end of the turn.
+// NULL without memory: the call ends at the end of the turn.
 struct item_write *item_write_begin(struct store *store, struct item_call *call, void (*on_reply)(struct redis_call *));
 void item_write_end(struct item_write *write, enum outcome outcome);
 
-// Keys and arguments of the command under way.
+// These add keys and arguments to store->command.
 void add_put_keys(struct store *store, const struct item_call *call); // item, card, log, version of the sums, newest
 void add_newest_key(struct store *store, const struct item_call *call, uint32_t partition);
-void add_card(struct store *store, const struct item_call *call);     // from the accept time to the newest cards kept
+void add_card(struct store *store,
+              const struct item_call *call); // all arguments from the accept time to the number of newest cards
 void add_identity(struct store *store, const struct item_call *call); // id, name, reference
-void add_next_version(struct store *store); // at random: after a rollback no two contents share one
+void add_next_version(struct store *store);                           // a random one: see version_new

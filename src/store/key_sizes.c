@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What Redis holds, key by key: a page of the keyspace, then MEMORY USAGE of each key in one pipeline.
+// The size of each key of Redis: one SCAN for a page of keys, then MEMORY USAGE of each in one pipeline.
 #include "store/reads.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@ struct usage_state {
     struct read_state read;
     uint64_t *cursor;
     void (*on_key)(struct read_call *call, struct bytes key, uint64_t bytes);
-    redisReply *page; // of SCAN: the keys' texts
+    redisReply *page; // the keys' texts, from SCAN
 };
 
 static void end(struct pipeline *pipeline, enum outcome outcome) {
@@ -22,7 +22,7 @@ static void end(struct pipeline *pipeline, enum outcome outcome) {
 static void on_usage(struct pipeline *pipeline) {
     struct usage_state *state = pipeline->context;
     enum outcome outcome = read_outcome(pipeline);
-    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) // a key that went meanwhile has none
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) // a key that no longer exists has 0
         state->on_key(state->read.call, reply_text(state->page->element[1]->element[i]),
                       (uint64_t)reply_int(pipeline->at[i].reply));
     end(pipeline, outcome);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Calls that wait for nothing but time: each has a timer; those that still wait when the store stops are UNAVAILABLE.
+// Calls that only wait for some time. Each has a timer. When the store stops, those that still wait are UNAVAILABLE.
 #include "store/store_inside.h"
 #include <stdlib.h>
 
 struct later {
-    struct later *next, **place; // among those of the store
+    struct later *next, **place; // in the store's list
     struct read_call *call;
     enum outcome outcome;
     uv_timer_t timer;

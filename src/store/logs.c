@@ -35,8 +35,8 @@ static size_t count_set(const struct log_id *ids) {
     return count;
 }
 
-// ---- Positions: "<id> <hash of the lives in which it was reached>" (lua/open.lua). One of other lives may be ahead of
-// what this Redis has: it holds no more, and the projection begins again at the oldest entry.
+// ---- Offsets: "<id> <hash of the lives in which it was reached>" (lua/open.lua). An offset of other lives may be
+// ahead of what this Redis has. It is not valid then, and the projection begins again at the oldest entry.
 
 struct offsets_state {
     struct read_state read;
@@ -138,7 +138,7 @@ void store_trim(struct store *store, struct read_call *call, const struct log_id
     pipeline_add(pipeline, store->redis, &store->command);
 }
 
-// ---- Marks
+// ---- Applied ids
 
 struct applied_state {
     struct read_state read;
@@ -186,7 +186,7 @@ struct logs_state {
     void (*on_entry)(struct read_call *call, const struct log_entry *entry);
 };
 
-// An entry: [id, [field, value, …]]. One that is not ours has no value.
+// An entry is [id, [field, value, …]]. An entry of another program has no value.
 static void give_entry(struct logs_state *state, uint32_t partition, const redisReply *entry) {
     struct log_entry one = {.partition = partition, .id = log_id_parse(reply_text_at(entry, 0)), .value = NO_BYTES};
     const redisReply *fields = entry->elements == 2 ? entry->element[1] : NULL;

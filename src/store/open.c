@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The life of the master that we are connected to, and the opening of the logs under it (lua/open.lua): at each new
-// connection before anything is written, and again when the master went on as another one behind the same connection (a
-// restore, a replica promoted), which is looked at each second. Who guards the logs also notices when somebody took
-// them away.
+// The life of the master (its replication id), and the opening of the logs in it (lua/open.lua). The logs are opened on
+// each new connection before anything is written. They are opened again when the master behind the connection has a new
+// life (a restore, a promoted replica), which is checked each second. A store that guards the logs opens them each
+// second, in case somebody has removed them.
 #include "base/clock.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "store/reads.h"
 
-enum { AHEAD_MS = 60000 }; // clocks of all who open logs agree within this
+enum { AHEAD_MS = 60000 }; // the clocks of all processes that open logs agree within this
 
-// Where a master's replication id cannot be read: restarts are then known by the connection alone.
+// The life of a master whose replication id cannot be read. Only the connection then tells a restart.
 static const struct bytes unknown_life = {"unknown", 7};
 
 struct bytes info_value(struct bytes info, const char *name) {
@@ -48,7 +48,7 @@ bool life_goes_on(const struct store *store, const redisReply *info) {
 
 // ---- Opening
 
-// An id, and "+" for a log that must have an entry.
+// Adds an id, and "+" for a log that must have an entry.
 static void add_above(struct store *store, struct log_id above, struct log_id offset) {
     char text[LOG_ID_TEXT + 1] = "";
     if (!log_id_none(above))
@@ -80,7 +80,7 @@ void open_done(struct store *store, const redisReply *reply) {
     if (opened > 0)
         log_info("redis: %d logs were opened", opened);
     if (behind > 0)
-        log_warn("redis: %d logs were behind the marks of what was projected (data was lost, clocks differ): raised",
+        log_warn("redis: %d logs were behind the ids of what was projected (data was lost, clocks differ): raised",
                  behind);
     metric_add(METRIC_PROJECTION_GAPS, (uint64_t)behind);
     if (bytes_eq(digest, bytes_of(store->lives)))
@@ -89,7 +89,7 @@ void open_done(struct store *store, const redisReply *reply) {
     store->generation++;
 }
 
-// ---- Opening for the sake of applied ids
+// ---- Opening above applied ids
 
 static void on_opened(struct pipeline *pipeline) {
     enum outcome outcome = pipeline_outcome(pipeline);

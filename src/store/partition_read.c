@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Reading a target partition for the projector: version and applied ids first, then tombstones, states, and what the
-// lists must know of the items. The version comes in the same pipeline before the states, so a write under it is safe.
+// Reads a partition for the projector: the version and the applied ids first, then the deletions, the states, and what
+// the lists need to know of the items. The version is read before the states, in the same pipeline: so a commit that
+// finds it unchanged is based on states that are not older.
 #include "model/item.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
@@ -8,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The commands, in order. MGET takes a foreign type for nothing, so the states are counted with EXISTS as well.
-// The life of the master comes last: what was read before it was read in it, or in one before.
+// The commands, in order. MGET answers nil for a key of a wrong type, so EXISTS counts the states as well. The life of
+// the master comes last: what was read before was read in this life or in an earlier one.
 enum { AT_APPLIED, AT_PLAN, AT_CUTOFFS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, AT_LIFE, COMMANDS };
 
 static void on_partition_failed(struct deferred *deferred) {
@@ -33,7 +34,7 @@ static void ask(struct store *store, struct pipeline *pipeline, const char *name
     pipeline_add(pipeline, store->redis, &store->command);
 }
 
-// Without keys something harmless takes a command's place.
+// A command without keys is replaced by a harmless one, so that the order of the replies stays.
 static void ask_nothing(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
     struct key key;
     key_dead(&key, call->partition);
@@ -79,7 +80,7 @@ static void take_record(const redisReply *records, size_t i, struct partition_it
     item->published_ms = record.published_ms;
 }
 
-// `types`: of the keys that MGET found nothing under; NULL: there is nothing.
+// `types`: the types of the keys for which MGET answered nil; NULL: none of them exists.
 static void give_items(struct partition_read *call, const struct pipeline *pipeline, const struct pipeline *types) {
     const redisReply *dead = pipeline->at[AT_DEAD].reply, *states = pipeline->at[AT_STATES].reply;
     for (size_t i = 0, absent = 0; i < call->item_count; i++) {
@@ -129,7 +130,7 @@ static uint32_t count_absent(const struct partition_read *call, const redisReply
     return absent;
 }
 
-// A foreign type under an item's key is that item's own trouble: which one it is under is asked for only now.
+// Some key has a wrong type, which makes only its item corrupt. Asks for the types to find it.
 static void ask_types(struct pipeline *pipeline, uint32_t absent) {
     struct partition_read *call = pipeline->context;
     struct pipeline *types = pipeline_new(absent, on_types, pipeline);
@@ -146,7 +147,7 @@ static void ask_types(struct pipeline *pipeline, uint32_t absent) {
     }
 }
 
-// Another life may have lost some of the entries that are about to be projected.
+// In another life some of the entries that are about to be projected may be lost.
 static enum outcome life_outcome(struct store *store, const redisReply *info) {
     if (!life_is_known(store) || life_goes_on(store, info))
         return OK;
@@ -164,14 +165,14 @@ static void on_partition_replies(struct pipeline *pipeline) {
         return;
     }
     uint32_t absent = count_absent(call, pipeline->at[AT_STATES].reply);
-    // Of states that went in between there is no type to ask for: the version has moved, and nothing is written.
+    // A state that was removed in between has no type. Then the version has changed, and nothing will be written.
     if (absent && reply_int(pipeline->at[AT_PRESENT].reply) != (int64_t)(call->item_count - absent))
         ask_types(pipeline, absent);
     else
         give_all(pipeline, NULL);
 }
 
-// ---- The questions of a target
+// ---- The commands of a read
 
 static void ask_plan(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
     struct key key;
@@ -186,7 +187,7 @@ static void ask_plan(struct store *store, struct pipeline *pipeline, const struc
     pipeline_add(pipeline, store->redis, &store->command);
 }
 
-// Tombstones of all items in one call.
+// The deletion times of all items, in one command.
 static void ask_dead(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
     struct key key;
     if (call->item_count == 0) {

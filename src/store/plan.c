@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Settings' rankings to the model's: every half-life once, ascending.
+// Makes the plan (plan.h) from the settings: each half-life once, in ascending order.
 #include "store/plan.h"
 
-_Static_assert((int)SETTING_HALF_LIVES_MAX == (int)HALF_LIVES_MAX, "what the settings refuse is what does not fit");
+_Static_assert((int)SETTING_HALF_LIVES_MAX == (int)HALF_LIVES_MAX, "the settings must refuse what does not fit");
 
 static bool add_life(struct half_lives *lives, int64_t ms) {
     uint32_t at = 0;

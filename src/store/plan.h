@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the settings' rankings mean in the model's terms: the half-lives to keep, and each ranking over them.
-// Both sides of the log read it from here: the projector that writes the rankings and the lists that read them.
+// The plan: the rankings of the settings in the model's terms, with the half-lives that they need. The projector writes
+// rankings by it, and the lists read them by it.
 #pragma once
 #include "model/ranking.h"
 #include "ops/settings.h"
@@ -9,7 +9,7 @@ struct plan {
     struct half_lives lives;
     struct ranking rankings[RANKINGS_MAX + 1]; // the settings', in their order, then the site's popularity
     uint32_t count;                            // all of them
-    uint32_t popular;      // index of the popularity (views, 6 h), named ".popular": no setting can name it
+    uint32_t popular;      // index of the popularity (views, 6 h). Its name ".popular" is not allowed in settings.
     uint32_t popular_life; // index of its half-life
 };
 

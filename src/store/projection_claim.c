@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The record of who projects, and by which plan (lua/claim.lua).
+// Claims the projection: the record in Redis of who projects, by which plan (lua/claim.lua).
 #include "base/clock.h"
 #include "store/reads.h"
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads over all partitions: the top of a ranking, a site's total popularity; what Redis says of itself.
+// Reads over all partitions: the top of a ranking, the number of cards, a site's total popularity; and Redis's memory.
 #include "base/clock.h"
 #include "model/sums.h"
 #include "store/reads.h"
@@ -15,12 +15,12 @@ static void add_ranking_key(struct store *store, uint32_t partition, const struc
 
 struct top_state {
     struct read_state read;
-    size_t max, each, kept; // places: asked for, asked of a set, that a set keeps
+    size_t max, each, kept; // numbers of items: asked for, asked of one set, kept in one set
     void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole);
 };
 
-// Members and scores of one partition, alternating; the score is minus the value. A score that is no number is left
-// out.
+// Reads the members and scores of one partition, which alternate. A score is minus the value. Leaves out a score that
+// is not a number.
 static size_t take_list(const redisReply *reply, struct ranked *ret_list) {
     size_t count = 0;
     for (size_t i = 0; reply && reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2) {
@@ -44,7 +44,7 @@ static size_t merge(const struct pipeline *pipeline, size_t max, struct ranked *
 
 static void on_tops(struct pipeline *pipeline) {
     struct top_state *state = pipeline->context;
-    enum outcome outcome = read_outcome(pipeline); // a partition's foreign key leaves that partition out
+    enum outcome outcome = read_outcome(pipeline); // a key of a wrong type leaves its partition out
     size_t elements = 0;
     bool whole = true;
     for (uint32_t i = 0; i < pipeline->count; i++) {
@@ -87,7 +87,7 @@ void store_read_top(struct store *store, struct read_call *call, ref_t site, str
     if (!pipeline)
         return;
     struct top_state *state = pipeline->context;
-    size_t deepest = ranking_bound(RANKING_DEPTH, keys_partitions()); // what lies deeper may lack others
+    size_t deepest = ranking_bound(RANKING_DEPTH, keys_partitions()); // a set may lack items below this rank
     state->max = max;
     state->each = max < deepest ? max : deepest;
     state->kept = ranking_bound(category ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
@@ -130,14 +130,14 @@ void store_count_cards(struct store *store, struct read_call *call, ref_t site,
     }
 }
 
-// ---- Places that are not right
+// ---- Wrong places in rankings
 
-static void on_touched(struct redis_call *call) {
+static void on_logged_again(struct redis_call *call) {
     freeReplyObject(call->reply);
     free(call);
 }
 
-// A card's record without categories that it has left: model/entry.h.
+// Writes the log record of a card whose categories have not changed (model/entry.h).
 void store_log_card_again(struct store *store, ref_t item) {
     struct redis_call *call = malloc(sizeof *call);
     struct key key;
@@ -145,7 +145,7 @@ void store_log_card_again(struct store *store, ref_t item) {
     double now_ms = (double)clock_now_ms();
     if (!call)
         return;
-    call->on_reply = on_touched;
+    call->on_reply = on_logged_again;
     memcpy(record, &now_ms, sizeof now_ms);
     record[sizeof now_ms] = 'C';
     memcpy(record + sizeof now_ms + 1, &item, sizeof item);
@@ -202,7 +202,7 @@ struct memory_state {
     void (*on_memory)(struct read_call *call, const struct redis_memory_use *use);
 };
 
-// A line of INFO, "name:number"; 0 when it is not there.
+// The number of a line "name:number" of INFO; 0 when there is no such line.
 static uint64_t info_number(struct bytes text, const char *name) {
     const char *found = text.len ? memmem(text.at, text.len, name, strlen(name)) : NULL;
     return found ? strtoull(found + strlen(name), NULL, 10) : 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads of items, votes and history: each is one pipeline of plain commands, looked at when the last reply is in.
+// What all reads share, and the reads of items and of neighbours. A read is one pipeline of plain commands; its replies
+// are used when the last has come.
 #include "store/reads.h"
 #include "model/item.h"
 #include "model/sums.h"
@@ -66,7 +67,7 @@ void read_ask(struct pipeline *pipeline, const char *command, const struct key *
     read_add(pipeline);
 }
 
-// INTERNAL is one key's own; anything else is the whole read's.
+// An INTERNAL concerns one key only and does not fail the read; any other error does.
 enum outcome read_outcome(const struct pipeline *pipeline) {
     for (uint32_t i = 0; i < pipeline->count; i++)
         if (pipeline->at[i].outcome != OK && pipeline->at[i].outcome != INTERNAL)
@@ -83,7 +84,7 @@ struct items_state {
     void (*on_item)(struct read_call *call, size_t index, const struct item_state *item);
 };
 
-// "views votes votes …", as lua/put.lua keeps it.
+// Adds the base, "views votes votes …" as lua/put.lua stores it.
 void add_base(struct bytes base, struct item_state *item) {
     const char *at = base.at;
     char *end;
@@ -96,7 +97,7 @@ void add_base(struct bytes base, struct item_state *item) {
     }
 }
 
-// INTERNAL when it is not usable, UNAVAILABLE without memory to see that.
+// INTERNAL when the record is not usable, UNAVAILABLE without memory for the check.
 static enum outcome take_record(const redisReply *packed, const redisReply *card, struct item_state *item) {
     struct item record;
     item->known = packed->type == REDIS_REPLY_STRING;
@@ -112,7 +113,7 @@ static enum outcome take_record(const redisReply *packed, const redisReply *card
     item->card = item->has_card ? reply_text(card) : NO_BYTES;
     memcpy(item->votes, record.votes, sizeof item->votes);
     add_base(record.base, item);
-    enum outcome outcome = json_check_members(item->card); // a bad one would spoil every list that it is in
+    enum outcome outcome = json_check_members(item->card); // invalid JSON would break every list with this card
     return outcome == OK || outcome == UNAVAILABLE ? outcome : INTERNAL;
 }
 

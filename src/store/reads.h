@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
-// What every read of this room does first and last: room for its replies, and its completion.
+// The beginning and the end that all reads of this room share.
 #pragma once
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
 
-// The beginning of a read's own state, which the pipeline's context points to; freed by read_end.
+// The first member of a read's own state, which the pipeline's context points to. read_end frees it.
 struct read_state {
     struct store *store;
     struct read_call *call;
 };
 
-// NULL when there is nothing to ask (OK) or no memory (UNAVAILABLE): the call is completed at the end of the turn.
+// NULL when there is nothing to ask (OK) or no memory (UNAVAILABLE): the call then ends at the end of the turn.
 struct pipeline *read_begin(struct store *store, struct read_call *call, size_t commands, size_t state_size,
                             void (*on_all)(struct pipeline *));
 void read_add(struct pipeline *pipeline);  // sends store->command
 void write_add(struct pipeline *pipeline); // the same for a command that writes
-void read_ask(struct pipeline *pipeline, const char *command, const struct key *key); // a command with a key alone
+void read_ask(struct pipeline *pipeline, const char *command, const struct key *key); // sends a command with one key
 enum outcome read_outcome(const struct pipeline *pipeline);
 void read_end(struct pipeline *pipeline, enum outcome outcome);
-void add_base(struct bytes base, struct item_state *item);   // onto its counts
+void add_base(struct bytes base, struct item_state *item);   // to the item's counts
 void read_fail(struct store *store, struct read_call *call); // UNAVAILABLE at the end of the turn

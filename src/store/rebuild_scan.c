@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Rebuilding rankings from the states: what is known of it in Redis, and the scan over all states.
+// Rebuilding rankings from the states: what Redis records of a rebuild, and the scans over sets and states.
 #include "store/reads.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +22,9 @@ static void keep(struct pipeline *pipeline, struct store *store) {
     pipeline_add(pipeline, store->redis, &store->command);
 }
 
-// In this order, so that one killed in between begins again: no plan, then which sets are kept, then no cutoffs, then
-// the version. Also at the memory limit: nothing is projected before it.
+// The order matters: a process that dies between two steps leaves no plan, so the rebuild begins again. First the plan
+// is removed, then the kept sets are recorded, then the cutoffs are removed, then the version changes. All of it works
+// at the memory limit too, because nothing is projected before a rebuild has begun.
 void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings) {
     struct pipeline *pipeline = read_begin(store, call, 4, sizeof(struct read_state), on_all_plain);
     struct key key;

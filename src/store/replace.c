@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Two connections of hiredis's blocking kind, and some polling.
+// Puts the data of one Redis in the place of another's (replace.h), with two blocking connections and some polling.
 #include "store/replace.h"
 #include "model/keys.h"
 #include "redis/pipeline.h"
@@ -26,7 +26,7 @@ static redisReply *call(redisContext *context, const char *const *arguments, int
 #define CALL(context, ...)                                                                                             \
     call(context, (const char *const[]){__VA_ARGS__}, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)))
 
-// Frees the reply; false with Redis's words when it is none, or an error.
+// Frees the reply. False, with the error of Redis, when there is no reply or it is an error.
 static bool went_well(redisContext *context, const char *what, redisReply *reply, char *ret_error) {
     bool good = reply && reply->type != REDIS_REPLY_ERROR;
     if (!good)
@@ -53,7 +53,7 @@ static redisContext *connect_to(const struct address *address, char *ret_error) 
     return NULL;
 }
 
-// A line of INFO holds `name:value`; false also when Redis does not answer.
+// True when INFO has the line `name:value`. False, too, when Redis does not answer.
 static bool info_says(redisContext *context, const char *section, const char *name, const char *value) {
     char line[96];
     redisReply *reply = CALL(context, "INFO", section);
@@ -126,7 +126,7 @@ bool replace_check(const struct address *staged, const struct settings *settings
 
 // ---- The exchange
 
-// What the live Redis is given for the time of the exchange, and gets back after it.
+// Sets the password with which the live Redis logs in at its master: the staged one's, and afterwards the old one.
 static bool set_master_password(redisContext *live, const char *password, char *ret_error) {
     return went_well(live, "CONFIG SET masterauth", CALL(live, "CONFIG", "SET", "masterauth", password), ret_error);
 }
@@ -139,13 +139,13 @@ static char *master_password(redisContext *live) {
     return copy;
 }
 
-// The staged one is asked first: should it have died, its connection says so.
+// Asks the staged Redis first: if it has died, its connection says so.
 static bool has_all(redisContext *live, redisContext *staged) {
     return info_says(staged, "persistence", "loading", "0") &&
            info_says(live, "replication", "master_link_status", "up") && info_says(live, "persistence", "loading", "0");
 }
 
-// The append-only file is written anew after the data has come: until then a crash would bring the old data back.
+// Redis rewrites its append-only file after the data has come. Until then a crash would bring the old data back.
 static bool is_on_disk(redisContext *live) {
     return info_says(live, "persistence", "aof_enabled", "0") ||
            (info_says(live, "persistence", "aof_rewrite_in_progress", "0") &&
@@ -160,7 +160,7 @@ static bool wait_for_data(redisContext *live, redisContext *staged, char *ret_er
     return fail(ret_error, "Redis", "did not take the data over");
 }
 
-// ---- Who was there is there again
+// ---- Waiting until the clients are back
 
 struct clients {
     size_t count;
@@ -181,8 +181,8 @@ static struct clients clients_of(redisContext *live) {
     return clients;
 }
 
-// They make their connections anew one by one, with pauses, and close those that they do not like: all are there when
-// two looks see the same ones.
+// Clients connect again one by one, with pauses, and close connections that they do not accept. All are back when two
+// looks in a row see the same ones.
 static void wait_for_clients(redisContext *live, size_t count) {
     struct clients before = {0, 0};
     for (int i = 0; i < RETURNING_MAX_S * POLLS_A_SECOND && live->err == 0; i++, usleep(POLL_US)) {
@@ -198,7 +198,7 @@ static bool exchange(redisContext *live, redisContext *staged, const struct addr
                  went_well(live, "REPLICAOF", CALL(live, "REPLICAOF", from->host, from->port), ret_error);
     if (!begun)
         return false;
-    // The service's connections are made anew, and are refused until this Redis is a master again.
+    // The service connects again, and refuses this Redis until it is a master again.
     bool good = went_well(live, "CLIENT KILL", CALL(live, "CLIENT", "KILL", "TYPE", "normal"), ret_error) &&
                 wait_for_data(live, staged, ret_error);
     char error[REPLACE_ERROR_SIZE];

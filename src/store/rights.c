@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What Redis refuses to this user (ACL), or does not know (rename-command): asked on each new connection before
-// anything is written, every few seconds, at once when a command was refused, and each second until nothing is. Where
-// Redis can't tell (before 7) the first refusal says it. Without what the road needs, callers' writes are refused at
-// our door.
+// The commands that Redis refuses to this user (ACL) or does not know (rename-command). They are asked for on each new
+// connection before anything is written, every few seconds, at once after a refusal, and each second while one is
+// refused. A Redis before 7 cannot tell: there the first refusal does. While a command lacks that every write needs,
+// the store refuses the writes of callers.
 #include "ops/log.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
@@ -31,7 +31,7 @@ static const char *const cannot[RIGHT_NEEDS] = {
 
 // ---- What is known
 
-// A line of the log when it is another one; a service before Redis 6 would else say it again with each call.
+// Keeps the text, and logs it only when it has changed.
 static void keep(char text[static TROUBLE_SIZE], const char *now) {
     if (strcmp(text, now) == 0)
         return;
@@ -42,7 +42,7 @@ static void keep(char text[static TROUBLE_SIZE], const char *now) {
     snprintf(text, TROUBLE_SIZE, "%s", now);
 }
 
-// Redis may name nothing and refuse all the same: before 7, or where only the keys of some partitions are refused.
+// Redis may name no command and yet refuse some: before 7, or when it refuses only the keys of some partitions.
 static bool has_just_refused(const struct store *store) {
     return store->rights.refused_ms && uv_now(store->loop) - store->rights.refused_ms < REFUSAL_LASTS_MS;
 }
@@ -73,7 +73,7 @@ static void tell(const char *names, enum right_of need, char text[static TROUBLE
         snprintf(text, TROUBLE_SIZE, REFUSES ": without it no %s", names, cannot[need]);
 }
 
-// Of the rest one kind is told: the one that lacks first.
+// Only the first kind of the rest that lacks a command is named.
 static void take_refused(struct store *store, const redisReply *reply) {
     char names[RIGHT_NEEDS][NAMES_SIZE] = {{0}}, road[TROUBLE_SIZE] = "", rest[TROUBLE_SIZE] = "";
     for (size_t i = 0; i < reply->elements; i++) {
@@ -105,7 +105,7 @@ void rights_ask(struct store *store) {
 const char *rights_check(struct store *store, const redisReply *reply) {
     if (reply->type == REDIS_REPLY_ARRAY)
         take_refused(store, reply);
-    else if (reply->type == REDIS_REPLY_NIL) // it can't tell: the next refusal will
+    else if (reply->type == REDIS_REPLY_NIL) // this Redis cannot tell; the next refusal will
         know(store, "", "", false);
     return NULL;
 }
@@ -133,7 +133,8 @@ bool rights_lack(const struct store *store) {
 
 // ---- A refusal
 
-// "… no permissions to run the 'xadd' command", "unknown command 'XADD', with args …": NO_BYTES where none is named.
+// The command's name in "… no permissions to run the 'xadd' command" or "unknown command 'XADD', with args …"; else
+// NO_BYTES.
 static struct bytes name_in(const char *error) {
     const char *begin = strchr(error, '\''), *end = begin ? strpbrk(begin + 1, "'|") : NULL;
     return end ? (struct bytes){begin + 1, (size_t)(end - begin - 1)} : NO_BYTES;
@@ -148,8 +149,8 @@ static const struct right *right_of(struct bytes name) {
     return NULL;
 }
 
-// Until it is known better. One that is named and is none of those can be done without (INFO), and so can a channel,
-// which a user of Redis 7 may not use unless it is said (wake.c).
+// Notes a refusal until Redis is asked again. A command that is not in rights.def is not needed (INFO); neither is a
+// channel, which users of Redis 7 may use only by a rule of their own (wake.c).
 void rights_refused(void *context, const char *error) {
     struct store *store = context;
     struct bytes name = name_in(error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An editor's hand on a site's items: one small hash per site, written by lua/editorial.lua, read whole.
+// The editorial rules of a site: one small hash per site, written by lua/editorial.lua and read whole.
 #include "base/clock.h"
 #include "store/reads.h"
 #include <inttypes.h>
@@ -28,7 +28,7 @@ static void add_value(struct store *store, const struct editorial_call *editoria
         buffer_add_bytes(&value, editorial->json);
     }
     command_add(&store->command, buffer_bytes(&value));
-    store->command.bytes.failed |= value.failed; // half a value, or none, must not go out
+    store->command.bytes.failed |= value.failed; // an incomplete value must not be sent
     buffer_release(&value);
 }
 
@@ -75,7 +75,7 @@ static void on_rules(struct pipeline *pipeline) {
     size_t count = outcome == OK && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
     for (size_t i = 0; i + 1 < count; i += 2)
         take_mark(state, reply_text_at(reply, i), reply_text_at(reply, i + 1));
-    read_end(pipeline, outcome == INTERNAL ? OK : outcome); // foreign data under the key: nobody's hand
+    read_end(pipeline, outcome == INTERNAL ? OK : outcome); // a key of a wrong type counts as no rules
 }
 
 void store_read_editorial(struct store *store, struct read_call *call, ref_t site,

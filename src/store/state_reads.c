@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Items as they are packed, for the sweep that looks for those to be forgotten.
+// Reads packed items, for the sweeper that looks for items to forget.
 #include "store/reads.h"
 
 enum { AT_ITEM, AT_SUMS, COMMANDS_PER_ITEM };

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Start and stop of the store, and what happens at the end of each turn of the loop: writes that were queued in it are
-// cut into batches and sent.
+// Start and stop of the store, and the end of each turn of the loop, when the queued writes are sent in batches.
 #include "store/bucket_cache.h"
 #include "store/store_inside.h"
 #include <inttypes.h>
@@ -105,7 +104,8 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     return store;
 }
 
-// The connection, the heartbeat, the waits and the subscription: the last of them that is closed frees the store.
+// Called when a part is closed: the connection with the heartbeat, the waits, the subscription. The last one frees the
+// store.
 static void on_part_closed(struct store *store) {
     if (--store->open_parts > 0)
         return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the files of this room share of a store: its parts. Nobody outside includes it.
+// The struct of a store and what the files of this room share. No other room includes it.
 #pragma once
 #include "redis/connection.h"
 #include "store/plan.h"
@@ -14,7 +14,7 @@ struct waits;        // waits.c
 struct subscription; // wake.c
 struct later;
 
-// One question of the handshake, and what is made of its answer: NULL, or why this Redis will not do.
+// One question of the handshake. `check` returns NULL, or why this Redis cannot be used.
 struct handshake_call {
     struct redis_call call; // first: the connection's view of it
     struct store *store;
@@ -28,7 +28,7 @@ struct store {
     struct plan plan;
     struct redis_connection *redis;
     struct address address;
-    struct command command; // where a command is put together; free again when the send returned
+    struct command command; // every command is composed here; it may be reused as soon as it is sent
     struct write_queue votes, views;
     struct bucket_cache *bucket_cache; // bucket counts remembered per item
     struct deferred *deferred, **deferred_end;
@@ -37,28 +37,30 @@ struct store {
     struct handshake_call role, beat, record;
     uv_timer_t heartbeat;
     struct waits *waits;
-    struct subscription *subscription; // the projector's; NULL: nobody is to be woken here
-    int open_parts;                    // of stopping
-    struct handshake_call look;        // at the life of the master
+    struct subscription *subscription; // NULL: not in a projector
+    int open_parts;                    // while stopping: parts that are not closed yet
+    struct handshake_call look;        // the question for the life of the master
     bool looking, guards_logs;
-    char life_found[LIFE_SIZE], life[LIFE_SIZE]; // as Redis said last; under which the logs were opened
-    char lives[LIFE_SIZE];                       // digest of the lives of all logs
-    bool beating, recording, recorded;           // recorded: what our settings mean, in the last seconds
-    bool was_recorded;                           // since the last handshake
+    char life_found[LIFE_SIZE],
+        life[LIFE_SIZE];               // the life that Redis named last; the one in which the logs were opened
+    char lives[LIFE_SIZE];             // digest of the lives of all logs
+    bool beating, recording, recorded; // recorded: our settings are in Redis, as of a few seconds ago
+    bool was_recorded;                 // since the last handshake
     bool refused, told_refused;
-    struct handshake_call policy;      // of its memory: eviction.c
-    bool asking_policy, evicts, blind; // blind: INFO is refused, and it was said
-    char eviction[TROUBLE_SIZE];       // what it costs; empty: nothing
+    struct handshake_call policy;      // the question for the memory policy: eviction.c
+    bool asking_policy, evicts, blind; // blind: INFO is refused, and that is logged
+    char eviction[TROUBLE_SIZE];       // what an eviction would cost; empty: nothing
     struct {
         struct handshake_call call;
         bool lacks_scan;
-        bool asking, named;                          // named: by Redis itself, not guessed from a refusal
-        uint64_t refused_ms;                         // when a command was refused last; 0: never
-        char road[TROUBLE_SIZE], rest[TROUBLE_SIZE]; // what lacks for all, and for some calls; empty: nothing
+        bool asking, named;  // named: Redis has named the commands; they are not guessed from a refusal
+        uint64_t refused_ms; // when a command was refused last; 0: never
+        char road[TROUBLE_SIZE],
+            rest[TROUBLE_SIZE]; // the commands that all calls lack, and those that some calls lack; empty: none
     } rights;
     uint32_t beats;
     uint64_t generation;
-    struct split *splits[SPLITS_MAX]; // under way: vote_writes.c
+    struct split *splits[SPLITS_MAX]; // splits under way: vote_writes.c
     struct later *laters;             // later.c
     char refusal[256];
     void (*on_refused)(void *context, const char *line);
@@ -67,15 +69,14 @@ struct store {
     void *stopped_context;
 };
 
-// handshake.c: what is said on a new connection; then TIME once a second.
+// handshake.c: the handshake of a new connection, and the heartbeat once a second.
 void handshake_start(void *store);
-// The call that compares what the data is with what the settings mean: "" or what does not agree. Only the generation
-// in charge has its own recorded.
+// Begins the call that compares the settings with the data; its reply is "" or what does not agree. Only the generation
+// in charge records its settings.
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
 
-// rights.c and eviction.c: what else makes a Redis unfit for writes, asked in the handshake and looked at every few
-// seconds.
+// rights.c and eviction.c: two more reasons to refuse writes, asked for in the handshake and every few seconds.
 void rights_ask(struct store *store); // begins the command
 const char *rights_check(struct store *store, const redisReply *reply);
 void rights_look(struct store *store);
@@ -85,40 +86,42 @@ void eviction_ask(struct store *store);
 const char *eviction_check(struct store *store, const redisReply *reply);
 void eviction_look(struct store *store);
 bool eviction_refuses(const struct store *store);
-void store_close_or_open(struct store *store); // its door for writes, by the two
+void store_close_or_open(struct store *store); // refuses or accepts writes by these two
 
-// logs.c: the field of a partition's position hash; and what stands there: "<id> <hash of the lives of all logs>".
+// logs.c: the field of a partition's hash of offsets, and its value: "<id> <hash of the lives of all logs>".
 const char *offset_field(enum projection projection);
 uint64_t hash_of_lives(const struct store *store, const struct bytes *lives); // the field "life" of each partition
-struct log_id offset_in(struct bytes text, uint64_t lives);                   // {0,0} when it does not hold in these
-// handshake.c: AUTH, when there is a password.
+struct log_id offset_in(struct bytes text, uint64_t lives); // {0,0} when it is not valid in these lives
+// handshake.c: begins AUTH, for an address with a password.
 void begin_login(struct store *store);
-// waits.c: who waits for the projections. NULL without memory; `on_closed` once nothing of it is open any more.
-struct waits *waits_new(struct store *store); // freed with free() as long as it has not been started
+// waits.c: the waits for the projections. NULL without memory. `on_closed` fires when its handles are closed.
+struct waits *waits_new(struct store *store); // before waits_start it may be freed with free()
 void waits_start(struct waits *waits);
 void waits_stop(struct waits *waits, void (*on_closed)(struct store *store));
 // wake.c: asks the projectors to look at the logs at once, whatever their intervals.
 void wake_projectors(struct store *store);
 void subscription_beat(struct subscription *subscription);
 void subscription_stop(struct subscription *subscription, void (*on_closed)(struct store *store));
-// open.c: the value of "\nname:value\r" in a section of INFO; NO_BYTES when it is not there.
+// open.c: the value of "\nname:value\r" in a section of INFO; NO_BYTES when there is none.
 struct bytes info_value(struct bytes info, const char *name);
 // The master's life, and the opening of the logs under it.
-void ask_for_life(struct store *store);                               // begins the command
-bool life_note(struct store *store, const redisReply *info);          // false: it is no master
-bool life_is_known(const struct store *store);                        // false: Redis does not tell
-bool life_goes_on(const struct store *store, const redisReply *info); // the one under which we opened
-// Begins the script's call. `above`: per log the id that it must have passed; with it, where none of `offsets` holds,
-// the log gets an entry to reach. NULL: neither.
+void ask_for_life(struct store *store);                      // begins the command
+bool life_note(struct store *store, const redisReply *info); // false: this Redis is not a master
+bool life_is_known(const struct store *store);               // false: Redis does not tell it
+bool life_goes_on(const struct store *store,
+                  const redisReply *info); // true: it is the one in which the logs were opened
+// Begins the call of the script. `above`: for each log the id that its next entry must be above; a log whose offset is
+// {0,0} gets an entry. NULL: neither.
 void open_begin(struct store *store, const struct log_id *above, const struct log_id *offsets);
 void open_done(struct store *store, const redisReply *reply);
-void open_look(struct store *store);  // whether all is as it was; if not, opens again
+void open_look(struct store *store);  // opens the logs again if the life has changed
 void laters_end(struct store *store); // later.c, on shutdown
 
-// The next version of a partition: 1 … 2^52 at random, so that no two contents share one, whatever Redis has lost.
+// The next version of a partition: a random number from 1 to 2^52. So no two contents share a version, even after Redis
+// has lost data.
 uint64_t version_new(void);
 
-// `tell` runs at the end of this turn: for calls that failed before anything was sent.
+// Runs `tell` at the end of this turn: for calls that fail before anything is sent.
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));
 
 static inline void send_command(struct store *store, struct redis_call *call) {

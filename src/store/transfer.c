@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What an export says of an item, beside what every read shows. The way in is import_write.c.
+// The parts of an item that only an export reads. import_write.c writes them back.
 #include "base/clock.h"
 #include "model/item.h"
 #include "model/sums.h"
@@ -14,7 +14,7 @@ struct records_state {
     void (*on_record)(struct read_call *call, size_t index, const struct item_record *record);
 };
 
-// Views alone: votes are told one by one.
+// Packs the views alone: an export lists the votes one by one.
 static bool pack_views(const struct store *store, struct bytes packed, struct buffer *ret_views) {
     struct sums sums;
     if (!sums_unpack(packed, &store->plan.lives, &sums))
@@ -27,8 +27,8 @@ static bool pack_views(const struct store *store, struct bytes packed, struct bu
     return !ret_views->failed;
 }
 
-// Redis keeps the last count beside the registers (8 bytes; the highest bit says that it is out of date): two sketches
-// of the same visitors are to be the same bytes. The reply's memory is ours.
+// Redis caches the last count in the sketch (8 bytes; the highest bit says that it is out of date). It is removed, so
+// that two sketches of the same visitors are the same bytes. The reply is ours to change.
 static struct bytes without_cached_count(const redisReply *reply) {
     struct bytes sketch = reply_text(reply);
     enum { COUNT_AT = 8, COUNT_SIZE = 8 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Views: the write queue of lua/view.lua, in the partition of the visitor.
+// The write queue of views (lua/view.lua). Views are grouped by the visitor's partition, where the view window is kept;
+// all records of a batch are one entry in the log of any partition.
 #include "base/clock.h"
 #include "model/item.h"
 #include "ops/metrics.h"
@@ -14,7 +15,7 @@ static struct view_call *view_of(struct queued *write) {
 
 static uint64_t order(const struct queued *write) {
     (void)write;
-    return 0; // as they came
+    return 0; // in the order of arrival
 }
 
 // ---- What goes to the script

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is known of one visitor: own votes on some items, the last items read; and forgetting the latter.
+// Reads of one visitor: the own votes on some items, and the items read last; and forgetting the latter.
 #include "base/reader.h"
 #include "model/item.h"
 #include "store/bucket_cache.h"
@@ -9,9 +9,10 @@
 
 // ---- Own votes
 
-// The bucket is read before the item. A voter's bucket never changes back while an item lives, so one that is the same
-// for what was guessed and for what is there proves that the right bucket was read; voters that stand in the item come
-// with it. A bucket changes at most once when the buckets double: tries beyond that are as many as doublings.
+// The number of buckets is guessed (bucket_cache.h), and the bucket is read before the item. The item tells the real
+// number. If the visitor's bucket is the same for both numbers, the right bucket was read, because a voter's bucket
+// never changes back while an item lives. Voters in the item's record come with it. A voter's bucket changes at most
+// once when the number doubles, so the tries are bounded by the doublings.
 enum { AT_BUCKET, AT_ITEM, COMMANDS_PER_VOTE, VOTE_TRIES = 32 };
 
 struct votes_state {
@@ -24,7 +25,7 @@ struct votes_state {
     void (*on_vote)(struct read_call *call, size_t index, const struct own_vote *vote);
 };
 
-// Of an item that is taken to have none, the first.
+// An item without buckets is read as if it had one.
 static uint32_t bucket_of(ref_t visitor, uint32_t buckets) {
     return voters_bucket(visitor, buckets ? buckets : 1);
 }
@@ -43,14 +44,14 @@ static void ask_votes(struct votes_state *state, struct pipeline *pipeline) {
     }
 }
 
-// An item that is not there, or not usable, has none.
+// An item that does not exist, or is not usable, has no votes.
 static void read_item(const struct pipelined *at, struct item *ret_item) {
     *ret_item = (struct item){0};
     if (at->outcome == OK)
         item_unpack(reply_text(at->reply), ret_item);
 }
 
-// What was guessed wrong is put right for the next try.
+// Corrects the wrong guesses for the next try. True when there was one.
 static bool guessed_wrong(struct votes_state *state, const struct pipeline *pipeline) {
     bool wrong = false;
     for (size_t i = 0; i < state->count; i++) {

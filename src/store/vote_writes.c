@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Votes and retractions: the write queue of lua/vote.lua, and the splitting of voter buckets that have grown
+// The write queue of votes and retractions (lua/vote.lua), and the splits of voter buckets that have grown too large
 // (lua/split.lua).
 #include "base/clock.h"
 #include "model/decay.h"
@@ -32,7 +32,7 @@ static bool begins_item(struct queued *const *writes, uint32_t i) {
     return begins_group(writes, i) || order(writes[i]) != order(writes[i - 1]);
 }
 
-// Items, logs, then the buckets that votes name.
+// The keys: items, logs, then the buckets of the votes.
 static void add_keys(struct store *store, struct queued *const *writes, uint32_t count) {
     struct key key;
     for (uint32_t i = 0; i < count; i++)
@@ -76,7 +76,7 @@ static void add_vote(struct command *command, const struct vote_call *vote, int 
 }
 
 static void compose(struct store *store, struct queued *const *writes, uint32_t count, uint32_t log) {
-    (void)log; // a vote's is its item's: whoever folds it must see votes and their retractions in order
+    (void)log; // a vote is in the log of its item's partition: votes and their retractions must be folded in order
     struct command *command = &store->command;
     uint32_t items = 0, groups = 0, buckets = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -97,8 +97,9 @@ static void compose(struct store *store, struct queued *const *writes, uint32_t 
                  (begins_item(writes, i) ? BEGINS_ITEM : 0) + (begins_group(writes, i) ? BEGINS_GROUP : 0));
 }
 
-// ---- Splitting: some at a time per process; an item's go on until its buckets are small again, as votes may come
-// faster than splits. A bucket may wait, it holds twice the mean and more.
+// ---- Splits. A process splits at most SPLITS_MAX items at once. It splits an item again and again until the mean
+// bucket is under the limit, because votes may come faster than splits. Meanwhile a bucket may hold more than twice the
+// mean.
 
 struct split {
     struct redis_call call;
@@ -112,7 +113,7 @@ static void split_once(struct split *split, uint32_t buckets);
 
 static void on_split(struct redis_call *call) {
     struct split *split = (struct split *)call;
-    uint32_t buckets = call->outcome == OK ? (uint32_t)reply_int(call->reply) : 0; // 0: the item is gone
+    uint32_t buckets = call->outcome == OK ? (uint32_t)reply_int(call->reply) : 0; // 0: the item no longer exists
     freeReplyObject(call->reply);
     if (buckets) {
         metric_add(METRIC_BUCKET_SPLITS, 1);
@@ -143,7 +144,7 @@ static void split_once(struct split *split, uint32_t buckets) {
     send_command(store, &split->call);
 }
 
-// NULL: the item is being split, or as many are as may be.
+// NULL: the item is being split already, or SPLITS_MAX items are.
 static struct split **free_place(struct store *store, ref_t item) {
     struct split **place = NULL;
     for (size_t i = 0; i < SPLITS_MAX; i++) {
@@ -182,7 +183,7 @@ static bool take(struct store *store, struct queued *write, struct reader *resul
         vote->votes[i] = read_u64(results);
     vote->outcome = status < VOTE_STATUSES ? status_outcomes[status] : INTERNAL;
     vote->changed = status == VOTE_CHANGED;
-    // A process of before a kind was added does not know it.
+    // A process that started before the kind was added does not know it.
     vote->kind_now = kind < store->settings->kind_count ? kind : -1;
     if (!vote->changed)
         vote->entry = (struct log_id){0, 0};

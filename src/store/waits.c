@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Waiting until both projections have passed entries of the logs: for `?wait=true`, and for what must come after all
-// that was acknowledged before it (a deletion, an import).
+// Waits until both projections have passed entries of the logs: for `?wait=true`, and for a deletion or an import,
+// which must come after all that was acknowledged before it.
 //
-// All waits share one poll: the offsets of both projections in every log, and for waits that are new the last entry
-// of every log, which is asked for before the offsets. While somebody waits the projectors are woken now and then.
+// All waits share one poll. It reads the offsets of both projections in every log; if there are new waits, it reads the
+// last entry of every log before them. The projectors are woken from time to time while somebody waits.
 #include "store/reads.h"
 #include <stdlib.h>
 
@@ -11,10 +11,10 @@ enum { POLL_MS = 5, WAKE_AGAIN_MS = 100 };
 
 struct wait {
     struct wait *next;
-    struct read_call *call; // the waiter's
+    struct read_call *call; // of the one who waits
     uint64_t until_ms;
-    bool polled; // the poll under way is for this one as well
-    bool known;  // its entries are; else they are the ends of the logs at its first poll
+    bool polled; // the poll under way began after this wait
+    bool known;  // `entries` are known; if not, the first poll sets them to the ends of the logs
     enum outcome outcome;
     struct log_id entries[];
 };
@@ -25,10 +25,10 @@ struct waits {
     uv_timer_t timer;
     struct read_call poll;
     bool polling, stopping;
-    uint64_t woken_ms; // when last; 0: not since somebody waits
+    uint64_t woken_ms; // when the projectors were woken last; 0: not for these waits
     void (*on_closed)(struct store *store);
     uint32_t partitions;
-    struct log_id logs[]; // the last entry of each log, then the position that both projections have passed in it
+    struct log_id logs[]; // the last entry of each log, then the offset in each log that both projections have passed
 };
 
 static void poll_now(struct waits *waits);
@@ -50,7 +50,7 @@ static bool has_passed(struct waits *waits, const struct wait *wait) {
     return true;
 }
 
-// True when the wait has ended, at its first poll at the earliest. A full queue says nothing: it is asked again.
+// True when the wait has ended; that is at its first poll at the earliest. After OVERLOADED the poll is repeated.
 static bool settle(struct waits *waits, struct wait *wait, enum outcome outcome) {
     bool late = wait->polled && uv_now(waits->store->loop) >= wait->until_ms;
     if (outcome == OK && wait->polled && !wait->known) {
@@ -64,7 +64,7 @@ static bool settle(struct waits *waits, struct wait *wait, enum outcome outcome)
     return passed || broken || late;
 }
 
-// Takes those that have ended off the list; they are told when the list is whole again.
+// Takes the ended waits off the list. Their completions run later, when the list is consistent.
 static struct wait *take_ended(struct waits *waits, enum outcome outcome) {
     struct wait *ended = NULL, **ended_end = &ended;
     for (struct wait **at = &waits->first; *at;) {
@@ -138,7 +138,7 @@ static struct log_id least(struct log_id a, struct log_id b) {
     return log_id_order(a, b) < 0 ? a : b;
 }
 
-// A position that does not hold in the present lives is none.
+// An offset that is not valid in the present lives counts as {0,0}.
 static void take_offsets(struct waits *waits, struct poll_state *state, const struct pipelined *at) {
     for (uint32_t i = 0; i < waits->partitions; i++)
         state->lives[i] = reply_text_at(at[i].reply, AT_LIFE);
@@ -154,7 +154,7 @@ static void on_polled(struct pipeline *pipeline) {
     enum outcome outcome = pipeline_outcome(pipeline);
     uint32_t at = 0;
     for (uint32_t i = 0; outcome == OK && state->with_ends && i < waits->partitions; i++) {
-        const redisReply *entries = pipeline->at[at++].reply; // of one entry at most: [id, fields]
+        const redisReply *entries = pipeline->at[at++].reply; // at most one entry: [id, fields]
         bool any = entries->type == REDIS_REPLY_ARRAY && entries->elements;
         ends_of(waits)[i] = any ? log_id_parse(reply_text_at(entries->element[0], 0)) : (struct log_id){0, 0};
     }
@@ -163,7 +163,8 @@ static void on_polled(struct pipeline *pipeline) {
     read_end(pipeline, outcome);
 }
 
-// An entry that was trimmed has been projected; a log's last id of all may be raised above every entry.
+// Asks for the last entry. The log's last id would not do: it may be raised above every entry. Entries that were
+// trimmed have been projected.
 static void ask_end(struct pipeline *pipeline, struct store *store, uint32_t partition) {
     struct key key;
     key_log(&key, partition);
@@ -206,7 +207,7 @@ static void poll_now(struct waits *waits) {
         ask_offsets(pipeline, store, i);
 }
 
-// ---- Beginning to wait
+// ---- Beginning a wait
 
 static void begin(struct store *store, struct read_call *call, const struct log_id *entries, uint32_t timeout_ms) {
     struct waits *waits = store->waits;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Waking the projectors: a message on a channel of Redis, which costs no memory there and reaches every machine. A
-// projector has a second connection for it, which only listens. Where nobody listens (a user of Redis who may not, a
-// projector of the version before) a record in a log asks for the same, and is seen with the next look at the logs.
+// Wakes the projectors with a message on a channel of Redis, which costs no memory there and reaches every machine. A
+// projector listens on a second connection. If nobody hears the message (the user of Redis may not subscribe, or the
+// projector is of an older version), a flush record is added to a log, and the projector sees it at its next look.
 #include "ops/log.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
@@ -24,7 +24,7 @@ static void free_wake(struct redis_call *call) {
 }
 
 static void write_flush(struct wake *wake) {
-    static const char flush[] = "\0\0\0\0\0\0\0\0F"; // an entry of one record: model/entry.h
+    static const char flush[] = "\0\0\0\0\0\0\0\0F"; // an entry with one record: model/entry.h
     struct store *store = wake->store;
     struct key key;
     key_log(&key, 0);
@@ -52,7 +52,7 @@ static void on_published(struct redis_call *call) {
 void wake_projectors(struct store *store) {
     struct wake *wake = calloc(1, sizeof *wake);
     if (!wake)
-        return; // they look at the logs by themselves
+        return; // the projectors look at the logs from time to time anyway
     wake->store = store;
     wake->call.on_reply = on_published;
     begin_command(store, "PUBLISH");
@@ -68,7 +68,7 @@ struct subscription {
     struct redis_connection *redis;
     struct redis_call login, subscribe, ping;
     bool pinging, refused;
-    uint64_t generation; // of the other connection; 0: not known yet
+    uint64_t generation; // store_generation when it was looked at last; 0: not yet
     void (*on_wake)(void *context);
     void *context;
     void (*on_closed)(struct store *store);
@@ -91,7 +91,7 @@ static void on_login(struct redis_call *call) {
     freeReplyObject(call->reply);
 }
 
-// A message may have been missed before.
+// Messages may have been missed before, so this counts as one.
 static void on_subscribed(struct redis_call *call) {
     struct subscription *subscription = of_call(call, offsetof(struct subscription, subscribe));
     bool error = call->reply && call->reply->type == REDIS_REPLY_ERROR;
@@ -126,7 +126,7 @@ void store_on_wake(struct store *store, void (*on_wake)(void *context), void *co
     if (!subscription)
         subscription = calloc(1, sizeof *subscription);
     if (!subscription)
-        return; // the intervals hold
+        return; // without it the projector looks at its intervals
     subscription->store = store;
     subscription->on_wake = on_wake;
     subscription->context = context;
@@ -140,7 +140,7 @@ void store_on_wake(struct store *store, void (*on_wake)(void *context), void *co
         free(subscription);
 }
 
-// ---- A Redis that has fallen silent is noticed, and one that is another now
+// ---- Noticing a silent Redis, and a new master
 
 static void on_pong(struct redis_call *call) {
     struct subscription *subscription = of_call(call, offsetof(struct subscription, ping));
@@ -148,7 +148,8 @@ static void on_pong(struct redis_call *call) {
     freeReplyObject(call->reply);
 }
 
-// The other connection was made anew: the master may be elsewhere, and this one would go on listening to the old one.
+// True when the store's connection is a new one. The master may be elsewhere now, and this connection would still
+// listen to the old one.
 static bool is_left_behind(struct subscription *subscription) {
     uint64_t before = subscription->generation;
     subscription->generation = store_generation(subscription->store);
