@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The widget, the pages and the contract as finished bodies; who may have them is the routes' affair.
+// The widget, the pages and the contract as finished bodies. pages.c answers the calls for them.
 #include "api/assets.h"
-#include "api/call.h"
 #include <fnmatch.h>
 
 // The first that fits. The parts of one page must be of one version: they are asked for anew each time, and mostly 304.
@@ -68,30 +67,4 @@ const struct body *asset_find(const struct assets *assets, const char *name) {
         if (strcmp(asset_sources[i].name, name) == 0)
             return assets->bodies[i];
     return NULL;
-}
-
-// ---- The calls
-
-static void answer_asset(struct call *call, const char *name) {
-    const struct body *body = asset_find(&call->api->assets, name);
-    if (body)
-        http_reply_body(call->request, body);
-    else
-        answer_error(call, NOT_FOUND, NULL);
-}
-
-void asset_start(struct call *call) {
-    answer_asset(call, call->route->pattern + 1); // "/widget.js" is the file widget.js
-}
-
-void demo_start(struct call *call) {
-    if (call->api->settings->demo)
-        answer_asset(call, "demo.html");
-    else
-        answer_error(call, NOT_FOUND, NULL);
-}
-
-// The page is nobody's secret: it asks for the key, which the calls behind it need.
-void dashboard_start(struct call *call) {
-    answer_asset(call, "dashboard.html");
 }

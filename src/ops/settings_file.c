@@ -6,6 +6,7 @@
 // name at 49 bytes, which is less than a site's may have: next_line keeps the whole name. The file is read several
 // times, by every process once more.
 #include "base/buffer.h"
+#include "ops/settings.h"
 #include "ops/settings_inside.h"
 #include <errno.h>
 #include <ini.h>

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What the files of the settings share: one value by name, and the sections. Nobody else includes it.
 #pragma once
-#include "ops/settings.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct settings; // settings.h
 
 // All report a failure as text without the place, into `why`.
 enum { WHY_SIZE = 256 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The three listeners must be told apart: with SO_REUSEPORT the kernel would spread the connections of one address over
 // two of them, and the operators' pages would be public at random.
+#include "ops/settings.h"
 #include "ops/settings_inside.h"
 #include <netdb.h>
 #include <netinet/in.h>

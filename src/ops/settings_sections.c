@@ -2,6 +2,7 @@
 // The sections [ranking NAME] and [site NAME], and what is only known when everything was read.
 #include "base/netaddr.h"
 #include "base/times.h"
+#include "ops/settings.h"
 #include "ops/settings_inside.h"
 #include <ctype.h>
 #include <math.h>

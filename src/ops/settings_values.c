@@ -2,6 +2,7 @@
 // Single values: text to settings by the table, and the table as help and as a configuration.
 #include "base/netaddr.h"
 #include "base/times.h"
+#include "ops/settings.h"
 #include "ops/settings_inside.h"
 #include <stddef.h>
 #include <stdio.h>

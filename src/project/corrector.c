@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Turns: what waits is read; items' corrections and the pass take turns, page by page, and among items' the sites do.
 // All that is known is forgotten when a step fails or the connection is another one, and read again.
+#include "project/corrector.h"
 #include "base/clock.h"
 #include "ops/generation.h"
 #include "ops/log.h"

@@ -9,7 +9,7 @@
 // by corrector_begin_anew, which goes on from what Redis has recorded.
 #pragma once
 #include "project/correction_list.h"
-#include "project/corrector.h"
+#include "store/store.h"
 #include <uv.h>
 
 enum { PASS_PAUSE_MS = 2, IDLE_MS = 500, RETRY_MS = 1000, BUCKETS_AT_ONCE = 16 };
