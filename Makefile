@@ -15,7 +15,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 LIBRARIES := libuv hiredis libsodium jansson inih zlib
 PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server libsodium-dev libjansson-dev libinih-dev \
 	uthash-dev zlib1g-dev python3 curl
-# Peers that the load test measures against, and what draws its plots; fastify and ioredis come by npm.
+# The peers of the load test, and what draws its plots; npm installs fastify and ioredis.
 PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplotlib
 PACKAGES_NPM := fastify ioredis
 BROWSER_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-browser
@@ -28,7 +28,7 @@ CFLAGS ?= -O2 -g
 STANDARD := -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -Isrc
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
 SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all)
-# Asked once, and only when something is compiled: `make deps` may have to come first.
+# pkg-config is asked once, and only when something is compiled, because `make deps` may have to come first.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBRARIES)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBRARIES)))$(PKG_LIBS)
 ALL_CFLAGS = $(STANDARD) $(WARNINGS) $(CFLAGS) $(SANITIZE) $(PKG_CFLAGS) $(LLHTTP_FLAGS) -DVERSION='"$(VERSION)"' -MMD -MP
@@ -75,7 +75,7 @@ deps: ## install what building and running needs (apt-get)
 deps-test: ## install what the tests need besides
 	$(Q)deploy/install-packages $(PACKAGES_RUN) $(PACKAGES_TEST)
 
-# None of these is needed: a test whose tool is not there says so and is left out.
+# These are optional: a test without its tool says so and is skipped.
 deps-browser: deps-test ## what a few tests of the browser need besides: Firefox, and axe-core by npm into a cache folder
 	$(Q)deploy/install-packages firefox-esr || true
 	$(Q)[ -d $(BROWSER_CACHE)/node_modules/axe-core ] || command -v npm >/dev/null || deploy/install-packages nodejs npm || true
@@ -126,7 +126,7 @@ bench-compare: deps-test ## two revisions side by side: make bench-compare A=mai
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/compare.py $(if $(QUICK),--quick) $(if $(TURNS),--turns $(TURNS)) $(if $(ONLY),--only $(ONLY)) $(or $(A),HEAD) $(or $(B),.)
 
-guards-record: deps-test ## record the instructions a request of this tree anew (tests/guards)
+guards-record: deps-test ## record the instructions a request of this tree (tests/guards)
 	$(Q)$(MAKE) --no-print-directory programs
 	$(Q)RECORD=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/guards/test_instructions.py
 
@@ -135,7 +135,7 @@ instructions: deps-test ## instructions and allocations a request (installs valg
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/instructions.py
 
-crash: deps-test ## kill and freeze under load, then count: make crash SECONDS=600 FAULTS=freeze-redis
+crash: deps-test ## kill and freeze processes under load, then check all counts: make crash SECONDS=600 FAULTS=freeze-redis
 	$(Q)$(MAKE) --no-print-directory all $(SHIFTED_CLOCK)
 	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
 

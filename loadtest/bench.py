@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is measured with: a Redis of our own, wrk and open_loop, and the processor time of each process."""
+"""The tools of a measurement: a Redis, wrk and open_loop, and the processor time of each process."""
 import contextlib
 import json
 import os

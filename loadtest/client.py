@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tools here share: a keep-alive HTTP client."""
+"""A keep-alive HTTP client, which the tools here share."""
 import http.client
 import json
 import os

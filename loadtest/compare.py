@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """make bench-compare A=rev B=rev: builds two revisions in temporary worktrees and sets them side by side in alternating
-drives of the same traffic. Ratios are B over A; with "." for a revision the tree is taken as it is."""
+drives of the same traffic. Ratios are B over A; the revision "." means the working tree."""
 import argparse
 import os
 import shutil

@@ -113,7 +113,7 @@ def growth(plan, report):
 # ---- Splits
 
 def splits(plan, report):
-    """How long Redis stands still when a bucket of voters is split, by its own slow log and latency monitor."""
+    """How long Redis is blocked when a bucket of voters is split, by its own slow log and latency monitor."""
     votes = 20000 if plan.quick else 200000
     with open(f"{ROOT}/build/gen/scripts.c", encoding="utf-8") as file:
         sha = re.search(r'"split", .*"([0-9a-f]{40})"', file.read())[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A service of one's own on free ports, and what else of the tests' layer (tests/support) is used here."""
+"""A service on free ports for one tool, and what else the tools use of tests/support."""
 import http.client
 import os
 import sys

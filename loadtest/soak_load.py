@@ -54,7 +54,7 @@ class Caller(threading.Thread):
     # ---- One call
 
     def call(self, method, path, status, body=None, visitor=None, kind="application/json"):
-        """Until it is answered as it must be: 503 is what is promised while Redis stands still."""
+        """Until it is answered as it must be: while Redis is frozen 503 is the promised answer."""
         for _ in range(100):
             answered, text = self.once(method, path, body, visitor, kind)
             if answered != 503 or self.over.is_set():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One service for all of these tests, a site of its own for each."""
+"""All tests of this folder share one service; each test has a site of its own."""
 import itertools
 
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What belongs to no site: the widget in its forms, the pages, the contract; and `engaged widget`."""
+"""Files that belong to no site: the widget in its forms, the pages, the OpenAPI document; and `engaged widget`."""
 import base64
 import gzip
 import hashlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The door and the paths at their edges: what a cookie says, whose token it is, which sites there are, how many ids."""
+"""Auth and paths at their edges: wrong cookies, tokens of others, unknown sites, too many ids."""
 import json
 
 import pytest

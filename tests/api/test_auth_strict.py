@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Who may write, at its edges: origins and referers that only look like a site's, keys that are a page's own, wrong keys in
-masses, readers named by garbage, and the image, which is one whatever goes wrong."""
+"""Who may write, at the edges: origins and referers that only look like a site's, a page's own keys, many wrong keys,
+garbage in the headers that name the reader, and the counting image, which is an image whatever goes wrong."""
 import socket
 
 import pytest

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""trusted_proxies = auto, the preset: proxies on this machine that nobody has listed, and programs that name nobody.
-And wrong keys, which tell a guesser nothing once there were many."""
+"""The preset trusted_proxies = auto: proxies on this machine that nobody has listed, and programs that name no reader.
+Also wrong keys: after many of them a guesser learns nothing more."""
 import http.client
 import os
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an error tells the one who sent a card, an event or a query; and the contract's own limits, tried at their edge."""
+"""What an error tells the sender of a card, an event or a query; and the limits of the contract at their edges."""
 import json
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/api.md, sentence by sentence, where no other file of this folder tries it. Each test has its sentence's name."""
+"""The sentences of docs/api.md that no other file of this folder tries. Each test names its sentence."""
 import pytest
 
 from support.service import BareService

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/api.md, section 0: sites and items, as they stand in addresses."""
+"""docs/api.md, section 0: sites and items in addresses."""
 import json
 import socket
 

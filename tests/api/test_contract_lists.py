@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/api.md, sections 0, 2 and 3: lists, items and pages; scores against a computation of one's own."""
+"""docs/api.md, sections 0, 2 and 3: lists, items and pages; scores are compared with a computation in the test."""
 import datetime
 import html.parser
 import json

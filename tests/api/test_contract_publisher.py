@@ -107,7 +107,7 @@ def test_a_deleted_item_is_gone(service, site):
     assert service.keyed("POST", f"{site}/items/{names[0]}/votes", Engaged_Visitor="v0").json["votes"] == {"up": 1, "down": 0}
 
 
-# ---- The editor's hand
+# ---- Editorial rules
 
 @contract("PUT /v1/{site}/items/{item}/editorial", "200 the mark", "It is applied at the next refresh to the kinds of list named")
 @contract("DELETE /v1/{site}/items/{item}/editorial", "204; the mark is taken away")
@@ -122,7 +122,7 @@ def test_a_mark(service, site):
     assert ids(service.get(site + PATHS["ranking"]))[1] == names[5]
     assert [ids(service.get(site + PATHS[kind])) for kind in LISTS[1:]] == [before[kind] for kind in LISTS[1:]]
     for kinds in itertools.chain.from_iterable(itertools.combinations(LISTS, n) for n in (1, 2, 3)):
-        hand(service, site, names[5], pin=1, lists=list(kinds))  # a mark is set as a whole
+        hand(service, site, names[5], pin=1, lists=list(kinds))  # a rule is set as a whole
         for kind, path in PATHS.items():
             assert (ids(service.get(site + path))[0] == names[5]) == (kind in kinds), (kinds, kind)
     hand(service, site, names[5], boost=1000)
@@ -170,7 +170,7 @@ def test_pins_on_slots(service, site):
     for name in (names[5], names[6], names[7]):
         hand(service, site, name, pin=2)
     assert ids(service.get(site + "/rankings/top"))[:5] == [names[0], names[7], names[6], names[5], names[1]]
-    hand(service, site, names[5], pin=2)  # set anew, it is the later one
+    hand(service, site, names[5], pin=2)  # set again, it is the later one
     assert ids(service.get(site + "/rankings/top"))[:4] == [names[0], names[5], names[7], names[6]]
     for slot, name in ((8, names[0]), (1, names[6])):
         hand(service, site, name, pin=slot)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Votes taken back: of a visitor, of an item in a span, and a visitor's own erasure."""
+"""Votes are taken back: those of a visitor, those on an item in a span of time, and by a visitor's own erasure."""
 import concurrent.futures
 import datetime
 import json

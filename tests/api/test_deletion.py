@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""DELETE of an item and import of one: what was acknowledged before is gone, what is sent after the answer counts, exactly,
-whatever lies in the logs, whoever is killed or stands still; also when memory is full."""
+"""DELETE and import of an item: everything acknowledged before it is gone, and everything sent after its answer counts.
+This holds exactly, whatever is in the logs, whichever process is killed or frozen, and when memory is full."""
 import itertools
 import json
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Distinct visitors of an item: the first two stand in its sums, the sketch begins with the third, and none counts twice by
-that; also across deletion, export and import, and with what format 2 left."""
+"""Distinct visitors of an item: its sums hold the first two, the sketch begins with the third, and no visitor counts twice.
+The same after deletion, export and import, and with data of format 2."""
 import os
 
 import pytest

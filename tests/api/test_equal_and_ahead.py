@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Equal scores are ordered by id whatever order their events came in; no call takes what lies in the future."""
+"""Equal scores are ordered by id, whatever order their events came in; no call accepts a time in the future."""
 import json
 import struct
 import time

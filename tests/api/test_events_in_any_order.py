@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Bulk votes with times of their own end the same in whatever order their lines come: of one visitor and item the latest
-stands. A retraction leaves nothing that a later line could be compared with."""
+"""Bulk votes with times of their own end the same in any order of their lines: the latest vote of a visitor on an item
+holds. A retraction leaves nothing that a later line could be compared with."""
 import calendar
 import itertools
 import json

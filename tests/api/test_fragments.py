@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The HTML fragment and the feed: what stands in a page is valid, says what its numbers are, and keeps its place."""
+"""The HTML fragment and the feed: the markup is valid, each number has a label, and the layout does not shift."""
 import html.parser
 import json
 import re

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Targets that fall into one bucket of a table without a key: made beforehand, as anybody can make them, they must cost no
-more than others. The hash is SuperFastHash, which knows no key."""
+"""Request targets that fall into one bucket of a hash table without a key cost no more than others. Anybody can make such
+targets beforehand. The hash is SuperFastHash, which knows no key."""
 import os
 import random
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/rendering.md as it is written: nginx with SSI and a cache in front, a server-side template; and
+"""The examples of docs/rendering.md: nginx with SSI and a cache in front, a server-side template. Also
 what caches and tools make of the answers: proxies that undo %2F, curl's ETag round trip."""
 import gzip
 import http.server

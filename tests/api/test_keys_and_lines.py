@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The secret key byte by byte; limits at their edges; lines of bulk calls, however the bytes are cut."""
+"""The secret key is compared byte by byte; limits at their edges; lines of bulk calls, wherever the bytes are cut."""
 import hashlib
 import json
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which items a list has: it is read on until it is full; floors, ages, categories, cards and an editor's hand at their
+"""Which items a list has: it is read on until it is full. Floors, ages, categories, cards and editorial rules at their
 edges."""
 import os
 import re
@@ -287,7 +287,7 @@ def test_a_pages_ranking_has_no_other_categories_and_nothing_under_the_floor(lis
     assert ranking("ranking=8&name=plain&category=c0") == ["p4", "p2", "p0", "q0"]
 
 
-# ---- An editor's hand
+# ---- Editorial rules
 
 def test_a_pin_beyond_the_limit_is_no_pin(lists, site):
     votes(lists, site, {"a": 5, "b": 4, "c": 3, "d": 2, "e": 1})

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""An import that goes on for long waits for the projections once a second: what was acknowledged a while before its line is
-in the place of which the line comes, and not added to it later."""
+"""A long import waits for the projections once a second. So a line replaces all that was acknowledged a while before it,
+and nothing of that is added later."""
 import json
 import socket
 import time

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The served contract against the service: every operation is called with its own examples and in ways that must be
-refused; every reply is one that is documented, by status, media type, header fields and schema."""
+"""The service keeps the OpenAPI document that it serves: every operation is called with its own examples and in ways that
+must be refused, and every reply is documented, by status, media type, header fields and schema."""
 import json
 import re
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every operation with odd inputs of every kind, alone and together: the answer is one that the document has, by status,
-media type, header fields and schema, and nothing is ever a 5xx."""
+"""Every operation with odd inputs of every kind, alone and together: the document has the answer, by status,
+media type, header fields and schema, and no answer is a 5xx."""
 import collections
 import concurrent.futures
 import http.client

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whose pages may write, and what a page that may not is told: docs/api.md section 0, rows "origins" and "CORS"."""
+"""Whose pages may write, and what any other page is told: docs/api.md section 0, rows "origins" and "CORS"."""
 import signal
 import socket
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page in one call, the visitor's own, the editor's hand, fragments and feeds, the counting image."""
+"""The page in one call, the visitor's own votes, editorial rules, fragments and feeds, the counting image."""
 import json
 import socket
 import time
@@ -133,7 +133,7 @@ def test_recommendations_leave_out_what_was_read(service, site, token):
     assert [entry["reason"] for entry in nobody.json["items"]] == ["popular"] * 3
 
 
-# ---- The editor's hand
+# ---- Editorial rules
 
 def put_hand(service, site, item, **hand):
     answer = service.keyed("PUT", f"{site}/items/{item}/editorial", hand)

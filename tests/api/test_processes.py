@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Starting, dying and ending: what an operator sees, and that nothing acknowledged is lost."""
+"""Processes start, die and end: an operator sees why, and nothing acknowledged is lost."""
 import os
 import signal
 import subprocess

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""With refresh_interval = 0 a read is as new as its call, also right after a read that failed: the pause after a failure ends
-with the next success."""
+"""With refresh_interval = 0 a read shows the state at its call, also right after a read that failed: the pause after a
+failure ends with the next success."""
 import threading
 
 from support.scripted_redis import ScriptedRedis

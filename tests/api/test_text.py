@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""docs/api.md section 0, row "text": limits in characters, blanks and controls, null, NUL, fields that stand twice; bodies that
-are coded; a DELETE's type; what a card may link to; several cookies of one name."""
+"""docs/api.md section 0, row "text": limits in characters, blanks and controls, null, NUL, repeated fields; bodies with a
+Content-Encoding; a DELETE's type; what a card may link to; several cookies of one name."""
 import json
 
 import pytest

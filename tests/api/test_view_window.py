@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Within view_window a visitor's view of an item counts once, whatever else was read in between; and what is kept for it."""
+"""Within view_window a visitor's view of an item counts once, whatever the visitor read in between; and how much Redis keeps for this."""
 import datetime
 import os
 import time

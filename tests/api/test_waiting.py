@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`?wait=true`: the projectors start at once, and a service that is ended meanwhile ends cleanly."""
+"""`?wait=true`: the projectors start at once, and a service that is told to end meanwhile ends cleanly."""
 import contextlib
 import http.client
 import os
@@ -92,7 +92,7 @@ def test_after_redis_was_killed_it_is_woken_again(slow):
 
 
 def test_it_listens_where_the_master_is(slow):
-    """When the connection for all else was made anew, so is this one."""
+    """When the other connection was made again, so is this one."""
     store = redis.Redis(unix_socket_path=os.path.join(slow.folder, "d", "redis.sock"))
 
     def listener():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the widget builds on: a view that brings the token, a hundred counters in one call, the page in one call with what
-boxes need, and refusals that a page's developer can read. No call of these needs a preflight."""
+"""The calls that the widget needs: a view that brings the token, a hundred counters in one call, the page in one call with what
+boxes need, and refusals that a page's developer can read. None of these calls needs a preflight."""
 import json
 import time
 import urllib.parse

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""axe-core finds nothing to complain of on any page. It comes by npm (`make deps-browser`); where it is not there, the tests say so."""
+"""axe-core finds no fault on any page. It comes by npm (`make deps-browser`); where it is not there, the tests say so."""
 import os
 
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The operators' page in a real browser: the key, the numbers, the editor's hand."""
+"""The operators' page in a real browser: the key, the numbers, the editorial rules."""
 import time
 from urllib.parse import quote
 
@@ -155,7 +155,7 @@ def test_data_never_become_markup_or_scripts(service, browser):
     assert browser.errors() == []
 
 
-# ---- The editor's hand
+# ---- Editorial rules
 
 def test_the_editors_hand(service, browser, no_marks):
     open_page(browser, service)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The operators' page under the hands of its user while everything on it changes: focus, clicks, selection, messages."""
+"""The operators' page while its user works and everything on it changes: focus, clicks, selection, messages."""
 import time
 
 import pytest
@@ -21,7 +21,7 @@ def browser(tab):
 
 @pytest.fixture
 def marked(service):
-    """A mark in force, and none afterwards."""
+    """An editorial rule in force, and none afterwards."""
     service.keyed("PUT", "/v1/sample/items/plum-cake/editorial", {"boost": 1.5, "note": "for the tests"})
     yield "plum-cake"
     for mark in service.keyed("GET", "/v1/sample/editorial").json["editorial"]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Each number of the operators' page is the one that its name says: the service's metrics get values that are all different."""
+"""Each number of the operators' page is the metric that its name says: in the test all metrics have different values."""
 import re
 import types
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The demo page and the widget as a reader has them: real Chromium, the real service, the sample site."""
+"""The demo page and the widget as a reader sees them, in Chromium with the real service and the sample site."""
 import contextlib
 import gzip
 import http.server

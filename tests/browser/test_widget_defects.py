@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the widget once did wrong, each in a page of a publisher's: late answers, scripts in the head, frameworks, consent,
+"""Mistakes that the widget once made, each in a publisher's page: late answers, scripts in the head, frameworks, consent,
 languages, colours, and what its developer is told."""
 import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A page with the widget as the network and the eye have it: calls, repeats, layout shifts, and the document's first example."""
+"""A page with the widget, as the network and the reader see it: calls, repeats, layout shifts, and the document's first example."""
 import json
 import os
 import time

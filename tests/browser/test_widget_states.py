@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Storage, token, service and script in each state that they can be in: what is shown, spoken and sent. All pairs of states;
-with FULL=1 (make test-widget FULL=1) all of them."""
+"""Storage, token, service and script in each of their states: what the widget shows, says to a screen reader and sends. All
+pairs of states; with FULL=1 (make test-widget FULL=1) all combinations."""
 import os
 
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the widget does about a write that is refused for now, with a token that is not taken any more, or on leaving."""
+"""What the widget does when a write is refused for now, when a token is no longer accepted, and when the reader leaves."""
 import pytest
 
 from support.demo_page import BUTTON, count, ready, url

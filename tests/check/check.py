@@ -199,7 +199,7 @@ def check_contract():
         yield f"src/web/openapi.json: {method} {path} is no route"
     codes = {code for code in table("src/base/outcomes.def", r'^OUTCOME\(\w+, \d+, "(\w+)"') if code != "ok"}
     for code in sorted(codes ^ set(document["components"]["schemas"]["Code"]["enum"])):
-        yield f"src/web/openapi.json: the error code {code} stands in one place only"
+        yield f"src/web/openapi.json: the error code {code} is in one place only"
 
 
 def check_faults():

@@ -2,7 +2,7 @@
 """docs/api.md sentence by sentence: each has a test that names it, or a line of untried.txt that says why it has none.
 
 A sentence is a line that begins with a dash; it is named by its heading and by its beginning, without backquotes:
-`@pytest.mark.contract("Lists", "limit is 1 to 100")`, of one heading as many as the test tries.
+`@pytest.mark.contract("Lists", "limit is 1 to 100")`, with as many sentences of one heading as the test tries.
 """
 import ast
 import glob

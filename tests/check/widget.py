@@ -11,12 +11,12 @@ def source(pattern="src/widget/*.js"):
 
 
 def block(text, begin, end):
-    """Of the first text that begins so, what stands before the end."""
+    """The first text that begins so, up to the end that is given."""
     return text.split(begin, 1)[1].split(end, 1)[0] if begin in text else ""
 
 
 def keys(text):
-    """Those of an object's literal; what stands in braces, brackets or texts within is none."""
+    """The members of an object's literal; those in inner braces, brackets or texts do not count."""
     plain = re.sub(r"'[^']*'", "''", text)
     while re.search(r"\{[^{}]*\}|\([^()]*\)", plain):
         plain = re.sub(r"\{[^{}]*\}|\([^()]*\)", "", plain)

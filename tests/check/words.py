@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Words that were given up, each with the word to use instead."""
+"""Old words, each with the word to use instead."""
 import re
 
 from tree import code, comments, files, programs, read

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Readers who vote and then have all of it taken back, by themselves (DELETE me) or by the publisher (a correction), and
-vote again when they were told that it is accepted. Each is a round of one thread, of a visitor of its own.
+"""Readers who vote, have all their votes taken back by themselves (DELETE me) or by the publisher (a correction), and vote
+again once that is accepted. Each round is one thread with a visitor of its own.
 
-Rules, of what is in place when no correction waits any more: `erased` no vote of before is left, `kept` each vote of
-after is there, `corrected` each correction that was accepted is told as done.
+The rules, when no correction waits any more: `erased` no earlier vote is left, `kept` each later vote is there,
+`corrected` each accepted correction is reported as done.
 """
 import http.client
 import json

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The faults, one line each, and the nemesis that draws them from a seeded deck.
 
-A fault begins, holds for some time, and is healed. Its time to recover runs from the instant at which all processes are
-there again and Redis answers as a master.
+A fault begins, holds for some time, and is healed. Its time to recover begins when all processes are there
+again and Redis answers as a master.
 """
 import contextlib
 import itertools

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""flood.py PORT: reads of which no two are the same, on some connections, until it is killed."""
+"""flood.py PORT: reads, no two of them the same, on some connections, until it is killed."""
 import itertools
 import select
 import socket

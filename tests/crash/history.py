@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What was called and answered, and what can therefore be in place when.
+"""The calls with their answers, and which states they allow at which time.
 
 A visitor's calls come one after the other from one client, so that a vote is a register: an acknowledged call sets it
 between its begin and its end; an unknown one (503, a cut connection, no answer) may set it once, at any time after its

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What must hold of a history: during the run by bounds, after it exactly. Each rule is a function that yields
+"""The rules that a history must keep: bounds during the run, exact values after it. Each rule is a function that yields
 pairs (item or None, text): its violations."""
 import bisect
 import json

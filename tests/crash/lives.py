@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Items that die and are born again. One client alone writes to each, one call after the other, so that what must be shown
-of it is known: what was acknowledged before its last deletion is gone, what was sent after that was answered counts."""
+"""Items that are deleted and appear again. One client alone writes to each, one call after the other, so the right counts
+are known: what was acknowledged before the last deletion is gone, what was sent after its answer counts."""
 from collections import defaultdict
 
 from history import OK, REFUSED, UNKNOWN, Call, vote_states

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Planted bugs: a patch of planted/ in a copy of the tree, built there. Its head names the faults that bring it to light
-and the rules of which each must find it."""
+"""Planted bugs: each patch of planted/ is applied to a copy of the tree and built there. Its head names the faults that show
+the bug and the rules, each of which must find it."""
 import os
 import re
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who asks whether the service is alive, all the time, and a flood of reads that have nothing in common."""
+"""A client that always asks whether the service is alive, and a flood of reads that are all different."""
 import http.client
 import os
 import subprocess

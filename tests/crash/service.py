@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The service under test: the real supervisor with its embedded Redis, found and hurt from outside, process by process."""
+"""The service under test: the real supervisor with its embedded Redis; its processes are found and killed or frozen from outside."""
 import contextlib
 import os
 import signal

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Preloaded into the service under test: its redis-server, and that alone, reads a clock that is off by as many seconds as
-// stand in the file named by SHIFTED_CLOCK, which the crash checker writes.
+// Preloaded into the service under test. Only its redis-server reads a wrong clock: it is off by the seconds in the file
+// named by SHIFTED_CLOCK, which the crash checker writes.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

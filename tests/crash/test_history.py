@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a history allows: the judge must not be wrong in either direction."""
+"""What a history allows: the judge accepts each possible state and refuses each impossible one."""
 import judge
 from clients import ITEMS
 from faults import Strike

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Preloaded into a process by test_allocations.py: makes one allocation fail, of whichever library. The orders stand in a
-// file that the test maps too, named by FAILING_MALLOC; where the failing one was asked for goes to stderr.
+// Preloaded into a process by test_allocations.py: makes one allocation fail, of any library. The orders are in a
+// file named by FAILING_MALLOC, which the test maps too. stderr says where the failed allocation was asked for.
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>

@@ -22,7 +22,7 @@ from support.redis_server import RedisServer
 from support.wait import wait_until
 
 ALL = os.environ.get("ALL_ALLOCATIONS") == "1"
-BEFORE_MAIN = 20  # allocations or so of the loader and the sanitizers, which may stand still without memory
+BEFORE_MAIN = 20  # about so many allocations of the loader and the sanitizers, which may hang without memory
 FIRST, SAMPLED = 10, 10  # of each kind, when not all are tried
 SANITIZED = "address" in PROGRAM  # whose runtime may abort without memory
 LEFT, STAY, SEEN, HITS = range(4)

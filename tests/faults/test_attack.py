@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on the counts, against the whole service; prints what was tried, what counted, what was refused, and the bytes that
-Redis holds more for it.
+"""Attacks on the counts of a whole service. Prints what was tried, what counted, what was refused, and how many bytes more
+Redis holds.
 
-`pytest -s tests/faults/test_attack.py` shows the table. The service stands behind a trusted proxy here (this test), so
-that every attacker has an address of its own.
+`pytest -s tests/faults/test_attack.py` shows the table. The test acts as a trusted proxy,
+so every attacker has an address of its own.
 """
 import concurrent.futures
 import contextlib
@@ -164,7 +164,7 @@ def test_forty_tokens_of_one_network_on_one_related_list(service):
 
 @pytest.mark.parametrize("site, counts", [("news.example", False), ("closed", False), ("s", True)])
 def test_pages_of_others_and_hotlinked_images(service, site, counts):
-    """Each reader of a foreign page comes from a network of its own, so no limit of networks helps: the page's origin does. A
+    """Each reader of a foreign page comes from another network, so no limit of networks helps; the check of the origin does. A
     site whose name is no host and that lists no origins takes them, as the start says."""
     foreign = {"Origin": "https://evil.example", "Sec_Fetch_Site": "cross-site", "Content_Type": "text/plain"}
     tried = 0
@@ -272,7 +272,7 @@ def test_a_key_of_the_wrong_site(service):
 
 
 def test_names_that_reach_for_others(service):
-    """Whatever bytes a site or an item has, it reaches its own data only, and no byte of it stands in a key."""
+    """Whatever bytes a site or an item has, it reaches its own data only, and no byte of it is in a key."""
     attacker, statuses = Attacker(service, "198.51.100.8"), []
     names = ["{e0}log", "..%2Fclosed%2Fitems%2Fa", "a%0d%0aSET%20x%201", "%7Be0%7Di0000000000000000", "a*", "[a]", "%00",
              "a%00b", "..", "%2e%2e", "%252e%252e", "closed/items/a", "a" * 600, "%ff%fe", "engaged:meta", "$(id)"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Row 15 of docs/faults.md: foreign types, torn values and junk under every kind of key. That item is an error or is
-left out, it is logged, and everything else goes on."""
+"""Row 15 of docs/faults.md: wrong types, corrupt values and junk under every kind of key. The item is an error or is
+left out, the log says so, and everything else goes on."""
 import contextlib
 import json
 import math
@@ -125,7 +125,7 @@ ODD_SCORES = ["nan", "-nan", "NAN(7)", "inf", "-inf", "1e999", "", "0x1p3", "non
 
 
 def test_row_15_scores_that_are_no_numbers_leave_a_ranking_readable():
-    """Redis itself keeps none such: one that stands before it, or another program, may say so."""
+    """Redis itself never sends this; a proxy before it, or another program, may."""
     with scripted(refresh_interval="0") as (redis, service):
         for n in range(len(ODD_SCORES)):
             assert vote(service, f"odd-{n}", "v")[0] == 200

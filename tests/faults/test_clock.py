@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Redis's clock steps: for some seconds, for good, and by little."""
+"""Redis's clock jumps: for some seconds, for good, and by a little."""
 import email.utils
 import json
 import time
@@ -60,7 +60,7 @@ def test_a_step_that_stays_is_followed_and_the_way_back_too():
         assert -2 < ahead(service) < 1
         wait_until(lambda: 3598 < ahead(service) < 3601, 6)
         redis.obey_redis()
-        wait_until(lambda: -2 < ahead(service) < 1, 14)  # and does not stand still for an hour
+        wait_until(lambda: -2 < ahead(service) < 1, 14)  # and does not stop for an hour
         assert counted(service, "w")
         time.sleep(2.2)
         assert counted(service, "w")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A vote that is given anew while a correction has just read the one before it: it is another vote, and stays."""
+"""A visitor votes again just after a correction has read the vote before: the new one is another vote, and stays."""
 import json
 import threading
 import time
@@ -39,7 +39,7 @@ def test_a_vote_that_is_given_anew_during_a_correction_stays(voters, body):
         client.events("s.example", rows)
         if voters > 32:
             wait_until(lambda: any(b":" in key for key in redis.client().keys("{e*}v*")), 10, "no bucket")
-        time.sleep(1)  # the vote given anew differs in its time, too
+        time.sleep(1)  # the new vote has another time, too
         redis.rule("vote", hold, times=1)  # the correction's taking back, after it has read the votes
         asked = threading.Thread(target=lambda: service.client().call("POST", f"{SITE}/corrections", json.dumps(body)))
         asked.start()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Readers who must not be taken for attackers, on the presets: none of their views and votes is lost. A 429 that the widget's
-second try gets through is no loss.
+"""Honest readers are not taken for attackers with the presets: none of their views and votes is lost. A 429 is no loss when
+the widget's second try succeeds.
 
-The clock is scaled: what one network or visitor may do in a minute it may do here in a fraction of it, with the same bursts,
-and the readers come as much faster. So an hour passes in seconds.
+The clock is scaled: the limits of a minute hold for a fraction of a minute, with the same bursts, and the readers are
+faster by the same factor. So an hour passes in seconds.
 """
 import concurrent.futures
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The projection's lag in /metrics says most when it matters: while the projector stands still, is gone or cannot write."""
+"""The projection's lag in /metrics grows while the projector is frozen, is gone or cannot write."""
 import os
 import signal
 import time

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A Redis that has forgotten what came last (a restore, a failover, a power cut): what it still holds is projected all
-the same, once, and nothing new is taken for what was there before."""
+"""A Redis that has lost its latest writes (a restore, a failover, a power cut): what it still holds is projected exactly
+once, and no new entry is taken for an old one."""
 import contextlib
 import json
 import os
@@ -31,7 +31,7 @@ class Keeper(RedisServer):
         self.start()
 
     def replace(self):
-        """As `engaged restore` does it: connections of others stand."""
+        """As `engaged restore` does it: the connections of others stay open."""
         staged = RedisServer(repl_diskless_sync_delay=0)
         shutil.copy(f"{self.directory}/kept.rdb", f"{staged.directory}/dump.rdb")
         with staged:
@@ -48,7 +48,7 @@ def serving(partitions=4, **settings):
 
 
 def call(service, method, path, body=None, **options):
-    """Repeated until it is taken, as a link that was cut may not be back yet."""
+    """Repeated until it is accepted, because a connection that was cut may not be back yet."""
     answered = []
 
     def is_taken():
@@ -121,7 +121,7 @@ def test_positions_hold_in_the_lives_in_which_they_were_reached():
         server.keep()
         server.start_again()
         wait_until(lambda: all(after[b"life"] != before[key][b"life"] and after[b"sums"].split(b" ")[1] != before[key][b"sums"].split(b" ")[1]
-                               for key, after in positions(server.client()).items()), 15, "reached anew in the new life")
+                               for key, after in positions(server.client()).items()), 15, "reached again in the new life")
         assert views(service, "a") == 10
 
 
@@ -143,7 +143,7 @@ def test_no_id_of_a_later_life_is_below_any_id_of_an_earlier_one():
 
 
 def test_data_that_is_flushed_under_the_service_does_not_stop_the_count():
-    """The logs' ids begin anew, below the positions that the projections remember."""
+    """The logs' ids begin again, below the offsets that the projections remember."""
     with serving() as (server, service):
         events(service, [view("a", f"v{n}") for n in range(10)], wait=True)
         server.client().flushall()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Items that somebody made up take no place from those that have a card, however much they are viewed and voted for.
+"""Made-up items take no place in a ranking from items with a card, however many views and votes they get.
 
 A partition keeps 73 places of a ranking, a site 1,168 at the most: 1,500 made-up items are more than that."""
 import os

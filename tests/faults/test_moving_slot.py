@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Scripts while a Redis Cluster moves their slot (MIGRATING): there a key that a script has emptied is gone to the other
-node, and whatever asks for it again is an error in the middle of the script. Each call of a real service is made there
-once more: it either does the same as elsewhere, or nothing at all."""
+"""Scripts while a Redis Cluster moves their slot (MIGRATING): a key that a script has emptied there is gone to the other
+node, and a command that asks for it again is an error in the middle of the script. The test repeats each call of a real
+service there: it does the same as elsewhere, or nothing at all."""
 import glob
 import json
 import os

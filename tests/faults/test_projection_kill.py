@@ -82,7 +82,7 @@ class Item:
 
     @staticmethod
     def stays(old, kind, when, dated):
-        """Of votes with times of their own the latest stands, of one second the later one to come."""
+        """Of votes with times of their own the latest counts; of two in one second, the one that comes later."""
         if not dated:
             return old[0] == kind
         return when < old[1] or (when == old[1] and kind == old[0])
@@ -339,7 +339,7 @@ def check_sums(item, packed):
 
 
 def check_popularity(redis, world, clients, held):
-    """The internal ranking of all items with views stands by its sum; the site's total is their sum."""
+    """The internal ranking of all items with views is ordered by their sums; the site's total is their sum."""
     life = 6 * 3600.0
     expected = {}
     for name, (_, _, packed) in held.items():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Rankings of more items than a partition keeps: which are cut off, what may come in afterwards, and when all is written
-anew. What must stand there is known: each item has one event at a time of its own."""
+"""Rankings with more items than a partition keeps: which items are cut off, which may come in later, and when the ranking
+is rebuilt. The right ranking is known, because each item has one event at a time of its own."""
 import contextlib
 import json
 import math
@@ -74,7 +74,7 @@ def check_set(client, key, present, least):
     assert len(held) <= 2 * least
     assert len(held) >= min(least, len(present)) // 2
     best = sorted(present, reverse=True)[:len(held)]
-    assert set(held) == {name(n) for n in best}, "the best stand there"
+    assert set(held) == {name(n) for n in best}, "the best are there"
     values = [held[name(n)] for n in best]
     assert values == sorted(values, reverse=True)
     left_out = [n for n in present if name(n) not in held]
@@ -83,7 +83,7 @@ def check_set(client, key, present, least):
         value_of_best_out = values[0] - (best[0] - max(left_out)) * 60 / 10800
         assert cutoff >= value_of_best_out - 1e-6, "nothing better than the cutoff is left out"
     if values:
-        assert cutoff <= values[-1] + 1e-6, "nothing worse than the cutoff stands there"
+        assert cutoff <= values[-1] + 1e-6, "nothing worse than the cutoff is there"
     return held, cutoff
 
 
@@ -124,7 +124,7 @@ def test_a_ranking_that_outgrows_twice_its_bound_is_cut_to_the_best():
                                            {"type": "vote", "item": "before", "visitor": "v", "time": BEGAN + 60 * worst + 30}])
         members = client.zrange(next(client.scan_iter("{*}r*:hot*")), 0, -1)
         assert b"before" in members and b"behind" not in members
-        # An item that stands there and gets worse leaves it.
+        # An item of the ranking that gets worse leaves it.
         votes(service, [ITEMS + 5], "unvote")
         post(service, "events?wait=true", [{"type": "vote", "item": name(ITEMS + 5), "visitor": "v", "time": BEGAN}])
         assert name(ITEMS + 5).encode() not in client.zrange(next(client.scan_iter("{*}r*:hot*")), 0, -1)

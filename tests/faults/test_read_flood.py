@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads that nobody paid for must not take the store away from votes, nor from other networks' reads."""
+"""A flood of reads leaves room in the queue to Redis for votes, and for the reads of other networks."""
 import http.client
 import os
 import signal
@@ -254,7 +254,7 @@ def test_reads_that_wait_may_hold_more_than_the_cache_has_room_for():
 @pytest.mark.skipif("address" in PROGRAM, reason="a sanitizer keeps what was freed")
 @pytest.mark.parametrize("what", ["me?id=", "items/"])
 def test_who_leaves_while_he_waits_for_his_turn_holds_nothing(what):
-    """Redis stands still; 12,000 ask and leave at once, 200 at a time."""
+    """Redis is frozen; 12,000 readers ask and leave at once, 200 at a time."""
     small = Service(redis_timeout="20s", redis_queue=64, refresh_interval="1s", body_cache="1MiB", hang_timeout="60s")
     pid, worker = small.redis_pid(), children(small.process.pid, "worker")[0]
     os.kill(pid, signal.SIGSTOP)

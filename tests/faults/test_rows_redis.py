@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Faults of Redis, by their row in docs/faults.md: the real service before a Redis that does what it is told."""
+"""Faults of Redis, by their row in docs/faults.md: the real service with a scripted Redis."""
 import datetime
 import json
 import math

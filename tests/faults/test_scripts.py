@@ -296,7 +296,7 @@ def test_splits_lose_no_voter_and_put_each_where_it_is_looked_for(count):
         assert split(10)[0] == 0 and not client.exists("i"), "it is gone"
 
 
-# ---- An editor's hand
+# ---- Editorial rules
 
 def test_editorial_rules_that_have_ended_make_room_and_no_others():
     with RedisServer() as server:
@@ -307,7 +307,7 @@ def test_editorial_rules_that_have_ended_make_room_and_no_others():
             return client.execute_command("EVALSHA", script, 1, "e", field, now, most, value)
 
         assert [put("a", "0 {}"), put("b", "1000 {}"), put("c", "1001 {}")] == [1, 1, 1]
-        assert put("b", "1000 {1}") == 1, "one that is there is set anew, full or not"
+        assert put("b", "1000 {1}") == 1, "an existing one is set again, full or not"
         assert set(client.hkeys("e")) == {b"a", b"b", b"c"}
         assert put("d", "0 {}", now=999) == 0 and set(client.hkeys("e")) == {b"a", b"b", b"c"}, "none has ended"
         assert put("d", "0 {}") == 1 and client.hgetall("e") == {b"a": b"0 {}", b"c": b"1001 {}", b"d": b"0 {}"}

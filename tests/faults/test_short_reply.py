@@ -16,7 +16,7 @@ def bulk(data):
     return b"$%d\r\n%s\r\n" % (len(data), data)
 
 
-@pytest.mark.parametrize("missing", [1, 17, 18])  # the second result torn, all but gone, gone
+@pytest.mark.parametrize("missing", [1, 17, 18])  # the second result cut, nearly missing, missing
 def test_a_retry_in_a_reply_that_is_not_whole_is_not_sent_again(missing):
     result = struct.pack("<BBIIQ", RETRY, 255, 0, 0, 0)
     short = (2 * result)[:-missing]

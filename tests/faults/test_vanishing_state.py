@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An item's state goes (a deletion, a sweep) between two questions of the projector's pipeline: it is read anew."""
+"""An item's state disappears (a deletion, a sweep) between two commands of the projector's pipeline: it is read again."""
 from support.fault_calls import OneWorker, serving, vote
 from support.wait import wait_until
 

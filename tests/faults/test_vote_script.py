@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""lua/vote.lua against a model of it: random batches over items with few voters and with many, with cards and base, of
-two generations that know more or fewer kinds, torn and foreign ones; every byte that it answers, stores and logs."""
+"""lua/vote.lua does the same as a model in Python, byte by byte: replies, records and log entries. Random batches use items
+with few and with many voters, with cards and base counts, with more and fewer kinds, corrupt ones and wrong types."""
 import random
 import struct
 
@@ -58,8 +58,8 @@ class Item:
         else:
             if held and held[0] == kind:
                 return UNCHANGED, kind, None
-            self.counts += [0] * (kinds - len(self.counts))  # the record is written anew
-            self.voters.pop(vote["voter"], None)  # the latest stands last
+            self.counts += [0] * (kinds - len(self.counts))  # the record is written again
+            self.voters.pop(vote["voter"], None)  # the latest is the last
             self.voters[vote["voter"]] = vote["packed"]
             self.counts[kind] += 1
         self.counts += [0] * (kinds - len(self.counts))
@@ -201,7 +201,7 @@ def call():
 
 
 def test_a_voter_is_found_at_the_beginning_of_an_entry_only(call):
-    """Voters are found as texts in a text: one may stand where another's entry ends and the next begins."""
+    """Voters are found as texts in a text: the bytes of one may also occur where one entry ends and the next begins."""
     client, run = call
     item = Item(2)
     first = int.from_bytes(b"ABCDEFGH", "little")

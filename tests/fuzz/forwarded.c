@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Forwarded headers: whatever they say, a peer that is not trusted stays who it is, and a trusted one's answer is
-// either itself or an address that is not trusted.
+// Forwarded headers: a peer that is not trusted keeps its own address, whatever they say. For a trusted peer the result
+// is its own address, or an address that is not trusted.
 #include "model/network.h"
 #include "tests/fuzz/fuzz.h"
 #include <string.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The scan of a raw head, whole and in two pieces: both must come to the same; what it found lies within the bytes.
+// The scan of a raw head, whole and in two pieces: both have the same result, and what it finds lies within the bytes.
 #include "http/head.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What comes from Redis, arbitrary and cut anywhere, through the real link on a real socket: every call is answered
-// exactly once, with a reply when the outcome is OK; then the link stops and leaves nothing.
+// Arbitrary replies of Redis, cut anywhere, through a real connection on a real socket: every call is answered exactly
+// once, with a reply when the outcome is OK; then the connection stops and leaves nothing.
 //
 // An input: how many calls are sent; bits (1: they are of a script, 2: an answered one sends another); the seed of the
 // cuts (0: none); then the bytes of Redis.

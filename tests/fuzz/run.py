@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """make fuzz: every target for SECONDS (600), as many at once as there are cores; ends with what was found.
 
-Seeds are in tests/fuzz/corpus; what grows out of them stays in the build folder. An input that breaks something is left
-there too, its path is printed.
+Seeds are in tests/fuzz/corpus; the inputs that the fuzzers find stay in the build folder. An input that breaks something
+stays there too, and its path is printed.
 """
 import concurrent.futures
 import os

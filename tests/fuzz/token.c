@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tokens: none that was not made is good; one that was made is, until a byte of it changes.
+// Tokens: a token that the service made is good until a byte of it changes; any other is refused.
 #include "model/token.h"
 #include "tests/fuzz/fuzz.h"
 

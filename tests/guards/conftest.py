@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Guards: counts that do not depend on how fast the machine is. Plain build only: what is counted is the program as it is
+"""Guards: counts that do not depend on how fast the machine is. Plain build only: it is the program that is
 delivered."""
 import pytest
 

@@ -2,7 +2,7 @@
 """Instructions of a worker a request, by callgrind, within 5 % of what `recorded.json` says.
 
 The figures hold for one compiler and one set of libraries, which are recorded with them; with others they are not
-compared, and the test says so. `make guards-record` records those of the tree anew, also after a change for the better.
+compared, and the test says so. `make guards-record` records the figures of this tree; use it after a change for the better too.
 """
 import json
 import os
@@ -65,7 +65,7 @@ class Worker(Launch):
 
 
 def cases(service):
-    """Name -> the request of that number, and how many stand in it."""
+    """Name -> the request of that number, and how many there are."""
     tokens = [service.token() for _ in range(1 + REQUESTS // 8)]
     etag = "\"" + "0" * 16 + "\""
 

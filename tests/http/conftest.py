@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Starts the responder (responder.c) and sees that it ends well: exit code 0, no sanitizer report."""
+"""Starts the responder (responder.c) and checks that it ends well: exit code 0, no sanitizer report."""
 import os
 import signal
 import subprocess

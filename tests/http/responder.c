@@ -164,7 +164,7 @@ static void unhog(struct http_request *request) {
     answer(request, 200, BYTES("free\n"));
 }
 
-// ---- Later answers: a timer stands for the store
+// ---- Later answers: a timer takes the place of the store
 
 struct later {
     uv_timer_t timer;

@@ -24,7 +24,7 @@ def test_a_few_empty_lines_before_a_request(server, count, status):
             else:
                 wire.send(b"\r\n" * count + request("/hello"))
             assert wire.answer().status == status
-            if status == 200:  # counted anew before each request
+            if status == 200:  # counted again before each request
                 wire.send(b"\r\n" * count + request("/hello"))
                 assert wire.answer().status == 200
 

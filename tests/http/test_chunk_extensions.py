@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Chunk extensions (RFC 9112, 7.1.1): none is known here, so all are passed over, however the bytes are cut."""
+"""Chunk extensions (RFC 9112, 7.1.1): the server knows none, so it ignores all, wherever the bytes are cut."""
 import time
 
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all connections together may hold for slow clients: half requests, and answers that are not taken."""
+"""What all connections together may hold for slow clients: incomplete requests, and answers that are not read."""
 import time
 
 import pytest

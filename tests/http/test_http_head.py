@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Request lines and fields: what is refused before it is parsed (rows 25, 26, 30 to 33, 36 of docs/faults.md), and the
-table of what llhttp alone would let through. Every bad head is followed by a second request that must never run."""
+table of what llhttp alone would let through. After every bad head comes a second request, which must never run."""
 import pytest
 
 from wire import request

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a line of the access log says of an answer: when it ended, its bytes and time, and whether the client had it all."""
+"""What a line of the access log says of an answer: its end, its bytes and time, and whether the client got all of it."""
 import http.client
 import json
 import os

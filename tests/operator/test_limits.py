@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small limits, and descriptors that are not there: a clear line, or it works.
+"""Small limits and missing descriptors: the service works, or a clear line says why not.
 
     what is done                                     what is expected
     16, 32 descriptors                               refused, or Redis's own words; no process spins

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A Redis that would throw votes away gets none: looked at on connecting and while connected (redis_eviction)."""
+"""A Redis that would evict votes gets none: the service checks its policy on connecting and later (redis_eviction)."""
 import pytest
 from support.redis_server import RedisServer
 from support.service import WaitingService

@@ -34,7 +34,7 @@ def test_retractions_are_taken_though_votes_come_in_the_same_batch():
         for _ in range(2):  # the second time they are apart from the start, or not: either way
             batches = redis.counts.get("vote", 0)
             redis.rule("vote", after(0.3), times=1)
-            first = send(service, "POST", "b", "opener")  # while it is under way the others gather
+            first = send(service, "POST", "b", "opener")  # while it is under way the others wait together
             wait_until(lambda: redis.counts["vote"] > batches, 5, "the first is under way")
             sent = [(method, send(service, method, "a", f"{method}{n}" if method == "POST" else f"v{n}"))
                     for n in range(VOTERS) for method in ("POST", "DELETE")]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Rights of the service's user that lack, or are taken away while it works: named, 503 at worst, nothing half written,
-back by itself when they are given."""
+"""Rights that the service's user of Redis lacks or loses while it works (ACL): the log names them, calls are 503 at worst,
+nothing is half written, and the service recovers when they are given."""
 import json
 
 import pytest

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What people do to the Redis under a running service, each with what is expected of it: what /readyz says, what stands in
-the log, what callers see meanwhile, and what holds when the cause is gone. Always: 503 at worst, every call is answered,
-bodies in memory are read, nothing acknowledged is lost, and it is back by itself."""
+"""What people do to the Redis of a running service, and what is expected: what /readyz and the log say, what callers see
+meanwhile, and what holds when the cause is gone. Always: 503 at worst, every call is answered, bodies in memory are
+served, nothing acknowledged is lost, and the service recovers by itself."""
 import contextlib
 import dataclasses
 import os
@@ -216,7 +216,7 @@ TABLE = [
     Row("its logs are deleted by hand", lambda w: w.client.delete(*w.client.keys("{e*log*")), nothing, "ready", status=200,
         writes=(200, 503)),
     Row("a MONITOR that nobody reads", watch_without_reading, nothing, "ready", status=200, writes=(200,)),
-    Row("all is loaded anew", lambda w: w.client.execute_command("DEBUG", "RELOAD"), nothing, "ready", status=200,
+    Row("all is loaded again", lambda w: w.client.execute_command("DEBUG", "RELOAD"), nothing, "ready", status=200,
         writes=(200, 503)),
     Row("another program takes the place of its record", take_place_of_record, give_record_back, "engaged:meta is another",
         logged="engaged:meta is another"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signals at moments that nobody has thought of.
+"""Signals at unusual moments.
 
     what is done                                  what is expected
     SIGHUP, SIGUSR1, SIGUSR2 to all processes     one reload, nobody ends (`pkill -HUP engaged`)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Services with the same rankings on one Redis: when one of them ends, a third with other rankings goes on waiting for
-the rest (lua/claim.lua, as the services call it)."""
+"""Two services with the same rankings on one Redis: when one of them ends, a third with other rankings still waits for the
+other one (lua/claim.lua, called as the services call it)."""
 import pytest
 
 from support.program import script_text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Listeners that are Unix sockets: who gets in (listen_mode), and whose file it is that stands at the path.
+"""Listeners that are Unix sockets: who may connect (listen_mode), and whose file is at the path.
 
     what is done                                     what is expected
     another user, another group connect              by listen_mode, exactly; by the umask without it

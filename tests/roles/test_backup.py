@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""engaged backup and engaged restore, on a service that goes on: counts, voters, rankings and logs are those of the
-file, nothing acknowledged afterwards is lost, also when the Redis is killed right then."""
+"""engaged backup and engaged restore, on a running service: counts, voters, rankings and logs are those of the
+file, and nothing acknowledged afterwards is lost, even when Redis is killed right then."""
 import os
 import signal
 import subprocess
@@ -41,7 +41,7 @@ def is_new(service, item, visitor):
 
 def bulk(service, kind, visitors, items=5):
     rows = [{"type": kind, "item": f"i{n % items}", "visitor": f"v{n}"} for n in visitors]
-    # Again is fine: a link that was cut may not be back yet.
+    # It is safe to repeat: a connection that was cut may not be back yet.
     wait_until(lambda: service.lines("/v1/s/events?wait=true", rows).json.get("accepted") == len(rows), 15, "taken and projected")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Erasures and corrections whose scan is interrupted, of which there are many, and the bounds on their records."""
+"""Erasures and corrections whose scan is interrupted, many of them at once, and the limits of their records."""
 import concurrent.futures
 import contextlib
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ends and renewals while clients go on: nobody is refused or reset, nothing is lost."""
+"""The service ends or reloads while clients go on: no connection is refused or reset, nothing is lost."""
 import http.client
 import os
 import signal

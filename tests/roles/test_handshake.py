@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What stands behind the setting `redis` is looked at before anything is written to it, and named when it will not do."""
+"""The service checks what the setting `redis` leads to before it writes there, and names what does not fit."""
 import subprocess
 import time
 

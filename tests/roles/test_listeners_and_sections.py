@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A configuration that cannot mean what it says is refused, with file and line; what is right by itself is taken."""
+"""A configuration that contradicts itself is refused, with file and line; an unusual but right one is accepted."""
 import socket
 import subprocess
 

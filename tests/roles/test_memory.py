@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""engaged memory: the bill of a running service, beside what Redis says itself."""
+"""`engaged memory`: what the data of a running service costs, compared with what Redis says."""
 import subprocess
 
 from support.ports import free_port

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is in Redis outlives the program: a data directory of each state before is read in place, and nothing is lost."""
+"""Data of older programs: a data directory of each older format is read in place, and nothing is lost."""
 import glob
 import json
 import os

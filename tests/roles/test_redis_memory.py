@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How much memory an embedded Redis may use when nobody says it: by a cgroup, as files that look like one."""
+"""How much memory an embedded Redis may use without memory_limit: read from a cgroup, which files imitate here."""
 import os
 import signal
 import subprocess

@@ -24,7 +24,7 @@ SIXTEEN_TOO_MANY = "".join(f"[ranking r{hours}]\nhalf_life = {hours}h\n" for hou
 
 
 class FileService(Service):
-    """A service whose Redis stands in its configuration file, which the tests write anew."""
+    """A service whose configuration file names its Redis; the tests rewrite the file."""
 
     def __init__(self, folder, text="", program=PROGRAM, **settings):
         self.program = program
@@ -122,7 +122,7 @@ class Callers:
 def assert_serves(service, max_age, pids=None):
     # One that has just been told to end may still take a connection that was there.
     wait_until(lambda: f"max-age={max_age}," in service.get("/v1/s/rankings/top").headers["cache-control"], 3, service.log)
-    # Where Redis was frozen before, a worker may still be making its connection anew: 503, and safe to repeat.
+    # Where Redis was frozen before, a worker may still be connecting again: 503, and safe to repeat.
     wait_until(lambda: service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v").status == 200, 3, service.log)
     assert service.process.poll() is None
     if pids is not None:  # those that were refused may take a moment to end
@@ -153,7 +153,7 @@ def test_a_reload_that_is_refused_disturbs_nobody(own, text, why):
 
 
 class Stopped:
-    """A process that stands still for a while."""
+    """A process that is frozen for a while."""
 
     def __init__(self, pid):
         self.pid = pid

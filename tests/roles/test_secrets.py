@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What others on the machine may read of a service: not its secrets, not its data. And what `make install` leaves."""
+"""Others on the machine can read neither secrets nor data of a service. Also what `make install` leaves."""
 import os
 import re
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Items without a card that were hardly read, and long ago, are removed: of what somebody made up nothing stays."""
+"""Items without a card that had few views long ago are removed, so made-up items do not stay in Redis."""
 import datetime
 import os
 import signal
@@ -113,7 +113,7 @@ def test_what_is_removed_and_what_stays(start):
     listed = {row["item"] for row in service.get("/v1/s/rankings/top?limit=100").json["items"]}
     assert not listed & set(gone) and {"three", "three votes", "two and one"} <= listed
     wait_until(lambda: f"{len(gone)} items without a card were removed" in service.log(), 5, service.log)
-    # and an item made again begins anew
+    # and an item made again begins at zero
     send(service, [view("viewed", 5, "z")])
     wait_until(lambda: shown(service, "viewed") == (1, 0), 5, lambda: str(shown(service, "viewed")))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The one layer that tests stand on: how the service, Redis and clients are started, waited for and judged.
+"""The helpers that all tests share: they start, wait for and judge the service, Redis and clients.
 
 program.py        where the program is, and its settings as options
 documents.py      the fenced blocks of the documents
@@ -11,9 +11,9 @@ reports.py        what a process must never write: sanitizer reports, failed ass
 launch.py         the base of every launcher: folder, ports, settings, log, verdict
 service.py        the service as it is delivered, and its client (fixture `own` in conftest.py makes them)
 fault_service.py  workers and projectors without a supervisor, to be killed one by one; fault_calls.py calls them
-redis_server.py   a redis-server of one's own; scripted_redis.py stands before one and does what it is told
+redis_server.py   a redis-server for one test; scripted_redis.py is a proxy before one that answers by rules
 systemd.py        the other end of $NOTIFY_SOCKET
-contract.py       the OpenAPI document, and whether an answer is one that it knows
+contract.py       the OpenAPI document, and whether it has an answer
 demo_page.py      the demo page in a browser
 calls.py          every call of a site, with a body that it takes
 gate.py           between a browser and the service: counts calls, keeps them away, slows them; a publisher's pages

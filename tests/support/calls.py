@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every call of a site, with a body that it takes: what all calls have in common is tried on each."""
+"""Every call of a site, with a body that it accepts, for tests of what all calls have in common."""
 import json
 
 SHARED, PRIVATE, PUBLISHER = "shared", "private", "publisher"

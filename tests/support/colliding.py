@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Targets that fall into one bucket of a table without a key (SuperFastHash), as anybody can make them beforehand."""
+"""Targets that fall into one bucket of a table without a key (SuperFastHash), which anybody can make beforehand."""
 import itertools
 import random
 

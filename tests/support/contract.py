@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The contract as the service has it in src/web/openapi.json: its operations, their examples, and whether an answer is
-one that is documented, by status, media type, header fields and schema."""
+documented, by status, media type, header fields and schema."""
 import json
 import os
 import urllib.parse

@@ -59,7 +59,7 @@ def facts(browser, panel):
 
 @contextlib.contextmanager
 def strict_proxy(port, answers={}):
-    """What stands at the port, under a policy that allows no more than is needed, Trusted Types included. `answers`, by path, makes
+    """The page at the port, under a policy that allows no more than is needed, Trusted Types included. `answers`, by path, makes
     another body of the one that came."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

@@ -42,7 +42,7 @@ def vote(service, item, visitor):
 
 
 def ups(service, item, visitor="a witness"):
-    """The count after one more vote. Each worker has its own link: one may be back while the other still waits."""
+    """The count after one more vote. Each worker has its own connection: one may be back while another still waits."""
     taken = []
 
     def try_once():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What stands between a browser and the service: a gate that counts what goes over the network, keeps it away or slows it
-down, whichever browser it is; and a publisher's server for pages of another origin."""
+"""A gate between any browser and the service, which counts, blocks or slows down what passes; and a publisher's server for
+pages of another origin."""
 import http.client
 import http.server
 import json

@@ -86,7 +86,7 @@ class Launch:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def judge(self, codes):
-        """After the end: each process with 0, and nothing in the log that must never stand there. The folder goes."""
+        """After the end: each process ended with 0, and the log has no forbidden line. The folder is removed."""
         log = self.log()
         self.remove()
         assert not any(codes), (codes, log[-8000:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Processes as /proc shows them, where one may go at any moment."""
+"""Processes as /proc shows them. A process may disappear at any moment."""
 import contextlib
 import os
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A redis-server of one's own, on a free port or on a Unix socket."""
+"""A redis-server for one test, on a free port or on a Unix socket."""
 import os
 import shutil
 import subprocess

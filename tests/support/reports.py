@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What no process of ours may write into its log."""
+"""Lines that no process of the service may write into its log."""
 
 REPORTS = ("Sanitizer", "runtime error:", "Assertion", "still open")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A Redis that does what it is told: a proxy before a real redis-server, one thread a connection, one command at a time.
+"""A Redis that answers by rules: a proxy before a real redis-server, one thread a connection, one command at a time.
 
 A rule says which command it is for (a script of lua/ by its name, any other by its own; None for all), what is done, and
 how often. Commands and connections are counted.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Numbers, base64url, text and buffers: the small things that everything stands on.
+// Numbers, base64url, text and buffers: the small things that everything uses.
 #include "base/base64url.h"
 #include "base/buffer.h"
 #include "base/hash.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Records of erasures and of sets (lua/delete.lua, lua/import.lua): read, torn at every place, and what each projection
+// Records of erasures and of sets (lua/delete.lua, lua/import.lua): read whole, cut at every byte, and what each projection
 // makes of them.
 #include "ops/metrics.h"
 #include "project/projection_type.h"
@@ -60,7 +60,7 @@ static void take(delta_maker *make_deltas) {
     batch_take(&batch, &entry, make_deltas);
 }
 
-// The records that can be read of the first `len` bytes; -1 when the rest is torn.
+// The records that can be read of the first `len` bytes; -1 when the rest is corrupt.
 static int records_in(size_t len) {
     char *copy = malloc(len + 1); // so that the sanitizers see a read past the end
     struct bytes rest;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The item's record byte by byte, torn at every place; votes and voters; how many places a partition must keep.
+// The item's record byte by byte, cut at every byte; votes and voters; how many places a partition must keep.
 #include "model/item.h"
 #include "model/ranking.h"
 #include <math.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Log entries to touches: which items they reach, what is set aside, and how much a batch takes.
+// Log entries become deltas: which items they change, what is set aside, and how much a batch takes.
 #include "base/buffer.h"
 #include "ops/metrics.h"
 #include "project/projection_type.h"
@@ -189,12 +189,12 @@ static void bad_entries_are_set_aside(void **state) {
     (void)state;
     uint64_t before = bad_entries();
     buffer_clear(&text);
-    take(0, 1, sums_projection.make_deltas); // foreign: without a value
+    take(0, 1, sums_projection.make_deltas); // wrong type: without a value
     buffer_add(&text, "xyz", 3);
     take(0, 2, sums_projection.make_deltas);
     begin_entry(5000);
     add_vote(4, 0, 1);
-    buffer_add(&text, "V12", 3); // torn: what came before it counts
+    buffer_add(&text, "V12", 3); // corrupt: what came before it counts
     take(0, 3, sums_projection.make_deltas);
     begin_entry(5000);
     buffer_add_char(&text, '?');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What touches do to states, held against a straight recomputation from the events that remain.
+// What deltas do to states, compared with a direct computation from the events that remain.
 #include "project/fold.h"
 #include <math.h>
 #include <setjmp.h>
@@ -200,7 +200,7 @@ static void an_erasure_takes_the_views_off_the_total_and_leaves_later_ones(void 
     for (uint32_t life = 0; life < lives.count; life++)
         assert_true(fabs(exp2(total.signals[SIGNAL_VIEWS].sum[life] - other.signals[SIGNAL_VIEWS].sum[life]) - 2) <
                     1e-9);
-    // One that hides takes no views, and one of a torn state none either.
+    // An erasure that hides takes no views, nor does an erasure of a corrupt state.
     erasure.card.before = NO_BYTES;
     sums_fold(&sums, &total, &lives, 0, &erasure, 200);
     erasure.card.before = BYTES("torn");

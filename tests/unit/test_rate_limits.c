@@ -124,7 +124,7 @@ static void test_lessons_of_an_hour(void **state) {
     assert_int_equal(lessons_of(new_key(), 2000, 6 * hour_ns, 3000), 255); // as much as a byte holds
 }
 
-// Of half a million others few are shut out too early, and none gets more than it may.
+// Half a million others: few are refused too early, and none gets more than its limit.
 static void test_lessons_of_many(void **state) {
     (void)state;
     enum { KEYS = 500000, MOST = 2 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// HyperLogLogs from outside: those of Redis pass, and nothing that would make it read or write beside them.
+// HyperLogLogs from outside: those of Redis pass; bytes that would make Redis read or write out of bounds are refused.
 #include "model/early.h"
 #include "model/sketch.h"
 #include <setjmp.h>

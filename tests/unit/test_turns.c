@@ -117,7 +117,7 @@ static void test_who_has_left_is_not_counted(void **state) {
     end(turns.running);
 }
 
-// A body that many networks read stands in the shortest of their queues.
+// A body that many networks read waits in the shortest of their queues.
 static void test_a_turn_moves_to_a_shorter_queue_only(void **state) {
     (void)state;
     static struct named some[4], a[3], b[3], shared;
