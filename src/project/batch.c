@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Entries of the logs to deltas of items.
+// Turns the entries of the logs into deltas of items (batch.h).
 #include "project/batch.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
@@ -10,20 +10,20 @@ enum { ENTRY_MAX = 1 << 20, FIRST_ROOM = 64 };
 
 bool batch_init(struct batch *batch, uint32_t partitions, size_t max_bytes) {
     *batch = (struct batch){.partitions = partitions, .share = max_bytes / partitions};
-    // A log's first entry is taken whatever its size, and each take is rounded up.
+    // A log's first entry is taken whatever its size, and the arena rounds each size up.
     arena_init(&batch->texts, 2 * max_bytes + (size_t)partitions * ENTRY_MAX);
-    batch->targets = calloc(partitions, sizeof(*batch->targets));
+    batch->deltas = calloc(partitions, sizeof(*batch->deltas));
     batch->last = calloc(partitions, sizeof(*batch->last));
     batch->taken = calloc(partitions, sizeof(*batch->taken));
     batch->read = calloc(partitions, sizeof(*batch->read));
     batch->closed = calloc(partitions, sizeof(*batch->closed));
-    return batch->targets && batch->last && batch->taken && batch->read && batch->closed;
+    return batch->deltas && batch->last && batch->taken && batch->read && batch->closed;
 }
 
 void batch_release(struct batch *batch) {
-    for (uint32_t i = 0; batch->targets && i < batch->partitions; i++)
-        free(batch->targets[i].at);
-    free(batch->targets);
+    for (uint32_t i = 0; batch->deltas && i < batch->partitions; i++)
+        free(batch->deltas[i].at);
+    free(batch->deltas);
     free(batch->last);
     free(batch->taken);
     free(batch->read);
@@ -35,7 +35,7 @@ void batch_release(struct batch *batch) {
 void batch_clear(struct batch *batch) {
     arena_reset(&batch->texts);
     for (uint32_t i = 0; i < batch->partitions; i++) {
-        batch->targets[i].count = 0;
+        batch->deltas[i].count = 0;
         batch->last[i] = (struct log_id){0, 0};
         batch->taken[i] = 0;
         batch->read[i] = 0;
@@ -46,7 +46,7 @@ void batch_clear(struct batch *batch) {
     batch->oldest_ms = 0;
 }
 
-// Room for one more element behind `count`; the array's new place, or NULL without memory.
+// Makes room for one more element. Returns the array, which may have moved, or NULL without memory.
 static void *room_for_one(void *at, uint32_t count, uint32_t *capacity, size_t size) {
     if (count < *capacity)
         return at;
@@ -57,17 +57,17 @@ static void *room_for_one(void *at, uint32_t count, uint32_t *capacity, size_t s
     return grown;
 }
 
-static bool is_applied(const struct batch *batch, uint32_t entry, uint32_t target) {
+static bool is_applied(const struct batch *batch, uint32_t entry, uint32_t partition) {
     if (entry == NO_ENTRY || !batch->applied)
         return false;
     const struct batch_entry *one = &batch->entries[entry];
-    return log_id_order(one->id, batch->applied[(size_t)target * batch->partitions + one->source]) <= 0;
+    return log_id_order(one->id, batch->applied[(size_t)partition * batch->partitions + one->source]) <= 0;
 }
 
 struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_type type, ref_t item) {
-    uint32_t target = partition_of(item, batch->partitions);
-    struct delta_list *list = &batch->targets[target];
-    if (is_applied(batch, entry, target))
+    uint32_t partition = partition_of(item, batch->partitions);
+    struct delta_list *list = &batch->deltas[partition];
+    if (is_applied(batch, entry, partition))
         return NULL;
     struct delta *grown = room_for_one(list->at, list->count, &list->capacity, sizeof(*grown));
     if (!grown) {
@@ -115,7 +115,7 @@ static void read_records(struct batch *batch, const struct log_entry *entry, uin
         make_deltas(batch, number, &record);
     }
     if (found < 0)
-        set_aside(entry, "torn in the middle");
+        set_aside(entry, "corrupt in the middle");
 }
 
 void batch_take(struct batch *batch, const struct log_entry *entry, delta_maker *make_deltas) {

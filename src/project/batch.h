@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// One batch of a projection: the entries read from all logs, and what each does to which item ("deltas"), sorted by
-// the partition that the item lives in.
+// One batch of a projection: the entries that were read from all logs, and their deltas. A delta is what an entry does
+// to one item. Each partition has an array of the deltas of its items.
 //
-// Touches of a target keep the order in which the entries came; those of one entry lie together, so that a chunk of a
-// target can be cut between entries. Memory is bounded by a share of bytes per log: what does not fit is read again
-// with the next batch. How an entry's records become deltas is the projection's (projection_type.h).
+// The deltas of a partition are in the order in which the entries were read, and those of one entry are side by side,
+// so that a chunk can end between two entries. Each log has a share of the batch's bytes: entries that do not fit are
+// read again for the next batch. Each projection makes deltas of records in its own way (projection_type.h).
 #pragma once
 #include "base/arena.h"
 #include "model/entry.h"
@@ -23,13 +23,13 @@ enum delta_type {
     DELTA_REWRITE,
     DELTA_DELETE,
     DELTA_IMPORT
-}; // the last two: of format 2
+}; // the last two are of format 2
 
 struct delta {
     ref_t item;
-    uint32_t entry; // into batch.entries; NO_ENTRY: of a rebuild, without source and mark
+    uint32_t entry; // index into batch.entries; NO_ENTRY: a delta of a rebuild, which has no source
     uint8_t type;
-    uint8_t kind, old_kind; // of a vote
+    uint8_t kind, old_kind; // for a vote
     union {
         struct {
             int64_t time_ms, old_time_ms;
@@ -41,12 +41,12 @@ struct delta {
         } view;
         struct {
             ref_t item;
-            double weight; // not of one that is to be forgotten
+            double weight; // not for DELTA_FORGET
         } coview;
         struct {
             struct bytes categories;
-            struct bytes site, id;       // not of a card
-            struct bytes before, packed; // sums: of an erasure before, of a set both, of an import now
+            struct bytes site, id;       // not for DELTA_CARD
+            struct bytes before, packed; // packed sums: an erasure has `before`, a set has both, an import has `packed`
         } card;
     };
 };
@@ -64,19 +64,19 @@ struct delta_list {
 
 struct batch {
     uint32_t partitions;
-    size_t share; // bytes that each log may bring in
+    size_t share; // the bytes that each log may add
     struct arena texts;
     struct batch_entry *entries;
     uint32_t entry_count, entry_capacity;
-    struct delta_list *targets; // per partition
-    // Per target and source, lent: deltas of entries at or below it are applied there. NULL: not known.
+    struct delta_list *deltas; // per partition
+    // Per partition and source: deltas of entries up to this id are applied. The engine's array. NULL: not known.
     const struct log_id *applied;
     struct log_id *last; // per log: its last entry taken; {0,0}: none
     size_t *taken;       // per log: bytes taken
     uint32_t *read;      // per log: entries read
     bool *closed;        // per log: an entry did not fit, so no later one may be taken
-    bool left;           // of some log
-    bool flush;          // somebody waits for these entries
+    bool left;           // a log has entries that did not fit
+    bool flush;          // somebody waits until these entries are projected
     bool failed;         // no memory: the batch must not be projected
     double oldest_ms;    // accept time of the oldest entry; 0: none
 };
@@ -86,8 +86,9 @@ void batch_release(struct batch *batch);
 void batch_clear(struct batch *batch);
 
 typedef void delta_maker(struct batch *batch, uint32_t entry, const struct entry_record *record);
-// Takes an entry, or closes its log. An entry that cannot be read, or its unreadable rest, is set aside and logged.
+// Takes an entry, or closes its log when the entry does not fit. An entry that cannot be read, or the rest of one, is
+// skipped, counted and logged.
 void batch_take(struct batch *batch, const struct log_entry *entry, delta_maker *make_deltas);
-// Adds a touch of the item, of this type, to its partition's list, for the caller to fill; NULL when it is applied
-// there already, or without memory.
+// Adds a delta to the array of the item's partition, for the caller to fill. NULL when the entry is applied there
+// already, or without memory.
 struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_type type, ref_t item);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Asked for some times a second while it is another's, renewed once a second while it is ours.
+// Asks for the claim several times a second while it is another's, and renews it once a second while it is ours.
 #include "project/claim.h"
 #include "base/keyed.h"
 #include "ops/generation.h"
@@ -7,11 +7,11 @@
 #include "ops/metrics.h"
 
 enum {
-    ASK_MS = 50,        // not in charge yet, or no Redis
-    ASK_AGAIN_MS = 250, // it is another's
+    ASK_MS = 50,        // while this generation is not in charge, or Redis is unreachable
+    ASK_AGAIN_MS = 250, // while the claim is another's
     RENEW_MS = 1000,
     HOLDS_MS = 5000,
-    SURE_MS = 4000, // so long after a renewal was sent we act on it: others take over later than that
+    SURE_MS = 4000, // we act on a claim for this long after it was sent, less than HOLDS_MS, when others may take over
 };
 
 static uint64_t now_of(const struct claim *claim) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Corrections to JSON and back.
+// Writes corrections as JSON, and reads them.
 #include "project/correction.h"
 #include "base/json_out.h"
 #include "ops/json_in.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FORMAT = 3 }; // of the records. Before it, `to` was the last ms of the span, and no run stood by the cursor
+enum { FORMAT = 3 }; // of the records. In earlier formats `to` was the last ms of the span, and the cursor had no run
 
 static const char *const kinds[] = {
     [CORRECT_VISITOR] = "visitor", [CORRECT_ITEM] = "item", [CORRECT_ERASURE] = "erasure"};
@@ -44,7 +44,7 @@ static void add_time(struct json_out *json, const char *name, int64_t ms) {
     json_time(json, ms);
 }
 
-// The references as text: a JSON number keeps 53 bits.
+// References are written as text, because a JSON number has only 53 bits.
 static void add_scan(struct json_out *json, const struct correction *correction) {
     char text[24];
     snprintf(text, sizeof text, "%016" PRIx64, correction->visitor);
@@ -119,7 +119,7 @@ static bool kind_of(struct bytes name, enum correction_kind *ret_kind) {
     return false;
 }
 
-// The first ms behind the span.
+// The first ms after the span.
 static int64_t end_of(const struct body *body) {
     if (!body->to.given)
         return CORRECTION_NO_END;

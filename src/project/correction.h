@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A correction as it is recorded: whose votes, or which item's in which span, are to be taken back; how far it is.
+// The record of a correction: the votes to retract (of a visitor, or of an item in a span of time), and its progress.
 #pragma once
 #include "base/arena.h"
 #include "base/buffer.h"
@@ -16,18 +16,18 @@ struct correction {
     char id[CORRECTION_ID_SIZE];
     enum correction_kind kind; // an erasure leaves no record when it is done
     struct bytes site, item, note;
-    ref_t visitor;          // of visitor and erasure; forgotten when done
-    int64_t from_ms, to_ms; // only votes of this span, from <= t < to, in whole seconds as votes' times are
+    ref_t visitor;          // for a visitor and an erasure; removed when it is done
+    int64_t from_ms, to_ms; // only votes of from <= time < to; whole seconds, like the times of votes
     int64_t requested_ms, done_ms;
-    uint64_t cursor;       // of an item's: the next of its buckets
-    char run[RUN_ID_SIZE]; // the Redis process that the cursor was reached in: in another, votes may be back
+    uint64_t cursor;       // for an item: its next bucket
+    char run[RUN_ID_SIZE]; // the Redis process in which the cursor was reached; in another one votes may have come back
     uint64_t scanned, retracted;
-    uint64_t retracted_kept; // as its record has it
+    uint64_t retracted_kept; // `retracted` as it is recorded
 };
 
 void correction_new_id(char id[static CORRECTION_ID_SIZE]);
-// `shown`: without what only the scan needs.
+// `shown`: without the fields that only the scan needs.
 void correction_render(const struct correction *correction, bool shown, struct buffer *out);
 bool correction_covers(const struct correction *correction, int64_t vote_ms);
-// Texts go into the arena. BAD_FIELD or BAD_JSON when it is not one of ours.
+// Texts go into the arena. BAD_FIELD or BAD_JSON when the text is not a record of ours.
 enum outcome correction_read(struct bytes json, struct arena *arena, struct correction *ret_correction);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An array that doubles, and an arena for the texts.
+// A list of corrections (correction_list.h): an array that doubles, and an arena for the texts.
 #include "project/correction_list.h"
 #include <stdlib.h>
 #include <string.h>

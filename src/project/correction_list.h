@@ -13,7 +13,7 @@ struct corrections {
 void corrections_init(struct corrections *list, size_t texts_max);
 void corrections_clear(struct corrections *list);
 void corrections_release(struct corrections *list);
-// A copy, texts too; false without room for it.
+// Adds a copy, texts included. False when there is no room.
 bool corrections_add(struct corrections *list, const struct correction *correction);
-// Publishers' first, then those that were asked for first; of the same one, its record as done last.
+// Sorts: those of publishers first, then by time of request. Of two records of one correction the done one comes last.
 void corrections_sort(struct corrections *list);

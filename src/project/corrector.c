@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Turns: what waits is read; items' corrections and the pass take turns, page by page, and among items' the sites do.
-// All that is known is forgotten when a step fails or the connection is another one, and read again.
+// Reads the corrections that wait, and carries them out in turns, page by page: corrections of items and the pass take
+// turns, and among items the sites do. When a step fails, or the connection is a new one, everything is read again.
 #include "project/corrector.h"
 #include "base/clock.h"
 #include "ops/generation.h"
@@ -11,11 +11,11 @@
 #include <string.h>
 
 enum {
-    ERASURES_MAX = 65536,     // in one pass; those beyond wait for another
-    TEXTS_MAX = 64 << 20,     // of all that wait
-    STEP_TEXTS_MAX = 8 << 20, // of a page
+    ERASURES_MAX = 65536,     // in one pass; the others wait for the next
+    TEXTS_MAX = 64 << 20,     // of all corrections that wait
+    STEP_TEXTS_MAX = 8 << 20, // of one page
     JSON_MAX = 1 << 20,
-    READ_SHARE = 20 // reading what waits takes at most one part in so many of the time
+    READ_SHARE = 20 // reading the corrections that wait takes at most a 20th of the time
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -46,7 +46,7 @@ void corrector_rest(struct corrector *corrector, uint64_t ms) {
         uv_timer_start(&corrector->timer, on_timer, ms, 0);
 }
 
-void corrector_begin_anew(struct corrector *corrector) {
+void corrector_restart(struct corrector *corrector) {
     corrector->known = false;
     corrector->generation = 0;
     pass_forget(&corrector->pass);
@@ -57,7 +57,7 @@ bool corrector_goes_on(struct corrector *corrector, enum outcome outcome) {
     bool same = corrector->generation == store_generation(corrector->store);
     if (outcome == OK && same && !corrector->stopping)
         return true;
-    corrector_begin_anew(corrector);
+    corrector_restart(corrector);
     return false;
 }
 
@@ -88,10 +88,10 @@ static void on_item_ended(struct read_call *call, enum outcome outcome) {
         store_write_corrections(corrector->store, corrector_call(corrector, on_item_kept), false, &row, 1, 0);
 }
 
-// Done: first the record of it, then no longer among those that wait.
+// A correction that is done is first recorded as done, then removed from those that wait.
 static void keep_item(struct corrector *corrector) {
     struct correction *item = corrector->item;
-    uint64_t buckets = corrector->buckets ? corrector->buckets : 1; // the voters of an item that has none are as one
+    uint64_t buckets = corrector->buckets ? corrector->buckets : 1; // an item without buckets counts as one bucket
     bool done = item->cursor + BUCKETS_AT_ONCE >= buckets;
     item->scanned += !done ? BUCKETS_AT_ONCE : buckets > item->cursor ? buckets - item->cursor : 0;
     item->cursor += BUCKETS_AT_ONCE;
@@ -102,7 +102,7 @@ static void keep_item(struct corrector *corrector) {
     }
     buffer_clear(&corrector->json);
     if (!corrector_add_record(corrector, item)) {
-        corrector_begin_anew(corrector);
+        corrector_restart(corrector);
         return;
     }
     struct correction_row row = {.id = bytes_of(item->id), .text = buffer_bytes(&corrector->json)};
@@ -132,7 +132,7 @@ static void on_voters(struct read_call *call, enum outcome outcome) {
 
 static void item_page(struct corrector *corrector) {
     struct correction *item = corrector->item;
-    if (strcmp(item->run, corrector->run) != 0) { // what another Redis was told may not be known to this one
+    if (strcmp(item->run, corrector->run) != 0) { // this Redis may not have what another one has acknowledged
         item->cursor = item->scanned = 0;
         memcpy(item->run, corrector->run, sizeof item->run);
     }
@@ -141,7 +141,7 @@ static void item_page(struct corrector *corrector) {
                       BUCKETS_AT_ONCE, &corrector->buckets, on_voter);
 }
 
-// ---- Whose turn it is
+// ---- Turns
 
 static bool comes_before(const struct correction *a, struct bytes last, const struct correction *b) {
     bool a_later = bytes_cmp(a->site, last) > 0, b_later = bytes_cmp(b->site, last) > 0;
@@ -150,7 +150,7 @@ static bool comes_before(const struct correction *a, struct bytes last, const st
     return bytes_cmp(a->site, b->site) < 0;
 }
 
-// The first of the site that comes after the last one's; they are in order of time.
+// The first correction of the next site after the last one's. The list is in order of time.
 static struct correction *next_item(struct corrector *corrector) {
     struct bytes last = bytes_of(corrector->last_site);
     struct correction *next = NULL;
@@ -190,7 +190,7 @@ static void take_turn(struct corrector *corrector) {
     }
 }
 
-// ---- What waits
+// ---- Reading the corrections that wait
 
 static void note(struct corrector *corrector, struct bytes text, struct bytes *ret_note) {
     *ret_note = arena_copy(&corrector->waiting.texts, text);
@@ -212,7 +212,7 @@ static void on_record(struct read_call *call, struct bytes id, struct bytes text
     arena_reset(&corrector->texts);
 }
 
-// A record that came twice is carried out once.
+// A scan may give a record twice: one is dropped.
 static void drop_doubles(struct corrections *list) {
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++)
@@ -257,7 +257,7 @@ static void on_run(struct read_call *call, struct bytes run) {
     size_t len = run.len < RUN_ID_SIZE ? run.len : 0;
     memcpy(corrector->run, run.at, len);
     corrector->run[len] = '\0';
-    if (len == 0) // INFO is forbidden: nothing is gone on with that was begun before this connection
+    if (len == 0) // INFO is forbidden: work of an earlier connection is not continued
         correction_new_id(corrector->run);
 }
 
@@ -295,7 +295,7 @@ static void on_timer(uv_timer_t *timer) {
     if (generation_is_current())
         turn(corrector);
     else
-        corrector_begin_anew(corrector); // the processes before, or after, these go on with it
+        corrector_restart(corrector); // another generation carries them out
 }
 
 // ---- Start and stop

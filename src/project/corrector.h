@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Carries corrections out, in the background, one at a time: votes are looked for by a scan and taken back the way a
-// voter would. How far it is stands in Redis after every page, so one that was killed goes on; doing a page twice
-// takes nothing back twice.
+// Carries corrections out in the background: it finds votes by a scan and retracts them as a voter would. It records
+// its progress in Redis after every page, so a process that is killed is continued by the next. Doing a page twice
+// retracts nothing twice.
 #pragma once
 #include "store/store.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher of a projection's rounds, and the steps on offsets and logs.
+// The dispatcher of a projection's rounds, and the steps that read and write offsets and logs (engine.h).
 #include "project/engine.h"
 #include "ops/log.h"
 #include "project/failpoint.h"
@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 enum {
-    ENTRIES_AT_ONCE = 4096, // of all logs
+    ENTRIES_AT_ONCE = 4096, // of all logs together
     ENTRIES_LEAST = 8,      // of one log
-    ENTRIES_MAX = 256,
-    APPLIED_KEPT_MAX = 256, // partitions: their applied ids take up a megabyte
+    ENTRIES_MAX = 256,      // of one log
+    APPLIED_KEPT_MAX = 256, // partitions, whose applied ids take a megabyte
     APPLIED_AT_ONCE = 64,   // partitions whose applied ids are read together
 };
 
@@ -133,10 +133,10 @@ static void on_offset(struct read_call *call, uint32_t partition, struct log_id 
     rebuild_note_plan(engine, partition, plan, rankings);
 }
 
-static void on_applied(struct read_call *call, uint32_t target, uint32_t source, struct log_id id) {
+static void on_applied(struct read_call *call, uint32_t partition, uint32_t source, struct log_id id) {
     struct engine *engine = call->context;
     if (engine->applied)
-        engine->applied[(size_t)target * engine->partitions + source] = id;
+        engine->applied[(size_t)partition * engine->partitions + source] = id;
     if (log_id_order(id, engine->scratch[source]) > 0)
         engine->scratch[source] = id;
 }
@@ -154,7 +154,7 @@ enum step end_read_offsets(struct engine *engine) {
     return STEP_READ_APPLIED;
 }
 
-// Of some partitions: of a thousand all applied ids would be a million at once.
+// Reads the applied ids of some partitions: a thousand partitions have a million of them.
 enum step begin_read_applied(struct engine *engine) {
     uint32_t first = engine->next, left = engine->partitions - first;
     uint32_t count = left < APPLIED_AT_ONCE ? left : APPLIED_AT_ONCE;
@@ -172,7 +172,7 @@ enum step begin_open_logs(struct engine *engine) {
     return STEP_WAITS;
 }
 
-// Where logs had to be raised above the applied ids, the next round reads all of this again.
+// If logs had to be raised above the applied ids, the next round reads the offsets and applied ids again.
 enum step end_open_logs(struct engine *engine) {
     engine->known = engine->generation == store_generation(engine->store);
     return engine->known ? rebuild_first(engine) : ROUND_DONE;

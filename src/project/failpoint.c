@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Dies on purpose where a test asked for it (tests/faults).
+// Kills the process at the step that a test names (failpoint.h).
 #include "project/failpoint.h"
 #include "base/bytes.h"
 #include "ops/log.h"

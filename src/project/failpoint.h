@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A test may have the process killed before or after a step of a round (steps.def):
-// ENGAGED_FAILPOINT=commit-chunk-after:3 raises SIGKILL at the third passing. Without the variable a point costs one
-// comparison.
+// A test can kill the process before or after a step of a round (steps.def): ENGAGED_FAILPOINT=commit-chunk-after:3
+// raises SIGKILL the third time. Without the variable a point costs one comparison.
 #pragma once
 
 enum moment { BEFORE, AFTER };

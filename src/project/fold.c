@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Folds deltas into sums and into tables of neighbours.
+// Folds deltas into sums and into tables of neighbours (fold.h).
 #include "project/fold.h"
 
-// The item's views, off the site's total: one sum taken from another, as one event is.
+// Subtracts the item's views from the site's total.
 static void take_from_total(struct sums *total, const struct half_lives *lives, const struct signal_sums *views) {
     struct signal_sums *all = &total->signals[SIGNAL_VIEWS];
     all->count -= views->count < all->count ? views->count : all->count;
@@ -16,7 +16,7 @@ static void clear_signal(struct signal_sums *signal) {
         signal->sum[i] = DECAY_EMPTY;
 }
 
-// Views up to the deletion don't count any more.
+// Removes the views up to the deletion.
 static unsigned wipe_views(struct sums *sums, struct sums *total, const struct half_lives *lives, double deleted_ms) {
     if (deleted_ms <= sums->epoch_ms)
         return 0;
@@ -54,8 +54,8 @@ static void add_to_total(struct sums *total, const struct half_lives *lives, con
         all->sum[i] = decay_add(all->sum[i], views->sum[i]);
 }
 
-// The site's total is put right by the difference of an item's views, which were set elsewhere. A state that could not
-// be read counted for nothing.
+// Adds the difference of an item's views, which a script has set, to the site's total. A state that could not be read
+// counts as empty.
 static unsigned move_total(struct sums *total, const struct half_lives *lives, struct bytes before, struct bytes now) {
     struct sums old, new;
     if (!total)
@@ -67,7 +67,7 @@ static unsigned move_total(struct sums *total, const struct half_lives *lives, s
     return FOLD_CHANGED_TOTAL;
 }
 
-// Of format 2: the item's views are what the import says.
+// Format 2: the item's views become those of the import.
 static unsigned fold_import(struct sums *sums, struct sums *total, const struct half_lives *lives,
                             const struct delta *delta, double accept_ms) {
     struct sums given;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The projection of views into co-views: each item's table of what was read with it.
+// The projection of views into co-views: each item has a table of the items that were read with it.
 #include "project/fold.h"
 #include "project/projection_type.h"
 #include <stdlib.h>
@@ -99,19 +99,19 @@ static void make_coview(struct batch *batch, uint32_t entry, ref_t item, ref_t n
     delta->coview.weight = weight;
 }
 
-// The tables of its neighbours name it: as it read with them they read with it.
+// Its neighbours have it in their tables, because co-views are written to both.
 static void make_forgets(struct batch *batch, uint32_t entry, const struct entry_record *record) {
     struct neighbours table;
     if (!neighbours_unpack(record->table, &table))
         return;
     for (uint16_t i = 0; i < table.count; i++) {
         struct delta *delta = batch_add_delta(batch, entry, DELTA_FORGET, table.at[i].item);
-        if (delta) // else it is applied there: the others may not be
+        if (delta) // NULL: applied there already; other partitions may not have it
             delta->coview.item = record->item;
     }
 }
 
-// Who read `item` after another item speaks for it there; the other way round by a third.
+// A view of B after A adds weight to A→B, and a third of it to B→A.
 static void make_deltas(struct batch *batch, uint32_t entry, const struct entry_record *record) {
     if (record->type == 'E')
         make_forgets(batch, entry, record);

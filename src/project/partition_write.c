@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The write of one partition after the other: chunk after chunk is read, folded and written back under the partition's
-// version.
+// Writes the deltas of a batch, one partition after another. A partition is written in chunks: each is read, folded and
+// committed under the partition's version.
 //
-// A write that finds another version is made again from fresh states: a deletion or a card came between. When the
-// applied ids of our sources have moved as well, or the rankings are being made by another plan, another projector is
-// at work, and the engine gives way.
+// If the version has changed, a deletion or a card came between, and the chunk is done again from fresh states. If the
+// applied ids of our sources have changed too, or the rankings follow another plan, another projector is at work, and
+// the round ends (ROUND_OVERTAKEN).
 #include "ops/log.h"
 #include "project/engine.h"
 #include <stdlib.h>
@@ -34,12 +34,12 @@ void write_release(struct engine *engine) {
 }
 
 static const struct delta_list *deltas(const struct engine *engine) {
-    return &engine->batch.targets[engine->write.partition];
+    return &engine->batch.deltas[engine->write.partition];
 }
 
 // ---- A chunk
 
-// Whether the touch may change the total of a site, which is returned.
+// Whether the delta may change the total of a site, *ret_site.
 static bool delta_site(const struct engine *engine, const struct delta *delta, ref_t *ret_site) {
     const struct projection_type *type = engine->type;
     return type->delta_site && type->delta_site(engine->hash_key, delta, ret_site);
@@ -49,7 +49,7 @@ static bool same_entry(const struct delta *a, const struct delta *b) {
     return a->entry != NO_ENTRY && a->entry == b->entry;
 }
 
-// Notes the items and sites of the next chunk: whole entries, until there are enough items.
+// Chooses the next chunk: whole entries, until there are enough items. Collects its items and sites.
 static bool cut_chunk(struct engine *engine) {
     struct partition_write *part = &engine->write;
     const struct delta_list *list = deltas(engine);
@@ -71,7 +71,7 @@ static bool cut_chunk(struct engine *engine) {
     return true;
 }
 
-// ---- What must be read of it
+// ---- What the cache knows of the chunk
 
 static bool make_missing_capacity(struct engine *engine) {
     struct partition_write *part = &engine->write;
@@ -101,7 +101,8 @@ static bool find_missing(struct engine *engine) {
     return true;
 }
 
-// Loads what was in the cache when the read began. False when that is not current any more: it must be read as well.
+// Loads the items that were in the cache when the read began. False when one is no longer current and must be read,
+// too.
 static bool load_cached(struct engine *engine) {
     struct partition_write *part = &engine->write;
     struct cache *cache = &engine->cache;
@@ -121,7 +122,7 @@ static bool load_cached(struct engine *engine) {
     return true;
 }
 
-// After our own commit the partition is as we have just written it.
+// After our own commit the cache knows the partition's states.
 static void remember_chunk(struct engine *engine) {
     struct partition_write *part = &engine->write;
     const struct projection_type *type = engine->type;
@@ -135,11 +136,11 @@ static void remember_chunk(struct engine *engine) {
     }
 }
 
-// ---- Which chunk
+// ---- The next chunk
 
-// The first partition from `from` on that has deltas; the number of partitions when there is none.
+// The first partition from `from` on that has deltas, or the number of partitions.
 static uint32_t partition_from(const struct engine *engine, uint32_t from) {
-    while (from < engine->partitions && engine->batch.targets[from].count == 0)
+    while (from < engine->partitions && engine->batch.deltas[from].count == 0)
         from++;
     return from;
 }
@@ -219,7 +220,7 @@ enum step begin_read_chunk(struct engine *engine) {
     return STEP_WAITS;
 }
 
-// True when a log that this batch reads was applied further by somebody else since our last look.
+// True when another projector has applied more of a log that this batch has read.
 static bool is_overtaken(const struct partition_write *part, uint32_t partitions) {
     for (uint32_t i = 0; i < partitions; i++)
         if (log_id_order(part->applied[i], part->applied_seen[i]) > 0)
@@ -254,7 +255,7 @@ static void fold_delta(struct engine *engine, const struct delta *delta, double 
     type->fold(part->work, ref_index_find(&part->items, delta->item), total, delta, accept_ms, commit);
 }
 
-// Folds what lies above the applied ids; how many deltas that was.
+// Folds the deltas above the applied ids. Returns how many there were.
 static uint32_t fold_chunk(struct engine *engine, struct commit *commit) {
     const struct batch *batch = &engine->batch;
     struct partition_write *part = &engine->write;
@@ -301,7 +302,7 @@ enum step begin_commit_chunk(struct engine *engine) {
     return STEP_WAITS;
 }
 
-// Another version: the chunk is read again, and a smaller one.
+// The version has changed: a smaller chunk is read again.
 static enum step after_conflict(struct partition_write *part) {
     struct log_id *seen = part->applied_seen;
     metric_add(METRIC_PROJECTION_CONFLICTS, 1);

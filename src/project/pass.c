@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A pass over all items, for every visitor whose votes are to be taken back: however many wait, each item is read once.
-// Who comes during a pass waits for the next one.
+// A pass over all items retracts the votes of every visitor whose correction or erasure waits (the members of the
+// pass). However many there are, each item is read once. A correction that comes during a pass waits for the next one.
 //
-// A page is what one SCAN tells. Voters that stand in an item come with it. Of an item whose voters stand in buckets
-// either each member is asked for, or, when there are many members, all buckets are read.
+// A page is the result of one SCAN. The voters in an item's record come with it. For an item with buckets, the vote of
+// each member is read if there are few members; else all buckets are read.
 #include "base/clock.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
@@ -15,8 +15,8 @@
 
 enum {
     SCAN_ITEMS = 256,
-    FOUND_MAX = 1024, // then they are taken back before more is read
-    WORTH_ASKING = 4  // to ask for a member costs as much as reading so many voters in a bucket
+    FOUND_MAX = 1024, // so many votes are retracted before more is read
+    WORTH_ASKING = 4  // reading the vote of one member costs as much as reading so many voters of a bucket
 };
 
 static void page_next(struct corrector *corrector);
@@ -63,7 +63,7 @@ static bool make_index(struct corrector *corrector) {
     return true;
 }
 
-// The first member that is not before this one.
+// The index of the first member that is not before this site and visitor.
 static size_t member_at(const struct pass *pass, ref_t site, ref_t visitor) {
     struct member wanted = {.site = site, .visitor = visitor};
     size_t low = 0, high = pass->members.count;
@@ -90,7 +90,7 @@ static void look_up(struct corrector *corrector, const struct big_item *item, co
     }
 }
 
-// ---- Begin, or go on with the one that was under way
+// ---- Beginning a pass, or continuing the one that was under way
 
 static void on_begun(struct read_call *call, enum outcome outcome) {
     struct corrector *corrector = call->context;
@@ -101,7 +101,8 @@ static void on_begun(struct read_call *call, enum outcome outcome) {
     pass_page(corrector);
 }
 
-// The note of its members, so that after a crash the same ones go on: the pass's id and theirs, a space before each.
+// Writes the note of the members, so that after a crash the same ones continue: the ids of the pass and of the members,
+// with a space before each member's.
 static void begin_new(struct corrector *corrector) {
     struct pass *pass = &corrector->pass;
     struct buffer note;
@@ -116,13 +117,13 @@ static void begin_new(struct corrector *corrector) {
     }
     struct correction_row row = {.id = BYTES("members"), .text = buffer_bytes(&note), .site = NO_BYTES};
     if (note.failed)
-        corrector_begin_anew(corrector);
+        corrector_restart(corrector);
     else
         store_write_corrections(corrector->store, corrector_call(corrector, on_begun), false, &row, 1, 0);
     buffer_release(&note);
 }
 
-// "pass run cursor": of the note that was written after the last page.
+// Reads "pass run cursor" from the note that was written after the last page.
 static bool was_under_way(struct corrector *corrector) {
     struct pass *pass = &corrector->pass;
     char run[RUN_ID_SIZE];
@@ -136,7 +137,7 @@ static int by_text(const void *a, const void *b) {
     return memcmp(a, b, CORRECTION_ID_SIZE - 1);
 }
 
-// Only those that were in it: the others wait for the next.
+// Keeps only the members that the note names. The others wait for the next pass.
 static bool keep_members(struct corrector *corrector) {
     struct bytes note = corrector->stored_members;
     size_t count = note.len / CORRECTION_ID_SIZE, kept = 0; // the ids without the pass's own
@@ -170,7 +171,7 @@ void pass_begin(struct corrector *corrector) {
     if (any && !goes_on)
         any = take_members(corrector);
     if (!any || !make_index(corrector)) {
-        corrector_begin_anew(corrector);
+        corrector_restart(corrector);
         return;
     }
     pass->running = true;
@@ -181,7 +182,7 @@ void pass_begin(struct corrector *corrector) {
         begin_new(corrector);
 }
 
-// ---- Items that are looked at: their records, and the voters that stand in them
+// ---- The items' records, and the voters in them
 
 static void look_at_inside(struct corrector *corrector, const struct big_item *item, struct bytes inside) {
     for (size_t at = 0; at + VOTER_SIZE <= inside.len; at += VOTER_SIZE) {
@@ -232,7 +233,7 @@ static void look_at_items(struct corrector *corrector) {
                      left < ITEMS_AT_ONCE ? left : ITEMS_AT_ONCE, on_voted);
 }
 
-// ---- Few members: each is asked for, of all those items of its site at once
+// ---- Few members: the votes of each are read, for all such items of its site at once
 
 static void on_asked(struct read_call *call, size_t index, const struct own_vote *vote) {
     struct corrector *corrector = call->context;
@@ -266,7 +267,7 @@ static void collect_asked(struct pass *pass, ref_t site) {
         }
 }
 
-// False when nobody is to be asked for any more.
+// False when there is no further member to read.
 static bool ask_for_next(struct corrector *corrector) {
     struct pass *pass = &corrector->pass;
     for (; pass->big_count && pass->next_member < pass->members.count; pass->next_member++) {

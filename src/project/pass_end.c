@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How far a pass is, written after each page; and its end. Records before the note of the pass, and those that are done
-// before they are no longer among those that wait: whatever is killed in between is done twice, never left out.
+// Writes the progress of a pass after each page, and ends it. The records are written before the note of the pass, and
+// a correction is recorded as done before it is removed from those that wait. So after a crash in between a step is
+// done twice, never left out.
 #include "base/clock.h"
 #include "ops/log.h"
 #include "project/corrector_inside.h"
@@ -10,16 +11,16 @@
 #define TELL_NS (UINT64_C(1000) * 1000 * 1000)
 enum { ROWS_MAX = 64 };
 
-// Of a member is written how far it is, that it is done, or that it no longer waits.
+// What is written of a member: its progress, that it is done, or that it no longer waits.
 enum written { WRITE_PROGRESS, WRITE_DONE, WRITE_GONE };
 
-// Records of members, ROWS_MAX at a time; then what comes next.
+// Records of members, at most ROWS_MAX at a time.
 struct rows {
     struct correction_row at[ROWS_MAX];
     size_t begin[ROWS_MAX], count;
 };
 
-// Those that wait are counted for their sites.
+// A record that waits counts for its site.
 static void add_row(struct corrector *corrector, struct rows *rows, struct correction *member, enum written what) {
     bool keeps = what != WRITE_GONE, counted = what != WRITE_DONE && member->kind != CORRECT_ERASURE;
     member->retracted_kept = member->retracted;
@@ -38,7 +39,7 @@ static bool is_told(const struct pass *pass, const struct correction *member, en
     return what != WRITE_PROGRESS || pass->tells_all || member->retracted != member->retracted_kept;
 }
 
-// Of the next members below `end`. False when there are none.
+// Writes the next members below `end`. False when there are none.
 static bool write_rows(struct corrector *corrector, size_t end, enum written what,
                        void (*on_done)(struct read_call *call, enum outcome outcome)) {
     struct pass *pass = &corrector->pass;
@@ -50,10 +51,10 @@ static bool write_rows(struct corrector *corrector, size_t end, enum written wha
             add_row(corrector, &rows, &pass->members.at[pass->next_written], what);
     if (rows.count == 0)
         return false;
-    for (size_t i = 0; keeps && i < rows.count; i++) // the buffer has its place now
+    for (size_t i = 0; keeps && i < rows.count; i++) // now the buffer no longer moves
         rows.at[i].text.at = corrector->json.at + rows.begin[i];
     if (corrector->json.failed)
-        corrector_begin_anew(corrector);
+        corrector_restart(corrector);
     else
         store_write_corrections(corrector->store, corrector_call(corrector, on_done), what == WRITE_DONE, rows.at,
                                 rows.count, 0);
@@ -97,7 +98,7 @@ static void on_notes_gone(struct read_call *call, enum outcome outcome) {
     if (!corrector_goes_on(corrector, outcome))
         return;
     pass_forget(&corrector->pass);
-    corrector->known = false; // who came meanwhile is next
+    corrector->known = false; // corrections that came meanwhile are next
     corrector_rest(corrector, PASS_PAUSE_MS);
 }
 
@@ -147,7 +148,7 @@ static void end(struct corrector *corrector) {
     record_done(corrector);
 }
 
-// A page is done.
+// Call it when a page is done.
 void pass_keep(struct corrector *corrector) {
     struct pass *pass = &corrector->pass;
     uint64_t now = clock_mono_ns();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What one projection does with its deltas; the engine (engine.c) does everything that is the same for all.
+// What differs between the projections (sums, neighbours): a table of functions. The engine (engine.c) does the rest.
 //
-// For one chunk of one target partition the engine calls: begin, load (and load_total, load_cutoff) for what Redis
-// holds, fold for each touch that is not applied yet in the order of its log, then write. All memory between begin and
-// the next begin is the work's own. To add a projection: a table like these, an engine for it in projector.c.
+// For each chunk of a partition the engine calls `begin`; `load`, `load_total` and `load_cutoff` with what Redis has;
+// `fold` for each delta that is not applied yet, in the order of its log; then `write`. The work owns all memory
+// between two calls of `begin`. To add a projection: write such a table, and start an engine for it in projector.c.
 #pragma once
 #include "ops/metrics.h"
 #include "project/batch.h"
@@ -13,28 +13,28 @@ struct projection_type {
     enum projection projection;
     const char *name;
     enum metric events, commits, done_to;
-    size_t batch_bytes; // of entries in work at once
+    size_t batch_bytes; // of the entries of one batch
     delta_maker *make_deltas;
-    // The site whose total the touch may change; false: none. NULL: no projection of totals.
+    // The site whose total the delta may change; false: none. NULL: this projection has no totals.
     bool (*delta_site)(const struct secret_key *hash_key, const struct delta *delta, ref_t *ret_site);
 
     void *(*work_new)(const struct plan *plan, const struct secret_key *hash_key);
     void (*work_free)(void *work);
-    // References and sites live until the next begin. False without memory, as are the others.
+    // `items` and `sites` live until the next begin. Like load and load_cutoff, it is false without memory.
     bool (*begin)(void *work, const ref_t *items, uint32_t item_count, const ref_t *sites, uint32_t site_count);
     bool (*load)(void *work, uint32_t index, const struct partition_item *item);
-    void (*load_total)(void *work, uint32_t index, struct bytes packed); // NULL with delta_site
-    bool (*load_cutoff)(void *work, struct bytes name, double value);    // NULL: a projection without rankings
-    // `total`: index of the touch's site, NO_INDEX for none. Commands that a fold brings about go into the commit.
+    void (*load_total)(void *work, uint32_t index, struct bytes packed); // NULL when delta_site is
+    bool (*load_cutoff)(void *work, struct bytes name, double value);    // NULL: this projection has no rankings
+    // `total`: index of the delta's site, NO_INDEX for none. A fold may add commands to the commit.
     void (*fold)(void *work, uint32_t index, uint32_t total, const struct delta *delta, double accept_ms,
                  struct commit *commit);
     bool (*write)(void *work, struct commit *commit);
-    // What Redis holds of the item after the commit; false: it must be read again. Views live until the next begin or
-    // describe. NULL: nothing of this projection is remembered.
+    // What Redis has of the item after the commit; false: it must be read again. Its texts live until the next begin or
+    // describe. NULL: the cache does not keep this projection.
     bool (*describe)(void *work, uint32_t index, struct partition_item *ret_item);
 };
 
 extern const struct projection_type sums_projection;
 extern const struct projection_type neighbours_projection;
-// A packed state that cannot be read: counted, and logged at most once in ten seconds.
+// Counts a packed state that cannot be read, and logs it at most once in ten seconds.
 void bad_state(const struct projection_type *type, ref_t item);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The pace of the two engines: sums every projection_interval, neighbours every neighbour_interval or when somebody
-// waits; both at once again while their logs are full; and when to try again after a failure.
+// The pace of the two engines. Sums run every projection_interval, neighbours every neighbour_interval or when somebody
+// waits. Both run again at once while their logs are full, and after a pause when a round has failed.
 #include "project/projector.h"
 #include "base/clock.h"
 #include "base/keyed.h"
@@ -15,11 +15,12 @@ enum {
     NOT_NOW_MS = 20,
     RETRY_FIRST_MS = 50,
     RETRY_MAX_MS = 1000,
-    STAND_BACK_FIRST_MS = 200, // doubled each time: of two that overtook each other one must be back soon
+    STAND_BACK_FIRST_MS =
+        200, // doubled each time; it begins short, because two projectors may have overtaken each other
     STAND_BACK_MAX_MS = 3200,
-    STAND_BACK_OVER_MS = 30000, // after this long without being overtaken it begins anew
+    STAND_BACK_OVER_MS = 30000, // after this long without being overtaken, the pause is short again
     SUMS_LEAST_MS = 1,
-    IDLE_MS = 1000, // an engine that is only poked looks by itself this often
+    IDLE_MS = 1000, // an engine that waits for a poke looks by itself this often
 };
 
 struct pace {
@@ -29,9 +30,9 @@ struct pace {
     uint64_t interval_ms;
     uint32_t retry_ms; // 0: the last round went well
     uint32_t stand_back_ms;
-    uint64_t overtaken_ms; // when last, by the loop's clock
-    bool poked;            // go on at once after the round
-    bool may_begin;        // waiting for the timer only because there was nothing to do
+    uint64_t overtaken_ms; // the last time, by the loop's clock
+    bool poked;            // begin the next round at once
+    bool may_begin;        // it waits for the timer only because there was nothing to do
 };
 
 struct projector {
@@ -42,8 +43,8 @@ struct projector {
     struct plan plan;
     struct pace paces[PROJECTION_COUNT];
     struct claim claim;
-    struct log_id *trimmed;      // per log …
-    uint64_t trimmed_generation; // … as of this one of the store
+    struct log_id *trimmed;      // per log, up to which id it is trimmed,
+    uint64_t trimmed_generation; // in this generation of the store
     bool stopping;
     int open_timers;
     void (*on_stopped)(void *context);
@@ -61,7 +62,7 @@ static void on_timer(uv_timer_t *timer) {
     struct pace *pace = timer->data;
     bool held = claim_is_held(&pace->projector->claim);
     if (!held)
-        engine_forget(&pace->engine); // somebody else may go on from here
+        engine_forget(&pace->engine); // another projector may write from now on
     if (!held || !store_ready(pace->projector->store, NULL)) {
         wait_for(pace, NOT_NOW_MS, false);
         return;
@@ -70,7 +71,7 @@ static void on_timer(uv_timer_t *timer) {
     engine_round(&pace->engine);
 }
 
-// Does not let it wait for its interval.
+// Begins the next round without waiting for the interval.
 static void poke(struct pace *pace) {
     if (pace->engine.busy || !pace->may_begin) {
         pace->poked = true;
@@ -80,7 +81,7 @@ static void poke(struct pace *pace) {
     uv_timer_start(&pace->timer, on_timer, 0, 0);
 }
 
-// Somebody waits for what is in the logs.
+// Somebody waits until the entries in the logs are projected.
 static void on_wake(void *context) {
     struct projector *projector = context;
     for (int i = 0; i < PROJECTION_COUNT; i++)
@@ -124,15 +125,15 @@ void projector_stop(struct projector *projector, void (*on_stopped)(void *contex
     }
 }
 
-// ---- What the engines tell
+// ---- Calls from the engines
 
 static void note_done(struct engine *engine) {
     double since_ms = engine->pending_since_ms, now_ms = (double)clock_now_ms();
     metric_set(engine->type->done_to, (uint64_t)(since_ms > 0 && since_ms < now_ms ? since_ms : now_ms));
 }
 
-// Whether the batch has entries that the other projection has not been through: both are waked by who waits, and either
-// may be the first.
+// Whether the batch has entries that the other projection has not passed. Whoever waits wakes both, and either may be
+// first.
 static bool is_ahead_of(const struct batch *batch, const struct engine *other) {
     for (uint32_t i = 0; i < other->partitions; i++)
         if (log_id_order(batch->last[i], other->offset[i]) > 0)
@@ -140,7 +141,7 @@ static bool is_ahead_of(const struct batch *batch, const struct engine *other) {
     return false;
 }
 
-// The neighbours are waked for entries that somebody waits for.
+// The sums have read entries: pokes the neighbours when somebody waits for them.
 static void on_read(struct engine *engine) {
     struct pace *pace = engine->context;
     struct projector *projector = pace->projector;
@@ -164,7 +165,7 @@ static void forget_trimmed(struct projector *projector) {
     projector->trimmed_generation = store_generation(projector->store);
 }
 
-// What both projections have passed, as far as is known here, and is not trimmed yet.
+// Fills `below` with what both projections have passed, as far as this process knows, and is not trimmed yet.
 static bool trim_below(struct engine *engine, struct log_id *below) {
     struct projector *projector = ((struct pace *)engine->context)->projector;
     bool any = false;
@@ -217,7 +218,7 @@ static void after_failure(struct pace *pace, enum step end) {
         retry(pace);
 }
 
-// What the sums' logs say of the neighbours too: that nothing is left for them.
+// When the sums have found nothing left in the logs, the neighbours have nothing left either.
 static void note_both(struct pace *pace) {
     struct pace *neighbours = &pace->projector->paces[PROJECTION_NEIGHBOURS];
     note_done(&pace->engine);

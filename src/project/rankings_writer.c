@@ -13,7 +13,7 @@ struct cutoff_row {
 bool cutoffs_add(struct cutoffs *cutoffs, struct bytes name, double value) {
     struct cutoff_row *row = NULL;
     if (name.len == 0 || name.len > RANKING_NAME_MAX)
-        return true; // not one of ours
+        return true; // not a name of ours
     HASH_FIND(hh, cutoffs->rows, name.at, (unsigned)name.len, row);
     if (!row) {
         row = calloc(1, sizeof(*row));
@@ -47,7 +47,7 @@ static const double *cutoff_of(const struct cutoffs *cutoffs, const struct ranki
     return row ? &row->value : NULL;
 }
 
-// The names in `joined`, at most CATEGORIES_MAX; returns how many.
+// Splits `joined` into at most CATEGORIES_MAX names; returns how many.
 static size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MAX]) {
     size_t count = 0;
     while (joined.len > 0 && count < CATEGORIES_MAX) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Which rankings an item enters, moves in or leaves after its state has changed.
 //
-// A ranking is bounded: where it was cut there is a floor, and all items of a higher value stand in it. So an item is
-// written only when its value passes the floor, and removed only when it could have been in. Whole site: all rankings;
-// categories: all but the site's popularity.
+// A ranking is bounded. One that was cut has a cutoff: every item of a higher value is in it. So an item is written
+// only when its value is above the cutoff, and removed only if it may be in it. The whole site has all rankings;
+// categories have all but the site's popularity.
 //
 // Anybody can make up items: the items without a card have sets of their own, so they take no place from the others.
 // Whether they are listed is decided where a list is read.
@@ -15,7 +15,7 @@ enum { CATEGORIES_MAX = 8 };
 
 // What an item was worth before, per ranking of the plan.
 struct place {
-    bool eligible; // but for its age, which may have let it in earlier
+    bool eligible; // except for its age, which may have let it in earlier
     double value;
 };
 
@@ -27,19 +27,19 @@ bool cutoffs_add(struct cutoffs *cutoffs, struct bytes name, double value);
 void cutoffs_clear(struct cutoffs *cutoffs);
 
 enum place_mode {
-    PLACE_CHANGED, // where the value has changed
-    PLACE_ANEW,    // the card has changed: also where it is unchanged
-    PLACE_REPAIR,  // nothing is known of what stands there: all of it is written
+    PLACE_CHANGED, // write the rankings in which the value has changed
+    PLACE_CARD,    // the card has changed: write all rankings
+    PLACE_REPAIR,  // what the rankings have is not known: write or remove in all of them
 };
 
-// Categories that the item was known by earlier.
+// Categories that the item had earlier.
 struct old_categories {
     struct bytes joined;
     const struct old_categories *next;
 };
 
 struct placed_item {
-    bool known; // if not, it only leaves
+    bool known; // if not, it only leaves rankings
     bool has_card;
     ref_t site;
     struct bytes id, categories; // joined by 0x1f

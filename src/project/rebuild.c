@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Rebuilding: when the definitions of the rankings have changed, or one that was cut has lost half of its entries, all
-// places of a partition's items are written anew from their states.
+// The rebuild of a partition's rankings: all scores of its items are written again from their states. It is needed when
+// the definitions of the rankings have changed, or when a ranking with a cutoff has lost half of its items.
 //
-// It goes along with the normal steps: each reads some states by a cursor, and their items are touched without an event
-// in the same batch. A partition's plan is forgotten when it begins and stored when it ends, so that one that was
-// killed in the middle begins anew.
+// A rebuild runs within the normal rounds: each round reads some states by a cursor, and adds deltas without an entry
+// for their items to its batch. The partition's plan is removed when the rebuild begins and stored when it ends, so a
+// rebuild that is killed begins again.
 //
-// A ranking that is out of the configuration is not kept up to date: what was deleted, moved or taken back meanwhile
-// would still be in its sets when it comes back, and items without a state are never scanned. So a partition remembers
-// the names of the rankings that are kept up to date; the sets of all others are removed before the states are scanned.
+// A ranking that is not in the settings is not kept up to date. When it comes back, its sets still have items that were
+// deleted or changed meanwhile, and the scan does not find items without a state. So a partition records the names of
+// the rankings that are kept up to date, and the sets of all others are removed before the states are scanned.
 #include "base/clock.h"
 #include "ops/log.h"
 #include "project/engine.h"
@@ -16,10 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// A scan over everything must not become the rule: a ranking at half its bound still fills every list.
+// A scan reads every state, so it must be rare. A ranking at half its bound still fills every list.
 #define REBUILD_PAUSE_NS (UINT64_C(60) * 1000 * 1000 * 1000)
 
-// A text of all that decides what stands in a ranking, as 16 hex digits.
+// Hashes everything that decides the contents of a ranking, as 16 hex digits.
 static void describe_plan(struct engine *engine) {
     const struct plan *plan = engine->plan;
     struct buffer text;
@@ -57,7 +57,7 @@ void rebuild_release(struct engine *engine) {
     free(engine->rebuild.kept);
 }
 
-// ---- Names of rankings, each with a blank behind it
+// ---- Names of rankings, each with a space after it
 
 enum { NAMES_SIZE = (RANKINGS_MAX + 1) * (NAME_SIZE + 1) };
 
@@ -82,7 +82,7 @@ static struct bytes write_names(const struct engine *engine, uint64_t rankings, 
     return (struct bytes){names, len};
 }
 
-// Data of before names none: whatever the plan has is taken for kept, and there may be others.
+// Older data has no names. Then all rankings of the plan count as kept up to date, and there may be others.
 static void note_rankings(struct engine *engine, uint32_t partition, struct bytes names) {
     uint64_t kept = names.len ? 0 : all_rankings(engine);
     bool has_others = names.len == 0;
@@ -112,7 +112,7 @@ void rebuild_note_plan(struct engine *engine, uint32_t partition, struct bytes p
     note_rankings(engine, partition, rankings);
 }
 
-// ---- Begin: each partition that needs it, one after another
+// ---- Begin: the partitions that need it, one after another
 
 bool rebuild_is_due(const struct engine *engine) {
     const struct rebuild *rebuild = &engine->rebuild;
@@ -160,7 +160,7 @@ enum step begin_rebuild_probe(struct engine *engine) {
     return STEP_WAITS;
 }
 
-// A partition that nothing was ever projected to has no states.
+// A partition without a version has no states: nothing was ever projected to it.
 enum step end_rebuild_probe(struct engine *engine) {
     return engine->rebuild.probe.version == 0 ? STEP_REBUILD_EMPTY : STEP_REBUILD_BEGIN;
 }
@@ -208,9 +208,10 @@ enum step end_rebuild_empty(struct engine *engine) {
     return STEP_REBUILD_PROBE;
 }
 
-// ---- The sets that were not kept up to date
+// ---- Removing the sets that were not kept up to date
 
-// A name with a dot is no setting's; of those only the popularity is a ranking, and it is always kept.
+// A name with a dot is never in settings. Of such names only the popularity is a ranking, and it is always kept up to
+// date.
 static bool is_stale(struct read_call *call, uint32_t partition, struct bytes name) {
     const struct engine *engine = call->context;
     return engine->rebuild.running[partition] && name.len && name.at[0] != '.' &&
@@ -227,7 +228,7 @@ enum step end_sweep_rankings(struct engine *engine) {
     return engine->rebuild.sweeping ? write_first(engine) : STEP_SCAN_STATES;
 }
 
-// ---- Some states
+// ---- Scanning states
 
 static void on_state(struct read_call *call, ref_t item) {
     struct engine *engine = call->context;
@@ -261,7 +262,7 @@ enum step rebuild_last(struct engine *engine) {
 
 enum step begin_rebuild_done(struct engine *engine) {
     struct rebuild *rebuild = &engine->rebuild;
-    // One that came to need it again during the scan keeps its plan forgotten.
+    // A partition that needs a rebuild again since the scan began gets no plan.
     while (rebuild->next < engine->partitions && (!rebuild->running[rebuild->next] || rebuild->needed[rebuild->next]))
         rebuild->next++;
     if (rebuild->next == engine->partitions) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Numbers the distinct references of a piece of work.
+// Numbers the distinct references of a chunk (ref_index.h).
 #include "project/ref_index.h"
 #include <stdlib.h>
 
@@ -21,7 +21,7 @@ void ref_index_clear(struct ref_index *index) {
         memset(index->slots, 0, index->slot_count * sizeof(*index->slots));
 }
 
-// The slot that holds the reference, or the free one where it belongs.
+// The slot of the reference, or the free slot where it belongs.
 static uint32_t slot_of(const struct ref_index *index, ref_t ref) {
     uint32_t slot = (uint32_t)((ref * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (index->slot_count - 1);
     while (index->slots[slot] != 0 && index->refs[index->slots[slot] - 1] != ref)

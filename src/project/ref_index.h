@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The distinct references of a piece of work, each with a number: 0, 1, 2 … in order of their first appearance.
-// Open addressing (linear probing) over an array of the references; cleared and used again for the next piece.
+// Gives the distinct references of a chunk numbers: 0, 1, 2 … in order of their first appearance. A hash table with
+// linear probing points into the array of references. It is cleared and used again for the next chunk.
 #pragma once
 #include "model/names.h"
 
@@ -16,6 +16,6 @@ struct ref_index {
 void ref_index_init(struct ref_index *index);
 void ref_index_release(struct ref_index *index);
 void ref_index_clear(struct ref_index *index);
-// The reference's number, given now if it is new; NO_INDEX without memory.
+// The number of the reference, which is added if it is new. NO_INDEX without memory.
 uint32_t ref_index_add(struct ref_index *index, ref_t ref);
 uint32_t ref_index_find(const struct ref_index *index, ref_t ref); // NO_INDEX: not there

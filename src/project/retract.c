@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Takes votes back the way a voter would, some at a time. What was given anew since it was read is another vote and
-// stays: the script compares.
+// Retracts votes as a voter would, some at a time. A vote that was given again since it was read is another vote and is
+// kept: the script compares.
 #include "base/clock.h"
 #include "ops/metrics.h"
 #include "project/corrector_inside.h"
@@ -60,7 +60,7 @@ static void retract_some(struct corrector *corrector) {
     corrector->sent = end - begin;
     corrector->outcome = OK;
     for (size_t i = begin; i < end; i++) {
-        corrector->found[i].vote.context = &corrector->found[i]; // the array has its place now
+        corrector->found[i].vote.context = &corrector->found[i]; // now the array no longer moves
         store_vote(corrector->store, &corrector->found[i].vote);
     }
 }
@@ -82,7 +82,7 @@ void retract_found(struct corrector *corrector, void (*on_done)(struct corrector
     corrector->next_found = 0;
     corrector->on_retracted = on_done;
     if (corrector->lacking)
-        corrector_begin_anew(corrector);
+        corrector_restart(corrector);
     else
         retract_some(corrector);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Busy states, least recently used first. uthash keeps the order of adding, so a use takes an entry out and adds it.
+// A hash table of busy states in the order of their last use (state_cache.h). uthash keeps the order of adding, so a
+// use removes the entry and adds it again.
 #include "project/state_cache.h"
 #include "base/hash.h"
 #include <stdlib.h>
@@ -9,7 +10,7 @@ struct cached_item {
     ref_t item;
     uint32_t generation;
     size_t size;
-    struct partition_item facts; // its views point into text
+    struct partition_item facts; // its texts are in `text`
     char text[];
 };
 
@@ -26,7 +27,7 @@ static void drop(struct cache *cache, struct cached_item *held) {
     free(held);
 }
 
-// Without memory it is not kept.
+// Without memory the entry is dropped.
 static bool add(struct cache *cache, struct cached_item *held) {
     HASH_ADD(hh, cache->items, item, sizeof(held->item), held);
     if (!HASH_HAS_TAKEN(held)) {

@@ -62,7 +62,7 @@ static void work_free(void *context) {
     free(work);
 }
 
-// The array grown to `count` elements (never shrunk); false without memory.
+// Grows the array to `count` elements; it never shrinks. False without memory.
 static bool make_capacity(void **at, uint32_t *capacity, uint32_t count, size_t size) {
     if (count <= *capacity)
         return true;
@@ -156,12 +156,12 @@ static void note_categories(struct sums_work *work, struct subject *subject, str
     subject->placed.old = old;
 }
 
-// A view is logged without a look at the item, so only here is it seen that two ids have the same reference.
+// A view is logged without reading the item, so two ids with one reference are noticed only here.
 static bool is_another(const struct subject *subject, const struct delta *delta) {
     return delta->type == DELTA_VIEW && subject->placed.known && !bytes_eq(subject->placed.id, delta->view.id);
 }
 
-// The first ones stand in the sums; with the third the sketch begins, and all that come later go there.
+// The first visitors are in the sums. With the third the sketch begins, and all later ones are added to it.
 static void note_visitor(struct subject *subject, ref_t visitor, struct commit *commit) {
     struct early_visitors *early = &subject->sums.early;
     if (early_visitors_add(early, visitor, subject->sums.signals[SIGNAL_VIEWS].count == 1))
@@ -190,7 +190,7 @@ static void after_card_delta(struct sums_work *work, struct subject *subject, co
     if (!is_card && delta->type != DELTA_IMPORT)
         subject->placed.mode = PLACE_REPAIR;
     else if (is_card && subject->placed.mode != PLACE_REPAIR)
-        subject->placed.mode = PLACE_ANEW;
+        subject->placed.mode = PLACE_CARD;
 }
 
 static bool is_card_delta(const struct delta *delta) {
@@ -221,7 +221,7 @@ static void fold(void *context, uint32_t index, uint32_t total_index, const stru
         subject->placed.mode = PLACE_REPAIR;
 }
 
-// A state without events goes.
+// A state without events is removed.
 static struct bytes packed_state(struct sums_work *work, const struct sums *sums) {
     buffer_clear(&work->packed);
     if (!sums_empty(sums))

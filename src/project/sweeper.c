@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A page: some items, their packed records and sums, the removal of those that are to go. A walk over a million keys
-// takes four minutes and a four-hundredth of Redis; the next one begins when an item can have grown old by a 720th of
-// its time.
+// The sweeper works page by page: it scans some items, reads their packed records and sums, and removes those to
+// forget. A walk over a million keys takes four minutes and a 400th of Redis's time. The pause between two walks is a
+// 720th of the time that such items are kept.
 #include "project/sweeper.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -39,11 +39,11 @@ struct sweeper {
     size_t item_count;
     struct item_call removals[REMOVED_AT_ONCE];
     size_t removal_count, waiting;
-    bool more; // than are removed at once: the page is read again
-    // Of the page's items that are to go, so many could not be removed: they come first, and are passed over. Else one
-    // page of such items would be read for ever, and nothing behind it.
+    bool more; // there are more than are removed at once: the page is read again
+    // How many items of this page could not be removed. They come first, and `passed_over` counts them while they are
+    // skipped; otherwise one page of such items would be read for ever.
     size_t stayed, passed_over;
-    size_t gone; // of those that were tried now
+    size_t gone; // how many of the present removals have removed an item
     enum outcome outcome;
 };
 

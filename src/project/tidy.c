@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Records of corrections that are done: those older than `corrections_kept_for` go, and of each site those beyond the
-// newest `corrections_kept`. All are looked at, some at a time: after some were done, and once an hour.
+// Removes records of done corrections: those older than `corrections_kept_for`, and all but the newest
+// `corrections_kept` of each site. It reads all records, some at a time, soon after a correction is done and once an
+// hour.
 #include "base/clock.h"
 #include "project/corrector_inside.h"
 #include <stdlib.h>
@@ -46,7 +47,7 @@ static void on_record(struct read_call *call, struct bytes id, struct bytes text
     arena_reset(&corrector->texts);
 }
 
-// By site, the newest first; one that came twice stands side by side.
+// By site, the newest first. A record that came twice is side by side with itself.
 static int by_site_and_age(const void *a, const void *b) {
     const struct done *left = a, *right = b;
     if (left->site != right->site)
@@ -56,7 +57,7 @@ static int by_site_and_age(const void *a, const void *b) {
     return strcmp(left->id, right->id);
 }
 
-// Those that go, to the front.
+// Moves the records to remove to the front.
 static void choose(struct corrector *corrector) {
     struct tidy *tidy = &corrector->tidy;
     int64_t oldest = clock_now_ms() - corrector->settings->corrections_kept_for_ms;

@@ -106,7 +106,7 @@ static void the_sums_get_all_of_it(void **state) {
     take(sums_projection.make_deltas);
     add_set();
     take(sums_projection.make_deltas);
-    const struct delta_list *list = &batch.targets[ITEM % PARTITIONS];
+    const struct delta_list *list = &batch.deltas[ITEM % PARTITIONS];
     assert_int_equal(list->count, 2);
     const struct delta *erasure = &list->at[0], *set = &list->at[1];
     assert_true(erasure->type == DELTA_ERASE && erasure->item == ITEM);
@@ -136,7 +136,7 @@ static void the_tables_of_its_neighbours_forget_it(void **state) {
     take(neighbours_projection.make_deltas);
     uint32_t deltas = 0;
     for (ref_t item = 20; item < 23; item++) {
-        const struct delta_list *list = &batch.targets[item % PARTITIONS];
+        const struct delta_list *list = &batch.deltas[item % PARTITIONS];
         assert_int_equal(list->count, 1);
         assert_true(list->at[0].type == DELTA_FORGET && list->at[0].item == item && list->at[0].coview.item == ITEM);
         deltas += list->count;
@@ -152,7 +152,7 @@ static void a_torn_table_harms_nobody(void **state) {
     add_erasure(NO_BYTES);
     take(neighbours_projection.make_deltas);
     for (int i = 0; i < PARTITIONS; i++)
-        assert_int_equal(batch.targets[i].count, 0);
+        assert_int_equal(batch.deltas[i].count, 0);
     assert_false(batch.failed);
     assert_int_equal(batch.entry_count, 2);
 }

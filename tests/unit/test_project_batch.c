@@ -81,9 +81,9 @@ static void votes_reach_their_items(void **state) {
     add_vote(7, 0, 200);
     take(3, 10, sums_projection.make_deltas);
     assert_int_equal(batch.entry_count, 1);
-    assert_int_equal(batch.targets[2].count, 1);
-    assert_int_equal(batch.targets[3].count, 1);
-    const struct delta *delta = &batch.targets[2].at[0];
+    assert_int_equal(batch.deltas[2].count, 1);
+    assert_int_equal(batch.deltas[3].count, 1);
+    const struct delta *delta = &batch.deltas[2].at[0];
     assert_int_equal(delta->item, 6);
     assert_int_equal(delta->kind, 1);
     assert_int_equal(delta->vote.time_ms, INT64_C(1704067200000) + 100000);
@@ -98,16 +98,16 @@ static void a_view_reaches_all_tables(void **state) {
     begin_entry(5000);
     add_view(8, recent, 3);
     take(0, 10, neighbours_projection.make_deltas);
-    assert_int_equal(batch.targets[0].count, 2); // 8: from 5 and from 6
-    assert_int_equal(batch.targets[1].count, 1);
-    assert_int_equal(batch.targets[2].count, 1);
+    assert_int_equal(batch.deltas[0].count, 2); // 8: from 5 and from 6
+    assert_int_equal(batch.deltas[1].count, 1);
+    assert_int_equal(batch.deltas[2].count, 1);
     double near = coview_weight(1, 3600000), far = coview_weight(3, 3600000);
-    assert_int_equal(batch.targets[1].at[0].coview.item, 8);
-    assert_true(batch.targets[1].at[0].coview.weight == near);
-    assert_true(batch.targets[2].at[0].coview.weight == far);
-    assert_int_equal(batch.targets[0].at[0].coview.item, 5);
-    assert_true(fabs(batch.targets[0].at[0].coview.weight - near / 3) < 1e-12);
-    assert_true(fabs(batch.targets[0].at[1].coview.weight - far / 3) < 1e-12);
+    assert_int_equal(batch.deltas[1].at[0].coview.item, 8);
+    assert_true(batch.deltas[1].at[0].coview.weight == near);
+    assert_true(batch.deltas[2].at[0].coview.weight == far);
+    assert_int_equal(batch.deltas[0].at[0].coview.item, 5);
+    assert_true(fabs(batch.deltas[0].at[0].coview.weight - near / 3) < 1e-12);
+    assert_true(fabs(batch.deltas[0].at[1].coview.weight - far / 3) < 1e-12);
 }
 
 static void what_was_read_long_ago_is_no_coview(void **state) {
@@ -117,11 +117,11 @@ static void what_was_read_long_ago_is_no_coview(void **state) {
     begin_entry(5000);
     add_aged_view(8, recent, ages_ms, 4);
     take(0, 10, neighbours_projection.make_deltas);
-    assert_int_equal(batch.targets[0].count, 3); // of 8: all but the last
-    assert_int_equal(batch.targets[1].count, 1); // 5, and not 9
+    assert_int_equal(batch.deltas[0].count, 3); // of 8: all but the last
+    assert_int_equal(batch.deltas[1].count, 1); // 5, and not 9
     const double weights[] = {1, 0.5 / 2, 1.0 / 4096 / 3};
     for (int i = 0; i < 3; i++) {
-        const struct delta *there = &batch.targets[1 + i].at[0], *back = &batch.targets[0].at[i];
+        const struct delta *there = &batch.deltas[1 + i].at[0], *back = &batch.deltas[0].at[i];
         assert_int_equal(there->item, recent[i]);
         assert_int_equal(there->coview.item, 8);
         assert_int_equal(back->coview.item, recent[i]);
@@ -130,41 +130,41 @@ static void what_was_read_long_ago_is_no_coview(void **state) {
     }
 }
 
-// Per target and source: what lies at or below that is not taken up again.
+// Per partition and source: what lies at or below that is not taken up again.
 static void what_is_applied_is_not_taken_up_again(void **state) {
     (void)state;
     struct log_id applied[PARTITIONS * PARTITIONS] = {0};
     batch.applied = applied;
-    applied[2 * PARTITIONS + 3] = (struct log_id){10, 4}; // target 2, of log 3
+    applied[2 * PARTITIONS + 3] = (struct log_id){10, 4}; // partition 2, of log 3
     applied[0 * PARTITIONS + 3] = (struct log_id){9, 7};
     applied[2 * PARTITIONS + 1] = (struct log_id){90, 0};
     begin_entry(5000);
-    add_vote(6, 1, 100); // target 2
-    add_vote(4, 1, 100); // target 0
-    add_vote(7, 1, 100); // target 3
+    add_vote(6, 1, 100); // partition 2
+    add_vote(4, 1, 100); // partition 0
+    add_vote(7, 1, 100); // partition 3
     struct log_entry entry = {.partition = 3, .value = buffer_bytes(&text)};
     const struct log_id ids[] = {{9, 7}, {9, 8}, {10, 3}, {10, 4}, {10, 5}, {11, 0}};
-    const uint32_t left[][3] = {{0, 0, 1}, {0, 1, 2}, {0, 2, 3}, {0, 3, 4}, {1, 4, 5}, {2, 5, 6}}; // of targets 2, 0, 3
+    const uint32_t left[][3] = {{0, 0, 1}, {0, 1, 2}, {0, 2, 3}, {0, 3, 4}, {1, 4, 5}, {2, 5, 6}}; // of deltas 2, 0, 3
     for (int i = 0; i < 6; i++) {
         entry.id = ids[i];
         batch_take(&batch, &entry, sums_projection.make_deltas);
-        assert_int_equal(batch.targets[2].count, left[i][0]);
-        assert_int_equal(batch.targets[0].count, left[i][1]);
-        assert_int_equal(batch.targets[3].count, left[i][2]);
+        assert_int_equal(batch.deltas[2].count, left[i][0]);
+        assert_int_equal(batch.deltas[0].count, left[i][1]);
+        assert_int_equal(batch.deltas[3].count, left[i][2]);
     }
     assert_int_equal(batch.last[3].ms, 11); // the log goes on
     assert_false(batch.failed);
     assert_non_null(batch_add_delta(&batch, NO_ENTRY, DELTA_REWRITE, 6)); // of a rebuild: always
 }
 
-// A deletion names its neighbours, in several targets: those that have it already don't end the others'.
+// A deletion names its neighbours, in several deltas: those that have it already don't end the others'.
 static void a_deletion_reaches_the_targets_that_lack_it(void **state) {
     (void)state;
     struct log_id applied[PARTITIONS * PARTITIONS] = {0};
     struct neighbours table;
     struct buffer packed;
     batch.applied = applied;
-    applied[1 * PARTITIONS + 0] = (struct log_id){10, 0}; // target 1 has it
+    applied[1 * PARTITIONS + 0] = (struct log_id){10, 0}; // partition 1 has it
     neighbours_clear(&table);
     neighbours_add(&table, 5, 3);
     neighbours_add(&table, 6, 2);
@@ -178,10 +178,10 @@ static void a_deletion_reaches_the_targets_that_lack_it(void **state) {
     buffer_add_u16(&text, (uint16_t)packed.len);
     buffer_add_bytes(&text, buffer_bytes(&packed));
     take(0, 10, neighbours_projection.make_deltas);
-    assert_int_equal(batch.targets[1].count, 0);
-    assert_int_equal(batch.targets[2].count, 1);
-    assert_int_equal(batch.targets[3].count, 1);
-    assert_int_equal(batch.targets[3].at[0].coview.item, 8);
+    assert_int_equal(batch.deltas[1].count, 0);
+    assert_int_equal(batch.deltas[2].count, 1);
+    assert_int_equal(batch.deltas[3].count, 1);
+    assert_int_equal(batch.deltas[3].at[0].coview.item, 8);
     buffer_release(&packed);
 }
 
@@ -200,7 +200,7 @@ static void bad_entries_are_set_aside(void **state) {
     buffer_add_char(&text, '?');
     take(0, 4, sums_projection.make_deltas);
     assert_int_equal(bad_entries() - before, 4);
-    assert_int_equal(batch.targets[0].count, 1);
+    assert_int_equal(batch.deltas[0].count, 1);
     assert_int_equal(batch.last[0].ms, 4); // and the log goes on
     assert_false(batch.failed);
 }
@@ -220,7 +220,7 @@ static void a_log_takes_no_more_than_its_share(void **state) {
     assert_int_equal(batch.read[1], 3);
     assert_int_equal(batch.last[2].ms, 1);
     batch_clear(&batch);
-    assert_int_equal(batch.targets[0].count, 0);
+    assert_int_equal(batch.deltas[0].count, 0);
     assert_false(batch.left);
     take(1, 3, sums_projection.make_deltas);
     assert_int_equal(batch.last[1].ms, 3);
