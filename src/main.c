@@ -18,7 +18,7 @@
 
 extern char **environ;
 
-// Where 0, 1 or 2 is closed, the first file that is opened would have that number, and the log be written into it.
+// If 0, 1 or 2 is closed, the next file that is opened gets that number, and the log would be written into it.
 static void hold_standard_files(void) {
     int fd;
     do
@@ -28,9 +28,9 @@ static void hold_standard_files(void) {
         close(fd);
 }
 
-// What would end a process without a word: a client that has gone (EPIPE), a file at the limit of its size (EFBIG),
-// what other daemons rotate their logs by. A child leaves SIGHUP to its supervisor, as `pkill -HUP engaged` reaches
-// all.
+// Ignores signals that would end a process without a word: a client that has gone (EPIPE), a file at its size limit
+// (EFBIG), and the signals that make other daemons rotate their logs. A child leaves SIGHUP to its supervisor, because
+// `pkill -HUP engaged` reaches all processes.
 static void ignore_signals(bool is_child) {
     static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2, SIGHUP};
     for (int i = 0; i < 4 + is_child; i++)
@@ -55,7 +55,7 @@ static void set_up_log(const struct settings *settings, const char *who) {
     log_setup(who, (enum log_level)settings->log_level, settings->log_format == LOG_FORMAT_JSON);
 }
 
-// A child: counts in its supervisor's memory, shares the clock.
+// A child counts in its supervisor's memory and shares its clock.
 static int run_child(const struct role *role, const char *name) {
     static char who[32];
     const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD"),
@@ -79,7 +79,7 @@ static int run_child(const struct role *role, const char *name) {
     return fail("ENGAGED_ROLE: no such role");
 }
 
-// libuv ends the process where it gets no descriptor for itself.
+// libuv aborts when it gets no descriptor for itself.
 static bool has_descriptors(void) {
     enum { NEEDED = 20 };
     int held[NEEDED], count = 0;

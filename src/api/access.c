@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The access log's line of an answer. Of a request's address only the path: a query may hold a visitor token. A path
-// may hold the id of a session (";jsessionid=…", also within an item that is an address): such parameters are left out.
+// The line of an answer in the access log. It has only the path of the address, because a query may hold a visitor
+// token. Parameters of a path (";jsessionid=…", also within an item that is an address) are left out, because they may
+// hold the id of a session.
 #include "api/api.h"
 #include "ops/log.h"
 
@@ -10,7 +11,7 @@ static bool begins_escaped(struct bytes text, const char *digits) {
     return text.len >= 3 && text.at[0] == '%' && text.at[1] == digits[0] && (text.at[2] | 0x20) == digits[1];
 }
 
-// The length of a ';', a '=' or a '/', as it is or escaped; 0: the text does not begin with it.
+// The length of a ';', a '=' or a '/', plain or escaped; 0: the text does not begin with it.
 static size_t mark(struct bytes text, char plain, const char *digits) {
     if (text.len && text.at[0] == plain)
         return 1;

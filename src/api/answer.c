@@ -49,8 +49,8 @@ static bool seen_by_https(const struct call *call) {
            bytes_eq_nocase(call->request->fields[HTTP_X_FORWARDED_PROTO], BYTES("https"));
 }
 
-// A __Host- cookie is always Secure: browsers refuse it otherwise. A site that is embedded in others gets one that each
-// of them keeps apart (CHIPS).
+// A __Host- cookie is always Secure, or browsers refuse it. A partitioned cookie is one that browsers keep apart for
+// each site that embeds this one (CHIPS).
 static const char *cookie_attributes(const struct call *call) {
     switch (call->api->settings->cookie_form) {
     case COOKIE_FORM_PARTITIONED:
@@ -63,7 +63,7 @@ static const char *cookie_attributes(const struct call *call) {
     return seen_by_https(call) ? "SameSite=Lax; Secure" : "SameSite=Lax";
 }
 
-// The token of a visitor made here; the cookie only where this origin may send it back.
+// The token of a visitor that this call creates; the cookie only where this origin may send it back.
 static void add_token(const struct call *call, struct buffer *fields) {
     const struct settings *settings = call->api->settings;
     char token[TOKEN_SIZE], name[COOKIE_NAME_SIZE];
@@ -90,7 +90,7 @@ static void add_token(const struct call *call, struct buffer *fields) {
         buffer_add_bytes(fields, pieces[i]);
 }
 
-// Without memory for its fields (a token may be among them) an answer is a bare 503.
+// Without memory for all its fields (a token may be one of them) an answer becomes a bare 503.
 static void reply(struct http_request *request, int status, const char *media_type, struct buffer *fields,
                   struct bytes body) {
     static const struct http_reply bare = {.status = 503,
@@ -127,8 +127,8 @@ const char *api_render_error(enum outcome outcome, const char *detail, struct bu
     return "application/problem+json";
 }
 
-// Asked for as a fragment, an error must not spoil the page that includes it. Without a call it is a list that is
-// remembered by its target; without a route, a path that may have been meant for a list.
+// An error in place of a fragment must not spoil the page that includes it. Without a call this is a list that is
+// remembered by its target; without a route the path may have been meant for a list.
 static bool wants_fragment(const struct http_request *request, const struct call *call) {
     struct bytes rest = request->query, name, value;
     if (call && call->route && !(call->route->parameters & PARAM_FORMAT))
@@ -152,7 +152,7 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
     char methods[64], body_capacity[ERROR_MAX], fields_capacity[FIELDS_MAX];
     struct buffer body = buffer_over(body_capacity, sizeof body_capacity);
     struct buffer fields = buffer_over(fields_capacity, sizeof fields_capacity);
-    if (request->arena->lacking) // what seemed wrong may have been read wrong
+    if (request->arena->lacking) // without memory a right value may have been read wrong
         outcome = UNAVAILABLE;
     if (outcome == UNAVAILABLE && !detail && call)
         detail = store_why_unavailable(call->api->store);
@@ -177,7 +177,7 @@ void answer_error(struct call *call, enum outcome outcome, const char *detail) {
 
 // ---- Successes
 
-// In the caller's room.
+// In a buffer of the caller.
 static struct buffer begin_fields(const struct call *call, char capacity[static FIELDS_MAX]) {
     struct buffer fields = buffer_over(capacity, FIELDS_MAX);
     buffer_add_bytes(&fields, BYTES("Cache-Control: no-store\r\n"));
@@ -220,7 +220,8 @@ void answer_empty(struct call *call, int status) {
     reply(call->request, status, NULL, &fields, NO_BYTES);
 }
 
-// OPTIONS, and the preflight of a browser: the real methods of this path. A refused origin is let through to its 403.
+// OPTIONS, and the preflight of a browser: the methods that this path has. A refused origin gets its 403 from the call
+// itself.
 void answer_options(struct call *call) {
     char methods[64], capacity[FIELDS_MAX];
     struct buffer fields = buffer_over(capacity, sizeof capacity);

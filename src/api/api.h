@@ -22,8 +22,8 @@ struct api {
     bool draining; // set on SIGTERM: /readyz says so
 };
 
-// For http_server_start, with the struct api * as `app`: the public listener, and the operators' one (which has
-// /metrics besides health; no site's calls).
+// For http_server_start, with the struct api * as `app`: the public listener, and the operators' listener (it has
+// /metrics and health, but no calls of sites).
 extern const struct http_callbacks api_public_callbacks;
 extern const struct http_callbacks api_ops_callbacks;
 extern const struct http_callbacks api_publisher_callbacks; // the setting publisher_listen

@@ -3,7 +3,8 @@
 #include "api/assets.h"
 #include <fnmatch.h>
 
-// The first that fits. The parts of one page must be of one version: they are asked for anew each time, and mostly 304.
+// The first row that fits counts. The parts of one page must be of one version, so browsers revalidate them every time;
+// most answers are 304.
 static const struct {
     const char *pattern, *media_type, *fields;
 } types[] = {
@@ -14,7 +15,7 @@ static const struct {
      "Cache-Control: public, max-age=300, stale-while-revalidate=86400\r\nAccess-Control-Allow-Origin: *\r\n"
      "Cross-Origin-Resource-Policy: cross-origin\r\n"},
     {"*.json", "application/json", "Cache-Control: public, max-age=300\r\nAccess-Control-Allow-Origin: *\r\n"},
-    // A page of ours runs our own scripts and nobody else's.
+    // Our pages run only our own scripts.
     {"*.html", "text/html; charset=utf-8",
      "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
      "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the program carries of src/web: the widget, the pages, the contract. Embedded at build.
+// The files of src/web that the program contains: the widget, the pages, the contract. The build embeds them.
 #pragma once
 #include "http/body.h"
 #include <stddef.h>
@@ -13,7 +13,7 @@ extern const size_t asset_source_count;
 
 enum { ASSETS_MAX = 32 };
 
-// The file as it is embedded; at == NULL: no such file.
+// The embedded file; at == NULL: no such file.
 struct bytes asset_text(const char *name);
 
 // Finished bodies of all of them, in the order of asset_sources. A worker makes them once.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who may call: the origin, the secret key, the visitor. Nothing of what is refused here counts anything.
+// Who may call: the origin, the secret key, the visitor. A request refused here changes no counter.
 #include "api/limits.h"
 #include "api/origins.h"
 #include "base/clock.h"
@@ -16,7 +16,7 @@ static struct bytes wanted_key(const struct call *call) {
     return bytes_of(site && site->secret_key[0] ? site->secret_key : call->api->settings->secret_key);
 }
 
-// A key may stand in the configuration as its hash: what is read from there opens nothing then.
+// The configuration may have a hash in place of the key. Then nobody can use what they read there.
 static bool is_key(struct bytes given, struct bytes wanted) {
     static const struct bytes hashed = {"sha256:", 7};
     char hex[65];
@@ -26,8 +26,8 @@ static bool is_key(struct bytes given, struct bytes wanted) {
     return constant_time_eq(bytes_of(hex), (struct bytes){wanted.at + hashed.len, wanted.len - hashed.len});
 }
 
-// OK without a key where none is needed; a wrong one is passed over there, as it may be a page's own and of no account
-// here. What belongs to no site has none. The compare takes the same time wherever the keys differ.
+// A call that needs no key is OK without one, and with a wrong one: it may be a key of the page itself. A path without
+// a site has no key. The compare takes the same time wherever the keys differ.
 static enum outcome check_key(struct call *call) {
     struct bytes field = call->request->fields[HTTP_AUTHORIZATION], wanted = wanted_key(call);
     bool needed = call->route && call->route->kind == ROUTE_PUBLISHER;
@@ -44,7 +44,7 @@ static enum outcome check_key(struct call *call) {
     return outcome == OK ? BAD_KEY : outcome;
 }
 
-// An image is answered whoever asks; from a foreign page it does not count.
+// Every request for the image gets one; from a page whose origin may not write it does not count.
 static enum outcome check_origin(struct call *call) {
     if (path_is_shared(call) || !call->site.at)
         return OK;
@@ -55,7 +55,7 @@ static enum outcome check_origin(struct call *call) {
 }
 
 enum outcome auth_check(struct call *call) {
-    if (call->refusal != OK) { // the answer names who asked
+    if (call->refusal != OK) { // the answer names the origin
         origin_grant(call);
         return call->refusal;
     }
@@ -92,8 +92,8 @@ void auth_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE
     buffer_add_char(&text, '\0');
 }
 
-// Takes the next value of the site's cookie off the list; at == NULL when there is none. A name may stand several
-// times: a sibling host, or an older path, can set one too.
+// Takes the next value of the site's cookie off the list; at == NULL when there is none. A name may occur several
+// times, because a sibling host or an older path can set the cookie too.
 static struct bytes next_cookie(struct bytes *rest, struct bytes name) {
     while (rest->len) {
         const char *end = memchr(rest->at, ';', rest->len);

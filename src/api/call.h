@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A call of the contract under way: the request, its route, what the door found out, and the answers all share.
-// It lives in the request's arena until the reply.
+// A call of the contract while it runs: the request, its route, the findings of auth.c, and the answers that all calls
+// share. It lives in the request's arena until the reply.
 #pragma once
 #include "api/api.h"
 #include "api/params.h"
@@ -25,7 +25,7 @@ enum { COOKIE_NAME_SIZE = 24 };
 
 struct visitor {
     uint8_t id[VISITOR_ID_SIZE];
-    bool fresh; // made here: the answer carries its token
+    bool fresh; // created by this call: the answer carries its token
 };
 
 struct call {
@@ -34,13 +34,13 @@ struct call {
     const struct route *route; // NULL when none matches
     unsigned methods;          // without a route: bits of the methods that this path has
     bool all_shared;           // without a route: each of them is for everybody
-    enum outcome refusal;      // found before the body; OK: none
+    enum outcome refusal;      // known before the body; OK: none
     const char *detail;
     uint32_t retry_after_s; // of a 429
     struct bytes site, item, name;
-    const struct site_setting *site_setting; // NULL: the site has none of its own
+    const struct site_setting *site_setting; // NULL: the site has no section
     bool keyed;                              // the secret key was given and is right
-    struct bytes granted_origin;             // to be named in CORS headers, refused or not; at == NULL: none
+    struct bytes granted_origin;             // named in CORS headers, refused or not; at == NULL: none
     bool credentials;                        // of a granted origin; and the cookie may be used
     bool foreign;                            // an image on a page whose origin may not write: answered, not counted
     struct params params;
@@ -52,16 +52,16 @@ static inline struct call *call_of(struct http_request *request) {
     return request->state;
 }
 
-// routes.c: finds the route and what stands in the path; sets refusal. NULL without memory.
+// routes.c: finds the route and the names in the path; sets refusal. NULL without memory.
 struct call *call_prepare(struct http_request *request, enum listener listener);
 bool path_is_shared(const struct call *call); // the errors of shared reads are for everybody too
 
 // auth.c
-// Origin and secret key, before the body is read; what was refused before stays so.
+// Checks origin and secret key before the body is read. An earlier refusal stays.
 enum outcome auth_check(struct call *call) MUST_CHECK;
 // The visitor: header, then `body_visitor` (at == NULL: absent), then cookie, else a fresh one.
 enum outcome auth_visitor(struct call *call, struct bytes body_visitor) MUST_CHECK;
-// The same of a JSON body that may hold `visitor` and nothing else.
+// The same for a JSON body that may hold only `visitor`.
 enum outcome auth_visitor_of_body(struct call *call) MUST_CHECK;
 // A visitor's id from text that may be a token, or with the secret key an id of the caller's own.
 enum outcome auth_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) MUST_CHECK;
@@ -72,15 +72,14 @@ void auth_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE
 const char *api_render_error(enum outcome outcome, const char *detail, struct buffer *body);
 // Endings. Each answers the request; the call is gone afterwards.
 void answer_error(struct call *call, enum outcome outcome, const char *detail);
-// For private and publisher's calls: never cached; with CORS and, for a fresh
-// visitor, its token.
+// For private calls and the publisher's calls: never cached; with CORS, and with the token of a new visitor.
 void answer_json(struct call *call, int status, const struct buffer *body);
 void answer_empty(struct call *call, int status);
 void answer_text(struct call *call, const char *media_type, struct bytes text);
-// The rest by http_stream_…; false without memory: nothing was answered.
+// The rest follows by http_stream_…; false without memory: nothing was answered.
 bool begin_stream(struct call *call, const char *media_type) MUST_CHECK;
 void answer_options(struct call *call);
-// The image of a view that was refused before its start (views.c); false: it is no image.
+// Answers the image of a view that was refused before its start (views.c); false: it is no image.
 bool answer_refused_image(struct call *call);
 // The kinds' counts as an object.
 void json_votes(struct json_out *json, const struct settings *settings, const uint64_t votes[KINDS_MAX]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The card's fields, its limits, and its members as JSON, ready to be sent out with every list.
+// The fields of a card, their limits, and its members as JSON, ready for every list.
 #include "api/card.h"
 #include "api/kinds.h"
 #include "base/json_out.h"
@@ -22,7 +22,8 @@ const struct json_field card_line_fields[] = {{.name = "item",
                                               CARD_FIELDS,
                                               {.name = NULL}};
 
-// Only what a page may link to: never a script. Browsers read a backslash as a slash: two of them begin a host.
+// Only addresses that a page may link to, never a script. Browsers read a backslash as a slash, and two slashes begin a
+// host.
 static bool url_sound(struct bytes url) {
     bool absolute = bytes_starts(url, BYTES("https://")) || bytes_starts(url, BYTES("http://"));
     bool rooted = url.len && url.at[0] == '/' && !(url.len > 1 && (url.at[1] == '/' || url.at[1] == '\\'));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A card as the publisher sends it, to a card as the store keeps it.
+// From a card as the publisher sends it to a card as the store keeps it.
 #pragma once
 #include "ops/json_in.h"
 #include "ops/settings.h"
@@ -42,6 +42,6 @@ extern const struct json_field card_base_fields[];
 extern const struct json_field card_fields[];      // of PUT
 extern const struct json_field card_line_fields[]; // of a line: the same and `item`
 
-// Checks what the table can't (URLs, kinds) and makes the card, in the arena.
+// Checks what the table cannot check (URLs, kinds) and makes the card, in the arena.
 enum outcome card_make(const struct card_body *body, const struct settings *settings, struct arena *arena,
                        struct card *ret_card, const char **ret_detail) MUST_CHECK;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Corrections: votes that should not have counted are taken back in the background (project/corrector.h); every such
-// act is recorded and shown. A visitor's own erasure goes the same road and leaves no record.
+// Corrections take back votes that should not have counted, in the background (project/corrector.h). Each is recorded
+// and shown. A visitor's own erasure works the same way and leaves no record.
 #include "api/limits.h"
 #include "base/clock.h"
 #include "ops/json_in.h"
@@ -57,9 +57,9 @@ static void answer_accepted(struct correcting *state, const char *name) {
     buffer_release(&body);
 }
 
-// Votes' times are whole seconds, and clocks of processes differ a little: the span ends with the second in which the
-// call came, and the answer waits until that second is over on all of them. So no vote that is cast before the call
-// stays, and none that is cast after its answer is taken back.
+// The times of votes are whole seconds, and the clocks of processes differ a little. So the span ends with the second
+// of the call, and the answer waits until that second is over in all processes. So no vote that is cast before the call
+// stays, and no vote that is cast after its answer is taken back.
 static int64_t end_of_this_second(void) {
     return (clock_now_ms() + CLOCKS_DIFFER_MS) / 1000 * 1000 + 1000;
 }
@@ -94,7 +94,7 @@ static void on_second_over(struct read_call *read, enum outcome outcome) {
     struct correcting *state = read->context;
     if (outcome != OK)
         answer_error(state->call, outcome, NULL);
-    else if (clock_now_ms() < state->over_ms && state->waits++ < WAITS_MAX) // the clock was set back meanwhile
+    else if (clock_now_ms() < state->over_ms && state->waits++ < WAITS_MAX) // more waits: the clock was set back
         answer_when_over(state);
     else
         answer_accepted(state, state->correction.kind == CORRECT_ERASURE ? "erasure" : "correction");
@@ -102,7 +102,7 @@ static void on_second_over(struct read_call *read, enum outcome outcome) {
 
 // ---- A publisher's
 
-// Whole seconds, rounded down; up to this one at most.
+// Whole seconds, rounded down; at most the present second.
 static enum outcome check_span(struct call *call, const struct correction_body *body, struct correction *correction) {
     int64_t now_ms = end_of_this_second();
     correction->from_ms = body->from.unix_ms / 1000 * 1000;
@@ -207,8 +207,8 @@ void corrections_start(struct call *call) {
     read_records(listing);
 }
 
-// Of one that is told as waiting and as done, or twice, the last state; of those that are done the newest, as many as
-// are kept, whether the others have gone already or not.
+// A correction that is read as waiting and as done, or twice, is told once, in its last state. Of the done corrections
+// only the newest are told, as many as are kept, whether the others have been removed already or not.
 static void render_list(struct listing *listing, struct buffer *out) {
     const struct settings *settings = listing->call->api->settings;
     int64_t oldest = clock_now_ms() - settings->corrections_kept_for_ms;
@@ -271,7 +271,7 @@ void me_delete_start(struct call *call) {
         return;
     }
     state->call = call;
-    if (call->visitor.fresh) { // of one without a token there is nothing to forget, and nobody new begins here
+    if (call->visitor.fresh) { // without a token there is nothing to forget, and the call creates no visitor
         call->visitor.fresh = false;
         answer_accepted(state, "erasure");
         return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The HTTP room's callbacks: a read that is in memory is answered at once; any other request goes through route, door
+// The callbacks of the HTTP room. A read that is in memory is answered at once; any other request passes route, auth
 // and parameters to its endpoint.
 #include "api/call.h"
 #include "api/lines.h"
@@ -21,7 +21,7 @@ static bool type_is(struct bytes type, const char *name) {
 static bool type_fits(struct call *call) {
     struct bytes type = call->request->fields[HTTP_CONTENT_TYPE], coding = call->request->fields[HTTP_CONTENT_ENCODING];
     if (!call->request->has_body || call->route->body == ROUTE_BODY_NONE)
-        return true; // what nobody reads may be anything
+        return true; // a body that nobody reads may be of any type
     if (coding.len && !bytes_eq_nocase(coding, BYTES("identity"))) {
         call->detail = "a body with a Content-Encoding is not taken";
         return false;
@@ -52,7 +52,7 @@ static enum outcome check(struct call *call) {
     enum outcome outcome = auth_check(call);
     if (outcome != OK || !call->route)
         return outcome;
-    if (!call->site.at) // "widget.js?site=…": what belongs to no site passes over its query
+    if (!call->site.at) // "widget.js?site=…": a path without a site ignores its query
         return type_fits(call) ? OK : UNSUPPORTED_TYPE;
     unsigned allowed = call->route->parameters | (bytes_eq(call->item, BYTES("-")) ? PARAM_ID : 0u);
     outcome = params_read(call->request, allowed, call->keyed, &call->params, &call->detail);
@@ -114,7 +114,7 @@ static void on_request(struct http_request *request, enum listener listener) {
         api_answer_error(request, UNAVAILABLE, "no memory for the request");
 }
 
-// Of an error that the HTTP room finds, before it is known who asks for what: it is the same for everybody.
+// An error that the HTTP room finds before the call is known is the same for everybody.
 static const char server_error_fields[] = "Cache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n"
                                           "Access-Control-Expose-Headers: Retry-After\r\n";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An editor's hand: PUT, DELETE and the list of all that is in force. What it does to lists is the serve room's.
+// Editorial rules: PUT, DELETE and the list of all rules in force. The serve room applies them to lists.
 #include "api/call.h"
 #include "api/lines.h"
 #include "base/clock.h"
@@ -79,8 +79,8 @@ static void render_lists(struct json_out *json, const struct json_texts *lists) 
     json_close(json, ']');
 }
 
-// Of two marks that are set one after the other the second is the later one, also within a millisecond, by whichever
-// workers.
+// Of two rules that are set one after the other the second has the later time, also within a millisecond and in
+// different workers.
 static int64_t time_of_rule(void) {
     int64_t *latest = metrics_rule_ms(), before = __atomic_load_n(latest, __ATOMIC_RELAXED), now;
     do {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// GET export: a site as NDJSON, streamed page by page: items with cards and counts, each vote by its hashed voter, an
-// editor's hand. The last line says that it is whole, or why it is not. The client's pace is ours.
+// GET export: a site as NDJSON, streamed page by page: items with cards and counts, each vote by its hashed voter, and
+// the editorial rules. The last line says that the export is whole, or why it is not. It runs as fast as the client
+// reads.
 //
-// It begins when all that was acknowledged before the call is projected. A cursor of SCAN means nothing to another
-// Redis, nor to the same one after a restart: then the export ends with an error line.
+// It begins when everything that was acknowledged before the call is projected. A cursor of SCAN has no meaning for
+// another Redis, or for the same Redis after a restart. Then the export ends with an error line.
 #include "api/call.h"
 #include "base/hex.h"
 #include <inttypes.h>
@@ -28,7 +29,7 @@ struct export {
     ref_t items[PAGE_MAX];
     struct exported page[PAGE_MAX];
     size_t item_count, page_count, next;
-    uint32_t bucket, buckets; // of the item at hand: the next, and how many there are
+    uint32_t bucket, buckets; // of the present item: the next bucket, and how many there are
 };
 
 static void next_voters(struct export *export);
@@ -58,7 +59,7 @@ static void end(struct export *export, enum outcome outcome) {
     http_stream_end(request);
 }
 
-// ---- An editor's hand, at the end
+// ---- The editorial rules, at the end
 
 static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json) {
     struct export *export = read->context;

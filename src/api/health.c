@@ -10,7 +10,8 @@ void health_start(struct call *call) {
     answer_text(call, "text/plain; charset=utf-8", BYTES("ok\n"));
 }
 
-// Ready all the same: it takes votes and views, and were it not, of two that replace each other neither would be.
+// A process that is not in charge is ready too: it takes votes and views. If it were not, neither of two processes that
+// replace each other would be ready.
 static const char waiting[] = "its lists are not: another service projects other [ranking] sections on the same Redis";
 
 static void tell_ready(struct call *call) {

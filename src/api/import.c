@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// POST import: takes an export back, line by line. Items, votes and an editor's hand are set, not added: again is fine.
-// Votes go the road of all votes, with their own times, so rankings come out as they were.
+// POST import: takes an export back, line by line. Items, votes and editorial rules are set, not added, so a repetition
+// changes nothing. Votes pass the same log as all votes, with their own times, so the rankings become what they were.
 #include "api/card.h"
 #include "api/kinds.h"
 #include "api/lines.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// DELETE of an item: gone from every list at the next refresh, counts and votes erased. Again is fine.
+// DELETE of an item: it leaves every list at the next refresh, and its counts and votes are erased. A repetition is
+// fine.
 #include "api/call.h"
 
 struct deletion {
@@ -11,8 +12,8 @@ struct deletion {
 static void on_unmarked(struct read_call *edit, enum outcome outcome);
 static void on_deleted(struct item_call *item);
 
-// An editor's hand on it goes first: whatever is killed between the two, no pin waits for another item of that id. A
-// block stays: it says what is not to be shown, whoever makes it anew.
+// The item's editorial rules are removed first. If the process dies in between, no pin waits for another item of that
+// id. A block stays: it says what must not be shown, whoever creates the item again.
 void item_delete_start(struct call *call) {
     struct deletion *deletion = arena_take(call->request->arena, sizeof *deletion);
     if (!deletion) {

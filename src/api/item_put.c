@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PUT of an item: its card, whole; counts from an older system where they are given. Answers the item as it is then.
+// PUT of an item: its whole card, and counts from an older system where the body has them. It answers the item as it is
+// after the call.
 #include "api/call.h"
 #include "api/card.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A table with one place for each hash: of two items that share it the later one stays.
+// A table with one place for each hash. Of two items that share a place the later one stays.
 #include "api/known.h"
 #include <stddef.h>
 #include <stdlib.h>

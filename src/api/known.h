@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Is an item new? Items that this worker knows to exist are remembered; for any other the store is asked. So a write to
-// an item that readers are on costs no further call.
+// Is an item new? A worker remembers items that it knows to exist, and asks the store about any other. So a write to an
+// item with readers costs no further call.
 #pragma once
 #include "store/store.h"
 
@@ -11,14 +11,14 @@ void known_items_free(struct known_items *known);
 bool known_items_has(const struct known_items *known, ref_t item);
 void known_items_add(struct known_items *known, ref_t item);
 
-// An item as it stands, for a write that depends on it. Lives until on_done; fires once, never before the start
-// returned.
+// The present state of an item, for a write that depends on it. It lives until on_done, which fires once and never
+// before the start has returned.
 struct item_look {
     ref_t item;
     void (*on_done)(struct item_look *look);
     void *context;
-    bool patient; // of a bulk call: waits behind the reads
-    // Results. An item whose data is not usable is INTERNAL.
+    bool patient; // a bulk call's: it waits behind the reads
+    // Results. The outcome is INTERNAL when the item's data is corrupt.
     enum outcome outcome;
     bool exists, has_card;
     uint64_t votes[KINDS_MAX];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The network is a rate limit, never an identity: its address is hashed into a bucket and kept nowhere.
+// A network only has rate limits; it is never an identity. Its address is hashed into a bucket and stored nowhere.
 #include "api/limits.h"
 #include "base/clock.h"
 #include "base/keyed.h"
@@ -44,13 +44,14 @@ static struct netaddr peer_of(const struct call *call) {
     return peer_of_request(call->request);
 }
 
-// A peer on this machine that is no listed proxy may name its reader.
+// A peer on this machine that trusted_proxies does not list may name its reader.
 static bool is_named_by_auto(const struct call *call) {
     struct netaddr peer = peer_of(call);
     return client_is_named_by_auto(&call->api->trusted, &peer, call->request->fields[HTTP_X_FORWARDED_FOR]);
 }
 
-// One that names none has no limit: it is a program of one's own, and all behind it would be one network.
+// A peer on this machine that names no reader has no limit: it is a program of the operator, and all its readers would
+// be one network.
 static bool has_rate_limits(const struct call *call) {
     struct netaddr peer = peer_of(call);
     return call->api->settings->rate_limits && !call->keyed &&
@@ -77,10 +78,10 @@ uint64_t limit_network_hash(const struct http_request *request) {
 
 // ---- Rate limits
 
-// Whose bucket: a visitor's, a network's, a network's of one item.
+// The owner of a bucket: a network, or a network on one item.
 struct who {
     struct netaddr network;
-    ref_t item; // 0: of all
+    ref_t item; // 0: all items together
 };
 
 static struct bytes bytes_of_who(const struct who *who) {
@@ -99,7 +100,7 @@ static enum outcome charge_by(struct call *call, enum limit limit, char class, s
     return TOO_MANY_REQUESTS;
 }
 
-// Most often a proxy that was forgotten: then all its readers are one network.
+// The usual cause is a proxy that trusted_proxies does not list: all its readers are one network.
 static void warn_of_unlisted_proxy(const struct call *call) {
     static bool warned;
     struct netaddr peer = peer_of(call);
@@ -123,7 +124,8 @@ static void warn_of_joint_limit(const struct call *call) {
         (long long)call->api->settings->auto_proxies_factor);
 }
 
-// What a proxy that is not listed says of its readers may be what they wrote themselves.
+// A proxy that trusted_proxies does not list may pass on an address that its client made up, so all such clients share
+// one limit.
 static enum outcome charge_all_by_auto(struct call *call, enum limit limit, ref_t item) {
     _Static_assert('0' + LIMIT_COUNT <= 'A', "classes differ");
     const struct who all = {.item = item};
@@ -136,7 +138,7 @@ static enum outcome charge_all_by_auto(struct call *call, enum limit limit, ref_
     return outcome;
 }
 
-// The network, the one around it, and all that come the same way.
+// Charges the network, the surrounding network, and the joint limit of trusted_proxies = auto.
 static enum outcome charge_who(struct call *call, enum limit limit, const struct who *who) {
     int64_t factor = call->api->settings->wide_network_factor;
     struct who wide = {wide_network_of(who->network), who->item};
@@ -157,7 +159,7 @@ static enum outcome charge_network(struct call *call, enum limit limit) {
 
 // ---- Writes
 
-// Most readers share some hundred texts: what the last ones of each slot are is remembered by their hash.
+// A cache of classified User-Agents, direct-mapped by hash: a few hundred strings cover most readers.
 static enum agent agent_of_request(const struct call *call) {
     enum { SLOTS = 512 };
     static struct {
@@ -173,7 +175,7 @@ static enum agent agent_of_request(const struct call *call) {
     return seen[hash % SLOTS].agent;
 }
 
-// Browsers seldom run where the service does: more likely a proxy names none of its readers.
+// Browsers seldom run on the service's machine. The likely cause is a proxy that names no reader.
 static void note_unlimited(const struct call *call) {
     static bool warned;
     metric_add(METRIC_UNLIMITED_WRITES, 1);
@@ -186,7 +188,7 @@ static void note_unlimited(const struct call *call) {
         "proxy sent it, let the proxy name the reader (nginx: proxy_set_header X-Forwarded-For $remote_addr;)");
 }
 
-// To be asked once a write: those without a limit are counted.
+// Called once per write, for it counts the writes without a limit.
 static bool is_limited(const struct call *call) {
     bool limited = has_rate_limits(call);
     if (!limited && call->api->settings->rate_limits && !call->keyed)
@@ -213,8 +215,8 @@ static enum outcome charge_visitor(struct call *call, ref_t visitor, enum limit 
     return charge_by(call, limit, (char)('A' + limit), who_else, 1);
 }
 
-// The visitor's own rate limit first, then the item's: the loop of one visitor, or of many on one item, takes nothing
-// from the others of its network. Item 0: of no account.
+// Charges the visitor first, then the network on the item, then the network. So a loop of one visitor, or of many on
+// one item, takes nothing from the others of its network. Item 0: no limit on the item.
 static enum outcome charge_vote(struct call *call, ref_t visitor, ref_t item) {
     if (!is_limited(call))
         return OK;
@@ -245,7 +247,7 @@ static bool take_lesson(char class, const struct who *who, int64_t max) {
     return lesson_take(rate_limit_key(class, bytes_of_who(who), clock_now_ms()), max, clock_mono_ns());
 }
 
-// A visitor made here has read nothing before.
+// A visitor that this call creates has read nothing before, so it adds no co-views.
 bool limit_teaches(const struct call *call, ref_t item) {
     const struct settings *settings = call->api->settings;
     int64_t max = settings->network_item_coviews_per_hour, factor = settings->wide_network_factor;
@@ -273,7 +275,7 @@ bool limit_needs_look(const struct call *call, ref_t item, bool is_view) {
 enum outcome limit_item(struct call *call, const struct item_look *look, bool is_view) {
     if (needs_card(call) && is_view)
         return look->outcome != OK ? look->outcome : look->has_card ? OK : UNKNOWN_ITEM;
-    if (look->outcome != OK && look->outcome != INTERNAL) // one that is not usable is not new
+    if (look->outcome != OK && look->outcome != INTERNAL) // corrupt data: the item is not new
         return look->outcome;
     enum outcome outcome = look->exists || look->outcome == INTERNAL ? OK : charge_network(call, LIMIT_NEW_ITEMS);
     if (outcome == OK)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Cuts a streamed body into lines and keeps count of what is under way.
+// Cuts a streamed body into lines and counts the lines under way.
 #include "api/lines.h"
 #include "base/clock.h"
 #include <stdlib.h>
@@ -16,12 +16,12 @@ enum gate { GATE_SHUT, GATE_WAITING, GATE_OPEN, GATE_FAILED };
 
 struct lines {
     struct call *call;
-    enum gate gate; // for lines that come after the projections; open for a second
+    enum gate gate; // for lines that wait for the projections; it opens for a second
     uint64_t open_until_ns;
     struct line *waiting, **waiting_end;
     struct read_call wait;
     line_starter *start_line;
-    struct buffer partial; // of a line that a piece cut
+    struct buffer partial; // the beginning of a line that a piece cut
     unsigned long number, accepted, rejected_count;
     uint32_t in_flight;
     bool paused, ended, cut;
@@ -31,7 +31,7 @@ struct lines {
     struct rejected rejected[REJECTED_LISTED];
 };
 
-// By route, as the body may begin before the endpoint does.
+// Found by route, because the body may begin before the endpoint does.
 static line_starter *starter_of(const struct call *call) {
     if (call->route->start == import_start)
         return import_line;
@@ -98,7 +98,7 @@ static void start_line(struct lines *lines, struct bytes text) {
     lines->in_flight++;
     enum outcome outcome = lines->start_line(line, text);
     if (outcome != OK && line->arena.lacking)
-        outcome = UNAVAILABLE; // what seemed wrong may have been read wrong
+        outcome = UNAVAILABLE; // without memory a right line may have been read wrong
     if (outcome == OK && !line->skipped)
         return;
     lines->in_flight--;
@@ -123,7 +123,7 @@ static void end_line(struct lines *lines) {
     lines->too_long = false;
 }
 
-// A line that lies whole in the piece is not copied.
+// A line that is whole in the piece is not copied.
 static void take_until(struct lines *lines, struct bytes part) {
     if (lines->partial.len == 0 && !lines->partial.failed && part.len <= lines->partial.cap) {
         start_line(lines, part);
@@ -238,7 +238,7 @@ void lines_answer(struct call *call) {
 
 // ---- Waiting for the projections before a line
 
-// The last line that is done may end the call.
+// The call may end here, with its last line.
 static void on_gate(struct read_call *wait, enum outcome outcome) {
     struct lines *lines = wait->context;
     struct line *line = lines->waiting;
@@ -281,7 +281,7 @@ enum outcome line_after_projection(struct line *line, void (*go)(struct line *li
 
 static void on_projected(struct read_call *read, enum outcome outcome);
 
-// Whose sender does not see which lines were rejected.
+// An image or a form: its sender does not see which lines were rejected.
 static void answer_not_projected(struct call *call, enum outcome outcome) {
     const struct lines *lines = call->state;
     answer_error(call, outcome,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// NDJSON calls: lines come in, each begins something at the store, the answer says what became of them.
+// NDJSON calls: each line starts one call of the store, and the answer counts and names the results.
 //
-// At most LINES_IN_FLIGHT lines are under way; above, the client waits. A line that is not right is counted and named
-// by number, and never stops the rest. The start function of an endpoint calls lines_finish.
+// At most LINES_IN_FLIGHT lines are under way; the client waits when there are more. A wrong line is counted and named
+// by its number, and never stops the rest. The start function of an endpoint calls lines_finish.
 #pragma once
 #include "api/call.h"
 
@@ -10,21 +10,21 @@ enum { LINES_IN_FLIGHT = 1024, REJECTED_LISTED = 1000 };
 
 struct lines;
 
-// One line under way. Its text and whatever the endpoint needs lie in its arena.
+// One line under way. Its text and the endpoint's state are in its arena.
 struct line {
     struct lines *lines;
     unsigned long number;
     bool skipped;
     struct arena arena;
     void *work;                    // the endpoint's
-    struct line *next;             // of those that wait for the projections …
-    void (*go)(struct line *line); // … and what they do then
+    struct line *next;             // the next line that waits for the projections …
+    void (*go)(struct line *line); // … and what it does then
 };
 
-// Begins what the line asks for: OK when line_done will be called, else why not.
+// Starts the line's work. OK: line_done will be called; else the reason why not.
 typedef enum outcome line_starter(struct line *line, struct bytes text);
 
-// Room for the state, before the body; `start` is found by the route. False without memory.
+// Makes the state, before the body; the route gives `start`. False without memory.
 bool lines_prepare(struct call *call);
 void lines_take(struct http_request *request, struct bytes piece);
 void lines_cut(struct http_request *request);
@@ -32,8 +32,8 @@ void lines_cut(struct http_request *request);
 void lines_finish(struct call *call, void (*on_end)(struct call *call));
 void line_done(struct line *line, enum outcome outcome);
 struct call *line_call(const struct line *line);
-// For a starter: goes on with `go`, at once or later, when all that was acknowledged before this call, and again once a
-// second while it goes on, is projected; line_done follows. UNAVAILABLE when that takes too long: nothing is done.
+// For a starter: calls `go`, at once or later, when everything that was acknowledged before this call is projected (and
+// again once a second while the call runs); line_done follows. UNAVAILABLE when that takes too long: nothing is done.
 enum outcome line_after_projection(struct line *line, void (*go)(struct line *line)) MUST_CHECK;
 // Notes the log entry that a line made, for `wait`.
 void line_note(struct line *line, uint32_t partition, struct log_id entry);
@@ -43,7 +43,7 @@ void lines_answer(struct call *call);
 
 // The same once both projections have passed what was accepted, when the query says wait=true.
 void lines_answer_projected(struct call *call);
-// Accepted, and nothing to be done: instead of line_done, from within the starter, which returns OK.
+// The line is accepted and needs no work. Called in place of line_done, from within the starter, which returns OK.
 void line_skip(struct line *line);
 
 line_starter card_line, event_line, import_line, editorial_line;

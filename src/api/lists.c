@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The shared reads: checked arguments on to the serve room, which answers.
+// The shared reads: they pass checked arguments to the serve room, which answers.
 #include "api/call.h"
 
 void item_start(struct call *call) {
@@ -46,7 +46,7 @@ void related_start(struct call *call) {
     serve_related(call->api->serve, call->request, &query);
 }
 
-// The preset ranking is "hot"; where the configuration has none of that name, its first.
+// The preset ranking is "hot", or the first ranking when none has that name.
 void page_start(struct call *call) {
     struct list_query query = query_of(call, LIST_KINDS);
     const struct settings *settings = call->api->settings;

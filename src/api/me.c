@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The visitor's own: votes on some items with their counts of this moment, and recommendations; each alone (GET), or
-// both in one call (POST), which ask Redis at the same time. Reading counts nothing and never gives a token.
+// What concerns one visitor: its votes on some items with their present counts, and recommendations. GET asks for one
+// of them; POST asks for both, and Redis gets both at the same time. A read counts nothing and never gives a token.
 #include "api/call.h"
 #include "ops/json_in.h"
 
@@ -12,10 +12,10 @@ struct me {
     struct read_call read;
     struct call *call;
     ref_t visitor;
-    bool known;           // by a token; another has no votes and no history
+    bool known;           // it has a token; any other visitor has no votes and no history
     bool has_list;        // it is asked for
     uint32_t awaited;     // votes, the list, and the start itself
-    enum outcome outcome; // of what came first and was not OK
+    enum outcome outcome; // the first that was not OK
     struct buffer list;
     struct own_vote *votes; // of each id
 };
@@ -73,7 +73,7 @@ static enum outcome fault_of(const struct me_body *body, const char **ret_detail
     return OK;
 }
 
-// What a GET has in its query, from the body.
+// From the body, what a GET has in its query.
 static enum outcome read_body(struct call *call, struct bytes *ret_visitor) {
     struct me_body body = {.visitor = NO_BYTES};
     struct http_request *request = call->request;
@@ -92,7 +92,7 @@ static enum outcome read_body(struct call *call, struct bytes *ret_visitor) {
     return OK;
 }
 
-// Whose call it is; NULL when it was refused and answered.
+// The visitor's state; NULL when the call was refused and answered.
 static struct me *me_of(struct call *call, enum outcome outcome, struct bytes body_visitor) {
     struct me *me = arena_take(call->request->arena, sizeof *me);
     if (outcome == OK)
@@ -124,7 +124,7 @@ static void read_votes(struct me *me) {
     store_read_votes(call->api->store, &me->read, me->visitor, items, call->params.id_count, on_vote);
 }
 
-// Answers when the last is in.
+// The last result answers the call.
 static void arrive(struct me *me, enum outcome outcome) {
     me->outcome = me->outcome == OK ? outcome : me->outcome;
     if (--me->awaited == 0)
@@ -178,7 +178,7 @@ static void on_list(struct personal_call *personal, enum outcome outcome, struct
 
 // ---- The answers
 
-// An id that was asked for twice is one key of an object.
+// An id that the call names twice is one key of the object.
 static bool is_first(const struct params *params, uint32_t index) {
     for (uint32_t i = 0; i < index; i++)
         if (bytes_eq(params->ids[i], params->ids[index]))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Whose pages may write. A site's own list of origins decides; without one the site's name does, when it is a host
-// name; any other site takes writes from every origin, and its cookie from the service's own alone.
+// Whose pages may write. A site's list of origins decides. Without a list its name decides, when it is a host name; any
+// other site takes writes from every origin, and its cookie only from the service's own origin.
 #include "api/origins.h"
 #include "api/call.h"
 #include "base/netaddr.h"
@@ -11,7 +11,7 @@ enum grant { GRANT_NONE, GRANT_TOKENS, GRANT_ALL };
 
 // ---- The parts of an origin
 
-// What stands behind "http://" or "https://"; at == NULL when neither does.
+// The text behind "http://" or "https://"; at == NULL when it begins with neither.
 static struct bytes authority_of(struct bytes url) {
     static const struct bytes schemes[] = {{"http://", 7}, {"https://", 8}};
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
@@ -24,7 +24,8 @@ static bool is_of_host(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-// Labels with dots between, nothing else: what a browser reads as the end of a host (a backslash) is no part of one.
+// Labels with dots between them, nothing else. A browser takes a backslash for the end of a host, so it is no part of
+// one.
 static bool is_host(struct bytes host) {
     bool in_label = false;
     for (size_t i = 0; i < host.len; i++) {
@@ -35,7 +36,7 @@ static bool is_host(struct bytes host) {
     return host.len > 0;
 }
 
-// Of "host[:port]" the host, a name or an IPv6 address in brackets; empty when the text is anything else.
+// The host of "host[:port]", a name or an IPv6 address in brackets; empty for any other text.
 static struct bytes host_of_authority(struct bytes authority) {
     bool bracketed = authority.len && authority.at[0] == '[';
     const char *close = bracketed ? memchr(authority.at, ']', authority.len) : NULL;
@@ -56,7 +57,7 @@ static struct bytes host_of(struct bytes origin) {
     return host_of_authority(authority_of(origin));
 }
 
-// "null" is what a sandboxed frame sends; a program that holds pages has a scheme of its own, with a host or without.
+// A sandboxed frame sends "null". A program that shows pages has a scheme of its own, with a host or without.
 static bool is_origin(struct bytes origin) {
     const char *mark = origin.len ? memmem(origin.at, origin.len, "://", 3) : NULL;
     if (bytes_eq(origin, BYTES("null")))
@@ -82,7 +83,7 @@ static struct bytes origin_of_url(struct bytes url) {
     return (struct bytes){url.at, url.len - authority.len + len};
 }
 
-// It comes back in a header field, so it holds nothing but what an origin can hold.
+// The answer repeats it in a header field, so it holds only what an origin can hold.
 static bool can_be_named(struct bytes origin) {
     if (origin.len == 0 || origin.len > ORIGIN_MAX)
         return false;
@@ -115,7 +116,7 @@ static bool is_host_or_below(struct bytes host, struct bytes name) {
     return end.at[-1] == '.' && bytes_eq_nocase(end, name);
 }
 
-// The site's host and what is below it; "www.example.org" stands for "example.org" too.
+// The site's host and its subdomains; "www.example.org" means "example.org" too.
 static bool is_of_site(struct bytes site, struct bytes origin) {
     struct bytes host = host_of(origin), www = BYTES("www.");
     if (host.len == 0)

@@ -3,8 +3,8 @@
 #pragma once
 #include "api/call.h"
 
-// By `Origin`: false when the site does not take writes from it. Either way the call remembers it, so that the answer
-// names it: only then can a page's developer read why it was refused. The cookie is for the site's own origins alone.
+// Checks `Origin`: false when the site does not take writes from it. In both cases the call remembers it, and the
+// answer names it, so that a page's developer can read the error. Only the site's own origins get the cookie.
 bool origin_grant(struct call *call);
-// The same for an image, which has no `Origin`: by the origin of `Referer`, and without one by `Sec-Fetch-Site`.
+// The same for an image, which has no `Origin`: the origin of `Referer` decides, and without one `Sec-Fetch-Site`.
 bool origin_grants_image(struct call *call);

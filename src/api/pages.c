@@ -21,7 +21,7 @@ void demo_start(struct call *call) {
         answer_error(call, NOT_FOUND, NULL);
 }
 
-// The page is nobody's secret: it asks for the key, which the calls behind it need.
+// The page is not secret: it asks the operator for the key that its calls need.
 void dashboard_start(struct call *call) {
     answer_asset(call, "dashboard.html");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One table of parameters; each has its bit, how often it may stand, and a reader.
+// One table of parameters: each has its bit, how often it may occur, and a reader.
 #include "api/params.h"
 #include "http/uri.h"
 #include "model/names.h"
@@ -87,7 +87,7 @@ static const struct {
     unsigned bit;
     bool repeatable;
     const char *name, *what; // what it must be, for who wrote it
-    enum outcome wrong;      // of a value with a NUL, which none can hold
+    enum outcome wrong;      // for a value with a NUL, which no parameter can hold
     enum outcome (*take)(struct params *params, struct bytes value);
 } known[] = {
     {PARAM_LIMIT, false, "limit", "limit: a whole number from 1 to 100", BAD_LIMIT, take_limit},
@@ -133,7 +133,7 @@ static bool make_capacity(struct http_request *request, unsigned allowed, struct
     return (params->excluded || !(allowed & PARAM_EXCLUDE)) && (params->ids || !(allowed & (PARAM_IDS | PARAM_ID)));
 }
 
-// Named where it can be: a typing error is seen at once.
+// The error names the parameter where it can, so that a typing error is seen at once.
 static const char *detail_of_unknown(struct arena *arena, struct bytes name) {
     static const char general[] = "a parameter of the query is not known here",
                       behind[] = ": a parameter that is not known here";

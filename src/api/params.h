@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The query's parameters: checked once by the route's list, then plain values.
-// With the secret key an unknown one is an error; without it is ignored and counted. To add one: a bit, a line in
-// params.c.
+// The query's parameters: the route's list checks them once, then they are plain values. An unknown parameter is an
+// error with the secret key; without it it is ignored and counted. To add one: a bit here, a row in params.c.
 #pragma once
 #include "base/outcome.h"
 #include "http/http.h"

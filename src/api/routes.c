@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From a path to a call: split on '/', each segment decoded once, compared with the patterns of routes.def, which are
-// split at the first call. {item} may be "-", then the id is the parameter `id`.
+// From a path to a call. The path is split on '/', each segment is decoded once and compared with the patterns of
+// routes.def, which are split at the first call. {item} may be "-": then the id is the parameter `id`.
 #include "api/call.h"
 #include "http/uri.h"
 #include <assert.h>
@@ -33,7 +33,7 @@ static struct shape {
 
 // ---- Splitting
 
-// Takes the segment before the next '/'; the slash that begins the path is gone already.
+// Takes the segment before the next '/'. The slash that begins the path has been taken.
 static struct bytes next_segment(struct bytes *rest) {
     const char *slash = rest->len ? memchr(rest->at, '/', rest->len) : NULL;
     struct bytes segment = {rest->at, slash ? (size_t)(slash - rest->at) : rest->len};
@@ -43,7 +43,7 @@ static struct bytes next_segment(struct bytes *rest) {
     return segment;
 }
 
-// Dots would be taken for the folder above by somebody on the way; controls have no business in a path.
+// A proxy on the way would take dots for the folder above; control characters have no place in a path.
 static bool segment_sound(struct bytes segment) {
     bool dots = bytes_eq(segment, BYTES(".")) || bytes_eq(segment, BYTES(".."));
     return !dots && bytes_are_text(segment);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// POST views: counted once per visitor and view window. What a browser fetched beforehand, a crawler, and what is over
-// a rate limit is answered, not counted; a reader who asks not to be followed (GPC, DNT) is counted and leaves no
-// history.
+// POST views: a view counts once per visitor and view window. A prefetch, a crawler's view and a view over a rate limit
+// are answered and not counted. A reader who opts out (GPC, DNT) is counted and leaves no history.
 #include "api/limits.h"
 #include "base/clock.h"
 #include "ops/metrics.h"
@@ -31,7 +30,7 @@ static void answer(struct call *call, bool counted, const char *reason) {
     answer_json(call, 202, &body);
 }
 
-// An image is an image whatever went wrong, or a reader sees a broken one.
+// The answer is an image whatever failed, or a reader sees a broken one.
 static void answer_failed(struct call *call, enum outcome outcome) {
     call->visitor.fresh = false;
     if (call->route->start == view_gif_start)
@@ -40,14 +39,14 @@ static void answer_failed(struct call *call, enum outcome outcome) {
         answer_error(call, outcome, call->detail);
 }
 
-// Accepted, but not counted: no token either.
+// Accepted, but not counted; so there is no token either.
 static void answer_uncounted(struct call *call, enum metric metric, const char *reason) {
     metric_add(metric, 1);
     call->visitor.fresh = false;
     answer(call, false, reason);
 }
 
-// True when what the request says of itself has answered it.
+// True when the request's own fields decided, and the call is answered.
 static bool answer_unwanted(struct call *call) {
     if (call->foreign)
         answer_uncounted(call, METRIC_VIEWS_ORIGIN, "origin");
@@ -147,7 +146,7 @@ static void on_view(struct view_call *view) {
         answer_failed(call, view->outcome);
 }
 
-// ---- For pages without JavaScript: the one read that counts. A HEAD asks what a GET would be: it counts nothing.
+// ---- For pages without JavaScript: the only read that counts. A HEAD counts nothing.
 
 bool answer_refused_image(struct call *call) {
     struct bytes path = call->request->path, begin = BYTES("/v1/"), end = BYTES("/view.gif");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// POST visitors: a token. With the secret key and an id of the publisher's own it stands for that id.
+// POST visitors: a token. With the secret key and an id of the publisher the token means that id.
 #include "api/limits.h"
 #include "base/clock.h"
 #include "ops/json_in.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// POST and DELETE votes: one vote per visitor and item; again changes nothing, another kind moves it.
+// POST and DELETE votes: one vote per visitor and item. The same vote again changes nothing; another kind moves it.
 #include "api/kinds.h"
 #include "api/limits.h"
 #include "base/clock.h"
@@ -39,7 +39,7 @@ static void on_vote(struct vote_call *vote);
 static void on_look(struct item_look *look);
 static void on_look_of_bot(struct item_look *look);
 
-// Whose vote, on what; the kind is the caller's.
+// Reads the visitor and the item; the caller sets the kind.
 static enum outcome begin(struct call *call, const struct json_field *fields, struct vote_body *ret_body,
                           struct vote_call **ret_vote) {
     const struct api *api = call->api;
@@ -75,7 +75,7 @@ static void look(struct call *call, struct vote_call *vote, void (*on_done)(stru
     item_look_start(call->api->store, item);
 }
 
-// A crawler's is answered with the counts as they are.
+// A crawler gets the present counts.
 static void decide(struct call *call, struct vote_call *vote) {
     if (is_bot(call)) {
         metric_add(METRIC_VOTES_BOT, 1);

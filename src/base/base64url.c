@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Four characters of six bits, three bytes. libsodium's takes care that nobody learns from its time what it decodes, at
-// ten times the cost: what is decoded here has just come from a client that may say anything.
+// Three bytes are four characters of six bits. libsodium's decoder takes constant time, at ten times the cost; here
+// nothing is secret, because a client has just sent the text.
 #include "base/base64url.h"
 #include <assert.h>
 

@@ -5,5 +5,5 @@
 
 // Writes 4 characters for each 3 bytes, and no NUL. `len` is a multiple of 3.
 void base64url_encode(const void *data, size_t len, char *text);
-// Exactly `len` bytes, a multiple of 3, or false: then what is in `ret_data` is nothing.
+// Decodes exactly `len` bytes, a multiple of 3. False: the content of `ret_data` is undefined.
 bool base64url_decode(struct bytes text, void *ret_data, size_t len);

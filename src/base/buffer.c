@@ -45,7 +45,7 @@ void buffer_add_int(struct buffer *buffer, int64_t value) {
     buffer_add_bytes(buffer, bytes_of_int(value, capacity));
 }
 
-// Written where there may be room enough, else once more with the room that it takes.
+// Formats into the room that is there; when it is too small, grows the buffer and formats again.
 void buffer_addf(struct buffer *buffer, const char *format, ...) {
     va_list arguments, again;
     va_start(arguments, format);

@@ -17,7 +17,7 @@ struct buffer {
 
 // The caller owns the struct; no memory is taken before the first append.
 void buffer_init(struct buffer *buffer, size_t cap);
-// Over memory of the caller's: never grows, is not released.
+// A buffer over the caller's memory: it never grows and is not released.
 static inline struct buffer buffer_over(char *capacity, size_t size) {
     return (struct buffer){.at = capacity, .capacity = size, .cap = size};
 }

@@ -112,7 +112,7 @@ size_t bytes_fold_blanks(char *at, size_t len) {
         const uint8_t *next = (const uint8_t *)at + from;
         uint32_t code = *next;
         size = *next < 0x80 ? 1 : utf8_next(next, len - from, &code);
-        size += size == 0; // no valid UTF-8: stays as it is, byte by byte
+        size += size == 0; // no valid UTF-8: its bytes stay, one by one
         bool blank = is_white_or_control(code) && (size > 1 || code < 0x80);
         if (blank && !in_run)
             at[to++] = ' ';

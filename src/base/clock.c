@@ -7,8 +7,8 @@
 static int64_t own_offset_ms; // 0: Redis has not said the time yet …
 static int64_t guessed_ms;    // … then it is what CLOCK_REALTIME said first
 static int64_t *offset_ms = &own_offset_ms;
-static int64_t latest_ms;                           // answered last
-static int64_t doubted_offset_ms, doubted_since_ms; // a step that was told and not believed yet; 0: none
+static int64_t latest_ms;                           // the last answer
+static int64_t doubted_offset_ms, doubted_since_ms; // a step that Redis has told and that is not believed yet; 0: none
 
 static int64_t milliseconds(clockid_t clock) {
     struct timespec now;
@@ -42,7 +42,7 @@ int64_t clock_now_ms(void) {
     return latest_ms;
 }
 
-// Whether a step of this size has been told for long enough.
+// Whether Redis has told a step of this size for long enough.
 static bool step_lasts(int64_t offset, int64_t mono_ms) {
     if (!doubted_offset_ms || magnitude(offset - doubted_offset_ms) > CLOCK_STEP_MS) {
         doubted_offset_ms = offset;
@@ -51,7 +51,8 @@ static bool step_lasts(int64_t offset, int64_t mono_ms) {
     return mono_ms - doubted_since_ms >= CLOCK_STEP_LASTS_MS;
 }
 
-// A service that has just begun: its machine's clock may be years off, and the others on this Redis go by Redis's.
+// The first time that a service hears from Redis: its machine's clock may be years wrong, and other services on this
+// Redis use Redis's clock.
 static bool is_first(void) {
     return offset_ms != &own_offset_ms && __atomic_load_n(offset_ms, __ATOMIC_RELAXED) == 0;
 }

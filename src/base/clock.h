@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 // The service's clock: Unix milliseconds.
-// It is CLOCK_MONOTONIC plus an offset. At first that of CLOCK_REALTIME; then Redis's TIME sets it (store/handshake.c,
-// on connect and once a second), so that all instances agree. The offset lives in memory that all processes of one
-// machine share (clock_share). An offset that would turn the clock back by little is slewed: the clock stands still
-// until time has caught up. A step of more than CLOCK_STEP_MS is believed only when it has been told for
-// CLOCK_STEP_LASTS_MS: a clock that jumps and comes back changes nothing, and one that was wrong for longer does not
-// stop the clock. The first that a whole service hears is believed at once.
+// It is CLOCK_MONOTONIC plus an offset. CLOCK_REALTIME gives the first offset; then Redis's TIME sets it (on connect
+// and once a second), so that all instances agree. The offset is in memory that all processes of one machine share
+// (clock_share). When an offset would turn the clock back a little, the clock stops until time has caught up. A step of
+// more than CLOCK_STEP_MS is believed only after Redis has told it for CLOCK_STEP_LASTS_MS. So a clock that jumps and
+// comes back changes nothing, and one that was wrong for longer does not stop the clock. The first time that a whole
+// service hears is believed at once.
 #pragma once
 #include <stdint.h>
 
 enum { CLOCK_STEP_MS = 5000, CLOCK_STEP_LASTS_MS = 10000 };
 
-// Milliseconds since 1970 by the service's clock. Never less than an earlier answer in this process, but after a step
-// back that was believed.
+// Milliseconds since 1970 by the service's clock. Never less than an earlier answer in this process, except after a
+// believed step back.
 int64_t clock_now_ms(void);
 // Nanoseconds of CLOCK_MONOTONIC: for deadlines and for measuring.
 uint64_t clock_mono_ns(void);

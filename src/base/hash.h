@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// uthash as it is used here: without memory an entry is not added, and the process goes on. Names come from clients, so
-// they are hashed under a key that nobody knows: else some thousand names of one bucket would make each look-up long.
+// uthash as this program uses it. Without memory an entry is not added, and the process continues. Names come from
+// clients, so they are hashed under a secret key: else a client could put thousands of names into one bucket.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #define HASH_FUNCTION(at, len, value) (value) = hash_of((at), (len))
 #include <uthash.h>
 
-// To be asked after each HASH_ADD…; false: the entry is in no table.
+// Check this after each HASH_ADD…; false: the entry is in no table.
 #define HASH_HAS_TAKEN(entry) ((entry)->hh.tbl != NULL)
 
 // Before the first table of a process: takes a random key.

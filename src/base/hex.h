@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Bytes as hex digits, where packed data has to stand in text.
+// Bytes as hex digits, for packed data within text.
 #pragma once
 #include "base/arena.h"
 #include "base/buffer.h"

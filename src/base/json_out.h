@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Writes JSON into a buffer: commas and escapes are its business, shape is the caller's.
-// Text must be valid UTF-8 (checked where it came in); controls, quotes, backslashes, U+2028/9 and `</` are escaped, so
-// a value may also stand in a <script>. Failure is the buffer's.
+// Writes JSON into a buffer. It sets commas and escapes; the caller decides the shape. Text must be valid UTF-8
+// (checked on input). Controls, quotes, backslashes, U+2028/9 and `</` are escaped, so a value may be inside a
+// <script>. A failure is the buffer's.
 #pragma once
 #include "base/buffer.h"
 #include <stdbool.h>

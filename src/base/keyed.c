@@ -10,7 +10,8 @@ bool keyed_init(void) {
     return sodium_init() >= 0;
 }
 
-// The system is asked for some hundred bytes at once: a new visitor takes sixteen. What was handed out is wiped.
+// Random bytes are read from the system a few hundred at a time, for a new visitor takes only sixteen. Bytes that were
+// handed out are wiped.
 void random_fill(void *at, size_t len) {
     static uint8_t pool[512];
     static size_t left;

@@ -19,7 +19,7 @@ struct netrange {
 bool netaddr_parse(struct bytes text, struct netaddr *ret_address);
 bool netaddr_is_ipv4(const struct netaddr *address);
 bool netaddr_is_loopback(const struct netaddr *address); // 127.0.0.0/8 or ::1
-bool netaddr_is_local(const struct netaddr *address);    // that, or a Unix socket's
+bool netaddr_is_local(const struct netaddr *address);    // loopback, or a Unix socket's
 // An address, an address with a prefix length ("10.0.0.0/8", "2001:db8::/32"), or "unix".
 bool netrange_parse(struct bytes text, struct netrange *ret_range);
 bool netrange_holds(const struct netrange *range, const struct netaddr *address);
@@ -29,7 +29,7 @@ enum { NETRANGES_MAX = 64 };
 struct netranges {
     struct netrange list[NETRANGES_MAX];
     size_t count;
-    bool automatic; // the word "auto" stood among them
+    bool automatic; // the word "auto" was one of them
 };
 
 // Ranges, and the word "auto", separated by spaces; false when one is none or there are too many.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The one status type: what became of a call, from Redis link to HTTP answer.
-// outcomes.def lists each with its HTTP status, its stable code (docs/api.md: `code` never changes) and a title. To add
-// one, add its line there and nothing else; `make check` holds the documents to the table.
+// The one status type: the result of a call, from the Redis connection to the HTTP answer. outcomes.def lists each with
+// its HTTP status, its stable code (docs/api.md: `code` never changes) and a title. To add one, add its row there;
+// `make check` compares the documents with the table.
 #pragma once
 
 enum outcome {
@@ -11,7 +11,7 @@ enum outcome {
     OUTCOME_COUNT
 };
 
-// Whoever gets one must look at it.
+// The compiler warns when a caller ignores an outcome.
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 int outcome_status(enum outcome outcome);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum { TIME_TEXT_SIZE = 25 };   // "2026-11-23T18:00:00.123Z" and a NUL
-enum { TIME_AHEAD_MS = 60000 }; // how far an event's time may lie ahead of the clock: clocks differ
+enum { TIME_AHEAD_MS = 60000 }; // the most that an event's time may be ahead of the clock, for clocks differ
 
 // RFC 3339 with any offset and fraction (cut to milliseconds), a leap second read as the next one; false for anything
 // else.

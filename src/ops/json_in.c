@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// jansson reads the text, the table says what goes where.
+// jansson reads the text; the table of fields says where each value is stored.
 #include "ops/json_in.h"
 #include "base/buffer.h"
 #include "base/times.h"
@@ -26,7 +26,7 @@ struct json_reading {
 
 static enum outcome read_object(const struct json_reading *reading, json_t *object, const struct json_field *fields);
 
-// What is wrong with a field, for the one who sent it: "title: 600 characters, at most 500". What was said first stays.
+// Tells the sender what is wrong with a field: "title: 600 characters, at most 500". The first message stays.
 __attribute__((format(printf, 2, 3))) static void say(const struct json_reading *reading, const char *format, ...) {
     char text[DETAIL_SIZE];
     va_list values;
@@ -184,7 +184,7 @@ static enum outcome read_nested(const struct json_reading *reading, json_t *valu
 
 static const struct {
     enum outcome (*read)(const struct json_reading *reading, json_t *value, const struct json_field *field);
-    const char *what; // it must be
+    const char *what; // what the value must be
 } types[] = {
     [JSON_IN_TEXT] = {read_text, "a text"},
     [JSON_IN_TITLE] = {read_text, "a text"},
@@ -209,7 +209,7 @@ static const struct json_field *find(const struct json_field *fields, const char
     return NULL;
 }
 
-// The text, or one of an array, holds a NUL: nobody means it.
+// The text, or a text of the array, holds a NUL: a mistake.
 static bool holds_nul(json_t *value) {
     struct bytes text = {json_string_value(value), json_string_length(value)};
     for (size_t i = 0; i < json_array_size(value); i++)
@@ -218,7 +218,7 @@ static bool holds_nul(json_t *value) {
     return text.len && memchr(text.at, '\0', text.len);
 }
 
-// At most so many bytes of a text, and no part of a character.
+// The length of the longest prefix of whole characters that has at most `max` bytes.
 static size_t cut_at_character(const char *text, size_t max) {
     size_t len = strnlen(text, max + 1);
     if (len > max)
@@ -256,9 +256,8 @@ static enum outcome read_object(const struct json_reading *reading, json_t *obje
     return OK;
 }
 
-// Without memory in the middle of a text jansson may end the process (an assertion of its scanner) or cut a text short.
-// So all that it can need is there before it begins: as many bytes for each of the text's, by far ("{}," is its
-// dearest).
+// jansson aborts or truncates on a failed malloc in mid-text, so memory for the worst case ("{},") is taken before
+// parsing: BYTES_PER_BYTE for each byte of the text.
 enum { BYTES_PER_BYTE = 96, BYTES_BESIDE = 4096, ROOM_KEPT = 256 << 10, ALIGNMENT = 16 };
 
 static struct {
@@ -277,7 +276,7 @@ static void *take(size_t size) {
 }
 
 static void give_back(void *at) {
-    (void)at; // all of it, when the next text begins
+    (void)at; // the whole pool is reused for the next text
 }
 
 static char *own_pool(size_t capacity) {
@@ -296,8 +295,8 @@ static enum outcome outcome_of(const json_error_t *error) {
     }
 }
 
-// What the caller reads of the root; BAD_FIELD when that is no object; BAD_JSON; REPEATED_PARAMETER when `flags` reject
-// a name that stands twice; or UNAVAILABLE without memory.
+// Parses the text and returns what `read` returns for its root object. BAD_FIELD: the root is no object.
+// REPEATED_PARAMETER: `flags` reject a name that occurs twice. Else BAD_JSON, or UNAVAILABLE without memory.
 static enum outcome with_root(struct bytes text, size_t flags, enum outcome (*read)(void *context, json_t *root),
                               void *context) {
     size_t capacity = BYTES_PER_BYTE * text.len + BYTES_BESIDE;

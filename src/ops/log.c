@@ -115,7 +115,7 @@ static void add_text_line(struct buffer *line, enum log_level level, const char 
     buffer_addf(line, "%s %s %s: %s\n", time, log_who, level_names[level], text);
 }
 
-// What comes from outside may hold anything: a control byte would break the line.
+// Text from outside may hold anything; a control byte would break the line.
 static void make_printable(char *text) {
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f)

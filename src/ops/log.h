@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One line per event on stderr: "2026-11-23T18:00:00.123Z worker[1] warn: text", or JSON (log_format).
-// Never a token, address or user agent.
+// A line never has a token, an address or a user agent.
 #pragma once
 #include "base/bytes.h"
 #include <stdbool.h>
@@ -14,8 +14,9 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 // first, for this error alone.
 bool log_is_due(uint64_t *logged_ns);
 
-// The access log (access_log = on): one line per request, in the same form. Lines gather until log_access_flush, which
-// is called once a turn of the loop, or until PIPE_BUF bytes: what one write puts into a pipe never mixes with others'.
+// The access log (access_log = on): one line per request, in the same form. Lines are collected until log_access_flush,
+// which is called once a turn of the loop, or until PIPE_BUF bytes: one write of at most that size never mixes with
+// others' in a pipe.
 struct log_access {
     const char *method;
     struct bytes path;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Rows of cells in a memfd that all processes of one service map. Before them: the shared clock's offset, the
+// Rows of cells in a memfd that all processes of one service map. Before the rows are the shared clock's offset and the
 // generation in charge.
 #include "ops/metrics.h"
 #include "base/clock.h"
@@ -57,7 +57,7 @@ int metrics_create(void) {
     return fd;
 }
 
-// An upgraded program may count other things than the supervisor that starts it: FNV-1a over all names.
+// A hash of all names (FNV-1a): an upgraded program may have other metrics than the supervisor that starts it.
 static uint64_t layout_of_rows(void) {
     uint64_t hash = UINT64_C(14695981039346656037);
     for (int i = 0; i < METRIC_COUNT; i++)
@@ -135,7 +135,7 @@ static uint64_t latest_of(enum metric metric) {
     return latest;
 }
 
-// An instant that nobody has set yet has no age.
+// An instant that is not set yet has no age.
 static void render_age(struct buffer *text, enum metric metric) {
     uint64_t since = latest_of(metric), now = (uint64_t)clock_now_ms();
     buffer_addf(text, "%s{%s} ", metrics[metric].name, metrics[metric].label);

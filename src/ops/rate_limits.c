@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The table: groups of slots, a key's group by its low bits. Two processes that meet in a slot can at worst lose or
-// misplace one charge; a rate limit need not be exact to one, and no lock can be left behind by a process that is
-// killed.
+// The table has groups of slots; the low bits of a key select its group. Two processes that meet in a slot can at worst
+// lose or misplace one charge: a rate limit need not be exact to one, and a killed process leaves no lock behind.
 #include "ops/rate_limits.h"
 #include "base/keyed.h"
 #include <errno.h>
@@ -49,7 +48,7 @@ int rate_limits_create(void) {
     return fd;
 }
 
-// A supervisor of another version may have made another table: then each process counts for itself.
+// A supervisor of another version may have made another table. Then each process counts for itself.
 static bool is_ours(int fd) {
     struct stat stat;
     return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_size == sizeof(struct limit_memory);
@@ -85,7 +84,7 @@ static bool exchange(uint64_t *cell, uint64_t from, uint64_t to) {
     return __atomic_compare_exchange_n(cell, &from, to, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-// The slot of the key in its group, else the one that is due first: empty, or the closest to it.
+// The key's slot in its group, else the slot that is empty or closest to empty.
 static struct slot *look_up(uint64_t key) {
     struct slot *group = shared->groups[key % GROUPS], *first = group;
     for (size_t i = 0; i < GROUP; i++) {
@@ -104,9 +103,9 @@ static struct slot *slot_of(uint64_t key, uint64_t now_ns) {
         if (held == key)
             return slot;
         if (!exchange(&slot->key, held, key))
-            continue; // another process was faster: it may have been with this very key
+            continue; // another process was faster, perhaps with the same key
         if (due_ns > now_ns)
-            exchange(&slot->due_ns, due_ns, now_ns); // a full group: the other's debt is not this one's
+            exchange(&slot->due_ns, due_ns, now_ns); // a full group: the new key does not take over the old key's debt
         return slot;
     }
     return slot;
@@ -127,7 +126,8 @@ uint64_t rate_limit_take(struct rate_limit rate_limit, uint64_t key, uint64_t no
 
 // ---- Lessons
 
-// The first that sees a new hour empties the table: its pages are given back, as few are used again at once.
+// The first process that sees a new hour empties the table. It gives the pages back, because few are used again at
+// once.
 static void begin_hour(uint64_t now_ns) {
     uint64_t hour = load(&shared->hour);
     if (hour != now_ns / HOUR_NS && exchange(&shared->hour, hour, now_ns / HOUR_NS) &&
@@ -139,8 +139,8 @@ static bool raise_cell(uint8_t *cell, uint8_t from) {
     return __atomic_compare_exchange_n(cell, &from, from + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-// Only a cell that is the lesser grows, so that keys which share a cell raise each other least. When another process
-// was faster it is tried again: what was raised in vain makes it stricter by one.
+// Only the lesser cell grows, so that keys which share a cell raise each other little. A failed exchange is tried
+// again; a cell that was raised in vain makes the limit stricter by one.
 bool lesson_take(uint64_t key, int64_t max, uint64_t now_ns) {
     uint8_t *one = &shared->lessons[key % LESSONS], *other = &shared->lessons[(key >> 32) % LESSONS];
     begin_hour(now_ns);

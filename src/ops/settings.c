@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Where settings come from: the table's presets, then the file, then the environment, then the command line.
+// Reads settings in this order: the table's presets, the file, the environment, the command line.
 #include "ops/settings.h"
 #include "ops/settings_inside.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-// Not settings: what a supervisor tells its children (roles/), and what the tests ask of the projector.
+// Variables that are no settings: the supervisor sets them for its children (roles/), and the tests for the projector.
 static const char *const reserved[] = {"ROLE",       "ROW",        "METRICS_FD", "RATE_LIMITS_FD",
                                        "GENERATION", "SUPERVISOR", "FAILPOINT"};
 static const char prefix[] = "ENGAGED_";
@@ -93,7 +93,7 @@ static bool read_options(struct settings *settings, struct sources *sources) {
 
 // ---- All of them
 
-// Twice over the stronger sources: first to learn of a file, then again so that they win over it.
+// Reads the environment and the command line twice: first to find the file, then again because they win over it.
 static bool read_all(struct settings *settings, struct sources *sources) {
     char why[WHY_SIZE];
     value_set_all_defaults(settings);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The configuration file: INI, read by inih, the one file that knows it. Errors name file and line.
+// The configuration file: INI. Only this file knows inih. Errors name file and line.
 //
-// inih cuts a long line in two, takes an indented line for the rest of the one above, and goes on after an error:
-// next_line hands it nothing of the kind, and the first complaint is the one that is told. It also cuts a section's
-// name at 49 bytes, which is less than a site's may have: next_line keeps the whole name. The file is read several
-// times, by every process once more.
+// inih cuts a long line in two, takes an indented line for a continuation, and continues after an error. next_line
+// passes it no such line, and the first error is the one that is reported. inih also cuts a section's name at 49 bytes,
+// which is too short for a site: next_line keeps the whole name. Every process reads the file, and reads it several
+// times.
 #include "base/buffer.h"
 #include "ops/settings.h"
 #include "ops/settings_inside.h"
@@ -21,7 +21,7 @@ struct file_reading {
     FILE *file;
     char section[128]; // "" before the first: "ranking hot", "site news.example"
     bool in_section;
-    struct buffer keys;   // those that stood in this section, each with a line feed behind it
+    struct buffer keys;   // the keys of this section so far, each with a line feed behind it
     int line, wrong_line; // wrong_line 0: none so far
     char why[WHY_SIZE];
 };
@@ -58,7 +58,7 @@ static bool set_in_section(struct file_reading *reading, const char *key, const 
                                       : site_set(reading->settings, key, text, why);
 }
 
-// Only origins add up; of anything else the last would win without a word.
+// Only `origins` may occur again: for any other key the last line would win silently.
 static bool note_key(struct file_reading *reading, const char *key, char why[static WHY_SIZE]) {
     struct bytes held = buffer_bytes(&reading->keys);
     size_t len = strlen(key);
@@ -84,7 +84,8 @@ static int on_value(void *context, const char *section, const char *key, const c
     return 1;
 }
 
-// A line with its end, as fgets reads it; the number of its bytes, as a NUL may be one of them. 0: there is none.
+// Reads a line with its end, like fgets. It returns the number of bytes, because a NUL may be one of them. 0: there is
+// no line.
 static size_t read_line(FILE *file, char *line, size_t size) {
     size_t len = 0;
     for (int c = 0; len + 1 < size && c != '\n' && (c = getc(file)) != EOF;)
@@ -93,7 +94,7 @@ static size_t read_line(FILE *file, char *line, size_t size) {
     return len;
 }
 
-// A NUL would hide the rest of its line; of a file with carriage returns alone a comment would hide all.
+// A NUL would hide the rest of its line. In a file with carriage returns alone a comment would hide everything.
 static bool holds_control(const char *line, size_t len) {
     if (len && line[len - 1] == '\n')
         len -= len > 1 && line[len - 2] == '\r' ? 2 : 1;
@@ -113,7 +114,7 @@ static const char *fault_of(const char *line, size_t len, bool ended) {
     return NULL;
 }
 
-// A header makes its section, also one without a line in it. False after a complaint.
+// A header makes its section, even without a line in it. False after an error.
 static bool note_section(struct file_reading *reading, const char *line) {
     char why[WHY_SIZE] = "the section's name is too long";
     const char *close = strchr(line, ']');
@@ -134,7 +135,7 @@ static bool note_section(struct file_reading *reading, const char *line) {
     return false;
 }
 
-// Some editors put a mark before the first line; it is none of it.
+// Some editors write a byte order mark before the first line.
 static size_t cut_mark(char *line, size_t len) {
     static const char mark[] = "\xEF\xBB\xBF";
     size_t cut = strncmp(line, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
@@ -157,7 +158,7 @@ static char *next_line(char *line, int size, void *context) {
     return NULL; // nothing behind it matters
 }
 
-// What comes through a pipe comes once.
+// A pipe can be read only once.
 static FILE *open_file(const char *path, char *ret_error, size_t error_size) {
     struct stat about;
     bool once = stat(path, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));

@@ -15,24 +15,25 @@ bool value_exists(const char *name);
 void value_set_all_defaults(struct settings *settings);
 // "https://host[:port]", as browsers send it in Origin.
 bool origin_valid(const char *origin);
-// A valid one as browsers write it: in lower case, without the scheme's own port.
+// Changes a valid origin to the form that browsers send: lower case, without the default port.
 void origin_fold(char *origin);
 bool bearer_valid(const char *text); // a key, or sha256: and 64 hex digits
 void bearer_fold(char *text);        // of a hash: lower case
-// Begins a section [ranking NAME] or [site NAME], which must be new; the keys that follow are of the last one begun.
+// Begins a new section [ranking NAME] or [site NAME]. The keys that follow belong to the last section.
 bool ranking_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool ranking_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
 bool site_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
-// Whether the three listeners can be told apart; publisher_listen becomes PUBLISHERS_ON_OPS where it is ops_listen's.
+// Checks that the three listeners have different addresses; publisher_listen becomes PUBLISHERS_ON_OPS when its address
+// is that of ops_listen.
 bool listeners_finish(struct settings *settings, char why[static WHY_SIZE]);
-// Before the sections are read, as rankings name kinds: the kinds by number.
+// Splits `kinds` into names. Called before the sections are read, because rankings name kinds.
 bool settings_split_kinds(struct settings *settings, char why[static WHY_SIZE]);
-// After all sources were read: what depends on several values. False with the reason.
+// Checks what depends on several values, after all sources were read. False with the reason.
 bool settings_finish(struct settings *settings, char why[static WHY_SIZE]);
 // The sections as a file would have them, on stdout.
 void settings_print_sections(const struct settings *settings);
-// Reads one half of a file: the values that stand before any section, or the sections.
+// Reads one half of a file: the values before any section, or the sections.
 enum file_half { FILE_VALUES, FILE_SECTIONS };
 bool settings_read_file(struct settings *settings, const char *path, enum file_half half, char *ret_error,
                         size_t error_size);

@@ -61,7 +61,7 @@ static bool stat_folder(const char *path, size_t len, struct stat *ret_about) {
     return stat(folder, ret_about) == 0;
 }
 
-// A socket by two spellings of its path: one name, in one folder.
+// Two paths of one socket have one name in one folder.
 static bool same_socket(const char *a, const char *b) {
     struct stat one, other;
     if (strncmp(a, "unix:", 5) != 0 || strncmp(b, "unix:", 5) != 0)

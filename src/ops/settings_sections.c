@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The sections [ranking NAME] and [site NAME], and what is only known when everything was read.
+// The sections [ranking NAME] and [site NAME], and the checks that need all settings.
 #include "base/netaddr.h"
 #include "base/times.h"
 #include "ops/settings.h"
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// A view says less than a vote, and there are some ten to a hundred times as many: at a tenth of a vote's weight
+// A view says less than a vote, and there are ten to a hundred times as many views. With a tenth of a vote's weight
 // neither drowns the other.
 #define VIEW_WEIGHT 0.1
 #define HOUR_MS INT64_C(3600000)
@@ -116,7 +116,7 @@ static bool set_one_weight(struct settings *settings, struct ranking_setting *ra
     return kind >= 0 && weight_parse(colon + 1, &ranking->vote_weight[kind]);
 }
 
-// "1" for all kinds, or "up:1 down:-1": those that are not named then weigh nothing.
+// "1" for all kinds, or "up:1 down:-1": then the kinds without a weight have 0.
 static bool set_votes(struct settings *settings, struct ranking_setting *ranking, const char *text) {
     double weight;
     char words[512], *rest = words;
@@ -203,7 +203,8 @@ bool site_open(struct settings *settings, const char *name, char why[static WHY_
     return true;
 }
 
-// A name as DNS has it, or an IPv6 address in brackets. What browsers never send is not waited for in vain.
+// A DNS name, or an IPv6 address in brackets. A host that browsers never send is an error, not an origin that waits in
+// vain.
 static bool host_valid(struct bytes host) {
     struct netaddr address;
     if (host.len > 2 && host.at[0] == '[')
@@ -235,7 +236,7 @@ void origin_fold(char *origin) {
         *port = '\0';
 }
 
-// Several lines add up: a line of the file is short.
+// Several lines add up, because a line of the file is short.
 static bool set_origins(struct site_setting *site, const char *text, char why[static WHY_SIZE]) {
     char words[ORIGINS_MAX * 256], *rest = words;
     if (!text[strspn(text, " ")])

@@ -160,7 +160,7 @@ static bool is_listen(const char *text) {
     return (text[0] == '[' && colon[-1] == ']') || memchr(text, ':', (size_t)(colon - text)) == NULL;
 }
 
-// Octal; the owner reads and writes, as the service does.
+// Octal. The owner must be able to read and write, because it is the service.
 static bool is_mode(const char *text) {
     text += strlen(text) == 4 && *text == '0';
     return *text == '\0' || (strlen(text) == 3 && strspn(text, "01234567") == 3 && *text >= '6');
@@ -174,7 +174,7 @@ static bool is_hex_key(const char *text) {
     return *text == '\0' || (strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64);
 }
 
-// As it is, or by its hash. It comes in a header field: no blanks, nothing outside ASCII.
+// A key, or its hash. A client sends the key in a header field, so it has no blanks and only ASCII.
 bool bearer_valid(const char *text) {
     if (strncmp(text, "sha256:", 7) == 0)
         return strlen(text) == 7 + 64 && strspn(text + 7, "0123456789abcdefABCDEF") == 64;
@@ -208,10 +208,10 @@ static bool is_proxy_list(const char *text) {
 }
 
 static const struct {
-    bool (*fits)(const char *text); // NULL: it is looked at later
-    void (*fold)(char *text);       // to the one spelling that is compared; NULL: there is only one
+    bool (*fits)(const char *text); // NULL: settings_split_kinds checks it
+    void (*fold)(char *text);       // changes it to the one spelling that is compared; NULL: there is only one
     bool secret;                    // never shown
-    bool hides;                     // a part of it may be secret: not repeated in an error
+    bool hides;                     // a part may be secret, so an error does not repeat it
     const char *form;
 } text_forms[] = {
     [LISTEN] = {is_listen, .form = "host:port, [v6]:port or unix:PATH"},

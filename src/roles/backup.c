@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Backup: redis-cli asks for a snapshot, as a replica would. Restore: a second redis-server loads the file on a
-// loopback port under a password of its own, and the service's Redis takes the data over from it (store/replace.h).
+// Backup: redis-cli asks for a snapshot, as a replica does. Restore: a second redis-server loads the file on a loopback
+// port under its own password, and the service's Redis replicates it (store/replace.h).
 #include "roles/backup.h"
 #include "base/clock.h"
 #include "roles/secrets.h"
@@ -37,7 +37,7 @@ static int complain(const char *what, const char *why) {
 
 // ---- Processes
 
-// With `in` as standard input and what it says in `out`; -1 with errno.
+// Starts a program with `in` as its standard input and its output in `out`; -1 with errno.
 static pid_t spawn_program(char *const argv[], int in, int out) {
     posix_spawn_file_actions_t files;
     pid_t pid;
@@ -66,7 +66,7 @@ static void show_output(int out) {
 
 // ---- Backup
 
-// redis-cli's arguments for an address; the password goes by the environment, where `ps` does not show it.
+// The arguments of redis-cli for an address. The password is in the environment, which `ps` does not show.
 static void say_where(const struct address *address, char **argv) {
     if (address->password[0])
         setenv("REDISCLI_AUTH", address->password, 1);
@@ -108,7 +108,7 @@ static bool write_through(const char *file) {
     return good;
 }
 
-// Whole or not at all: under another name, of this process alone, until it is on the disk.
+// The file appears whole or not at all: until it is on the disk it has another name, of this process alone.
 static bool take_backup(const struct address *address, const char *file) {
     char partial[PATH_SIZE];
     snprintf(partial, sizeof partial, "%s.partial.%d", file, (int)getpid());
@@ -203,7 +203,7 @@ static bool wait_for_staged(struct staged *staged) {
     return false;
 }
 
-// It listens before it loads: one that can't load ends in the middle of our questions, or a moment later.
+// It listens before it loads, so a Redis that cannot load ends during our questions or a moment later.
 static bool ends_soon(struct staged *staged) {
     for (int i = 0; i < ENDING_WAITS && !has_ended(staged); i++)
         usleep(STAGED_WAIT_US);
@@ -260,10 +260,10 @@ static bool keep_what_is(const struct address *live, const char *file) {
     return true;
 }
 
-// The process that makes the exchange. If the one that has begun it is gone at the end, it clears up.
+// The process that makes the exchange. It clears up if the process that started it is gone at the end.
 static int exchange_alone(const struct address *live, struct staged *staged, pid_t parent) {
     char error[REPLACE_ERROR_SIZE];
-    setsid(); // what is killed as a group is not this one
+    setsid(); // killing the group does not kill this process
     bool good = replace_data(live, &staged->address, error);
     if (!good)
         complain("restore", error);
@@ -272,8 +272,8 @@ static int exchange_alone(const struct address *live, struct staged *staged, pid
     return good ? 0 : 1;
 }
 
-// From here on to the end the live Redis must become a master again, whoever is killed: two processes, and each does it
-// should the other be gone.
+// From here to the end the live Redis must become a master again, whichever process is killed. Two processes can do it,
+// and each does when the other is gone.
 static int exchange_safely(const struct address *live, struct staged *staged, const char *file) {
     int status = -1;
     pid_t parent = getpid();

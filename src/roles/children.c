@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A list of children, each with its process and the time of its next start. One timer looks after all of them.
+// A list of children, each with its process and the time of its next start. One timer serves all of them. renewal.c has
+// the reload.
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/children_inside.h"
@@ -21,7 +22,7 @@ static void on_process_closed(uv_handle_t *handle) {
     child->closing = false;
 }
 
-// Its socket may be the one on which another generation's worker listens: they are the same open file.
+// Another generation's worker may listen on this child's socket: it is the same open file.
 static bool listens_alone(const struct child *child) {
     const struct children *all = child->all;
     bool alone = child->worker >= 0 && !all->next_launch;
@@ -38,7 +39,7 @@ static void note_crash(struct child *child, int64_t status, int signal) {
               signal ? signal : (int)status, (unsigned)child->back_off_ms);
     metric_add(METRIC_PROCESS_RESTARTS, 1);
     if (child->crashes > 1 && listens_alone(child))
-        launch_withdraw(child->launch, (unsigned)child->worker); // the first time it is back at once
+        launch_withdraw(child->launch, (unsigned)child->worker); // after the first crash it is back at once
 }
 
 static void note_end(struct child *child, int64_t status, int signal) {
@@ -72,7 +73,7 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     uv_close((uv_handle_t *)process, on_process_closed);
 }
 
-// The environment of this process plus what makes it a child.
+// The environment of this process plus the variables that make it a child.
 static char **child_environment(const struct child *child, char variables[VARIABLES][VARIABLE_SIZE]) {
     extern char **environ;
     size_t count = 0;
@@ -132,7 +133,7 @@ static void start(struct child *child) {
     uv_close((uv_handle_t *)&child->process, on_process_closed);
 }
 
-// Rows outlive their processes, so the sums of a row that was used before go on.
+// Rows outlive their processes, so the sums of a row that was used before continue.
 static unsigned free_row(const struct children *all) {
     for (unsigned row = 1;; row++) {
         bool taken = false;
@@ -177,14 +178,14 @@ static void kill_overdue(struct child *child, uint64_t now) {
     uv_process_kill(&child->process, SIGKILL);
 }
 
-// Those of one launch (NULL: all) are to end; the ones that retired earlier have had their signal.
+// Children that retired earlier have had their signal.
 void children_retire(struct children *all, const struct launch *launch) {
     for (struct child *child = all->list; child; child = child->next) {
         if (child->retired || (launch && child->launch != launch))
             continue;
         child->retired = true;
         child->kill_at_ms = uv_now(all->loop) + child->launch->drain_timeout_ms + KILL_AFTER_MS;
-        child->launch = NULL; // which may be freed before the child ends
+        child->launch = NULL; // the launch may be freed before the child ends
         if (child->running)
             uv_process_kill(&child->process, SIGTERM);
     }
@@ -203,7 +204,7 @@ static void drop_retired(struct children *all) {
 
 // ---- The clock
 
-// Not of those that drain: they have their time.
+// A child that drains may take its time.
 static void look_for_hang(struct child *child) {
     if (child->retired)
         return;

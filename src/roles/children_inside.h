@@ -9,31 +9,32 @@ struct child {
     const struct launch *launch; // NULL: retired
     const char *role;
     char name[24];
-    int worker;   // its number, from 0; -1: the projector
-    unsigned row; // of the metrics: no other child's as long as this one is in the list
+    int worker;   // the worker's number, from 0; -1: the projector
+    unsigned row; // the row of its metrics; no other child in the list has it
     uv_process_t process;
     bool running, closing;
     bool retired; // not to be started again
     uint64_t started_ms, start_at_ms, back_off_ms;
-    uint64_t kill_at_ms; // retired: if it has not ended by then
-    unsigned crashes;    // in a row, none of them healthy before
-    uint64_t beats;      // of its loop, as seen last …
-    uint64_t silent_ms;  // … and for how long: our own ticks, so that our own standing still does not count
+    uint64_t kill_at_ms; // when a retired child is killed
+    unsigned crashes;    // crashes in a row, without a healthy run between them
+    uint64_t beats;      // the last count of its loop's heartbeats …
+    uint64_t silent_ms; // … and how long it has not changed, by our own ticks, so that a pause of the supervisor does
+                        // not count
 };
 
 struct children {
     uv_loop_t *loop;
     struct launch *launch;
-    struct launch *next_launch; // of the generation that is to take over; NULL: none
+    struct launch *next_launch; // the launch of the next generation; NULL: there is none
     struct child *list;
     uv_timer_t tick;
     uint64_t generations;
-    uint64_t give_up_at_ms; // with next_launch, as the next three
-    const char *spoilt;     // why the next generation is to be given up; NULL: it is not
-    unsigned ends;          // of its processes
-    bool in_charge;         // it is, and the present one still serves
+    uint64_t give_up_at_ms; // this and the next three: only with next_launch
+    const char *spoilt;     // why the next generation is given up; NULL: it is not
+    unsigned ends;          // how many of its processes have ended
+    bool in_charge;         // the next generation is in charge, and the present one still serves
     bool stopping, refused, told_ready;
-    bool proven; // one of the present generation has been accepted by Redis: the settings are right
+    bool proven; // Redis has accepted a process of the present generation, so the settings are right
     struct children_hooks hooks;
     void (*on_stopped)(void *context);
     void *stopped_context;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Start, adoption, restart and end of the embedded Redis.
 //
-// We own DIR and our child runs; or we own it and wait before the next attempt; or we own it and the Redis of a killed
-// owner still runs (adopted), and we ask for its lock four times a second; or another service owns DIR, and we ask for
-// that four times a second.
+// Four states: we own DIR and our child runs; we own it and wait for the next attempt; we own it and the Redis of a
+// killed owner still runs (adopted), so we try its lock four times a second; another service owns DIR, and we try that
+// lock four times a second.
 #include "roles/embedded.h"
 #include "ops/log.h"
 #include "roles/redis_memory.h"
@@ -60,8 +60,8 @@ static int lock_open(const struct embedded *embedded, const char *name, struct l
     return lock->fd < 0 ? -errno : 0;
 }
 
-// Whether the file that we have locked still stands in DIR: else the folder is another one now, and a Redis that begins
-// there would have none of the data, or be one too many.
+// Whether the file that we have locked is still in DIR. If not, the folder is another one now, and a Redis that starts
+// there would have none of the data, or would be a second one.
 static bool is_in_place(const struct embedded *embedded) {
     char path[PATH_SIZE];
     struct stat held, there;
@@ -107,7 +107,7 @@ static void on_process_closed(uv_handle_t *handle) {
     embedded->closing = false;
 }
 
-// What it wrote last, as it says why it gives up; empty: nothing.
+// The last line that it wrote, which says why it gives up; empty: it wrote nothing.
 static void read_last_line(const struct embedded *embedded, char text[static LAST_WORDS_SIZE]) {
     char path[PATH_SIZE], end[LAST_WORDS_SIZE] = "";
     path_in(embedded, "redis.log", path);
@@ -179,7 +179,7 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
                                     {.flags = UV_INHERIT_FD, .data.fd = log_fd},
                                     {.flags = UV_INHERIT_FD, .data.fd = log_fd},
                                     {.flags = UV_INHERIT_FD, .data.fd = embedded->server.fd}};
-    // Detached: a terminal's Ctrl-C must not end Redis before those who still write to it.
+    // Detached: a terminal's Ctrl-C must not end Redis before the processes that still write to it.
     uv_process_options_t options = {.file = arguments[0],
                                     .args = arguments,
                                     .env = environment_of_others(),
@@ -223,7 +223,7 @@ static int spawn(struct embedded *embedded, const char **ret_what) {
     return status;
 }
 
-// A reason is said once, not with every attempt.
+// A reason is logged once, not at every attempt.
 static void spawn_again(struct embedded *embedded) {
     const char *what;
     int status = spawn(embedded, &what);
@@ -241,8 +241,8 @@ static bool works_in(pid_t pid, const char *directory) {
            its.st_ino == ours.st_ino;
 }
 
-// The server that an owner before us left running; 0 when there is none to be found. A number in a file may be another
-// process's by now: only one that works in DIR is meant.
+// The process id of the server that an earlier owner left running; 0: none is found. The number in the file may be
+// another process's by now, so only a process that works in DIR counts.
 static pid_t adopted_pid(const struct embedded *embedded) {
     char path[PATH_SIZE];
     int pid = 0;

@@ -14,6 +14,6 @@ struct embedded;
 // one line in ret_error when the directory or redis-server is not usable.
 struct embedded *embedded_start(uv_loop_t *loop, const char *directory, uint64_t memory_limit, char *ret_error,
                                 size_t error_size);
-// Shuts the server down (SIGTERM: it writes what is left) and waits for its end, unless another service looks after it;
-// then frees.
+// Shuts the server down (SIGTERM: it writes what is left) and waits for its end, unless another service owns it; then
+// frees.
 void embedded_stop(struct embedded *embedded, void (*on_stopped)(void *context), void *context);

@@ -73,7 +73,8 @@ static unsigned worker_count(const struct settings *settings) {
 
 // ---- Files
 
-// Under a number that no file of a child has, and closed on exec: in the child only what is handed over is open.
+// Moves the file to a number that no file of a child has, closed on exec: the child has only the files that it is
+// given.
 static int out_of_the_way(int fd) {
     int moved = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_CHILD_FILES);
     if (fd >= 0)
@@ -81,7 +82,7 @@ static int out_of_the_way(int fd) {
     return moved;
 }
 
-// Where our program stood when we started: once another file stands there, /proc/self/exe says "… (deleted)".
+// The path of our program at the start: when another file is there, /proc/self/exe says "… (deleted)".
 static const char *program_path(void) {
     static char path[PATH_SIZE];
     if (!path[0] && readlink("/proc/self/exe", path, sizeof path - 1) < 0)
@@ -94,7 +95,8 @@ static bool same_file(int a, int b) {
     return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-// The program by its path, as an upgrade may have put another file there; what we run ourselves if none is to be run.
+// Opens the program by its path, because an upgrade may have put another file there; or the program that we run, when
+// there is none.
 static int open_program(void) {
     const char *path = program_path();
     int own = open("/proc/self/exe", O_PATH | O_CLOEXEC);
@@ -163,7 +165,8 @@ static int copy_of_socket(int fd) {
     return fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_CHILD_FILES);
 }
 
-// Workers share a port by SO_REUSEPORT, so two services could share one unnoticed: it is tried without.
+// Workers share a port by SO_REUSEPORT, so two services could share one unnoticed. A first bind without the option
+// finds that out.
 static bool is_free(const char *address, char *ret_error, size_t size) {
     int fd = http_socket_open(address, false, 0, ret_error, size);
     if (fd >= 0)
@@ -171,7 +174,7 @@ static bool is_free(const char *address, char *ret_error, size_t size) {
     return fd >= 0;
 }
 
-// Worker `worker`'s socket: the one that it had before; of a Unix socket, the one that all share; else a new one.
+// The socket of worker `worker`: its earlier one; for a Unix socket, the one that all workers share; else a new one.
 static int open_socket(const struct launch *launch, unsigned worker, int index, const struct launch *before,
                        char *ret_error, size_t size) {
     const char *address = launch->address[index];
@@ -213,7 +216,7 @@ static bool is_listening(int fd) {
     return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
 }
 
-// Of a socket that does not listen, shutdown() would shut what listens on it later.
+// Only listening sockets: shutdown() on one that does not listen yet would break the next worker's listen().
 void launch_withdraw(const struct launch *launch, unsigned worker) {
     for (int i = 0; i < LISTENERS; i++)
         if (!is_unix(launch->address[i]) && is_listening(launch->sockets[worker].listen[i]))
@@ -300,7 +303,7 @@ static bool inherits(const struct launch *heir, const struct launch *launch, int
 
 void launch_free(struct launch *launch, const struct launch *heir) {
     for (int i = 0; launch->sockets && i < LISTENERS; i++) {
-        // Before the socket goes: then the number of its file could be another one's.
+        // Before the socket is closed: afterwards its file's number could be another file's.
         if (is_unix(launch->address[i]) && has_its_file(launch, i) && !inherits(heir, launch, i))
             unlink(path_of(launch, i));
         for (unsigned worker = 0; worker < launch->workers; worker++)

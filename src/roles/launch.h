@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What one generation of children is started with: all of it is fixed when the settings were read, so that a file that
-// is edited later, or is wrong, changes nothing for a child that has to be started again.
+// What one generation of children is started with. All of it is fixed when the settings are read, so a later or wrong
+// edit of the file changes nothing for a child that is started again.
 #pragma once
 #include "ops/settings.h"
 
@@ -18,13 +18,13 @@ struct launch_files {
     int config; // a copy of the configuration file
 };
 
-// One worker's listening sockets. The supervisor holds them, and the next generation's worker of the same number gets
-// the same ones: who has connected, and was not accepted yet, meets whoever comes next instead of a reset.
+// The listening sockets of one worker. The supervisor holds them, and the next generation's worker of the same number
+// gets the same ones. So a client that has connected and is not accepted yet is served, not reset.
 struct launch_sockets {
     int listen[LISTENERS];
 };
 
-// The file that a Unix socket was bound to: another one that stands at its path later is not ours.
+// The file that a Unix socket was bound to. Another file at its path is not ours.
 struct launch_file {
     uint64_t device, inode; // 0: there is none
 };
@@ -48,9 +48,9 @@ struct launch {
 // ret_error: an address is taken, or something is missing.
 struct launch *launch_new(const struct settings *settings, const char *directory, const struct shared_files *shared,
                           int argc, char **argv, const struct launch *before, char *ret_error, size_t error_size);
-// Nobody will accept on a worker's TCP sockets for a while: new clients go to the others, until it listens again.
+// Stops a worker's TCP sockets from listening for a while, because nobody accepts there: new clients reach the others.
 void launch_withdraw(const struct launch *launch, unsigned worker);
-// It has taken over: the files of its Unix sockets get its listen_mode.
+// The launch has taken over: the files of its Unix sockets get its listen_mode.
 void launch_settle(const struct launch *launch);
 // Removes the files of Unix sockets that `heir` (may be NULL) has not taken over.
 void launch_free(struct launch *launch, const struct launch *heir);

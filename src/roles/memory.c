@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Walks over all keys once, adds their bytes up by kind, and sets the sum beside what Redis says that it uses.
+// Scans all keys once, adds up their bytes by kind, and prints the sum beside Redis's own figure.
 #include "roles/memory.h"
 #include "model/keys.h"
 #include "store/store.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A socket per datagram: there are few. One that nobody takes is lost, as systemd means it.
+// A socket per datagram, as there are few. A datagram that nobody takes is lost, as systemd intends.
 #include "roles/notify.h"
 #include "base/bytes.h"
 #include <stdarg.h>

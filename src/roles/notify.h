@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What systemd is told (Type=notify, WatchdogSec=): datagrams to $NOTIFY_SOCKET, as sd_notify(3) describes the
-// protocol. Without that variable nothing is sent.
+// Notifies systemd (Type=notify, WatchdogSec=): datagrams to $NOTIFY_SOCKET, as sd_notify(3) describes the protocol.
+// Without that variable nothing is sent.
 #pragma once
 #include <stdint.h>
 

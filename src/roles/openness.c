@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the start says about who may write: sites that take writes from any page, clients without rate limits.
+// What the start logs about who may write: sites that take writes from any page, clients without rate limits.
 #include "roles/openness.h"
 #include "base/netaddr.h"
 #include "model/names.h"
@@ -17,7 +17,7 @@ static void say_of_origins(const struct settings *settings) {
                  "sites = declared refuses them");
 }
 
-// The address that peers on the same machine have: true when `listen` admits no others.
+// The address of peers on the same machine; true when `listen` admits only them.
 static bool listens_locally(const char *listen, struct netaddr *ret_peer) {
     struct bytes host = {listen, (size_t)(strrchr(listen, ':') - listen)};
     if (strncmp(listen, "unix:", 5) == 0) {
@@ -31,7 +31,7 @@ static bool listens_locally(const char *listen, struct netaddr *ret_peer) {
     return netaddr_parse(host, ret_peer) && netaddr_is_loopback(ret_peer);
 }
 
-// A proxy on this machine that is not listed makes all its clients look like one that has no limit.
+// All clients of a proxy on this machine that trusted_proxies does not list look like one client without a limit.
 static void say_of_rate_limits(const struct settings *settings) {
     struct netranges trusted;
     struct netaddr peer;

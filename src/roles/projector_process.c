@@ -72,7 +72,7 @@ static void on_refused(void *context, const char *line) {
 
 // ---- What Redis uses, for the memory bill
 
-// Said once when it comes near the limit, and again only after it was well below.
+// Warns once near the limit, and again only after the use was well below it.
 static void warn_of_limit(struct projector_process *process, uint64_t used, uint64_t limit) {
     if (!process->near_limit && used >= limit / 100 * WARNED_PERCENT)
         log_warn("redis: %llu of %llu MiB are used, over %d %% of the limit; at the limit votes and views are 503",
@@ -83,8 +83,8 @@ static void warn_of_limit(struct projector_process *process, uint64_t used, uint
         process->near_limit = false;
 }
 
-// What was evicted before the first look of a service counts, too; what another process of it has counted does not
-// again. A restarted Redis begins at 0.
+// Keys that were evicted before the first look count too, unless another process of this service has counted them. A
+// restarted Redis begins at 0.
 static void count_evicted(struct projector_process *process, uint64_t evicted) {
     uint64_t counted = process->evicted_known ? process->evicted : metric_total(METRIC_REDIS_EVICTED);
     uint64_t more = evicted >= counted ? evicted - counted : process->evicted_known ? evicted : 0;
@@ -102,7 +102,8 @@ static void count_evicted(struct projector_process *process, uint64_t evicted) {
     process->evicted_unsaid = 0;
 }
 
-// Who keeps no append-only file has chosen so (docs/durability.md); one that is turned off on the way may be a slip.
+// A Redis without an append-only file may be a choice (docs/durability.md); one that turns it off while it runs may be
+// a mistake.
 static void warn_of_durability(struct projector_process *process, bool append_only) {
     if (process->append_only && !append_only)
         log_warn("redis: appendonly was turned off: what is acknowledged from now on may not survive its end");
@@ -123,7 +124,7 @@ static void on_memory(struct read_call *call, const struct redis_memory_use *use
 
 static void on_looked(struct read_call *call, enum outcome outcome) {
     struct projector_process *process = call->context;
-    (void)outcome; // the figure stays what it was
+    (void)outcome; // on failure the figure stays
     process->looking = false;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The supervisor has no store: Redis is asked by two lines on its Unix socket, and told by a third. EXISTS comes first,
-// as INFO is answered also while the data is being loaded, when little is held yet.
+// The supervisor has no store, so it sends Redis two lines on its Unix socket to ask and a third to set the limit.
+// EXISTS is first, because INFO is answered also while Redis loads, when little is held yet.
 #include "roles/redis_memory.h"
 #include "ops/log.h"
 #include <errno.h>

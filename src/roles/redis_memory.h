@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How much memory an embedded Redis may use when memory_limit says nothing: half of what this process may use, and
-// never less than 1.25 times what Redis holds when it has loaded its data. So a flood ends in 503 and not in the
-// kernel's killer.
+// How much memory an embedded Redis may use when memory_limit is 0: half of what this process may use, and never less
+// than 1.25 times what Redis holds after it has loaded its data. So a flood ends in 503 and not in the kernel's OOM
+// killer.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One kept connection, a PING a second. Whatever comes back is an answer, "-LOADING" too.
+// One connection with a PING a second. Any reply counts as an answer, "-LOADING" too.
 #include "roles/redis_pulse.h"
 #include "ops/log.h"
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Whether the embedded Redis answers. One that hangs, or never listens, is not killed, as it may be at work on a disk
-// that is slow; but the log says so, once, and when it is over.
+// Whether the embedded Redis answers. A Redis that hangs, or never listens, is not killed, because a slow disk may be
+// the cause; but the log says so once, and once more when it answers.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,6 +13,6 @@ struct redis_pulse {
     uint32_t silent_ms;
 };
 
-// Called every `tick_ms`: time is counted by these calls, so that our own standing still does not count.
+// Called every `tick_ms`. These calls measure the time, so that a pause of the supervisor does not count.
 void redis_pulse_tick(struct redis_pulse *pulse, const char *socket_path, uint32_t tick_ms);
 void redis_pulse_stop(struct redis_pulse *pulse);

@@ -22,7 +22,7 @@ static unsigned count_of(const struct children *all, const struct launch *launch
     return count;
 }
 
-// Whose link to Redis is ready: it has accepted their settings.
+// How many of them Redis has accepted with their settings.
 static unsigned linked_of(const struct children *all, const struct launch *launch) {
     unsigned count = 0;
     for (const struct child *child = all->list; child; child = child->next)

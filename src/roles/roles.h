@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a process can be. main.c reads the settings, then runs one of these to its end; each returns the exit code.
+// The roles of a process. main.c reads the settings, then runs one of these to its end; each returns the exit code.
 #pragma once
 #include "model/token.h"
 #include "ops/settings.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// DIR/secrets holds two lines, "secret HEX" and "hash_key HEX". It is written once, whole, and never changed: under
+// DIR/secrets holds two lines, "secret HEX" and "hash_key HEX". It is written once, whole, and never changed: with
 // another hash key every voter would be new.
 #include "roles/secrets.h"
 #include "http/http.h"
@@ -41,7 +41,7 @@ static bool write_secrets(const char *path) {
         return false;
     bool written = write(fd, text, (size_t)len) == len && fsync(fd) == 0;
     close(fd);
-    // link() does not replace: of two starts at once one makes the file, the other reads it.
+    // link() does not replace a file: when two starts run at once, one makes the file and the other reads it.
     bool linked = written && (link(temporary, path) == 0 || errno == EEXIST);
     unlink(temporary);
     return linked;

@@ -43,7 +43,7 @@ static void block_signals(int how, const int *numbers, int count) {
     sigprocmask(how, &set, NULL);
 }
 
-// The last of all: one that comes while Redis ends must not kill us, and leave it behind.
+// The last step: a signal that comes while Redis ends must not kill us and leave Redis behind.
 static void close_signals(struct supervisor *supervisor) {
     block_signals(SIG_BLOCK, (const int[]){SIGTERM, SIGINT, SIGHUP}, SIGNAL_COUNT);
     for (int i = 0; i < SIGNAL_COUNT; i++)
@@ -83,8 +83,8 @@ static void on_refused(void *context) {
 
 // ---- What systemd is told
 
-// Ready when all processes are, and an embedded Redis has loaded its data, however long that takes. A Redis that was
-// given may be away: the service is up and waits for it.
+// The service is ready when all processes are and an embedded Redis has loaded its data, however long that takes. A
+// Redis of the operator may be away: the service is up and waits for it.
 static void on_linking(uv_timer_t *timer) {
     struct supervisor *supervisor = timer->data;
     if (supervisor->stopping)
@@ -98,7 +98,7 @@ static void on_linking(uv_timer_t *timer) {
     uv_timer_stop(timer);
 }
 
-// The service is what it was before: ready, if it was.
+// After a failed reload the service is as ready as before.
 static void say_refused(struct supervisor *supervisor, const char *why) {
     bool ready = children_ready(supervisor->children) && !uv_is_active((uv_handle_t *)&supervisor->linking);
     notify("%sSTATUS=The last reload was refused: %.300s", ready ? "READY=1\n" : "", why);
@@ -165,7 +165,7 @@ static void begin_reload(struct supervisor *supervisor) {
         settings_release(&settings);
 }
 
-// Of several that come during one, the last is what counts: it reads the settings as they are then.
+// Several signals during one reload cause one more, which reads the settings of its own time.
 static void on_reload(uv_signal_t *signal, int number) {
     struct supervisor *supervisor = signal->data;
     (void)number;

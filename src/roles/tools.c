@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Each tool reads the settings like the service itself, minus its own options. To add one: a function and its line.
+// Each tool reads the settings as the service does, without its own options. To add one: a function and its row.
 #include "roles/tools.h"
 #include "api/assets.h"
 #include "base/clock.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A worker's process: store, serving and two listeners on one loop, until SIGTERM; then it drains.
+// A worker's process: store, serving and the listeners on one loop. On SIGTERM it drains and ends.
 #include "api/api.h"
 #include "api/known.h"
 #include "api/limits.h"
@@ -47,7 +47,7 @@ static void on_server_stopped(void *context) {
 }
 
 static void stop_servers(struct worker_process *process) {
-    process->servers_open++; // one more than there are, so that all are told before the last has stopped
+    process->servers_open++; // one more than there are, so that all servers get the call before the last has stopped
     for (int i = 0; i < SERVER_COUNT; i++)
         if (process->servers[i])
             http_server_stop(process->servers[i], (uint32_t)process->api.settings->drain_timeout_ms, on_server_stopped,
@@ -139,8 +139,8 @@ static bool listen_on_all(struct worker_process *process) {
            listen_on(process, 1, settings->ops_listen, &api_ops_callbacks) && listen_for_publishers(process);
 }
 
-// Nobody comes here before Redis does, as others serve meanwhile; without a Redis it waits in the open. In a reload it
-// does not: those before serve until all of the new ones have been accepted.
+// Starts listening once Redis is connected, so that no client meets a 503; after OPENING_MAX_MS it listens anyway.
+// During a reload it waits until the new generation is in charge: the old processes serve until then.
 static void on_opening(uv_timer_t *timer) {
     struct worker_process *process = timer->data;
     if (!generation_is_current())
