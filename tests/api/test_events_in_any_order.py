@@ -32,6 +32,16 @@ def send(service, rows):
     assert (answer.status, answer.json) == (200, {"accepted": len(rows), "rejected": []})
 
 
+def test_lines_of_one_body_without_a_time_are_decided_in_their_order(service):
+    rows = []
+    for n in range(40):
+        rows += [event(f"turn {n}", "up", None), event(f"turn {n}", None, None), event(f"turn {n}", "down", None), event(f"turn {n}", None, None)]
+        rows += [event(f"turn {n}", "up", None)] if n % 2 else []
+    send(service, rows)
+    for n in range(40):
+        assert service.get(f"{S}/me?id=turn%20{n}").json["counts"][f"turn {n}"] == {"up": n % 2, "down": 0}
+
+
 def fill(service, item):
     """Other voters before, so that all of the item's voters go by buckets."""
     send(service, [event(item, "down", 5000, f"crowd {n}") for n in range(CROWD)])

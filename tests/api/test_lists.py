@@ -407,3 +407,12 @@ def test_list_unknown_on_and_off(choice, few, many):
         assert set(shows_spam(service, "/v1/s").values()) == {many}
     finally:
         service.stop()
+
+
+def test_a_card_without_a_date_is_as_new_as_its_writing(service):
+    site = "/v1/dates.example"
+    assert service.keyed("PUT", f"{site}/items/dated", {"title": "t", "published_at": int(time.time()) - 86400}).status == 200
+    assert service.keyed("PUT", f"{site}/items/undated", {"title": "t"}).status == 200
+    assert service.keyed("PUT", f"{site}/items/ahead", {"title": "t", "published_at": int(time.time()) + 86400}).status == 200
+    listed = service.get(f"{site}/items/hub/related").json["items"]
+    assert [entry["item"] for entry in listed] == ["ahead", "undated", "dated"]

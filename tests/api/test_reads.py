@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Rankings, related lists, items and what caches need: docs/api.md."""
 import gzip
+import os
 import time
 
 import pytest
+import redis
 
 
 def load(service, site, rows):
@@ -51,6 +53,21 @@ def test_categories_move_with_the_card(service, site):
     load(service, site, [{"type": "vote", "item": "b", "visitor": "v"}])
     assert service.get(site + "/rankings/hot?category=x").json["items"] == []
     assert [e["item"] for e in service.get(site + "/rankings/hot?category=y").json["items"]] == ["a"]
+
+
+def test_no_set_of_a_ranking_keeps_an_item_that_has_left_it(service, site):
+    store = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+    sets = lambda: {key for key in store.scan_iter("*", count=1000, _type="zset") if store.zscore(key, "mover") is not None}  # noqa: E731
+    load(service, site, [{"type": "vote", "item": "mover", "visitor": "v"}, {"type": "view", "item": "mover", "visitor": "v"}])
+    without_card = sets()
+    service.keyed("PUT", site + "/items/mover", {"title": "M", "categories": ["x"]})
+    load(service, site, [{"type": "vote", "item": "other", "visitor": "v"}])
+    with_card = sets()
+    assert without_card and not without_card & with_card
+    service.keyed("PUT", site + "/items/mover", {"title": "M", "categories": ["y"]})
+    load(service, site, [{"type": "vote", "item": "other", "visitor": "w"}])
+    moved = sets()
+    assert len(moved) == len(with_card) and len(with_card - moved) == len(moved - with_card) >= 4  # a category's rankings
 
 
 def test_related_has_titles_reasons_and_never_the_item_itself(service, site):

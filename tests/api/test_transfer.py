@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Export and import: a round trip is exact, into an empty store and over the same data."""
 import json
+import os
+import signal
 import time
 
 import pytest
+import redis
 
 from support.service import Service
+from support.wait import wait_until
 
 KEY = "5a" * 32
 
@@ -90,6 +94,43 @@ def test_lines_that_are_not_right(service, site):
     assert [row["line"] for row in answer.json["rejected"]] == list(range(1, 10))
     assert service.get(f"{site}/items/good").json["title"] == "Good"
     assert "title" not in service.get(f"{site}/items/a").json
+
+
+def voters_in_buckets(service, site):
+    """Votes on one item until its voters stand in four buckets; who has voted."""
+    store = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+    voters = []
+
+    def vote_again():
+        rows = [{"type": "vote", "item": "big", "visitor": f"b{len(voters) + n}"} for n in range(100)]
+        assert service.lines(f"{site}/events?wait=true", rows).json["accepted"] == 100
+        voters.extend(row["visitor"] for row in rows)
+        return sum(1 for _ in store.scan_iter("*}v*", count=1000)) >= 4
+    wait_until(vote_again, 30, "the buckets do not split")
+    return voters
+
+
+def test_all_buckets_of_an_items_voters_are_told(pair):
+    old, new = pair
+    site = "/v1/paper.example"
+    voters = voters_in_buckets(old, site)
+    lines = export(old, site)
+    assert sum('"type":"vote"' in line for line in lines) == len(voters)
+    take(new, site, lines)
+    assert new.get(f"{site}/items/big").json["votes"]["up"] == len(voters)
+
+
+def test_own_votes_are_found_in_every_bucket_by_a_worker_that_knows_none(pair):
+    service = pair[0]
+    site = "/v1/paper.example"
+    voters = voters_in_buckets(service, site)
+    (worker,) = service.children("worker")
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: service.is_ready() and worker not in service.children("worker"), 20)
+    for voter in voters[::len(voters) // 20]:
+        (worker,) = service.children("worker")
+        own = service.keyed("POST", f"{site}/me", {"visitor": voter, "ids": ["big"]}).json
+        assert own["votes"] == {"big": "up"}
 
 
 def test_an_item_without_base_counts_keeps_those_that_are_there(service, site):

@@ -2,10 +2,12 @@
 // What lists are made from: recommendations by their formulas, and what has a place in a ranking.
 #include "model/ranking.h"
 #include "model/related.h"
+#include "store/plan.h"
 // clang-format off
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <cmocka.h>
 // clang-format on
 
@@ -141,6 +143,19 @@ static void test_the_score_of_a_rising_one_is_a_ratio(void **state) {
     }
 }
 
+static void test_a_rising_one_has_a_half_life_four_times_as_long(void **state) {
+    (void)state;
+    static struct settings settings;
+    struct plan plan;
+    settings.ranking_count = 1;
+    snprintf(settings.rankings[0].name, sizeof settings.rankings[0].name, "up");
+    settings.rankings[0].type = RANKING_RISING;
+    settings.rankings[0].half_life_ms = 3600000;
+    assert_true(plan_make(&settings, &plan));
+    const struct ranking *rising = plan_find(&plan, BYTES("up"));
+    assert_true(plan.lives.ms[rising->life] == 3600000 && plan.lives.ms[rising->long_life] == 4 * 3600000);
+}
+
 static void test_an_oldest_age_holds_to_the_millisecond(void **state) {
     (void)state;
     struct ranking ranking = {.kind = RANK_TOTAL, .oldest_age_ms = 1000};
@@ -163,6 +178,7 @@ int main(void) {
         cmocka_unit_test(test_a_floor_counts_what_has_a_weight),
         cmocka_unit_test(test_a_floor_of_best_counts_votes_alone),
         cmocka_unit_test(test_the_score_of_a_rising_one_is_a_ratio),
+        cmocka_unit_test(test_a_rising_one_has_a_half_life_four_times_as_long),
         cmocka_unit_test(test_an_oldest_age_holds_to_the_millisecond),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
