@@ -197,6 +197,17 @@ def projector_of(service):
     return pid
 
 
+def test_an_erasure_forgets_both_histories_of_views(own):
+    service, site = own(), "/v1/s.example"
+    histories = lambda letter: list(redis_of(service).scan_iter("*}" + letter + 16 * "?", count=1000))  # noqa: E731
+    for opt_out in ("0", "1"):
+        viewed = service.keyed("POST", f"{site}/items/i{opt_out}/views", Engaged_Visitor="v", Sec_GPC=opt_out)
+        assert viewed.status == 202 and viewed.json["counted"]
+    assert len(histories("h")) == len(histories("a")) == 1
+    assert service.keyed("DELETE", f"{site}/me", Engaged_Visitor="v").status == 202
+    wait_until(lambda: none_wait(service) and not histories("h") + histories("a"), 20)
+
+
 def test_as_many_corrections_of_a_site_wait_as_may_and_the_next_is_429(own):
     service, a, b = own(corrections_waiting=3, hang_timeout="0"), "/v1/a.example", "/v1/b.example"
     with frozen_projector(service):
