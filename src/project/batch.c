@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Turns the entries of the logs into deltas of items (batch.h).
 #include "project/batch.h"
+#include "base/array.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { ENTRY_MAX = 1 << 20, FIRST_ROOM = 64 };
+enum { ENTRY_MAX = 1 << 20 };
 
 bool batch_init(struct batch *batch, uint32_t partitions, size_t max_bytes) {
     *batch = (struct batch){.partitions = partitions, .share = max_bytes / partitions};
@@ -46,17 +47,6 @@ void batch_clear(struct batch *batch) {
     batch->oldest_ms = 0;
 }
 
-// Makes room for one more element. Returns the array, which may have moved, or NULL without memory.
-static void *room_for_one(void *at, uint32_t count, uint32_t *capacity, size_t size) {
-    if (count < *capacity)
-        return at;
-    uint32_t more = *capacity ? *capacity * 2 : FIRST_ROOM;
-    void *grown = realloc(at, more * size);
-    if (grown)
-        *capacity = more;
-    return grown;
-}
-
 static bool is_applied(const struct batch *batch, uint32_t entry, uint32_t partition) {
     if (entry == NO_ENTRY || !batch->applied)
         return false;
@@ -69,7 +59,7 @@ struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_ty
     struct delta_list *list = &batch->deltas[partition];
     if (is_applied(batch, entry, partition))
         return NULL;
-    struct delta *grown = room_for_one(list->at, list->count, &list->capacity, sizeof(*grown));
+    struct delta *grown = array_room_for_one(list->at, list->count, &list->capacity, sizeof(*grown));
     if (!grown) {
         batch->failed = true;
         return NULL;
@@ -82,7 +72,7 @@ struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_ty
 
 static uint32_t add_entry(struct batch *batch, const struct log_entry *entry) {
     struct batch_entry *grown =
-        room_for_one(batch->entries, batch->entry_count, &batch->entry_capacity, sizeof(*grown));
+        array_room_for_one(batch->entries, batch->entry_count, &batch->entry_capacity, sizeof(*grown));
     if (!grown)
         return NO_ENTRY;
     batch->entries = grown;

@@ -59,7 +59,8 @@ struct batch_entry {
 
 struct delta_list {
     struct delta *at;
-    uint32_t count, capacity;
+    uint32_t count;
+    size_t capacity;
 };
 
 struct batch {
@@ -67,7 +68,8 @@ struct batch {
     size_t share; // the bytes that each log may add
     struct arena texts;
     struct batch_entry *entries;
-    uint32_t entry_count, entry_capacity;
+    uint32_t entry_count;
+    size_t entry_capacity;
     struct delta_list *deltas; // per partition
     // Per partition and source: deltas of entries up to this id are applied. The engine's array. NULL: not known.
     const struct log_id *applied;

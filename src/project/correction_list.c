@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A list of corrections (correction_list.h): an array that doubles, and an arena for the texts.
 #include "project/correction_list.h"
+#include "base/array.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,18 +20,6 @@ void corrections_release(struct corrections *list) {
     arena_release(&list->texts);
 }
 
-static bool make_capacity(struct corrections *list) {
-    if (list->count < list->capacity)
-        return true;
-    size_t capacity = list->capacity ? 2 * list->capacity : 16;
-    struct correction *grown = realloc(list->at, capacity * sizeof *grown);
-    if (!grown)
-        return false;
-    list->at = grown;
-    list->capacity = capacity;
-    return true;
-}
-
 static bool copy_text(struct arena *arena, struct bytes *text) {
     if (!text->at)
         return true;
@@ -40,7 +29,11 @@ static bool copy_text(struct arena *arena, struct bytes *text) {
 
 bool corrections_add(struct corrections *list, const struct correction *correction) {
     struct correction copy = *correction;
-    if (!make_capacity(list) || !copy_text(&list->texts, &copy.site) || !copy_text(&list->texts, &copy.item) ||
+    struct correction *grown = array_room_for_one(list->at, list->count, &list->capacity, sizeof *grown);
+    if (!grown)
+        return false;
+    list->at = grown;
+    if (!copy_text(&list->texts, &copy.site) || !copy_text(&list->texts, &copy.item) ||
         !copy_text(&list->texts, &copy.note))
         return false;
     list->at[list->count++] = copy;

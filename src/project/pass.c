@@ -4,6 +4,7 @@
 //
 // A page is the result of one SCAN. The voters in an item's record come with it. For an item with buckets, the vote of
 // each member is read if there are few members; else all buckets are read.
+#include "base/array.h"
 #include "base/clock.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
@@ -335,16 +336,11 @@ static void page_next(struct corrector *corrector) {
 static void on_item(struct read_call *call, ref_t item) {
     struct corrector *corrector = call->context;
     struct pass *pass = &corrector->pass;
-    if (pass->item_count == pass->item_capacity) {
-        size_t capacity = pass->item_capacity ? 2 * pass->item_capacity : 2 * SCAN_ITEMS;
-        ref_t *grown = realloc(pass->items, capacity * sizeof *grown);
-        if (!grown) {
-            pass->failed = true;
-            return;
-        }
-        pass->items = grown;
-        pass->item_capacity = capacity;
-    }
+    ref_t *grown = array_room_for_one(pass->items, pass->item_count, &pass->item_capacity, sizeof *grown);
+    pass->failed |= !grown;
+    if (!grown)
+        return;
+    pass->items = grown;
     pass->items[pass->item_count++] = item;
 }
 

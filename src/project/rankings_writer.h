@@ -28,7 +28,7 @@ void cutoffs_clear(struct cutoffs *cutoffs);
 
 enum place_mode {
     PLACE_CHANGED, // write the rankings in which the value has changed
-    PLACE_CARD,    // the card has changed: write all rankings
+    PLACE_CARD,    // the card has changed: write all rankings, where the value is unchanged too
     PLACE_REPAIR,  // what the rankings have is not known: write or remove in all of them
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Retracts votes as a voter would, some at a time. A vote that was given again since it was read is another vote and is
 // kept: the script compares.
+#include "base/array.h"
 #include "base/clock.h"
 #include "ops/metrics.h"
 #include "project/corrector_inside.h"
@@ -15,24 +16,14 @@ void found_clear(struct corrector *corrector) {
 
 static void on_retracted(struct vote_call *vote);
 
-static bool make_capacity(struct corrector *corrector) {
-    if (corrector->found_count < corrector->found_capacity)
-        return true;
-    size_t capacity = corrector->found_capacity ? 2 * corrector->found_capacity : 64;
-    struct found *grown = realloc(corrector->found, capacity * sizeof *grown);
-    if (!grown)
-        return false;
-    corrector->found = grown;
-    corrector->found_capacity = capacity;
-    return true;
-}
-
 void found_add(struct corrector *corrector, struct correction *correction, ref_t item, const struct voter *voter,
                struct bytes site, struct bytes id) {
-    if (!make_capacity(corrector)) {
-        corrector->lacking = true;
+    struct found *grown =
+        array_room_for_one(corrector->found, corrector->found_count, &corrector->found_capacity, sizeof *grown);
+    corrector->lacking |= !grown;
+    if (!grown)
         return;
-    }
+    corrector->found = grown;
     struct found *found = &corrector->found[corrector->found_count++];
     *found = (struct found){.corrector = corrector, .correction = correction};
     found->vote = (struct vote_call){.item = item,

@@ -181,7 +181,7 @@ static void after_view(struct sums_work *work, struct subject *subject, const st
     subject->placed.known = true;
 }
 
-// After an erasure or a set nothing is known of where it stands in the rankings: its sums were changed elsewhere.
+// After an erasure or a set the item's places in the rankings are not known, because a script has changed its sums.
 static void after_card_delta(struct sums_work *work, struct subject *subject, const struct delta *delta) {
     bool is_card = delta->type == DELTA_CARD;
     note_categories(work, subject, delta->card.categories);

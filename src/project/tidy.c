@@ -2,6 +2,7 @@
 // Removes records of done corrections: those older than `corrections_kept_for`, and all but the newest
 // `corrections_kept` of each site. It reads all records, some at a time, soon after a correction is done and once an
 // hour.
+#include "base/array.h"
 #include "base/clock.h"
 #include "project/corrector_inside.h"
 #include <stdlib.h>
@@ -30,15 +31,11 @@ static void on_record(struct read_call *call, struct bytes id, struct bytes text
     struct corrector *corrector = call->context;
     struct tidy *tidy = &corrector->tidy;
     struct correction correction;
-    if (tidy->count == tidy->capacity) {
-        size_t capacity = tidy->capacity ? 2 * tidy->capacity : 256;
-        struct done *grown = realloc(tidy->at, capacity * sizeof *grown);
-        tidy->failed |= !grown;
-        if (!grown)
-            return;
-        tidy->at = grown;
-        tidy->capacity = capacity;
-    }
+    struct done *grown = array_room_for_one(tidy->at, tidy->count, &tidy->capacity, sizeof *grown);
+    tidy->failed |= !grown;
+    if (!grown)
+        return;
+    tidy->at = grown;
     if (id.len == CORRECTION_ID_SIZE - 1 && correction_read(text, &corrector->texts, &correction) == OK) {
         struct done *done = &tidy->at[tidy->count++];
         *done = (struct done){.site = site_ref(corrector->hash_key, correction.site), .done_ms = correction.done_ms};

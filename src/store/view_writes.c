@@ -18,7 +18,7 @@ static uint64_t order(const struct queued *write) {
     return 0; // in the order of arrival
 }
 
-// ---- What goes to the script
+// ---- The call of the script
 
 enum { FLAG_ANONYMOUS = 1, FLAG_ALONE = 2 };
 
@@ -61,7 +61,7 @@ static void compose(struct store *store, struct queued *const *writes, uint32_t 
         add_view(command, view_of(writes[i]));
 }
 
-// ---- What comes back
+// ---- Its results
 
 static const enum metric result_metrics[] = {
     [VIEW_REPEAT] = METRIC_VIEWS_REPEAT, [VIEW_COUNTED] = METRIC_VIEWS_COUNTED, [VIEW_OVER] = METRIC_VIEWS_LIMIT};

@@ -17,7 +17,7 @@ static struct vote_call *vote_of(struct queued *write) {
     return (struct vote_call *)((char *)write - offsetof(struct vote_call, queued));
 }
 
-// ---- What goes to the script
+// ---- The call of the script
 
 static uint64_t order(const struct queued *write) {
     const struct vote_call *vote = (const struct vote_call *)((const char *)write - offsetof(struct vote_call, queued));
@@ -165,7 +165,7 @@ static void split_buckets(struct store *store, ref_t item, uint64_t voters, uint
     split_once(split, buckets);
 }
 
-// ---- What comes back
+// ---- Its results
 
 enum { VOTE_UNCHANGED, VOTE_CHANGED, VOTE_RETRY, VOTE_CLASH, VOTE_BROKEN, VOTE_NO_CARD, VOTE_STATUSES };
 
