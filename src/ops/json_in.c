@@ -130,7 +130,7 @@ static enum outcome read_texts(const struct json_reading *reading, json_t *value
             return outcome;
         for (uint32_t j = 0; j < texts->count; j++)
             if (bytes_eq(texts->at[j], *text)) {
-                say(reading, "%s: one stands twice", field->name);
+                say(reading, "%s: one entry is there twice", field->name);
                 return BAD_FIELD;
             }
         texts->count++;

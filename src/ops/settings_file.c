@@ -122,7 +122,7 @@ static bool note_section(struct file_reading *reading, const char *line) {
         return true;
     const char *behind = close + 1 + strspn(close + 1, " \t\r\n");
     if (*behind && !strchr("#;", *behind)) {
-        complain(reading, "something stands behind the section's name");
+        complain(reading, "there is text behind the section's name");
         return false;
     }
     bool fits = (size_t)(close - line) <= sizeof reading->section;

@@ -60,7 +60,7 @@ const corrections = answer => ({ columns: columns('Asked for', 'What', 'State', 
 
 const REASONS = {
   'views repeat': 'Views: the same reader again', 'views bot': 'Views: crawlers and monitors', 'views prefetch': 'Views: fetched ahead',
-  'views opt_out': 'Views: readers who opted out', 'views origin': 'Views: from a foreign page', 'views limit': 'Views: over a ceiling',
+  'views opt_out': 'Views: readers who opted out', 'views origin': 'Views: from a foreign page', 'views limit': 'Views: over a rate limit',
   'votes unchanged': 'Votes: was so already', 'votes bot': 'Votes: crawlers and monitors' };
 const OTHERS = { engaged_unknown_parameters_total: 'Unknown parameters', engaged_http_bad_requests_total: 'Bad requests',
   engaged_http_connections_refused_total: 'Connections refused', engaged_redis_shed_total: 'Calls shed: queue to Redis full',

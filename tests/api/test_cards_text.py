@@ -43,7 +43,7 @@ def test_how_long_it_is_and_may_be(service, site, one, count):
 @pytest.mark.parametrize("card, detail", [
     ({"author": "a" * 201}, "author: 201 characters, at most 200"), ({"categories": ["a", FACE * 65]}, "categories: 65 characters, at most 64"),
     ({"categories": [""]}, "categories: 0 characters, at least 1"), ({"categories": [f"c{n}" for n in range(9)]}, "categories: 9 entries, at most 8"),
-    ({"categories": ["a", "b", "a"]}, "categories: one stands twice"), ({"categories": ["a b", "a\n\nb"]}, "categories: one stands twice"),
+    ({"categories": ["a", "b", "a"]}, "categories: one entry is there twice"), ({"categories": ["a b", "a\n\nb"]}, "categories: one entry is there twice"),
     ({"url": "/" + "字" * 2000}, "url: 2001 characters, at most 2000"), ({"image": "https://x.example/" + "a" * 1983}, "image: 2001 characters, at most 2000"),
     ({"url": "/a\u0007"}, "url: control characters are not allowed"), ({"image": "/\u0085"}, "image: control characters are not allowed"),
     ({"url": "//evil.example"}, "url: must begin with https://, http:// or one slash"),

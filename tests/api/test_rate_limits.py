@@ -87,7 +87,7 @@ def test_a_prefix_of_ones_own(start):
     assert vote(service, address="2001:db8:2:3::3").status == 200
 
 
-def test_a_peer_that_is_not_listed_names_nobody_and_on_loopback_has_no_ceiling(start):
+def test_a_peer_that_is_not_listed_names_nobody_and_on_loopback_has_no_rate_limit(start):
     service = start(votes_per_minute=1, votes_burst=1, trusted_proxies="10.0.0.0/8")
     assert {vote(service).status for _ in range(5)} == {200}
     assert service.log().count("clients on 127.0.0.1") == 1
@@ -181,7 +181,7 @@ def test_new_items(start):
     assert service.get(S + "/items/four").json["views"] == 0
 
 
-def test_calls_with_the_key_have_no_ceiling(start):
+def test_calls_with_the_key_have_no_rate_limit(start):
     service = start(**{f"{name}_{part}": 1 for part in ("per_minute", "burst")
                        for name in ("votes", "views", "new_visitors", "new_items", "visitor_votes", "visitor_views")})
     headers = {"X-Forwarded-For": "192.0.2.1", "Engaged-Visitor": "user-1", "User-Agent": GOOGLEBOT}
@@ -200,14 +200,14 @@ def test_off_and_none(start):
     assert {vote(service).status for _ in range(5)} == {200}
 
 
-def test_all_workers_share_one_ceiling(start):
+def test_all_workers_share_one_rate_limit(start):
     service = start(workers=3, votes_per_minute=1, votes_burst=20)
     all_ready(service)
     statuses = [vote(service, Engaged_Visitor=token(service)).status for _ in range(60)]
     assert statuses == [200] * 20 + [429] * 40
 
 
-def test_a_ceiling_outlives_its_worker_and_a_reload(start):
+def test_a_rate_limit_outlives_its_worker_and_a_reload(start):
     service = start(votes_per_minute=1, votes_burst=2)
     assert [vote(service).status for _ in range(3)] == [200, 200, 429]
     os.kill(service.children("worker")[0], signal.SIGKILL)
@@ -239,7 +239,7 @@ def machine_address():
         return probe.getsockname()[0]
 
 
-def test_a_peer_from_elsewhere_has_its_own_ceiling_and_names_nobody():
+def test_a_peer_from_elsewhere_has_its_own_rate_limit_and_names_nobody():
     address = machine_address()
     if not address or address.startswith("127."):
         pytest.skip("this machine has no address but loopback")

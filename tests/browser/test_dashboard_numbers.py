@@ -21,7 +21,7 @@ PLAIN = [
 DROPPED = {
     "Views: the same reader again": 'engaged_views_total{result="repeat"}', "Views: crawlers and monitors": 'engaged_views_total{result="bot"}',
     "Views: fetched ahead": 'engaged_views_total{result="prefetch"}', "Views: readers who opted out": 'engaged_views_total{result="opt_out"}',
-    "Views: from a foreign page": 'engaged_views_total{result="origin"}', "Views: over a ceiling": 'engaged_views_total{result="limit"}',
+    "Views: from a foreign page": 'engaged_views_total{result="origin"}', "Views: over a rate limit": 'engaged_views_total{result="limit"}',
     "Votes: was so already": 'engaged_votes_total{result="unchanged"}', "Votes: crawlers and monitors": 'engaged_votes_total{result="bot"}',
     "Refused: wrong keys": 'engaged_refused_total{by="wrong_keys"}', "Refused: network item votes": 'engaged_refused_total{by="network_item_votes"}',
     "Unknown parameters": "engaged_unknown_parameters_total", "Bad requests": "engaged_http_bad_requests_total",

@@ -400,7 +400,7 @@ def test_names_made_to_collide(service):
     assert statuses == [200] * len(ids)
 
 
-def test_erasures_are_scans_and_have_a_ceiling(service):
+def test_erasures_are_scans_and_have_a_rate_limit(service):
     token = Attacker(service, "198.51.100.9").token()
 
     def erase(_):  # the 202 comes when the second is over
