@@ -1,9 +1,9 @@
 -- include: may
 -- Writes what a projection computed for one partition, if nothing has changed there since it was read (store/commit.c).
 --
--- KEYS   marks (with the version), floors, position; then the states' keys; then those that the commands name
+-- KEYS   applied ids (with the version), floors, offset; then the states' keys; then those that the commands name
 -- ARGV   1 version that was read, 2 the next one (random: one that counts up could pass for another after data was lost),
---        3 number of marks, then per mark: source, id; then the number of states, then the value of each, in the order of their keys
+--        3 number of applied ids, then of each: source, id; then the number of states, then the value of each, in the order of their keys
 --        then the number of commands (those that fill a key stand before those that may empty it: while a Cluster moves
 --        the slot a key that is gone cannot be written any more), then per command: name, key (counted from the first behind the states), number of
 --        arguments, arguments

@@ -108,7 +108,7 @@ local time = pack('<d', tonumber(ARGV[1]))
 local results, records, set = {}, {}, {} -- records: of each group, the time before them
 local item_at, log_at, bucket_at, result_count, set_count = 0, item_count, item_count + group_count, 0, 0
 local log_is_wrong_type, record_count
-local head, tail, first_voter, voters, base, changed -- of the item at hand; head nil: it is not usable
+local head, tail, first_voter, voters, base, changed -- of the present item; head nil: it is not usable
 local own_kinds, own_format, own_size -- its record may know more kinds than the caller, who is of before they were added
 local gives = false -- whether a vote was given; else all are taken back
 

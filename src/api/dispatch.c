@@ -4,7 +4,7 @@
 #include "api/call.h"
 #include "api/lines.h"
 
-enum { GATHER_NOTHING = 0 };
+enum { EMPTY_BODY = 0 };
 
 static bool is_read(const struct http_request *request) {
     return request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD;
@@ -65,7 +65,7 @@ static enum outcome check(struct call *call) {
 static struct http_body_plan plan_body(struct call *call) {
     struct http_body_plan refuse = {HTTP_BODY_REFUSE, 0};
     if (call->refusal != OK || !call->route || call->route->body == ROUTE_BODY_NONE)
-        return call->request->has_body ? refuse : (struct http_body_plan){HTTP_BODY_WHOLE, GATHER_NOTHING};
+        return call->request->has_body ? refuse : (struct http_body_plan){HTTP_BODY_WHOLE, EMPTY_BODY};
     if (call->route->body == ROUTE_BODY_LINES) {
         if (!lines_prepare(call)) {
             call->refusal = UNAVAILABLE;
@@ -78,7 +78,7 @@ static struct http_body_plan plan_body(struct call *call) {
 
 static struct http_body_plan on_head(struct http_request *request, enum listener listener) {
     if (is_read(request) && !request->has_body)
-        return (struct http_body_plan){HTTP_BODY_WHOLE, GATHER_NOTHING}; // it may be in memory: looked at later
+        return (struct http_body_plan){HTTP_BODY_WHOLE, EMPTY_BODY}; // it may be in memory: looked at later
     struct call *call = call_prepare(request, listener);
     if (!call)
         return (struct http_body_plan){HTTP_BODY_REFUSE, 0};

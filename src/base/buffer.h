@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A growable run of bytes with a cap from birth.
 // Failure is sticky: an append that would pass the cap, or finds no memory, sets `failed`, appends nothing, and so does
-// every later one; whoever hands the result on checks `failed` once at the end.
+// every later one; whoever passes the result on checks `failed` once at the end.
 #pragma once
 #include "base/bytes.h"
 #include <stdbool.h>

@@ -42,8 +42,8 @@ static int on_body(llhttp_t *parser, const char *at, size_t len) {
 // A chunk over the limit, or of an absurd size, is refused by its size, before its data is read.
 static int on_chunk_header(llhttp_t *parser) {
     struct exchange *exchange = parser->data;
-    bool gathers = exchange->plan.kind == HTTP_BODY_WHOLE && !exchange->answered;
-    if (parser->content_length > INT64_MAX || (gathers && parser->content_length > exchange->plan.limit))
+    bool collects = exchange->plan.kind == HTTP_BODY_WHOLE && !exchange->answered;
+    if (parser->content_length > INT64_MAX || (collects && parser->content_length > exchange->plan.limit))
         return stop(exchange, TOO_LARGE);
     exchange->last_chunk = parser->content_length == 0;
     return 0;

@@ -271,7 +271,7 @@ const char *key_kind_name(enum key_kind kind) {
                                                  [KEY_RANKINGS] = "rankings",
                                                  [KEY_TOTALS] = "sites' totals",
                                                  [KEY_EDITORIALS] = "editorial",
-                                                 [KEY_PARTITION] = "logs and marks",
+                                                 [KEY_PARTITION] = "logs and applied ids",
                                                  [KEY_OTHER] = "other"};
     return names[kind];
 }

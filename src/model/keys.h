@@ -17,11 +17,11 @@
 //   {e7}r<site>:<name>:<category>     zset    the same of one category
 //   {e7}r<site>:<name>:no-card        zset    the site's items without a card, which take no place from the others
 //   {e7}t<site>                       string  sums over the site's items of this partition
-//   {e7}e<site>                       hash    an editor's hand: item reference in hex → JSON (lua/editorial.lua)
+//   {e7}e<site>                       hash    editorial rules: item reference in hex → JSON (lua/editorial.lua)
 //   {e7}dead                          zset    tombstones of format 2: item reference → accept time of the deletion
 //   {e7}gone                          zset    items deleted within the view window → when (lua/gone.lua)
 //   {e7}log                           stream  what was accepted (model/entry.h)
-//   {e7}sums, {e7}near                hash    version and marks of the projections (store/projection.h)
+//   {e7}sums, {e7}near                hash    version and applied ids of the projections (store/projection.h)
 //   {e7}pos                           hash    positions of both projections in this partition's log, each with a hash of the
 //                                             lives in which it holds; the life under which the log was opened
 //                                             (lua/open.lua); `plan` and `rankings`: which definitions the rankings are
@@ -93,7 +93,7 @@ enum key_kind {
     KEY_RANKINGS,
     KEY_TOTALS,
     KEY_EDITORIALS,
-    KEY_PARTITION, // logs, marks, positions, floors, tombstones
+    KEY_PARTITION, // logs, applied ids, offsets, floors, tombstones of format 2
     KEY_OTHER,
     KEY_KINDS
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The operators' page: the key, the calls every two seconds, the messages, the editor's hand. The key stays in this tab
+// The operators' page: the key, the calls every two seconds, the messages, the editorial rules. The key stays in this tab
 // (sessionStorage, else memory) and goes out as a header only. What is shown are the panels of dashboard_panels.js.
 import { clock, keep, make, setText } from '/dashboard_draw.js';
 import { alarms, EDITORIAL, markText, METRICS, panels, parseMetrics, READY, WINDOW_MS } from '/dashboard_panels.js';
@@ -153,7 +153,7 @@ addEventListener('pointerdown', event => { pressed = event.button === 0; });
 addEventListener('pointermove', event => { if (pressed && !event.buttons) release(); });
 document.addEventListener('visibilitychange', () => { if (page && !document.hidden) loop(); });
 
-// ---- The editor's hand
+// ---- Editorial rules
 
 let opener = null; // the button that filled the form
 const titleOf = item => (panels.flatMap(panel => panel.model && panel.of === 'site' ? panel.model.rows : []).find(row => row.item === item) || {}).title || item;

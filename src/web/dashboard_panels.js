@@ -50,7 +50,7 @@ export const markText = mark =>
 
 const columns = (...names) => names.map(name => ({ name: name.replace('#', ''), number: name.startsWith('#') }));
 
-const marks = ({ editorial }, page) => ({ columns: columns('Item', 'What', 'Lists', 'Until', 'Note'), acts: true, hint: editorial.length ? '' : 'No marks are in force.',
+const marks = ({ editorial }, page) => ({ columns: columns('Item', 'What', 'Lists', 'Until', 'Note'), acts: true, hint: editorial.length ? '' : 'No rules are in force.',
   rows: editorial.map(mark => ({ id: mark.item, actions: [{ name: 'Edit', run: button => page.edit(mark.item, button) }, { name: 'Remove', run: button => page.remove(mark.item, button) }],
     cells: [mark.item, markText(mark), mark.block ? 'all' : mark.lists.join(', '), moment(mark.until), mark.note || ''] })) });
 
@@ -131,7 +131,7 @@ export const panels = [
   { id: 'rate', of: 'now', wide: true, name: 'Views and votes a second, all sites', ask: METRICS, data: speed, draw: drawChart, text: chartText },
   { id: 'hot', of: 'site', name: 'Hot now', ask: 'rankings/hot?limit=10', data: ranked, draw: drawItems, text: itemsText },
   { id: 'rising', of: 'site', name: 'Rising now', ask: 'rankings/rising?limit=10', data: ranked, draw: drawItems, text: itemsText },
-  { id: 'editorial', of: 'site', wide: true, name: "An editor's hand", ask: EDITORIAL, data: marks, draw: drawTable, text: tableText },
+  { id: 'editorial', of: 'site', wide: true, name: 'Editorial rules', ask: EDITORIAL, data: marks, draw: drawTable, text: tableText },
   { id: 'corrections', of: 'site', wide: true, name: 'Corrections and erasures', ask: 'corrections', every: 10000, data: corrections, draw: drawTable, text: tableText },
   { id: 'processes', of: 'service', name: 'Processes', ask: METRICS, data: processes, draw: drawFacts, text: factsText },
   { id: 'redis', of: 'service', name: 'Redis', ask: METRICS, data: redis, draw: drawFacts, text: factsText },

@@ -33,7 +33,7 @@ const onPage = () => {
   return portions(ids)[0];
 };
 
-// Of what failed for now the mark is taken away (`mine` or `open`), so that it is asked for again. One bad id or name must
+// What failed for now is no longer noted (in `mine` or `open`), so that it is asked for again. One bad id or name must
 // not empty the others: what is refused together is asked for in parts. What is refused alone stays so until its attributes change.
 const ask = async (ids, own, lists, job) => {
   const keys = lists.map(list => list.key()), elements = () => [...lists, ...countersOf(ids)];

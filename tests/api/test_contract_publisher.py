@@ -109,8 +109,8 @@ def test_a_deleted_item_is_gone(service, site):
 
 # ---- Editorial rules
 
-@contract("PUT /v1/{site}/items/{item}/editorial", "200 the mark", "It is applied at the next refresh to the kinds of list named")
-@contract("DELETE /v1/{site}/items/{item}/editorial", "204; the mark is taken away")
+@contract("PUT /v1/{site}/items/{item}/editorial", "200 the editorial rule", "It is applied at the next refresh to the kinds of list named")
+@contract("DELETE /v1/{site}/items/{item}/editorial", "204; the editorial rule is removed")
 @contract("GET /v1/{site}/editorial", "200 {\"editorial\":[…]}")
 def test_a_mark(service, site):
     names = fill(service, site)

@@ -399,7 +399,7 @@ def forget_plans(client):
     lambda client: (forget_plans(client), client.client_kill_filter(_type="normal")),
 ], ids=["for longer than a claim holds", "over new connections", "while rankings are to be refilled"])
 def test_projectors_go_on_at_the_memory_limit(fresh, before):
-    """Who deletes waits for them: they claim, greet, and begin a rebuild, all of which write."""
+    """Who deletes waits for them: they claim, do the handshake, and begin a rebuild, all of which write."""
     service = fresh()
     put(service, "stays")
     settle(service)

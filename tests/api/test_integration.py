@@ -113,7 +113,7 @@ def test_ids_that_are_urls_behind_a_proxy(nginx, which, prefix):
     asked = "id=https%3A%2F%2Fexample.org%2Fa%2Fb"
     assert '"By its URL"' in fetch(nginx[which], f"{prefix}/items/-?{asked}")
     assert '"related"' in fetch(nginx[which], f"{prefix}/items/-/page?{asked}")
-    if which == 1:  # without a path behind proxy_pass nginx hands the address on as it came
+    if which == 1:  # without a path behind proxy_pass nginx passes the address on as it came
         assert '"By its URL"' in fetch(nginx[which], f"{prefix}/items/https%3A%2F%2Fexample.org%2Fa%2Fb")
 
 

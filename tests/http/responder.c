@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { GATHER_LIMIT = 16384, HOGGED_MAX = 4096 };
+enum { BODY_LIMIT = 16384, HOGGED_MAX = 4096 };
 
 static uv_loop_t loop;
 static uv_signal_t on_term;
@@ -305,7 +305,7 @@ static const struct route *route_of(struct bytes path) {
 }
 
 static struct http_body_plan on_head(struct http_request *request) {
-    return (struct http_body_plan){route_of(request->path)->body, GATHER_LIMIT};
+    return (struct http_body_plan){route_of(request->path)->body, BODY_LIMIT};
 }
 
 static void on_request(struct http_request *request) {
@@ -380,10 +380,10 @@ static bool set_option(const char *argument) {
 int main(int argc, char **argv) {
     const struct http_counters counters = {&opened, &open_now, &refused, &requests, &bad, &timeouts, &bytes_out};
     const struct http_callbacks callbacks = {.on_head = on_head,
-                                            .on_piece = on_piece,
-                                            .on_request = on_request,
-                                            .on_cut = on_cut,
-                                            .render_error = render_error};
+                                             .on_piece = on_piece,
+                                             .on_request = on_request,
+                                             .on_cut = on_cut,
+                                             .render_error = render_error};
     const char *listen = "127.0.0.1:0";
     char error[256];
     for (int i = 1; i < argc; i++)
