@@ -34,6 +34,9 @@ def parameters(node):
 def check_fields():
     document = json.loads(read("src/web/openapi.json"))
     described, taken = set(properties(document)), set(parameters(document))
+    told = {word for quoted in re.findall(r"`([^`\n]+)`", read("docs/api.md")) for word in re.findall(r"\w+", quoted)}
+    for name in sorted((described | taken) - told - {"Engaged-Visitor"}):
+        yield f"docs/api.md: the field or parameter {name} of src/web/openapi.json is missing"
     for path in files(".c", under="src/api/") + files(".c", under="src/serve/"):
         for name in sorted(set(re.findall(r'json_key\(&?\w+, BYTES\("(\w+)"\)\)', code(path))) - described - ELSEWHERE):
             yield f"src/web/openapi.json: the field {name} of {path} is missing"

@@ -69,6 +69,8 @@ PLANTED = [
 
 # Put in place of another text: what a line at the end cannot show.
 CHANGED = [
+    ("fields", "src/web/openapi.json", '"done_at": ', '"planted_at": ', "the field or parameter planted_at"),
+    ("fields", "docs/api.md", "`done_at`", "`planted_at`", "the field or parameter done_at"),
     ("contract", "src/web/openapi.json", '"/healthz": {', '"/planted": {', "GET /healthz is missing"),
     ("contract", "src/web/openapi.json", '"/healthz": {', '"/planted": {', "GET /planted is no route"),
     ("contract", "src/web/openapi.json", '"bad_limit",', "", "bad_limit"),
