@@ -243,11 +243,19 @@ def test_connection_close_is_obeyed_and_what_follows_not_run(server):
 @pytest.mark.parametrize("version, fields, stays", [
     ("1.1", ["Connection: keep-alive, CLOSE"], False), ("1.1", ["Connection: a", "connection: \tclose ,b"], False),
     ("1.1", ["Connection: closed, x-close"], True), ("1.1", ["Connection: ,,"], True), ("1.0", ["Connection: close"], False),
-    ("1.0", ["Connection: x, Keep-Alive"], True), ("1.0", ["Connection: keep-alive", "Connection: close"], False)])
+    ("1.0", ["Connection: x, Keep-Alive"], True), ("1.0", ["Connection: keep-alive", "Connection: close"], False),
+    ("1.1", ["Proxy-Connection: close"], True), ("1.0", ["Proxy-Connection: keep-alive"], False),
+    ("1.1", ["Upgrade: h2c", "Connection: upgrade"], True)])
 def test_options_of_connection_are_a_list(server, version, fields, stays):
     with server.connect() as wire:
         wire.send(lines(f"GET /hello HTTP/{version}", H, *fields) + lines(G, H, "Connection: close"))
         assert [answer.status for answer in wire.answers()] == ([200, 200] if stays else [200])
+
+
+def test_tabs_around_a_length_are_blanks(server):
+    with server.connect() as wire:
+        wire.send(lines("POST /length HTTP/1.1", H, "Content-Length: \t5\t") + b"12345" + lines(G, H, "Connection: close"))
+        assert [answer.status for answer in wire.answers()] == [200, 200]
 
 
 def test_row_31_absolute_form_is_served_by_its_own_host(server):
