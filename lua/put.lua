@@ -31,8 +31,11 @@ end
 redis.call('ZREMRANGEBYRANK', KEYS[5], ARGV[10], -1)
 local entry = ''
 if not had_card or categories ~= ARGV[7] or published ~= item.published then
+    local record = 'C' .. ARGV[5] .. struct.pack('<I2', #categories) .. categories
+    if categories ~= '' and categories ~= ARGV[7] then -- names the item, which may be deleted before this is projected
+        record = record .. 'S' .. ARGV[5] .. name .. struct.pack('<I2I2', 0, 0)
+    end
     redis.call('HSET', KEYS[4], 'version', ARGV[11])
-    entry = redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. 'C' .. ARGV[5]
-        .. struct.pack('<I2', #categories) .. categories)
+    entry = redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. record)
 end
 return {packed and 1 or 0, entry}

@@ -9,9 +9,8 @@
 //                 n × (u64 item, f64 time in ms): the visitor's last items not later than it, latest first
 //   'E' erasure   u64 item, text8 site, text16 id, text16 categories (joined by 0x1f): what the lists knew it by,
 //                 text16 packed sums and text16 neighbours as they were (lua/delete.lua has taken both away)
-//   'S' set       u64 item, text8 site, text16 id, text16 packed sums before, text16 packed sums now (lua/import.lua
-//   has
-//                 written them)
+//   'S' set       u64 item, text8 site, text16 id, text16 packed sums before, text16 packed sums now (written by
+//                 lua/import.lua); all its places are to be written again (lua/put.lua, with empty sums)
 //   'C' card      u64 item, text16 old categories: its places in the rankings are to be done anew
 //   'F' flush     (somebody waits: project at once)
 // Data of format 2 may hold besides, for one release:
