@@ -60,7 +60,7 @@ class Redis(RedisServer):
 
 
 class Result:
-    """Of one drive: requests, rate, latencies in µs, and µs of each process a request."""
+    """One drive: requests, rate, latencies in µs, and µs of each process a request."""
 
     def __init__(self, measured, requests):
         self.requests, self.rate = requests, requests / measured["seconds"]

@@ -18,10 +18,10 @@ CLIENTS = 4
 SAMPLE_S = 5
 WARM_UP = 0.25  # of the run
 # The most by which the line fitted through the samples after the warm-up may rise over the rest of the run, and by which
-# the highest sample may stand over the first of them.
+# the highest sample may exceed the first of them.
 RISE_MIB, PEAK_MIB = {"supervisor": 1, "worker": 4, "projector": 4, "redis": 4}, 16
 RISE_DESCRIPTORS, DESCRIPTORS_MOST = 4, 200
-REFUSED_SHARE = 0.005  # of all calls: Redis may stand still for a moment on a machine that others use
+REFUSED_SHARE = 0.005  # of all calls: Redis may be blocked for a moment on a machine that others use
 MIB = 1 << 20
 
 
@@ -77,7 +77,7 @@ class Samples:
 
 
 def rise(rows, column):
-    """Of the fitted line, from the first sample to the last."""
+    """The rise of the fitted line from the first sample to the last."""
     times, values = [row[0] for row in rows], [row[column] for row in rows]
     if len(rows) < 3:
         return 0.0

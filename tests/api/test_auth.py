@@ -89,6 +89,6 @@ def test_the_secret_is_rotated_without_losing_anybody(start, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["sha256:12", "sha256:" + "G" * 64, "with space"])
-def test_a_key_that_can_be_none_refuses_to_start(start, value):
+def test_an_invalid_key_refuses_to_start(start, value):
     with pytest.raises(AssertionError, match="secret_key"):
         start(f"[site a]\nsecret_key = {value}\n")

@@ -67,7 +67,7 @@ def test_with_the_key_a_token_is_still_a_token(service, site, token):
 
 
 @pytest.mark.parametrize("length,status", [(1, 200), (128, 200), (129, 401), (1024, 401)])
-def test_ids_of_ones_own_have_at_most_128_bytes(service, site, length, status):
+def test_ids_of_the_publishers_own_have_at_most_128_bytes(service, site, length, status):
     own = "u" * length
     assert service.keyed("POST", site + "/items/a/votes", Engaged_Visitor=own).status == status
     assert service.keyed("POST", site + "/items/a/votes", {"visitor": own}).status == status

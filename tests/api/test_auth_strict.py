@@ -91,7 +91,7 @@ def test_null_is_no_origin_of_a_host_or_a_list(service, site):
 # ---- Ids and limits that cannot be decoded
 
 @pytest.mark.parametrize("text", ["%00", "a%00b", "%ff", "%0a", "%c3%28", "-", ".", "..", ""])
-def test_an_id_to_exclude_that_is_none_has_its_own_code(service, text):
+def test_an_invalid_id_to_exclude_has_its_own_code(service, text):
     for path in ("rankings/hot", "items/a/related", "items/a/page", "me/recommendations"):
         answer = service.get(f"/v1/{OPEN}/{path}?exclude={text}")
         assert (answer.status, answer.json["code"]) == (400, "bad_exclude"), path
@@ -103,7 +103,7 @@ def test_an_id_to_exclude_that_is_none_has_its_own_code(service, text):
 
 
 @pytest.mark.parametrize("text", ["%", "%a", "%zz", "a%"])
-def test_an_escape_that_is_none_is_bad_parameter(service, text):
+def test_an_invalid_escape_is_bad_parameter(service, text):
     for query in ("exclude", "limit", "format", "category", "odd%zz=1&limit"):
         assert service.get(f"/v1/{OPEN}/rankings/hot?{query}={text}").json["code"] == "bad_parameter"
 
@@ -162,7 +162,7 @@ GARBAGE = ["", "unknown", "not an address", "192.0.2.1.5", "192.0.2.1:x", "[::1"
            "192.0.2.1, unknown", "192.0.2.1,, -", "fe80::1%eth0"]
 
 
-def test_who_is_named_by_garbage_is_the_peer_and_has_limits(own):
+def test_a_reader_named_by_garbage_is_the_peer_and_has_limits(own):
     service = own(votes_per_minute=1, votes_burst=1, auto_proxies_factor=0)
 
     def vote(named):
@@ -202,7 +202,7 @@ def test_an_image_of_a_forged_visitor_is_one_and_counts_nothing(service, token):
     assert is_image(service.get(f"/v1/{OPEN}/items/a/view.gif", Engaged_Visitor=token)) and views(service)["counted"] == before
 
 
-def test_what_is_no_image_is_none(service):
+def test_other_paths_are_no_image(service):
     for path, status in ((f"/v1/{OPEN}/items/%ff/view.gi", 400), (f"/v1/{OPEN}/items/a/b/view.gif", 404), ("/view.gif", 404), (f"/v1/{OPEN}/view.gif", 404),
                          (f"/v2/{OPEN}/items/%ff/view.gif", 400)):
         assert service.get(path).status == status, path

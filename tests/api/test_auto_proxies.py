@@ -60,7 +60,7 @@ def test_a_listed_proxy_before_this_machines_is_looked_through(own):
 
 
 @pytest.mark.contract("Networks", "A peer on this machine that sends no X-Forwarded-For")
-def test_who_names_nobody_has_no_limit_and_is_counted(own):
+def test_a_proxy_that_names_no_reader_has_no_limit_and_is_counted(own):
     names = ("votes", "views", "new_visitors", "new_items", "visitor_votes", "visitor_views", "erasures",
              "network_item_votes", "wrong_keys")
     service = own(**{f"{name}_{part}": 1 for name in names for part in ("per_minute", "burst")})

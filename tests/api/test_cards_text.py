@@ -62,7 +62,7 @@ def test_what_is_wrong_with_a_card(service, site, card, detail):
 
 
 @pytest.mark.parametrize("value", ["soon", True, [], {}, "2026-13-01T00:00:00Z", ""])
-def test_a_time_that_is_none(service, site, value):
+def test_an_invalid_time(service, site, value):
     assert told(put(service, site, {"published_at": value})) == ("bad_time", "published_at: must be RFC 3339 or Unix seconds")
 
 

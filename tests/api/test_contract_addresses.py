@@ -96,7 +96,7 @@ def test_bytes_that_are_no_text(service, site, bad):
 @contract("Items", "An id is valid UTF-8 without control characters")
 @pytest.mark.parametrize("good", ["\u00a0", "\u0100", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0010ffff", "\u2028", "~",
                                   "\ufeff", "\u202e", "a b", "\"", "'", "<b>", "\\", "%", "&=?#;+"])
-def test_bytes_that_are(service, site, good):
+def test_bytes_that_are_text(service, site, good):
     assert item_of(service, site, escaped(good.encode())) == good
     assert item_of(service, site, "-", "?id=" + escaped(good.encode())) == good
     assert service.post(f"{site}/items/{escaped(good.encode())}/votes").json["item"] == good
@@ -105,7 +105,7 @@ def test_bytes_that_are(service, site, good):
 
 @contract("Items", "An id is valid UTF-8 without control characters")
 @pytest.mark.parametrize("segment", ["%", "%4", "%zz", "%4g", "a%", "%%41", "%u0041", "% 41", "%+1", "%-1"])
-def test_escapes_that_are_none(service, site, segment):
+def test_invalid_escapes(service, site, segment):
     sent = segment.replace(" ", "%20")
     assert item_of(service, site, sent) == (400, "bad_path")
     assert service.get(f"{site}/items/-?id={sent}").json["code"] == "bad_parameter"
@@ -156,7 +156,7 @@ def test_dots_are_no_ids(service, site, segment):
 
 @contract("Items", "-, . and .. are not ids, however they are written")
 @pytest.mark.parametrize("item", ["-", ".", ".."])
-def test_nor_in_a_body(service, site, item):
+def test_dots_are_no_ids_in_a_body_either(service, site, item):
     for path, row in (("items", {"title": "t"}), ("events", {"type": "vote", "visitor": "u"}), ("events", {"type": "view", "visitor": "u"}),
                       ("import", {"type": "item"})):
         assert service.lines(f"{site}/{path}", [{"item": item, **row}]).json["rejected"] == [{"line": 1, "code": "bad_item"}], path
@@ -228,7 +228,7 @@ def test_a_trailing_slash(service, site, call):
 @contract("Items", "An id is valid UTF-8 without control characters")
 @pytest.mark.parametrize("raw", [b"\xc3\xa9", b"\xff", b"a\x80"])
 def test_bytes_that_are_not_escaped(service, site, raw):
-    """A path is of ASCII: what comes as it is may be taken or refused, and is never half of either."""
+    """A path is ASCII: other bytes may be taken or refused as a whole."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
         client.sendall(b"GET " + site.encode() + b"/items/" + raw + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         with client.makefile("rb") as file:

@@ -72,7 +72,7 @@ TWICE = [("/items/{item}/related", "limit=5"), ("/items/{item}/related", "format
 
 @contract("Query and fields", "A single one that stands twice is always 400")
 @pytest.mark.parametrize("path,pair", TWICE)
-def test_a_parameter_that_stands_twice(service, site, path, pair):
+def test_a_repeated_parameter(service, site, path, pair):
     address = site + path.replace("{item}", "a")
     name = pair.split("=")[0]
     assert service.get(f"{address}?{pair}").status == 200
@@ -147,7 +147,7 @@ def test_errors_of_every_call(service, site, call):
 @contract("405, 429 and 503", "A 405 has Allow")
 @pytest.mark.parametrize("call", CALLS, ids=repr)
 @pytest.mark.parametrize("method", ["PATCH", "POST", "PUT", "DELETE", "GET"])
-def test_a_method_that_is_not_there(service, site, call, method):
+def test_a_method_that_the_path_lacks(service, site, call, method):
     path = call.path.split("?")[0]
     methods = {one.method for one in CALLS if one.path.split("?")[0] == path}
     if method in methods:
@@ -163,7 +163,7 @@ def test_a_method_that_is_not_there(service, site, call, method):
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/s.example", "/v1/s.example/", "/v1/s.example/nothing", "/v1/s.example/items/a/b",
                                   "/v1/s.example/items/a/votes/up", "/nothing", "/v1/s.example/me/votes", "/widget.js/", "/v1/s.example/rankings/a/b",
                                   "/metrics", "/dashboard"])
-def test_what_is_nowhere(service, method, path):
+def test_an_unknown_path_is_404(service, method, path):
     for origin in ({}, {"Origin": "https://s.example"}, {"Origin": "null"}):
         answer = service.request(method, path, **origin)
         is_problem(answer, 404, "not_found")

@@ -103,7 +103,7 @@ def test_what_is_no_date_is_bad_time(service, given):
     assert (answer.status, answer.json["code"]) == (400, "bad_time")
 
 
-def test_old_articles_stand_behind_newer_ones_and_survive_an_export(own):
+def test_old_articles_come_after_newer_ones_and_survive_an_export(own):
     service = own(configuration="[ranking top]\ntype = total\noldest_age = 36500d\n")
     dates = {"moon": "1969-07-20T20:17:40.000Z", "epoch": "1970-01-01T00:00:00.000Z", "tower": "1889-03-31T00:00:00.000Z", "new": "2026-01-01T00:00:00.000Z"}
     for item, date in dates.items():
@@ -130,6 +130,6 @@ def test_old_articles_stand_behind_newer_ones_and_survive_an_export(own):
     wait_until(lambda: ranked() == ["epoch", "moon", "new"], 20, ranked)  # the tower is older than oldest_age
 
 
-def test_a_mark_until_the_beginning_of_1970_has_ended(service):
+def test_a_rule_until_the_beginning_of_1970_has_ended(service):
     assert service.keyed("PUT", "/v1/ended/items/a/editorial", {"block": True, "until": 0}).json["until"] == "1970-01-01T00:00:00.000Z"
     assert service.keyed("GET", "/v1/ended/editorial").json["editorial"] == []

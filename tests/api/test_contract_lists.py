@@ -272,7 +272,7 @@ def test_a_score_falls_as_time_passes(ranked, site):
     load(ranked, site, votes("a", 4, time=time.time() - 60))
     found = []
     for number in range(2):
-        load(ranked, site, votes(f"b{number}", 1))  # a body without a change stays as it is
+        load(ranked, site, votes(f"b{number}", 1))  # a body without a change is kept
         box = ranked.get(f"{site}/rankings/decayed").json
         found.append((unix(box["computed_at"]), box["items"][0]["score"]))
         time.sleep(0.2)
@@ -505,7 +505,7 @@ def test_times_that_come_in(service, site, given, wanted):
 
 @contract("Numbers and times", "Times come in as any RFC 3339 time")
 @pytest.mark.parametrize("given", BAD, ids=json.dumps)
-def test_times_that_are_none(service, site, given):
+def test_invalid_times(service, site, given):
     answers = [service.keyed("PUT", f"{site}/items/a", {"published_at": given}), service.keyed("PUT", f"{site}/items/a/editorial", {"pin": 1, "until": given}),
                service.keyed("POST", f"{site}/corrections", {"item": "a", "from": given})]
     for answer in answers:

@@ -171,7 +171,7 @@ def test_whose_cookie_it_is(service, site):
 
 @contract("Visitors", "With cookies = off no cookie is set")
 def test_without_cookies(service, bare, site):
-    """Over the same secrets: what is a good cookie elsewhere is none here."""
+    """The same secrets: a cookie that is good elsewhere is not read here."""
     with_cookies = Service(**FAMILY)
     try:
         cookie = cookie_of(with_cookies.post(site + VOTES))
@@ -210,7 +210,7 @@ def test_an_id_of_the_callers_own(service, site, own):
 
 @contract("Visitors", "With the secret key a value that doesn't begin with ev1.", "With the secret key a value that begins with ev1.")
 @pytest.mark.parametrize("own", ["", "a" * 129, "é" * 65, "a\u0001", "a\u007f", "a\u0085", "ev1.", "ev1.x", "ev1.user"])
-def test_one_that_is_none(service, site, own):
+def test_an_invalid_id_of_the_callers_own(service, site, own):
     for path in (VOTES, "/items/a/views", "/visitors"):
         answer = service.keyed("POST", site + path, {"visitor": own})
         assert (answer.status, answer.json["code"]) == (401, "bad_visitor")
@@ -357,7 +357,7 @@ def test_bodies_that_are_not_right(service, site, body, code):
 
 @contract("Visitors", "A forged, foreign or expired token in header or body is 401")
 @contract("Bodies", "An empty body is fine where all is optional")
-def test_headers_that_stand_twice_and_bodies_that_are_not_there(service, site):
+def test_repeated_headers_and_missing_bodies(service, site):
     """What is joined of two is neither of them."""
     token = new(service, site)
     for name, value, status in (("Engaged-Visitor", token, 401), ("Origin", "https://" + site.split("/")[-1], 403), ("Authorization", "Bearer k", 403)):

@@ -86,7 +86,7 @@ def test_erasure_forgets_history_and_takes_votes_back(service, site, token):
 
 
 def second(text):
-    """Of a time as it is shown: unix seconds."""
+    """The Unix seconds of a time in an answer."""
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 

@@ -292,7 +292,7 @@ def test_its_neighbours_do_not_name_it_any_more(fresh):
 
 
 @pytest.mark.contract("DELETE /v1/{site}/items/{item}", "503 when the projector is behind")
-def test_a_projector_that_stands_still_is_503_hidden_and_safe_to_repeat(fresh):
+def test_with_a_frozen_projector_deletion_is_503_hidden_and_safe_to_repeat(fresh):
     service = fresh(redis_timeout="500ms", hang_timeout="0")
     put(service, "held", "Take me down")
     vote(service, "held")
@@ -569,7 +569,7 @@ def test_all_voters_of_a_split_item_are_exported(fresh):
 # ---- Data of format 2
 
 
-def test_a_tombstone_of_before_is_honoured(fresh):
+def test_a_tombstone_of_format_2_is_honoured(fresh):
     """A deletion and views as the version before logged them, not projected yet when this one starts."""
     service = fresh(projection_interval="5ms", neighbour_interval="0")
     vote(service, "old")
@@ -602,7 +602,7 @@ def test_a_tombstone_of_before_is_honoured(fresh):
     assert counts(service, "old") == (1, 1, 0)
 
 
-def test_an_import_of_before_is_honoured(fresh):
+def test_an_import_of_format_2_is_honoured(fresh):
     """Its record in the log, as the version before wrote it, says what the views are."""
     service = fresh(projection_interval="5ms", neighbour_interval="0")
     for _ in range(4):
@@ -625,7 +625,7 @@ def test_an_import_of_before_is_honoured(fresh):
     assert total_views(service) == 4 + 4  # and those of `settle`
 
 
-def test_a_tombstone_of_before_does_not_take_what_is_imported(fresh):
+def test_a_tombstone_of_format_2_does_not_take_what_is_imported(fresh):
     service = fresh(projection_interval="5ms", neighbour_interval="0")
     for _ in range(3):
         view(service, "back")
@@ -684,7 +684,7 @@ def test_what_was_deleted_is_remembered_for_one_view_window(fresh):
     wait_until(lambda: not store(service).keys("*}gone"))
 
 
-def test_of_what_was_deleted_the_newest_4096_are_remembered(fresh):
+def test_the_newest_4096_deleted_items_are_remembered(fresh):
     service = fresh()
     delete(service, "first")
     keys, now = store(service).keys("*}gone"), time.time() * 1000

@@ -70,7 +70,7 @@ def test_a_block_stays_and_one_vote_does_not_bring_the_item_back(service):
 
 
 @pytest.mark.parametrize("item", ["plain", *ODD])
-def test_of_a_mark_only_the_block_stays_as_it_was(service, item):
+def test_a_deletion_keeps_only_the_block_of_a_rule(service, item):
     site = f"odd{ODD.index(item) if item in ODD else 'plain'}.example"
     whole = mark(service, site, item, pin=3, boost=2.5, bury=True, block=True, lists=["related", "ranking"], until=SOON, note='n,"pin":9,"block":true')
     assert service.keyed("DELETE", f"/v1/{site}/items/{quoted(item)}").status == 204

@@ -91,7 +91,7 @@ def widget_block(language, containing):
 
 @pytest.fixture(scope="module")
 def filled():
-    """A service of its own, as it is stopped to see what goes on without it."""
+    """A service of its own, because the test stops it to see what works without it."""
     running = Service()
     site = "/v1/example.org"
     cards = [CARD] + [{"item": f"b{n}", "title": f"Article {n}", "url": f"/b{n}"} for n in range(6)]

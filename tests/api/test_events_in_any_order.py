@@ -12,7 +12,7 @@ from support.service import Service
 
 S = "/v1/s"
 NOW = int(time.time()) - 10
-CROWD = 150  # so many voters stand in buckets, not in the item
+CROWD = 150  # so many voters are in buckets, not in the item
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def fill(service, item):
 
 
 def stands(service, items):
-    """Of each item (kind, seconds ago) of the votes that stand, but for the crowd's."""
+    """For each item (kind, seconds ago) of the votes that count, without the crowd's."""
     rows = [json.loads(line) for line in service.keyed("GET", S + "/export").body.splitlines()]
     found = {item: [] for item in items}
     for row in rows:
@@ -71,7 +71,7 @@ EVENTS = [("up", 9000), ("down", 4000), ("up", 3000), ("up", 2000), ("down", 100
 
 @pytest.mark.parametrize("crowd", [False, True])
 @pytest.mark.parametrize("chosen", [EVENTS[:2], EVENTS[:3], EVENTS[:4], EVENTS[1:], [("up", 9000), ("up", 100)]])
-def test_the_latest_vote_stands_in_whatever_order(service, crowd, chosen):
+def test_the_latest_vote_counts_in_any_order_of_lines(service, crowd, chosen):
     name = f"{'crowd' if crowd else 'few'}-{len(chosen)}-{chosen[0][1]}-{chosen[-1][1]}"
     orders = list(itertools.permutations(chosen))[::3 if crowd else 1]
     items = [f"{name}-{n}" for n in range(len(orders))]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-# What the URL standard lets stand in an address (url.spec.whatwg.org, "URL code points"), and whole escapes.
+# What the URL standard allows in an address (url.spec.whatwg.org, "URL code points"), and whole escapes.
 VALID = re.compile(r"(?:[A-Za-z0-9!$&'()*+,\-./:;=?@_~\u00a0-\U0010fffd]|%[0-9A-Fa-f]{2}|(?<=//)\[[0-9a-f:.]+\])*"
                    r"(?:#(?:[A-Za-z0-9!$&'()*+,\-./:;=?@_~\u00a0-\U0010fffd]|%[0-9A-Fa-f]{2})*)?")
 

@@ -63,7 +63,7 @@ def test_an_article_that_is_seldom_read_shows_what_was_there_two_seconds_ago(fre
 
 
 def test_between_refresh_interval_and_stale_limit_the_old_body_is_sent_at_once(fresh):
-    """Seen with a Redis that stands still: who does not wait has his answer at once."""
+    """Tried with a frozen Redis: a reader who does not wait gets the answer at once."""
     path = f"{SITE}/items/i2"
     pid = fresh.redis_pid()
     fresh.get(path)
@@ -264,7 +264,7 @@ def test_if_none_match_compares_weakly(fresh, form, status):
     ("gzip;q=1, *;q=0", True), ("gzip; q=0", False), ("gzip;q=0", False), ("gzip;q=0.0", False), ("gzip;Q=0.000", False),
     ("gzip;q=0, *", False), ("*;q=0", False), ("identity", False), ("br", False), ("gzipped", False), ("", False)])
 @pytest.mark.contract("Shared reads", "The body is gzip when that is accepted", "Vary is Accept-Encoding")
-def test_gzip_goes_to_who_takes_it_and_every_answer_varies_by_that(fresh, accepts, packed):
+def test_gzip_is_sent_when_accepted_and_every_answer_varies_by_that(fresh, accepts, packed):
     path = f"{SITE}/rankings/week"
     plain = fresh.get(path)
     answer = fresh.get(path, Accept_Encoding=accepts)

@@ -82,7 +82,7 @@ def test_retry_after_is_rounded_up(start, per_minute, seconds):
         assert service.post(f"{S}/items/a/votes", X_Forwarded_For="192.0.2.1").status == 200
 
 
-def test_a_burst_of_nought_is_that_of_a_minute(start):
+def test_a_burst_of_0_is_the_limit_of_a_minute(start):
     service = start(votes_per_minute=5, votes_burst=0)
     assert [service.post(f"{S}/items/a/votes", X_Forwarded_For="192.0.2.1").status for _ in range(6)] == [200] * 5 + [429]
 
@@ -163,7 +163,7 @@ def test_empty_lines_are_counted_and_passed_over(service):
 
 
 @pytest.mark.parametrize("count", [999, 1000, 1001, 2500])
-def test_of_the_rejected_a_thousand_are_named(service, count):
+def test_a_thousand_rejected_lines_are_named(service, count):
     answer = bulk(service, [(line(60) + b"\n") + b"{\n" * count])
     assert answer["accepted"] == 1 and len(answer["rejected"]) == min(count, 1000)
     assert rejected(answer) == [(n + 2, "bad_json") for n in range(min(count, 1000))]

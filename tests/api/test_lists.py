@@ -147,7 +147,7 @@ def lists_end_short(service, short, full):
 
 
 def test_no_more_than_2000_entries_are_read_and_the_metrics_say_so():
-    """2,005 items with more votes are lost: the list ends short, as the others stand behind 2,000 of them."""
+    """2,005 items with more votes are lost: the list ends short, because the others come after 2,000 of them."""
     # Each partition gives its best places only: with this key none has more than those.
     service = Service(configuration=RANKINGS, partitions=512, hash_key="22" * 32)
     try:
@@ -156,7 +156,7 @@ def test_no_more_than_2000_entries_are_read_and_the_metrics_say_so():
         service.stop()
 
 
-def test_nor_more_than_partitions_keep_and_the_metrics_say_so():
+def test_no_more_entries_than_partitions_keep_are_read_and_the_metrics_say_so():
     """One partition keeps 642 places: items that are lost take all of them."""
     service = Service(configuration=RANKINGS, partitions=1)
     try:
@@ -257,7 +257,7 @@ def test_what_is_too_old_when_it_is_voted_on_is_never_ranked(lists, site):
     assert {"fresh", "nearly", "undated"} <= kept and not {"past", "ancient"} & kept
 
 
-def test_a_pin_stands_only_in_its_own_categories(lists, site):
+def test_a_pin_appears_only_in_categories_of_its_item(lists, site):
     cards(lists, site, ["a", "b"], categories=["x", "both"])
     cards(lists, site, ["c", "d"], categories=["y", "both"])
     votes(lists, site, {"a": 3, "b": 2, "c": 2, "d": 1})
@@ -296,7 +296,7 @@ def test_a_pin_beyond_the_limit_is_no_pin(lists, site):
     assert ids(lists.get(f"{site}/rankings/plain?limit=4")) == ["a", "b", "c", "e"]
     assert ids(lists.get(f"{site}/rankings/plain?limit=5")) == ["a", "b", "c", "e", "d"]
     assert reasons(lists.get(f"{site}/rankings/plain?limit=4"))["e"] == "pinned"
-    hand(lists, site, "a", pin=5)  # where it is no pin it stands by its votes
+    hand(lists, site, "a", pin=5)  # where it is no pin its votes decide its place
     short = lists.get(f"{site}/rankings/plain?limit=3")
     assert ids(short) == ["a", "b", "c"] and reasons(short)["a"] == "ranked"
     assert ids(lists.get(f"{site}/rankings/plain?limit=5")) == ["b", "c", "d", "e", "a"]
@@ -320,7 +320,7 @@ def test_boost_is_a_factor_on_the_score(lists, site, name):
 
 
 @pytest.mark.parametrize("kind", ["ranking", "related", "recommendation"])
-def test_a_hand_holds_for_the_kinds_that_it_names_and_no_other(lists, site, kind):
+def test_a_rule_holds_for_the_kinds_of_list_that_it_names_and_no_other(lists, site, kind):
     names = [f"i{n}" for n in range(6)]
     cards(lists, site, names)
     now = time.time()

@@ -156,7 +156,7 @@ def test_keys_are_the_ids_as_asked(service, filled):
     assert [got["counts"][item]["up"] for item in asked] == [1, 1, 1] + [0] * 6
 
 
-def test_an_id_that_stands_twice_is_one_key(service, filled):
+def test_a_repeated_id_is_one_key(service, filled):
     token = token_of(service, filled)
     service.post(filled + "/items/b/votes", Engaged_Visitor=token)
     answer = ask(service, filled, {"visitor": token, "ids": ["b", "a", "b"], "exclude": ["i00", "i00"], "recommendations": 1})

@@ -141,7 +141,7 @@ def weights(service):
     return sorted(round(struct.unpack("<f", table[-4:])[0], 1) for table in tables)
 
 
-def test_of_one_item_a_network_teaches_so_much_an_hour(start):
+def test_a_network_teaches_so_many_co_views_of_an_item_an_hour(start):
     service = start(network_item_coviews_per_hour=3)
     pairs(service, "one", ["192.0.2.1"] * 8)
     assert left_out(service) == 2 * 5

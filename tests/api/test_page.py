@@ -242,7 +242,7 @@ def test_feed_is_json_feed(service, site):
 
 
 def test_a_feeds_links_are_whole(service, site):
-    """An address on the page's own host is nobody's outside of it: it stands in our own part alone."""
+    """An address on the page's own host means nothing elsewhere: only our own part of the feed has it."""
     rows = [{"item": "rooted", "title": "R", "url": "/rooted"}, {"item": "whole", "title": "W", "url": "https://example.org/w"},
             {"item": "none", "title": "N"}]
     assert service.lines(f"{site}/items", rows).json["accepted"] == 3

@@ -117,7 +117,7 @@ def test_a_unix_socket(start, tmp_path):
 
 
 class AtOwnAddress(Service):
-    """/readyz goes by the operators' listener."""
+    """/readyz is asked on the operators' listener."""
 
     def get(self, path, **headers):
         return self.request("GET", path, port=self.ops_port, **headers)

@@ -152,7 +152,7 @@ def test_nul_in_a_card(service, site, card):
     assert answer["accepted"] == 1 and [row["code"] for row in answer["rejected"]] == ["bad_field", "bad_field"]
 
 
-# ---- Fields that stand twice, bodies that are no objects
+# ---- Repeated fields, bodies that are no objects
 
 @pytest.mark.parametrize("body,status,code", [
     (b'{"kind":"up","kind":"up"}', 400, "repeated_parameter"), (b'{"kind":"up", "x":1, "kind" : "down"}', 400, "repeated_parameter"),

@@ -208,7 +208,7 @@ def test_a_back_dated_view_follows_what_was_read_before_it(service):
                       if entry["reason"] == "related"] for item in ("bd-a", "bd-b", "bd-c", "bd-d")}
     assert related["bd-b"] == ["bd-a"] and related["bd-c"] == ["bd-a"] and related["bd-d"] == ["bd-a"], related
     assert sorted(related["bd-a"]) == ["bd-b", "bd-c", "bd-d"]
-    # and in the history all stand in their order: the next view follows d, c, b, a
+    # and the history has all in their order: the next view follows d, c, b, a
     (history,) = [value for value in map(store_of(service).get, store_of(service).scan_iter("*}h*")) if len(value) == 4 * VIEW]
     times = [int.from_bytes(history[n:n + 8], "little") for n in range(8, 4 * VIEW, VIEW)]  # of positive doubles
     assert times == sorted(times, reverse=True)

@@ -50,7 +50,7 @@ def test_related_is_there_when_it_has_answered(slow):
 
 @pytest.mark.parametrize("first, second", [("sums", "neighbours"), ("neighbours", "sums")])
 def test_both_projections_must_have_passed(slow, first, second):
-    """The projector stands still, and what it would write is written here, one projection after the other."""
+    """The projector is frozen, and the test writes its offsets, one projection after the other."""
     store = redis.Redis(unix_socket_path=os.path.join(slow.folder, "d", "redis.sock"))
     assert slow.lines(f"{SITE}/events?wait=true", [view(0)]).json["accepted"] == 1
     tags = [key[:-3] for key in store.keys("*}log")]
@@ -136,7 +136,7 @@ def test_many_wait_at_once(slow):
 
 
 def test_a_service_that_is_ended_while_somebody_waits_ends_cleanly(slow):
-    """The projector stands still, so the calls wait; their connections are cut when the drain is over."""
+    """The projector is frozen, so the calls wait; their connections are cut when the drain is over."""
     (projector,) = slow.children("projector")
     os.kill(projector, signal.SIGSTOP)
 
@@ -158,7 +158,7 @@ def test_a_service_that_is_ended_while_somebody_waits_ends_cleanly(slow):
 
 @pytest.fixture
 def frozen():
-    """With a projector that may stand still; Redis goes on at the end."""
+    """With a projector that may be frozen; Redis is thawed at the end."""
     running = Service(hang_timeout="0", redis_timeout="500ms")
     yield running
     for pid in (running.redis_pid(), *running.children("projector")):

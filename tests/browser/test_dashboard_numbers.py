@@ -31,7 +31,7 @@ STATE = "return [...document.querySelectorAll('#state p')].map(e => e.textConten
 
 
 class Values:
-    """Of the nth metric: 1000 n at first, n more from then on; or what `fixed` says."""
+    """The value of the nth metric: 1000 n at first, n more from then on; or what `fixed` says."""
 
     def __init__(self, **fixed):
         self.names, self.asked, self.fixed = [], 0, fixed

@@ -71,7 +71,7 @@ def test_vote_undo_second_browser_and_reload(service, browsers):
 
 @pytest.mark.parametrize("clicks", [7, 6])
 def test_fast_clicks_end_as_the_last_one(service, browser, clicks):
-    """Of an even number the first answer and the last are not the same."""
+    """With an even number the first answer and the last differ."""
     item, before = "quiet-streets", count(service, "quiet-streets")
     browser.open(url(service, item))
     ready(browser)
@@ -85,7 +85,7 @@ def test_fast_clicks_end_as_the_last_one(service, browser, clicks):
 
 @contextlib.contextmanager
 def vote_is_kept(service, browser, item):
-    """Redis stands still, and the widget keeps the vote that is given."""
+    """Redis is frozen, and the widget keeps the vote."""
     browser.open(url(service, item))
     ready(browser)
     pid = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock")).info("server")["process_id"]
@@ -172,7 +172,7 @@ def publisher():
 
 
 def guide(service):
-    """The README's plain HTML, as it is written."""
+    """The README's plain HTML, unchanged."""
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
         text = file.read().split("```html\n")[1].split("```")[0]
     return text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{service.port}")

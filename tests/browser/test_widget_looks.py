@@ -58,7 +58,7 @@ def test_a_list_is_indented_on_the_side_where_its_numbers_are(service, publisher
 
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
 def test_each_title_runs_its_own_way(service, publisher, browser, direction):
-    """So a question mark stands at the end of its own sentence, whatever the page's language is."""
+    """So a question mark is at the end of its own sentence, whatever the page's language is."""
     open_page(browser, service, publisher, direction)
     ways = dict(browser.run(f"return {TITLES}.map(e => [e.textContent, getComputedStyle(e).direction])"))
     assert ways == {CARDS["arabic"]: "rtl", CARDS["english"]: "ltr", CARDS["hebrew"]: "rtl", CARDS["mixed"]: "rtl"}

@@ -143,7 +143,7 @@ def test_the_first_example_works_in_an_empty_page(stage, browser, service):
 
 
 def test_the_first_example_says_why_where_it_is_not_allowed(stage, browser):
-    """As it stands in the document, on a host that is not the site's: in the element, as this is localhost, and in the console."""
+    """The example of the document, unchanged, on a host that is not the site's: in the element, as this is localhost, and in the console."""
     gate, publisher = stage
     gate.reset()
     publisher.pages["/pasted"] = "<!doctype html><html lang=en><title>x</title>" + first_example(gate.origin, "example.org")

@@ -24,7 +24,7 @@ SETTLE_S = 15.0
 
 
 class Round:
-    """Of one visitor: what was acknowledged, and when."""
+    """What was acknowledged to one visitor, and when."""
 
     def __init__(self, visitor, items):
         self.visitor, self.cast, self.kept_items = visitor, items[:CAST], items[CAST:]

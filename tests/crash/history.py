@@ -58,7 +58,7 @@ def still_true(calls, voids):
 
 
 def vote_states(calls):
-    """(time, the set of kinds that may be in place from then on), in order of time; None stands for no vote."""
+    """(time, the set of kinds that may be in place from then on), in order of time; None means no vote."""
     possible, zombies = {None}, set()
     states = [(0.0, frozenset(possible))]
     for call in calls:

@@ -12,13 +12,13 @@ from history import OK, REFUSED, Bounds, still_true, vote_states
 from service import KINDS, REDIS_TIMEOUT_S
 
 CLOCK_S = 0.05  # between the service's clock and ours
-UNREAD_S, FRESH_S = 10.0, 1.0  # a body that was read within ten seconds may go out as it is
+UNREAD_S, FRESH_S = 10.0, 1.0  # a body that was read within ten seconds may be sent unchanged
 HANDOVER_S = 5.0
 ALIVE_S = 2.0  # without an answer of /healthz
 AHEAD_S = 2.0
 FLOOD_BEGINS_S, FLOOD_WRITES, FLOOD_SHARE = 0.3, 50, 0.02
 VIEW_WEIGHT = 0.1  # of a view among votes in `top`
-# 503 stands for an unknown end; nothing else is to come out of a fault.
+# 503 means an unknown end; a fault must have no other result.
 EXPECTED = {503}
 
 
@@ -180,7 +180,7 @@ def calm(history, begin, end):
 
 
 def check_staleness(history):
-    """In calm times; while Redis is away a body goes on, and says how old it is."""
+    """In calm times; while Redis is away the old body is sent, and says how old it is."""
     most = UNREAD_S + FRESH_S + REDIS_TIMEOUT_S + history.margin
     for age, call in staleness(history):
         if age > most and calm(history, call.end - most, call.end):

@@ -13,7 +13,7 @@ PROBERS, EVERY_S, PATIENCE_S = 3, 0.1, 0.5
 
 
 class Prober(threading.Thread):
-    """One connection for each question: a worker that stands still keeps its own, the next one reaches another."""
+    """One connection for each question: a frozen worker keeps its connection, the next one reaches another worker."""
 
     def __init__(self, port, over, answers):
         super().__init__(daemon=True)

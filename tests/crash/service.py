@@ -45,7 +45,7 @@ class CrashService(Launch):
     # ---- Life
 
     def start(self, **environment):
-        """Of a program that is built elsewhere too: the preloaded library is that of the tree."""
+        """Also for a program that is built elsewhere: the preloaded library is that of the tree."""
         library = os.path.join(ROOT, BUILD, "shifted_clock.so")
         sanitizer = "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")
         self.process = self.spawn(LD_PRELOAD=library, SHIFTED_CLOCK=self.clock_path, ASAN_OPTIONS=sanitizer, **environment)

@@ -96,7 +96,7 @@ def lines(*rows):
 
 
 def spelling(n):
-    """Of one and the same id."""
+    """All with the same id."""
     return "".join("%7A" if n >> bit & 1 else "z" for bit in range(12))
 
 

@@ -19,7 +19,7 @@ def shift(redis, seconds):
 
 
 def ahead(service):
-    """Of the time in an answer's head, before ours."""
+    """How far the time in an answer's head is ahead of ours."""
     date = call(service, "GET", "/healthz")[1]["Date"]
     return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
 

@@ -22,7 +22,7 @@ def is_done(client):
     return rows and all(row["state"] == "done" for row in rows)
 
 
-@pytest.mark.parametrize("voters", [5, 100])  # those of few stand in the item, of many in buckets
+@pytest.mark.parametrize("voters", [5, 100])  # few voters are in the item, many are in buckets
 @pytest.mark.parametrize("body", [{"item": "a"}, {"visitor": "v0"}])
 def test_a_vote_that_is_given_anew_during_a_correction_stays(voters, body):
     held, go_on = threading.Event(), threading.Event()

@@ -55,7 +55,7 @@ def cards(service, numbers):
 
 
 def partition_of(client):
-    """Of each item, by the key of its record."""
+    """The partition of each item, by the key of its record."""
     found = {}
     for key in client.scan_iter("{*}i*", 1000):
         packed = client.get(key)

@@ -117,7 +117,7 @@ def test_a_body_in_memory_is_refreshed_under_another_networks_flood(service):
 
 
 def test_the_queues_least_value_still_serves_all(tmp_path):
-    """What does not fit at once goes in parts: pages, lists of items, an erasure, an export."""
+    """What does not fit at once is sent in parts: pages, lists of items, an erasure, an export."""
     small = Service(redis_queue=64, refresh_interval="0", neighbour_interval="0", projection_interval="5ms")
     try:
         token = small.post(f"{SITE}/visitors").json["visitor"]

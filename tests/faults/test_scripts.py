@@ -322,7 +322,7 @@ def test_a_commit_beside_foreign_data_is_whole_and_asks_for_no_refill():
         script = client.script_load(script_text("commit"))
         client.hset("pos", "plan", "p")
         client.set("foreign", "x")
-        client.set("uniques", b"HYLL\1\0\0\0" + 8 * b"\0" + b"\xff")  # a sketch that is none
+        client.set("uniques", b"HYLL\1\0\0\0" + 8 * b"\0" + b"\xff")  # an invalid sketch
         client.rpush("list", "x")
         keys = ["sums", "floor", "pos", "s1", "s2", "good", "foreign", "uniques", "list"]
         commands = [("ZADD", 1, "-2", "b"), ("ZADD", 2, "-2", "b"), ("ZREM", 2, "c"), ("PFADD", 3, "v"), ("PFADD", 4, "v"), ("UNLINK", 4)]

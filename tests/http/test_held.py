@@ -32,7 +32,7 @@ def settled(responder, opened):
 
 
 def test_the_edge(start):
-    """So many fit; one more, and the first of all goes, with an answer that says why."""
+    """So many fit; with one more the first of all is closed, with an answer that says why."""
     responder = start(held=8 * ROOM)
     wires = [responder.connect() for _ in range(9)]
     for wire in wires[:8]:

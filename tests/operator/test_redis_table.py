@@ -278,7 +278,7 @@ def holds(world, row):
 # ---- At the start: what the setting `redis` may name by mistake (more in tests/roles/test_handshake.py)
 
 class Talker:
-    """Whoever listens at the port: says something to whoever comes, and reads on."""
+    """A listener at the port that says something to each client and reads on."""
 
     def __init__(self, says):
         self.says, self.listener = says, socket.create_server(("127.0.0.1", 0))

@@ -43,7 +43,7 @@ NOT_AN_ORIGIN = ["news.example", "ftp://news.example", "https://", "https://news
                  "https://*.example", "https://a@news.example", "https://news.example:0", "https://news.example:65536",
                  "https://news.example:x", "https://news.example:", "https://:443", "https://n\u00fcws.example", "https://.example",
                  "https://[::g]", "https://[::1", "https://news.example?", "https://news.example#a", "https://a.example\thttps://b.example"]
-# Of each text: what is wrong, and what is right (tried together with the first right ones of all others).
+# For each text what is wrong, and what is right (tried together with the first right ones of all others).
 TEXTS = {
     "listen": (["", *NOT_LISTENED], ["localhost:8080", "[::1]:8080", "0.0.0.0:8080", "127.0.0.1:65535", "127.0.0.1:1"]),
     "ops_listen": (["", *NOT_LISTENED], ["127.0.0.2:8080", "[::1]:8080"]),

@@ -217,7 +217,7 @@ def test_as_many_corrections_of_a_site_wait_as_may_and_the_next_is_429(own):
         assert answer.status == 429 and answer.json["code"] == "too_many_requests"
         assert int(answer.headers["retry-after"]) >= 1
         assert post(b).status == 202 and len(corrections(service, a)) == 3
-        assert service.keyed("DELETE", f"{a}/me", Engaged_Visitor="v").status == 202  # a reader's own goes by its network
+        assert service.keyed("DELETE", f"{a}/me", Engaged_Visitor="v").status == 202  # a reader's own counts for its network
     wait_until(lambda: is_done(service, a) and is_done(service, b) and none_wait(service), 20)
     assert post(a).status == 202
     wait_until(lambda: is_done(service, a) and none_wait(service), 20)

@@ -250,7 +250,7 @@ def installed(own, tmp_path):
 
 
 def programs_of(service):
-    """Of the children; nothing when one has ended meanwhile."""
+    """For each child; nothing when one has ended meanwhile."""
     try:
         return {os.stat(f"/proc/{pid}/exe").st_ino for pids in children_of(service).values() for pid in pids}
     except FileNotFoundError:

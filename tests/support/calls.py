@@ -27,7 +27,7 @@ class Call:
 
     @property
     def is_image(self):
-        """It is answered whoever asks for what: an error would be a broken image on a page."""
+        """Its answer is always an image: an error would be a broken image on a page."""
         return self.path.endswith("view.gif")
 
     def refused(self, answer, code, *statuses):

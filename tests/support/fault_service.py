@@ -17,7 +17,7 @@ SECRET_KEY = "publisher"
 
 
 def item_id(packed):
-    """The id in an item's record (src/model/item.h); None when it is none."""
+    """The id in an item's record (src/model/item.h); None when it has none."""
     if packed[:1] != b"\x01":
         return None
     site_at = 15 + 4 * packed[2]

@@ -13,7 +13,7 @@ def options_of(settings):
 
 
 def script_text(name):
-    """A script of lua/ as the build embeds it: what its head includes goes before it."""
+    """A script of lua/ as the build embeds it: the parts that its head includes come first."""
     with open(os.path.join(ROOT, "lua", f"{name}.lua"), "rb") as file:
         text = file.read()
     parts = re.findall(rb"^-- include: (\w+)$", text, re.M)
