@@ -272,3 +272,12 @@ def test_with_declared_sites_it_does_not_speak_of_others(tmp_path):
     log = running.log()
     running.stop()
     assert "from any origin" not in log
+
+
+@pytest.mark.parametrize("origin, status", [
+    ("https://service.example", 200), ("https://service.example:8443", 403), ("https://service.example.evil", 403), ("https://service.exampl", 403),
+    ("https://service.example-evil.org", 403), ("https://xservice.example", 403)])
+def test_the_services_own_origin_is_its_whole_host(service, origin, status):
+    answer = service.post("/v1/news.example/items/own/votes", Host="service.example", Origin=origin)
+    assert answer.status == status
+    assert answer.headers.get("access-control-allow-credentials") == ("true" if status == 200 else None)
