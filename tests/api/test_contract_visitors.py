@@ -223,7 +223,7 @@ def test_an_invalid_id_of_the_callers_own(service, site, own):
 @contract("Secret key", "The key stands in Authorization", "Without a key where one is needed", "With a wrong key")
 @pytest.mark.parametrize("call", [call for call in CALLS if call.kind == PUBLISHER], ids=repr)
 def test_the_key_where_one_is_needed(service, site, call):
-    for field, code in ((None, "key_required"), ("", "key_required"), ("k", "key_required"), ("Basic k", "key_required"), ("Bearer", "key_required"),
+    for field, code in ((None, "key_required"), ("", "key_required"), ("k", "key_required"), ("Basic k", "key_required"), ("Digest k", "key_required"), ("Bearer", "key_required"),
                         ("Bearer  x", "bad_key"), ("Bearer K", "bad_key"), ("Bearer kk", "bad_key"), ("Bearer k k", "bad_key"), ("Bearer \"k\"", "bad_key")):
         headers = {"Content_Type": call.media} if call.body else {}
         if field is not None:

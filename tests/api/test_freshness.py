@@ -158,6 +158,15 @@ def test_with_refresh_interval_0_a_read_sees_what_was_acknowledged_before_it():
 
 # ---- ETag
 
+def test_the_gzip_form_says_too_when_it_was_looked_at(fresh):
+    def compressed():
+        return fresh.get(f"{SITE}/rankings/hot?limit=6", Accept_Encoding="gzip").headers
+    first = compressed()
+    assert first["content-encoding"] == "gzip"
+    wait_until(lambda: compressed()["engaged-checked-at"] > first["engaged-checked-at"], 15, "a later check")
+    assert compressed()["etag"] == first["etag"]
+
+
 @pytest.mark.contract("Shared reads", "The ETag is made of order, counts and cards")
 def test_the_etag_is_the_same_on_all_machines_over_one_redis_and_over_equal_data():
     keys = {"hash_key": "22" * 32, "secret": "11" * 32}

@@ -122,7 +122,7 @@ def test_the_own_origin_is_the_whole_of_it(service):
     for origin in (f"http://{host}", f"https://{host}"):
         assert service.post("/v1/listed/items/own/votes", Origin=origin).status == 200
     for origin in (f"http://{host}.evil.example", f"http://{host}1", f"http://{host[:-1]}", "http://127.0.0.1",
-                   f"http://evil.{host}", f"ws://{host}"):
+                   f"http://evil.{host}", f"ws://{host}", "https://engaged.example.evil.example", "https://Engaged.Example.evil.example"):
         assert service.post("/v1/listed/items/own/votes", Origin=origin).status == 403, origin
         answer = service.post("/v1/open/items/own/votes", Origin=origin)
         assert "access-control-allow-credentials" not in answer.headers and "set-cookie" not in answer.headers, origin

@@ -2,6 +2,8 @@
 """Votes, views, cards, deletion and bulk calls: docs/api.md."""
 import time
 
+import pytest
+
 
 def vote(service, site, item, token, **body):
     return service.post(f"{site}/items/{item}/votes", body or None, Engaged_Visitor=token)
@@ -37,8 +39,9 @@ def test_a_view_counts_once_in_its_window(service, site, token):
     assert again.json == {"item": "a", "counted": False, "reason": "repeat"}
 
 
-def test_prefetch_is_not_counted(service, site):
-    answer = service.post(site + "/items/a/views", Sec_Purpose="prefetch;prerender")
+@pytest.mark.parametrize("field", [{"Sec_Purpose": "prefetch;prerender"}, {"Sec_Purpose": "prerender"}, {"Purpose": "prefetch"}, {"X_Moz": "prefetch"}])
+def test_prefetch_is_not_counted(service, site, field):
+    answer = service.post(site + "/items/a/views", **field)
     assert answer.json == {"item": "a", "counted": False, "reason": "prefetch"}
     assert "engaged-visitor" not in answer.headers
 

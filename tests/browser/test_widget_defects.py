@@ -172,6 +172,20 @@ def test_a_kept_vote_is_seen_and_everything_comes_back_after_an_outage(stage):
     assert stage.count("a7") == before + 1 and len([c for c in stage.gate.of("POST", "/views") if c.status == 202]) == 1
 
 
+def test_a_vote_that_waits_is_in_the_count_that_is_shown(stage):
+    stage.open("<engaged-vote></engaged-vote>", script="data-item=a6")
+    stage.browser.until(f"return /\\d/.test({BUTTON}.textContent)")
+    before = stage.count("a6")
+    stage.gate.away = True
+    stage.browser.run(f"{BUTTON}.click()")
+    stage.browser.until(f"return {SAID}.textContent === 'Kept, will be sent again.'")
+    shown = stage.browser.run(f"return [{BUTTON}.textContent, {BUTTON}.getAttribute('aria-pressed')]")
+    stage.gate.away = False
+    stage.browser.run("dispatchEvent(new Event('online'))")
+    wait_until(lambda: stage.count("a6") == before + 1, 15, "the vote counts")
+    assert shown == [f"veryGood! ({before + 1})", "true"]
+
+
 def test_a_full_storage_loses_no_vote_and_makes_one_visitor(stage):
     stage.open("<engaged-vote></engaged-vote>", script="data-item=a8",
                head="<script>Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }</script>"

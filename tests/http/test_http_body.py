@@ -187,9 +187,10 @@ def test_row_27_get_with_a_body_over_the_limit(server):
 EXPECT = "Expect: 100-continue"
 
 
-def test_row_35_continue_comes_at_once(server):
+@pytest.mark.parametrize("expect", [EXPECT, "expect: 100-Continue"])
+def test_row_35_continue_comes_at_once(server, expect):
     with server.connect(timeout=1) as wire:
-        wire.send(request("/echo", "POST", fields=("Host: x", EXPECT, "Content-Length: 3")))
+        wire.send(request("/echo", "POST", fields=("Host: x", expect, "Content-Length: 3")))
         assert wire.answer().status == 100
         wire.send(b"abc" + NEXT)
         assert "body: abc\n" in wire.answer().text

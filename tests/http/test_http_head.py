@@ -217,6 +217,18 @@ def test_good_heads_pass_and_the_next_request_too(server, name):
         assert wire.answer().body == b"hello\n"
 
 
+def test_the_head_of_a_kept_body_is_alone(server):
+    with server.connect() as wire:
+        wire.send(lines("HEAD /cached HTTP/1.1", H) + NEXT)
+        assert wire.answer("HEAD").status == 200 and wire.answer().body == b"hello\n"
+
+
+def test_etags_go_by_the_content(server):
+    with server.connect() as wire:
+        wire.send(lines("GET /cached HTTP/1.1", H) + lines("GET /small HTTP/1.1", H))
+        assert wire.answer()["etag"] != wire.answer()["etag"]
+
+
 def test_http_1_0_without_host(server):
     with server.connect() as wire:
         wire.send(lines("GET /hello HTTP/1.0"))
