@@ -19,7 +19,6 @@ PLANTED = [
     ("lengths", "lua/item.lua", "\n" * 400),
     ("lengths", "src/ops/metrics.def", "\n" * 400),
     ("lengths", "src/web/demo.js", "\n" * 400),
-    ("lengths", "src/serve/list.c", "\n"),
     ("twice", "src/base/bytes.c", "struct buffer {\n    int planted;\n};\n"),
     ("twice", "src/base/bytes.c", "struct body {\n    int planted;\n};\n"),
     ("headings", "src/base/bytes.c", "// See docs/design.md, \"Planted\".\n"),
