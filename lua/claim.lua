@@ -1,12 +1,12 @@
--- Records who projects, and by which plan (project/claim.c). A service with another plan waits while this one works.
+-- Claims the projection for one plan (project/claim.c). A service with another plan waits while this one renews its claim.
 --
--- Services with the same plan take the record over from each other at each renewal. When the service that renewed last
--- ends, the record goes back to the one before it, which still works: a third service with another plan goes on waiting.
+-- Several services may have one plan. Each renewal puts the renewing service into the record and keeps the one before. If
+-- the service in the record releases it, the one before gets it back, so that a service with another plan still waits.
 --
 -- KEYS   engaged:meta
 -- ARGV   1 fingerprint of the plan, 2 the service's instance, 3 generation of its processes, 4 now (ms),
---        5 how long a claim holds (ms), 6 "release": give it back
--- Reply  0: it is ours; else for how many ms more it is another's. Of a release: 0
+--        5 how long a claim holds (ms), 6 "release" to give it back
+-- Reply  0 the caller has the claim (or has released it); else for how many ms more another has it
 
 local held = redis.call('HMGET', KEYS[1], 'plan', 'projector', 'projector-at', 'projector-before')
 local instance, generation = string.match(held[2] or '', '^(%x+):(%d+)$')
@@ -23,9 +23,9 @@ if ARGV[6] == 'release' then
     end
     return 0
 end
-local age = math.abs(now - (tonumber(held[3] or 0) or 0)) -- one of a clock that is far ahead holds no longer than others
+local age = math.abs(now - (tonumber(held[3] or 0) or 0)) -- a clock that is far ahead makes no claim longer
 if held[1] and held[1] ~= ARGV[1] and instance ~= ARGV[2] and age < holds then return holds - age end
-redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
+redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
 if held[1] ~= ARGV[1] then
     redis.call('HDEL', KEYS[1], 'projector-before')
 elseif instance and instance ~= ARGV[2] then

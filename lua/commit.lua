@@ -1,15 +1,17 @@
 -- include: may
 -- Writes what a projection computed for one partition, if nothing has changed there since it was read (store/commit.c).
 --
--- KEYS   applied ids (with the version), floors, offset; then the states' keys; then those that the commands name
--- ARGV   1 version that was read, 2 the next one (random: one that counts up could pass for another after data was lost),
---        3 number of applied ids, then of each: source, id; then the number of states, then the value of each, in the order of their keys
---        then the number of commands (those that fill a key stand before those that may empty it: while a Cluster moves
---        the slot a key that is gone cannot be written any more), then per command: name, key (counted from the first behind the states), number of
---        arguments, arguments
---        then the number of rankings, then per ranking: key (likewise), bound, its name among the floors, and
---        the score beyond which it is cut because better ones were left out ("": none were)
--- Reply  array: 1 written / 0 the version has moved, version now, 1 if a cut ranking needs a rebuild
+-- KEYS   applied ids (with the version), cutoffs, offsets; then the keys of the states; then the keys of the commands and
+--        of the rankings
+-- ARGV   1 version that was read, 2 next version (random: a counter could repeat a version after data was lost);
+--        number of applied ids, then of each: log, id;
+--        number of states, then the value of each, in the order of their keys;
+--        number of commands, then of each: name, key (1 is the first key after the states), number of arguments, arguments.
+--        Commands that fill a key come before those that may empty it: while a Cluster moves the slot, a key that is gone
+--        can't be written;
+--        number of rankings, then of each: key (counted likewise), bound, its name among the cutoffs, and a cutoff: members
+--        with a worse score are removed, as candidates better than they were not sent ("": all were sent)
+-- Reply  array: 1 written or 0 the version has changed, version now, 1 if a trimmed ranking needs a rebuild
 
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if version ~= ARGV[1] then return {0, version, 0} end
@@ -18,16 +20,16 @@ local arg = 3
 may('HSET', KEYS[1], '', '')
 if #KEYS > 3 then may('MSET', KEYS[4], '') end
 
-local marks = tonumber(ARGV[arg])
+local applied = tonumber(ARGV[arg])
 local set = {'version', ARGV[2]}
-redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
-for i = 1, marks do
+redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
+for i = 1, applied do
     set[#set + 1], set[#set + 2] = ARGV[arg + 2 * i - 1], ARGV[arg + 2 * i]
 end
 redis.call('HSET', KEYS[1], unpack(set))
-arg = arg + 1 + 2 * marks
+arg = arg + 1 + 2 * applied
 
--- All states in one command, a thousand at most.
+-- States are written by one MSET per thousand.
 local FIXED_KEYS, AT_ONCE = 3, 1000
 local states = tonumber(ARGV[arg])
 for first = 1, states, AT_ONCE do
@@ -41,12 +43,12 @@ end
 arg = arg + 1 + states
 local before = FIXED_KEYS + states
 
--- A foreign type under one key spoils that key alone. Any other error is Redis's own: the rankings are then filled anew.
-local refill = 0
+-- A key of the wrong type fails alone. After any other error of Redis the rankings are rebuilt.
+local rebuild = 0
 local function run(...)
     local reply = redis.pcall(...)
     if type(reply) == 'table' and not string.find(reply.err, '^WRONGTYPE') and not string.find(reply.err, '^INVALIDOBJ') then
-        refill = 1
+        rebuild = 1
     end
 end
 
@@ -71,10 +73,10 @@ for _ = 1, tonumber(ARGV[arg]) do
             local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
             redis.call('HSET', KEYS[2], name, last[2])
         elseif size * 2 < bound and redis.call('HEXISTS', KEYS[2], name) == 1 then
-            refill = 1
+            rebuild = 1
         end
     end
     arg = arg + 4
 end
-if refill == 1 then redis.pcall('HDEL', KEYS[3], 'plan') end
-return {1, ARGV[2], refill}
+if rebuild == 1 then redis.pcall('HDEL', KEYS[3], 'plan') end
+return {1, ARGV[2], rebuild}

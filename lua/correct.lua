@@ -1,10 +1,11 @@
--- Writes and removes records of corrections, and counts those of each site that wait (store/correction_records.c).
--- Redis allows a write that takes no memory at its limit, and after it the script's others: an erasure is taken then too.
+-- Writes and removes records of corrections, and counts the waiting ones of each site (store/correction_records.c).
+-- The HDEL below removes nothing; after a write Redis lets a script continue at the memory limit, so that an erasure is
+-- accepted then too.
 --
 -- KEYS   hash of the corrections that wait, or of those that are done
--- ARGV   1 most of one site that may wait (0: no bound); then per record: its id, its text ("" removes it), the site that
+-- ARGV   1 how many of one site may wait (0: no bound); then per record: its id, its text ("" removes it), the site that
 --        it is counted for ("": none)
--- Reply  1 written, 0 a site has as many as may wait: nothing is written
+-- Reply  1 written, 0 too many of a site wait: nothing is written
 
 local key, most = KEYS[1], tonumber(ARGV[1])
 redis.call('HDEL', key, '')

@@ -1,21 +1,21 @@
 -- include: may
 -- include: item
 -- Deletes an item (store/delete.c): card, votes, voters, unique visitors, neighbours; and, once everything that was
--- acknowledged before is projected, its views. What is projected elsewhere (rankings, the site's total, the tables of its
--- neighbours) goes by the record in the log. What frees memory comes first: Redis lets a script that has written go on
--- at the limit.
+-- acknowledged before is projected, its views. A record in the log has the projector remove it from the rankings, the
+-- site's total and the tables of its neighbours. Commands that free memory come first: after a write Redis lets a script
+-- continue at the memory limit.
 --
 -- KEYS   item, card, log, version of the sums, version of the neighbours, tombstones of format 2, unique visitors,
 --        neighbours, newest cards of the site in this partition, sums, then the voters' buckets
 -- ARGV   1 accept time in ms, 2 id, 3 name (text8 site, text16 id), 4 reference (8 bytes), 5 next version of the sums,
---        6 next version of the neighbours, 7 "1" if the views go as well, 8 "1" if it goes only as long as it is what was
---        read (store/state_reads.c): 9 the item, 10 the sums
--- Reply  array: status (0 was not there or is another now, 1 deleted, 2 retry with that many buckets, 3 another item's reference),
---        buckets, id of the log entry or ""
+--        6 next version of the neighbours, 7 "1" to delete the views as well, 8 "1" to delete only if item and sums are
+--        still those that were read (store/state_reads.c): 9 the item, 10 the sums
+-- Reply  array: status (0 not there or changed, 1 deleted, 2 retry with that many buckets, 3 another item has the
+--        reference), buckets, id of the log entry or ""
 
 local FIXED_KEYS, TEXT_MOST = 10, 65535
 
--- What stands there as it is; nothing for what is not ours to read.
+-- The key's text; "" if it is of a wrong type or too long.
 local function text_at(key)
     local text = redis.pcall('GET', key)
     return type(text) == 'string' and #text <= TEXT_MOST and text or ''

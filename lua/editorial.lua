@@ -1,18 +1,17 @@
--- Sets or removes the editorial rule of one item of a site (store/rules.c). When the hash is full, rules that have ended
--- make room.
+-- Sets or removes the editorial rule of one item (store/rules.c). When the hash is full, rules that have ended are removed.
 --
--- KEYS   the site's editorial
--- ARGV   1 field, 2 now in ms, 3 how many may be kept, 4 value: until in ms (0: open), a space, JSON; "" removes; "block"
---        removes all but a block that is in force
+-- KEYS   hash of the site's editorial rules
+-- ARGV   1 field, 2 now in ms, 3 how many rules are kept, 4 value: end in ms (0: none), a space, JSON; or "" to remove the
+--        rule; or "block" to remove all of it but a block that is in force
 -- Reply  1 done, 0 full
 
--- Within a text of the JSON each quote has a backslash before it: what is looked for here can't be one.
-local function block_of(mark)
-    local till = tonumber(string.match(mark, '^%d+') or 0)
-    if not string.find(mark, ',"block":true', 1, true) or (till > 0 and till <= tonumber(ARGV[2])) then return nil end
-    mark = string.gsub(mark, ',"pin":%d+', '', 1)
-    mark = string.gsub(mark, ',"boost":[%d.eE+-]+', '', 1)
-    return (string.gsub(mark, ',"bury":true', ',"bury":false', 1))
+-- The patterns can't match inside a text of the JSON, as each quote in a text follows a backslash.
+local function block_of(rule)
+    local till = tonumber(string.match(rule, '^%d+') or 0)
+    if not string.find(rule, ',"block":true', 1, true) or (till > 0 and till <= tonumber(ARGV[2])) then return nil end
+    rule = string.gsub(rule, ',"pin":%d+', '', 1)
+    rule = string.gsub(rule, ',"boost":[%d.eE+-]+', '', 1)
+    return (string.gsub(rule, ',"bury":true', ',"bury":false', 1))
 end
 
 local left = ARGV[4] == 'block' and block_of(redis.call('HGET', KEYS[1], ARGV[1]) or '')
@@ -21,7 +20,7 @@ if ARGV[4] == '' or (ARGV[4] == 'block' and not left) then
     return 1
 end
 if left then
-    redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
+    redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
     redis.call('HSET', KEYS[1], ARGV[1], left)
     return 1
 end
@@ -35,6 +34,6 @@ if size >= most and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
     end
     if size - #ended >= most then return 0 end
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[4]) -- first: all that were there may have ended
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[4]) -- before HDEL, which may remove all the others
 if ended[1] then redis.call('HDEL', KEYS[1], unpack(ended)) end
 return 1

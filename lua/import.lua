@@ -1,16 +1,16 @@
 -- include: may
 -- include: item
--- An item from an export: its card, and what was counted of its views (store/import_write.c). Set, not added: again is fine.
--- Everything that was acknowledged before is projected by now, and the sums are written here, so that a later view adds
--- to them whatever log it is in.
+-- Imports an item: its card, and the counts of its views (store/import_write.c). Values are set, not added, so a repeated
+-- import changes nothing. Everything that was acknowledged before is projected by now. The sums are written here, so that
+-- a later view adds to them, whatever log it is in.
 --
 -- KEYS   item, card, log, version of the sums, newest cards of the site in this partition, unique visitors, sums,
---        tombstones of format 2 (what they are for is projected by now)
+--        tombstones of format 2 (no longer needed, as everything before is projected)
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
 --        7 categories, 8 published (ms), 9 base, 10 newest cards to keep, 11 "1" if there is a card,
---        12 unique visitors (HyperLogLog) or "": none, 13 next version of the sums, 14 the sums that are taken to stand
---        there, 15 the sums now; "": none
--- Reply  array: status (0 done, 2 retry with these sums, 3 another item's reference), id of the log entry or the sums
+--        12 unique visitors (HyperLogLog) or "" for none, 13 next version of the sums, 14 the sums that were read, 15 the
+--        new sums or "" for none
+-- Reply  array: status (0 done, 2 retry with these sums, 3 another item has the reference), id of the log entry or the sums
 
 for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD', 'STRLEN', 'STRLEN', 'ZCARD'}) do
     redis.call(command, KEYS[i])

@@ -1,5 +1,5 @@
--- The packed item (src/model/item.h) as a table; the build puts this file before the scripts whose head names it.
--- A function that makes the others, so that a script that seldom needs them does not pay for them at every call.
+-- The packed item (src/model/item.h) as a table. The build puts this file before the scripts whose head includes it.
+-- One function makes the others, so that a script that seldom needs them does not pay for them at each call.
 local function item_module()
     local FORMAT, VOTER = 1, 13
     local NO_TEXTS = '\0\0\0' -- no base, no categories
@@ -12,7 +12,7 @@ local function item_module()
         return item
     end
 
-    -- nil when it is corrupt or of an unknown format. `kinds`: counts at least.
+    -- nil if it is corrupt or of an unknown format. The table has at least `kinds` counts.
     function module.open(packed, kinds)
         local size = #packed
         if size < 16 or byte(packed) ~= FORMAT or size < 15 + 4 * byte(packed, 3) then return nil end
@@ -48,7 +48,7 @@ local function item_module()
         item.meta = name .. string.char(#base) .. base .. pack('<I2', #categories) .. categories
     end
 
-    -- Voters that stand in the item, as the fields of a hash: voter, vote, …
+    -- The voters that are stored in the item, as fields and values of a hash: voter, vote, …
     function module.voters(item)
         local pairs_of = {}
         for at = 1, #item.voters, VOTER do

@@ -1,6 +1,6 @@
--- Sets fields of a hash, also when Redis is at its memory limit: the offset of a projection (what was accepted is
--- projected, and then its entries can be trimmed), or how far a rebuild is. Redis lets a script that has written go on at
--- the limit, even if the first write removes nothing.
+-- Sets fields of a hash, at the memory limit too: the offsets of a projection (else the log could not be trimmed, which
+-- would free memory) and how far a rebuild is. The HDEL removes nothing; after a write Redis lets a script continue at the
+-- limit.
 --
 -- KEYS   the hash
 -- ARGV   per field: its name, its value

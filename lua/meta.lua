@@ -1,12 +1,12 @@
--- Records what the data is (format, partitions, keys) at the first start, and compares it at every later start
--- (store/handshake.c). Tools, and processes that have not taken over yet, only compare.
+-- Records at the first start how the data is made, and compares it at every later start (store/handshake.c). Tools, and
+-- processes that have not taken over yet, only compare.
 --
 -- KEYS   engaged:meta
 -- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end),
 --        5 "record" or ""
--- Reply  "" when all agrees, else one line that says what does not
+-- Reply  "" if all agrees, else one line that says what differs
 
--- The oldest format that this program still reads; what it finds in an older form it writes in the present one.
+-- The oldest format that this program still reads. It writes the present format only.
 local OLDEST = 2
 
 local held = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'hash-key', 'kinds')
@@ -25,6 +25,6 @@ if held[1] then
     end
 end
 if ARGV[5] == '' then return '' end
-redis.call('HDEL', KEYS[1], '') -- removes nothing: Redis lets a script that has written go on at the memory limit
+redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
 redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4])
 return ''

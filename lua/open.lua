@@ -1,12 +1,13 @@
--- Opens logs under the present life of their Redis (store/open.c). A life is the time for which one master goes on: a
--- restart, a failover and a restore begin another, which may have lost what the one before had given out. So the first
--- id of a life lies ahead of the clock, above every id of the lives before: no new entry is taken for a projected one.
+-- Opens logs under the present life of their Redis (store/open.c). A life is the time in which one master runs without
+-- interruption. A restart, a failover and a restore begin another life, which may have lost entries of the one before. So
+-- the first id of a life is ahead of the clock and above every id of the lives before: a new entry never has the id of one
+-- that was projected.
 --
--- KEYS   per partition: log, position
--- ARGV   1 life (the master's replication id), 2 what a life's first id has at least, in ms; then none, or one per
---        partition: an id that its log must have passed, "" for none, and "+" behind it if the log must not be empty, so
---        that there is something to reach for a position that does not hold
--- Reply  array: how many logs were opened, how many of them for the sake of that id, digest of all lives
+-- KEYS   per partition: log, offsets
+-- ARGV   1 life (the master's replication id), 2 the least time of a life's first id, in ms; then nothing, or one per
+--        partition: an id that its log must have passed ("": none), and then "+" if the log must not be empty, so that an
+--        offset that is not valid has an entry to reach
+-- Reply  array: how many logs were opened, how many of them because of that id, digest of all lives
 
 local FLUSH = string.rep('\0', 8) .. 'F' -- src/model/entry.h
 local life, begin = ARGV[1], tonumber(ARGV[2])
@@ -22,7 +23,7 @@ local function is_above(a, b)
     return a_ms > b_ms or (a_ms == b_ms and a_seq > b_seq)
 end
 
--- '0-0' when there is none.
+-- '0-0' if the log has none.
 local function last_id(log)
     local info = redis.pcall('XINFO', 'STREAM', log)
     for at = 1, #info, 2 do
@@ -33,24 +34,24 @@ end
 
 local opened, behind, lives = 0, 0, {}
 for i = 1, #KEYS, 2 do
-    local log, position = KEYS[i], KEYS[i + 1]
+    local log, offsets = KEYS[i], KEYS[i + 1]
     local passed, wants_entry = string.match(ARGV[2 + (i + 1) / 2] or '', '^([^+]*)(%+?)')
-    local held = redis.pcall('HGET', position, 'life')
-    local is_foreign = type(held) == 'table'
-    local is_open = not is_foreign and held and string.match(held, '^[^:]*') == life
-    local is_behind = not is_foreign and passed ~= '' and is_above(passed, last_id(log))
-    if not is_foreign and (not is_open or is_behind) then
-        redis.call('HDEL', position, '') -- never refused, and what follows it isn't either: also when memory is full
+    local held = redis.pcall('HGET', offsets, 'life')
+    local is_wrong_type = type(held) == 'table'
+    local is_open = not is_wrong_type and held and string.match(held, '^[^:]*') == life
+    local is_behind = not is_wrong_type and passed ~= '' and is_above(passed, last_id(log))
+    if not is_wrong_type and (not is_open or is_behind) then
+        redis.call('HDEL', offsets, '') -- removes nothing; after a write Redis lets a script continue at the memory limit
         local ms = string.format('%.0f', math.max(begin, (parts(last_id(log))) + 1, (parts(passed)) + 1))
         if type(redis.pcall('XADD', log, ms .. '-0', '1', FLUSH)) == 'string' then
             held = life .. ':' .. ms
-            redis.call('HSET', position, 'life', held)
+            redis.call('HSET', offsets, 'life', held)
             opened, behind = opened + 1, behind + (is_behind and 1 or 0)
         end
     elseif wants_entry ~= '' and redis.pcall('XLEN', log) == 0 then
-        redis.call('HDEL', position, '')
+        redis.call('HDEL', offsets, '')
         redis.call('XADD', log, '*', '1', FLUSH)
     end
-    lives[#lives + 1] = not is_foreign and held or ''
+    lives[#lives + 1] = not is_wrong_type and held or ''
 end
 return {opened, behind, redis.sha1hex(table.concat(lives, ' '))}

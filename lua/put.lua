@@ -1,13 +1,13 @@
 -- include: may
 -- include: item
--- Writes the card of an item (store/items.c). It adds a log entry when this is the item's first card, or when categories
--- or date have changed.
+-- Stores an item's card (store/items.c). If it is the item's first card, or if its categories or its time of publication
+-- changed, a record in the log has the projector rank the item again.
 --
 -- KEYS   item, card, log, version of the sums, newest cards of the site in this partition
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
---        7 categories (joined by 0x1f), 8 published (ms), 9 base ("views votes votes …", or "" to keep what is there),
+--        7 categories (joined by 0x1f), 8 published (ms), 9 base ("views votes votes …", or "" to keep the present one),
 --        10 newest cards to keep, 11 next version of the sums
--- Reply  array: status (0 new, 1 existed, 3 another item's reference), id of the log entry or ""
+-- Reply  array: status (0 new, 1 existed, 3 another item has the reference), id of the log entry or ""
 
 for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD'}) do redis.call(command, KEYS[i]) end
 local items = item_module()

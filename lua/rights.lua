@@ -1,9 +1,9 @@
--- Says which of the service's commands Redis would refuse to this user (ACL), or does not know because they are renamed
--- (store/rights.c). It runs none of them and writes nothing to the ACL log.
+-- Tells which commands Redis would refuse to this user or does not know, as they were renamed (store/rights.c). No command
+-- is run, and nothing is written to the ACL log.
 --
--- KEYS   none: EVALSHA would be refused for keys that are not ours to use
+-- KEYS   none: Redis would refuse EVALSHA for keys that the user has no right to
 -- ARGV   commands with their arguments, each joined by spaces
--- Reply  array: number (from 1) of each that would be refused; nil where Redis can't tell (before 7)
+-- Reply  array: number (from 1) of each command that would be refused; nil if Redis can't tell (before 7)
 
 if not redis.acl_check_cmd then return false end
 local refused = {}

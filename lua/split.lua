@@ -5,7 +5,7 @@
 --
 -- KEYS   item, bucket that is split, new bucket (the same when it is the first)
 -- ARGV   1 buckets now, 2 modulus, 3 number of the new bucket
--- Reply  buckets after; unchanged when another has split already
+-- Reply  buckets after the split; the present number if another call has split already
 
 local items = item_module()
 local packed = redis.call('GET', KEYS[1])
@@ -14,8 +14,8 @@ if not item or item.buckets ~= tonumber(ARGV[1]) then return item and item.bucke
 local modulus, target = tonumber(ARGV[2]), tonumber(ARGV[3])
 local moved, gone = {}, {}
 
--- 64 bits are more than a Lua number holds: taken in two halves.
-local function goes(voter)
+-- Whether a voter moves to the new bucket. A Lua number can't hold 64 bits, so the reference is taken in two halves.
+local function moves(voter)
     local low, high = struct.unpack('<I4I4', voter)
     return ((high % modulus) * (4294967296 % modulus) + low) % modulus == target
 end
@@ -27,13 +27,14 @@ end
 may('SET', KEYS[1], '')
 may('HDEL', KEYS[2], '')
 
--- The new bucket first, the old one's voters last: while a Cluster moves the slot, a bucket that was emptied is gone.
+-- The new bucket is written first and the voters leave the old one last: while a Cluster moves the slot, a bucket that was
+-- emptied is gone and can't be written.
 if item.buckets == 0 then
     moved, item.voters = items.voters(item), ''
 else
     local voters = redis.call('HGETALL', KEYS[2])
     for i = 1, #voters, 2 do
-        if goes(voters[i]) then
+        if moves(voters[i]) then
             moved[#moved + 1], moved[#moved + 2] = voters[i], voters[i + 1]
             gone[#gone + 1] = voters[i]
         end
@@ -44,7 +45,7 @@ item.buckets = item.buckets + 1
 redis.call('SET', KEYS[1], items.pack(item))
 in_runs('HDEL', KEYS[2], gone)
 
--- A hash that once outgrew the compact encoding never returns to it by itself. Where Redis refuses this, only memory is
+-- Redis never returns a hash to the compact encoding by itself: DUMP and RESTORE do. If they are refused only memory is
 -- lost.
 if redis.pcall('OBJECT', 'ENCODING', KEYS[2]) == 'hashtable' then
     local whole = redis.pcall('DUMP', KEYS[2])

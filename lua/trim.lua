@@ -1,9 +1,9 @@
--- Removes from the logs the entries that both projections have passed (store/logs.c). An offset counts only if it was
--- reached in the present lives (lua/open.lua): an older one may be ahead of the states. Offsets and log are read in the
--- same instant. Nothing is removed when the master has begun another life: it may just have been restored.
+-- Removes the log entries that both projections have passed (store/logs.c). An offset counts only if it was reached in the
+-- present lives (lua/open.lua): another may be ahead of the states in Redis. Offsets and log are read in the same instant.
+-- Nothing is removed if the master has another life than the caller knows, as it may just have been restored.
 --
--- KEYS   per partition: log, position
--- ARGV   1 hash of the present lives, 2 the master's life, "" if Redis does not tell it
+-- KEYS   per partition: log, offsets
+-- ARGV   1 hash of the present lives, 2 the master's life ("" if Redis does not tell it)
 -- Reply  how many entries were dropped
 
 if ARGV[2] ~= '' then
@@ -12,17 +12,17 @@ if ARGV[2] ~= '' then
     if life and life ~= ARGV[2] then return 0 end
 end
 
--- nil when the position holds no more.
-local function parts(position)
-    local ms, seq, lives = string.match(position or '', '^(%d+)-(%d+) (%x+)$')
+-- nil if the offset is of other lives.
+local function parts(offset)
+    local ms, seq, lives = string.match(offset or '', '^(%d+)-(%d+) (%x+)$')
     if lives == ARGV[1] then return tonumber(ms), tonumber(seq) end
 end
 
 local dropped = 0
 for i = 1, #KEYS, 2 do
-    local positions = redis.call('HMGET', KEYS[i + 1], 'sums', 'neighbours')
-    local ms, seq = parts(positions[1])
-    local other_ms, other_seq = parts(positions[2])
+    local offsets = redis.call('HMGET', KEYS[i + 1], 'sums', 'neighbours')
+    local ms, seq = parts(offsets[1])
+    local other_ms, other_seq = parts(offsets[2])
     if ms and other_ms then
         if other_ms < ms or (other_ms == ms and other_seq < seq) then ms, seq = other_ms, other_seq end
         dropped = dropped + redis.call('XTRIM', KEYS[i], 'MINID', string.format('%.0f-%.0f', ms, seq + 1))

@@ -1,26 +1,29 @@
 -- include: may
--- Decides the views of one batch: each is a repeat, or it counts, and then the log says what its visitor read before
--- (store/view_writes.c).
--- A visitor has two histories: one of views that may be remembered, one of views in which it asked not to be followed.
--- Each is one string: per view u64 item and f64 time in ms, latest first. They hold every item of the present view window,
--- because an item in either of them does not count again. The first also holds the last KEPT items. One MGET reads all.
+-- Counts the views of one batch (store/view_writes.c): decides for each whether it is a repeat, and if not, logs it with the
+-- items that its visitor read before.
+-- A visitor has two histories: one of views that may be remembered, one of views in which the visitor asked not to be
+-- followed. Each is one string: per view u64 item and f64 time in ms, latest first. Both hold every item of the present
+-- view window, as an item in either does not count again; the first also holds the last KEPT items. One MGET reads them.
 --
--- KEYS   a log, the items deleted lately (lua/gone.lua; both of one partition), then per view the history that it goes to and the visitor's other one
+-- KEYS   a log, the items deleted lately (lua/gone.lua; both of one partition), then per view the history that it is added
+--        to and the visitor's other history
 -- ARGV   1 accept time in ms, 2 view window in ms, 3 how long a history is kept in ms, 4 most items in one window; then per
---        view: the item's name (text8 site, text16 id), and u8 flags (1 anonymous: kept for one window only; 2 alone: what
---        was read before is of no account) with the beginning of its log record (src/model/entry.h: 'W', item,
+--        view: the item's name (text8 site, text16 id), and u8 flags (1 anonymous: kept for one window only; 2 alone: logged
+--        without the items read before) followed by the beginning of its log record (src/model/entry.h: 'W', item,
 --        visitor, time)
--- Reply  array: one byte per view in order: 0 a repeat, 1 counted, 2 over the most items, 3 foreign data; then the id of the
---        log entry, "" when nothing was counted
+-- Reply  array: one byte per view in order: 0 a repeat, 1 counted, 2 over the most items, 3 data of a wrong type or corrupt;
+--        then the id of the log entry, "" if nothing was counted
 
 local KEPT, LOOKED_AT, RECENT, VIEW = 20, 16, 5, 16
 local LEARNT, ANONYMOUS = 0, 1 -- no flag; the lowest bit
+local RECORD, ITEM, ITEM_END, TIME, TIME_END = 2, 3, 10, 19, 26 -- bytes of a view's argument; flags are the first
 local REPEAT, COUNTED, OVER, BROKEN = '\0', '\1', '\2', '\3'
 local byte, sub, find, number, max = string.byte, string.sub, string.find, struct.unpack, math.max
 local window, keep, most = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
--- MGET takes a foreign type for nothing. The other histories are seldom there, and are not written.
-local histories, absent, foreign, changed = {}, {}, {}, {}
+-- MGET replies nil for a key of a wrong type, so those are asked for by EXISTS. The visitors' other histories are not
+-- written, so their type does not matter.
+local histories, absent, wrong_type, changed = {}, {}, {}, {}
 for i, history in ipairs(redis.call('MGET', unpack(KEYS, 3))) do
     if history then
         histories[KEYS[2 + i]] = history
@@ -29,10 +32,10 @@ for i, history in ipairs(redis.call('MGET', unpack(KEYS, 3))) do
     end
 end
 if #absent > 0 and redis.call('EXISTS', unpack(absent)) > 0 then
-    for _, key in ipairs(absent) do foreign[key] = redis.call('EXISTS', key) == 1 end
+    for _, key in ipairs(absent) do wrong_type[key] = redis.call('EXISTS', key) == 1 end
 end
 
--- Was the item deleted between the two? Then it is another one. Of a view of before, logged later, nobody can tell.
+-- Whether the item was deleted between the two views: then the later view is of another item.
 local function is_of_another(item, earlier, time)
     local deleted = redis.pcall('ZSCORE', KEYS[2], item)
     deleted = type(deleted) == 'string' and tonumber(deleted)
@@ -49,14 +52,14 @@ local function is_repeat(history, item, time)
     return false
 end
 
--- As many bytes of it as stay: what is within the window of `newest`, and the first `least` views.
+-- How many bytes of the history stay: the views within the window that ends at `newest`, and at least `least` views.
 local function kept(history, newest, least)
     local last = #history
     while last > least * VIEW and newest - number('<d', history, last - 7) >= window do last = last - VIEW end
     return last
 end
 
--- Does the window that ends with the newest of them all hold as many items as it may, and does this view lie in it?
+-- Whether the window that ends with the newest view holds as many items as it may, and this view lies in it.
 local function is_full(history, other, time)
     if #history + #other < most * VIEW then return false end
     local newest = time
@@ -65,14 +68,14 @@ local function is_full(history, other, time)
     return newest - time < window and kept(history, newest, 0) + kept(other, newest, 0) >= most * VIEW
 end
 
--- Where the first one lies that is not later than `time`.
+-- Where the first view begins that is not later than `time`.
 local function place_of(history, time)
     local at = 1
     while at < #history and number('<d', history, at + 8) > time do at = at + VIEW end
     return at
 end
 
--- The last items from there on, each once, as they stand in the history; and how many. The item itself is left out.
+-- The number of items read before `at`, then those items as the history has them, latest first, each once, without `item`.
 local function recents(history, at, item)
     local seen, found, count = {[item] = true}, {}, 0
     local last = math.min(#history, at + LOOKED_AT * VIEW - 1)
@@ -87,22 +90,23 @@ local function recents(history, at, item)
     return string.char(count) .. table.concat(found)
 end
 
--- What became of it, and its log record.
+-- Returns the view's result and its log record.
 local function take(key, other_key, name, data)
-    local history, other, item, flags = histories[key] or '', histories[other_key] or '', sub(data, 3, 10), byte(data)
-    if foreign[key] or #history % VIEW + #other % VIEW ~= 0 then return BROKEN end
-    local time = number('<d', data, 19)
+    local history, other = histories[key] or '', histories[other_key] or ''
+    local item, flags = sub(data, ITEM, ITEM_END), byte(data)
+    if wrong_type[key] or #history % VIEW + #other % VIEW ~= 0 then return BROKEN end
+    local time = number('<d', data, TIME)
     if is_repeat(history, item, time) or other ~= '' and is_repeat(other, item, time) then return REPEAT end
     if is_full(history, other, time) then return OVER end
     local at = place_of(history, time)
     local before = flags == LEARNT and recents(history, at, item) or '\0'
     local newest = at == 1 and time or number('<d', history, 9)
-    history = at == 1 and item .. sub(data, 19, 26) .. history
-        or sub(history, 1, at - 1) .. item .. sub(data, 19, 26) .. sub(history, at)
+    history = at == 1 and item .. sub(data, TIME, TIME_END) .. history
+        or sub(history, 1, at - 1) .. item .. sub(data, TIME, TIME_END) .. sub(history, at)
     local anonymous = flags % 2 == ANONYMOUS
     histories[key] = sub(history, 1, kept(history, newest, anonymous and 0 or KEPT))
     changed[key] = anonymous and max(window, 1) or keep
-    return COUNTED, sub(data, 2) .. name .. before
+    return COUNTED, sub(data, RECORD) .. name .. before
 end
 
 local results, records = {}, {struct.pack('<d', tonumber(ARGV[1]))}

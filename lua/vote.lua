@@ -1,48 +1,52 @@
 -- include: may
 -- include: item
--- Votes and retractions of one batch, decided and logged (store/vote_writes.c).
--- One MGET reads all items and one MSET writes them. Between the two only a bucket of voters can turn out unusable, and
--- the script sees that before it writes anything of that vote. A bad item spoils only its own votes, a bad log only the
--- votes of its group. Voters are removed from their buckets last: while a Cluster moves the slot, a bucket that was
--- emptied is gone and cannot be read any more.
+-- Decides and logs the votes and retractions of one batch (store/vote_writes.c).
+-- Items are read with one MGET and written with one MSET. Between them only voters' buckets are touched; a bucket of a
+-- wrong type is detected before its vote changes anything. A bad item fails only its own votes, a bad log those of its
+-- group. Voters leave their buckets last: while a Cluster moves the slot, a bucket that was emptied is gone and can't be
+-- read any more.
 --
 -- KEYS   the items, each once; then a log per group (one partition); then the buckets that votes name
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 number of items, 4 number of groups; then per vote, by group and item:
---        its item's name (text8 site, text16 id), and
---        u8 flags (1 begins an item, 2 begins a group, 4 only if the item has a card, 8 with a time of its own: what stands may be later), u16 buckets that the item is taken
---        to have (0: its voters stand in it; else the vote names the bucket in KEYS), the beginning of its log record
---        (src/model/entry.h: 'V', item, voter, kind, time; kind 255 retracts), and the vote to be retracted if only that
---        one (kind, time)
+--        its item's name (text8 site, text16 id), and the data of the vote:
+--        u8 flags (1 begins an item, 2 begins a group, 4 only if the item has a card, 8 has a time of its own, which may be
+--        older than the vote that is stored), u16 buckets that the caller believes the item has (0: its voters are in the
+--        item; else KEYS has the vote's bucket), the beginning of its log record (src/model/entry.h: 'V', item, voter, kind,
+--        time; kind 255 retracts), and, to retract only one vote, that vote (kind, time)
 -- Reply  array: results of all votes in order, packed: u8 status, u8 kind now (255 none), u32 buckets, u32 voters,
---        u64 votes per kind (base included); then the ids of the groups' log entries, a space behind each, none when
---        nothing changed
--- Status 0 unchanged, 1 changed, 2 retry with these buckets, 3 another item's reference, 4 foreign data, 5 no card
+--        u64 votes per kind (base included); then the ids of the groups' log entries, each followed by a space; no id
+--        if nothing changed
+-- Status 0 unchanged, 1 changed, 2 retry with these buckets, 3 another item has the reference, 4 data of a wrong type or
+--        corrupt, 5 no card
 
--- One long loop on purpose: functions and the locals that they capture would be made anew at every call, and cost a
--- small batch more than its votes. For the same reason an item is the numbers of its head and what follows them as it is.
+-- The loop is long on purpose: Lua would create functions and the locals that they capture at every call, which costs a
+-- small batch more than its votes. For the same reason an item is kept as the numbers of its packed head (src/model/item.h)
+-- and one string, the tail, with all that follows them.
 
 local UNCHANGED, CHANGED, RETRY, CLASH, BROKEN, NO_CARD = 0, 1, 2, 3, 4, 5
-local FORMAT, FLAGS, KINDS, BUCKETS, VOTERS_AT, COUNTS = 1, 2, 3, 4, 5, 6
+local FORMAT, FLAGS, KINDS, BUCKETS, VOTERS_AT, COUNTS = 1, 2, 3, 4, 5, 6 -- numbers of an item's head; FORMAT is also its value
+local HEAD, COUNT, HEAD_FORMAT = 15, 4, '<BBBI2I2d' -- bytes of a head without counts, bytes of a count
+local RECORD, VOTER, KIND, RECORD_END = 4, 13, 21, 25 -- bytes of a vote's data; voter, kind and time end the record
+local ENTRY_SIZE, ENTRY_VOTE, ENTRY_TIME = 13, 9, 10 -- bytes of an entry: voter (8 bytes), kind, time, as an item holds it
 local byte, sub, find, pack, unpack_bytes, call = string.byte, string.sub, string.find, struct.pack, struct.unpack, redis.call
 
--- Of an error other than a foreign type: it is Redis's own (no memory, no disk), came before anything was written, and
--- is the whole call's.
-local function is_foreign(reply)
+-- Any other error is Redis's own (no memory, no disk). It comes before the first write and fails the whole call.
+local function is_wrong_type(reply)
     if type(reply) ~= 'table' then return false end
     if string.sub(reply.err, 1, 9) ~= 'WRONGTYPE' then error(reply) end
     return true
 end
 
-local leaving -- by bucket: its voters that are to be taken out; nil: none
+local leaving -- by bucket: the voters that will be removed from it; nil: none
 
--- Whether a vote or retraction of the time `since` comes after what stands: of one second the line that comes later does.
+-- Whether a vote or retraction of the time `since` is newer than the stored vote. In one second the later line is newer.
 local function follows(held, kind, since)
     local time = struct.unpack('<i4', held, 2)
     return since > time or (since == time and string.byte(held) ~= kind)
 end
 
--- Puts a vote in the place of what a bucket holds; returns that, and whether it went (nil: the bucket is not usable).
--- `kind` 255 retracts: `only` that vote, '' for whatever it is.
+-- Replaces a voter's vote in a bucket. Returns the vote before, and whether it was replaced (nil: the bucket is not
+-- usable). `kind` 255 retracts `only` that vote, or any vote if it is ''.
 local function swap_in_bucket(bucket, voter, vote, kind, only, since)
     local left = leaving and leaving[bucket]
     if left and left[voter] then
@@ -53,8 +57,8 @@ local function swap_in_bucket(bucket, voter, vote, kind, only, since)
     end
     local fresh = kind ~= 255 and redis.pcall('HSETNX', bucket, voter, vote)
     if fresh == 1 then return nil, true end
-    local held = not is_foreign(fresh) and redis.pcall('HGET', bucket, voter)
-    if is_foreign(fresh) or is_foreign(held) or (held and #held ~= #vote) then return nil, nil end
+    local held = not is_wrong_type(fresh) and redis.pcall('HGET', bucket, voter)
+    if is_wrong_type(fresh) or is_wrong_type(held) or (held and #held ~= #vote) then return nil, nil end
     if held and since and not follows(held, kind, since) then return held, false end
     if kind == 255 then
         if not held or (only ~= '' and held ~= only) then return held, false end
@@ -67,7 +71,7 @@ local function swap_in_bucket(bucket, voter, vote, kind, only, since)
     return held, true
 end
 
--- "views votes votes …" → votes by kind; nil when the item is corrupt.
+-- "views votes votes …" → votes by kind; nil if the item is corrupt.
 local function read_base(tail)
     local whole, _, text = pcall(item_module().split_meta, tail)
     local base = {}
@@ -76,22 +80,22 @@ local function read_base(tail)
     return whole and base or nil
 end
 
-local VOTER, NO_KIND = 13, 255
+local NO_KIND = 255
 local NO_VOTE = pack('<Bi4', NO_KIND, 0)
 local kinds, item_count, group_count = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local result_format = '<BBI4I4' .. string.rep('I8', kinds)
-local head_format, head_size = '<BBBI2I2d' .. string.rep('I4', kinds), 15 + 4 * kinds
+local head_format, head_size = HEAD_FORMAT .. string.rep('I4', kinds), HEAD + COUNT * kinds
 local new_head, no_base = {FORMAT, 0, kinds, 0, 0, 0}, {}
 for kind = 1, kinds do new_head[COUNTS + kind], no_base[kind] = 0, 0 end
 
--- MGET takes a foreign type for nothing.
+-- MGET replies nil for a key of a wrong type, so absent keys are asked for by EXISTS.
 local packed = call('MGET', unpack(KEYS, 1, item_count))
-local absent, foreign = {}, {}
+local absent, wrong_type = {}, {}
 for i = 1, item_count do
     if not packed[i] then absent[#absent + 1] = KEYS[i] end
 end
 if #absent > 0 and call('EXISTS', unpack(absent)) > 0 then
-    for _, key in ipairs(absent) do foreign[key] = call('EXISTS', key) == 1 end
+    for _, key in ipairs(absent) do wrong_type[key] = call('EXISTS', key) == 1 end
 end
 
 may('XADD', KEYS[item_count + 1], '*', '1', '')
@@ -105,12 +109,12 @@ if #KEYS > item_count + group_count then
 end
 
 local time = pack('<d', tonumber(ARGV[1]))
-local results, records, set = {}, {}, {} -- records: of each group, the time before them
+local results, records, set = {}, {}, {} -- records: per group the accept time, then its log records
 local item_at, log_at, bucket_at, result_count, set_count = 0, item_count, item_count + group_count, 0, 0
 local log_is_wrong_type, record_count
-local head, tail, first_voter, voters, base, changed -- of the present item; head nil: it is not usable
-local own_kinds, own_format, own_size -- its record may know more kinds than the caller, who is of before they were added
-local gives = false -- whether a vote was given; else all are taken back
+local head, tail, first_voter, voters, base, changed -- of the present item; head is nil if the item is not usable
+local own_kinds, own_format, own_size -- of its record, which may have kinds that were added after the caller started
+local gives = false -- whether the batch gives a vote; else it only retracts
 
 for arg = 5, #ARGV, 2 do
     local name, data, bucket = ARGV[arg], ARGV[arg + 1]
@@ -128,25 +132,25 @@ for arg = 5, #ARGV, 2 do
         local record = packed[item_at]
         if not record then
             tail = name .. '\0\0\0' -- no base, no categories
-            if not foreign[KEYS[item_at]] then
+            if not wrong_type[KEYS[item_at]] then
                 head = {unpack(new_head)}
                 head[VOTERS_AT] = head_size + #tail
             end
-        elseif #record > 15 and byte(record) == FORMAT then
+        elseif #record > HEAD and byte(record) == FORMAT then
             local stored = byte(record, KINDS)
-            if stored < kinds then -- some were added since
+            if stored < kinds then -- kinds were added since it was written
                 local items = item_module()
                 local item = items.open(record, kinds)
                 record = item and items.pack(item) or ''
             elseif stored > kinds then
-                own_kinds, own_size = stored, 15 + 4 * stored
-                own_format = '<BBBI2I2d' .. string.rep('I4', stored)
+                own_kinds, own_size = stored, HEAD + COUNT * stored
+                own_format = HEAD_FORMAT .. string.rep('I4', stored)
             end
             tail = sub(record, own_size + 1)
             if tail ~= '' then
                 head = {unpack_bytes(own_format, record)}
                 for kind = 1, own_kinds do voters = voters + head[COUNTS + kind] end
-                if head[VOTERS_AT] > #record or (#record - head[VOTERS_AT]) % VOTER ~= 0 then head = nil end
+                if head[VOTERS_AT] > #record or (#record - head[VOTERS_AT]) % ENTRY_SIZE ~= 0 then head = nil end
                 if head and head[FLAGS] >= 2 then base = read_base(tail) end
             end
         end
@@ -160,7 +164,7 @@ for arg = 5, #ARGV, 2 do
         bucket = KEYS[bucket_at]
     end
 
-    local status, kind, held = UNCHANGED, byte(data, 21)
+    local status, kind, held = UNCHANGED, byte(data, KIND)
     if not head then
         status = BROKEN
     elseif find(tail, name, 1, true) ~= 1 then
@@ -170,21 +174,22 @@ for arg = 5, #ARGV, 2 do
     elseif flags % 8 >= 4 and head[FLAGS] % 2 == 0 then
         status = NO_CARD
     else
-        local entry, only, went = sub(data, 13, 25), #data > 25 and sub(data, 26) or ''
-        local since = flags >= 8 and unpack_bytes('<i4', entry, 10)
+        local entry, only, went = sub(data, VOTER, RECORD_END), #data > RECORD_END and sub(data, RECORD_END + 1) or ''
+        local since = flags >= 8 and unpack_bytes('<i4', entry, ENTRY_TIME)
+        local voter = sub(entry, 1, ENTRY_VOTE - 1)
         if bucket then
-            held, went = swap_in_bucket(bucket, sub(entry, 1, 8), sub(entry, 9), kind, only, since)
+            held, went = swap_in_bucket(bucket, voter, sub(entry, ENTRY_VOTE), kind, only, since)
         else
-            local at = #tail >= first_voter and find(tail, sub(entry, 1, 8), first_voter, true)
-            while at and (at - first_voter) % VOTER ~= 0 do at = find(tail, sub(entry, 1, 8), at + 1, true) end
-            held = at and sub(tail, at + 8, at + 12)
+            local at = #tail >= first_voter and find(tail, voter, first_voter, true)
+            while at and (at - first_voter) % ENTRY_SIZE ~= 0 do at = find(tail, voter, at + 1, true) end
+            held = at and sub(tail, at + ENTRY_VOTE - 1, at + ENTRY_SIZE - 1)
             if kind == NO_KIND then
                 went = held and (only == '' or held == only) or false
             else
                 went = not held or byte(held) ~= kind
             end
             if since and held then went = follows(held, kind, since) end
-            if went and held then tail = sub(tail, 1, at - 1) .. sub(tail, at + VOTER) end
+            if went and held then tail = sub(tail, 1, at - 1) .. sub(tail, at + ENTRY_SIZE) end
             if went and kind ~= NO_KIND then tail = tail .. entry end
         end
         if went == nil then
@@ -192,7 +197,7 @@ for arg = 5, #ARGV, 2 do
         elseif went then
             status, changed = CHANGED, true
             record_count = record_count + 1
-            records[log_at][record_count] = sub(data, 4, 25) .. (held or NO_VOTE)
+            records[log_at][record_count] = sub(data, RECORD, RECORD_END) .. (held or NO_VOTE)
             if held then
                 local old = COUNTS + 1 + byte(held)
                 head[old], voters = (head[old] or 0) - 1, voters - 1
@@ -226,8 +231,8 @@ for arg = 5, #ARGV, 2 do
     end
 end
 
--- At its memory limit Redis refuses MSET, unless a command that it allows has written before it (of ours none expires):
--- votes can be taken back then.
+-- At the memory limit Redis refuses MSET, unless the script has run a write that it allows. PERSIST is one, and changes
+-- nothing, as no item expires. So votes can be retracted then.
 if set_count > 0 and not gives then call('PERSIST', KEYS[1]) end
 if set_count > 0 then call('MSET', unpack(set)) end
 for bucket, left in pairs(leaving or {}) do

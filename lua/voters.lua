@@ -1,9 +1,9 @@
 -- include: item
--- Voters of one bucket of an item, with the number of buckets at that instant (store/correction_records.c). Writes nothing.
+-- Reads the voters of one bucket of an item, with the present number of buckets (store/correction_records.c).
 --
 -- KEYS   item, bucket
 -- ARGV   1 number of the bucket
--- Reply  array: buckets (0: all voters stand in the item, and are told as those of the first), then voter, vote, …
+-- Reply  array: buckets (0: all voters are in the item, and are returned for bucket 0), then voter, vote, …
 
 local items = item_module()
 local packed = redis.call('GET', KEYS[1])
