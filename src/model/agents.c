@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// All texts of agents.def are looked for in one pass: at each byte the two that stand there lead to the few texts that
-// begin with them.
+// Searches for all texts of agents.def in one pass: at each byte, a table gives the few texts that begin with the two
+// bytes found there.
 #include "model/agents.h"
 #include <stdint.h>
 
-enum { LENGTH_MAX = 1024, HEADS = 4096 }; // of a longer one the end is not looked at
+enum { LENGTH_MAX = 1024, HEADS = 4096 }; // the rest of a longer User-Agent is not searched
 
 static const struct text {
     enum agent agent;
@@ -17,7 +17,7 @@ static const struct text {
 
 enum { TEXTS = sizeof texts / sizeof *texts };
 
-// Chains of texts, by number from 1 on; 0 ends one.
+// Chains of texts by their numbers, from 1; 0 ends a chain.
 static uint8_t heads[HEADS], nexts[TEXTS + 1];
 
 static size_t head_of(const char *at) {
@@ -26,7 +26,7 @@ static size_t head_of(const char *at) {
 
 static void make_chains(void) {
     _Static_assert(TEXTS <= UINT8_MAX, "a text's number is a byte");
-    for (size_t i = TEXTS; i > 0; i--) { // the first of the list comes first
+    for (size_t i = TEXTS; i > 0; i--) { // so the first text of the list is the first of its chain
         uint8_t *head = &heads[head_of(texts[i - 1].text.at)];
         nexts[i] = *head;
         *head = (uint8_t)i;
@@ -42,7 +42,7 @@ static size_t copy_lower(struct bytes from, char *to) {
     return len;
 }
 
-// The text that stands at the beginning of `rest`; NULL: none.
+// The text that `rest` begins with; NULL: none.
 static const struct text *text_at(struct bytes rest) {
     for (size_t i = heads[head_of(rest.at)]; i; i = nexts[i])
         if (bytes_starts(rest, texts[i - 1].text))

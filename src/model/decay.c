@@ -20,7 +20,7 @@ double decay_add(double sum, double a) {
 double decay_take(double sum, double a) {
     if (sum == DECAY_EMPTY || a == DECAY_EMPTY)
         return sum;
-    double part = exp2(a - sum); // of the sum, that goes; 1 or more through rounding
+    double part = exp2(a - sum); // the part of the sum that is removed; rounding may make it 1 or more
     double remainder = part < 1 ? log1p(-part) * M_LOG2E : REMAINDER_LEAST;
     return sum + (remainder > REMAINDER_LEAST ? remainder : REMAINDER_LEAST);
 }

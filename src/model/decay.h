@@ -2,10 +2,10 @@
 // Exponential decay without a clock: forward decay (Cormode, Shkapenyuk, Srivastava and Xu, "Forward decay", ICDE 2009)
 // in log2. Pure.
 //
-// An event of weight w at time t is worth w·2^((t − now)/h) now, h the half-life. Kept is S = log2 Σ w·2^(t/h), with t
-// in seconds since 2024-01-01. The order of S is the order of the decayed sums at every instant; it never overflows,
-// and events may come late or out of order. An empty sum is DECAY_EMPTY (−infinity inside, never written to JSON or
-// Redis as such).
+// An event of weight w at time t is worth w·2^((t − now)/h) now; h is the half-life. What is stored is
+// S = log2 Σ w·2^(t/h), with t in seconds since 2024-01-01. Sums sort by S as they do by their decayed values at any
+// instant. S never overflows, and events may come late or out of order. An empty sum is DECAY_EMPTY: −infinity in
+// memory, never written to JSON or Redis.
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -20,5 +20,5 @@ double decay_add(double sum, double a);
 // S after one is taken back. The remainder never falls below 2^-30 of the sum (cancellation: docs/design.md);
 // emptiness is for an integer count to decide, not for this.
 double decay_take(double sum, double a);
-// The decayed weight at `now`; 0 for an empty sum; finite always.
+// The decayed weight at `now`; always finite; 0 for an empty sum.
 double decay_value(double sum, int64_t now_ms, int64_t half_life_ms);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The hash is MurmurHash64A (A. Appleby, public domain) of the reference's 8 bytes under Redis's seed: 14 bits say
-// which register, the zeros behind them how far it is raised. The sparse form: runs of zeros (one byte up to 64, two
-// bytes up to 16,384 of them) and values (one byte).
+// The hash is MurmurHash64A (A. Appleby, public domain) of the reference's 8 bytes under Redis's seed. 14 bits are the
+// register's index; the number of zeros after them gives its value. The sparse form has runs of zeros (one byte for up
+// to 64, two bytes for up to 16,384) and values (one byte).
 #include "model/early.h"
 
 enum { INDEX_BITS = 14, REGISTERS = 1 << INDEX_BITS, VALUE_MAX = 64 - INDEX_BITS + 1, SPARSE_MAX = 32 };
@@ -32,7 +32,7 @@ bool sketch_register_valid(uint32_t one) {
 bool early_visitors_add(struct early_visitors *early, ref_t visitor, bool first) {
     uint32_t one = sketch_register(visitor);
     if (!first && early->count == 0)
-        return false; // they stand in the sketch
+        return false; // the visitors are in the sketch
     for (uint8_t i = 0; i < early->count; i++)
         if (early->registers[i] == one)
             return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads log entries, record by record; whatever stands in Redis, nothing is read past its end.
+// Reads log entries, record by record. Whatever is in Redis, nothing is read past the end of the entry.
 #include "model/entry.h"
 #include "base/reader.h"
 #include "model/sums.h"

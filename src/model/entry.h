@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-// A log entry: what one batch of writes changed. The scripts of lua/ append them, src/project reads
-// them; this file and the scripts' head blocks spell the format. Pure.
+// A log entry: what one batch of writes changed. The scripts of lua/ append entries, src/project reads them. This file
+// and the scripts' head blocks define the format. Pure.
 //
 // One stream entry has the field "1" (the format's version) with the value: f64 accept time in ms, then records
 // (little-endian; times of votes in s since 2024-01-01; "text8" is u8 length and bytes, "text16" u16 length and bytes):
 //   'V' vote      u64 item, u64 voter, u8 new kind (255: none), i32 new time, u8 old kind (255: none), i32 old time
 //   'W' view      u64 item, u64 visitor, f64 event time in ms, text8 site, text16 id, u8 n,
-//                 n × (u64 item, f64 time in ms): the visitor's last items not later than it, latest first
-//   'E' erasure   u64 item, text8 site, text16 id, text16 categories (joined by 0x1f): what the lists knew it by,
-//                 text16 packed sums and text16 neighbours as they were (lua/delete.lua has taken both away)
-//   'S' set       u64 item, text8 site, text16 id, text16 packed sums before, text16 packed sums now (written by
-//                 lua/import.lua); all its places are to be written again (lua/put.lua, with empty sums)
-//   'C' card      u64 item, text16 old categories: its places in the rankings are to be done anew
-//   'F' flush     (somebody waits: project at once)
-// Data of format 2 may hold besides, for one release:
+//                 n × (u64 item, f64 time in ms): the items that the visitor read before it, latest first
+//   'E' erasure   u64 item, text8 site, text16 id, text16 categories (joined by 0x1f) that rankings have it under,
+//                 text16 packed sums and text16 neighbours before (lua/delete.lua has removed both)
+//   'S' set       u64 item, text8 site, text16 id, text16 packed sums before,
+//                 text16 packed sums now (lua/import.lua has written them)
+//   'C' card      u64 item, text16 old categories: rank the item again
+//   'F' flush     (a request waits: project at once)
+// Data of format 2 may also have:
 //   'D' deletion  u64 item, text8 site, text16 id, text16 categories
 //   'I' import    u64 item, text8 site, text16 id, text16 packed sums: its views are these
 #pragma once
@@ -27,10 +27,10 @@ struct entry_record {
     uint8_t kind, old_kind;
     int64_t time_ms, old_time_ms; // of a vote, or of a view
     ref_t visitor;                // or voter
-    struct bytes site, id;        // but of a vote or card; into the entry
+    struct bytes site, id;        // of all but votes and cards; views of the entry
     struct bytes categories;      // of an erasure, or the old ones of a card
-    struct bytes before, packed;  // sums as they were, as they are
-    struct bytes table;           // neighbours as they were
+    struct bytes before, packed;  // sums before and now
+    struct bytes table;           // neighbours before
     int recent_count;
     struct {
         ref_t item;
@@ -38,7 +38,7 @@ struct entry_record {
     } recent[COVIEW_ITEMS];
 };
 
-// Begins reading an entry's value: false when it is corrupt from the start.
+// Begins reading an entry's value; false if its head is corrupt.
 bool entry_open(struct bytes value, double *ret_accept_ms, struct bytes *ret_rest);
-// Takes the next record off `rest`: 1, 0 at the end, -1 when it is corrupt or of an unknown type.
+// Reads the next record off `rest`. Returns 1; 0 at the end; -1 if the record is corrupt or of an unknown type.
 int entry_next(struct bytes *rest, struct entry_record *ret_record);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A vote that is not projected yet stands in the item with its time; one that is stands in the sums as well.
+// A vote that is not projected yet is in the item only, with its time. A projected vote is also in the sums.
 #include "model/forget.h"
 
 static uint64_t votes_of(const struct item *item) {
@@ -27,7 +27,7 @@ static uint64_t events_of(const struct sums *sums) {
     return events;
 }
 
-// The lives ascend: the first is the shortest.
+// The half-lives ascend: the first is the shortest.
 static bool sums_are_old(const struct sums *sums, const struct half_lives *lives, int64_t before_ms) {
     for (int signal = 0; signal < SIGNAL_COUNT; signal++)
         if (sums->signals[signal].count && !(sums->signals[signal].sum[0] <= decay_exponent(before_ms, lives->ms[0])))

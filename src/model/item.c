@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reading an item's record, and the first form of it. All later forms are written by the scripts.
+// Reads an item's record, and writes a new item's. The scripts of lua/ write all changes.
 #include "model/item.h"
 #include "base/reader.h"
 #include <math.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The packed record of an item: what is counted of its votes, what it is called, and, as long as they are few, its
-// voters. Pure. lua/item.lua reads and writes the same format.
+// The packed record of an item: its vote counts, its name, and, while they are few, its voters. Pure. lua/item.lua
+// reads and writes the same format.
 //
 // Packed (little-endian; "text8" is u8 length and bytes, "text16" u16 length and bytes): u8 format (1), u8 flags
 // (1: has a card, 2: has a base), u8 kinds, u16 voter buckets, u16 where the voters begin, f64 published in ms (0
@@ -14,15 +14,15 @@ enum { ITEM_KINDS_MAX = 8 };
 
 struct item {
     bool has_card;
-    uint32_t buckets; // 0: the voters stand in `voters`
+    uint32_t buckets; // 0: the voters are in `voters`
     int64_t published_ms;
     uint64_t votes[ITEM_KINDS_MAX];
-    struct bytes site, id, base, categories, voters; // into what was unpacked
+    struct bytes site, id, base, categories, voters; // views of the packed bytes
 };
 
 // False for an unknown format or a corrupt record.
 bool item_unpack(struct bytes packed, struct item *ret_item);
-// Its name as the scripts compare it: text8 site, text16 id.
+// The item's name in the form that the scripts compare: text8 site, text16 id.
 void item_pack_name(struct bytes site, struct bytes id, struct buffer *packed);
-// One without votes, voters and card.
+// An item without votes, voters and card.
 void item_pack_new(struct bytes site, struct bytes id, uint32_t kinds, struct buffer *packed);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Spells keys. A tag is searched once per partition: "e" and the number, then letters until its slot lies in that
+// Spells keys. A partition's tag is searched once: "e" and the number, then letters, until its slot is in the
 // partition's share of the 16,384 slots.
 #include "model/keys.h"
 #include <assert.h>
@@ -39,7 +39,7 @@ static bool in_share(const struct tag *tag, uint32_t partition) {
     return slot * (uint64_t)partition_count / SLOTS == partition;
 }
 
-// The number's digits, then "a", "b" … "z", "aa" and so on: the first whose slot lies right.
+// Tries the number's digits, then "a", "b" … "z", "aa" and so on; takes the first whose slot is in the share.
 static void make_tag(struct tag *tag, uint32_t partition) {
     for (uint32_t attempt = 0; attempt < 26 * 26 * 26 * 26; attempt++) {
         char suffix[6] = "";
@@ -239,7 +239,7 @@ bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *
 
 // ---- Kinds
 
-// A letter and a reference, which begins with a hex digit; the partitions' own keys have names.
+// A key has a letter and a reference, which begins with a hex digit. The partitions' own keys have names.
 enum key_kind key_kind_of(struct bytes key) {
     static const struct {
         char letter;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The one place where a Redis key is spelled. Pure.
 //
-// Every key of a partition carries its hash tag, {e0} … {eN}, chosen so that the partitions lie evenly over the 16,384
-// slots.
+// Every key of a partition has its hash tag, {e0} … {eN}. Tags are chosen so that the partitions are spread evenly over
+// the 16,384 slots of a Cluster.
 //
 // clang-format off
-//   {e7}i<ref>                        string  item: name, votes, what lists must know of its card, few voters (model/item.h)
-//   {e7}c<ref>                        string  its card: JSON members, ready to be sent out
+//   {e7}i<ref>                        string  item: name, vote counts, facts of its card that lists need, few voters (model/item.h)
+//   {e7}c<ref>                        string  its card: JSON members, ready to be sent
 //   {e7}v<ref>:<bucket>               hash    voters of an item that has many (model/voters.h)
 //   {e7}s<ref>                        string  sums (model/sums.h)
 //   {e7}n<ref>                        string  neighbours (model/neighbours.h)
@@ -14,7 +14,7 @@
 //   {e7}h<ref>                        string  a visitor's last views, latest first (lua/view.lua)
 //   {e7}r<site>:<name>                zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9
 //                                             is the top ten
-//   {e7}r<site>:<name>:<category>     zset    the same of one category
+//   {e7}r<site>:<name>:<category>     zset    the same for one category
 //   {e7}r<site>:<name>:no-card        zset    the site's items without a card, which take no place from the others
 //   {e7}t<site>                       string  sums over the site's items of this partition
 //   {e7}e<site>                       hash    editorial rules: item reference in hex → JSON (lua/editorial.lua)
@@ -22,16 +22,17 @@
 //   {e7}gone                          zset    items deleted within the view window → when (lua/gone.lua)
 //   {e7}log                           stream  what was accepted (model/entry.h)
 //   {e7}sums, {e7}near                hash    version and applied ids of the projections (store/projection.h)
-//   {e7}pos                           hash    positions of both projections in this partition's log, each with a hash of the
-//                                             lives in which it holds; the life under which the log was opened
-//                                             (lua/open.lua); `plan` and `rankings`: which definitions the rankings are
-//                                             complete for, and whose sets are kept up to date (project/rebuild.c)
-//   {e7}floor                         hash    floors of the rankings that were cut
-//   engaged:correcting, …:corrected   hash    corrections that wait and that are done: id → JSON; with those that wait
-//                                             their number by site, and how far the pass over all items is
+//   {e7}pos                           hash    offsets of both projections in this partition's log, each with a hash of the
+//                                             lives in which it is valid; the life under which the log was opened
+//                                             (lua/open.lua); `plan` and `rankings`: the definitions for which the
+//                                             rankings are complete, and those that are kept up to date
+//                                             (project/rebuild.c)
+//   {e7}floor                         hash    cutoffs of the rankings that were trimmed
+//   engaged:correcting, …:corrected   hash    corrections that wait, and that are done: id → JSON; the first also has the
+//                                             number of waiting ones by site, and how far the pass over all items is
 //                                             (project/pass.c)
-//   engaged:meta                      hash    format, partitions, fingerprint of the hash key, kinds; who projects, by
-//                                             which plan, when last
+//   engaged:meta                      hash    format, partitions, fingerprint of the hash key, kinds; which service
+//                                             projects, its plan, when it renewed its claim
 // clang-format on
 // References are 16 hex digits.
 #pragma once
@@ -45,7 +46,7 @@ struct key {
     char at[KEY_TEXT_MAX];
 };
 
-// Once, before any key is spelled (makes the table of tags).
+// Makes the table of tags; called once, before any key is spelled.
 void keys_init(uint32_t partitions);
 uint32_t keys_partitions(void);
 struct bytes key_bytes(const struct key *key); // a view into *key
@@ -75,13 +76,13 @@ void key_corrections(struct key *key, bool done);
 void key_meta(struct key *key);
 // The hash slot of a key, as Redis Cluster computes it (CRC16 of the tag, mod 16384).
 uint16_t key_slot(struct bytes key);
-// The reference in a key that SCAN found, if the key is of the kind `letter` ('i', 's' …).
+// Reads the reference from a key that SCAN found, if the key is of the kind `letter` ('i', 's' …).
 bool key_parse(struct bytes key, char letter, ref_t *ret_ref);
 
-// The partition and the name in a key that SCAN found, if it is a ranking's (of a site or of one of its categories).
+// Reads partition and name from a key that SCAN found, if it is a ranking's (of a site or of one of its categories).
 bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name);
 
-// What a key is for, for the memory bill.
+// The purpose of a key, for the table of memory by purpose.
 enum key_kind {
     KEY_ITEMS,
     KEY_CARDS,
@@ -93,7 +94,7 @@ enum key_kind {
     KEY_RANKINGS,
     KEY_TOTALS,
     KEY_EDITORIALS,
-    KEY_PARTITION, // logs, applied ids, offsets, floors, tombstones of format 2
+    KEY_PARTITION, // logs, applied ids, offsets, cutoffs, tombstones
     KEY_OTHER,
     KEY_KINDS
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Merges a few sorted lists by looking at their heads: with 16 partitions and 256 places a heap would not pay.
+// Merges a few sorted lists by comparing their heads. With 16 partitions and 256 entries a heap would not be faster.
 #include "model/merge.h"
 
-// Higher value first, equal ones by id.
+// Higher value first, equal values by id.
 static int compare(const struct ranked *left, const struct ranked *right) {
     if (left->value != right->value)
         return left->value < right->value ? 1 : -1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The top of the whole from the partitions' tops. Pure.
+// Merges the partitions' tops of a ranking into the top of the whole. Pure.
 #pragma once
 #include "base/bytes.h"
 
@@ -8,7 +8,7 @@ struct ranked {
     double value;    // higher is better
 };
 
-// Merges `count` lists, each with higher values first and equal ones by id (bytes), into at most `most` of `ret_list`;
-// returns how many.
+// Merges `count` lists, each sorted by value (higher first) and then by id (bytes), into at most `max` entries of
+// `ret_list`; returns their number.
 size_t merge_tops(const struct ranked *const *lists, const size_t *lengths, size_t count, struct ranked *ret_list,
                   size_t max);

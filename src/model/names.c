@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Names and references. The domain letters keep hashes of different uses apart; they are part of the data's format.
+// Names and references. A letter separates the hashes of each use; the letters are part of the data's format.
 #include "model/names.h"
 #include "base/netaddr.h"
 

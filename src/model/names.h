@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What a site name, an item id and a reference are, and in which partition each lives. Pure.
+// Site names, item ids and references, and the partition of a reference. Pure.
 //
-// A reference is a 64-bit keyed hash of site and item (or of site and visitor): it names the keys and picks the
-// partition, so no byte of a client's ever reaches a Redis key. Visitors' references have 63 bits.
+// A reference is a 64-bit keyed hash of site and item (or of site and visitor). Keys are named by it, and it picks the
+// partition, so no byte from a client ever reaches a Redis key. Visitors' references have 63 bits.
 #pragma once
 #include "base/bytes.h"
 #include "base/keyed.h"

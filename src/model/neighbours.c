@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A neighbour table in memory is in no order; packed, the strongest come first.
+// In memory a table is not sorted; when it is packed the strongest come first.
 #include "model/neighbours.h"
 #include "base/reader.h"
 #include <math.h>

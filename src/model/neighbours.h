@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// An item's neighbours: who was read with it, and how strongly. Pure.
+// An item's neighbours: the items that were read with it, each with a weight. Pure.
 //
 // Packed (little-endian): u8 format (1), f64 epoch (of format 2: accept time in ms of the deletion it was last cleared
 // for; else 0), u16 updates since the last halving, f64 total, u16 count, then count × (u64 reference, f32 weight),
-// strongest first. At most NEIGHBOURS_KEPT stay: a table may grow to NEIGHBOURS_MAX, then it is cut to its best. After
-// every NEIGHBOURS_HALVE_AFTER updates of its own all weights and the total are halved; never by the clock, which ruins
-// slow sites. Formula: docs/design.md, "Related and Recommendation".
+// strongest first. A table may grow to NEIGHBOURS_MAX, then it is cut to its best NEIGHBOURS_KEPT. After every
+// NEIGHBOURS_HALVE_AFTER updates of the table all weights and the total are halved. Time does not halve them, as that
+// would empty the tables of sites with few readers. Formula: docs/design.md, "Related and Recommendation".
 #pragma once
 #include "base/buffer.h"
 #include "model/names.h"
@@ -28,9 +28,9 @@ struct neighbours {
 };
 
 void neighbours_clear(struct neighbours *table);
-// One update; the table's own bookkeeping (growing, cutting, halving) is done here.
+// Adds weight to a neighbour; cuts and halves the table if that is due.
 void neighbours_add(struct neighbours *table, ref_t item, double weight);
-// As if it had never been read with the other one; true when the table changed.
+// Removes a neighbour; true if it was in the table.
 bool neighbours_forget(struct neighbours *table, ref_t item);
 // The weight of a co-view: w = (1/distance)·2^(−age/6 h); distance 1 is the latest. The reverse direction gets a third
 // of it.

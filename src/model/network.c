@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The lists of hops are read from their right ends: only what a trusted hop has appended is ever looked at, so no quote
-// or comma that a client sends can shift it.
+// Lists of hops are read from the right. Only what a trusted hop has appended is read, so no quote or comma that a
+// client sends can change the result.
 #include "model/network.h"
 
 // ---- One hop
@@ -28,7 +28,7 @@ static bool node_parse(struct bytes text, struct netaddr *ret_address) {
     return is_port((struct bytes){end, text.len - address.len}) && netaddr_parse(address, ret_address);
 }
 
-// A whole token or quoted string; an escape in it is none that an address needs.
+// The text of a token or of a quoted string. Escapes are not decoded, as no address needs one.
 static bool value_parse(struct bytes text, struct netaddr *ret_address) {
     if (text.len >= 2 && text.at[0] == '"' && text.at[text.len - 1] == '"')
         text = (struct bytes){text.at + 1, text.len - 2};
@@ -37,7 +37,7 @@ static bool value_parse(struct bytes text, struct netaddr *ret_address) {
 
 // ---- Lists of hops
 
-// Takes what stands behind the last `mark` outside of quotes off the end of `rest`, trimmed.
+// Takes the part after the last `mark` that is not in quotes off the end of `rest`, and trims it.
 static struct bytes take_last(struct bytes *rest, char mark) {
     bool quoted = false;
     size_t at = rest->len;
@@ -74,7 +74,7 @@ struct netaddr client_address(const struct netranges *trusted, struct netaddr pe
         rest = x_forwarded_for;
     for (bool trusts = automatic; rest.len && (trusts || netranges_hold(trusted, &client));) {
         struct bytes hop = take_last(&rest, ',');
-        if (hop.len == 0) // an empty element of a list says nothing (RFC 9110, 5.6.1)
+        if (hop.len == 0) // an empty element of a list is ignored (RFC 9110, 5.6.1)
             continue;
         if (!parse(hop, &client))
             break;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What an item is worth in a ranking. Weights may be negative (a "down"): the decayed sum is then a difference, and an
-// item whose difference is not positive has no place.
+// An item's value in a ranking. Weights may be negative (a "down"): the decayed sum is then a difference, and an item
+// whose difference is not positive is not in the ranking.
 #include "model/ranking.h"
 
 #define WILSON_Z 1.96
 
-// Events that speak for or against the item here.
+// The number of events of signals that have a weight in the ranking.
 static uint64_t evidence(const struct ranking *ranking, const struct sums *sums) {
     uint64_t events = 0;
     if (ranking->kind == RANK_BEST)
@@ -16,7 +16,7 @@ static uint64_t evidence(const struct ranking *ranking, const struct sums *sums)
     return events;
 }
 
-// log2 Σ weight·sum over the signals of one half-life; DECAY_EMPTY when it is not positive.
+// log2 Σ weight·sum over the signals of one half-life; DECAY_EMPTY if Σ is not positive.
 static double weighted_sum(const struct ranking *ranking, const struct sums *sums, uint32_t life) {
     double gain = DECAY_EMPTY, loss = DECAY_EMPTY;
     for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
@@ -48,8 +48,8 @@ static double wilson_lower(double positive, double total) {
     return (centre - spread) / (1 + z2 / total);
 }
 
-// Sums of the same events differ in their last bits by the order in which these came. Values are rounded to 1e-9, so
-// that equal ones are equal and ordered by id.
+// Sums of the same events differ in their last bits if the events came in another order. Values are rounded to 1e-9, so
+// that such items have equal values and are sorted by id.
 #define VALUE_STEPS 1e9
 
 static bool value_of(const struct ranking *ranking, const struct sums *sums, double *ret_value) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What a ranking is and what an item is worth in it. Pure.
+// What a ranking is, and an item's value in it. Pure.
 // decayed: log2 of the weighted decayed sum. rising: log2 of decayed at h over decayed at 4h. best: lower Wilson bound
 // (E. B. Wilson, 1927; z = 1.96) of kind 0 against kind 1. total: weighted count. The order of the value is the order
 // of the list at every instant; `ranking_score` turns it into the score of docs/api.md.
 #pragma once
 #include "model/sums.h"
 
-enum { RANKING_DEPTH = 500, CATEGORY_DEPTH = 200 }; // places of the whole that can be relied on
+enum { RANKING_DEPTH = 500, CATEGORY_DEPTH = 200 }; // entries of the whole ranking that are exact
 
 enum ranking_kind { RANK_DECAYED, RANK_RISING, RANK_BEST, RANK_TOTAL };
 
@@ -21,12 +21,13 @@ struct ranking {
     int64_t oldest_age_ms; // 0: any
 };
 
-// The value by which an item stands in the ranking; false when it has no place there (no events, under the floor,
-// weighted sum not positive, or published longer ago than oldest_age; published_ms 0: unknown, passes).
+// The item's value in the ranking. False if it is not in the ranking: it has no events or fewer than the floor, its
+// weighted sum is not positive, or it was published longer ago than oldest_age (published_ms 0: unknown, which is
+// allowed).
 bool ranking_value(const struct ranking *ranking, const struct sums *sums, int64_t published_ms, int64_t now_ms,
                    double *ret_value);
-// Places that each partition keeps, so that the best `depth` of the whole are among them: items lie evenly over the
-// partitions, m = depth/partitions of them in each on the average, and the chance that one has more than m + 6·√m + 8
-// (Poisson) is under 1e-8.
+// How many entries each partition keeps, so that the best `depth` of the whole are among them. Items are spread evenly
+// over the partitions; of the best, each has m = depth/partitions on average, and more than m + 6·√m + 8 with a chance
+// under 1e-8 (Poisson).
 uint32_t ranking_bound(uint32_t depth, uint32_t partitions);
 double ranking_score(const struct ranking *ranking, double value, int64_t now_ms);

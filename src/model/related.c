@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Candidates are scored in a small open-addressed table on the stack: at most some hundred per question.
+// Scores are summed in a small open-addressed hash table on the stack: a question has at most some hundred items.
 #include "model/related.h"
 #include <stdlib.h>
 
@@ -8,7 +8,7 @@ enum { SLOT_COUNT = 4096, CANDIDATES_MAX = SLOT_COUNT / 2 };
 struct candidates {
     struct suggestion at[CANDIDATES_MAX];
     size_t count;
-    uint16_t slots[SLOT_COUNT]; // place in `at`, plus 1; 0: free
+    uint16_t slots[SLOT_COUNT]; // index into `at`, plus 1; 0: free
 };
 
 static struct suggestion *candidate(struct candidates *candidates, ref_t item) {

@@ -21,8 +21,8 @@ struct suggestion {
     bool from_neighbours; // else only popular
 };
 
-// Each returns the number written to ret_list (at most `most`), best first; ties by reference (the caller settles equal
-// scores by id).
+// Each returns the number written to ret_list (at most `max`), best first; equal scores by reference, which the caller
+// sorts by id.
 size_t related_rank(ref_t item, const struct neighbours *table, const struct popular *popular, size_t popular_count,
                     struct suggestion *ret_list, size_t max);
 size_t recommend_rank(const ref_t *recent, const struct neighbours *const *tables, size_t count,

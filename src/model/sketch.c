@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Run by run, and register by register.
+// Checks each run of the sparse form, or each register of the dense form.
 #include "model/sketch.h"
 
 enum { HEAD = 16, ENCODING_AT = 4, REGISTERS = 16384, REGISTER_BITS = 6, REGISTER_MAX = 51 };
@@ -17,7 +17,7 @@ static bool dense_valid(const uint8_t *at, size_t len) {
     return true;
 }
 
-// A run's registers, and of how many bytes it is.
+// The number of a run's registers, and its number of bytes.
 static unsigned run_length(const uint8_t *at, size_t *ret_size) {
     *ret_size = at[0] >> 6 == 1 ? 2 : 1;
     if (at[0] & 0x80)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The packed state of an item: fold, unfold, and move to half-lives that the settings now ask for.
+// Packs and unpacks the state of an item, and computes the half-lives that the settings now ask for.
 #include "model/sums.h"
 #include "base/reader.h"
 
@@ -81,7 +81,7 @@ static uint32_t nearest_life(const struct half_lives *lives, int64_t ms) {
     return best;
 }
 
-// As if all events lay at their mean instant: S = log2 n + t/h gives t, and with it the sum for another half-life.
+// Takes all events to be at their mean instant t: S = log2 n + t/h gives t, and t gives the sum for another half-life.
 static double move_sum(double sum, uint64_t count, int64_t from_ms, int64_t to_ms) {
     double events = log2((double)count);
     return events + (sum - events) * ((double)from_ms / (double)to_ms);

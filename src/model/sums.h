@@ -5,8 +5,8 @@
 // Packed (little-endian): u8 format (1; 2 with early visitors), u8 half-lives, u8 signals present, f64 epoch (of format
 // 2: accept time in ms of the deletion it was last cleared for; else 0), u64 half-life in ms each, then per signal
 // present: u8 signal, u64 count, f64 sum per half-life; then, in format 2, u8 early visitors and u32 register each. A
-// signal without events is left out. A half-life that the state lacks starts from the nearest one (as if all its events
-// lay at their mean instant), never from empty.
+// signal without events is left out. A half-life that the state lacks is computed from the nearest one, as if all
+// events were at their mean instant; it never starts empty.
 #pragma once
 #include "base/buffer.h"
 #include "model/decay.h"
@@ -32,11 +32,12 @@ struct sums {
 
 void sums_clear(struct sums *sums);
 void sums_add(struct sums *sums, const struct half_lives *lives, int signal, int64_t event_ms);
-// Takes an event of that time back; the last one leaves the signal empty, exactly.
+// Removes an event of that time; removing the last one leaves the signal exactly empty.
 void sums_take(struct sums *sums, const struct half_lives *lives, int signal, int64_t event_ms);
 void sums_pack(const struct sums *sums, const struct half_lives *lives, struct buffer *packed);
 bool sums_empty(const struct sums *sums); // no event of any signal
-// Whether all events of the signal can lie before that instant: then no decayed sum is more than their number there.
+// Whether all events of the signal can be before that instant: then no decayed sum at that instant exceeds their
+// number.
 bool sums_lie_before(const struct sums *sums, const struct half_lives *lives, int signal, int64_t unix_ms);
 // False for an unknown format or a corrupt state (nothing is written to *ret_sums then). Empty bytes are an empty
 // state.

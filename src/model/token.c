@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Visitor tokens: made and checked. A check does the same work whatever is wrong with the token.
+// Makes and checks visitor tokens. A check does the same work whatever is wrong with the token.
 #include "model/token.h"
 #include "base/base64url.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The visitor token: "ev1." and base64url of id (16 bytes), issue time (4, Unix seconds, big-endian) and a keyed MAC
-// (16) over both and the site. Pure. Compared in constant time; every failure is the same false, whatever was wrong.
+// (16) over both and the site. Pure. MACs are compared in constant time, and no failure tells what was wrong.
 #pragma once
 #include "model/names.h"
 

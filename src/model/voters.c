@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Linear hashing: with N buckets, L the largest power of two not above N, a visitor is in h mod 2L if that bucket is
-// there already, else in h mod L.
+// Linear hashing: with N buckets, and L the largest power of two not above N, a visitor is in bucket h mod 2L if that
+// bucket exists already, else in bucket h mod L.
 #include "model/voters.h"
 #include "base/reader.h"
 #include "model/decay.h"

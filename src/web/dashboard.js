@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The operators' page: the key, the calls every two seconds, the messages, the editorial rules. The key stays in this tab
-// (sessionStorage, else memory) and goes out as a header only. What is shown are the panels of dashboard_panels.js.
+// The operators' page: the key, the calls every two seconds, the messages, the form of editorial rules. The key stays in
+// this tab (sessionStorage, else memory) and is sent as a header only. dashboard_panels.js says what the panels show.
 import { clock, keep, make, setText } from '/dashboard_draw.js';
 import { alarms, EDITORIAL, markText, METRICS, panels, parseMetrics, READY, WINDOW_MS } from '/dashboard_panels.js';
 
@@ -11,7 +11,7 @@ let site = '', key = '';
 let session = 0; // raised by each entry: answers of an older one are dropped
 let timer = 0, pressed = false, waiting = null;
 
-// ---- Messages: of the last act, until the next one
+// ---- Messages: the result of the last action, shown until the next one
 
 const say = text => {
   $('message').textContent = text;
@@ -123,7 +123,7 @@ const draw = answers => {
   keep($('items'), [...items.keys()].map(id => ({ id })), (list, { id }) => make(list, 'option', undefined, { value: id, label: items.get(id).title || id }), () => {});
 };
 
-// Nothing moves while a button of the mouse, or a finger, is down: the last answers wait.
+// Nothing is drawn while a mouse button or a finger is down: the last answers wait until it is up.
 const drawWhenFree = answers => {
   if (pressed) waiting = answers; else draw(answers);
 };
@@ -225,7 +225,7 @@ $('hand').addEventListener('submit', event => {
 });
 $('hand').addEventListener('reset', () => { setText($('hand-of'), ''); });
 
-// Escape leaves what is open: a text, the form that an Edit has filled, the message.
+// Escape closes what is open: a text, the form that an Edit has filled, the message.
 const escape = event => {
   const details = document.activeElement.closest('details[open]');
   if (details) {
@@ -284,7 +284,7 @@ const begin = () => {
   loop();
 };
 
-// One call says whether the key is good. A service that cannot say so (Redis is away) still shows how it is.
+// One call tests the key. A service that can't test it (Redis is away) still shows its state.
 const enter = async () => {
   stop();
   say('');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A worker that makes the operators' page's calls. It is one because browsers write each refused or failed call of a
-// page itself into the console as an error; here that is an answer like others. Status 0: the service did not answer.
+// A worker that makes the calls of the operators' page. A browser would write each refused or failed call of the page
+// itself into the console as an error; here it is an answer like others. Status 0: the service did not answer.
 'use strict';
 const WAIT_MS = 5000;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How the panels of the operators' page are drawn, and the same as text. Whatever is drawn again is changed in place: an
-// element stays as long as its id is listed, so focus, selection and scrolling survive. Data become text nodes only.
+// Draws the panels of the operators' page, and writes them as text. A panel that is drawn again is changed in place: an
+// element stays while its id is listed, so focus, selection and scrolling survive. Data become text nodes only.
 const NEW_TAB = 'opens in a new tab';
 
 export const make = (parent, tag, text, attributes = {}) => {
@@ -13,7 +13,7 @@ export const make = (parent, tag, text, attributes = {}) => {
 
 // ---- In place
 
-// Changes only the part that differs, and adds before it takes away: so the ends of a selection stay where they are.
+// Changes only the part that differs, and inserts before it deletes, so that the ends of a selection do not move.
 export const setText = (element, text) => {
   const node = element.firstChild || element.appendChild(document.createTextNode(''));
   const old = node.data, shorter = Math.min(old.length, text.length);
@@ -47,8 +47,8 @@ const arrange = (parent, elements) => {
     if (elements[i].previousSibling !== elements[i - 1]) parent.insertBefore(elements[i], elements[i - 1].nextSibling);
 };
 
-// The children of `parent` become those of `list`, by their ids. One that is no longer listed goes, but not from under
-// the reader: while it has the focus or a selection it stays as the last one, and looks so.
+// Makes the children of `parent` those of `list`, by their ids. A child that is no longer listed is removed; while it has
+// the focus or a selection it stays as the last child, marked as gone.
 export const keep = (parent, list, create, update) => {
   const before = parent.kept || new Map(), now = new Map();
   list.forEach(entry => {

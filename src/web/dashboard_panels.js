@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The panels of the operators' page, and what is worth an alarm, as tables: one more is one more row. What the service
-// says about itself are the metrics of all sites together.
+// The panels and the alarms of the operators' page, as tables: to add one, add a row. The service's metrics are those of
+// all sites together.
 import { bytes, chartText, drawChart, drawFacts, drawItems, drawTable, factsText, itemsText, moment, number, seconds, tableText } from '/dashboard_draw.js';
 
 export const WINDOW_MS = 120000;

@@ -49,7 +49,7 @@
     fetch('/v1/sample/items/' + encodeURIComponent(item)).then(answer => answer.json()).then(show).catch(() => {});
   };
 
-  // The widget's script element stands behind this one: it is there before the widget runs, as that one is async.
+  // The widget's script element follows this one. It is there before the widget runs, as it is async.
   new MutationObserver((_, observer) => {
     const widget = document.getElementById('widget');
     if (!widget) return;

@@ -25,7 +25,8 @@ const call = async (method, target, body) => {
 
 const isPassing = ({ status }) => !status || status >= 500 || status === 429 || status === 408;
 
-// ---- The visitor. The first view brings a token with it; a vote without one asks for it, so that it is safe to repeat.
+// ---- The visitor. The first view's answer has a token. A vote without a token asks for one first, so that the vote can be
+// repeated safely.
 
 let opening, asking;
 const visitor = async () => {
@@ -34,7 +35,7 @@ const visitor = async () => {
   return load('visitor');
 };
 
-// A write by this visitor; a token that is not good any more is renewed once.
+// A write by this visitor. A token that is no longer valid is renewed once.
 const write = async (method, target, body) => {
   for (let again = true; ; again = false) {
     const token = await visitor();
@@ -48,7 +49,7 @@ const write = async (method, target, body) => {
   }
 };
 
-// ---- What failed for now is tried again: after a while, when the browser is online, when the page is looked at
+// ---- Calls that failed for now are repeated: after a pause, when the browser is online, when the page is visible
 
 let pause, troubled = -99999, timer, until;
 const later = wait => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Part 6: the three elements: vote button, view counter, list. They only draw what the store has.
 
-// Room for a list is kept from its limit on, before the answer and after: so many lines a row.
+// A list takes the room of `limit` rows before the answer and after, so that the page does not move.
 const style = `:host{display:inline-block}:host(engaged-list){display:block}
   button{font:inherit;color:var(--engaged-color,inherit);background:var(--engaged-background,transparent);
     border:1px solid var(--engaged-border,currentColor);border-radius:var(--engaged-radius,.4em);

@@ -26,7 +26,7 @@ const portions = ids => {
 };
 const spell = (name, ids) => ids.map(id => '&' + name + '=' + encodeURIComponent(id)).join('');
 
-// What stands on the page already, but for the lists that are asked for anew.
+// The ids that the page shows already, without those of the lists that are asked for.
 const onPage = () => {
   const ids = new Set([current]);
   shown.forEach(list => { if (list.key && list.have === list.key()) list.entries.forEach(entry => ids.add(entry.item)); });
@@ -59,7 +59,7 @@ const ask = async (ids, own, lists, job) => {
   }
 };
 
-// Everybody's counts of an item, as they were when they were asked for.
+// An item's counts of all visitors, as they were when they were asked for.
 const take = (id, item) => {
   const its = state(id), reason = item.title ? '' : 'no card for this item: ' + id;
   its.all = item.votes;
@@ -83,7 +83,7 @@ const askPage = (id, counters, lists) => ask(counters, false, Object.values(list
   Object.values(lists).forEach((list, i) => list.take(keys[i], page[list.of()]));
 });
 
-// This visitor's own: votes with the counts of this moment, recommendations.
+// This visitor's own data: votes with the present counts, recommendations.
 const askMine = (ids, list) => ask(ids, true, list ? [list] : [], async keys => {
   const token = personal() || undefined, turns = ids.map(id => state(id).turn);
   try {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Part 4: votes, views, consent.
 
-// Says what became of the last click, once that is known.
+// Says the result of the last click, once it is known.
 const report = (id, news) => {
   const its = state(id);
   its.news = news;
@@ -9,7 +9,7 @@ const report = (id, news) => {
   redraw(id);
 };
 
-// Says why these elements lack something, and tries again if it may pass.
+// Says why these elements are incomplete, and tries again if the fault may pass.
 const blame = (fault, elements) => {
   say(why(fault));
   if (isPassing(fault)) later(fault.wait);
@@ -65,7 +65,7 @@ const vote = (item, kind = 'up') => {
   return send(id);
 };
 
-// ---- Views: counted once the page is to be seen and may count
+// ---- Views: sent once the page is visible and may count
 
 let begin, begun;
 const hold = () => { begun = new Promise(done => { begin = done; }); };
@@ -104,7 +104,7 @@ const view = async item => {
 };
 const viewPage = () => option('view') !== 'off' && view(current);
 
-// ---- Consent: true begins; false forgets the token, and has the service forget what hangs on it
+// ---- Consent: true begins; false forgets the token, and has the service erase this visitor's data
 
 let forgotten;
 const forget = async () => {
