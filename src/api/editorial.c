@@ -227,8 +227,8 @@ static void on_deleted(struct read_call *read, enum outcome outcome) {
 
 enum { LISTED_MAX = 16 << 20 };
 
-static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json);
-static void on_marks(struct read_call *read, enum outcome outcome);
+static void on_rule(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json);
+static void on_rules(struct read_call *read, enum outcome outcome);
 
 void editorial_start(struct call *call) {
     struct edit *edit = arena_take(call->request->arena, sizeof *edit);
@@ -236,13 +236,13 @@ void editorial_start(struct call *call) {
         answer_error(call, UNAVAILABLE, NULL);
         return;
     }
-    *edit = (struct edit){.call = call, .read = {.on_done = on_marks, .context = edit}};
+    *edit = (struct edit){.call = call, .read = {.on_done = on_rules, .context = edit}};
     buffer_init(&edit->json, LISTED_MAX);
     buffer_add_bytes(&edit->json, BYTES("{\"editorial\":["));
-    store_read_editorial(call->api->store, &edit->read, site_ref(call->api->hash_key, call->site), on_mark);
+    store_read_editorial(call->api->store, &edit->read, site_ref(call->api->hash_key, call->site), on_rule);
 }
 
-static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json) {
+static void on_rule(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json) {
     struct edit *edit = read->context;
     (void)item;
     if (until_ms && until_ms <= clock_now_ms())
@@ -252,7 +252,7 @@ static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct
     buffer_add_bytes(&edit->json, json);
 }
 
-static void on_marks(struct read_call *read, enum outcome outcome) {
+static void on_rules(struct read_call *read, enum outcome outcome) {
     struct edit *edit = read->context;
     buffer_add_bytes(&edit->json, BYTES("]}"));
     on_put(read, outcome);

@@ -61,7 +61,7 @@ static void end(struct export *export, enum outcome outcome) {
 
 // ---- The editorial rules, at the end
 
-static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json) {
+static void on_rule(struct read_call *read, ref_t item, int64_t until_ms, struct bytes json) {
     struct export *export = read->context;
     (void)item;
     (void)until_ms;
@@ -70,13 +70,13 @@ static void on_mark(struct read_call *read, ref_t item, int64_t until_ms, struct
     buffer_add_char(&export->piece, '\n');
 }
 
-static void on_marks(struct read_call *read, enum outcome outcome) {
+static void on_rules(struct read_call *read, enum outcome outcome) {
     end(read->context, outcome);
 }
 
 static void tell_editorial(struct export *export) {
     ref_t site = site_ref(export->call->api->hash_key, export->call->site);
-    store_read_editorial(store_of(export), next_read(export, on_marks), site, on_mark);
+    store_read_editorial(store_of(export), next_read(export, on_rules), site, on_rule);
 }
 
 // ---- Items

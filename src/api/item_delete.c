@@ -9,7 +9,7 @@ struct deletion {
     struct read_call edit;
 };
 
-static void on_unmarked(struct read_call *edit, enum outcome outcome);
+static void on_rule_removed(struct read_call *edit, enum outcome outcome);
 static void on_deleted(struct item_call *item);
 
 // The item's editorial rules are removed first. If the process dies in between, no pin waits for another item of that
@@ -28,11 +28,11 @@ void item_delete_start(struct call *call) {
                                         .context = deletion};
     struct editorial_call editorial = {
         .site = site_ref(call->api->hash_key, call->site), .item = deletion->item.item, .keeps_block = true};
-    deletion->edit = (struct read_call){.on_done = on_unmarked, .context = deletion};
+    deletion->edit = (struct read_call){.on_done = on_rule_removed, .context = deletion};
     store_set_editorial(call->api->store, &deletion->edit, &editorial);
 }
 
-static void on_unmarked(struct read_call *edit, enum outcome outcome) {
+static void on_rule_removed(struct read_call *edit, enum outcome outcome) {
     struct deletion *deletion = edit->context;
     if (outcome == OK)
         store_delete_item(deletion->call->api->store, &deletion->item);

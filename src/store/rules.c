@@ -56,7 +56,7 @@ struct rules_state {
     void (*on_rule)(struct read_call *call, ref_t item, int64_t until_ms, struct bytes json);
 };
 
-static void take_mark(struct rules_state *state, struct bytes field, struct bytes value) {
+static void take_rule(struct rules_state *state, struct bytes field, struct bytes value) {
     char *end;
     if (field.len != 16 || value.len == 0)
         return;
@@ -74,7 +74,7 @@ static void on_rules(struct pipeline *pipeline) {
     enum outcome outcome = pipeline->at[0].outcome;
     size_t count = outcome == OK && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
     for (size_t i = 0; i + 1 < count; i += 2)
-        take_mark(state, reply_text_at(reply, i), reply_text_at(reply, i + 1));
+        take_rule(state, reply_text_at(reply, i), reply_text_at(reply, i + 1));
     read_end(pipeline, outcome == INTERNAL ? OK : outcome); // a key of a wrong type counts as no rules
 }
 

@@ -36,6 +36,7 @@ PLANTED = [
     ("links", "docs/operating.md", "See [there](api.md#planted).\n"),
     ("words", "src/base/bytes.c", "enum { PLANTED_MOST = 1 };\n"),
     ("words", "src/base/bytes.c", "static int refill_planted;\n"),
+    ("words", "src/base/bytes.c", "static int on_mark;\n"),
     ("words", "src/base/bytes.c", "// As DESIGN says.\n"),
     ("words", "docs/operating.md", "A shelf.\n"),
     *[("words", "docs/operating.md", f"A planted {word}.\n") for word in ("hand", "mark", "door", "lane", "greeting", "torn", "gather")],

@@ -10,7 +10,7 @@ CODE = [
     (r"door_\w+", "auth_…"), (r"lanes?(?:_\w+)?", "write_queue"), (r"link_(?:send|call|start|stop|ready)\w*", "redis_…"),
     (r"\w*greetings?\w*", "handshake"), (r"gather\w*|GATHER\w*", "pipeline"), (r"touch(?:es)?(?:_\w+)?", "delta"),
     (r"refill\w*", "rebuild"), (r"torn\w*", "corrupt"), (r"\w*foreign\w*", "wrong_type"), (r"recipes?(?:_\w+)?", "body_builder"),
-    (r"levels(?:_\w+)?", "bucket_cache"),
+    (r"levels(?:_\w+)?", "bucket_cache"), (r"(?:on|take)_(?:un)?mark(?:s|ed)?", "…_rule"),
 ]
 # In comments and documents: only what has no other sense there.
 TEXT = [
