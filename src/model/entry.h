@@ -10,7 +10,8 @@
 //   'E' erasure   u64 item, text8 site, text16 id, text16 categories (joined by 0x1f) that rankings have it under,
 //                 text16 packed sums and text16 neighbours before (lua/delete.lua has removed both)
 //   'S' set       u64 item, text8 site, text16 id, text16 packed sums before,
-//                 text16 packed sums now (lua/import.lua has written them)
+//                 text16 packed sums now (lua/import.lua has written them); rank the item again in all its
+//                 rankings (lua/put.lua, with empty sums)
 //   'C' card      u64 item, text16 old categories: rank the item again
 //   'F' flush     (a request waits: project at once)
 // Data of format 2 may also have:
