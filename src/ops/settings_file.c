@@ -58,9 +58,10 @@ static bool set_in_section(struct file_reading *reading, const char *key, const 
                                       : site_set(reading->settings, key, text, why);
 }
 
-// Only `origins` may occur again: for any other key the last line would win silently.
+// Only `origins` may occur again: for any other key, also by its old name, the last line would win silently.
 static bool note_key(struct file_reading *reading, const char *key, char why[static WHY_SIZE]) {
     struct bytes held = buffer_bytes(&reading->keys);
+    key = value_name_now(key);
     size_t len = strlen(key);
     for (const char *at = held.at, *end = held.at + held.len; at < end;
          at = (char *)memchr(at, '\n', (size_t)(end - at)) + 1)

@@ -12,6 +12,8 @@ enum { WHY_SIZE = 256 };
 // Sets `name` (with '_') from text. False with the reason.
 bool value_set(struct settings *settings, const char *name, const char *text, char why[static WHY_SIZE]);
 bool value_exists(const char *name);
+// The present name of a setting that has been renamed; else the name itself.
+const char *value_name_now(const char *name);
 void value_set_all_defaults(struct settings *settings);
 // "https://host[:port]", as browsers send it in Origin.
 bool origin_valid(const char *origin);

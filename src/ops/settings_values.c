@@ -50,8 +50,7 @@ static const struct setting table[] = {
 // The type of a choice's field is an enum; its size is an unsigned int's with every compiler that builds this.
 _Static_assert(sizeof(enum bots_setting) == sizeof(unsigned), "a choice is stored as an unsigned int");
 
-// The present name of a setting that has been renamed.
-static const char *name_now(const char *name) {
+const char *value_name_now(const char *name) {
 #define RENAMED(old, now)                                                                                              \
     if (strcmp(name, #old) == 0)                                                                                       \
         return #now;
@@ -61,7 +60,7 @@ static const char *name_now(const char *name) {
 }
 
 static const struct setting *find(const char *name) {
-    name = name_now(name);
+    name = value_name_now(name);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].name, name) == 0)
             return &table[i];
