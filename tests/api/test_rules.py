@@ -48,6 +48,10 @@ def test_unknown_parameters_are_errors_only_with_the_key(service, site):
     assert service.keyed("POST", site + "/items/a/votes", {"kid": "up"}).json["code"] == "unknown_parameter"
 
 
+def test_ampersands_with_nothing_between_are_passed_over(service, site):
+    assert service.keyed("GET", site + "/rankings/top?&&limit=3&&&exclude=a&").status == 200
+
+
 def test_a_write_without_a_token_gets_one_and_the_cookie_works(service, site):
     first = service.post(site + "/items/a/votes")
     token = first.headers["engaged-visitor"]
