@@ -10,11 +10,13 @@
     another's file stands there at the end           it stays
 """
 import os
+import pathlib
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -49,18 +51,17 @@ def mode_of(path):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """One that others may pass, and whose files have the group GROUP."""
-    made = tmp_path / "run"
-    made.mkdir()
-    if os.geteuid() == 0:
-        os.chown(made, 0, GROUP)
-        made.chmod(0o2755)
-        for above in tmp_path.parents:
-            if above.parts[:2] == tmp_path.parts[:2] and len(above.parts) > 2:
-                above.chmod(0o755)
-        tmp_path.chmod(0o755)
-    return made
+def folder():
+    """A folder that others may pass, and whose files have the group GROUP. It is not below pytest's own, which each new run of
+    pytest closes to others."""
+    with tempfile.TemporaryDirectory(prefix="engaged-sockets-") as above:
+        os.chmod(above, 0o755)
+        made = pathlib.Path(above) / "run"
+        made.mkdir()
+        if os.geteuid() == 0:
+            os.chown(made, 0, GROUP)
+            made.chmod(0o2755)
+        yield made
 
 
 @ROOT_ONLY
