@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 import contextlib
 import os
+import pathlib
+import tempfile
 
 import pytest
 
@@ -45,6 +47,14 @@ def ending():
             return service
 
         yield take
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that every user may pass. Folders of pytest are not: each new run of pytest closes them to others."""
+    with tempfile.TemporaryDirectory(prefix="engaged-open-") as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)
 
 
 @pytest.fixture

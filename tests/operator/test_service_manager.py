@@ -153,18 +153,15 @@ def test_near_the_memory_limit_it_warns_once_and_at_the_limit_writes_are_503_whi
 # ---- Rights
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user and remount")
-def test_an_ordinary_user_on_a_read_only_file_system_with_one_writable_folder(tmp_path):
+def test_an_ordinary_user_on_a_read_only_file_system_with_one_writable_folder(open_folder):
     """As the unit in deploy/ runs it: nothing is written but in DIR."""
-    folder = tmp_path / "state"
+    folder = open_folder / "state"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
-    for above in (tmp_path, *tmp_path.parents):
-        if above.stat().st_uid == os.geteuid() and above.parts[:2] == tmp_path.parts[:2] and len(above.parts) > 2:
-            above.chmod(0o755)
-    program = shutil.copy(PROGRAM, tmp_path / "engaged")
+    program = shutil.copy(PROGRAM, open_folder / "engaged")
     port = free_port()
     run = (f"mount --bind {folder} {folder} && mount -o remount,ro,bind / && "
-           f"if touch {tmp_path}/no 2>/dev/null; then exit 9; fi; "
+           f"if touch {open_folder}/no 2>/dev/null; then exit 9; fi; "
            f"exec setpriv --reuid 65534 --regid 65534 --clear-groups {program} --redis embedded:{folder}/d "
            f"--listen 127.0.0.1:{port} --ops-listen 127.0.0.1:{free_port()} --workers 1 --secret-key k")
     process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", run], stderr=subprocess.PIPE,

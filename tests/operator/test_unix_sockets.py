@@ -10,13 +10,11 @@
     another's file stands there at the end           it stays
 """
 import os
-import pathlib
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -51,17 +49,14 @@ def mode_of(path):
 
 
 @pytest.fixture
-def folder():
-    """A folder that others may pass, and whose files have the group GROUP. It is not below pytest's own, which each new run of
-    pytest closes to others."""
-    with tempfile.TemporaryDirectory(prefix="engaged-sockets-") as above:
-        os.chmod(above, 0o755)
-        made = pathlib.Path(above) / "run"
-        made.mkdir()
-        if os.geteuid() == 0:
-            os.chown(made, 0, GROUP)
-            made.chmod(0o2755)
-        yield made
+def folder(open_folder):
+    """A folder that others may pass, and whose files have the group GROUP."""
+    made = open_folder / "run"
+    made.mkdir()
+    if os.geteuid() == 0:
+        os.chown(made, 0, GROUP)
+        made.chmod(0o2755)
+    return made
 
 
 @ROOT_ONLY
