@@ -10,7 +10,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { POLL_US = 50000, LOADING_MAX_S = 3600, CALL_MAX_S = 60, CONNECTING_MAX_S = 10, RETURNING_MAX_S = 10 };
+enum {
+    POLL_US = 50000,
+    LOADING_MAX_S = 3600,
+    CALL_MAX_S = 60,
+    CONNECTING_MAX_S = 10,
+    RETURNING_MAX_S = 10,
+    SAME_LOOKS = 5
+};
 enum { POLLS_A_SECOND = 1000000 / POLL_US };
 
 static bool fail(char *ret_error, const char *what, const char *why) {
@@ -181,14 +188,15 @@ static struct clients clients_of(redisContext *live) {
     return clients;
 }
 
-// Clients connect again one by one, with pauses, and close connections that they do not accept. All are back when two
-// looks in a row see the same ones.
+// Clients connect again one by one, with pauses, and close connections that they do not accept. All are back and have
+// finished their handshake when several looks in a row see the same ones.
 static void wait_for_clients(redisContext *live, size_t count) {
     struct clients before = {0, 0};
-    for (int i = 0; i < RETURNING_MAX_S * POLLS_A_SECOND && live->err == 0; i++, usleep(POLL_US)) {
+    int same = 0;
+    for (int i = 0; i < RETURNING_MAX_S * POLLS_A_SECOND && live->err == 0 && same < SAME_LOOKS; i++, usleep(POLL_US)) {
         struct clients now = clients_of(live);
-        if (now.count >= count && now.count == before.count && now.ids == before.ids)
-            return;
+        bool settled = now.count >= count && now.count == before.count && now.ids == before.ids;
+        same = settled ? same + 1 : 0;
         before = now;
     }
 }
