@@ -20,7 +20,8 @@ from widget import check_widget_document
 from words import check_words
 
 RANK = {"base": 0, "model": 1, "ops": 1, "redis": 2, "http": 2, "store": 3, "serve": 4, "project": 4, "api": 5, "roles": 6}
-# Of the same rank, one may not know the other; store may read settings and model, as any room to the left.
+# Of the same rank, one may not know the other.
+STRANGERS = {("store", "http"), ("project", "http")}  # a room to the left that this room may not know
 THIRD_PARTY = {
     "uv.h": ("src/redis/", "src/store/", "src/http/", "src/serve/", "src/project/", "src/roles/"),
     "hiredis/": ("src/redis/", "src/store/"),
@@ -57,6 +58,8 @@ def check_direction():
             theirs = included.split("/")[0] if "/" in included else None
             if theirs not in RANK or mine in ("main", theirs):
                 continue
+            if (mine, theirs) in STRANGERS:
+                yield f"{path}: includes {included}; {mine} does not know {theirs}"
             if RANK[theirs] >= RANK[mine]:
                 yield f"{path}: includes {included}, which is not to the left"
 

@@ -11,6 +11,7 @@ from support.program import ROOT
 
 PLANTED = [
     ("direction", "src/base/bytes.c", '#include "model/names.h"\n'),
+    ("direction", "src/store/store.c", '#include "http/http.h"\n'),
     ("cycles", "src/base/bytes.h", '#include "base/buffer.h"\n'),
     ("third_party", "src/model/names.c", "#include <uv.h>\n"),
     ("headers_alone", "src/base/times.h", "struct missing_type planted_function(struct not_there *, unknown_t);\n"),
