@@ -2,6 +2,8 @@
 """A service on free ports for one tool, and what else the tools use of tests/support."""
 import http.client
 import os
+import re
+import subprocess
 import sys
 
 from client import ROOT
@@ -17,14 +19,22 @@ from support.wait import wait_until  # noqa: E402
 __all__ = ["OwnService", "RedisServer", "free_port", "options_of", "wait_until"]
 
 
+def by_known_names(program, settings):
+    """The settings by the names that this program's --help has: an older one has older names."""
+    known = subprocess.run([program, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    with open(f"{ROOT}/src/ops/settings_renamed.def", encoding="utf-8") as file:
+        older = {now: old for old, now in re.findall(r"^RENAMED\((\w+), (\w+)\)", file.read(), re.M)}
+    return {name if f"--{name.replace('_', '-')} " in known else older.get(name, name): value for name, value in settings.items()}
+
+
 class OwnService(Launch):
     """build/engaged with its data in a temporary folder; ends with the `with` block."""
 
     presets = {"workers": "1", "secret_key": "loadtest"}
 
     def __init__(self, program=None, **settings):
-        super().__init__(**settings)
         self.program = program or f"{ROOT}/build/engaged"
+        super().__init__(**by_known_names(self.program, settings))
         self.url, self.key = f"http://127.0.0.1:{self.port}", "loadtest"
         self.process = self.spawn()
 
