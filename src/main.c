@@ -55,11 +55,12 @@ static void set_up_log(const struct settings *settings, const char *who) {
     log_setup(who, (enum log_level)settings->log_level, settings->log_format == LOG_FORMAT_JSON);
 }
 
-// A child counts in its supervisor's memory and shares its clock.
+// A child counts in its supervisor's memory and shares its clock. The supervisor may be an older program (SIGHUP after
+// an upgrade), so the names of these variables stay as they are.
 static int run_child(const struct role *role, const char *name) {
     static char who[32];
     const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD"),
-               *rate_limits_fd = getenv("ENGAGED_RATE_LIMITS_FD"), *generation = getenv("ENGAGED_GENERATION");
+               *rate_limits_fd = getenv("ENGAGED_CEILINGS_FD"), *generation = getenv("ENGAGED_GENERATION");
     prctl(PR_SET_NAME, "engaged");
     snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");
     set_up_log(role->settings, who);

@@ -76,7 +76,7 @@ struct exchange {
     bool whole; // the body has ended
     bool paused;
     bool resumed;   // http_resume was called and the parser has not run since: the body may end without more input
-    bool parsing;   // llhttp is on the stack
+    bool parsing;   // parse_body is on the stack
     bool streaming; // http_stream_begin was called
     bool chunking;  // ... and the answer goes out in chunks
     bool closes;    // the answer said Connection: close

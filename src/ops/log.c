@@ -160,7 +160,7 @@ bool log_is_due(uint64_t *logged_ns) {
 
 // ---- The access log
 
-static struct buffer pipelined;
+static struct buffer collected;
 
 static void add_access_json(struct buffer *line, const struct log_access *access) {
     struct json_out json = begin_json(line, "access");
@@ -192,9 +192,9 @@ static void add_access_text(struct buffer *line, const struct log_access *access
 }
 
 void log_access_flush(void) {
-    if (pipelined.len)
-        emit(buffer_bytes(&pipelined));
-    buffer_clear(&pipelined);
+    if (collected.len)
+        emit(buffer_bytes(&collected));
+    buffer_clear(&collected);
 }
 
 void log_access(const struct log_access *access) {
@@ -204,10 +204,10 @@ void log_access(const struct log_access *access) {
         add_access_json(&line, access);
     else
         add_access_text(&line, access);
-    if (pipelined.cap == 0)
-        buffer_init(&pipelined, PIPE_BUF);
-    if (pipelined.len + line.len > PIPE_BUF)
+    if (collected.cap == 0)
+        buffer_init(&collected, PIPE_BUF);
+    if (collected.len + line.len > PIPE_BUF)
         log_access_flush();
-    buffer_add_bytes(&pipelined, buffer_bytes(&line));
+    buffer_add_bytes(&collected, buffer_bytes(&line));
     buffer_release(&line);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 // Variables that are no settings: the supervisor sets them for its children (roles/), and the tests for the projector.
-static const char *const reserved[] = {"ROLE",       "ROW",        "METRICS_FD", "RATE_LIMITS_FD",
+static const char *const reserved[] = {"ROLE",       "ROW",        "METRICS_FD", "CEILINGS_FD",
                                        "GENERATION", "SUPERVISOR", "FAILPOINT"};
 static const char prefix[] = "ENGAGED_";
 

@@ -86,7 +86,7 @@ static char **child_environment(const struct child *child, char variables[VARIAB
     snprintf(variables[0], VARIABLE_SIZE, "ENGAGED_ROLE=%s", child->role);
     snprintf(variables[1], VARIABLE_SIZE, "ENGAGED_ROW=%u", child->row);
     snprintf(variables[2], VARIABLE_SIZE, "ENGAGED_METRICS_FD=%d", STANDARD_FILES);
-    snprintf(variables[3], VARIABLE_SIZE, "ENGAGED_RATE_LIMITS_FD=%d", STANDARD_FILES + 1);
+    snprintf(variables[3], VARIABLE_SIZE, "ENGAGED_CEILINGS_FD=%d", STANDARD_FILES + 1);
     snprintf(variables[4], VARIABLE_SIZE, "ENGAGED_GENERATION=%llu", (unsigned long long)child->launch->generation);
     snprintf(variables[5], VARIABLE_SIZE, "ENGAGED_SUPERVISOR=%d", (int)getpid());
     for (int i = 0; i < VARIABLES; i++)

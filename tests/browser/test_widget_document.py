@@ -9,17 +9,14 @@ import pytest
 from support.demo_page import BUTTON, SAID
 from support.documents import blocks
 from support.wait import wait_until
-from support.widget_stage import LIST, VIEWS, Stage
+from support.widget_stage import LIST, VIEWS
 
 LANGUAGES = ["de", "fr", "es", "ja"]
 
 
 @pytest.fixture(scope="module")
-def stage(own_browser):
-    made = Stage(*own_browser)
-    yield made
-    made.gate.stop()
-    made.publisher.stop()
+def stage(shared_stage):
+    return shared_stage
 
 
 @pytest.fixture(autouse=True)

@@ -481,3 +481,11 @@ def test_a_worker_that_hangs_at_the_end_is_killed(own):
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(15) == 0
     assert 1.9 < time.monotonic() - begun < 6 and "was told to end and has not: killed" in service.log()
+
+
+def test_a_child_takes_the_variables_that_an_older_supervisor_sets(own):
+    """After an upgrade SIGHUP starts the new program from the old supervisor, so no name of these may change."""
+    named = {"ENGAGED_ROLE", "ENGAGED_ROW", "ENGAGED_METRICS_FD", "ENGAGED_CEILINGS_FD", "ENGAGED_GENERATION"}
+    ((worker, *_),) = children_of(own(""), "worker").values()
+    with open(f"/proc/{worker}/environ", encoding="utf-8") as file:
+        assert named <= {row.split("=", 1)[0] for row in file.read().split("\0")}
