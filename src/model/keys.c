@@ -13,6 +13,9 @@ static struct tag {
     uint8_t len;
 } tags[PARTITIONS_MAX];
 static uint32_t partition_count;
+static uint16_t slots[PARTITIONS_MAX + PLACES_MORE]; // of each place
+static const char *const more_keys[PLACES_MORE] = {
+    [PLACE_META] = "engaged:meta", [PLACE_CORRECTING] = "engaged:correcting", [PLACE_CORRECTED] = "engaged:corrected"};
 
 // ---- Slots
 
@@ -59,10 +62,26 @@ void keys_init(uint32_t partitions) {
     partition_count = partitions;
     for (uint32_t i = 0; i < partitions; i++)
         make_tag(&tags[i], i);
+    for (uint32_t i = 0; i < partitions; i++)
+        slots[i] = key_slot((struct bytes){tags[i].at, tags[i].len});
+    for (int i = 0; i < PLACES_MORE; i++)
+        slots[place_more(i)] = key_slot(bytes_of(more_keys[i]));
 }
 
 uint32_t keys_partitions(void) {
     return partition_count;
+}
+
+uint32_t keys_places(void) {
+    return partition_count + PLACES_MORE;
+}
+
+uint32_t place_more(int which) {
+    return partition_count + (uint32_t)which;
+}
+
+uint16_t key_place_slot(uint32_t place) {
+    return slots[place];
 }
 
 struct bytes key_bytes(const struct key *key) {
@@ -87,6 +106,7 @@ static void add_ref(struct key *key, ref_t ref) {
 
 static void begin(struct key *key, uint32_t partition, const char *name) {
     key->len = 0;
+    key->place = (uint16_t)partition;
     add(key, tags[partition].at, tags[partition].len);
     add(key, name, strlen(name));
 }
@@ -182,17 +202,18 @@ void key_cutoffs(struct key *key, uint32_t partition) {
     begin(key, partition, "floor");
 }
 
-static void spell(struct key *key, const char *name) {
+static void spell(struct key *key, int which) {
     key->len = 0;
-    add(key, name, strlen(name));
+    key->place = (uint16_t)place_more(which);
+    add(key, more_keys[which], strlen(more_keys[which]));
 }
 
 void key_corrections(struct key *key, bool done) {
-    spell(key, done ? "engaged:corrected" : "engaged:correcting");
+    spell(key, done ? PLACE_CORRECTED : PLACE_CORRECTING);
 }
 
 void key_meta(struct key *key) {
-    spell(key, "engaged:meta");
+    spell(key, PLACE_META);
 }
 
 // ---- Reading back

@@ -40,15 +40,22 @@
 
 enum { KEY_TEXT_MAX = 160, TAG_SIZE = 12 };
 
+// A place is what one node of Redis owns as a whole: partition 0 … P-1, and three more for the keys without a tag. In a
+// Cluster each place is one slot.
+enum { PLACE_META, PLACE_CORRECTING, PLACE_CORRECTED, PLACES_MORE }; // to be added to P: place_more()
+
 // A key spelled into memory of its own; pass by pointer, use key.at/key.len.
 struct key {
-    uint16_t len;
+    uint16_t len, place;
     char at[KEY_TEXT_MAX];
 };
 
 // Makes the table of tags; called once, before any key is spelled.
 void keys_init(uint32_t partitions);
 uint32_t keys_partitions(void);
+uint32_t keys_places(void);                    // P + 3
+uint32_t place_more(int which);                // the place of engaged:meta is place_more(PLACE_META)
+uint16_t key_place_slot(uint32_t place);       // the slot of all keys of a place
 struct bytes key_bytes(const struct key *key); // a view into *key
 
 void key_item(struct key *key, ref_t item);

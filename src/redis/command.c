@@ -8,8 +8,7 @@ enum { COMMAND_BYTES_MAX = 64 << 20, COMMAND_ARGUMENTS_MAX = 1 << 20 };
 void command_init(struct command *command) {
     buffer_init(&command->bytes, COMMAND_BYTES_MAX);
     buffer_init(&command->ends, COMMAND_ARGUMENTS_MAX * sizeof(uint32_t));
-    command->script = NO_SCRIPT;
-    command->write = false;
+    command_clear(command);
 }
 
 void command_release(struct command *command) {
@@ -21,7 +20,8 @@ void command_clear(struct command *command) {
     buffer_clear(&command->bytes);
     buffer_clear(&command->ends);
     command->script = NO_SCRIPT;
-    command->write = false;
+    command->place = NO_PLACE;
+    command->write = command->needs_open = command->no_redirect = command->divisible = false;
 }
 
 void command_end_argument(struct command *command) {

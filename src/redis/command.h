@@ -7,12 +7,18 @@
 #include <stdint.h>
 
 enum { NO_SCRIPT = -1 };
+#define NO_PLACE UINT32_MAX
 
 struct command {
     struct buffer bytes; // the arguments end to end
     struct buffer ends;  // uint32 each: where an argument ends
     int script;          // index into script_sources when it calls one, else NO_SCRIPT
+    uint32_t place;      // of its keys (model/keys.h): the router sends it to the node that owns it. NO_PLACE: no keys
     bool write;          // of a caller: refused while redis_refuse_writes says so
+    // In a Cluster:
+    bool needs_open;  // it is held until the log of its partition is open on that connection (store/open.c)
+    bool no_redirect; // MOVED, ASK, TRYAGAIN and the like end the call: UNAVAILABLE, and the reply has the text
+    bool divisible;   // TRYAGAIN ends the call so: the caller divides it and sends the parts
 };
 
 void command_init(struct command *command);

@@ -138,6 +138,8 @@ static inline struct command *begin_command(struct store *store, const char *nam
     return &store->command;
 }
 static inline void add_key(struct store *store, const struct key *key) {
+    if (store->command.place == NO_PLACE)
+        store->command.place = key->place;
     command_add(&store->command, (struct bytes){key->at, key->len});
 }
 
