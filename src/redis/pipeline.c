@@ -28,15 +28,15 @@ static struct redis_call *next_call(struct pipeline *pipeline) {
     return &one->call;
 }
 
-void pipeline_add(struct pipeline *pipeline, struct redis_connection *redis, const struct command *command) {
+void pipeline_add(struct pipeline *pipeline, struct router *router, const struct command *command) {
     if (pipeline->urgent)
-        redis_send(redis, next_call(pipeline), command);
+        router_send(router, next_call(pipeline), command);
     else
-        redis_send_read(redis, next_call(pipeline), command);
+        router_send_read(router, next_call(pipeline), command);
 }
 
-void pipeline_add_write(struct pipeline *pipeline, struct redis_connection *redis, const struct command *command) {
-    redis_send(redis, next_call(pipeline), command);
+void pipeline_add_write(struct pipeline *pipeline, struct router *router, const struct command *command) {
+    router_send(router, next_call(pipeline), command);
 }
 
 void pipeline_free(struct pipeline *pipeline) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Several commands that are sent together. on_all runs when the last reply is there.
 #pragma once
-#include "redis/connection.h"
+#include "redis/router.h"
 
 struct pipeline;
 
@@ -22,8 +22,8 @@ struct pipeline {
 
 // Room for `count` commands: the caller adds exactly that many. NULL without memory.
 struct pipeline *pipeline_new(uint32_t count, void (*on_all)(struct pipeline *pipeline), void *context);
-void pipeline_add(struct pipeline *pipeline, struct redis_connection *redis, const struct command *command); // a read
-void pipeline_add_write(struct pipeline *pipeline, struct redis_connection *redis, const struct command *command);
+void pipeline_add(struct pipeline *pipeline, struct router *router, const struct command *command); // a read
+void pipeline_add_write(struct pipeline *pipeline, struct router *router, const struct command *command);
 void pipeline_free(struct pipeline *pipeline);
 // OK when all are OK, else the first other outcome.
 enum outcome pipeline_outcome(const struct pipeline *pipeline);

@@ -11,7 +11,7 @@
 // command.divisible say otherwise. A call whose fate is not known (the connection dropped, the deadline passed) is
 // never sent again.
 //
-// The store (store/store.c) owns the router.
+// The store (store/store.c) owns the router. What it keeps for each node is struct store_node (store/node.h).
 #pragma once
 #include "redis/address.h"
 #include "redis/connection.h"
@@ -24,7 +24,7 @@ enum { NODE_NAME_SIZE = 280, NODE_ID_SIZE = 41 };
 struct node {
     struct router *router;
     struct redis_connection *redis;
-    void *context; // the owner's
+    void *context; // the owner's: struct store_node
     struct address address;
     char name[NODE_NAME_SIZE]; // host:port, or the path of a socket; for logs
     char id[NODE_ID_SIZE];     // in a Cluster; else empty

@@ -41,7 +41,7 @@ void store_write_corrections(struct store *store, struct read_call *call, bool d
         command_add(&store->command, rows[i].text.at ? rows[i].text : BYTES(""));
         command_add(&store->command, rows[i].site.at ? rows[i].site : BYTES(""));
     }
-    pipeline_add_write(pipeline, store->redis, &store->command);
+    pipeline_add_write(pipeline, store->router, &store->command);
 }
 
 struct records_state {
@@ -237,6 +237,6 @@ void store_read_voters(struct store *store, struct read_call *call, ref_t item, 
         key_voters(&key, item, bucket);
         add_key(store, &key);
         command_add_int(&store->command, bucket);
-        pipeline_add(pipeline, store->redis, &store->command);
+        pipeline_add(pipeline, store->router, &store->command);
     }
 }

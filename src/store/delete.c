@@ -108,7 +108,7 @@ static void remember(struct item_write *write) {
         command_add_int(&store->command, write->asked_ms);
         command_add_int(&store->command, store->settings->view_window_ms);
         command_add_int(&store->command, GONE_KEPT);
-        pipeline_add(pipeline, store->redis, &store->command);
+        pipeline_add(pipeline, store->router, &store->command);
     }
 }
 

@@ -18,44 +18,44 @@ static const char *consequence(const struct store *store, struct bytes policy) {
                           : "a full memory would cost votes: set noeviction (or redis_eviction = accept)";
 }
 
-static void tell(struct store *store, const char *text, bool evicts) {
-    bool other = strcmp(text, store->eviction) != 0;
-    if (other && *text && evicts && !accepts(store))
+static void tell(struct store_node *at, const char *text, bool evicts) {
+    bool other = strcmp(text, at->eviction) != 0;
+    if (other && *text && evicts && !accepts(at->store))
         log_error("redis: %s: votes and views are 503", text);
     else if (other && *text)
         log_warn("redis: %s", text);
     else if (other)
         log_info("redis: evicts nothing any more");
-    snprintf(store->eviction, sizeof store->eviction, "%s", text);
-    store->evicts = evicts;
-    store_close_or_open(store);
+    snprintf(at->eviction, sizeof at->eviction, "%s", text);
+    at->evicts = evicts;
+    node_close_or_open(at);
 }
 
 // When INFO is forbidden, the policy counts as harmless. What was seen on an earlier connection may concern another
 // Redis.
-static void go_blind(struct store *store, const char *error) {
-    if (!store->blind)
+static void go_blind(struct store_node *at, const char *error) {
+    if (!at->blind)
         log_warn("redis: %s: whether it evicts keys, and when it restarts, cannot be seen", error);
-    store->blind = true;
-    store->evicts = false;
-    store->eviction[0] = '\0';
-    store_close_or_open(store);
+    at->blind = true;
+    at->evicts = false;
+    at->eviction[0] = '\0';
+    node_close_or_open(at);
 }
 
 // Without a memory limit nothing is evicted, whatever the policy.
-const char *eviction_check(struct store *store, const redisReply *reply) {
+const char *eviction_check(struct store_node *at, const redisReply *reply) {
     struct bytes info = reply_text(reply), policy = info_value(info, "\nmaxmemory_policy:");
     struct bytes limit = info_value(info, "\nmaxmemory:");
     char text[TROUBLE_SIZE] = "";
     if (reply->type == REDIS_REPLY_ERROR)
-        go_blind(store, reply->str);
+        go_blind(at, reply->str);
     if (!policy.len || !limit.len)
         return NULL;
-    store->blind = false;
+    at->blind = false;
     if (!bytes_eq(limit, BYTES("0")) && !bytes_eq(policy, BYTES("noeviction")))
         snprintf(text, sizeof text, "maxmemory-policy is %.*s: %s", (int)(policy.len < 40 ? policy.len : 40), policy.at,
-                 consequence(store, policy));
-    tell(store, text, *text && bytes_starts(policy, BYTES("allkeys-")));
+                 consequence(at->store, policy));
+    tell(at, text, *text && bytes_starts(policy, BYTES("allkeys-")));
     return NULL;
 }
 
@@ -64,22 +64,22 @@ void eviction_ask(struct store *store) {
 }
 
 static void on_policy(struct redis_call *call) {
-    struct store *store = ((struct handshake_call *)call)->store;
-    store->asking_policy = false;
+    struct store_node *at = ((struct handshake_call *)call)->at;
+    at->asking_policy = false;
     if (call->outcome == OK)
-        eviction_check(store, call->reply);
+        eviction_check(at, call->reply);
     freeReplyObject(call->reply);
 }
 
-void eviction_look(struct store *store) {
-    if (store->asking_policy)
+void eviction_look(struct store_node *at) {
+    if (at->asking_policy)
         return;
-    store->asking_policy = true;
-    store->policy = (struct handshake_call){.call.on_reply = on_policy, .store = store};
-    eviction_ask(store);
-    send_command(store, &store->policy.call);
+    at->asking_policy = true;
+    at->policy = (struct handshake_call){.call.on_reply = on_policy, .at = at};
+    eviction_ask(at->store);
+    send_to(at, &at->policy.call);
 }
 
-bool eviction_refuses(const struct store *store) {
-    return store->evicts && !accepts(store);
+bool eviction_refuses(const struct store_node *at) {
+    return at->evicts && !accepts(at->store);
 }

@@ -25,8 +25,8 @@ enum { FORMAT = 3 }; // of the data; lua/meta.lua knows the oldest that is still
 
 // ---- Checks of the answers
 
-static const char *check_nothing(struct store *store, const redisReply *reply) {
-    (void)store;
+static const char *check_nothing(struct store_node *at, const redisReply *reply) {
+    (void)at;
     (void)reply;
     return NULL;
 }
@@ -35,16 +35,16 @@ static bool info_has(struct bytes info, struct bytes line) {
     return info.len && memmem(info.at, info.len, line.at, line.len);
 }
 
-static const char *check_mode(struct store *store, const redisReply *reply) {
-    (void)store;
+static const char *check_mode(struct store_node *at, const redisReply *reply) {
+    (void)at;
     struct bytes info = reply_text(reply);
     if (info_has(info, BYTES("\nredis_mode:cluster")))
         return "this Redis is a node of a Cluster: one that stands alone is needed";
     return info_has(info, BYTES("\nredis_mode:sentinel")) ? A_SENTINEL : NULL;
 }
 
-static const char *check_role(struct store *store, const redisReply *reply) {
-    (void)store;
+static const char *check_role(struct store_node *at, const redisReply *reply) {
+    (void)at;
     struct bytes role = reply_text_at(reply, 0);
     if (bytes_eq(role, BYTES("sentinel")))
         return A_SENTINEL;
@@ -64,46 +64,47 @@ static void hear_time(int64_t unix_ms) {
     doubting = heard == CLOCK_DOUBTED;
 }
 
-static const char *check_time(struct store *store, const redisReply *reply) {
-    (void)store;
+static const char *check_time(struct store_node *at, const redisReply *reply) {
+    (void)at;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
         return "TIME has no answer";
     hear_time(reply_int(reply->element[0]) * 1000 + reply_int(reply->element[1]) / 1000);
     return NULL;
 }
 
-static void load_scripts(struct store *store);
-static void compare_meta(struct store *store);
-static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *));
+static void load_scripts(struct store_node *at);
+static void compare_meta(struct store_node *at);
+static void ask(struct store_node *at, const char *(*check)(struct store_node *, const redisReply *));
 
 // The last answer of the first part. It may be an error: open.c.
-static const char *check_life(struct store *store, const redisReply *reply) {
-    if (!life_note(store, reply))
+static const char *check_life(struct store_node *at, const redisReply *reply) {
+    if (!life_note(at, reply))
         return "this Redis is a replica, not a master";
-    redis_extend_handshake(store->redis);
-    load_scripts(store);
-    rights_ask(store);
-    ask(store, rights_check);
-    compare_meta(store);
+    redis_extend_handshake(at->node->redis);
+    load_scripts(at);
+    rights_ask(at->store);
+    ask(at, rights_check);
+    compare_meta(at);
     return NULL;
 }
 
 // The last answer of the handshake.
-static const char *check_open(struct store *store, const redisReply *reply) {
-    open_done(store, reply);
-    store->generation++;
-    redis_ready(store->redis);
+static const char *check_open(struct store_node *at, const redisReply *reply) {
+    open_done(at, reply);
+    at->store->generation++;
+    redis_ready(at->node->redis);
     return NULL;
 }
 
 // Unless the settings agree with the data, nothing is written.
-static const char *check_meta(struct store *store, const redisReply *reply) {
+static const char *check_meta(struct store_node *at, const redisReply *reply) {
+    struct store *store = at->store;
     struct bytes refusal = reply_text(reply);
     store->refused = refusal.len != 0;
     if (!store->refused) {
-        redis_extend_handshake(store->redis);
-        open_begin(store, NULL, NULL);
-        ask(store, check_open);
+        redis_extend_handshake(at->node->redis);
+        open_begin(at, NULL, NULL);
+        ask(at, check_open);
         return NULL;
     }
     snprintf(store->refusal, sizeof store->refusal, "%s", refusal.at);
@@ -117,8 +118,8 @@ static const char *check_meta(struct store *store, const redisReply *reply) {
 
 // The text of an error for the log.
 static const char *meaning_of(const struct handshake_call *handshake, const char *error) {
-    if (redis_is_refusal(error) && handshake->store->rights.road[0])
-        return handshake->store->rights.road;
+    if (redis_is_refusal(error) && handshake->at->rights.road[0])
+        return handshake->at->rights.road;
     if (handshake->check == check_meta && strncmp(error, "WRONGTYPE", 9) == 0)
         return OTHER_META;
     return error;
@@ -126,7 +127,6 @@ static const char *meaning_of(const struct handshake_call *handshake, const char
 
 static void on_answer(struct redis_call *call) {
     struct handshake_call *handshake = (struct handshake_call *)call;
-    struct store *store = handshake->store;
     redisReply *reply = call->reply;
     const char *why = NULL;
     bool error = reply && reply->type == REDIS_REPLY_ERROR;
@@ -136,19 +136,19 @@ static void on_answer(struct redis_call *call) {
     if (error && !refused)
         why = meaning_of(handshake, reply->str);
     else if (call->outcome == OK || refused)
-        why = handshake->check(store, reply);
+        why = handshake->check(handshake->at, reply);
     if (why)
-        redis_drop(store->redis, why);
+        redis_drop(handshake->at->node->redis, why);
     freeReplyObject(reply);
 }
 
 // ---- The questions of the handshake
 
-static void ask(struct store *store, const char *(*check)(struct store *, const redisReply *)) {
-    assert(store->handshake_count < HANDSHAKE_MAX);
-    struct handshake_call *handshake = &store->handshake[store->handshake_count++];
-    *handshake = (struct handshake_call){.call.on_reply = on_answer, .store = store, .check = check};
-    redis_send_early(store->redis, &handshake->call, &store->command);
+static void ask(struct store_node *at, const char *(*check)(struct store_node *, const redisReply *)) {
+    assert(at->handshake_count < HANDSHAKE_MAX);
+    struct handshake_call *handshake = &at->handshake[at->handshake_count++];
+    *handshake = (struct handshake_call){.call.on_reply = on_answer, .at = at, .check = check};
+    redis_send_early(at->node->redis, &handshake->call, &at->store->command);
 }
 
 void begin_login(struct store *store) {
@@ -158,26 +158,27 @@ void begin_login(struct store *store) {
     command_add_text(&store->command, store->address.password);
 }
 
-static void log_in(struct store *store) {
-    if (!store->address.password[0])
+static void log_in(struct store_node *at) {
+    if (!at->store->address.password[0])
         return;
-    begin_login(store);
-    ask(store, check_nothing);
+    begin_login(at->store);
+    ask(at, check_nothing);
 }
 
-static void select_database(struct store *store) {
-    if (store->address.database == 0)
+static void select_database(struct store_node *at) {
+    if (at->store->address.database == 0)
         return;
-    command_add_int(begin_command(store, "SELECT"), store->address.database);
-    ask(store, check_nothing);
+    command_add_int(begin_command(at->store, "SELECT"), at->store->address.database);
+    ask(at, check_nothing);
 }
 
-static void load_scripts(struct store *store) {
+static void load_scripts(struct store_node *at) {
+    struct command *command = &at->store->command;
     for (size_t i = 0; i < script_source_count; i++) {
         const struct script_source *source = &script_sources[i];
-        command_add_text(begin_command(store, "SCRIPT"), "LOAD");
-        command_add(&store->command, (struct bytes){source->at, (size_t)(source->end - source->at)});
-        ask(store, check_nothing);
+        command_add_text(begin_command(at->store, "SCRIPT"), "LOAD");
+        command_add(command, (struct bytes){source->at, (size_t)(source->end - source->at)});
+        ask(at, check_nothing);
     }
 }
 
@@ -187,6 +188,7 @@ void begin_meta(struct command *command, const struct settings *settings, const 
     size_t len = 0;
     script_begin(command, SCRIPT_META, 1);
     key_meta(&key);
+    command->place = key.place;
     command_add(command, key_bytes(&key));
     command_add_int(command, FORMAT);
     command_add_int(command, keys_partitions());
@@ -198,28 +200,30 @@ void begin_meta(struct command *command, const struct settings *settings, const 
     command_add_text(command, generation_is_current() ? "record" : "");
 }
 
-static void compare_meta(struct store *store) {
+static void compare_meta(struct store_node *at) {
+    struct store *store = at->store;
     store->recorded = store->was_recorded = generation_is_current();
     begin_meta(&store->command, store->settings, store->hash_key);
-    ask(store, check_meta);
+    ask(at, check_meta);
 }
 
-void handshake_start(void *context) {
+void handshake_start(void *context, struct node *node) {
     struct store *store = context;
-    store->handshake_count = 0;
-    store->beating = store->looking = store->rights.asking = store->asking_policy = false;
-    log_in(store);
+    struct store_node *at = node->context;
+    at->handshake_count = 0;
+    at->beating = at->looking = at->rights.asking = at->asking_policy = false;
+    log_in(at);
     command_add_text(begin_command(store, "INFO"), "server");
-    ask(store, check_mode);
+    ask(at, check_mode);
     begin_command(store, "ROLE");
-    ask(store, check_role);
-    select_database(store);
+    ask(at, check_role);
+    select_database(at);
     begin_command(store, "TIME");
-    ask(store, check_time);
+    ask(at, check_time);
     eviction_ask(store);
-    ask(store, eviction_check);
+    ask(at, eviction_check);
     ask_for_life(store);
-    ask(store, check_life);
+    ask(at, check_life);
 }
 
 // ---- The heartbeat
@@ -227,40 +231,64 @@ void handshake_start(void *context) {
 // Once this generation is in charge, its settings are recorded in Redis, and again every few seconds in case they are
 // lost. If Redis has more kinds than we have, another service has added them: we keep ours until the next connection.
 static void on_recorded(struct redis_call *call) {
-    struct store *store = ((struct handshake_call *)call)->store;
+    struct store_node *at = ((struct handshake_call *)call)->at;
+    struct store *store = at->store;
     struct bytes refusal = reply_text(call->reply);
     bool others_kinds = store->was_recorded && bytes_starts(refusal, BYTES("kinds: "));
     store->recording = false;
     store->recorded = call->outcome == OK && (refusal.len == 0 || others_kinds);
     store->was_recorded |= store->recorded;
     if (call->outcome == OK && !store->recorded)
-        redis_drop(store->redis, refusal.at ? refusal.at : "engaged:meta has no answer");
+        redis_drop(at->node->redis, refusal.at ? refusal.at : "engaged:meta has no answer");
     if (call->outcome == INTERNAL)
-        redis_drop(store->redis, OTHER_META);
+        redis_drop(at->node->redis, OTHER_META);
     freeReplyObject(call->reply);
 }
 
-static void record_meta(struct store *store) {
+static void record_meta(struct store_node *at) {
+    struct store *store = at->store;
     store->recording = true;
-    store->record = (struct handshake_call){.call.on_reply = on_recorded, .store = store};
+    store->record = (struct handshake_call){.call.on_reply = on_recorded, .at = at};
     begin_meta(&store->command, store->settings, store->hash_key);
     send_command(store, &store->record.call);
 }
 
 static void on_role(struct redis_call *call) {
-    struct store *store = ((struct handshake_call *)call)->store;
-    const char *why = call->outcome == OK ? check_role(store, call->reply) : NULL;
+    struct store_node *at = ((struct handshake_call *)call)->at;
+    const char *why = call->outcome == OK ? check_role(at, call->reply) : NULL;
     if (why)
-        redis_drop(store->redis, why);
+        redis_drop(at->node->redis, why);
     freeReplyObject(call->reply);
 }
 
 static void on_beat(struct redis_call *call) {
-    struct handshake_call *beat = (struct handshake_call *)call;
-    beat->store->beating = false;
+    struct store_node *at = ((struct handshake_call *)call)->at;
+    at->beating = false;
     if (call->outcome == OK)
-        check_time(beat->store, call->reply);
+        check_time(at, call->reply);
     freeReplyObject(call->reply);
+}
+
+static void beat(struct store_node *at) {
+    struct store *store = at->store;
+    if (at->beating || !redis_is_ready(at->node->redis))
+        return;
+    if (!store->recorded && !store->recording && generation_is_current())
+        record_meta(at);
+    at->beating = true;
+    at->role = (struct handshake_call){.call.on_reply = on_role, .at = at};
+    begin_command(store, "ROLE");
+    send_to(at, &at->role.call);
+    at->beat = (struct handshake_call){.call.on_reply = on_beat, .at = at};
+    begin_command(store, "TIME");
+    send_to(at, &at->beat.call);
+    open_look(at);
+    if (at->beats++ % LOOK_BEATS == 0)
+        eviction_look(at);
+    if (at->beats % LOOK_BEATS == 0 || rights_lack(at))
+        rights_look(at);
+    if (at->beats % LOOK_BEATS == 0 && !store->recording)
+        store->recorded = false; // writes it again if it is lost, and notices one that another service has written
 }
 
 void heartbeat(uv_timer_t *timer) {
@@ -268,22 +296,6 @@ void heartbeat(uv_timer_t *timer) {
     metric_add(METRIC_HEARTBEATS, 1);
     if (store->subscription)
         subscription_beat(store->subscription);
-    if (store->beating || !redis_is_ready(store->redis))
-        return;
-    if (!store->recorded && !store->recording && generation_is_current())
-        record_meta(store);
-    store->beating = true;
-    store->role = (struct handshake_call){.call.on_reply = on_role, .store = store};
-    begin_command(store, "ROLE");
-    send_command(store, &store->role.call);
-    store->beat = (struct handshake_call){.call.on_reply = on_beat, .store = store};
-    begin_command(store, "TIME");
-    send_command(store, &store->beat.call);
-    open_look(store);
-    if (store->beats++ % LOOK_BEATS == 0)
-        eviction_look(store);
-    if (store->beats % LOOK_BEATS == 0 || rights_lack(store))
-        rights_look(store);
-    if (store->beats % LOOK_BEATS == 0 && !store->recording)
-        store->recorded = false; // writes it again if it is lost, and notices one that another service has written
+    for (struct store_node *at = store->nodes; at; at = at->next)
+        beat(at);
 }

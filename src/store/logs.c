@@ -113,7 +113,7 @@ void store_write_offsets(struct store *store, struct read_call *call, enum proje
         add_offsets_key(store, i);
         command_add_text(&store->command, offset_field(projection));
         add_offset(store, offsets[i], lives);
-        pipeline_add(pipeline, store->redis, &store->command);
+        pipeline_add(pipeline, store->router, &store->command);
     }
 }
 
@@ -134,8 +134,8 @@ void store_trim(struct store *store, struct read_call *call, const struct log_id
     }
     snprintf(text, sizeof text, "%016" PRIx64, lives);
     command_add_text(&store->command, text);
-    command_add_text(&store->command, life_is_known(store) ? store->life : "");
-    pipeline_add(pipeline, store->redis, &store->command);
+    command_add_text(&store->command, life_is_known(store->nodes) ? store->nodes->life : "");
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 // ---- Applied ids

@@ -32,18 +32,18 @@ static struct bytes life_of(const redisReply *info) {
     return life.len > 0 && life.len < LIFE_SIZE ? life : unknown_life;
 }
 
-bool life_note(struct store *store, const redisReply *info) {
+bool life_note(struct store_node *at, const redisReply *info) {
     struct bytes life = life_of(info), role = info_value(reply_text(info), "\nrole:");
-    snprintf(store->life_found, sizeof store->life_found, "%.*s", (int)life.len, life.at);
+    snprintf(at->life_found, sizeof at->life_found, "%.*s", (int)life.len, life.at);
     return role.len == 0 || bytes_eq(role, BYTES("master"));
 }
 
-bool life_is_known(const struct store *store) {
-    return !bytes_eq(bytes_of(store->life), unknown_life);
+bool life_is_known(const struct store_node *at) {
+    return !bytes_eq(bytes_of(at->life), unknown_life);
 }
 
-bool life_goes_on(const struct store *store, const redisReply *info) {
-    return bytes_eq(life_of(info), bytes_of(store->life));
+bool life_goes_on(const struct store_node *at, const redisReply *info) {
+    return bytes_eq(life_of(info), bytes_of(at->life));
 }
 
 // ---- Opening
@@ -56,7 +56,8 @@ static void add_above(struct store *store, struct log_id above, struct log_id of
     command_add_text(&store->command, log_id_none(offset) ? strcat(text, "+") : text);
 }
 
-void open_begin(struct store *store, const struct log_id *above, const struct log_id *offsets) {
+void open_begin(struct store_node *at, const struct log_id *above, const struct log_id *offsets) {
+    struct store *store = at->store;
     uint32_t partitions = keys_partitions();
     struct key key;
     script_begin(&store->command, SCRIPT_OPEN, 2 * partitions);
@@ -66,17 +67,18 @@ void open_begin(struct store *store, const struct log_id *above, const struct lo
         key_offsets(&key, i);
         add_key(store, &key);
     }
-    command_add_text(&store->command, store->life_found);
+    command_add_text(&store->command, at->life_found);
     command_add_int(&store->command, clock_now_ms() + AHEAD_MS);
     for (uint32_t i = 0; above && i < partitions; i++)
         add_above(store, above[i], offsets[i]);
 }
 
-void open_done(struct store *store, const redisReply *reply) {
+void open_done(struct store_node *at, const redisReply *reply) {
+    struct store *store = at->store;
     struct bytes digest = reply_text_at(reply, 2);
     bool whole = reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
     int opened = whole ? (int)reply_int(reply->element[0]) : 0, behind = whole ? (int)reply_int(reply->element[1]) : 0;
-    snprintf(store->life, sizeof store->life, "%s", store->life_found);
+    snprintf(at->life, sizeof at->life, "%s", at->life_found);
     if (opened > 0)
         log_info("redis: %d logs were opened", opened);
     if (behind > 0)
@@ -94,7 +96,7 @@ void open_done(struct store *store, const redisReply *reply) {
 static void on_opened(struct pipeline *pipeline) {
     enum outcome outcome = pipeline_outcome(pipeline);
     if (outcome == OK)
-        open_done(((struct read_state *)pipeline->context)->store, pipeline->at[0].reply);
+        open_done(((struct read_state *)pipeline->context)->store->nodes, pipeline->at[0].reply);
     read_end(pipeline, outcome);
 }
 
@@ -103,56 +105,56 @@ void store_open_above(struct store *store, struct read_call *call, const struct 
     struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_opened);
     if (!pipeline)
         return;
-    open_begin(store, applied, offsets);
-    pipeline_add(pipeline, store->redis, &store->command);
+    open_begin(store->nodes, applied, offsets);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 // ---- Each second, and when a reply shows another life
 
 static void end_look(struct redis_call *call) {
-    ((struct handshake_call *)call)->store->looking = false;
+    ((struct handshake_call *)call)->at->looking = false;
     freeReplyObject(call->reply);
 }
 
 static void on_look_opened(struct redis_call *call) {
     if (call->outcome == OK)
-        open_done(((struct handshake_call *)call)->store, call->reply);
+        open_done(((struct handshake_call *)call)->at, call->reply);
     end_look(call);
 }
 
-static void open_again(struct store *store) {
-    store->look = (struct handshake_call){.call.on_reply = on_look_opened, .store = store};
-    open_begin(store, NULL, NULL);
-    send_command(store, &store->look.call);
+static void open_again(struct store_node *at) {
+    at->look = (struct handshake_call){.call.on_reply = on_look_opened, .at = at};
+    open_begin(at, NULL, NULL);
+    send_to(at, &at->look.call);
 }
 
 static void on_look(struct redis_call *call) {
-    struct store *store = ((struct handshake_call *)call)->store;
-    if (call->outcome != OK || !life_note(store, call->reply)) {
+    struct store_node *at = ((struct handshake_call *)call)->at;
+    if (call->outcome != OK || !life_note(at, call->reply)) {
         end_look(call);
         return;
     }
-    if (life_goes_on(store, call->reply) && !store->guards_logs) {
+    if (life_goes_on(at, call->reply) && !at->store->guards_logs) {
         end_look(call);
         return;
     }
     freeReplyObject(call->reply);
-    open_again(store);
+    open_again(at);
 }
 
 void store_guard_logs(struct store *store) {
     store->guards_logs = true;
 }
 
-void open_look(struct store *store) {
-    if (store->looking || !redis_is_ready(store->redis))
+void open_look(struct store_node *at) {
+    if (at->looking || !redis_is_ready(at->node->redis))
         return;
-    store->looking = true;
-    if (!life_is_known(store)) {
-        open_again(store);
+    at->looking = true;
+    if (!life_is_known(at)) {
+        open_again(at);
         return;
     }
-    store->look = (struct handshake_call){.call.on_reply = on_look, .store = store};
-    ask_for_life(store);
-    send_command(store, &store->look.call);
+    at->look = (struct handshake_call){.call.on_reply = on_look, .at = at};
+    ask_for_life(at->store);
+    send_to(at, &at->look.call);
 }

@@ -31,7 +31,7 @@ static void key_state(struct key *key, enum projection projection, ref_t item) {
 static void ask(struct store *store, struct pipeline *pipeline, const char *name, const struct key *key) {
     begin_command(store, name);
     add_key(store, key);
-    pipeline_add(pipeline, store->redis, &store->command);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 // A command without keys is replaced by a harmless one, so that the order of the replies stays.
@@ -148,10 +148,11 @@ static void ask_types(struct pipeline *pipeline, uint32_t absent) {
 }
 
 // In another life some of the entries that are about to be projected may be lost.
-static enum outcome life_outcome(struct store *store, const redisReply *info) {
-    if (!life_is_known(store) || life_goes_on(store, info))
+static enum outcome life_outcome(struct store_node *at, const redisReply *info) {
+    if (at && (!life_is_known(at) || life_goes_on(at, info)))
         return OK;
-    open_look(store);
+    if (at)
+        open_look(at);
     return UNAVAILABLE;
 }
 
@@ -159,7 +160,7 @@ static void on_partition_replies(struct pipeline *pipeline) {
     struct partition_read *call = pipeline->context;
     enum outcome outcome = pipeline_outcome(pipeline);
     if (outcome == OK)
-        outcome = life_outcome(call->store, pipeline->at[AT_LIFE].reply);
+        outcome = life_outcome(node_of(call->store, call->partition), pipeline->at[AT_LIFE].reply);
     if (outcome != OK) {
         fail(pipeline, outcome);
         return;
@@ -184,7 +185,7 @@ static void ask_plan(struct store *store, struct pipeline *pipeline, const struc
     begin_command(store, "HGET");
     add_key(store, &key);
     command_add_text(&store->command, "plan");
-    pipeline_add(pipeline, store->redis, &store->command);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 // The deletion times of all items, in one command.
@@ -199,7 +200,7 @@ static void ask_dead(struct store *store, struct pipeline *pipeline, const struc
     add_key(store, &key);
     for (size_t i = 0; i < call->item_count; i++)
         command_add_ref(&store->command, call->items[i]);
-    pipeline_add(pipeline, store->redis, &store->command);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 static void ask_items(struct store *store, struct pipeline *pipeline, const struct partition_read *call,
@@ -217,7 +218,7 @@ static void ask_items(struct store *store, struct pipeline *pipeline, const stru
             key_state(&key, call->projection, call->items[i]);
         add_key(store, &key);
     }
-    pipeline_add(pipeline, store->redis, &store->command);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 static void ask_totals(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
@@ -231,7 +232,7 @@ static void ask_totals(struct store *store, struct pipeline *pipeline, const str
         key_site_total(&key, call->partition, call->sites[i]);
         add_key(store, &key);
     }
-    pipeline_add(pipeline, store->redis, &store->command);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 void store_read_partition(struct store *store, struct partition_read *call) {
@@ -252,9 +253,11 @@ void store_read_partition(struct store *store, struct partition_read *call) {
     ask_items(store, pipeline, call, "EXISTS", false);
     ask_items(store, pipeline, call, "MGET", true);
     ask_totals(store, pipeline, call);
-    if (life_is_known(store)) {
+    struct store_node *at = node_of(store, call->partition);
+    if (at && life_is_known(at)) {
         ask_for_life(store);
-        pipeline_add(pipeline, store->redis, &store->command);
+        store->command.place = call->partition;
+        pipeline_add(pipeline, store->router, &store->command);
     } else
         ask_nothing(store, pipeline, call);
 }

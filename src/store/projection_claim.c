@@ -36,5 +36,5 @@ void store_claim(struct store *store, struct read_call *call, const struct proje
     command_add_int(&store->command, clock_now_ms());
     command_add_int(&store->command, claim->holds_ms);
     command_add_text(&store->command, release ? "release" : "");
-    pipeline_add_write(pipeline, store->redis, &store->command);
+    pipeline_add_write(pipeline, store->router, &store->command);
 }

@@ -52,12 +52,12 @@ void read_end(struct pipeline *pipeline, enum outcome outcome) {
 
 void read_add(struct pipeline *pipeline) {
     struct read_state *state = pipeline->context;
-    pipeline_add(pipeline, state->store->redis, &state->store->command);
+    pipeline_add(pipeline, state->store->router, &state->store->command);
 }
 
 void write_add(struct pipeline *pipeline) {
     struct read_state *state = pipeline->context;
-    pipeline_add_write(pipeline, state->store->redis, &state->store->command);
+    pipeline_add_write(pipeline, state->store->router, &state->store->command);
 }
 
 void read_ask(struct pipeline *pipeline, const char *command, const struct key *key) {

@@ -19,7 +19,7 @@ static void begin_keep(struct store *store, const struct key *key) {
 }
 
 static void keep(struct pipeline *pipeline, struct store *store) {
-    pipeline_add(pipeline, store->redis, &store->command);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 // The order matters: a process that dies between two steps leaves no plan, so the rebuild begins again. First the plan

@@ -43,19 +43,19 @@ static void keep(char text[static TROUBLE_SIZE], const char *now) {
 }
 
 // Redis may name no command and yet refuse some: before 7, or when it refuses only the keys of some partitions.
-static bool has_just_refused(const struct store *store) {
-    return store->rights.refused_ms && uv_now(store->loop) - store->rights.refused_ms < REFUSAL_LASTS_MS;
+static bool has_just_refused(const struct store_node *at) {
+    return at->rights.refused_ms && uv_now(at->store->loop) - at->rights.refused_ms < REFUSAL_LASTS_MS;
 }
 
-static void know(struct store *store, const char *road, const char *rest, bool scan) {
+static void know(struct store_node *at, const char *road, const char *rest, bool scan) {
     bool named = *road || *rest;
-    if (!named && !store->rights.named && has_just_refused(store))
+    if (!named && !at->rights.named && has_just_refused(at))
         return;
-    store->rights.named = named;
-    keep(store->rights.road, road);
-    keep(store->rights.rest, rest);
-    store->rights.lacks_scan = scan;
-    store_close_or_open(store);
+    at->rights.named = named;
+    keep(at->rights.road, road);
+    keep(at->rights.rest, rest);
+    at->rights.lacks_scan = scan;
+    node_close_or_open(at);
 }
 
 static void add_name(char names[static NAMES_SIZE], const char *command) {
@@ -74,7 +74,7 @@ static void tell(const char *names, enum right_of need, char text[static TROUBLE
 }
 
 // Only the first kind of the rest that lacks a command is named.
-static void take_refused(struct store *store, const redisReply *reply) {
+static void take_refused(struct store_node *at, const redisReply *reply) {
     char names[RIGHT_NEEDS][NAMES_SIZE] = {{0}}, road[TROUBLE_SIZE] = "", rest[TROUBLE_SIZE] = "";
     for (size_t i = 0; i < reply->elements; i++) {
         int64_t number = reply_int(reply->element[i]);
@@ -87,7 +87,7 @@ static void take_refused(struct store *store, const redisReply *reply) {
         tell(names[RIGHT_ROAD], RIGHT_ROAD, road);
     for (int need = RIGHT_NEEDS - 1; need > RIGHT_ROAD; need--)
         tell(names[need], (enum right_of)need, rest);
-    know(store, road, rest, names[RIGHT_SCAN][0]);
+    know(at, road, rest, names[RIGHT_SCAN][0]);
 }
 
 // ---- Asking
@@ -102,33 +102,33 @@ void rights_ask(struct store *store) {
     compose(store);
 }
 
-const char *rights_check(struct store *store, const redisReply *reply) {
+const char *rights_check(struct store_node *at, const redisReply *reply) {
     if (reply->type == REDIS_REPLY_ARRAY)
-        take_refused(store, reply);
+        take_refused(at, reply);
     else if (reply->type == REDIS_REPLY_NIL) // this Redis cannot tell; the next refusal will
-        know(store, "", "", false);
+        know(at, "", "", false);
     return NULL;
 }
 
 static void on_rights(struct redis_call *call) {
-    struct store *store = ((struct handshake_call *)call)->store;
-    store->rights.asking = false;
+    struct store_node *at = ((struct handshake_call *)call)->at;
+    at->rights.asking = false;
     if (call->outcome == OK)
-        rights_check(store, call->reply);
+        rights_check(at, call->reply);
     freeReplyObject(call->reply);
 }
 
-void rights_look(struct store *store) {
-    if (store->rights.asking || !redis_is_ready(store->redis))
+void rights_look(struct store_node *at) {
+    if (at->rights.asking || !redis_is_ready(at->node->redis))
         return;
-    store->rights.asking = true;
-    store->rights.call = (struct handshake_call){.call.on_reply = on_rights, .store = store};
-    compose(store);
-    send_command(store, &store->rights.call.call);
+    at->rights.asking = true;
+    at->rights.call = (struct handshake_call){.call.on_reply = on_rights, .at = at};
+    compose(at->store);
+    send_to(at, &at->rights.call.call);
 }
 
-bool rights_lack(const struct store *store) {
-    return store->rights.road[0] || store->rights.rest[0];
+bool rights_lack(const struct store_node *at) {
+    return at->rights.road[0] || at->rights.rest[0];
 }
 
 // ---- A refusal
@@ -151,21 +151,22 @@ static const struct right *right_of(struct bytes name) {
 
 // Notes a refusal until Redis is asked again. A command that is not in rights.def is not needed (INFO); neither is a
 // channel, which users of Redis 7 may use only by a rule of their own (wake.c).
-void rights_refused(void *context, const char *error) {
-    struct store *store = context;
+void rights_refused(void *context, struct node *node, const char *error) {
+    struct store_node *at = node->context;
+    (void)context;
     struct bytes name = name_in(error);
     const struct right *right = right_of(name);
     if (name.len ? !right : strstr(error, "channel") != NULL)
         return;
-    store->rights.refused_ms = uv_now(store->loop);
-    if (rights_lack(store)) // then the heartbeat looks
+    at->rights.refused_ms = uv_now(at->store->loop);
+    if (rights_lack(at)) // then the heartbeat looks
         return;
     enum right_of need = right ? right->need : RIGHT_ROAD;
     char names[NAMES_SIZE] = "", text[TROUBLE_SIZE] = REFUSES_KEYS;
     add_name(names, right ? right->command : "COMMANDS");
     if (right || !strstr(error, " key"))
         tell(names, need, text);
-    keep(need == RIGHT_ROAD ? store->rights.road : store->rights.rest, text);
-    store->rights.lacks_scan = need == RIGHT_SCAN;
-    rights_look(store);
+    keep(need == RIGHT_ROAD ? at->rights.road : at->rights.rest, text);
+    at->rights.lacks_scan = need == RIGHT_SCAN;
+    rights_look(at);
 }

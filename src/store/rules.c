@@ -46,7 +46,7 @@ void store_set_editorial(struct store *store, struct read_call *call, const stru
     command_add_int(&store->command, clock_now_ms());
     command_add_int(&store->command, EDITORIAL_MAX);
     add_value(store, editorial);
-    pipeline_add_write(pipeline, store->redis, &store->command);
+    pipeline_add_write(pipeline, store->router, &store->command);
 }
 
 // ---- Reading

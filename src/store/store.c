@@ -61,16 +61,40 @@ static void on_turn(void *context) {
 
 // ---- Start and stop
 
+static void *on_node(void *context, struct node *node) {
+    struct store *store = context;
+    struct store_node *at = calloc(1, sizeof *at);
+    if (!at)
+        return NULL;
+    at->store = store;
+    at->node = node;
+    at->next = store->nodes;
+    return store->nodes = at;
+}
+
+static void on_node_gone(void *context, struct node *node) {
+    struct store *store = context;
+    struct store_node **at = &store->nodes;
+    while (*at != node->context)
+        at = &(*at)->next;
+    *at = (*at)->next;
+    free(node->context);
+}
+
 static bool start_redis(struct store *store) {
     const struct settings *settings = store->settings;
     char error[256];
     if (!address_parse(settings->redis, &store->address, error, sizeof error))
         return false;
-    struct redis_hooks hooks = {
-        .on_connected = handshake_start, .on_turn = on_turn, .on_refusal = rights_refused, .context = store};
-    store->redis = redis_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms,
-                               (uint32_t)settings->redis_queue, &hooks);
-    return store->redis != NULL;
+    struct router_hooks hooks = {.on_node = on_node,
+                                 .on_node_gone = on_node_gone,
+                                 .on_connected = handshake_start,
+                                 .on_turn = on_turn,
+                                 .on_refusal = rights_refused,
+                                 .context = store};
+    store->router = router_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms,
+                                 (uint32_t)settings->redis_queue, &hooks);
+    return store->router != NULL;
 }
 
 struct store *store_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
@@ -138,7 +162,7 @@ void store_stop(struct store *store, void (*on_stopped)(void *context), void *co
     waits_stop(store->waits, on_part_closed);
     if (store->subscription)
         subscription_stop(store->subscription, on_part_closed);
-    redis_stop(store->redis, on_redis_stopped, store);
+    router_stop(store->router, on_redis_stopped, store);
 }
 
 uint64_t store_generation(const struct store *store) {
@@ -146,36 +170,49 @@ uint64_t store_generation(const struct store *store) {
 }
 
 bool store_ready(const struct store *store, const char **ret_why) {
-    bool ready = redis_is_ready(store->redis);
+    bool ready = router_ready_node(store->router) != NULL;
     if (ret_why)
-        *ret_why = ready ? "ready" : store->refused ? store->refusal : redis_trouble(store->redis);
+        *ret_why = ready ? "ready" : store->refused ? store->refusal : router_trouble(store->router);
     return ready;
 }
 
-void store_close_or_open(struct store *store) {
-    redis_refuse_writes(store->redis, store->rights.road[0] || eviction_refuses(store));
+void node_close_or_open(struct store_node *at) {
+    redis_refuse_writes(at->node->redis, at->rights.road[0] || eviction_refuses(at));
+}
+
+static const char *trouble_of(const struct store_node *at) {
+    bool ready = redis_is_ready(at->node->redis);
+    if (at->rights.road[0] && (ready || strcmp(redis_trouble(at->node->redis), at->rights.road) == 0))
+        return at->rights.road;
+    return ready && eviction_refuses(at) ? at->eviction : NULL;
 }
 
 const char *store_trouble(const struct store *store) {
-    bool ready = redis_is_ready(store->redis);
-    if (store->rights.road[0] && (ready || strcmp(redis_trouble(store->redis), store->rights.road) == 0))
-        return store->rights.road;
-    return ready && eviction_refuses(store) ? store->eviction : NULL;
+    for (const struct store_node *at = store->nodes; at; at = at->next)
+        if (trouble_of(at))
+            return trouble_of(at);
+    return NULL;
 }
 
 const char *store_lacks(const struct store *store) {
-    return store->rights.rest[0] ? store->rights.rest : NULL;
+    for (const struct store_node *at = store->nodes; at; at = at->next)
+        if (at->rights.rest[0])
+            return at->rights.rest;
+    return NULL;
 }
 
 const char *store_lacks_scan(const struct store *store) {
-    return store->rights.lacks_scan ? store->rights.rest : NULL;
+    for (const struct store_node *at = store->nodes; at; at = at->next)
+        if (at->rights.lacks_scan)
+            return at->rights.rest;
+    return NULL;
 }
 
 const char *store_complaint(const struct store *store) {
-    return redis_complaint(store->redis, COMPLAINT_MS);
+    return router_complaint(store->router, COMPLAINT_MS);
 }
 
 const char *store_why_unavailable(const struct store *store) {
     const char *trouble = store_trouble(store);
-    return trouble ? trouble : redis_complaint(store->redis, JUST_NOW_MS);
+    return trouble ? trouble : router_complaint(store->router, JUST_NOW_MS);
 }

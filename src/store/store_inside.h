@@ -1,64 +1,41 @@
 // SPDX-License-Identifier: MIT
 // The struct of a store and what the files of this room share. No other room includes it.
 #pragma once
-#include "redis/connection.h"
+#include "store/node.h"
 #include "store/plan.h"
 #include "store/projection.h"
 #include "store/scripts.h"
 #include "store/write_queue.h"
 
-enum { HANDSHAKE_MAX = 12 + SCRIPT_COUNT, SPLITS_MAX = 16, LIFE_SIZE = 48 };
+enum { SPLITS_MAX = 16 };
 
 struct split;
 struct waits;        // waits.c
 struct subscription; // wake.c
 struct later;
 
-// One question of the handshake. `check` returns NULL, or why this Redis cannot be used.
-struct handshake_call {
-    struct redis_call call; // first: the connection's view of it
-    struct store *store;
-    const char *(*check)(struct store *store, const redisReply *reply);
-};
-
 struct store {
     uv_loop_t *loop;
     const struct settings *settings;
     const struct secret_key *hash_key;
     struct plan plan;
-    struct redis_connection *redis;
+    struct router *router;
+    struct store_node *nodes;
     struct address address;
     struct command command; // every command is composed here; it may be reused as soon as it is sent
     struct write_queue votes, views;
     struct bucket_cache *bucket_cache; // bucket counts remembered per item
     struct deferred *deferred, **deferred_end;
-    struct handshake_call handshake[HANDSHAKE_MAX];
-    uint32_t handshake_count;
-    struct handshake_call role, beat, record;
     uv_timer_t heartbeat;
     struct waits *waits;
     struct subscription *subscription; // NULL: not in a projector
     int open_parts;                    // while stopping: parts that are not closed yet
-    struct handshake_call look;        // the question for the life of the master
-    bool looking, guards_logs;
-    char life_found[LIFE_SIZE],
-        life[LIFE_SIZE];               // the life that Redis named last; the one in which the logs were opened
-    char lives[LIFE_SIZE];             // digest of the lives of all logs
-    bool beating, recording, recorded; // recorded: our settings are in Redis, as of a few seconds ago
-    bool was_recorded;                 // since the last handshake
+    bool guards_logs;
+    char lives[LIFE_SIZE];        // digest of the lives of all logs
+    struct handshake_call record; // our settings, into engaged:meta: handshake.c
+    bool recording, recorded;     // recorded: they are in Redis, as of a few seconds ago
+    bool was_recorded;            // since the last handshake
     bool refused, told_refused;
-    struct handshake_call policy;      // the question for the memory policy: eviction.c
-    bool asking_policy, evicts, blind; // blind: INFO is refused, and that is logged
-    char eviction[TROUBLE_SIZE];       // what an eviction would cost; empty: nothing
-    struct {
-        struct handshake_call call;
-        bool lacks_scan;
-        bool asking, named;  // named: Redis has named the commands; they are not guessed from a refusal
-        uint64_t refused_ms; // when a command was refused last; 0: never
-        char road[TROUBLE_SIZE],
-            rest[TROUBLE_SIZE]; // the commands that all calls lack, and those that some calls lack; empty: none
-    } rights;
-    uint32_t beats;
     uint64_t generation;
     struct split *splits[SPLITS_MAX]; // splits under way: vote_writes.c
     struct later *laters;             // later.c
@@ -70,7 +47,7 @@ struct store {
 };
 
 // handshake.c: the handshake of a new connection, and the heartbeat once a second.
-void handshake_start(void *store);
+void handshake_start(void *store, struct node *node);
 // Begins the call that compares the settings with the data; its reply is "" or what does not agree. Only the generation
 // in charge records its settings.
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
@@ -78,15 +55,15 @@ void heartbeat(uv_timer_t *timer);
 
 // rights.c and eviction.c: two more reasons to refuse writes, asked for in the handshake and every few seconds.
 void rights_ask(struct store *store); // begins the command
-const char *rights_check(struct store *store, const redisReply *reply);
-void rights_look(struct store *store);
-bool rights_lack(const struct store *store);
-void rights_refused(void *store, const char *error);
+const char *rights_check(struct store_node *at, const redisReply *reply);
+void rights_look(struct store_node *at);
+bool rights_lack(const struct store_node *at);
+void rights_refused(void *store, struct node *node, const char *error);
 void eviction_ask(struct store *store);
-const char *eviction_check(struct store *store, const redisReply *reply);
-void eviction_look(struct store *store);
-bool eviction_refuses(const struct store *store);
-void store_close_or_open(struct store *store); // refuses or accepts writes by these two
+const char *eviction_check(struct store_node *at, const redisReply *reply);
+void eviction_look(struct store_node *at);
+bool eviction_refuses(const struct store_node *at);
+void node_close_or_open(struct store_node *at); // refuses or accepts writes by these two
 
 // logs.c: the field of a partition's hash of offsets, and its value: "<id> <hash of the lives of all logs>".
 const char *offset_field(enum projection projection);
@@ -105,17 +82,16 @@ void subscription_stop(struct subscription *subscription, void (*on_closed)(stru
 // open.c: the value of "\nname:value\r" in a section of INFO; NO_BYTES when there is none.
 struct bytes info_value(struct bytes info, const char *name);
 // The master's life, and the opening of the logs under it.
-void ask_for_life(struct store *store);                      // begins the command
-bool life_note(struct store *store, const redisReply *info); // false: this Redis is not a master
-bool life_is_known(const struct store *store);               // false: Redis does not tell it
-bool life_goes_on(const struct store *store,
-                  const redisReply *info); // true: it is the one in which the logs were opened
+void ask_for_life(struct store *store);                                 // begins the command
+bool life_note(struct store_node *at, const redisReply *info);          // false: this Redis is not a master
+bool life_is_known(const struct store_node *at);                        // false: Redis does not tell it
+bool life_goes_on(const struct store_node *at, const redisReply *info); // true: the logs were opened in it
 // Begins the call of the script. `above`: for each log the id that its next entry must be above; a log whose offset is
 // {0,0} gets an entry. NULL: neither.
-void open_begin(struct store *store, const struct log_id *above, const struct log_id *offsets);
-void open_done(struct store *store, const redisReply *reply);
-void open_look(struct store *store);  // opens the logs again if the life has changed
-void laters_end(struct store *store); // later.c, on shutdown
+void open_begin(struct store_node *at, const struct log_id *above, const struct log_id *offsets);
+void open_done(struct store_node *at, const redisReply *reply);
+void open_look(struct store_node *at); // opens the logs again if the life has changed
+void laters_end(struct store *store);  // later.c, on shutdown
 
 // The next version of a partition: a random number from 1 to 2^52. So no two contents share a version, even after Redis
 // has lost data.
@@ -125,11 +101,20 @@ uint64_t version_new(void);
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));
 
 static inline void send_command(struct store *store, struct redis_call *call) {
-    redis_send(store->redis, call, &store->command);
+    router_send(store->router, call, &store->command);
+}
+// What is asked of one node, not of the owner of a key.
+static inline void send_to(struct store_node *at, struct redis_call *call) {
+    router_send_to(at->store->router, at->node, call, &at->store->command);
+}
+// The node that a partition is on, as far as is known; NULL: nobody.
+static inline struct store_node *node_of(const struct store *store, uint32_t partition) {
+    struct node *node = router_node_of(store->router, partition);
+    return node ? node->context : NULL;
 }
 // For the writes of bulk calls: they wait until the queue has room.
 static inline void send_patient(struct store *store, struct redis_call *call) {
-    redis_send_patient(store->redis, call, &store->command);
+    router_send_patient(store->router, call, &store->command);
 }
 // Begins a plain command in store->command.
 static inline struct command *begin_command(struct store *store, const char *name) {
