@@ -36,7 +36,15 @@ def faults_table(history):
     yield f"{'all':20} {len(took):6} {percentile(took, 0.5):14.3f} {max(took, default=0):8.3f}"
 
 
-def page(history, outcome, options):
+def logs_line(tailer):
+    entries = [seen for log in tailer.logs for seen in log.entries.values()]
+    views = sum(len(seen.entry.views) for seen in entries)
+    votes = sum(len(seen.entry.votes) for seen in entries)
+    return (f"the logs had {len(entries)} entries of {votes} votes and {views} views; {len(tailer.lost())} of them were lost or "
+            f"undone, {tailer.missed()} trimmed unseen")
+
+
+def page(history, outcome, options, tailer):
     old = staleness(history)
     yield f"crash checker: {options.seconds} s, faults {options.faults}, seed {options.seed}"
     yield ""
@@ -47,6 +55,7 @@ def page(history, outcome, options):
     yield f"oldest shared read {max((age for age, _ in old), default=0):.2f} s; final state right " \
           f"{outcome.settled:.2f} s after the last call; {len(history.states)} registers, " \
           f"{sum(len(states[-1][1]) > 1 for states in history.states.values())} of them left unknown and settled by reading"
+    yield logs_line(tailer)
     yield f"{len(outcome.violations)} violations"
     for rule in sorted({rule for rule, _, _ in outcome.violations}):
         found = [(item, text) for name, item, text in outcome.violations if name == rule]

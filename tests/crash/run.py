@@ -25,6 +25,8 @@ from probes import start_probers  # noqa: E402
 from judge import AFTER, DURING, History, violations  # noqa: E402
 from report import page, save_item  # noqa: E402
 from service import KINDS, CrashService  # noqa: E402
+from stored import read_parts  # noqa: E402
+from stored_rules import STORED  # noqa: E402
 from support.program import PROGRAM, ROOT  # noqa: E402
 from support.wait import comes_true  # noqa: E402
 
@@ -163,12 +165,24 @@ def check_run(service, options):
     if service.wait_whole(patience) and comes_true(service.is_ready, patience):
         history, outcome = check_end(service, options, calls, nemesis, alive)
         outcome.violations += erasures.judge(service, options.leave_out.split(","))
+        outcome.violations += judge_stored(service, options)
     else:
         history = History(calls, nemesis.strikes, options.margin, service.voids, alive)
         outcome = Outcome([("back", None, f"the service does not come back: {service.missing() or 'its readiness'}")])
     outcome.violations += violations(rules(DURING, options), history)
     outcome.violations += [("nemesis", None, complaint) for complaint in nemesis.complaints]
     return history, outcome
+
+
+def judge_stored(service, options):
+    """What Redis holds must become right, as the last of it is projected."""
+    began = now()
+    while True:
+        service.tailer.reread()
+        wrong = violations(rules(STORED, options), read_parts(service), service.tailer)
+        if not wrong or now() - began > options.settle:
+            return wrong + [("tailer", None, complaint) for complaint in service.tailer.complaints()]
+        time.sleep(0.1)
 
 
 def check_end(service, options, calls, nemesis, alive):
@@ -183,7 +197,7 @@ def check_end(service, options, calls, nemesis, alive):
 
 
 def tell(service, history, outcome, options):
-    print("\n".join(page(history, outcome, options)), flush=True)
+    print("\n".join(page(history, outcome, options, service.tailer)), flush=True)
     items = [item for _, item, _ in outcome.violations if item]
     if items:
         print("history of", items[0], "in", save_item(history, items[0], options.keep))
@@ -199,12 +213,16 @@ def run(options):
         service.start()
         if not comes_true(service.is_ready, 20):
             raise AssertionError("not ready:\n" + service.log())
+        service.tailer.start()
         history, outcome = check_run(service, options)
+        service.over.set()
+        service.tailer.join()
         wrong = service.stop()
         outcome.violations += [("end", None, text) for text in [wrong, *service.reports()] if text]
         tell(service, history, outcome, options)
         return 1 if outcome.violations else 0
     finally:
+        service.over.set()
         service.kill_all()
         service.remove()
 

@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import subprocess
+import threading
 
 import redis
 
@@ -13,17 +14,21 @@ from support.launch import Launch
 from support.program import BUILD, ROOT, options_of
 from support.reports import reports_in
 from support.wait import comes_true
+from tailer import Tailer
 
 SECRET_KEY = "publisher"
 KINDS = ("up", "down", "odd")
 REDIS_TIMEOUT_S = 1.0
 WORKERS = 2
+PARTITIONS = 16
 
 
 class CrashService(Launch):
-    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "rate_limits": "off",
+    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "rate_limits": "off", "partitions": PARTITIONS,
                "redis_timeout": f"{REDIS_TIMEOUT_S:g}s", "projection_interval": "10ms", "neighbour_interval": "200ms",
                "refresh_interval": "200ms", "log_level": "info"}
+
+    by_log = False  # whether the logs are on several Redis
 
     def __init__(self, program, **settings):
         self.kinds = list(KINDS)  # a fault adds others, for which nobody votes
@@ -33,6 +38,8 @@ class CrashService(Launch):
         self.voids = []  # what was in place at the first of (begin, end, begin, end) is so again after the last
         self.clock_path = os.path.join(self.folder, "clock")
         self.shift_clock(0)
+        self.over = threading.Event()
+        self.tailer = Tailer(PARTITIONS, self.serving, self.by_log, self.over, self.voids)
 
     def configuration(self, kinds=None, more=""):
         return f"kinds = {' '.join(kinds or self.kinds)}\n{more}"
@@ -96,6 +103,10 @@ class CrashService(Launch):
     def redis(self, timeout=2):
         path = os.path.join(self.directory, "redis.sock")
         return redis.Redis(unix_socket_path=path, socket_timeout=timeout, socket_connect_timeout=timeout)
+
+    def serving(self, _log):
+        """A client of the Redis that serves a log."""
+        return self.redis()
 
     def redis_is_whole(self):
         try:
