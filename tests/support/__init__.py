@@ -12,6 +12,9 @@ launch.py         the base of every launcher: folder, ports, settings, log, verd
 service.py        the service as it is delivered, and its client (fixture `own` in conftest.py makes them)
 fault_service.py  workers and projectors without a supervisor, to be killed one by one; fault_calls.py calls them
 redis_server.py   a redis-server for one test; scripted_redis.py is a proxy before one that answers by rules
+redis_cluster.py  a Redis Cluster of real nodes, and what happens to it; slot_move.py moves a slot key by key, tcp_proxy.py
+                  cuts nodes off
+sentinels.py      three sentinels, a master and its replica
 systemd.py        the other end of $NOTIFY_SOCKET
 contract.py       the OpenAPI document, and whether it has an answer
 demo_page.py      the demo page in a browser

@@ -5,7 +5,7 @@ import collections
 import contextlib
 import socket
 
-HELD = collections.deque(maxlen=50)  # older ones are of tests that have ended
+HELD = collections.deque(maxlen=200)  # older ones are of tests that have ended
 
 
 def held(port):

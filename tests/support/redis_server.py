@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A redis-server for one test, on a free port or on a Unix socket."""
+"""A redis-server for one test, on a free port or on a Unix socket. It can be killed, frozen, thawed and restarted."""
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -14,8 +16,10 @@ from support.wait import wait_until
 class RedisServer:
     """`with RedisServer() as server`, or start and stop. `settings` are those of Redis, with _ for -."""
 
+    password = None  # of the default user
+
     def __init__(self, port=None, unix=False, program=("redis-server",), **settings):
-        self.program = program
+        self.program, self.is_frozen = program, False
         self.directory = tempfile.mkdtemp(prefix="engaged-redis-")
         self.socket = os.path.join(self.directory, "redis.sock") if unix else None
         self.port = 0 if unix else port or free_port()
@@ -35,9 +39,24 @@ class RedisServer:
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.is_frozen = False
+
+    def restart(self):
+        """With the data on its disk, killed before or not."""
+        self.kill()
+        return self.start()
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+        self.is_frozen = True
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.is_frozen = False
 
     def stop(self):
-        self.kill()
+        if self.process:
+            self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self):
@@ -46,11 +65,24 @@ class RedisServer:
     def __exit__(self, *_):
         self.stop()
 
-    def client(self):
-        return redis.Redis(unix_socket_path=self.socket) if self.socket else redis.Redis(port=self.port)
+    def client(self, **more):
+        place = {"unix_socket_path": self.socket} if self.socket else {"port": self.port}
+        return redis.Redis(**place, password=self.password, **more)
+
+    def ask(self, *words):
+        """The reply as text. Each call has a connection of its own, as the server may have died since the last."""
+        with contextlib.closing(self.client(decode_responses=True, socket_timeout=10)) as client:
+            return client.execute_command(*words)
 
     def answers(self):
         try:
             return self.client().ping()
         except redis.RedisError:
             return False
+
+    def can_answer(self):
+        """Whether it is neither dead nor frozen."""
+        return self.process is not None and self.process.poll() is None and not self.is_frozen
+
+    def is_master(self):
+        return self.can_answer() and self.ask("INFO", "replication")["role"] == "master"
