@@ -166,7 +166,11 @@ static bool is_mode(const char *text) {
 }
 
 static bool is_redis(const char *text) {
-    return strncmp(text, "embedded:", 9) == 0 || strncmp(text, "redis://", 8) == 0 || strncmp(text, "unix:", 5) == 0;
+    static const char *const schemes[] = {"embedded:", "redis://", "unix:", "cluster://", "sentinel://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    return false;
 }
 
 static bool is_hex_key(const char *text) {
@@ -216,7 +220,8 @@ static const struct {
     [LISTEN] = {is_listen, .form = "host:port, [v6]:port or unix:PATH"},
     [PUBLISHER_LISTEN] = {is_publisher_listen, .form = "host:port, [v6]:port, unix:PATH, ops_listen or nothing"},
     [MODE] = {is_mode, .form = "a mode in octal, 0600 to 0777"},
-    [REDIS] = {is_redis, .hides = true, .form = "embedded:DIR, redis://[user:password@]host:port[/db] or unix:PATH"},
+    [REDIS] = {is_redis, .hides = true,
+               .form = "embedded:DIR, redis://..., unix:PATH, cluster://... or sentinel://.../NAME"},
     [HEX_KEY] = {is_hex_key, .secret = true, .hides = true, .form = "64 hex digits"},
     [BEARER] = {bearer_valid, bearer_fold, .secret = true, .hides = true,
                 .form = "visible ASCII characters, or sha256: and 64 hex digits"},

@@ -1,17 +1,45 @@
 // SPDX-License-Identifier: MIT
-// The address of a Redis: redis://[user:password@]host:port[/db] or unix:PATH.
+// The address of a Redis, or of several: the setting `redis`. Pure.
+//
+//   redis://[user:password@]host[:port][/db]             one Redis
+//   unix:PATH                                            one Redis, by its socket
+//   cluster://[user:password@]h1[:p1],h2[:p2],…          a Cluster; the hosts are nodes that are asked for its map
+//   sentinel://[user:password@]h1[:p1],h2[:p2],…/NAME    the master NAME, which the Sentinels of this list know
+//
+// One login serves all nodes that hold data; the Sentinels have settings of their own for it. An IPv6 address has
+// brackets. A connection goes to `host` and `port`: of several hosts the first, unless address_set_host names another.
+// To add a form, add its row to `forms`.
 #pragma once
-#include <stdbool.h>
-#include <stddef.h>
+#include "base/bytes.h"
 
-struct address {
-    bool is_unix;
-    char path[108]; // of the Unix socket
-    char host[256];
-    char port[6];
-    char user[64], password[256]; // empty: none
-    int database;
+enum { HOSTS_MAX = 16, HOST_SIZE = 256, PORT_SIZE = 6, MASTER_NAME_SIZE = 64 };
+
+enum address_kind { ADDRESS_REDIS, ADDRESS_UNIX, ADDRESS_CLUSTER, ADDRESS_SENTINEL };
+
+struct host_port {
+    char host[HOST_SIZE];
+    char port[PORT_SIZE];
 };
 
-// False, with one line in ret_error, when the text has neither form.
+struct address {
+    enum address_kind kind;
+    char path[108]; // of the Unix socket
+    char host[HOST_SIZE];
+    char port[PORT_SIZE];
+    char user[64], password[256]; // empty: none
+    int database;
+    struct host_port hosts[HOSTS_MAX]; // all hosts of the setting; none of a Unix socket
+    uint32_t host_count;
+    char master[MASTER_NAME_SIZE]; // the name that the Sentinels know; empty: no sentinel://
+};
+
+// False, with one line in ret_error, when the text has none of the forms. The line never repeats the text, because it
+// may hold a password.
 bool address_parse(const char *text, struct address *ret_address, char *ret_error, size_t error_size);
+// From now on a connection goes to this host.
+void address_set_host(struct address *address, const struct host_port *to);
+bool host_port_eq(const struct host_port *a, const struct host_port *b);
+// Of a single name or port, wherever it comes from: a setting, or a node of Redis. False and untouched if it is none. A
+// host is visible ASCII without the signs that end one; a port is 1 to 65535.
+bool host_parse(struct bytes text, char ret_host[static HOST_SIZE]);
+bool port_parse(struct bytes text, char ret_port[static PORT_SIZE]);

@@ -220,7 +220,7 @@ static void on_connect(uv_connect_t *request, int status) {
         redis_drop(redis, uv_strerror(status));
         return;
     }
-    if (!redis->address.is_unix)
+    if (redis->address.kind != ADDRESS_UNIX)
         uv_tcp_nodelay(&redis->peer.tcp, 1), uv_tcp_keepalive(&redis->peer.tcp, 1, 30);
     redis->reader = reader_new();
     if (!redis->reader || uv_read_start(&redis->peer.stream, on_alloc, on_read) < 0) {
@@ -259,7 +259,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 static void connect_now(struct redis_connection *redis) {
     redis->deadline_ms = uv_now(redis->loop) + redis->timeout_ms;
     redis->connect.data = redis;
-    if (redis->address.is_unix) {
+    if (redis->address.kind == ADDRESS_UNIX) {
         set_state(redis, REDIS_STATE_CONNECTING);
         uv_pipe_init(redis->loop, &redis->peer.pipe, 0);
         redis->peer.stream.data = redis;

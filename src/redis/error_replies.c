@@ -1,22 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What the error replies of Redis mean: an outcome for the call, and whether to connect again. A new meaning is a row
-// of error_meanings.
+// What happens when Redis answers a call with an error. The table of meanings is in redirect.c.
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "redis/connection_inside.h"
+#include "redis/redirect.h"
 #include <stdio.h>
-
-// What an error reply of Redis means (docs/faults.md). An error that is not listed is a bug, or a key of a wrong type.
-static const struct {
-    const char *prefix;
-    enum outcome outcome;
-    bool drop; // this is no longer the right Redis: connect again
-} error_meanings[] = {
-    {"OOM", UNAVAILABLE, false},        {"LOADING", UNAVAILABLE, false},  {"BUSY", UNAVAILABLE, false},
-    {"MISCONF", UNAVAILABLE, false},    {"TRYAGAIN", UNAVAILABLE, false}, {"CLUSTERDOWN", UNAVAILABLE, false},
-    {"MASTERDOWN", UNAVAILABLE, true},  {"READONLY", UNAVAILABLE, true},  {"NOAUTH", UNAVAILABLE, true},
-    {"NOREPLICAS", UNAVAILABLE, false}, {"NOSCRIPT", UNAVAILABLE, false}, {"WRONGTYPE", INTERNAL, false},
-};
 
 // Redis 7.0 says the first to a script, without NOPERM; the others come for renamed commands. NOAUTH is not among them:
 // it asks for a login.
@@ -66,12 +54,9 @@ enum outcome error_reply_outcome(struct redis_connection *redis, const char *tex
             redis->hooks.on_refusal(redis->hooks.context, text);
         return UNAVAILABLE;
     }
-    for (size_t i = 0; i < sizeof error_meanings / sizeof *error_meanings; i++)
-        if (strncmp(text, error_meanings[i].prefix, strlen(error_meanings[i].prefix)) == 0) {
-            *ret_drop = error_meanings[i].drop;
-            if (error_meanings[i].outcome == UNAVAILABLE && !*ret_drop)
-                complain(redis, text);
-            return error_meanings[i].outcome;
-        }
-    return INTERNAL;
+    const struct error_meaning *meaning = error_meaning_of(text);
+    *ret_drop = meaning->drop;
+    if (meaning->outcome == UNAVAILABLE && !meaning->drop)
+        complain(redis, text);
+    return meaning->outcome;
 }

@@ -23,7 +23,7 @@ static void on_turn(void *context) {
 
 static void name_node(struct node *node) {
     const struct address *address = &node->address;
-    if (address->is_unix)
+    if (address->kind == ADDRESS_UNIX)
         snprintf(node->name, sizeof node->name, "%s", address->path);
     else
         snprintf(node->name, sizeof node->name, strchr(address->host, ':') ? "[%s]:%s" : "%s:%s", address->host,

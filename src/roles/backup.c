@@ -70,7 +70,7 @@ static void show_output(int out) {
 static void say_where(const struct address *address, char **argv) {
     if (address->password[0])
         setenv("REDISCLI_AUTH", address->password, 1);
-    if (address->is_unix) {
+    if (address->kind == ADDRESS_UNIX) {
         *argv++ = (char *)"-s";
         *argv++ = (char *)address->path;
     } else {
@@ -246,7 +246,8 @@ static void end_staged(struct staged *staged) {
 // ---- Restore
 
 static bool is_on_this_machine(const struct address *address) {
-    return address->is_unix || strcmp(address->host, "localhost") == 0 || strncmp(address->host, "127.", 4) == 0;
+    return address->kind == ADDRESS_UNIX || strcmp(address->host, "localhost") == 0 ||
+           strncmp(address->host, "127.", 4) == 0;
 }
 
 static bool keep_what_is(const struct address *live, const char *file) {

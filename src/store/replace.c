@@ -44,8 +44,9 @@ static bool went_well(redisContext *context, const char *what, redisReply *reply
 
 static redisContext *connect_to(const struct address *address, char *ret_error) {
     struct timeval connecting = {CONNECTING_MAX_S, 0}, answering = {CALL_MAX_S, 0};
-    redisContext *context = address->is_unix ? redisConnectUnixWithTimeout(address->path, connecting)
-                                             : redisConnectWithTimeout(address->host, atoi(address->port), connecting);
+    redisContext *context = address->kind == ADDRESS_UNIX
+                                ? redisConnectUnixWithTimeout(address->path, connecting)
+                                : redisConnectWithTimeout(address->host, atoi(address->port), connecting);
     bool good = context && context->err == 0 && redisSetTimeout(context, answering) == REDIS_OK;
     if (!good)
         fail(ret_error, "Redis", context ? context->errstr : "no memory");

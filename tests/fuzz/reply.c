@@ -24,7 +24,7 @@ struct one_call {
 
 static uv_loop_t loop;
 static int listener = -1, peer;
-static struct address address = {.is_unix = true};
+static struct address address = {.kind = ADDRESS_UNIX};
 static struct redis_connection *fuzzed;
 static bool is_stopped;
 static uint8_t bits;
