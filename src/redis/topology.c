@@ -76,7 +76,7 @@ static bool read_host(const struct map_reading *reading, const struct slot_range
 static bool read_node(const struct map_reading *reading, const struct slot_range *range, struct topology_node *node) {
     struct bytes id = text_of(range->id);
     *node = (struct topology_node){.id = ""};
-    if (id.len < NODE_ID_SIZE && id.len && !memchr(id.at, 0, id.len))
+    if (id.len < TOPOLOGY_ID_SIZE && id.len && !memchr(id.at, 0, id.len))
         memcpy(node->id, id.at, id.len);
     return read_port(range->port, node->at.port) && read_host(reading, range, node);
 }

@@ -15,12 +15,12 @@ enum {
     TOPOLOGY_NODES_MAX = 256,
     TOPOLOGY_PLACES_MAX = 1024 + 3,
     TOPOLOGY_RANGES_MAX = 16384, // one for each slot; what comes after it is left out
-    NODE_ID_SIZE = 48,
+    TOPOLOGY_ID_SIZE = 41,
     NO_OWNER = UINT16_MAX,
 };
 
 struct topology_node {
-    char id[NODE_ID_SIZE]; // empty: the Cluster does not tell it
+    char id[TOPOLOGY_ID_SIZE]; // empty: the Cluster does not tell it
     struct host_port at;
 };
 

@@ -127,7 +127,7 @@ static void test_ids_that_are_missing_or_too_long(void **state) {
     expect_none_but(0, 0);
     assert_int_equal(topology.node_count, 1);
     assert_string_equal(topology.nodes[0].id, "");
-    snprintf(text, sizeof text, "[[0 16383 [h 1 %.*s]]]", NODE_ID_SIZE,
+    snprintf(text, sizeof text, "[[0 16383 [h 1 %.*s]]]", TOPOLOGY_ID_SIZE,
              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     assert_true(read_map(text));
     assert_string_equal(topology.nodes[0].id, "");
