@@ -83,9 +83,6 @@ static void on_node_gone(void *context, struct node *node) {
 
 static bool start_redis(struct store *store) {
     const struct settings *settings = store->settings;
-    char error[256];
-    if (!address_parse(settings->redis, &store->address, error, sizeof error))
-        return false;
     struct router_hooks hooks = {.on_node = on_node,
                                  .on_node_gone = on_node_gone,
                                  .on_connected = handshake_start,
@@ -111,11 +108,15 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     store->refused_context = context;
     store->deferred_end = &store->deferred;
     command_init(&store->command);
-    write_queue_init(&store->votes, store, &vote_kind);
-    write_queue_init(&store->views, store, &view_kind);
+    char error[256];
+    bool good = address_parse(settings->redis, &store->address, error, sizeof error);
+    good &= write_queue_init(&store->votes, store, &vote_kind);
+    good &= write_queue_init(&store->views, store, &view_kind);
     store->bucket_cache = bucket_cache_new();
     store->waits = waits_new(store);
-    if (!store->bucket_cache || !store->waits || !plan_make(settings, &store->plan) || !start_redis(store)) {
+    if (!good || !store->bucket_cache || !store->waits || !plan_make(settings, &store->plan) || !start_redis(store)) {
+        write_queue_release(&store->votes);
+        write_queue_release(&store->views);
         bucket_cache_free(store->bucket_cache);
         free(store->waits);
         free(store);
@@ -136,6 +137,8 @@ static void on_part_closed(struct store *store) {
     void (*on_stopped)(void *) = store->on_stopped;
     void *context = store->stopped_context;
     command_release(&store->command);
+    write_queue_release(&store->votes);
+    write_queue_release(&store->views);
     bucket_cache_free(store->bucket_cache);
     free(store->waits);
     free(store);

@@ -97,6 +97,11 @@ void laters_end(struct store *store);  // later.c, on shutdown
 // has lost data.
 uint64_t version_new(void);
 
+// Whether a call may touch the keys of one partition only.
+static inline bool store_cuts_by_partition(const struct store *store) {
+    return store->address.kind == ADDRESS_CLUSTER;
+}
+
 // Runs `tell` at the end of this turn: for calls that fail before anything is sent.
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The write queue of views (lua/view.lua). Views are grouped by the visitor's partition, where the view window is kept;
-// all records of a batch are one entry in the log of any partition.
+// The write queue of views (lua/view.lua). Views are grouped by the visitor's partition, where the view window is kept.
+// All records of a batch are one entry: in the log of any partition, or of that one if a call may touch one only.
 #include "base/clock.h"
 #include "model/item.h"
 #include "ops/metrics.h"
@@ -13,9 +13,9 @@ static struct view_call *view_of(struct queued *write) {
     return (struct view_call *)((char *)write - offsetof(struct view_call, queued));
 }
 
-static uint64_t order(const struct queued *write) {
-    (void)write;
-    return 0; // in the order of arrival
+static uint64_t subject(const struct queued *write) {
+    const struct view_call *view = (const struct view_call *)((const char *)write - offsetof(struct view_call, queued));
+    return view->visitor;
 }
 
 // ---- The call of the script
@@ -94,7 +94,7 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
 
 const struct write_kind view_kind = {
     .one_log = true,
-    .order = order,
+    .subject = subject,
     .compose = compose,
     .take = take,
     .set_entry = set_entry,

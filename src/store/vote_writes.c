@@ -19,7 +19,7 @@ static struct vote_call *vote_of(struct queued *write) {
 
 // ---- The call of the script
 
-static uint64_t order(const struct queued *write) {
+static uint64_t subject(const struct queued *write) {
     const struct vote_call *vote = (const struct vote_call *)((const char *)write - offsetof(struct vote_call, queued));
     return vote->item;
 }
@@ -29,7 +29,7 @@ static bool frees(const struct queued *write) {
 }
 
 static bool begins_item(struct queued *const *writes, uint32_t i) {
-    return begins_group(writes, i) || order(writes[i]) != order(writes[i - 1]);
+    return begins_group(writes, i) || subject(writes[i]) != subject(writes[i - 1]);
 }
 
 // The keys: items, logs, then the buckets of the votes.
@@ -210,7 +210,7 @@ static void finish(struct store *store, struct queued *write, enum outcome outco
 }
 
 const struct write_kind vote_kind = {
-    .order = order,
+    .subject = subject,
     .compose = compose,
     .take = take,
     .frees = frees,

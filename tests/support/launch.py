@@ -25,6 +25,11 @@ def status_at(port, path="/readyz", timeout=5):
         connection.close()
 
 
+def given_to_all():
+    """WITH="partitions=64" before pytest: settings that all services have, unless a test says otherwise."""
+    return dict(setting.split("=", 1) for setting in os.environ.get("WITH", "").split())
+
+
 class Launch:
     """Settings, and processes that have them. `presets` are those of a kind of service; `configuration` is the text of a
     file of settings, for what has sections."""
@@ -38,7 +43,7 @@ class Launch:
         self.log_path = os.path.join(self.folder, "log")
         self.port, self.ops_port = free_port(), free_port()
         self.settings = {"redis": f"embedded:{self.folder}/d", "listen": f"127.0.0.1:{self.port}",
-                         "ops_listen": f"127.0.0.1:{self.ops_port}", **self.presets, **settings}
+                         "ops_listen": f"127.0.0.1:{self.ops_port}", **given_to_all(), **self.presets, **settings}
         if configuration is not None:
             self.settings["config"] = os.path.join(self.folder, "engaged.conf")
             self.configure(configuration)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A Redis that answers by rules: a proxy before a real redis-server, one thread a connection, one command at a time.
 
-A rule says which command it is for (a script of lua/ by its name, any other by its own; None for all), what is done, and
-how often. Commands and connections are counted.
+A rule says which command it is for (a script of lua/ by its name, any other by its own; None for all), what is done, how
+often, and for which arguments. Commands and connections are counted.
 """
 import glob
 import hashlib
@@ -101,9 +101,9 @@ class ScriptedRedis:
     def client(self):
         return self.redis.client()
 
-    def rule(self, name, action, times=10**9):
+    def rule(self, name, action, times=10**9, when=lambda arguments: True):
         with self.lock:
-            self.rules.append([name, action, times])
+            self.rules.append([name, action, times, when])
 
     def obey_redis(self):
         with self.lock:
@@ -118,11 +118,11 @@ class ScriptedRedis:
             self.connects += 1
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
-    def action_for(self, name):
+    def action_for(self, name, arguments):
         with self.lock:
             self.counts[name] = self.counts.get(name, 0) + 1
             for rule in self.rules:
-                if rule[0] in (None, name) and rule[2] > 0:
+                if rule[0] in (None, name) and rule[2] > 0 and rule[3](arguments):
                     rule[2] -= 1
                     return rule[1]
         return None
@@ -138,7 +138,7 @@ class ScriptedRedis:
                         server.sendall(raw)
                         return read_reply(replies)
 
-                    action = self.action_for(name_of(arguments))
+                    action = self.action_for(name_of(arguments), arguments)
                     if action:
                         action(client, ask)
                     else:
