@@ -83,9 +83,9 @@ deps-browser: deps-test ## what a few tests of the browser need besides: Firefox
 	timeout 120 npm install --no-audit --no-fund --silent --prefix $(BROWSER_CACHE) axe-core; } || \
 	echo "axe-core could not be had by npm: its tests are left out."
 
-run: deps ## build, start with an embedded Redis in ./data and a sample site
+run: deps ## build, start with an embedded Redis in ./data and a sample site; REDIS=cluster or REDIS=sentinel: with such servers
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)deploy/run-sample
+	$(Q)REDIS=$(REDIS) deploy/run-sample
 
 test: deps-browser ## run all tests, then again under ASan and UBSan
 	$(Q)$(PYTHON) tests/run.py $(if $(SANITIZER),$(SANITIZER))

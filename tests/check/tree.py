@@ -47,7 +47,7 @@ def language(path):
 
 def programs():
     """Files whose comments and code are told apart."""
-    suffixes = tuple(LANGUAGES) + ("Makefile", ".conf", "run-sample", "install-packages")
+    suffixes = tuple(LANGUAGES) + ("Makefile", ".conf", "run-sample", "install-packages", "/start")
     return [path for path in files(*suffixes) if not path.startswith(NOT_OURS)]
 
 
