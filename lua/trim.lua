@@ -3,7 +3,8 @@
 -- Nothing is removed if the master has another life than the caller knows, as it may just have been restored.
 --
 -- KEYS   per partition: log, offsets
--- ARGV   1 hash of the present lives, 2 the master's life ("" if Redis does not tell it)
+-- ARGV   1 hash of the present lives, 2 the master's life ("" if Redis does not tell it); then per partition the last id
+--        that may go
 -- Reply  how many entries were dropped
 
 if ARGV[2] ~= '' then
@@ -23,8 +24,11 @@ for i = 1, #KEYS, 2 do
     local offsets = redis.call('HMGET', KEYS[i + 1], 'sums', 'neighbours')
     local ms, seq = parts(offsets[1])
     local other_ms, other_seq = parts(offsets[2])
+    local last_ms, last_seq = string.match(ARGV[2 + (i + 1) / 2], '^(%d+)-(%d+)$')
+    last_ms, last_seq = tonumber(last_ms), tonumber(last_seq)
     if ms and other_ms then
         if other_ms < ms or (other_ms == ms and other_seq < seq) then ms, seq = other_ms, other_seq end
+        if last_ms < ms or (last_ms == ms and last_seq < seq) then ms, seq = last_ms, last_seq end
         dropped = dropped + redis.call('XTRIM', KEYS[i], 'MINID', string.format('%.0f-%.0f', ms, seq + 1))
     end
 end

@@ -54,11 +54,40 @@ static bool is_applied(const struct batch *batch, uint32_t entry, uint32_t parti
     return log_id_order(one->id, batch->applied[(size_t)partition * batch->partitions + one->source]) <= 0;
 }
 
+static void note_missed(struct batch *batch, uint32_t entry) {
+    if (entry == NO_ENTRY)
+        return;
+    const struct batch_entry *one = &batch->entries[entry];
+    struct log_id *missed = &batch->missed[one->source];
+    if (log_id_order(*missed, (struct log_id){0, 0}) == 0 || log_id_order(one->id, *missed) < 0)
+        *missed = one->id;
+}
+
+void batch_leave(struct batch *batch, uint32_t partition, uint32_t first) {
+    struct delta_list *list = &batch->deltas[partition];
+    for (uint32_t i = first; i < list->count; i++)
+        note_missed(batch, list->at[i].entry);
+    list->count = first < list->count ? first : list->count;
+}
+
+void batch_whole(const struct batch *batch, struct log_id *whole) {
+    for (uint32_t i = 0; i < batch->entry_count; i++) {
+        const struct batch_entry *one = &batch->entries[i];
+        struct log_id missed = batch->missed[one->source];
+        if (log_id_order(missed, (struct log_id){0, 0}) == 0 || log_id_order(one->id, missed) < 0)
+            whole[one->source] = one->id;
+    }
+}
+
 struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_type type, ref_t item) {
     uint32_t partition = partition_of(item, batch->partitions);
     struct delta_list *list = &batch->deltas[partition];
     if (is_applied(batch, entry, partition))
         return NULL;
+    if (batch->behind && batch->behind[partition]) {
+        note_missed(batch, entry);
+        return NULL;
+    }
     struct delta *grown = array_room_for_one(list->at, list->count, &list->capacity, sizeof(*grown));
     if (!grown) {
         batch->failed = true;

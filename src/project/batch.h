@@ -73,6 +73,10 @@ struct batch {
     struct delta_list *deltas; // per partition
     // Per partition and source: deltas of entries up to this id are applied. The engine's array. NULL: not known.
     const struct log_id *applied;
+    // Partitions that are left behind get no deltas. Per log: the first entry that one of them misses; {0,0}: none.
+    // Both are the engine's arrays. NULL: no partition is left behind.
+    const bool *behind;
+    struct log_id *missed;
     struct log_id *last; // per log: its last entry taken; {0,0}: none
     size_t *taken;       // per log: bytes taken
     uint32_t *read;      // per log: entries read
@@ -92,5 +96,9 @@ typedef void delta_maker(struct batch *batch, uint32_t entry, const struct entry
 // skipped, counted and logged.
 void batch_take(struct batch *batch, const struct log_entry *entry, delta_maker *make_deltas);
 // Adds a delta to the array of the item's partition, for the caller to fill. NULL when the entry is applied there
-// already, or without memory.
+// already, when the partition is left behind, or without memory.
 struct delta *batch_add_delta(struct batch *batch, uint32_t entry, enum delta_type type, ref_t item);
+// Takes the deltas from `first` on away from a partition that is left behind.
+void batch_leave(struct batch *batch, uint32_t partition, uint32_t first);
+// For each log of which there are any: the last entry that was taken before the first one that a partition misses.
+void batch_whole(const struct batch *batch, struct log_id *whole);

@@ -33,10 +33,16 @@ bool engine_init(struct engine *engine) {
     engine->offset = calloc(n, sizeof(*engine->offset));
     engine->stored = calloc(n, sizeof(*engine->stored));
     engine->scratch = calloc(n, sizeof(*engine->scratch));
+    engine->done = calloc(n, sizeof(*engine->done));
+    engine->missed = calloc(n, sizeof(*engine->missed));
+    engine->behind = calloc(n, sizeof(*engine->behind));
     engine->applied = n <= APPLIED_KEPT_MAX ? calloc((size_t)n * n, sizeof(*engine->applied)) : NULL;
-    bool fits = engine->offset && engine->stored && engine->scratch && (engine->applied || n > APPLIED_KEPT_MAX);
+    bool fits = engine->offset && engine->stored && engine->scratch && engine->done && engine->missed &&
+                engine->behind && (engine->applied || n > APPLIED_KEPT_MAX);
     fits = batch_init(&engine->batch, n, engine->type->batch_bytes) && fits;
     engine->batch.applied = engine->applied;
+    engine->batch.behind = engine->behind;
+    engine->batch.missed = engine->missed;
     fits = cache_init(&engine->cache, n, engine->cache_bytes) && fits;
     fits = rebuild_init(engine) && fits;
     fits = write_init(engine) && fits;
@@ -54,6 +60,9 @@ void engine_release(struct engine *engine) {
     free(engine->offset);
     free(engine->stored);
     free(engine->scratch);
+    free(engine->done);
+    free(engine->missed);
+    free(engine->behind);
     free(engine->applied);
 }
 
@@ -94,13 +103,82 @@ static void go(struct engine *engine, enum step next) {
         end_round(engine, next);
 }
 
+// ---- Partitions that fail alone
+
+static bool any_answers(const struct engine *engine) {
+    return memchr(engine->behind, false, engine->partitions) != NULL;
+}
+
+void engine_leave(struct engine *engine, uint32_t partition, uint32_t first) {
+    if (!engine->behind[partition])
+        behind_leave(engine->left_behind, partition, engine->type->name);
+    engine->behind[partition] = true;
+    batch_leave(&engine->batch, partition, first);
+    rebuild_leave(engine, partition);
+}
+
+static void on_away(struct read_call *call, uint32_t partition) {
+    engine_leave(call->context, partition, 0);
+}
+
+static struct apart apart_of(const struct engine *engine) {
+    return (struct apart){engine->behind, on_away};
+}
+
+// With one Redis a call that has keys of all partitions would fail when one of them does.
+static bool one_by_one(const struct engine *engine) {
+    return memchr(engine->behind, true, engine->partitions) != NULL;
+}
+
+// The step has failed. If it was about one partition, the round goes on without it.
+static enum step after_failure(struct engine *engine, enum outcome outcome) {
+    if (outcome == OVERLOADED || !store_ready(engine->store, NULL))
+        return ROUND_FAILED;
+    switch (engine->step) {
+    case STEP_READ_CHUNK:
+    case STEP_COMMIT_CHUNK:
+        return write_failed(engine);
+    case STEP_REBUILD_PROBE:
+    case STEP_REBUILD_BEGIN:
+    case STEP_REBUILD_EMPTY:
+        engine_leave(engine, engine->rebuild.next, 0);
+        return STEP_REBUILD_PROBE;
+    case STEP_REBUILD_DONE:
+        engine_leave(engine, engine->rebuild.next, 0);
+        return STEP_REBUILD_DONE;
+    case STEP_SWEEP_RANKINGS:
+    case STEP_SCAN_STATES:
+        rebuild_give_up(engine);
+        return write_first(engine);
+    default:
+        return ROUND_FAILED;
+    }
+}
+
 void engine_answered(struct engine *engine, enum outcome outcome) {
-    if (outcome != OK || engine->stopping) {
+    if (engine->stopping) {
         end_round(engine, outcome == OK ? ROUND_DONE : ROUND_FAILED);
         return;
     }
-    failpoint(engine->step, AFTER);
-    go(engine, steps[engine->step].end(engine));
+    if (outcome == OK)
+        failpoint(engine->step, AFTER);
+    enum step next = outcome == OK ? steps[engine->step].end(engine) : after_failure(engine, outcome);
+    if (next < ROUND_DONE && !any_answers(engine)) { // it is not one partition that fails
+        behind_clear(engine->left_behind);
+        next = ROUND_FAILED;
+    }
+    go(engine, next);
+}
+
+// Partitions that answer again take part again, and both begin at the stored offsets. Those that the other engine has
+// found away are left out, too.
+static void note_behind(struct engine *engine) {
+    for (uint32_t i = 0; i < engine->partitions; i++) {
+        bool is = behind_is(engine->left_behind, i);
+        if (engine->behind[i] && !is)
+            engine->known = false;
+        engine->behind[i] = is;
+    }
 }
 
 static void on_answer(struct read_call *call, enum outcome outcome) {
@@ -120,17 +198,16 @@ void engine_round(struct engine *engine) {
         engine_forget(engine);
         engine->generation = store_generation(engine->store);
     }
+    note_behind(engine);
     go(engine, engine->known ? rebuild_first(engine) : STEP_READ_OFFSETS);
 }
 
 // ---- Where to begin: offsets, and what is applied already
 
-static void on_offset(struct read_call *call, uint32_t partition, struct log_id offset, struct bytes plan,
-                      struct bytes rankings) {
+static void on_offset(struct read_call *call, uint32_t partition, const struct stored_offset *stored) {
     struct engine *engine = call->context;
-    engine->offset[partition] = offset;
-    engine->stored[partition] = offset;
-    rebuild_note_plan(engine, partition, plan, rankings);
+    engine->offset[partition] = engine->done[partition] = engine->stored[partition] = stored->offset;
+    rebuild_note_plan(engine, partition, stored->plan, stored->rankings);
 }
 
 static void on_applied(struct read_call *call, uint32_t partition, uint32_t source, struct log_id id) {
@@ -142,7 +219,10 @@ static void on_applied(struct read_call *call, uint32_t partition, uint32_t sour
 }
 
 enum step begin_read_offsets(struct engine *engine) {
-    store_read_offsets(engine->store, engine_call(engine), engine->type->projection, &engine->lives, on_offset);
+    struct apart apart = apart_of(engine);
+    memset(engine->stored, 0, engine->partitions * sizeof(*engine->stored));
+    memset(engine->missed, 0, engine->partitions * sizeof(*engine->missed));
+    store_read_offsets(engine->store, engine_call(engine), engine->type->projection, &apart, &engine->lives, on_offset);
     return STEP_WAITS;
 }
 
@@ -156,10 +236,11 @@ enum step end_read_offsets(struct engine *engine) {
 
 // Reads the applied ids of some partitions: a thousand partitions have a million of them.
 enum step begin_read_applied(struct engine *engine) {
+    struct apart apart = apart_of(engine);
     uint32_t first = engine->next, left = engine->partitions - first;
-    uint32_t count = left < APPLIED_AT_ONCE ? left : APPLIED_AT_ONCE;
-    engine->next += count;
-    store_read_applied(engine->store, engine_call(engine), engine->type->projection, first, count, on_applied);
+    engine->next += left < APPLIED_AT_ONCE ? left : APPLIED_AT_ONCE;
+    store_read_applied(engine->store, engine_call(engine), engine->type->projection, &apart, first, engine->next,
+                       on_applied);
     return STEP_WAITS;
 }
 
@@ -168,7 +249,8 @@ enum step end_read_applied(struct engine *engine) {
 }
 
 enum step begin_open_logs(struct engine *engine) {
-    store_open_above(engine->store, engine_call(engine), engine->scratch, engine->offset);
+    struct apart apart = apart_of(engine);
+    store_open_above(engine->store, engine_call(engine), &apart, engine->scratch, engine->offset, one_by_one(engine));
     return STEP_WAITS;
 }
 
@@ -185,8 +267,13 @@ static void on_entry(struct read_call *call, const struct log_entry *entry) {
     batch_take(&engine->batch, entry, engine->type->make_deltas);
 }
 
+static double earlier(double a_ms, double b_ms) {
+    return a_ms == 0 || (b_ms != 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
 enum step begin_read_logs(struct engine *engine) {
-    store_read_logs(engine->store, engine_call(engine), engine->offset, entries_each(engine), on_entry);
+    struct apart apart = apart_of(engine);
+    store_read_logs(engine->store, engine_call(engine), &apart, engine->offset, entries_each(engine), on_entry);
     return STEP_WAITS;
 }
 
@@ -195,7 +282,7 @@ enum step end_read_logs(struct engine *engine) {
         log_error("%s: no memory for a batch", engine->type->name);
         return ROUND_FAILED;
     }
-    engine->pending_since_ms = engine->batch.oldest_ms;
+    engine->pending_since_ms = earlier(engine->batch.oldest_ms, behind_since_ms(engine->left_behind));
     if (engine->batch.entry_count != 0)
         engine->on_read(engine);
     return engine->rebuild.active ? rebuild_scan(engine) : write_first(engine);
@@ -213,19 +300,36 @@ bool engine_wants_more(const struct engine *engine) {
 
 // ---- Offsets and trimming
 
+// Fills scratch with the offsets to write: those that have moved. False when none has.
+static bool offsets_to_write(struct engine *engine) {
+    bool any = false;
+    batch_whole(&engine->batch, engine->done);
+    for (uint32_t i = 0; i < engine->partitions; i++) {
+        if (engine->batch.last[i].ms != 0)
+            engine->offset[i] = engine->batch.last[i];
+        bool writes = !engine->behind[i] && log_id_order(engine->done[i], engine->stored[i]) > 0;
+        engine->scratch[i] = writes ? engine->done[i] : (struct log_id){0, 0};
+        any |= writes;
+    }
+    return any;
+}
+
+static void on_written(struct read_call *call, uint32_t partition) {
+    struct engine *engine = call->context;
+    engine->stored[partition] = engine->scratch[partition];
+}
+
 enum step begin_write_offsets(struct engine *engine) {
-    if (engine->batch.entry_count == 0)
-        return rebuild_last(engine);
-    store_write_offsets(engine->store, engine_call(engine), engine->type->projection, engine->batch.last,
-                        engine->lives);
+    struct apart apart = apart_of(engine);
+    if (!offsets_to_write(engine))
+        return end_write_offsets(engine);
+    store_write_offsets(engine->store, engine_call(engine), engine->type->projection, &apart, engine->scratch,
+                        engine->lives, on_written);
     return STEP_WAITS;
 }
 
 enum step end_write_offsets(struct engine *engine) {
-    for (uint32_t i = 0; i < engine->partitions; i++)
-        if (engine->batch.last[i].ms != 0)
-            engine->offset[i] = engine->stored[i] = engine->batch.last[i];
-    engine->pending_since_ms = 0;
+    engine->pending_since_ms = behind_since_ms(engine->left_behind);
     if (engine->chunk_items * 2 <= CHUNK_ITEMS)
         engine->chunk_items *= 2;
     return STEP_TRIM_LOGS;
@@ -234,7 +338,7 @@ enum step end_write_offsets(struct engine *engine) {
 enum step begin_trim_logs(struct engine *engine) {
     if (!engine->trim_below(engine, engine->scratch))
         return rebuild_last(engine);
-    store_trim(engine->store, engine_call(engine), engine->scratch, engine->lives);
+    store_trim(engine->store, engine_call(engine), engine->scratch, engine->lives, one_by_one(engine));
     return STEP_WAITS;
 }
 

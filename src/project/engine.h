@@ -3,10 +3,15 @@
 // the offsets and trims.
 //
 // One round is a walk through the steps of steps.def. engine.c has the one dispatcher: it begins a step, waits for the
-// store, and takes the next step that the step's end names. Any failure ends the round: the engine forgets what it
-// remembered, and the next round begins at the stored offsets. An offset that is not valid any more, because Redis may
-// have lost data, counts as the oldest entry. Entries that a partition has applied already are skipped. If another
-// projector has written first, this one pauses for some seconds.
+// store, and takes the next step that the step's end names. A failure that concerns all partitions ends the round: the
+// engine forgets what it remembered, and the next round begins at the stored offsets. An offset that is not valid any
+// more, because Redis may have lost data, counts as the oldest entry. Entries that a partition has applied already are
+// skipped. If another projector has written first, this one pauses for some seconds.
+//
+// A partition that fails alone is left behind (behind.h): its log is not read, its deltas are dropped, and the others
+// go on. `offset` is how far a log is read. `done` is how far every partition has it: it stops before the first entry
+// that a partition behind misses, so nothing that it needs is passed or trimmed. When the partition answers again, the
+// engine begins again at the stored offsets.
 //
 // Why an entry is applied exactly once: COMMIT_CHUNK writes the states of some items and the id of the last entry that
 // is applied to them in one script, and only under the version that READ_CHUNK has read; WRITE_OFFSETS comes after the
@@ -15,6 +20,7 @@
 //
 // projector.c decides when a round begins. To add a step: a row in steps.def and its two functions.
 #pragma once
+#include "project/behind.h"
 #include "project/projection_type.h"
 #include "project/ref_index.h"
 #include "project/state_cache.h"
@@ -74,7 +80,8 @@ struct engine {
     const struct plan *plan;
     struct store *store;
     uint32_t partitions;
-    size_t cache_bytes; // memory for busy states
+    size_t cache_bytes;         // memory for busy states
+    struct behind *left_behind; // the table of both engines
     // The projector sets these. Each is called between two steps.
     void (*on_read)(struct engine *engine);                     // entries were read
     bool (*trim_below)(struct engine *engine, struct log_id *); // fills the array; false: there is nothing to trim
@@ -84,12 +91,15 @@ struct engine {
     bool busy;              // between engine_round and on_end
     enum step step;         // the step that began last
     bool known;             // the offsets are those of Redis, or later,
+    bool *behind;           // per partition: it is left out of this round
     uint64_t generation;    // in this generation of the store
     uint64_t lives;         // a hash of the lives in which the offsets are valid
     bool stopping;          // the round ends after the present step
     struct log_id *offset;  // per log: the last entry read
+    struct log_id *missed;  // per log: the first entry that a partition behind misses; {0,0}: none
+    struct log_id *done;    // per log: the last entry up to which every partition has all
     struct log_id *stored;  // per log: the offset that Redis has acknowledged
-    struct log_id *scratch; // per log: for trimming, and for the highest applied ids
+    struct log_id *scratch; // per log: what is written or trimmed now, and the highest applied ids
     struct log_id
         *applied; // per partition and source: the applied id when the offsets were read; NULL: too many to keep
     struct batch batch;
@@ -121,10 +131,13 @@ void engine_forget(struct engine *engine);
 // Call it when the store has answered the step that waits.
 void engine_answered(struct engine *engine, enum outcome outcome);
 struct read_call *engine_call(struct engine *engine); // a call for the present step; its end is engine_answered
+// Leaves a partition out of this round and the next ones; the batch keeps its deltas before `first`.
+void engine_leave(struct engine *engine, uint32_t partition, uint32_t first);
 
 bool write_init(struct engine *engine);
 void write_release(struct engine *engine);
-enum step write_first(struct engine *engine); // the first chunk of the first partition that has deltas
+enum step write_first(struct engine *engine);  // the first chunk of the first partition that has deltas
+enum step write_failed(struct engine *engine); // the partition under way is left behind: the next one
 
 bool rebuild_init(struct engine *engine);
 void rebuild_release(struct engine *engine);
@@ -132,6 +145,8 @@ void rebuild_release(struct engine *engine);
 bool rebuild_owns(const struct engine *engine, uint32_t partition, struct bytes plan);
 void rebuild_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings);
 bool rebuild_is_due(const struct engine *engine);
-enum step rebuild_first(struct engine *engine); // before the logs are read
-enum step rebuild_scan(struct engine *engine);  // after they were read
-enum step rebuild_last(struct engine *engine);  // after the offsets are written
+void rebuild_leave(struct engine *engine, uint32_t partition); // it is left behind: its rebuild begins again later
+void rebuild_give_up(struct engine *engine);                   // for some seconds: not all states can be read
+enum step rebuild_first(struct engine *engine);                // before the logs are read
+enum step rebuild_scan(struct engine *engine);                 // after they were read
+enum step rebuild_last(struct engine *engine);                 // after the offsets are written

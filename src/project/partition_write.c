@@ -160,6 +160,12 @@ enum step write_first(struct engine *engine) {
     return first_chunk_of(engine, partition_from(engine, 0));
 }
 
+enum step write_failed(struct engine *engine) {
+    struct partition_write *part = &engine->write;
+    engine_leave(engine, part->partition, part->chunk);
+    return first_chunk_of(engine, partition_from(engine, part->partition + 1));
+}
+
 static enum step next_chunk(struct engine *engine) {
     struct partition_write *part = &engine->write;
     part->chunk = part->chunk_end;
@@ -314,12 +320,21 @@ static enum step after_conflict(struct partition_write *part) {
     return STEP_READ_CHUNK;
 }
 
+static void remember_applied(struct engine *engine) {
+    const struct partition_write *part = &engine->write;
+    struct log_id *applied = engine->applied ? engine->applied + (size_t)part->partition * engine->partitions : NULL;
+    for (uint32_t i = 0; applied && i < engine->partitions; i++)
+        if (part->applied_new[i].ms != 0)
+            applied[i] = part->applied_new[i];
+}
+
 enum step end_commit_chunk(struct engine *engine) {
     struct partition_write *part = &engine->write;
     if (part->result.moved)
         return after_conflict(part);
     metric_add(engine->type->commits, 1);
     remember_chunk(engine);
+    remember_applied(engine);
     if (part->result.rebuild)
         engine->rebuild.needed[part->partition] = true;
     return next_chunk(engine);

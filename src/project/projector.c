@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/keyed.h"
 #include "ops/log.h"
+#include "project/behind.h"
 #include "project/claim.h"
 #include "project/engine.h"
 #include "project/failpoint.h"
@@ -43,6 +44,7 @@ struct projector {
     struct plan plan;
     struct pace paces[PROJECTION_COUNT];
     struct claim claim;
+    struct behind behind;
     struct log_id *trimmed;      // per log, up to which id it is trimmed,
     uint64_t trimmed_generation; // in this generation of the store
     bool stopping;
@@ -61,13 +63,16 @@ static void wait_for(struct pace *pace, uint64_t ms, bool may_begin) {
 static void on_timer(uv_timer_t *timer) {
     struct pace *pace = timer->data;
     bool held = claim_is_held(&pace->projector->claim);
-    if (!held)
-        engine_forget(&pace->engine); // another projector may write from now on
+    if (!held) { // another projector may write from now on
+        engine_forget(&pace->engine);
+        behind_clear(&pace->projector->behind);
+    }
     if (!held || !store_ready(pace->projector->store, NULL)) {
         wait_for(pace, NOT_NOW_MS, false);
         return;
     }
     pace->poked = pace->may_begin = false;
+    behind_ask(&pace->projector->behind);
     engine_round(&pace->engine);
 }
 
@@ -96,16 +101,22 @@ static void on_given_back(void *context) {
     void *stopped_context = projector->stopped_context;
     for (int i = 0; i < PROJECTION_COUNT; i++)
         engine_release(&projector->paces[i].engine);
+    behind_release(&projector->behind);
     free(projector->trimmed);
     free(projector);
     on_stopped(stopped_context);
+}
+
+static void on_nothing_asked(void *context) {
+    struct projector *projector = context;
+    claim_stop(&projector->claim, on_given_back, projector);
 }
 
 static void on_closed(uv_handle_t *handle) {
     struct pace *pace = handle->data;
     struct projector *projector = pace->projector;
     if (--projector->open_timers == 0)
-        claim_stop(&projector->claim, on_given_back, projector);
+        behind_stop(&projector->behind, on_nothing_asked, projector);
 }
 
 static void close_pace(struct pace *pace) {
@@ -241,6 +252,7 @@ static void on_end(struct engine *engine, enum step end) {
     if (pace->retry_ms != 0)
         log_info("%s: the store answers again", engine->type->name);
     pace->retry_ms = 0;
+    behind_well(&pace->projector->behind);
     wait_for(pace, engine_wants_more(engine) || pace->poked ? 0 : pace->interval_ms, true);
 }
 
@@ -255,6 +267,7 @@ static bool init_pace(struct projector *projector, enum projection projection) {
         .plan = &projector->plan,
         .store = projector->store,
         .partitions = keys_partitions(),
+        .left_behind = &projector->behind,
         .cache_bytes = projection == PROJECTION_SUMS ? (size_t)projector->settings->projector_cache : 0,
         .on_read = on_read,
         .trim_below = trim_below,
@@ -275,8 +288,8 @@ static void start_pace(struct pace *pace, int64_t interval_ms, int64_t least_ms)
 static bool init(struct projector *projector) {
     struct pace *sums = &projector->paces[PROJECTION_SUMS];
     projector->trimmed = calloc(keys_partitions(), sizeof(*projector->trimmed));
-    if (!projector->trimmed || !plan_make(projector->settings, &projector->plan) ||
-        !init_pace(projector, PROJECTION_SUMS))
+    if (!projector->trimmed || !behind_init(&projector->behind, projector->store, keys_partitions()) ||
+        !plan_make(projector->settings, &projector->plan) || !init_pace(projector, PROJECTION_SUMS))
         return false;
     if (init_pace(projector, PROJECTION_NEIGHBOURS))
         return true;
@@ -296,6 +309,7 @@ struct projector *projector_start(void *loop, const struct settings *settings, c
     projector->store = store;
     if (!init(projector)) {
         free(projector->trimmed);
+        behind_release(&projector->behind);
         free(projector);
         return NULL;
     }

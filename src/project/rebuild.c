@@ -18,6 +18,7 @@
 
 // A scan reads every state, so it must be rare. A ranking at half its bound still fills every list.
 #define REBUILD_PAUSE_NS (UINT64_C(60) * 1000 * 1000 * 1000)
+#define REBUILD_AGAIN_NS (UINT64_C(5) * 1000 * 1000 * 1000) // after one that was given up
 
 // Hashes everything that decides the contents of a ranking, as 16 hex digits.
 static void describe_plan(struct engine *engine) {
@@ -118,7 +119,25 @@ bool rebuild_is_due(const struct engine *engine) {
     const struct rebuild *rebuild = &engine->rebuild;
     if (rebuild->active || (rebuild->began_ns != 0 && clock_mono_ns() - rebuild->began_ns < REBUILD_PAUSE_NS))
         return false;
-    return memchr(rebuild->needed, true, engine->partitions) != NULL;
+    for (uint32_t i = 0; i < engine->partitions; i++)
+        if (rebuild->needed[i] && !engine->behind[i])
+            return true;
+    return false;
+}
+
+void rebuild_leave(struct engine *engine, uint32_t partition) {
+    struct rebuild *rebuild = &engine->rebuild;
+    rebuild->needed[partition] |= rebuild->active && rebuild->running[partition];
+    rebuild->running[partition] = false;
+}
+
+void rebuild_give_up(struct engine *engine) {
+    struct rebuild *rebuild = &engine->rebuild;
+    log_warn("rankings are not refilled now: not all states can be read");
+    for (uint32_t i = 0; i < engine->partitions; i++)
+        rebuild_leave(engine, i);
+    rebuild->active = false;
+    rebuild->began_ns = clock_mono_ns() - REBUILD_PAUSE_NS + REBUILD_AGAIN_NS;
 }
 
 enum step rebuild_first(struct engine *engine) {
@@ -147,7 +166,7 @@ static enum step all_begun(struct rebuild *rebuild) {
 
 enum step begin_rebuild_probe(struct engine *engine) {
     struct rebuild *rebuild = &engine->rebuild;
-    while (rebuild->next < engine->partitions && !rebuild->needed[rebuild->next])
+    while (rebuild->next < engine->partitions && (!rebuild->needed[rebuild->next] || engine->behind[rebuild->next]))
         rebuild->next++;
     if (rebuild->next == engine->partitions)
         return all_begun(rebuild);

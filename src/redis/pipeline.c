@@ -21,8 +21,9 @@ static void on_gathered(struct redis_call *call) {
         one->pipeline->on_all(one->pipeline);
 }
 
-static struct redis_call *next_call(struct pipeline *pipeline) {
+static struct redis_call *next_call(struct pipeline *pipeline, const struct command *command) {
     struct pipelined *one = &pipeline->at[pipeline->added++];
+    one->place = command->place;
     one->pipeline = pipeline;
     one->call.on_reply = on_gathered;
     return &one->call;
@@ -30,13 +31,13 @@ static struct redis_call *next_call(struct pipeline *pipeline) {
 
 void pipeline_add(struct pipeline *pipeline, struct router *router, const struct command *command) {
     if (pipeline->urgent)
-        router_send(router, next_call(pipeline), command);
+        router_send(router, next_call(pipeline, command), command);
     else
-        router_send_read(router, next_call(pipeline), command);
+        router_send_read(router, next_call(pipeline, command), command);
 }
 
 void pipeline_add_write(struct pipeline *pipeline, struct router *router, const struct command *command) {
-    router_send(router, next_call(pipeline), command);
+    router_send(router, next_call(pipeline, command), command);
 }
 
 void pipeline_free(struct pipeline *pipeline) {

@@ -9,6 +9,7 @@ struct pipelined {
     struct redis_call call; // first: the connection's view of it
     struct pipeline *pipeline;
     enum outcome outcome;
+    uint32_t place;    // of the command: the partition, when it has a key of one
     redisReply *reply; // freed with the pipeline
 };
 

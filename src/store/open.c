@@ -56,35 +56,48 @@ static void add_above(struct store *store, struct log_id above, struct log_id of
     command_add_text(&store->command, log_id_none(offset) ? strcat(text, "+") : text);
 }
 
+static void add_log(struct store *store, uint32_t partition) {
+    struct key key;
+    key_log(&key, partition);
+    add_key(store, &key);
+    key_offsets(&key, partition);
+    add_key(store, &key);
+}
+
+static void add_life(struct store *store, const struct store_node *at) {
+    command_add_text(&store->command, at ? at->life_found : ""); // NULL: the router sends it to nobody
+    command_add_int(&store->command, clock_now_ms() + AHEAD_MS);
+}
+
 void open_begin(struct store_node *at, const struct log_id *above, const struct log_id *offsets) {
     struct store *store = at->store;
     uint32_t partitions = keys_partitions();
-    struct key key;
     script_begin(&store->command, SCRIPT_OPEN, 2 * partitions);
-    for (uint32_t i = 0; i < partitions; i++) {
-        key_log(&key, i);
-        add_key(store, &key);
-        key_offsets(&key, i);
-        add_key(store, &key);
-    }
-    command_add_text(&store->command, at->life_found);
-    command_add_int(&store->command, clock_now_ms() + AHEAD_MS);
+    for (uint32_t i = 0; i < partitions; i++)
+        add_log(store, i);
+    add_life(store, at);
     for (uint32_t i = 0; above && i < partitions; i++)
         add_above(store, above[i], offsets[i]);
 }
 
-void open_done(struct store_node *at, const redisReply *reply) {
-    struct store *store = at->store;
-    struct bytes digest = reply_text_at(reply, 2);
+// Returns how many logs were opened.
+static int tell_opened(const redisReply *reply) {
     bool whole = reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
     int opened = whole ? (int)reply_int(reply->element[0]) : 0, behind = whole ? (int)reply_int(reply->element[1]) : 0;
-    snprintf(at->life, sizeof at->life, "%s", at->life_found);
     if (opened > 0)
         log_info("redis: %d logs were opened", opened);
     if (behind > 0)
         log_warn("redis: %d logs were behind the ids of what was projected (data was lost, clocks differ): raised",
                  behind);
     metric_add(METRIC_PROJECTION_GAPS, (uint64_t)behind);
+    return opened;
+}
+
+void open_done(struct store_node *at, const redisReply *reply) {
+    struct store *store = at->store;
+    struct bytes digest = reply_text_at(reply, 2);
+    snprintf(at->life, sizeof at->life, "%s", at->life_found);
+    tell_opened(reply);
     if (bytes_eq(digest, bytes_of(store->lives)))
         return;
     snprintf(store->lives, sizeof store->lives, "%.*s", (int)digest.len, digest.len ? digest.at : "");
@@ -93,6 +106,11 @@ void open_done(struct store_node *at, const redisReply *reply) {
 
 // ---- Opening above applied ids
 
+struct above_state {
+    struct read_state read;
+    struct apart apart;
+};
+
 static void on_opened(struct pipeline *pipeline) {
     enum outcome outcome = pipeline_outcome(pipeline);
     if (outcome == OK)
@@ -100,8 +118,42 @@ static void on_opened(struct pipeline *pipeline) {
     read_end(pipeline, outcome);
 }
 
-void store_open_above(struct store *store, struct read_call *call, const struct log_id *applied,
-                      const struct log_id *offsets) {
+static void on_each_opened(struct pipeline *pipeline) {
+    struct above_state *state = pipeline->context;
+    enum outcome outcome = read_apart(pipeline, state->apart.on_away);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++)
+        if (pipeline->at[i].outcome == OK && tell_opened(pipeline->at[i].reply))
+            state->read.store->generation++;
+    read_end(pipeline, outcome);
+}
+
+static void open_each(struct store *store, struct read_call *call, const struct apart *apart,
+                      const struct log_id *applied, const struct log_id *offsets) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < keys_partitions(); i++)
+        count += !apart->skip[i];
+    struct pipeline *pipeline = read_begin(store, call, count, sizeof(struct above_state), on_each_opened);
+    if (!pipeline)
+        return;
+    ((struct above_state *)pipeline->context)->apart = *apart;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        if (apart->skip[i])
+            continue;
+        script_begin(&store->command, SCRIPT_OPEN, 2);
+        add_log(store, i);
+        add_life(store, node_of(store, i));
+        add_above(store, applied[i], offsets[i]);
+        store->command.no_redirect = true; // another node has another life
+        pipeline_add(pipeline, store->router, &store->command);
+    }
+}
+
+void store_open_above(struct store *store, struct read_call *call, const struct apart *apart,
+                      const struct log_id *applied, const struct log_id *offsets, bool one_by_one) {
+    if (one_by_one || store_cuts_by_partition(store)) {
+        open_each(store, call, apart, applied, offsets);
+        return;
+    }
     struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_opened);
     if (!pipeline)
         return;

@@ -15,22 +15,36 @@
 
 // From now on this store opens the logs again each second if somebody has removed them.
 void store_guard_logs(struct store *store);
-// Reads for each partition: the offset of the projection in its log ({0,0}: begin at the oldest entry, because the
-// offset is not valid in the present lives of the masters, see lua/open.lua); the plan whose rankings are complete
-// there (empty: none, they must be rebuilt); and the names of the rankings whose sets are kept up to date there (empty:
-// not known). *ret_lives: a hash of these lives.
-void store_read_offsets(struct store *store, struct read_call *call, enum projection projection, uint64_t *ret_lives,
-                        void (*on_offset)(struct read_call *call, uint32_t partition, struct log_id offset,
-                                          struct bytes plan, struct bytes rankings));
-// Reads the applied ids of `count` partitions from `first` on.
-void store_read_applied(struct store *store, struct read_call *call, enum projection projection, uint32_t first,
-                        uint32_t count,
+
+// In a Cluster partitions fail apart. A verb that asks many of them leaves out those of `skip`, calls `on_away` for
+// each one that does not answer as it should, and is OK when any other has answered.
+struct apart {
+    const bool *skip; // per partition
+    void (*on_away)(struct read_call *call, uint32_t partition);
+};
+
+struct stored_offset {
+    struct log_id offset;  // {0,0}: begin at the oldest entry, as the offset is not valid in the present lives of the
+                           // masters (lua/open.lua)
+    struct bytes plan;     // whose rankings are complete there; empty: none, they must be rebuilt
+    struct bytes rankings; // the names of the rankings whose sets are kept up to date there; empty: not known
+    struct bytes life;     // in which the log was opened
+};
+// Reads the offset of the projection in each log. *ret_lives: a hash of the lives of all partitions; one that does not
+// answer counts with the life in which it was heard last.
+void store_read_offsets(struct store *store, struct read_call *call, enum projection projection,
+                        const struct apart *apart, uint64_t *ret_lives,
+                        void (*on_offset)(struct read_call *call, uint32_t partition,
+                                          const struct stored_offset *offset));
+// Reads the applied ids of the partitions from `first` to before `end`.
+void store_read_applied(struct store *store, struct read_call *call, enum projection projection,
+                        const struct apart *apart, uint32_t first, uint32_t end,
                         void (*on_applied)(struct read_call *call, uint32_t key, uint32_t source, struct log_id id));
 // applied[source] is the highest applied id of the source in any partition; {0,0}: none. A log whose last id is not
 // above it (data was lost, and clocks differ) is opened again above it, and store_generation rises. An empty log whose
-// offset is {0,0} gets one entry, which the projection can then pass.
-void store_open_above(struct store *store, struct read_call *call, const struct log_id *applied,
-                      const struct log_id *offsets);
+// offset is {0,0} gets one entry, which the projection can then pass. `one_by_one`: with a call for each partition.
+void store_open_above(struct store *store, struct read_call *call, const struct apart *apart,
+                      const struct log_id *applied, const struct log_id *offsets, bool one_by_one);
 
 struct log_entry {
     uint32_t partition;
@@ -38,15 +52,20 @@ struct log_entry {
     struct bytes value; // model/entry.h; NO_BYTES when another program has written the entry
 };
 // Reads up to `max` entries of each log after `after[partition]`, in the order of the log. Does not block.
-void store_read_logs(struct store *store, struct read_call *call, const struct log_id *after, uint32_t max,
-                     void (*on_entry)(struct read_call *call, const struct log_entry *entry));
-// Writes offsets[partition]; {0,0} leaves that offset unchanged. Call it only after every partition has acknowledged
-// its write. `lives`: those in which the offsets were reached, from store_read_offsets.
+void store_read_logs(struct store *store, struct read_call *call, const struct apart *apart, const struct log_id *after,
+                     uint32_t max, void (*on_entry)(struct read_call *call, const struct log_entry *entry));
+// Writes offsets[partition]; {0,0} leaves that offset unchanged. Calls `on_written` for each that is written. Call it
+// only after every partition has acknowledged its write. `lives`: those in which the offsets were reached, from
+// store_read_offsets.
 void store_write_offsets(struct store *store, struct read_call *call, enum projection projection,
-                         const struct log_id *offsets, uint64_t lives);
-// Trims the entries that both projections have passed in these lives, of each log whose below[partition] is set ({0,0}:
-// not this one).
-void store_trim(struct store *store, struct read_call *call, const struct log_id *below, uint64_t lives);
+                         const struct apart *apart, const struct log_id *offsets, uint64_t lives,
+                         void (*on_written)(struct read_call *call, uint32_t partition));
+// Trims the entries up to below[partition] ({0,0}: not this log) that both projections have passed in these lives.
+// `one_by_one`: with a call for each partition, so that one which fails is no matter for the others.
+void store_trim(struct store *store, struct read_call *call, const struct log_id *below, uint64_t lives,
+                bool one_by_one);
+// Asks whether the partition answers and takes writes.
+void store_ask_partition(struct store *store, struct read_call *call, uint32_t partition);
 
 // ---- Who projects
 

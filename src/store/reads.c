@@ -67,6 +67,21 @@ void read_ask(struct pipeline *pipeline, const char *command, const struct key *
     read_add(pipeline);
 }
 
+enum outcome read_apart(const struct pipeline *pipeline, void (*on_away)(struct read_call *call, uint32_t partition)) {
+    const struct read_state *state = pipeline->context;
+    enum outcome outcome = pipeline_outcome(pipeline);
+    bool any = false;
+    for (uint32_t i = 0; i < pipeline->count; i++) {
+        if (pipeline->at[i].outcome == OVERLOADED)
+            return OVERLOADED;
+        any |= pipeline->at[i].outcome == OK;
+    }
+    for (uint32_t i = 0; any && i < pipeline->count; i++)
+        if (pipeline->at[i].outcome != OK)
+            on_away(state->call, pipeline->at[i].place);
+    return any ? OK : outcome;
+}
+
 // An INTERNAL concerns one key only and does not fail the read; any other error does.
 enum outcome read_outcome(const struct pipeline *pipeline) {
     for (uint32_t i = 0; i < pipeline->count; i++)

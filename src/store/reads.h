@@ -17,6 +17,9 @@ void read_add(struct pipeline *pipeline);  // sends store->command
 void write_add(struct pipeline *pipeline); // the same for a command that writes
 void read_ask(struct pipeline *pipeline, const char *command, const struct key *key); // sends a command with one key
 enum outcome read_outcome(const struct pipeline *pipeline);
+// For a read of many partitions, each by commands of its own: OK when any partition has answered. Calls `on_away` for
+// each other one. OVERLOADED when a command was not sent, because then our queue is at fault, not Redis.
+enum outcome read_apart(const struct pipeline *pipeline, void (*on_away)(struct read_call *call, uint32_t partition));
 void read_end(struct pipeline *pipeline, enum outcome outcome);
 void add_base(struct bytes base, struct item_state *item);   // to the item's counts
 void read_fail(struct store *store, struct read_call *call); // UNAVAILABLE at the end of the turn

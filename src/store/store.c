@@ -113,11 +113,14 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     good &= write_queue_init(&store->votes, store, &vote_kind);
     good &= write_queue_init(&store->views, store, &view_kind);
     store->bucket_cache = bucket_cache_new();
+    store->partition_lives = calloc(keys_partitions(), sizeof *store->partition_lives);
     store->waits = waits_new(store);
-    if (!good || !store->bucket_cache || !store->waits || !plan_make(settings, &store->plan) || !start_redis(store)) {
+    if (!good || !store->bucket_cache || !store->partition_lives || !store->waits ||
+        !plan_make(settings, &store->plan) || !start_redis(store)) {
         write_queue_release(&store->votes);
         write_queue_release(&store->views);
         bucket_cache_free(store->bucket_cache);
+        free(store->partition_lives);
         free(store->waits);
         free(store);
         return NULL;
@@ -140,6 +143,7 @@ static void on_part_closed(struct store *store) {
     write_queue_release(&store->votes);
     write_queue_release(&store->views);
     bucket_cache_free(store->bucket_cache);
+    free(store->partition_lives);
     free(store->waits);
     free(store);
     on_stopped(context);

@@ -7,7 +7,7 @@
 #include "store/scripts.h"
 #include "store/write_queue.h"
 
-enum { SPLITS_MAX = 16 };
+enum { SPLITS_MAX = 16, PARTITION_LIFE_SIZE = 72 };
 
 struct split;
 struct waits;        // waits.c
@@ -37,8 +37,10 @@ struct store {
     bool was_recorded;            // since the last handshake
     bool refused, told_refused;
     uint64_t generation;
-    struct split *splits[SPLITS_MAX]; // splits under way: vote_writes.c
-    struct later *laters;             // later.c
+    char (
+        *partition_lives)[PARTITION_LIFE_SIZE]; // per partition: the field "life" of its offsets, as it was heard last
+    struct split *splits[SPLITS_MAX];           // splits under way: vote_writes.c
+    struct later *laters;                       // later.c
     char refusal[256];
     void (*on_refused)(void *context, const char *line);
     void *refused_context;
@@ -67,7 +69,8 @@ void node_close_or_open(struct store_node *at); // refuses or accepts writes by 
 
 // logs.c: the field of a partition's hash of offsets, and its value: "<id> <hash of the lives of all logs>".
 const char *offset_field(enum projection projection);
-uint64_t hash_of_lives(const struct store *store, const struct bytes *lives); // the field "life" of each partition
+void life_heard(struct store *store, uint32_t partition, struct bytes life); // the field "life" of the partition
+uint64_t hash_of_lives(const struct store *store);          // of all partitions, as they were heard last
 struct log_id offset_in(struct bytes text, uint64_t lives); // {0,0} when it is not valid in these lives
 // handshake.c: begins AUTH, for an address with a password.
 void begin_login(struct store *store);

@@ -28,6 +28,7 @@ struct waits {
     uint64_t woken_ms; // when the projectors were woken last; 0: not for these waits
     void (*on_closed)(struct store *store);
     uint32_t partitions;
+    bool *away;           // per partition: it did not answer the last poll
     struct log_id logs[]; // the last entry of each log, then the offset in each log that both projections have passed
 };
 
@@ -50,9 +51,19 @@ static bool has_passed(struct waits *waits, const struct wait *wait) {
     return true;
 }
 
+// Whether it cannot be told if the wait has passed, because a partition is away. One that waits for all logs needs all.
+static bool needs_one_away(const struct waits *waits, const struct wait *wait) {
+    for (uint32_t i = 0; i < waits->partitions; i++)
+        if (waits->away[i] && (!wait->known || !log_id_none(wait->entries[i])))
+            return true;
+    return false;
+}
+
 // True when the wait has ended; that is at its first poll at the earliest. After OVERLOADED the poll is repeated.
 static bool settle(struct waits *waits, struct wait *wait, enum outcome outcome) {
     bool late = wait->polled && uv_now(waits->store->loop) >= wait->until_ms;
+    if (outcome == OK && wait->polled && needs_one_away(waits, wait))
+        outcome = UNAVAILABLE;
     if (outcome == OK && wait->polled && !wait->known) {
         memcpy(wait->entries, ends_of(waits), waits->partitions * sizeof *wait->entries);
         wait->known = true;
@@ -129,7 +140,6 @@ static void on_poll_done(struct read_call *call, enum outcome outcome) {
 struct poll_state {
     struct read_state read;
     bool with_ends;
-    struct bytes lives[];
 };
 
 enum { AT_SUMS, AT_NEIGHBOURS, AT_LIFE };
@@ -139,27 +149,43 @@ static struct log_id least(struct log_id a, struct log_id b) {
 }
 
 // An offset that is not valid in the present lives counts as {0,0}.
-static void take_offsets(struct waits *waits, struct poll_state *state, const struct pipelined *at) {
+static void take_offsets(struct waits *waits, const struct pipelined *at) {
     for (uint32_t i = 0; i < waits->partitions; i++)
-        state->lives[i] = reply_text_at(at[i].reply, AT_LIFE);
-    uint64_t lives = hash_of_lives(waits->store, state->lives);
+        if (at[i].outcome == OK)
+            life_heard(waits->store, i, reply_text_at(at[i].reply, AT_LIFE));
+    uint64_t lives = hash_of_lives(waits->store);
     for (uint32_t i = 0; i < waits->partitions; i++)
-        passed_of(waits)[i] = least(offset_in(reply_text_at(at[i].reply, AT_SUMS), lives),
-                                    offset_in(reply_text_at(at[i].reply, AT_NEIGHBOURS), lives));
+        if (at[i].outcome == OK)
+            passed_of(waits)[i] = least(offset_in(reply_text_at(at[i].reply, AT_SUMS), lives),
+                                        offset_in(reply_text_at(at[i].reply, AT_NEIGHBOURS), lives));
+}
+
+static void take_ends(struct waits *waits, const struct pipelined *at) {
+    for (uint32_t i = 0; i < waits->partitions; i++) {
+        const redisReply *entries = at[i].outcome == OK ? at[i].reply : NULL; // at most one entry: [id, fields]
+        bool any = entries && entries->type == REDIS_REPLY_ARRAY && entries->elements;
+        ends_of(waits)[i] = any ? log_id_parse(reply_text_at(entries->element[0], 0)) : (struct log_id){0, 0};
+    }
+}
+
+// In a Cluster a partition may be away. Then the waits end that need it; the others go on.
+static void on_away(struct read_call *call, uint32_t partition) {
+    struct waits *waits = call->context;
+    waits->away[partition] = true;
 }
 
 static void on_polled(struct pipeline *pipeline) {
     struct poll_state *state = pipeline->context;
     struct waits *waits = state->read.call->context;
-    enum outcome outcome = pipeline_outcome(pipeline);
-    uint32_t at = 0;
-    for (uint32_t i = 0; outcome == OK && state->with_ends && i < waits->partitions; i++) {
-        const redisReply *entries = pipeline->at[at++].reply; // at most one entry: [id, fields]
-        bool any = entries->type == REDIS_REPLY_ARRAY && entries->elements;
-        ends_of(waits)[i] = any ? log_id_parse(reply_text_at(entries->element[0], 0)) : (struct log_id){0, 0};
+    memset(waits->away, false, waits->partitions);
+    enum outcome outcome = read_apart(pipeline, on_away);
+    const struct pipelined *at = pipeline->at;
+    if (outcome == OK && state->with_ends) {
+        take_ends(waits, at);
+        at += waits->partitions;
     }
     if (outcome == OK)
-        take_offsets(waits, state, &pipeline->at[at]);
+        take_offsets(waits, at);
     read_end(pipeline, outcome);
 }
 
@@ -195,9 +221,8 @@ static void poll_now(struct waits *waits) {
         wait->polled = true;
     waits->polling = true;
     waits->poll = (struct read_call){.on_done = on_poll_done, .context = waits};
-    size_t size = sizeof(struct poll_state) + waits->partitions * sizeof(struct bytes);
     struct pipeline *pipeline =
-        read_begin(store, &waits->poll, waits->partitions * (with_ends ? 2 : 1), size, on_polled);
+        read_begin(store, &waits->poll, waits->partitions * (with_ends ? 2 : 1), sizeof(struct poll_state), on_polled);
     if (!pipeline)
         return;
     ((struct poll_state *)pipeline->context)->with_ends = with_ends;
@@ -243,11 +268,12 @@ void store_wait_all_projected(struct store *store, struct read_call *call, uint3
 
 struct waits *waits_new(struct store *store) {
     uint32_t partitions = keys_partitions();
-    struct waits *waits = calloc(1, sizeof *waits + 2 * partitions * sizeof(struct log_id));
+    struct waits *waits = calloc(1, sizeof *waits + 2 * partitions * sizeof(struct log_id) + partitions);
     if (!waits)
         return NULL;
     waits->store = store;
     waits->partitions = partitions;
+    waits->away = (bool *)(waits->logs + 2 * partitions);
     return waits;
 }
 

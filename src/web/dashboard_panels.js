@@ -99,6 +99,7 @@ const projection = facts((now, fresh, speedOf) => [
   { id: 'projectors waiting', value: number(now('engaged_projectors_waiting')), warn: now('engaged_projectors_waiting') ? 'another service projects other rankings' : '' },
   { id: 'unusable entries and states', value: number(now('engaged_bad_log_entries_total') + now('engaged_bad_states_total')),
     warn: recent(fresh('engaged_bad_log_entries_total') + fresh('engaged_bad_states_total')) },
+  { id: 'partitions behind', value: number(now('engaged_partitions_behind')), warn: now('engaged_partitions_behind') ? 'they do not answer' : '' },
   { id: 'gaps in logs', value: number(now('engaged_projection_gaps_total')), warn: recent(fresh('engaged_projection_gaps_total')) },
   { id: 'corrections running', value: number(now('engaged_corrections_running')) }]);
 
@@ -154,6 +155,7 @@ export const alarms = [
   { says: 'A process has ended and was started again.', when: history => since(history, 'engaged_process_restarts_total') },
   { says: 'Another service projects other rankings on the same Redis; this one waits.', when: now('engaged_projectors_waiting') },
   { says: 'Redis throws keys away to make room: counts are lost.', when: history => since(history, 'engaged_redis_evicted_keys_total') },
+  { says: 'A part of the data does not answer: it is not projected.', when: now('engaged_partitions_behind') },
   { says: 'Redis has lost data that was projected.', when: history => since(history, 'engaged_projection_gaps_total') },
   { says: 'Log entries or states cannot be read.', when: history =>
     since(history, 'engaged_bad_log_entries_total') + since(history, 'engaged_bad_states_total') },

@@ -162,8 +162,8 @@ class Logs:
     def open(self, life, begin, *passed):
         return self.client.execute_command("EVALSHA", self.sha["open"], 4, *self.keys, life, begin, *passed)
 
-    def trim(self, lives, life=""):
-        return self.client.execute_command("EVALSHA", self.sha["trim"], 4, *self.keys, lives, life)
+    def trim(self, lives, life="", last=("9-9", "9-9")):
+        return self.client.execute_command("EVALSHA", self.sha["trim"], 4, *self.keys, lives, life, *last)
 
     def last(self, number):
         return self.client.xinfo_stream(f"log{number}")["last-generated-id"].decode()
@@ -246,6 +246,15 @@ def test_a_log_is_trimmed_to_what_both_projections_have_passed_in_these_lives(lo
     left = whole if left is None else left
     assert logs.trim("ab", life) == 1 + len(whole) - len(left)
     assert logs.entries(0) == left and logs.entries(1) == whole[1:], "each by its own"
+
+
+@pytest.mark.parametrize("last,left", [("0-1", 5), ("3-0", 3), ("5-9", 3), ("6-0", 2), ("6-1", 1), ("7-0", 1)])
+def test_a_log_is_trimmed_no_further_than_the_caller_allows(logs, last, left):
+    for entry in ("1-0", "3-0", "6-0", "6-1", "6-2"):
+        logs.client.xadd("log0", {"1": "x"}, entry)
+    logs.position(0, sums="6-1 ab", neighbours="6-1 ab")
+    logs.trim("ab", last=(last, "9-9"))
+    assert len(logs.entries(0)) == left
 
 
 def test_a_log_is_trimmed_where_redis_does_not_tell_its_life(logs):
