@@ -21,6 +21,7 @@ BALLAST = 12000  # items, so that a scan takes a while
 CAST, KEPT = 90, 3  # votes of a round, before and after; their items are asked for in one call
 PATIENCE_S, PAUSE_S = 12.0, 0.1
 SETTLE_S = 15.0
+CARRIED_OUT_S = 10.0  # how long what is accepted may take
 
 
 class Round:
@@ -134,17 +135,19 @@ class Erasures:
         for eraser in self.erasers:
             eraser.join(60)
 
-    def rounds(self, voids):
-        """Without those of which a restore may have undone a part."""
+    def rounds(self, service):
+        """Without those of which a restore or a failover that loses may have undone a part."""
+        undone = [(begin, end or now()) for begin, _, _, end in service.voids]
+        undone += [(begin - CARRIED_OUT_S, end) for begin, end, _ in service.losses]
         return [one for eraser in self.erasers for one in eraser.rounds
-                if one.accepted and not any(one.begin < (end or now()) and one.end > begin for begin, _, _, end in voids)]
+                if one.accepted and not any(one.begin < end and one.end > begin for begin, end in undone)]
 
     def judge(self, service, leave_out):
         """(rule, an item or None, text), when no correction waits any more, or SETTLE_S have passed."""
         end = now() + SETTLE_S
-        while service.redis().hlen("engaged:correcting") and now() < end:
+        while service.serving("engaged:correcting").hlen("engaged:correcting") and now() < end:
             time.sleep(0.1)
-        rounds = self.rounds(service.voids)
+        rounds = self.rounds(service)
         states = self.line.corrections() or {}
         found = [broken for one in rounds for broken in self.faults_of(one, states)]
         print(f"erasures and corrections: {len(rounds)} judged, {sum(one.asked_once for one in rounds)} of them of one call")

@@ -12,52 +12,21 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
-from typing import Callable
 
 import redis
 
+from fault import Fault, ask, nothing, shoot, thaw
+from faults_distributed import CLUSTER, SENTINEL
 from history import now
 from probes import start_flood
 from support.wait import comes_true
 
-WHOLE_S = 15  # a supervisor waits up to 5 s before it starts again what died often
 HEAL_S = 10
 STEPS = itertools.cycle(("write-offsets-before", "commit-chunk-after", "read-logs-after", "write-offsets-after", "trim-logs-before",
                          "trim-logs-after", "read-chunk-after", "commit-chunk-before"))
 LONG_RUN_S = 60
 KINDS_MOST = 8  # of votes
 RECOVER_S = 5.0  # docs/faults.md: within 5 s of Redis's return
-
-
-def shoot(role, number):
-    """A signal to one process of the role; False when there is none."""
-    def do(service, dice):
-        pids = service.pids(role)
-        if not pids:
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(dice.choice(pids), number)
-        return True
-    return do
-
-
-def thaw(role):
-    def do(service, _):
-        for pid in service.pids(role):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-    return do
-
-
-def ask(*command):
-    """One command to Redis; False when it does not take it."""
-    def do(service, _):
-        try:
-            service.redis().execute_command(*command)
-        except redis.RedisError:
-            return False
-        return True
-    return do
 
 
 def undo(*command):
@@ -187,20 +156,6 @@ def unshift_clock(service, _):
     service.shift_clock(0)
 
 
-def nothing(*_):
-    return None
-
-
-@dataclass
-class Fault:
-    name: str
-    begin: Callable
-    end: Callable = nothing
-    hold: tuple = (0.0, 0.0)  # seconds
-    down: bool = False  # nobody can answer meanwhile
-    stretch: float = 4  # by which a hold is sometimes longer, so that every back-off reaches its most
-
-
 FAULTS = [
     Fault("kill-worker", shoot("worker", signal.SIGKILL)),
     Fault("kill-projector", shoot("projector", signal.SIGKILL)),
@@ -230,20 +185,31 @@ FAULTS = [
     Fault("restore", freeze_and_backup, restore, (0.3, 2)),
 ]
 BY_NAME = {fault.name: fault for fault in FAULTS}
+# Those of processes and connections strike before any Redis.
+ANYWHERE = ("kill-worker", "kill-projector", "kill-in-step", "kill-supervisor", "freeze-worker", "freeze-projector",
+            "freeze-supervisor", "terminate", "reload", "reload-wrong", "reload-kinds", "drop-links", "flush-scripts", "flood")
+TABLES = {"all": FAULTS, "cluster": CLUSTER + [BY_NAME[name] for name in ANYWHERE],
+          "sentinel": SENTINEL + [BY_NAME[name] for name in ANYWHERE]}
 # What may strike while another fault holds.
 SUDDEN = ("kill-worker", "kill-projector", "kill-redis", "drop-links", "flush-scripts")
 
 
+def is_named(fault, word):
+    """By its name or its first part: "freeze"."""
+    return fault.name == word or fault.name.startswith(f"{word}-")
+
+
 def chosen(text, left_out=()):
-    """The faults of "all" or "freeze-redis,kill-worker", or of a part of their names: "freeze"."""
-    wanted = [] if text == "none" else text.split(",")
-    found = [fault for fault in FAULTS if "all" in wanted or fault.name in wanted
-             or any(fault.name.startswith(f"{part}-") for part in wanted)]
-    unknown = [part for part in wanted if part != "all" and not any(
-        fault.name == part or fault.name.startswith(f"{part}-") for fault in FAULTS)]
-    if unknown:
-        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join(BY_NAME)}")
-    return [fault for fault in found if fault.name not in left_out]
+    """The table's name and its faults: of "all", "cluster", "sentinel", or of names. Names are looked for in the first table that
+    has all; "cluster:kill-master" is of that table."""
+    table, _, words = text.rpartition(":")
+    words = [] if words == "none" else words.split(",")
+    for name, faults in TABLES.items():
+        if table in ("", name) and all(word == name or any(is_named(fault, word) for fault in faults) for word in words):
+            found = [fault for fault in faults if any(word == name or is_named(fault, word) for word in words)]
+            return name, [fault for fault in found if fault.name not in left_out]
+    known = "; ".join(f"{name}: {', '.join(fault.name for fault in faults)}" for name, faults in TABLES.items())
+    raise ValueError(f"no such faults: {text}; there are {known}")
 
 
 @dataclass
@@ -280,13 +246,18 @@ class Nemesis:
     def strike(self, fault, until):
         strike = Strike(fault.name, now(), freezes=fault.name == "freeze-worker", down=fault.down)
         self.strikes.append(strike)
-        strike.skipped = fault.begin(self.service, self.dice) is False
-        self.hold(fault, until)
-        strike.ended = now()
-        fault.end(self.service, self.dice)
-        if not self.service.wait_whole(WHOLE_S):
-            self.complaints.append(f"{fault.name} {self.service.missing()} is missing after {WHOLE_S} s")
+        self.service.hit = None
+        try:
+            strike.skipped = fault.begin(self.service, self.dice) is False
+            self.hold(fault, until)
+            strike.ended = now()
+            fault.end(self.service, self.dice)
+        except (redis.RedisError, AssertionError) as error:
+            self.complaints.append(f"{fault.name} cannot be done: {error}")
+        if not self.service.wait_whole(self.service.whole_s):
+            self.complaints.append(f"{fault.name}: {self.service.missing()} is missing after {self.service.whole_s} s")
         strike.healed = now()
+        self.service.end_losses()
         comes_true(lambda: self.all_served_since(strike.healed), 2 * RECOVER_S)
         # The clients tell when; what came later than twice the limit is not waited for.
         strike.recovered = now() if self.all_served_since(strike.healed) else 0.0

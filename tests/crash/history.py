@@ -22,13 +22,14 @@ class Call:
     """One call. `want` is the kind that a vote sets, None that it is taken back."""
 
     __slots__ = ("client", "what", "visitor", "item", "want", "begin", "end", "outcome", "status", "answer",
-                 "checked", "patience")
+                 "checked", "patience", "may_be_lost")
 
     def __init__(self, client, what, visitor=None, item=None, want=None, patience=None):
         self.client, self.what, self.visitor, self.item, self.want = client, what, visitor, item, want
         self.patience = patience
         self.begin = self.end = 0.0
         self.outcome, self.status, self.answer, self.checked = UNKNOWN, None, None, None
+        self.may_be_lost = False  # though it was acknowledged
 
     def line(self, zero):
         subject = " ".join(str(part) for part in (self.visitor, self.item, self.want) if part is not None)
@@ -39,7 +40,7 @@ class Call:
 def again_unknown(call):
     """As if nobody had answered it."""
     made = Call(call.client, call.what, call.visitor, call.item, call.want, call.patience)
-    made.begin, made.end = call.begin, call.end
+    made.begin, made.end, made.may_be_lost = call.begin, call.end, call.may_be_lost
     return made
 
 
@@ -57,8 +58,18 @@ def still_true(calls, voids):
     return calls
 
 
+def note_losses(calls, losses, partition_of):
+    """Notes what a failover may have lost: what ran while the master of its item was losing. Each of `losses` is begin, end and
+    the partitions of that master; partition_of(call) is None when it may be any."""
+    for call in calls:
+        partition = partition_of(call)
+        call.may_be_lost = any(call.begin < end and call.end > begin and (partition is None or partition in partitions)
+                               for begin, end, partitions in losses)
+
+
 def vote_states(calls):
-    """(time, the set of kinds that may be in place from then on), in order of time; None means no vote."""
+    """(time, the set of kinds that may be in place from then on), in order of time; None means no vote. What was acknowledged
+    and may be lost is in place, or what was before it; it does not come true later."""
     possible, zombies = {None}, set()
     states = [(0.0, frozenset(possible))]
     for call in calls:
@@ -66,10 +77,10 @@ def vote_states(calls):
             continue
         possible = possible | {call.want}
         states.append((call.begin, frozenset(possible)))
-        if call.outcome == OK:
+        if call.outcome == OK and not call.may_be_lost:
             possible = {call.want} | zombies
             states.append((call.end, frozenset(possible)))
-        else:
+        elif call.outcome != OK:
             zombies.add(call.want)
     return states
 

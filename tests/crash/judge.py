@@ -25,10 +25,10 @@ EXPECTED = {503}
 class History:
     """All calls of a run, sorted out."""
 
-    def __init__(self, calls, strikes, margin, voids=(), alive=()):
+    def __init__(self, calls, strikes, margin, voids=(), alive=(), losses=()):
         self.calls = sorted(calls, key=lambda call: call.begin)
         self.zero = self.calls[0].begin
-        self.strikes, self.margin, self.voids, self.alive = strikes, margin, voids, sorted(alive)
+        self.strikes, self.margin, self.voids, self.alive, self.losses = strikes, margin, voids, sorted(alive), losses
         self.votes, self.views = defaultdict(list), defaultdict(list)
         kept = still_true(self.calls, voids)
         self.lives = {item: lives.Life(calls) for item, calls in lives.by_item(kept).items()}
@@ -45,9 +45,10 @@ class History:
         for bounds in self.bounds.values():
             bounds.sort()
 
-    def was_restored(self, begin, end):
-        """Whether what was in place in this window has partly been undone."""
-        return any(begin < void[3] and end > void[0] for void in self.voids)
+    def was_undone(self, begin, end):
+        """Whether what was in place in this window has partly been undone, or was shown by a master that was none any more."""
+        return (any(begin < void[3] and end > void[0] for void in self.voids)
+                or any(begin < loss[1] and end > loss[0] for loss in self.losses))
 
     def at(self, event):
         """Seconds since the first call, as in the saved histories."""
@@ -90,14 +91,15 @@ def check_answers(history):
                 yield pair[1], f"{call.what} of {call.want} by {pair[0]} is answered with {call.answer[1]}"
     for pair, calls in history.views.items():
         counted = [call for call in calls if call.outcome == OK and call.answer is True]
-        if len(counted) > 1:
+        if len(counted) > 1 + sum(call.may_be_lost for call in calls):
             yield pair[1], f"the view of {pair[0]} is counted {len(counted)} times"
         if calls[0].outcome == OK and calls[0].answer is False:
             yield pair[1], f"the first view of {pair[0]} is called a repeat"
 
 
 def clean(calls, call):
-    return all(other.outcome != "unknown" for other in calls if other.begin < call.begin)
+    before = [other for other in calls if other.begin < call.begin]
+    return not any(other.outcome == "unknown" or other.may_be_lost for other in [*before, call])
 
 
 # ---- Counts during the run
@@ -125,7 +127,7 @@ def count_claims(history):
 def check_bounds(history):
     """Of kinds that a fault has added there are no votes."""
     for call, item, votes, begin in count_claims(history):
-        if history.was_restored(begin, call.end):
+        if history.was_undone(begin, call.end):
             continue
         for kind, count in votes.items():
             bounds = history.bounds.get((item, kind), Bounds())
@@ -140,7 +142,8 @@ def check_views_seen(history):
     first = defaultdict(list)  # sorted, as the calls are
     seen = set()
     for call in history.calls:
-        if call.what == "view" and call.outcome != REFUSED and (call.visitor, call.item) not in seen:
+        again = call.may_be_lost or (call.visitor, call.item) not in seen
+        if call.what == "view" and call.outcome != REFUSED and again:
             seen.add((call.visitor, call.item))
             first[call.item].append(call.begin)
     for call in history.calls:
@@ -153,7 +156,7 @@ def check_views_seen(history):
 
 def check_own_votes(history):
     for call in history.calls:
-        if call.what != "me" or call.outcome != OK or history.was_restored(call.begin, call.end):
+        if call.what != "me" or call.outcome != OK or history.was_undone(call.begin, call.end):
             continue
         for item in ITEMS:
             kind, states = call.answer[0].get(item), history.states.get((call.visitor, item), [(0.0, {None})])
@@ -247,11 +250,14 @@ DURING = [check_statuses, check_deadlines, check_answers, check_bounds, check_vi
 
 
 def views_expected(history):
-    """One for every visitor and item of which a view was sent: the run asked again where no answer had come."""
-    counts = dict.fromkeys(ITEMS, 0)
+    """By item, the least and the most. One for every visitor and item of which a view was sent: the run asked again where no
+    answer had come. What a failover may have lost may be counted all the same, and once more when it was sent again."""
+    least, most = dict.fromkeys(ITEMS, 0), dict.fromkeys(ITEMS, 0)
     for (_, item), calls in history.views.items():
-        counts[item] += any(call.outcome != REFUSED for call in calls)
-    return counts
+        sent = [call for call in calls if call.outcome != REFUSED]
+        least[item] += any(not call.may_be_lost for call in sent)
+        most[item] += min(len(sent), 1 + sum(call.may_be_lost for call in sent))
+    return least, most
 
 
 def check_final_votes(history, final):
@@ -279,12 +285,12 @@ def wording(state):
 
 
 def check_final_projection(history, final):
-    views = views_expected(history)
+    least, most = views_expected(history)
     for item in ITEMS:
         seen = final.items[item][1]
-        if seen != views[item] or final.top[item][1] != seen:
-            yield item, f"{seen} views at the end ({final.top[item][1]} in top), {views[item]} were made"
-        score = sum(final.counts[item].values()) + VIEW_WEIGHT * views[item]
+        if not least[item] <= seen <= most[item] or final.top[item][1] != seen:
+            yield item, f"{seen} views at the end ({final.top[item][1]} in top), {least[item]} to {most[item]} were made"
+        score = sum(final.counts[item].values()) + VIEW_WEIGHT * min(max(seen, least[item]), most[item])
         if abs(final.top[item][2] - score) > 1e-6:
             yield item, f"top gives {final.top[item][2]} at the end, votes and views make {score:.1f}"
 

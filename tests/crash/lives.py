@@ -105,7 +105,7 @@ def by_item(calls):
     for call in calls:
         if call.what in ("life-view", "life-vote", "delete"):
             found[call.item].append(call)
-    return found
+    return {item: own for item, own in found.items() if not any(call.may_be_lost for call in own)}
 
 
 def in_doubt(calls):

@@ -3,10 +3,12 @@
 import os
 from collections import Counter
 
-from faults import FAULTS
+from faults import TABLES
+from history import OK
 from judge import staleness
 
 MOST_SHOWN = 5  # of each rule
+NAMES = list(dict.fromkeys(fault.name for table in TABLES.values() for fault in table))
 
 
 def percentile(values, share):
@@ -27,11 +29,12 @@ def calls_table(history):
 
 def faults_table(history):
     yield f"{'faults':20} {'times':>6} {'recovered p50':>14} {'max':>8}   (s after all was whole again)"
-    for fault in FAULTS:
-        strikes = [s for s in history.strikes if s.name.split(" ")[0] == fault.name and not s.skipped]
+    done = {strike.name.split(" ")[0] for strike in history.strikes}
+    for name in [name for name in NAMES if name in done]:
+        strikes = [s for s in history.strikes if s.name.split(" ")[0] == name and not s.skipped]
         took = [s.recovered - s.healed for s in strikes if s.recovered and s.recovered > s.healed]
         if strikes:
-            yield f"{fault.name:20} {len(strikes):6} {percentile(took, 0.5):14.3f} {max(took, default=0):8.3f}"
+            yield f"{name:20} {len(strikes):6} {percentile(took, 0.5):14.3f} {max(took, default=0):8.3f}"
     took = [s.recovered - s.healed for s in history.strikes if s.recovered > s.healed]
     yield f"{'all':20} {len(took):6} {percentile(took, 0.5):14.3f} {max(took, default=0):8.3f}"
 
@@ -42,6 +45,15 @@ def logs_line(tailer):
     votes = sum(len(seen.entry.votes) for seen in entries)
     return (f"the logs had {len(entries)} entries of {votes} votes and {views} views; {len(tailer.lost())} of them were lost or "
             f"undone, {tailer.missed()} trimmed unseen")
+
+
+def losses_line(history, final):
+    """Of what forced failovers may lose, how many votes are not there: of each voter and item the last one can be told."""
+    calls = [calls[-1] for calls in history.votes.values() if calls[-1].may_be_lost and calls[-1].outcome == OK]
+    lost = [call for call in calls if final and final.own[call.visitor].get(call.item) != call.want]
+    seconds = sum(end - begin for begin, end, _ in history.losses)
+    return (f"{len(history.losses)} forced failovers, in which {seconds:.1f} s of a master's writes may be lost: of {len(calls)} "
+            f"acknowledged votes {len(lost)} are")
 
 
 def page(history, outcome, options, tailer):
@@ -56,6 +68,8 @@ def page(history, outcome, options, tailer):
           f"{outcome.settled:.2f} s after the last call; {len(history.states)} registers, " \
           f"{sum(len(states[-1][1]) > 1 for states in history.states.values())} of them left unknown and settled by reading"
     yield logs_line(tailer)
+    if history.losses:
+        yield losses_line(history, outcome.final)
     yield f"{len(outcome.violations)} violations"
     for rule in sorted({rule for rule, _, _ in outcome.violations}):
         found = [(item, text) for name, item, text in outcome.violations if name == rule]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The crash checker: clients vote and view, a nemesis kills and freezes, and the history must make sense.
 
-    run.py --seconds 600 --faults all|freeze|kill-redis,reload --seed N
+    run.py --seconds 600 --faults all|cluster|sentinel|freeze|kill-redis,reload --seed N
 
 Ends with a page, and with 1 when a rule was broken; then the log and the history of the first item that went wrong are
 kept in --keep. The same seed draws the same faults and calls, though not the same instants.
@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # tests/, for support
 
-from clients import ITEMS, Caller, Client, seed_votes  # noqa: E402
+from clients import ITEMS, SITE, Caller, Client, seed_votes  # noqa: E402
 from erasures import Erasures  # noqa: E402
 from faults import Nemesis, chosen  # noqa: E402
-from history import OK, REFUSED, now, still_true  # noqa: E402
+from distributed import ClusterService, SentinelService  # noqa: E402
+from history import OK, REFUSED, note_losses, now, still_true  # noqa: E402
 from lives import in_doubt  # noqa: E402
 from probes import start_probers  # noqa: E402
 from judge import AFTER, DURING, History, violations  # noqa: E402
@@ -32,6 +33,7 @@ from support.wait import comes_true  # noqa: E402
 
 CALM_S = 1.0  # after the last fault: what a frozen process still held has come out by then
 READERS = 4
+SERVICES = {kind.name: kind for kind in (CrashService, ClusterService, SentinelService)}
 NO_ROW = (dict.fromkeys(KINDS, 0), 0, 0.0)
 
 
@@ -51,6 +53,7 @@ class Final:
 class Outcome:
     violations: list
     settled: float = 0.0
+    final: Final = None
 
 
 def rules(all_rules, options):
@@ -86,7 +89,8 @@ def settle_views(port, calls, settled):
     pairs = {}
     for call in calls:
         if call.what == "view" and call.outcome != REFUSED:
-            pairs[call.visitor, call.item] = pairs.get((call.visitor, call.item), False) or call.outcome == OK
+            known = call.outcome == OK and not call.may_be_lost
+            pairs[call.visitor, call.item] = pairs.get((call.visitor, call.item), False) or known
     lost = [pair for pair, known in pairs.items() if not known]
     share_out(lost, port, settled, lambda caller, pair: until_answered(caller, "view", pair[0], pair[1]))
 
@@ -128,7 +132,7 @@ def wait_for_final(port, calls, history, options):
         wrong = violations(rules(AFTER, options), history, final)
         if not wrong or now() - began > options.settle:
             caller.close()
-            return Outcome(wrong, now() - began)
+            return Outcome(wrong, now() - began, final)
         time.sleep(0.1)
 
 
@@ -145,7 +149,7 @@ def run_clients(service, options):
     clients = [Client(service.port, number, options.seed, over) for number in range(options.clients)]
     for client in clients:
         client.start()
-    nemesis = Nemesis(service, clients, chosen(options.faults, options.leave_out.split(",")), options.seed)
+    nemesis = Nemesis(service, clients, chosen(options.faults, options.leave_out.split(","))[1], options.seed)
     end = now() + options.seconds
     nemesis.torment(end)
     time.sleep(max(0.0, end - now()))
@@ -167,7 +171,7 @@ def check_run(service, options):
         outcome.violations += erasures.judge(service, options.leave_out.split(","))
         outcome.violations += judge_stored(service, options)
     else:
-        history = History(calls, nemesis.strikes, options.margin, service.voids, alive)
+        history = History(calls, nemesis.strikes, options.margin, service.voids, alive, service.losses)
         outcome = Outcome([("back", None, f"the service does not come back: {service.missing() or 'its readiness'}")])
     outcome.violations += violations(rules(DURING, options), history)
     outcome.violations += [("nemesis", None, complaint) for complaint in nemesis.complaints]
@@ -185,14 +189,22 @@ def judge_stored(service, options):
         time.sleep(0.1)
 
 
+def vote_partition(call, partitions):
+    """A view is logged where its visitor's history is, which the run does not know."""
+    return partitions.get((SITE, call.item)) if call.what in ("vote", "unvote") else None
+
+
 def check_end(service, options, calls, nemesis, alive):
     time.sleep(CALM_S)
+    if service.losses:
+        partitions = {item.name: part.number for part in read_parts(service) for item in part.items.values()}
+        note_losses(calls, service.losses, lambda call: vote_partition(call, partitions))
     done = still_true(sorted(calls, key=lambda call: call.begin), service.voids)
     settled = []
     settle_views(service.port, done, settled)
     settle_lives(service.port, done, settled)
     calls += settled
-    history = History(calls, nemesis.strikes, options.margin, service.voids, alive)
+    history = History(calls, nemesis.strikes, options.margin, service.voids, alive, service.losses)
     return history, wait_for_final(service.port, list(calls), history, options)
 
 
@@ -208,8 +220,9 @@ def tell(service, history, outcome, options):
 
 
 def run(options):
-    service = CrashService(options.program)
+    service = SERVICES[chosen(options.faults)[0]](options.program)
     try:
+        service.prepare()
         service.start()
         if not comes_true(service.is_ready, 20):
             raise AssertionError("not ready:\n" + service.log())

@@ -9,6 +9,7 @@ import threading
 
 import redis
 
+from history import now
 from support import processes
 from support.launch import Launch
 from support.program import BUILD, ROOT, options_of
@@ -20,21 +21,25 @@ SECRET_KEY = "publisher"
 KINDS = ("up", "down", "odd")
 REDIS_TIMEOUT_S = 1.0
 WORKERS = 2
-PARTITIONS = 16
+PARTITIONS = 16  # the preset
 
 
 class CrashService(Launch):
-    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "rate_limits": "off", "partitions": PARTITIONS,
+    presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "rate_limits": "off",
                "redis_timeout": f"{REDIS_TIMEOUT_S:g}s", "projection_interval": "10ms", "neighbour_interval": "200ms",
                "refresh_interval": "200ms", "log_level": "info"}
 
+    name = "all"  # of the table of faults (faults.py)
     by_log = False  # whether the logs are on several Redis
+    whole_s = 15  # a supervisor waits up to 5 s before it starts again what died often
 
     def __init__(self, program, **settings):
         self.kinds = list(KINDS)  # a fault adds others, for which nobody votes
         super().__init__(self.configuration(), **settings)
         self.program, self.process = program, None
         self.directory = os.path.join(self.folder, "d")
+        self.losses = []  # [begin, end, partitions]: what these acknowledged meanwhile may be lost
+        self.hit = None  # what the present fault has struck
         self.voids = []  # what was in place at the first of (begin, end, begin, end) is so again after the last
         self.clock_path = os.path.join(self.folder, "clock")
         self.shift_clock(0)
@@ -50,6 +55,14 @@ class CrashService(Launch):
             file.write(struct.pack("<q", seconds))
 
     # ---- Life
+
+    def end_losses(self):
+        """All is whole again."""
+        for loss in self.losses:
+            loss[1] = loss[1] or now()
+
+    def prepare(self):
+        """What must run before it starts."""
 
     def start(self, **environment):
         """Also for a program that is built elsewhere: the preloaded library is that of the tree."""
@@ -104,27 +117,31 @@ class CrashService(Launch):
         path = os.path.join(self.directory, "redis.sock")
         return redis.Redis(unix_socket_path=path, socket_timeout=timeout, socket_connect_timeout=timeout)
 
-    def serving(self, _log):
-        """A client of the Redis that serves a log."""
+    def serving(self, _key):
+        """A client of the Redis that serves a key."""
         return self.redis()
 
-    def redis_is_whole(self):
+    def all_redis(self):
+        """A client of each."""
+        return [self.redis()]
+
+    def redis_missing(self):
         try:
-            return self.redis(1).role()[0] == b"master"
+            return None if self.redis(1).role()[0] == b"master" else "a Redis that is a master"
         except (redis.RedisError, AttributeError):  # the client stumbles over a Unix socket that is reset
-            return False
+            return "a Redis that answers"
 
     # ---- Wholeness
 
     def missing(self):
-        """What is not there of all processes and a Redis that is a master."""
+        """What is not there of all processes and of what Redis must be."""
         if self.process.poll() is not None:
             return "the supervisor"
         if len(self.children("worker")) < WORKERS:
             return "a worker"
         if not self.children("projector"):
             return "the projector"
-        return None if self.redis_is_whole() else "a Redis that answers as a master"
+        return self.redis_missing()
 
     def is_whole(self):
         """From here on the time to recover counts."""

@@ -76,6 +76,6 @@ def read_parts(service):
     """Of each partition, from the Redis that serves it."""
     parts = []
     for log in service.tailer.logs:
-        with contextlib.closing(service.tailer.find(log)) as client:
+        with contextlib.closing(service.serving(log.key)) as client:
             parts.append(read_part(client, log.partition, service.tailer.partitions))
     return parts

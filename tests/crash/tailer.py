@@ -111,7 +111,7 @@ def rows_of(reply):
 
 
 class Tail(threading.Thread):
-    """Follows some logs that one Redis serves. `find` gives its client; it raises an error of Redis when there is none."""
+    """Follows some logs that one Redis serves. `find(key)` gives its client; it raises an error of Redis when there is none."""
 
     def __init__(self, logs, find, over):
         super().__init__(daemon=True)
@@ -129,7 +129,7 @@ class Tail(threading.Thread):
             raise
 
     def follow(self):
-        with contextlib.closing(self.find(self.logs[0])) as client:
+        with contextlib.closing(self.find(self.logs[0].key)) as client:
             read_whole(client, self.logs)
             end = now() + REREAD_S
             while now() < end and not self.over.is_set():
@@ -173,7 +173,7 @@ class Tailer:
     def reread(self):
         """When all is quiet: what is lost now is lost for good."""
         for tail in self.tails:
-            with contextlib.closing(self.find(tail.logs[0])) as client:
+            with contextlib.closing(self.find(tail.logs[0].key)) as client:
                 read_whole(client, tail.logs)
 
     def missed(self):

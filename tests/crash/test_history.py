@@ -2,8 +2,8 @@
 """What a history allows: the judge accepts each possible state and refuses each impossible one."""
 import judge
 from clients import ITEMS
-from faults import Strike
-from history import OK, REFUSED, UNKNOWN, Bounds, Call, still_true, vote_states
+from faults import Strike, chosen
+from history import OK, REFUSED, UNKNOWN, Bounds, Call, note_losses, still_true, vote_states
 from lives import END, Life, in_doubt
 
 
@@ -110,3 +110,46 @@ def test_an_answer_dated_ahead_is_found():
     assert not judged(judge.check_clock, [made])
     made.checked = 8.5
     assert judged(judge.check_clock, [made])
+
+
+def losing(calls, losses, partition=0):
+    note_losses(calls, losses, lambda _: partition)
+    return calls
+
+
+def test_vote_that_a_failover_may_have_lost_is_there_or_what_was_before_it():
+    calls = losing([call("up", 1, 2), call("down", 10, 12), call(None, 13, 14)], [[11, 15, {0}]])
+    assert vote_states(calls)[-1][1] == {"up", "down", None}
+    assert vote_states([*calls, call("odd", 20, 21)])[-1][1] == {"odd"}  # it does not come true later
+
+
+def test_vote_of_another_partition_or_of_before_the_failover_is_certain():
+    calls = [call("up", 1, 2), call("down", 10, 12)]
+    assert vote_states(losing(calls, [[11, 15, {1, 2}]]))[-1][1] == {"down"}
+    assert vote_states(losing(calls, [[13, 15, {0}]]))[-1][1] == {"down"}
+    assert vote_states(losing(calls, [[11, 15, {1}]], partition=None))[-1][1] == {"up", "down"}
+
+
+def test_view_that_a_failover_may_have_lost_may_count_twice_or_not_at_all():
+    calls = [view("a", 1), view("b", 10), view("b", 20)]
+    note_losses(calls, [[9, 12, {0}]], lambda _: None)
+    least, most = judge.views_expected(judge.History(calls, [], 1))
+    assert (least[ITEMS[0]], most[ITEMS[0]]) == (2, 3)
+    note_losses(calls, [[9, 30, {0}]], lambda _: None)
+    least, most = judge.views_expected(judge.History(calls, [], 1))
+    assert (least[ITEMS[0]], most[ITEMS[0]]) == (1, 3)
+
+
+def view(visitor, when):
+    made = Call(0, "view", visitor, ITEMS[0])
+    made.begin, made.end, made.outcome = when, when + 1, OK
+    return made
+
+
+def test_faults_are_chosen_from_the_first_table_that_has_them():
+    assert chosen("all")[0] == "all" and chosen("none") == ("all", [])
+    assert [fault.name for fault in chosen("kill-worker,kill-redis")[1]] == ["kill-worker", "kill-redis"]
+    assert [name for name, _ in map(chosen, ("cluster", "two-masters,kill-worker", "kill-sentinel", "sentinel:kill-master"))] == [
+        "cluster", "cluster", "sentinel", "sentinel"]
+    assert [fault.name for fault in chosen("sentinel:freeze")[1]] == [
+        "freeze-master", "freeze-sentinel", "freeze-worker", "freeze-projector", "freeze-supervisor"]
