@@ -18,7 +18,11 @@ static void tell_ready(struct call *call) {
     const char *complaint = store_complaint(call->api->store), *lacking = store_lacks(call->api->store);
     const char *note = complaint ? complaint : metric_total(METRIC_PROJECTOR_WAITS) ? waiting : lacking;
     char text[NOTE_SIZE] = "ready\n";
-    if (note)
+    uint32_t unserved = store_unserved(call->api->store);
+    if (unserved)
+        snprintf(text, sizeof text, "ready; %u of %d partitions are not served\n", unserved,
+                 (int)call->api->settings->partitions);
+    else if (note)
         snprintf(text, sizeof text, "ready; %s\n", note);
     answer_text(call, "text/plain; charset=utf-8", bytes_of(text));
 }

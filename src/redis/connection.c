@@ -14,7 +14,6 @@ enum {
     READ_CHUNK = 64 * 1024,
     OUT_MAX = 256 << 20, // bytes of unsent commands; queue_max is reached long before
     READER_IDLE_BUFFER = 1 << 20,
-    ELEMENTS_MAX = 1 << 20, // of an array in a reply
 };
 
 static void connect_now(struct redis_connection *redis);
@@ -45,10 +44,17 @@ bool redis_is_ready(const struct redis_connection *redis) {
     return redis->state == REDIS_STATE_READY;
 }
 
+static int connections_ready; // of this process, without those that only listen
+
 static void set_state(struct redis_connection *redis, enum redis_state state) {
-    if ((redis->state == REDIS_STATE_READY) != (state == REDIS_STATE_READY) && !redis->hooks.on_message)
-        metric_set(METRIC_REDIS_UP, state == REDIS_STATE_READY);
+    bool changes = (redis->state == REDIS_STATE_READY) != (state == REDIS_STATE_READY);
+    if (changes && !redis->hooks.on_message) {
+        connections_ready += state == REDIS_STATE_READY ? 1 : -1;
+        metric_set(METRIC_REDIS_UP, (uint64_t)connections_ready);
+    }
     redis->state = state;
+    if (changes && redis->hooks.on_state)
+        redis->hooks.on_state(redis->hooks.context);
 }
 
 // ---- Down and up again
@@ -70,7 +76,8 @@ void redis_drop(struct redis_connection *redis, const char *why) {
         redis->state == REDIS_STATE_STOPPED)
         return;
     if (!redis->stopping && !redis->hooks.on_message)
-        log_warn("redis: %s while %s; next attempt in %u ms at most", why, state_name(redis), redis->back_off_ms);
+        log_warn("%s: %s while %s; next attempt in %u ms at most", redis->label, why, state_name(redis),
+                 redis->back_off_ms);
     snprintf(redis->trouble, sizeof redis->trouble, "%s", why);
     bool open = redis->state != REDIS_STATE_RESOLVING;
     set_state(redis, REDIS_STATE_CLOSING);
@@ -158,15 +165,26 @@ static void on_idle(uv_idle_t *idle) {
     (void)idle; // keeps the loop from sleeping while failed calls wait for their on_reply
 }
 
+void redis_begin_turn(struct redis_connection *redis) {
+    if (redis->state != REDIS_STATE_STOPPED)
+        pending_tell_failed(redis);
+}
+
+bool redis_end_turn(struct redis_connection *redis) {
+    if (redis->state == REDIS_STATE_STOPPED)
+        return false;
+    pending_send_held(redis);
+    write_out(redis);
+    return redis->failed != NULL;
+}
+
 static void turn(struct redis_connection *redis) {
     if (redis->state == REDIS_STATE_STOPPED)
         return;
-    pending_tell_failed(redis);
+    redis_begin_turn(redis);
     if (redis->hooks.on_turn)
         redis->hooks.on_turn(redis->hooks.context);
-    pending_send_held(redis);
-    write_out(redis);
-    if (redis->failed)
+    if (redis_end_turn(redis))
         uv_idle_start(&redis->idle, on_idle);
     else
         uv_idle_stop(&redis->idle);
@@ -182,36 +200,6 @@ static void on_check(uv_check_t *check) {
 
 // ---- Connecting
 
-// hiredis allocates as many elements as a reply announces; a billion of them would take gigabytes and seconds.
-#if HIREDIS_MAJOR >= 1
-static redisReader *reader_new(void) {
-    redisReader *reader = redisReaderCreate();
-    if (reader)
-        reader->maxelements = ELEMENTS_MAX;
-    return reader;
-}
-#else
-static redisReplyObjectFunctions bounded;
-static void *(*create_array)(const redisReadTask *task, int elements);
-
-static void *create_bounded_array(const redisReadTask *task, int elements) {
-    return elements <= ELEMENTS_MAX ? create_array(task, elements) : NULL;
-}
-
-static redisReader *reader_new(void) {
-    redisReader *reader = redisReaderCreate();
-    if (!reader)
-        return NULL;
-    if (!create_array) {
-        bounded = *reader->fn;
-        create_array = bounded.createArray;
-        bounded.createArray = create_bounded_array;
-    }
-    reader->fn = &bounded;
-    return reader;
-}
-#endif
-
 static void on_connect(uv_connect_t *request, int status) {
     struct redis_connection *redis = request->data;
     if (redis->state != REDIS_STATE_CONNECTING)
@@ -222,7 +210,7 @@ static void on_connect(uv_connect_t *request, int status) {
     }
     if (redis->address.kind != ADDRESS_UNIX)
         uv_tcp_nodelay(&redis->peer.tcp, 1), uv_tcp_keepalive(&redis->peer.tcp, 1, 30);
-    redis->reader = reader_new();
+    redis->reader = bounded_reader_new();
     if (!redis->reader || uv_read_start(&redis->peer.stream, on_alloc, on_read) < 0) {
         redis_drop(redis, "no memory");
         return;
@@ -301,10 +289,26 @@ void redis_ready(struct redis_connection *redis) {
     redis->trouble[0] = '\0';
     set_state(redis, REDIS_STATE_READY);
     if (!redis->hooks.on_message)
-        log_info("redis: ready");
+        log_info("%s: ready", redis->label);
 }
 
 // ---- Start and stop
+
+static void name(struct redis_connection *redis) {
+    if (redis->hooks.on_refused)
+        snprintf(redis->label, sizeof redis->label, "redis %s:%s", redis->address.host, redis->address.port);
+    else
+        snprintf(redis->label, sizeof redis->label, "redis");
+}
+
+void redis_move(struct redis_connection *redis, const struct address *address) {
+    redis->address = *address;
+    name(redis);
+}
+
+bool redis_is_idle(const struct redis_connection *redis) {
+    return redis->count == 0 && !redis->held && !redis->failed;
+}
 
 struct redis_connection *redis_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms,
                                      uint32_t queue_max, const struct redis_hooks *hooks) {
@@ -321,6 +325,7 @@ struct redis_connection *redis_start(uv_loop_t *loop, const struct address *addr
     redis->hooks = *hooks;
     redis->back_off_ms = BACK_OFF_LEAST_MS;
     redis->read_chunk = chunk;
+    name(redis);
     buffer_init(&redis->out, OUT_MAX);
     buffer_init(&redis->writing, OUT_MAX);
     uv_timer_init(loop, &redis->sweep);
@@ -329,8 +334,10 @@ struct redis_connection *redis_start(uv_loop_t *loop, const struct address *addr
     uv_idle_init(loop, &redis->idle);
     redis->sweep.data = redis->prepare.data = redis->check.data = redis->idle.data = redis;
     uv_timer_start(&redis->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-    uv_prepare_start(&redis->prepare, on_prepare);
-    uv_check_start(&redis->check, on_check);
+    if (!hooks->driven) {
+        uv_prepare_start(&redis->prepare, on_prepare);
+        uv_check_start(&redis->check, on_check);
+    }
     connect_now(redis);
     return redis;
 }

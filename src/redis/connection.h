@@ -12,7 +12,7 @@
 #pragma once
 #include "base/outcome.h"
 #include "redis/address.h"
-#include "redis/command.h"
+#include "redis/held.h"
 #include <hiredis/hiredis.h>
 #include <uv.h>
 
@@ -38,7 +38,13 @@ struct redis_hooks {
     void (*on_refusal)(void *context, const char *text);
     // A message came on a channel. A connection with this hook only listens, and it logs nothing.
     void (*on_message)(void *context);
+    // For a node of a Cluster; NULL: a Redis that stands alone. Redis has refused a call that it has not executed, and
+    // says why. True: the hook has taken `held` and its call. `held` is NULL if the bytes of the call were not kept.
+    bool (*on_refused)(void *context, struct held *held, const char *error);
+    // The connection became ready, or is ready no more. May be NULL.
+    void (*on_state)(void *context);
     void *context;
+    bool driven; // its owner calls redis_begin_turn and redis_end_turn; then there is no on_turn
 };
 
 // Begins to connect. `address` and `hooks` are copied. NULL without memory.
@@ -68,6 +74,15 @@ bool redis_is_refusal(const char *error);
 // Closes the connection; it is made again after the back-off.
 void redis_drop(struct redis_connection *redis, const char *why);
 bool redis_is_ready(const struct redis_connection *redis);
+bool redis_is_idle(const struct redis_connection *redis); // no call is under way
+// Sends a call whose bytes were kept. False: not now (it is not ready, or has no room); `held` is still the caller's.
+bool redis_send_held(struct redis_connection *redis, struct held *held);
+// From the next attempt on it connects there.
+void redis_move(struct redis_connection *redis, const struct address *address);
+// For a driven connection, in each turn of the loop, before the loop waits and after it: calls that have failed are
+// told; what was sent is written. True: calls have failed since, so another turn is due at once.
+void redis_begin_turn(struct redis_connection *redis);
+bool redis_end_turn(struct redis_connection *redis);
 // Why the connection is not ready: the reason of the last drop, else its state.
 const char *redis_trouble(const struct redis_connection *redis);
 // The error with which Redis refused calls (no memory, no disk, a script that never ends) within the last `within_ms`;

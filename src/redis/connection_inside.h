@@ -23,21 +23,10 @@ enum redis_state {
 struct pending {
     struct redis_call *call;
     uint64_t deadline_ms; // uv_now
-    char *again;          // a copy of an EVALSHA, sent again if Redis lacks the script; else NULL
-    size_t again_len;
+    struct held *kept; // its bytes: of an EVALSHA, in case Redis lacks the script; in a Cluster of each call. Or NULL
     int script;
     bool read, write; // it counts as a read; it is a caller's write (struct command)
-};
-
-// A command that waits for room in the queue: the bytes that will be sent.
-struct held {
-    struct held *next;
-    struct redis_call *call;
-    uint64_t deadline_ms;
-    int script;
-    bool read, write; // it counts as a read; it is a caller's write (struct command)
-    size_t len;
-    char bytes[];
+    bool moved;       // it comes from another connection: its deadline may be before that of the one before it
 };
 
 struct redis_connection {
@@ -67,6 +56,7 @@ struct redis_connection {
     // them are abandoned replies.
     struct pending *ring;
     uint32_t capacity, head, count, expired, queue_max;
+    uint32_t moved;            // how many of the commands come from another connection
     uint32_t reads, reads_max; // how many of the commands are reads, and how many may be
     struct held *held, **held_end;
     uint32_t held_count;
@@ -74,6 +64,7 @@ struct redis_connection {
     char trouble[TROUBLE_SIZE];              // why it was dropped last; empty: ready since then
     char complaint[TROUBLE_SIZE];            // the last error with which the right Redis refused a call
     uint64_t complained_ms;
+    char label[HOST_SIZE + 16]; // in log lines: "redis", or "redis host:port" for a node of a Cluster
     int handles;
     void (*on_stopped)(void *context);
     void *stopped_context;
@@ -88,6 +79,7 @@ void pending_fail_all(struct redis_connection *redis);
 void pending_tell_failed(struct redis_connection *redis);
 void pending_send_held(struct redis_connection *redis); // as many as have room
 
+redisReader *bounded_reader_new(void); // bounded_reader.c. NULL without memory
 // error_replies.c. *ret_drop: this is no longer the right Redis.
 enum outcome error_reply_outcome(struct redis_connection *redis, const char *text, bool *ret_drop);
 void error_reply_log(const char *text); // at most once in ten seconds

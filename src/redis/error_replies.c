@@ -55,7 +55,7 @@ enum outcome error_reply_outcome(struct redis_connection *redis, const char *tex
         return UNAVAILABLE;
     }
     const struct error_meaning *meaning = error_meaning_of(text);
-    *ret_drop = meaning->drop;
+    *ret_drop = meaning->drop && !(redis->hooks.on_refused && meaning->again);
     if (meaning->outcome == UNAVAILABLE && !meaning->drop)
         complain(redis, text);
     return meaning->outcome;

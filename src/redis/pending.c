@@ -10,6 +10,7 @@
 // pending_expire every 25 ms. error_replies.c says what an error reply means.
 #include "ops/metrics.h"
 #include "redis/connection_inside.h"
+#include "redis/redirect.h"
 #include "redis/scripts_table.h"
 #include <stdlib.h>
 
@@ -58,8 +59,8 @@ void pending_tell_failed(struct redis_connection *redis) {
 }
 
 static void forget(struct pending *pending) {
-    free(pending->again);
-    pending->again = NULL;
+    free(pending->kept);
+    pending->kept = NULL;
     pending->call = NULL;
 }
 
@@ -85,22 +86,29 @@ void pending_fail_all(struct redis_connection *redis) {
             fail_later(redis, pending->call, UNAVAILABLE);
         forget(pending);
     }
-    redis->head = redis->count = redis->expired = redis->reads = 0;
+    redis->head = redis->count = redis->expired = redis->reads = redis->moved = 0;
     while (redis->held)
         fail_held(redis);
 }
 
-bool pending_expire(struct redis_connection *redis, uint64_t now_ms) {
-    for (; redis->expired < redis->count; redis->expired++) {
-        struct pending *pending = pending_at(redis, redis->expired);
-        if (pending->deadline_ms > now_ms)
-            break;
-        if (pending->call) {
-            metric_add(METRIC_REDIS_TIMEOUTS, 1);
-            fail_later(redis, pending->call, UNAVAILABLE);
-        }
-        forget(pending);
+static bool expire_one(struct redis_connection *redis, uint32_t index, uint64_t now_ms) {
+    struct pending *pending = pending_at(redis, index);
+    if (pending->deadline_ms > now_ms)
+        return false;
+    if (pending->call) {
+        metric_add(METRIC_REDIS_TIMEOUTS, 1);
+        fail_later(redis, pending->call, UNAVAILABLE);
     }
+    forget(pending);
+    return true;
+}
+
+bool pending_expire(struct redis_connection *redis, uint64_t now_ms) {
+    while (redis->expired < redis->count && expire_one(redis, redis->expired, now_ms))
+        redis->expired++;
+    for (uint32_t i = redis->expired; redis->moved && i < redis->count; i++)
+        if (pending_at(redis, i)->moved)
+            expire_one(redis, i, now_ms);
     while (redis->held && redis->held->deadline_ms <= now_ms) {
         metric_add(METRIC_REDIS_TIMEOUTS, 1);
         fail_held(redis);
@@ -112,6 +120,7 @@ bool pending_expire(struct redis_connection *redis, uint64_t now_ms) {
 
 static void remember(struct redis_connection *redis, struct pending pending) {
     redis->reads += pending.read;
+    redis->moved += pending.moved;
     *pending_at(redis, redis->count++) = pending;
     metric_add(METRIC_REDIS_CALLS, 1);
 }
@@ -124,17 +133,48 @@ static struct pending pending_of(const struct redis_connection *redis, struct re
                             .write = command->write};
 }
 
-// Makes a pending call of the bytes from `begin` on. The bytes of a script's call are copied, to be sent again if Redis
-// lacks the script. False without memory: the bytes are taken off again.
-static bool add_written(struct redis_connection *redis, size_t begin, struct pending pending) {
-    if (pending.script >= 0) {
-        pending.again_len = redis->out.len - begin;
-        pending.again = malloc(pending.again_len);
-        if (!pending.again) {
+static struct held *held_of(struct redis_call *call, uint64_t deadline_ms, const struct command *command,
+                            struct bytes bytes) {
+    struct held *held = malloc(sizeof *held + bytes.len);
+    if (!held)
+        return NULL;
+    *held = (struct held){.call = call,
+                          .deadline_ms = deadline_ms,
+                          .place = command->place,
+                          .script = command->script,
+                          .write = command->write,
+                          .needs_open = command->needs_open,
+                          .no_redirect = command->no_redirect,
+                          .divisible = command->divisible,
+                          .len = bytes.len};
+    memcpy(held->bytes, bytes.at, bytes.len);
+    return held;
+}
+
+struct held *held_new(struct redis_call *call, uint64_t deadline_ms, const struct command *command,
+                      struct buffer *scratch) {
+    size_t begin = scratch->len;
+    if (!command_write(command, scratch))
+        return NULL;
+    struct bytes bytes = {scratch->at + begin, scratch->len - begin};
+    struct held *held = held_of(call, deadline_ms, command, bytes);
+    scratch->len = begin;
+    return held;
+}
+
+// Makes a pending call of the bytes from `begin` on. They are kept as well when they may be sent again. False without
+// memory: the bytes are taken off again.
+static bool add_written(struct redis_connection *redis, size_t begin, struct pending pending,
+                        const struct command *command) {
+    bool may_come_again = pending.script >= 0 || (redis->hooks.on_refused && redis->state == REDIS_STATE_READY);
+    if (pending.call && may_come_again) {
+        struct bytes bytes = {redis->out.at + begin, redis->out.len - begin};
+        pending.kept = held_of(pending.call, pending.deadline_ms, command, bytes);
+        if (!pending.kept) {
             redis->out.len = begin;
             return false;
         }
-        memcpy(pending.again, redis->out.at + begin, pending.again_len);
+        pending.kept->read = pending.read;
     }
     remember(redis, pending);
     return true;
@@ -142,7 +182,7 @@ static bool add_written(struct redis_connection *redis, size_t begin, struct pen
 
 static bool write_call(struct redis_connection *redis, struct pending pending, const struct command *command) {
     size_t begin = redis->out.len;
-    return command_write(command, &redis->out) && add_written(redis, begin, pending);
+    return command_write(command, &redis->out) && add_written(redis, begin, pending, command);
 }
 
 static void shed(struct redis_connection *redis, struct redis_call *call) {
@@ -171,31 +211,14 @@ void redis_send(struct redis_connection *redis, struct redis_call *call, const s
 // ---- Commands that wait for room
 
 // The command is written to the end of `out` and taken off again: so it needs no buffer of its own.
-static struct held *held_of(struct redis_connection *redis, struct pending pending, const struct command *command) {
-    size_t begin = redis->out.len;
-    if (redis->held_count == HELD_MAX || !command_write(command, &redis->out))
-        return NULL;
-    size_t len = redis->out.len - begin;
-    struct held *held = malloc(sizeof *held + len);
-    redis->out.len = begin;
-    if (!held)
-        return NULL;
-    *held = (struct held){.call = pending.call,
-                          .deadline_ms = pending.deadline_ms,
-                          .script = pending.script,
-                          .read = pending.read,
-                          .write = pending.write,
-                          .len = len};
-    memcpy(held->bytes, redis->out.at + begin, len);
-    return held;
-}
-
 static void hold(struct redis_connection *redis, struct pending pending, const struct command *command) {
-    struct held *held = held_of(redis, pending, command);
+    struct held *held =
+        redis->held_count < HELD_MAX ? held_new(pending.call, pending.deadline_ms, command, &redis->out) : NULL;
     if (!held) {
         shed(redis, pending.call);
         return;
     }
+    held->read = pending.read;
     *redis->held_end = held;
     redis->held_end = &held->next;
     redis->held_count++;
@@ -223,22 +246,55 @@ void redis_send_patient(struct redis_connection *redis, struct redis_call *call,
         redis_send(redis, call, command);
 }
 
+// The bytes, and ASKING before them. False without memory: nothing was appended.
+static bool append_held(struct redis_connection *redis, const struct held *held) {
+    static const char asking[] = "*1\r\n$6\r\nASKING\r\n";
+    size_t before = held->asks ? sizeof asking - 1 : 0;
+    if (!buffer_reserve(&redis->out, before + held->len)) {
+        redis->out.failed = false;
+        return false;
+    }
+    if (held->asks) {
+        buffer_add(&redis->out, asking, before);
+        remember(redis, (struct pending){.deadline_ms = held->deadline_ms, .script = NO_SCRIPT});
+    }
+    buffer_add(&redis->out, held->bytes, held->len);
+    return true;
+}
+
+// Sends bytes that were kept, and takes `held`. False without memory.
+static bool send_again(struct redis_connection *redis, struct held *held, int script) {
+    if (!append_held(redis, held))
+        return false;
+    struct pending pending = {.call = held->call,
+                              .deadline_ms = held->deadline_ms,
+                              .script = script,
+                              .read = held->read,
+                              .write = held->write,
+                              .moved = held->hops > 0 || held->asks};
+    if (redis->hooks.on_refused || script >= 0)
+        pending.kept = held;
+    else
+        free(held);
+    remember(redis, pending);
+    return true;
+}
+
+bool redis_send_held(struct redis_connection *redis, struct held *held) {
+    bool room = held->read ? has_room_for_read(redis) : redis->count < redis->queue_max;
+    if (redis->state != REDIS_STATE_READY || (redis->refuses_writes && held->write) || !room)
+        return false;
+    return send_again(redis, held, held->script);
+}
+
 void pending_send_held(struct redis_connection *redis) {
     while (redis->held && redis->state == REDIS_STATE_READY && has_room_for_read(redis)) {
         struct held *held = take_held(redis);
-        struct pending pending = {.call = held->call,
-                                  .deadline_ms = held->deadline_ms,
-                                  .script = held->script,
-                                  .read = held->read,
-                                  .write = held->write};
-        size_t begin = redis->out.len;
-        bool fits = buffer_reserve(&redis->out, held->len);
-        if (fits)
-            buffer_add(&redis->out, held->bytes, held->len);
-        redis->out.failed = false;
-        if (!fits || !add_written(redis, begin, pending))
-            shed(redis, held->call);
-        free(held);
+        struct redis_call *call = held->call;
+        if (!send_again(redis, held, held->script)) {
+            free(held);
+            shed(redis, call);
+        }
     }
 }
 
@@ -257,7 +313,7 @@ void redis_send_early(struct redis_connection *redis, struct redis_call *call, c
 static bool load_and_repeat(struct redis_connection *redis, struct pending *pending) {
     const struct script_source *script = &script_sources[pending->script];
     struct command load;
-    if (redis->count + 2 > redis->capacity)
+    if (redis->count + 3 > redis->capacity)
         return false;
     command_init(&load);
     command_add_text(&load, "SCRIPT");
@@ -265,23 +321,20 @@ static bool load_and_repeat(struct redis_connection *redis, struct pending *pend
     command_add(&load, (struct bytes){script->at, (size_t)(script->end - script->at)});
     bool loads = write_call(redis, pending_of(redis, NULL, &load), &load);
     command_release(&load);
-    if (!loads || !buffer_reserve(&redis->out, pending->again_len)) {
-        redis->out.failed = false; // nothing was appended: the buffer holds whole commands
-        return false;
-    }
-    buffer_add(&redis->out, pending->again, pending->again_len);
-    remember(redis, (struct pending){.call = pending->call,
-                                     .deadline_ms = pending->deadline_ms,
-                                     .script = NO_SCRIPT,
-                                     .read = pending->read});
-    return true;
+    return loads && send_again(redis, pending->kept, NO_SCRIPT);
+}
+
+// True when the call is sent again, here or elsewhere, so it has not ended.
+static bool goes_on(struct redis_connection *redis, struct pending *pending, const char *error) {
+    if (pending->script >= 0 && pending->call && strncmp(error, "NOSCRIPT", 8) == 0 && load_and_repeat(redis, pending))
+        return true;
+    return redis->hooks.on_refused && redis->state == REDIS_STATE_READY && error_meaning_of(error)->again &&
+           redis->hooks.on_refused(redis->hooks.context, pending->call ? pending->kept : NULL, error);
 }
 
 static void answer(struct redis_connection *redis, struct pending pending, redisReply *reply) {
     bool drop = false, error = reply->type == REDIS_REPLY_ERROR;
-    if (error && pending.script >= 0 && pending.call && strncmp(reply->str, "NOSCRIPT", 8) == 0 &&
-        load_and_repeat(redis, &pending)) {
-        free(pending.again);
+    if (error && goes_on(redis, &pending, reply->str)) {
         freeReplyObject(reply);
         return;
     }
@@ -326,10 +379,11 @@ void pending_take_replies(struct redis_connection *redis) {
         if (!reply)
             return;
         struct pending pending = *pending_at(redis, 0);
-        redis->ring[redis->head].again = NULL;
+        redis->ring[redis->head].kept = NULL;
         redis->head = (redis->head + 1) & (redis->capacity - 1);
         redis->count--;
         redis->reads -= pending.read;
+        redis->moved -= pending.moved;
         redis->expired -= redis->expired > 0;
         answer(redis, pending, reply);
         if (redis->state == REDIS_STATE_CLOSING)

@@ -30,6 +30,13 @@ struct node {
     char id[NODE_ID_SIZE];     // in a Cluster; else empty
     uint32_t number;           // rises with each node that comes: tells two nodes of one address apart
     struct node *next;         // all nodes of the router
+    // The router's own.
+    struct host_port at;   // in a Cluster
+    uint32_t owned;        // places of its own, by the table
+    uint64_t connected;    // a number of its present connection; 0: it is not ready
+    uint64_t unused_at_ms; // since when it owns nothing
+    bool wants_shards;     // it does not know CLUSTER SLOTS
+    bool leaving;
 };
 
 struct router_hooks {

@@ -209,8 +209,6 @@ static bool check_address(const struct settings *settings, char *ret_error, size
     struct address address;
     if (!address_parse(settings->redis, &address, ret_error, error_size))
         return false;
-    if (address.kind == ADDRESS_CLUSTER)
-        return fail(ret_error, error_size, "redis", "cluster:// is not served by this version");
     return address.kind != ADDRESS_SENTINEL ||
            fail(ret_error, error_size, "redis", "sentinel:// is not served by this version");
 }

@@ -18,6 +18,8 @@
 #include <stdio.h>
 
 #define OTHER_META "the key engaged:meta is another program's: the service needs a Redis, or a database, without it"
+#define A_NODE "this Redis is a node of a Cluster: write cluster://host:port,host:port"
+#define NO_NODE "this Redis is no node of a Cluster: write redis://host:port"
 #define A_SENTINEL "this is a Sentinel, not a Redis: give the address of the master"
 
 enum { LOOK_BEATS = 5 };
@@ -36,23 +38,29 @@ static bool info_has(struct bytes info, struct bytes line) {
 }
 
 static const char *check_mode(struct store_node *at, const redisReply *reply) {
-    (void)at;
     struct bytes info = reply_text(reply);
-    if (info_has(info, BYTES("\nredis_mode:cluster")))
-        return "this Redis is a node of a Cluster: one that stands alone is needed";
+    bool cluster = at->store->cluster != NULL;
+    if (!cluster && info_has(info, BYTES("\nredis_mode:cluster")))
+        return A_NODE;
+    if (cluster && info_has(info, BYTES("\nredis_mode:standalone")))
+        return NO_NODE;
     return info_has(info, BYTES("\nredis_mode:sentinel")) ? A_SENTINEL : NULL;
 }
 
+// In a Cluster a replica is no fault: it owns nothing, and a change of roles is a change of owners.
 static const char *check_role(struct store_node *at, const redisReply *reply) {
-    (void)at;
     struct bytes role = reply_text_at(reply, 0);
     if (bytes_eq(role, BYTES("sentinel")))
         return A_SENTINEL;
-    return bytes_eq(role, BYTES("master")) ? NULL : "this Redis is a replica, not a master";
+    bool is_master = bytes_eq(role, BYTES("master"));
+    if (at->store->cluster && is_master != at->is_master)
+        router_refresh(at->store->router);
+    at->is_master = is_master;
+    return is_master || at->store->cluster ? NULL : "this Redis is a replica, not a master";
 }
 
 // Logs once when a step of the clock is doubted, and once when it is followed.
-static void hear_time(int64_t unix_ms) {
+void hear_time(int64_t unix_ms) {
     static bool doubting;
     double ahead_s = (double)(unix_ms - clock_now_ms()) / 1000;
     enum clock_heard heard = clock_set(unix_ms);
@@ -65,26 +73,40 @@ static void hear_time(int64_t unix_ms) {
 }
 
 static const char *check_time(struct store_node *at, const redisReply *reply) {
-    (void)at;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
         return "TIME has no answer";
-    hear_time(reply_int(reply->element[0]) * 1000 + reply_int(reply->element[1]) / 1000);
+    int64_t unix_ms = reply_int(reply->element[0]) * 1000 + reply_int(reply->element[1]) / 1000;
+    if (at->store->cluster)
+        cluster_hear_time(at, unix_ms);
+    else
+        hear_time(unix_ms);
     return NULL;
 }
 
 static void load_scripts(struct store_node *at);
 static void compare_meta(struct store_node *at);
+static const char *check_last(struct store_node *at, const redisReply *reply);
 static void ask(struct store_node *at, const char *(*check)(struct store_node *, const redisReply *));
 
 // The last answer of the first part. It may be an error: open.c.
 static const char *check_life(struct store_node *at, const redisReply *reply) {
-    if (!life_note(at, reply))
+    bool cluster = at->store->cluster != NULL;
+    if (!life_note(at, reply) && !cluster)
         return "this Redis is a replica, not a master";
     redis_extend_handshake(at->node->redis);
     load_scripts(at);
     rights_ask(at->store);
-    ask(at, rights_check);
-    compare_meta(at);
+    ask(at, cluster ? check_last : rights_check);
+    if (!cluster)
+        compare_meta(at);
+    return NULL;
+}
+
+// In a Cluster this is the last answer; cluster.c does the rest when the owners are known.
+static const char *check_last(struct store_node *at, const redisReply *reply) {
+    rights_check(at, reply);
+    snprintf(at->life, sizeof at->life, "%s", at->life_found);
+    redis_ready(at->node->redis);
     return NULL;
 }
 
@@ -96,24 +118,34 @@ static const char *check_open(struct store_node *at, const redisReply *reply) {
     return NULL;
 }
 
-// Unless the settings agree with the data, nothing is written.
-static const char *check_meta(struct store_node *at, const redisReply *reply) {
-    struct store *store = at->store;
-    struct bytes refusal = reply_text(reply);
+// A store that has worked before waits until its data is back. One that has not tells its owner.
+static const char *refuse(struct store *store, struct bytes refusal) {
     store->refused = refusal.len != 0;
-    if (!store->refused) {
-        redis_extend_handshake(at->node->redis);
-        open_begin(at, NULL, NULL);
-        ask(at, check_open);
+    if (!store->refused)
         return NULL;
-    }
     snprintf(store->refusal, sizeof store->refusal, "%s", refusal.at);
-    // A store that has worked before waits until its data is back. One that has not tells its owner.
     if (store->generation == 0 && !store->told_refused) {
         store->told_refused = true;
         store->on_refused(store->refused_context, store->refusal);
     }
     return store->refusal;
+}
+
+const char *meta_wrong(struct store *store, const struct redis_call *call) {
+    if (call->outcome == OK)
+        return refuse(store, reply_text(call->reply));
+    return call->outcome == INTERNAL && call->reply ? OTHER_META : NULL;
+}
+
+// Unless the settings agree with the data, nothing is written.
+static const char *check_meta(struct store_node *at, const redisReply *reply) {
+    const char *refusal = refuse(at->store, reply_text(reply));
+    if (refusal)
+        return refusal;
+    redis_extend_handshake(at->node->redis);
+    open_begin(at, NULL, NULL);
+    ask(at, check_open);
+    return NULL;
 }
 
 // The text of an error for the log.
@@ -131,7 +163,8 @@ static void on_answer(struct redis_call *call) {
     const char *why = NULL;
     bool error = reply && reply->type == REDIS_REPLY_ERROR;
     bool can_do_without = handshake->check == check_mode || handshake->check == eviction_check ||
-                          handshake->check == check_life || handshake->check == rights_check;
+                          handshake->check == check_life || handshake->check == rights_check ||
+                          handshake->check == check_last;
     bool refused = error && can_do_without && redis_is_refusal(reply->str);
     if (error && !refused)
         why = meaning_of(handshake, reply->str);
@@ -273,7 +306,8 @@ static void beat(struct store_node *at) {
     struct store *store = at->store;
     if (at->beating || !redis_is_ready(at->node->redis))
         return;
-    if (!store->recorded && !store->recording && generation_is_current())
+    bool has_meta = at == node_of(store, place_more(PLACE_META)) && (!store->cluster || cluster_agrees(store->cluster));
+    if (has_meta && !store->recorded && !store->recording && generation_is_current())
         record_meta(at);
     at->beating = true;
     at->role = (struct handshake_call){.call.on_reply = on_role, .at = at};
@@ -287,7 +321,7 @@ static void beat(struct store_node *at) {
         eviction_look(at);
     if (at->beats % LOOK_BEATS == 0 || rights_lack(at))
         rights_look(at);
-    if (at->beats % LOOK_BEATS == 0 && !store->recording)
+    if (has_meta && at->beats % LOOK_BEATS == 0 && !store->recording)
         store->recorded = false; // writes it again if it is lost, and notices one that another service has written
 }
 

@@ -24,7 +24,9 @@ struct store_node {
     struct handshake_call handshake[HANDSHAKE_MAX];
     uint32_t handshake_count, beats;
     struct handshake_call role, beat; // of the heartbeat
-    bool beating;
+    bool beating, is_master;
+    int64_t clock_ahead_ms; // of CLOCK_MONOTONIC; in a Cluster
+    uint64_t clock_heard_ms;
     struct handshake_call look; // the question for the life of the master: open.c
     bool looking;
     char life_found[LIFE_SIZE],

@@ -69,6 +69,12 @@ static void add_life(struct store *store, const struct store_node *at) {
     command_add_int(&store->command, clock_now_ms() + AHEAD_MS);
 }
 
+void open_begin_one(struct store *store, const struct store_node *at, uint32_t partition) {
+    script_begin(&store->command, SCRIPT_OPEN, 2);
+    add_log(store, partition);
+    add_life(store, at);
+}
+
 void open_begin(struct store_node *at, const struct log_id *above, const struct log_id *offsets) {
     struct store *store = at->store;
     uint32_t partitions = keys_partitions();
@@ -80,12 +86,9 @@ void open_begin(struct store_node *at, const struct log_id *above, const struct 
         add_above(store, above[i], offsets[i]);
 }
 
-// Returns how many logs were opened.
-static int tell_opened(const redisReply *reply) {
+int tell_opened(const redisReply *reply) {
     bool whole = reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
     int opened = whole ? (int)reply_int(reply->element[0]) : 0, behind = whole ? (int)reply_int(reply->element[1]) : 0;
-    if (opened > 0)
-        log_info("redis: %d logs were opened", opened);
     if (behind > 0)
         log_warn("redis: %d logs were behind the ids of what was projected (data was lost, clocks differ): raised",
                  behind);
@@ -97,7 +100,9 @@ void open_done(struct store_node *at, const redisReply *reply) {
     struct store *store = at->store;
     struct bytes digest = reply_text_at(reply, 2);
     snprintf(at->life, sizeof at->life, "%s", at->life_found);
-    tell_opened(reply);
+    int opened = tell_opened(reply);
+    if (opened > 0)
+        log_info("redis: %d logs were opened", opened);
     if (bytes_eq(digest, bytes_of(store->lives)))
         return;
     snprintf(store->lives, sizeof store->lives, "%.*s", (int)digest.len, digest.len ? digest.at : "");
@@ -180,9 +185,19 @@ static void open_again(struct store_node *at) {
     send_to(at, &at->look.call);
 }
 
+static void look_in_cluster(struct store_node *at, const redisReply *info) {
+    bool goes_on = life_goes_on(at, info);
+    snprintf(at->life, sizeof at->life, "%s", at->life_found);
+    if (!goes_on || at->store->guards_logs)
+        cluster_open_again(at, !goes_on);
+}
+
 static void on_look(struct redis_call *call) {
     struct store_node *at = ((struct handshake_call *)call)->at;
-    if (call->outcome != OK || !life_note(at, call->reply)) {
+    bool is_master = call->outcome == OK && life_note(at, call->reply);
+    if (is_master && at->store->cluster)
+        look_in_cluster(at, call->reply);
+    if (!is_master || at->store->cluster) {
         end_look(call);
         return;
     }
@@ -202,7 +217,7 @@ void open_look(struct store_node *at) {
     if (at->looking || !redis_is_ready(at->node->redis))
         return;
     at->looking = true;
-    if (!life_is_known(at)) {
+    if (!life_is_known(at) && !at->store->cluster) {
         open_again(at);
         return;
     }

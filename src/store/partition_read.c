@@ -28,10 +28,16 @@ static void key_state(struct key *key, enum projection projection, ref_t item) {
         key_neighbours(key, item);
 }
 
+// All of it comes from one node, as the life does.
+static void add(struct store *store, struct pipeline *pipeline) {
+    store->command.no_redirect = true;
+    pipeline_add(pipeline, store->router, &store->command);
+}
+
 static void ask(struct store *store, struct pipeline *pipeline, const char *name, const struct key *key) {
     begin_command(store, name);
     add_key(store, key);
-    pipeline_add(pipeline, store->router, &store->command);
+    add(store, pipeline);
 }
 
 // A command without keys is replaced by a harmless one, so that the order of the replies stays.
@@ -185,7 +191,7 @@ static void ask_plan(struct store *store, struct pipeline *pipeline, const struc
     begin_command(store, "HGET");
     add_key(store, &key);
     command_add_text(&store->command, "plan");
-    pipeline_add(pipeline, store->router, &store->command);
+    add(store, pipeline);
 }
 
 // The deletion times of all items, in one command.
@@ -200,7 +206,7 @@ static void ask_dead(struct store *store, struct pipeline *pipeline, const struc
     add_key(store, &key);
     for (size_t i = 0; i < call->item_count; i++)
         command_add_ref(&store->command, call->items[i]);
-    pipeline_add(pipeline, store->router, &store->command);
+    add(store, pipeline);
 }
 
 static void ask_items(struct store *store, struct pipeline *pipeline, const struct partition_read *call,
@@ -218,7 +224,7 @@ static void ask_items(struct store *store, struct pipeline *pipeline, const stru
             key_state(&key, call->projection, call->items[i]);
         add_key(store, &key);
     }
-    pipeline_add(pipeline, store->router, &store->command);
+    add(store, pipeline);
 }
 
 static void ask_totals(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
@@ -232,7 +238,7 @@ static void ask_totals(struct store *store, struct pipeline *pipeline, const str
         key_site_total(&key, call->partition, call->sites[i]);
         add_key(store, &key);
     }
-    pipeline_add(pipeline, store->router, &store->command);
+    add(store, pipeline);
 }
 
 void store_read_partition(struct store *store, struct partition_read *call) {
@@ -257,7 +263,7 @@ void store_read_partition(struct store *store, struct partition_read *call) {
     if (at && life_is_known(at)) {
         ask_for_life(store);
         store->command.place = call->partition;
-        pipeline_add(pipeline, store->router, &store->command);
+        add(store, pipeline);
     } else
         ask_nothing(store, pipeline, call);
 }

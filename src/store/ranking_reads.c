@@ -152,6 +152,7 @@ void store_log_card_again(struct store *store, ref_t item) {
     key_log(&key, partition_of(item, keys_partitions()));
     begin_command(store, "XADD");
     add_key(store, &key);
+    store->command.needs_open = true;
     command_add_text(&store->command, "*");
     command_add_text(&store->command, "1");
     command_add(&store->command, (struct bytes){record, sizeof record});

@@ -105,10 +105,11 @@ static void remove_stale(const struct sweep_state *state, const redisReply *keys
     size_t count = count_stale(state, keys);
     struct pipeline *pipeline = read_begin(store, state->read.call, count, sizeof(struct read_state), on_all_plain);
     for (size_t i = 0; pipeline && i < keys->elements; i++) {
-        struct bytes key = reply_text(keys->element[i]);
+        struct bytes key = reply_text(keys->element[i]), name;
         if (!is_to_go(state, key))
             continue;
         command_add(begin_command(store, "UNLINK"), key);
+        key_parse_ranking(key, &store->command.place, &name);
         read_add(pipeline);
     }
 }

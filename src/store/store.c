@@ -57,6 +57,8 @@ static void on_turn(void *context) {
     tell_deferred(store);
     write_queue_turn(&store->votes);
     write_queue_turn(&store->views);
+    if (store->cluster)
+        cluster_turn(store->cluster);
 }
 
 // ---- Start and stop
@@ -88,6 +90,7 @@ static bool start_redis(struct store *store) {
                                  .on_connected = handshake_start,
                                  .on_turn = on_turn,
                                  .on_refusal = rights_refused,
+                                 .on_places = cluster_look,
                                  .context = store};
     store->router = router_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms,
                                  (uint32_t)settings->redis_queue, &hooks);
@@ -115,12 +118,15 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     store->bucket_cache = bucket_cache_new();
     store->partition_lives = calloc(keys_partitions(), sizeof *store->partition_lives);
     store->waits = waits_new(store);
+    if (good && store->address.kind == ADDRESS_CLUSTER)
+        good = (store->cluster = cluster_new(store)) != NULL;
     if (!good || !store->bucket_cache || !store->partition_lives || !store->waits ||
         !plan_make(settings, &store->plan) || !start_redis(store)) {
         write_queue_release(&store->votes);
         write_queue_release(&store->views);
         bucket_cache_free(store->bucket_cache);
         free(store->partition_lives);
+        free(store->cluster);
         free(store->waits);
         free(store);
         return NULL;
@@ -144,6 +150,7 @@ static void on_part_closed(struct store *store) {
     write_queue_release(&store->views);
     bucket_cache_free(store->bucket_cache);
     free(store->partition_lives);
+    free(store->cluster);
     free(store->waits);
     free(store);
     on_stopped(context);
@@ -177,10 +184,18 @@ uint64_t store_generation(const struct store *store) {
 }
 
 bool store_ready(const struct store *store, const char **ret_why) {
-    bool ready = router_ready_node(store->router) != NULL;
+    bool cluster = store->cluster != NULL, served = router_unserved(store->router) < keys_partitions();
+    bool ready = served && (!cluster || cluster_agrees(store->cluster));
     if (ret_why)
-        *ret_why = ready ? "ready" : store->refused ? store->refusal : router_trouble(store->router);
+        *ret_why = ready            ? "ready"
+                   : store->refused ? store->refusal
+                   : served         ? "engaged:meta is on a node that does not answer"
+                                    : router_trouble(store->router);
     return ready;
+}
+
+uint32_t store_unserved(const struct store *store) {
+    return store->cluster ? router_unserved(store->router) : 0;
 }
 
 void node_close_or_open(struct store_node *at) {
@@ -194,11 +209,17 @@ static const char *trouble_of(const struct store_node *at) {
     return ready && eviction_refuses(at) ? at->eviction : NULL;
 }
 
+// In a Cluster one node that takes no writes leaves the others in service.
 const char *store_trouble(const struct store *store) {
-    for (const struct store_node *at = store->nodes; at; at = at->next)
-        if (trouble_of(at))
-            return trouble_of(at);
-    return NULL;
+    const char *trouble = NULL;
+    for (const struct store_node *at = store->nodes; at; at = at->next) {
+        if (store->cluster && !at->node->owned)
+            continue;
+        if (!trouble_of(at))
+            return NULL;
+        trouble = trouble_of(at);
+    }
+    return trouble;
 }
 
 const char *store_lacks(const struct store *store) {

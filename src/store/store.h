@@ -29,6 +29,8 @@ void store_stop(struct store *store, void (*on_stopped)(void *context), void *co
 // True when Redis is connected, the scripts are loaded and the settings agree. *ret_why (may be NULL) is a line for
 // /readyz.
 bool store_ready(const struct store *store, const char **ret_why);
+// How many partitions of a Redis Cluster are not served; 0 with one Redis.
+uint32_t store_unserved(const struct store *store);
 // Why the writes of callers are UNAVAILABLE although Redis is connected: it may evict what it has acknowledged, or it
 // refuses commands to this user. NULL: writes are accepted. Reads still work where Redis allows them.
 const char *store_trouble(const struct store *store);
@@ -235,9 +237,6 @@ struct redis_memory_use {
 };
 void store_read_memory(struct store *store, struct read_call *call,
                        void (*on_memory)(struct read_call *call, const struct redis_memory_use *use));
-// Reads the memory that the logs take, of those partitions that tell.
-void store_read_log_bytes(struct store *store, struct read_call *call,
-                          void (*on_bytes)(struct read_call *call, uint64_t bytes));
 
 // Reads a page of all keys with the bytes of each (0: the key no longer exists). `cursor` begins and ends as 0.
 void store_read_usage(struct store *store, struct read_call *call, uint64_t *cursor,

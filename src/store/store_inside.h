@@ -13,6 +13,7 @@ struct split;
 struct waits;        // waits.c
 struct subscription; // wake.c
 struct later;
+struct cluster; // cluster.c
 
 struct store {
     uv_loop_t *loop;
@@ -21,6 +22,7 @@ struct store {
     struct plan plan;
     struct router *router;
     struct store_node *nodes;
+    struct cluster *cluster; // NULL: Redis is no Cluster
     struct address address;
     struct command command; // every command is composed here; it may be reused as soon as it is sent
     struct write_queue votes, views;
@@ -54,6 +56,17 @@ void handshake_start(void *store, struct node *node);
 // in charge records its settings.
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
+void hear_time(int64_t unix_ms);
+// What the reply to that call says against this Redis; NULL: nothing. Tells the store's owner, once.
+const char *meta_wrong(struct store *store, const struct redis_call *call);
+
+// cluster.c. NULL without memory; free() ends it.
+struct cluster *cluster_new(struct store *store);
+void cluster_look(void *store);                             // compares and opens what is to be
+void cluster_turn(struct cluster *cluster);                 // at the end of each turn
+bool cluster_agrees(const struct cluster *cluster);         // the settings agree with the data
+void cluster_open_again(struct store_node *at, bool close); // what the node owns; `close`: it has another life
+void cluster_hear_time(struct store_node *at, int64_t unix_ms);
 
 // rights.c and eviction.c: two more reasons to refuse writes, asked for in the handshake and every few seconds.
 void rights_ask(struct store *store); // begins the command
@@ -92,6 +105,8 @@ bool life_goes_on(const struct store_node *at, const redisReply *info); // true:
 // Begins the call of the script. `above`: for each log the id that its next entry must be above; a log whose offset is
 // {0,0} gets an entry. NULL: neither.
 void open_begin(struct store_node *at, const struct log_id *above, const struct log_id *offsets);
+void open_begin_one(struct store *store, const struct store_node *at, uint32_t partition); // of one log
+int tell_opened(const redisReply *reply); // returns how many logs were opened
 void open_done(struct store_node *at, const redisReply *reply);
 void open_look(struct store_node *at); // opens the logs again if the life has changed
 void laters_end(struct store *store);  // later.c, on shutdown

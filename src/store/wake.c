@@ -30,6 +30,7 @@ static void write_flush(struct wake *wake) {
     key_log(&key, 0);
     begin_command(store, "XADD");
     add_key(store, &key);
+    store->command.needs_open = true;
     command_add_text(&store->command, "*");
     command_add_text(&store->command, "1");
     command_add(&store->command, (struct bytes){flush, sizeof flush - 1});
@@ -40,7 +41,9 @@ static void write_flush(struct wake *wake) {
 static void on_published(struct redis_call *call) {
     struct wake *wake = (struct wake *)call;
     redisReply *reply = call->reply;
-    bool unheard = reply && !(reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
+    // A node of a Cluster counts only those who listen there.
+    bool counts = !wake->store->cluster || (reply && reply->type == REDIS_REPLY_ERROR);
+    bool unheard = reply && counts && !(reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
     freeReplyObject(reply);
     call->reply = NULL;
     if (unheard)
@@ -119,6 +122,12 @@ static void on_connected(void *context) {
     redis_send_early(subscription->redis, &subscription->subscribe, &store->command);
 }
 
+// In a Cluster any node will do: what is published is heard at all of them.
+static const struct address *where_to_listen(const struct store *store) {
+    const struct node *node = router_ready_node(store->router);
+    return node ? &node->address : &store->address;
+}
+
 void store_on_wake(struct store *store, void (*on_wake)(void *context), void *context) {
     struct subscription *subscription = store->subscription;
     if (!subscription && !on_wake)
@@ -132,8 +141,8 @@ void store_on_wake(struct store *store, void (*on_wake)(void *context), void *co
     subscription->context = context;
     struct redis_hooks hooks = {.on_connected = on_connected, .on_message = on_message, .context = subscription};
     if (!subscription->redis)
-        subscription->redis =
-            redis_start(store->loop, &store->address, (uint32_t)store->settings->redis_timeout_ms, QUEUE_MAX, &hooks);
+        subscription->redis = redis_start(store->loop, where_to_listen(store),
+                                          (uint32_t)store->settings->redis_timeout_ms, QUEUE_MAX, &hooks);
     if (subscription->redis)
         store->subscription = subscription;
     else
@@ -159,6 +168,8 @@ static bool is_left_behind(struct subscription *subscription) {
 void subscription_beat(struct subscription *subscription) {
     if (redis_is_ready(subscription->redis) && is_left_behind(subscription))
         redis_drop(subscription->redis, "left behind");
+    if (!redis_is_ready(subscription->redis) && subscription->store->cluster)
+        redis_move(subscription->redis, where_to_listen(subscription->store));
     if (subscription->pinging || !redis_is_ready(subscription->redis))
         return;
     subscription->pinging = true;
