@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { SETTINGS_MAX = 128 }; // room for them
 enum { KINDS_MAX = 8, RANKINGS_MAX = 32, SITES_MAX = 1024, ORIGINS_MAX = 16, NAME_SIZE = 64 };
 
 // An item has a decayed sum for each half-life: one for a decayed ranking, two for a rising one (half_life and four
@@ -57,6 +58,7 @@ struct settings {
 #define SIZE(name, low, high, preset, help) int64_t name;
 #define SWITCH(name, preset, help) bool name;
 #include "ops/settings.def"
+    bool given[SETTINGS_MAX];              // by its number in the table: a source has set it
     char kind_names[KINDS_MAX][NAME_SIZE]; // the words of `kinds`
     uint32_t kind_count;
     struct ranking_setting rankings[RANKINGS_MAX];

@@ -15,6 +15,8 @@ bool value_exists(const char *name);
 // The present name of a setting that has been renamed; else the name itself.
 const char *value_name_now(const char *name);
 void value_set_all_defaults(struct settings *settings);
+// After all sources were read: sets the presets that depend on the address of Redis (settings_by_address.def).
+void value_set_by_address(struct settings *settings);
 // "https://host[:port]", as browsers send it in Origin.
 bool origin_valid(const char *origin);
 // Changes a valid origin to the form that browsers send: lower case, without the default port.

@@ -344,6 +344,7 @@ static bool rankings_finish(struct settings *settings, char why[static WHY_SIZE]
 }
 
 bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
+    value_set_by_address(settings);
     if (!rankings_finish(settings, why))
         return false;
     if (settings->site_count)

@@ -47,6 +47,7 @@ static const struct setting table[] = {
 #include "ops/settings.def"
 };
 
+_Static_assert(sizeof table / sizeof *table <= SETTINGS_MAX, "given[] has room for all");
 // The type of a choice's field is an enum; its size is an unsigned int's with every compiler that builds this.
 _Static_assert(sizeof(enum bots_setting) == sizeof(unsigned), "a choice is stored as an unsigned int");
 
@@ -288,6 +289,7 @@ bool value_set(struct settings *settings, const char *name, const char *text, ch
         snprintf(why, WHY_SIZE, "no such setting");
         return false;
     }
+    settings->given[setting - table] = true;
     switch (setting->type) {
     case VALUE_TEXT:
         return set_text(settings, setting, text, why);
@@ -300,11 +302,30 @@ bool value_set(struct settings *settings, const char *name, const char *text, ch
     }
 }
 
+// A setting that was not given has the preset of the address.
+void value_set_by_address(struct settings *settings) {
+    static const struct {
+        const char *name, *address, *preset;
+    } rows[] = {
+#define BY_ADDRESS(name, address, preset) {#name, address, preset},
+#include "ops/settings_by_address.def"
+#undef BY_ADDRESS
+    };
+    char why[WHY_SIZE];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool fits = strncmp(settings->redis, rows[i].address, strlen(rows[i].address)) == 0;
+        if (fits && !settings->given[find(rows[i].name) - table] &&
+            !value_set(settings, rows[i].name, rows[i].preset, why))
+            abort();
+    }
+}
+
 void value_set_all_defaults(struct settings *settings) {
     char why[WHY_SIZE];
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!value_set(settings, table[i].name, table[i].preset, why))
             abort(); // a preset of the table that the table's own limits refuse
+    memset(settings->given, false, sizeof settings->given);
 }
 
 // ---- Value to text

@@ -9,6 +9,7 @@
 #include "project/claim.h"
 #include "project/engine.h"
 #include "project/failpoint.h"
+#include "project/trimmer.h"
 #include <stdlib.h>
 #include <uv.h>
 
@@ -45,8 +46,8 @@ struct projector {
     struct pace paces[PROJECTION_COUNT];
     struct claim claim;
     struct behind behind;
-    struct log_id *trimmed;      // per log, up to which id it is trimmed,
-    uint64_t trimmed_generation; // in this generation of the store
+    struct trimmer trimmer;
+    struct log_id *passed; // per log: what both projections have passed
     bool stopping;
     int open_timers;
     void (*on_stopped)(void *context);
@@ -93,6 +94,13 @@ static void on_wake(void *context) {
         poke(&projector->paces[i]);
 }
 
+static void release(struct projector *projector) {
+    behind_release(&projector->behind);
+    trimmer_release(&projector->trimmer);
+    free(projector->passed);
+    free(projector);
+}
+
 // ---- Stopping
 
 static void on_given_back(void *context) {
@@ -101,9 +109,7 @@ static void on_given_back(void *context) {
     void *stopped_context = projector->stopped_context;
     for (int i = 0; i < PROJECTION_COUNT; i++)
         engine_release(&projector->paces[i].engine);
-    behind_release(&projector->behind);
-    free(projector->trimmed);
-    free(projector);
+    release(projector);
     on_stopped(stopped_context);
 }
 
@@ -171,27 +177,14 @@ static struct log_id least(struct log_id a, struct log_id b) {
     return log_id_order(a, b) < 0 ? a : b;
 }
 
-static void forget_trimmed(struct projector *projector) {
-    memset(projector->trimmed, 0, keys_partitions() * sizeof(*projector->trimmed));
-    projector->trimmed_generation = store_generation(projector->store);
-}
-
-// Fills `below` with what both projections have passed, as far as this process knows, and is not trimmed yet.
+// Fills `below` with what both projections have passed, as far as this process knows, for as long as it is kept.
 static bool trim_below(struct engine *engine, struct log_id *below) {
     struct projector *projector = ((struct pace *)engine->context)->projector;
-    bool any = false;
-    if (projector->trimmed_generation != store_generation(projector->store))
-        forget_trimmed(projector);
-    for (uint32_t i = 0; i < engine->partitions; i++) {
-        struct log_id passed = least(projector->paces[PROJECTION_SUMS].engine.stored[i],
+    for (uint32_t i = 0; i < engine->partitions; i++)
+        projector->passed[i] = least(projector->paces[PROJECTION_SUMS].engine.stored[i],
                                      projector->paces[PROJECTION_NEIGHBOURS].engine.stored[i]);
-        bool further = log_id_order(passed, projector->trimmed[i]) > 0;
-        below[i] = further ? passed : (struct log_id){0, 0};
-        if (further)
-            projector->trimmed[i] = passed;
-        any = any || further;
-    }
-    return any;
+    return trimmer_below(&projector->trimmer, clock_mono_ns(), store_generation(projector->store), projector->passed,
+                         below);
 }
 
 static uint32_t random_below(uint32_t bound) {
@@ -222,7 +215,7 @@ static void retry(struct pace *pace) {
 
 static void after_failure(struct pace *pace, enum step end) {
     struct projector *projector = pace->projector;
-    forget_trimmed(projector);
+    trimmer_doubt(&projector->trimmer);
     if (end == ROUND_OVERTAKEN)
         stand_back(pace);
     else
@@ -287,9 +280,12 @@ static void start_pace(struct pace *pace, int64_t interval_ms, int64_t least_ms)
 
 static bool init(struct projector *projector) {
     struct pace *sums = &projector->paces[PROJECTION_SUMS];
-    projector->trimmed = calloc(keys_partitions(), sizeof(*projector->trimmed));
-    if (!projector->trimmed || !behind_init(&projector->behind, projector->store, keys_partitions()) ||
-        !plan_make(projector->settings, &projector->plan) || !init_pace(projector, PROJECTION_SUMS))
+    uint32_t partitions = keys_partitions();
+    projector->passed = calloc(partitions, sizeof(*projector->passed));
+    bool fits = projector->passed != NULL;
+    fits &= behind_init(&projector->behind, projector->store, partitions);
+    fits &= trimmer_init(&projector->trimmer, partitions, projector->settings->log_kept_ms);
+    if (!fits || !plan_make(projector->settings, &projector->plan) || !init_pace(projector, PROJECTION_SUMS))
         return false;
     if (init_pace(projector, PROJECTION_NEIGHBOURS))
         return true;
@@ -308,9 +304,7 @@ struct projector *projector_start(void *loop, const struct settings *settings, c
     projector->hash_key = hash_key;
     projector->store = store;
     if (!init(projector)) {
-        free(projector->trimmed);
-        behind_release(&projector->behind);
-        free(projector);
+        release(projector);
         return NULL;
     }
     store_guard_logs(store);

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 enum { EVICTED_PAUSE_MS = 60000 };
+enum { LOG_LOOKS = 3 }; // every third look is at the logs, too
 enum { LOOK_MS = 5000, WARNED_PERCENT = 80, WELL_BELOW_PERCENT = 75 };
 
 struct projector_process {
@@ -22,8 +23,9 @@ struct projector_process {
     struct sweeper *sweeper;
     uv_signal_t signals[2];
     uv_timer_t look; // at what Redis uses
-    struct read_call look_call;
-    bool looking, near_limit, evicted_known, append_only;
+    struct read_call look_call, logs_call;
+    uint32_t looks;
+    bool looking, logs_looking, near_limit, large_logs, evicted_known, append_only;
     uint64_t evicted, evicted_unsaid, evicted_said_ms;
     bool stopping;
     int exit_code;
@@ -128,6 +130,27 @@ static void on_looked(struct read_call *call, enum outcome outcome) {
     process->looking = false;
 }
 
+// Warns once when the logs are larger than log_kept_bytes, and again only after they were well below it.
+static void on_log_bytes(struct read_call *call, uint64_t bytes) {
+    struct projector_process *process = call->context;
+    uint64_t most = (uint64_t)process->settings->log_kept_bytes;
+    metric_set(METRIC_LOG_BYTES, bytes);
+    if (bytes > most && !process->large_logs)
+        log_warn("the logs take %llu MiB at Redis, more than log_kept_bytes: much is written within log_kept, or the "
+                 "projection is behind (engaged_projection_lag_seconds, engaged_partitions_behind)",
+                 (unsigned long long)bytes >> 20);
+    if (bytes > most)
+        process->large_logs = true;
+    else if (bytes < most / 100 * WELL_BELOW_PERCENT)
+        process->large_logs = false;
+}
+
+static void on_logs_looked(struct read_call *call, enum outcome outcome) {
+    struct projector_process *process = call->context;
+    (void)outcome;
+    process->logs_looking = false;
+}
+
 static void on_look(uv_timer_t *timer) {
     struct projector_process *process = timer->data;
     if (process->looking)
@@ -135,6 +158,11 @@ static void on_look(uv_timer_t *timer) {
     process->looking = true;
     process->look_call = (struct read_call){.on_done = on_looked, .context = process};
     store_read_memory(process->store, &process->look_call, on_memory);
+    if (process->looks++ % LOG_LOOKS != 0 || process->logs_looking)
+        return;
+    process->logs_looking = true;
+    process->logs_call = (struct read_call){.on_done = on_logs_looked, .context = process};
+    store_read_log_bytes(process->store, &process->logs_call, on_log_bytes);
 }
 
 static void watch(struct projector_process *process, int i, int number) {

@@ -321,6 +321,38 @@ void store_read_logs(struct store *store, struct read_call *call, const struct a
     }
 }
 
+// ---- How large they are
+
+struct sizes_state {
+    struct read_state read;
+    void (*on_bytes)(struct read_call *call, uint64_t bytes);
+};
+
+static void on_sizes(struct pipeline *pipeline) {
+    struct sizes_state *state = pipeline->context;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < pipeline->count; i++)
+        if (pipeline->at[i].outcome == OK)
+            bytes += (uint64_t)reply_int(pipeline->at[i].reply);
+    state->on_bytes(state->read.call, bytes);
+    read_end(pipeline, OK);
+}
+
+void store_read_log_bytes(struct store *store, struct read_call *call,
+                          void (*on_bytes)(struct read_call *call, uint64_t bytes)) {
+    struct pipeline *pipeline = read_begin(store, call, keys_partitions(), sizeof(struct sizes_state), on_sizes);
+    if (!pipeline)
+        return;
+    ((struct sizes_state *)pipeline->context)->on_bytes = on_bytes;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        struct key key;
+        key_log(&key, i);
+        command_add_text(begin_command(store, "MEMORY"), "USAGE");
+        add_key(store, &key);
+        read_add(pipeline);
+    }
+}
+
 // ---- Whether a partition answers again, and takes writes
 
 static void on_asked(struct pipeline *pipeline) {

@@ -237,6 +237,9 @@ struct redis_memory_use {
 };
 void store_read_memory(struct store *store, struct read_call *call,
                        void (*on_memory)(struct read_call *call, const struct redis_memory_use *use));
+// Reads the memory that the logs take, of those partitions that tell.
+void store_read_log_bytes(struct store *store, struct read_call *call,
+                          void (*on_bytes)(struct read_call *call, uint64_t bytes));
 
 // Reads a page of all keys with the bytes of each (0: the key no longer exists). `cursor` begins and ends as 0.
 void store_read_usage(struct store *store, struct read_call *call, uint64_t *cursor,

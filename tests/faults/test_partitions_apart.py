@@ -42,15 +42,19 @@ class World:
 
     def write(self, count, logs=range(PARTITIONS)):
         for _ in range(count):
-            log = self.dice.choice(list(logs))
-            items = self.dice.sample(range(1, ITEMS + 1), 3)
+            self.append(self.dice.choice(list(logs)), self.dice.sample(range(1, ITEMS + 1), 3))
+
+    def append(self, log, items, times=1):
+        """An entry, in which each item is viewed, some times."""
+        pipeline = self.store.client(log).pipeline(transaction=False)
+        for _ in range(times):
             value = struct.pack("<d", time.time() * 1000)
             for item in items:
                 self.visitor += 1
                 value += b"W" + struct.pack("<QQd", item, self.visitor, time.time() * 1000) + b"\x01s"
                 value += struct.pack("<H", len(b"%d" % item)) + b"%d" % item + b"\0"
-            entry = self.store.client(log).xadd(self.key(log, b"log"), {b"1": value})
-            self.entries[log, entry] = items
+            pipeline.xadd(self.key(log, b"log"), {b"1": value})
+        self.entries |= {(log, entry): items for entry in pipeline.execute()}
 
     def expected(self, logs=range(PARTITIONS), lost=False):
         """The counts when the entries of these logs are projected."""
@@ -153,3 +157,64 @@ def test_partitions_that_fail_by_turns():
             time.sleep(dice.uniform(0, 0.4))
         store.errors = {}
         world.settled()
+
+
+# ---- A target that comes back without its last writes, while the logs of others are as they were
+
+MOVED = (1, 4, 6)
+
+
+def lose_the_tail(store, world, writes):
+    """Writes that are projected and then lost on the second server; those of its own logs are gone with them."""
+    store.keep()
+    world.settled()
+    held = set(world.entries)
+    world.write(writes)
+    world.settled()
+    world.lost |= {name for name in set(world.entries) - held if name[0] in MOVED}
+    store.roll_back()
+
+
+def test_a_target_that_forgets_gets_what_the_logs_of_others_have():
+    with projecting(MOVED, log_kept="60s") as (store, _, world):
+        world.write(100)
+        world.settled()
+        lose_the_tail(store, world, 200)
+        world.settled()
+        world.write(100, others(*MOVED))
+        world.settled()
+
+
+def test_a_projector_that_ends_with_the_target_that_forgets():
+    with projecting(MOVED, log_kept="60s") as (store, service, world):
+        world.write(100)
+        world.settled()
+        service.projectors[0].kill()
+        service.projectors[0].wait()
+        service.start_projector()
+        lose_the_tail(store, world, 200)
+        service.projectors[-1].kill()
+        service.projectors[-1].wait()
+        service.start_projector()
+        world.settled()
+
+
+def test_logs_are_kept_for_log_kept_after_they_were_projected():
+    with projecting(log_kept="3s") as (store, service, world):
+        world.write(100)
+        world.settled()
+        began = time.monotonic()
+        kept = sum(map(world.log_length, range(PARTITIONS)))
+        assert kept >= 100
+        wait_until(lambda: sum(map(world.log_length, range(PARTITIONS))) < kept, 20, "the logs are trimmed")
+        assert time.monotonic() - began > 1.5
+
+
+def test_large_logs_are_warned_of():
+    with projecting(log_kept="1m", log_kept_bytes="1MiB") as (store, service, world):
+        service.projectors[0].kill()
+        service.projectors[0].wait()
+        for log in range(PARTITIONS):
+            world.append(log, range(1, ITEMS + 1), times=100)
+        service.start_projector()
+        wait_until(lambda: "more than log_kept_bytes" in service.log(), 20, "said so")
