@@ -3,7 +3,8 @@
 --
 -- KEYS   applied ids (with the version), cutoffs, offsets; then the keys of the states; then the keys of the commands and
 --        of the rankings
--- ARGV   1 version that was read, 2 next version (random: a counter could repeat a version after data was lost);
+-- ARGV   1 version that was read, 2 next version (random: a counter could repeat a version after data was lost), 3 the life
+--        of the partition that was read (lua/open.lua: in another one it may have lost what was applied);
 --        number of applied ids, then of each: log, id;
 --        number of states, then the value of each, in the order of their keys;
 --        number of commands, then of each: name, key (1 is the first key after the states), number of arguments, arguments.
@@ -11,11 +12,12 @@
 --        can't be written;
 --        number of rankings, then of each: key (counted likewise), bound, its name among the cutoffs, and a cutoff: members
 --        with a worse score are removed, as candidates better than they were not sent ("": all were sent)
--- Reply  array: 1 written or 0 the version has changed, version now, 1 if a trimmed ranking needs a rebuild
+-- Reply  array: 1 written or 0 version or life has changed, version now, 1 if a trimmed ranking needs a rebuild
 
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
-if version ~= ARGV[1] then return {0, version, 0} end
-local arg = 3
+local life = redis.call('HGET', KEYS[3], 'life') or ''
+if version ~= ARGV[1] or life ~= ARGV[3] then return {0, version, 0} end
+local arg = 4
 
 may('HSET', KEYS[1], '', '')
 if #KEYS > 3 then may('MSET', KEYS[4], '') end

@@ -36,9 +36,10 @@ bool engine_init(struct engine *engine) {
     engine->done = calloc(n, sizeof(*engine->done));
     engine->missed = calloc(n, sizeof(*engine->missed));
     engine->behind = calloc(n, sizeof(*engine->behind));
+    engine->life = calloc(n, sizeof(*engine->life));
     engine->applied = n <= APPLIED_KEPT_MAX ? calloc((size_t)n * n, sizeof(*engine->applied)) : NULL;
     bool fits = engine->offset && engine->stored && engine->scratch && engine->done && engine->missed &&
-                engine->behind && (engine->applied || n > APPLIED_KEPT_MAX);
+                engine->behind && engine->life && (engine->applied || n > APPLIED_KEPT_MAX);
     fits = batch_init(&engine->batch, n, engine->type->batch_bytes) && fits;
     engine->batch.applied = engine->applied;
     engine->batch.behind = engine->behind;
@@ -63,6 +64,7 @@ void engine_release(struct engine *engine) {
     free(engine->done);
     free(engine->missed);
     free(engine->behind);
+    free(engine->life);
     free(engine->applied);
 }
 
@@ -170,6 +172,11 @@ void engine_answered(struct engine *engine, enum outcome outcome) {
     go(engine, next);
 }
 
+enum step engine_begin_again(struct engine *engine) {
+    engine->known = false;
+    return ROUND_DONE;
+}
+
 // Partitions that answer again take part again, and both begin at the stored offsets. Those that the other engine has
 // found away are left out, too.
 static void note_behind(struct engine *engine) {
@@ -207,6 +214,10 @@ void engine_round(struct engine *engine) {
 static void on_offset(struct read_call *call, uint32_t partition, const struct stored_offset *stored) {
     struct engine *engine = call->context;
     engine->offset[partition] = engine->done[partition] = engine->stored[partition] = stored->offset;
+    struct life *life = &engine->life[partition];
+    life->len = stored->life.len < sizeof(life->text) ? (uint8_t)stored->life.len : 0;
+    if (life->len)
+        memcpy(life->text, stored->life.at, life->len);
     rebuild_note_plan(engine, partition, stored->plan, stored->rankings);
 }
 
@@ -290,7 +301,7 @@ enum step end_read_logs(struct engine *engine) {
 
 bool engine_wants_more(const struct engine *engine) {
     const struct batch *batch = &engine->batch;
-    if (batch->left || batch->flush || engine->rebuild.active || rebuild_is_due(engine))
+    if (!engine->known || batch->left || batch->flush || engine->rebuild.active || rebuild_is_due(engine))
         return true;
     for (uint32_t i = 0; i < engine->partitions; i++)
         if (batch->read[i] >= entries_each(engine))

@@ -74,6 +74,11 @@ struct rebuild {
     struct partition_read probe;
 };
 
+struct life {
+    uint8_t len;
+    char text[64];
+};
+
 struct engine {
     const struct projection_type *type;
     const struct secret_key *hash_key;
@@ -94,6 +99,7 @@ struct engine {
     bool *behind;           // per partition: it is left out of this round
     uint64_t generation;    // in this generation of the store
     uint64_t lives;         // a hash of the lives in which the offsets are valid
+    struct life *life;      // per partition: in which the offsets and applied ids were read
     bool stopping;          // the round ends after the present step
     struct log_id *offset;  // per log: the last entry read
     struct log_id *missed;  // per log: the first entry that a partition behind misses; {0,0}: none
@@ -131,6 +137,9 @@ void engine_forget(struct engine *engine);
 // Call it when the store has answered the step that waits.
 void engine_answered(struct engine *engine, enum outcome outcome);
 struct read_call *engine_call(struct engine *engine); // a call for the present step; its end is engine_answered
+// The partition has another life than the offsets and applied ids are of: ends the round; the next one reads them
+// again.
+enum step engine_begin_again(struct engine *engine);
 // Leaves a partition out of this round and the next ones; the batch keeps its deltas before `first`.
 void engine_leave(struct engine *engine, uint32_t partition, uint32_t first);
 

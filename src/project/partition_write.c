@@ -9,6 +9,8 @@
 #include "project/engine.h"
 #include <stdlib.h>
 
+enum { MANY_PARTITIONS = 64 }; // so many that a read asks for single applied ids
+
 bool write_init(struct engine *engine) {
     uint32_t n = engine->partitions;
     struct partition_write *part = &engine->write;
@@ -214,6 +216,7 @@ enum step begin_read_chunk(struct engine *engine) {
                                          .partition = part->partition,
                                          .items = part->missing,
                                          .item_count = part->missing_count,
+                                         .sources = engine->partitions < MANY_PARTITIONS ? NULL : engine->batch.last,
                                          .sites = part->sites.refs,
                                          .site_count = part->sites.count,
                                          .on_item = on_item,
@@ -234,12 +237,18 @@ static bool is_overtaken(const struct partition_write *part, uint32_t partitions
     return false;
 }
 
+static struct bytes life_of(const struct engine *engine, uint32_t partition) {
+    return (struct bytes){engine->life[partition].text, engine->life[partition].len};
+}
+
 enum step end_read_chunk(struct engine *engine) {
     struct partition_write *part = &engine->write;
     bool conflict = part->conflict, another_life = engine->generation != store_generation(engine->store);
     part->conflict = false;
-    if (part->failed || another_life)
+    if (part->failed)
         return ROUND_FAILED;
+    if (another_life || !bytes_eq(part->call.life, life_of(engine, part->partition)))
+        return engine_begin_again(engine);
     if (conflict && is_overtaken(part, engine->partitions))
         return ROUND_OVERTAKEN;
     if (!rebuild_owns(engine, part->partition, part->call.plan))
@@ -291,7 +300,8 @@ static void on_committed(void *context, const struct commit_result *result) {
 enum step begin_commit_chunk(struct engine *engine) {
     const struct projection_type *type = engine->type;
     struct partition_write *part = &engine->write;
-    struct commit *commit = commit_new(engine->store, type->projection, part->partition, part->call.version);
+    struct commit *commit = commit_new(engine->store, type->projection, part->partition, part->call.version,
+                                       life_of(engine, part->partition));
     memset(part->applied_new, 0, engine->partitions * sizeof(*part->applied_new));
     if (!commit)
         return ROUND_FAILED;

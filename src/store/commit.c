@@ -50,6 +50,7 @@ struct commit {
     enum projection projection;
     uint32_t partition, applied, states, commands, rankings;
     uint64_t version;
+    char life[PARTITION_LIFE_SIZE];
     struct command applied_arguments, state_keys, state_arguments, command_arguments, ranking_arguments;
     struct commit_key *keys;
     uint32_t key_count;
@@ -60,7 +61,8 @@ struct commit {
 
 enum { FIXED_KEYS = 3 };
 
-struct commit *commit_new(struct store *store, enum projection projection, uint32_t partition, uint64_t version) {
+struct commit *commit_new(struct store *store, enum projection projection, uint32_t partition, uint64_t version,
+                          struct bytes life) {
     struct commit *commit = calloc(1, sizeof *commit);
     if (!commit)
         return NULL;
@@ -68,6 +70,7 @@ struct commit *commit_new(struct store *store, enum projection projection, uint3
     commit->projection = projection;
     commit->partition = partition;
     commit->version = version;
+    snprintf(commit->life, sizeof commit->life, "%.*s", (int)life.len, life.len ? life.at : "");
     command_init(&commit->applied_arguments);
     command_init(&commit->state_keys);
     command_init(&commit->state_arguments);
@@ -381,6 +384,7 @@ void commit_send(struct commit *commit, void (*on_done)(void *context, const str
     add_keys(commit);
     command_add_int(&store->command, (int64_t)commit->version);
     command_add_int(&store->command, (int64_t)version_new());
+    command_add_text(&store->command, commit->life);
     add_all(&store->command, &commit->applied_arguments, commit->applied);
     add_all(&store->command, &commit->state_arguments, commit->states);
     add_all(&store->command, &commit->command_arguments, commit->commands);

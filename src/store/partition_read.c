@@ -49,9 +49,24 @@ static void ask_nothing(struct store *store, struct pipeline *pipeline, const st
 
 // ---- Replies
 
+// The values of "version" and of the sources that were asked for.
+static void take_asked(struct partition_read *call, const redisReply *values) {
+    size_t at = 0;
+    if (values->type != REDIS_REPLY_ARRAY || values->elements == 0)
+        return;
+    call->version = (uint64_t)reply_int(values->element[at++]);
+    for (uint32_t i = 0; i < keys_partitions(); i++)
+        if (!log_id_none(call->sources[i]))
+            call->applied[i] = log_id_parse(reply_text_at(values, at++));
+}
+
 static void take_applied(struct partition_read *call, const redisReply *applied) {
     memset(call->applied, 0, keys_partitions() * sizeof *call->applied);
     call->version = 0;
+    if (call->sources) {
+        take_asked(call, applied);
+        return;
+    }
     for (size_t i = 0; applied->type == REDIS_REPLY_ARRAY && i + 1 < applied->elements; i += 2) {
         struct bytes name = reply_text(applied->element[i]);
         unsigned long long source;
@@ -104,7 +119,8 @@ static void give_items(struct partition_read *call, const struct pipeline *pipel
 static void give_all(struct pipeline *pipeline, const struct pipeline *types) {
     struct partition_read *call = pipeline->context;
     take_applied(call, pipeline->at[AT_APPLIED].reply);
-    call->plan = reply_text(pipeline->at[AT_PLAN].reply);
+    call->life = reply_text_at(pipeline->at[AT_PLAN].reply, 0);
+    call->plan = reply_text_at(pipeline->at[AT_PLAN].reply, 1);
     take_cutoffs(call, pipeline->at[AT_CUTOFFS].reply);
     give_items(call, pipeline, types);
     for (size_t i = 0; i < call->site_count; i++)
@@ -181,16 +197,35 @@ static void on_partition_replies(struct pipeline *pipeline) {
 
 // ---- The commands of a read
 
-static void ask_plan(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
+static bool asks_for(const struct partition_read *call, uint32_t source) {
+    return !log_id_none(call->sources[source]);
+}
+
+// Of many partitions only those are asked for of which the batch has entries.
+static void ask_applied(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
     struct key key;
-    if (call->projection != PROJECTION_SUMS) {
-        ask_nothing(store, pipeline, call);
+    key_applied(&key, call->partition, call->projection);
+    if (!call->sources) {
+        ask(store, pipeline, "HGETALL", &key);
         return;
     }
-    key_offsets(&key, call->partition);
-    begin_command(store, "HGET");
+    begin_command(store, "HMGET");
     add_key(store, &key);
-    command_add_text(&store->command, "plan");
+    command_add_text(&store->command, "version");
+    for (uint32_t i = 0; i < keys_partitions(); i++)
+        if (asks_for(call, i))
+            command_add_int(&store->command, i);
+    add(store, pipeline);
+}
+
+static void ask_plan(struct store *store, struct pipeline *pipeline, const struct partition_read *call) {
+    struct key key;
+    key_offsets(&key, call->partition);
+    begin_command(store, "HMGET");
+    add_key(store, &key);
+    command_add_text(&store->command, "life");
+    if (call->projection == PROJECTION_SUMS)
+        command_add_text(&store->command, "plan");
     add(store, pipeline);
 }
 
@@ -249,8 +284,7 @@ void store_read_partition(struct store *store, struct partition_read *call) {
         store_defer(store, &call->deferred, on_partition_failed);
         return;
     }
-    key_applied(&key, call->partition, call->projection);
-    ask(store, pipeline, "HGETALL", &key);
+    ask_applied(store, pipeline, call);
     ask_plan(store, pipeline, call);
     key_cutoffs(&key, call->partition);
     ask(store, pipeline, "HGETALL", &key);

@@ -97,6 +97,8 @@ struct partition_read {
     uint32_t partition;
     const ref_t *items;
     size_t item_count;
+    // Per source: {0,0} if its applied id is not wanted. NULL: all are wanted.
+    const struct log_id *sources;
     const ref_t *sites; // whose totals are wanted (sums only)
     size_t site_count;
     void (*on_item)(struct partition_read *call, size_t index, const struct partition_item *item);
@@ -106,6 +108,7 @@ struct partition_read {
     void (*on_done)(struct partition_read *call, enum outcome outcome);
     void *context;
     // Set before the first on_… runs.
+    struct bytes life; // under which the log was opened
     struct bytes plan; // the plan whose rankings are complete (sums only); empty: none
     uint64_t version;
     struct log_id *applied; // the caller's array, one per source partition: filled here ({0,0}: none)
@@ -127,9 +130,11 @@ enum { RANKING_NAME_MAX = 120 };
 // The key's text without its hash tag: the field of its cutoff. Returns the length.
 size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_NAME_MAX]);
 
-// A write of one partition: composed piece by piece, then sent. The pieces are copied.
+// A write of one partition: composed piece by piece, then sent. The pieces are copied. It is written only under this
+// version and in this life of the partition. In another life Redis may have lost entries that were applied.
 struct commit;
-struct commit *commit_new(struct store *store, enum projection projection, uint32_t partition, uint64_t version);
+struct commit *commit_new(struct store *store, enum projection projection, uint32_t partition, uint64_t version,
+                          struct bytes life);
 void commit_applied(struct commit *commit, uint32_t source, struct log_id id);
 void commit_state(struct commit *commit, ref_t item, struct bytes packed); // empty: remove it
 void commit_item(struct commit *commit, ref_t item, struct bytes site,
@@ -147,7 +152,7 @@ void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint3
 
 struct commit_result {
     enum outcome outcome;
-    bool moved;       // version mismatch: nothing was written
+    bool moved;       // another version, or another life: nothing was written
     uint64_t version; // the new one; when moved, the present one
     bool rebuild;     // a ranking with a cutoff has fewer than half its bound: rebuild the partition
 };

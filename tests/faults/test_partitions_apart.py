@@ -159,6 +159,18 @@ def test_partitions_that_fail_by_turns():
         world.settled()
 
 
+def test_a_life_that_begins_unseen_ends_what_was_read_before():
+    """Another process has opened the log of a partition in another life; this one has not noticed it."""
+    with projecting() as (store, service, world):
+        world.write(100)
+        world.settled()
+        for partition in range(PARTITIONS):
+            store.client(partition).hset(world.key(partition, b"pos"), "life", f"unseen:{partition}")
+            world.write(20)
+        world.settled()
+        assert "does not answer" not in service.log()
+
+
 # ---- A target that comes back without its last writes, while the logs of others are as they were
 
 MOVED = (1, 4, 6)
