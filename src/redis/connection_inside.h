@@ -26,7 +26,7 @@ struct pending {
     struct held *kept; // its bytes: of an EVALSHA, in case Redis lacks the script; in a Cluster of each call. Or NULL
     int script;
     bool read, write; // it counts as a read; it is a caller's write (struct command)
-    bool moved;       // it comes from another connection: its deadline may be before that of the one before it
+    bool moved;       // it was refused before: its deadline may be before that of the one before it
 };
 
 struct redis_connection {
@@ -56,7 +56,7 @@ struct redis_connection {
     // them are abandoned replies.
     struct pending *ring;
     uint32_t capacity, head, count, expired, queue_max;
-    uint32_t moved;            // how many of the commands come from another connection
+    uint32_t moved;            // how many of the commands are such
     uint32_t reads, reads_max; // how many of the commands are reads, and how many may be
     struct held *held, **held_end;
     uint32_t held_count;

@@ -31,14 +31,15 @@ void error_reply_log(const char *text) {
 }
 
 // Keeps the error for redis_complaint, without the script's name.
-static void complain(struct redis_connection *redis, const char *text) {
+static void complain(struct redis_connection *redis, const char *text, bool logs) {
     const char *end = strstr(text, " script: ");
     size_t len = end ? (size_t)(end - text) : strlen(text);
     if (redis->state != REDIS_STATE_READY)
         return;
     snprintf(redis->complaint, sizeof redis->complaint, "%.*s", (int)(len < TROUBLE_SIZE ? len : TROUBLE_SIZE), text);
     redis->complained_ms = uv_now(redis->loop);
-    error_reply_log(redis->complaint);
+    if (logs)
+        error_reply_log(redis->complaint);
 }
 
 const char *redis_complaint(const struct redis_connection *redis, uint32_t within_ms) {
@@ -57,6 +58,6 @@ enum outcome error_reply_outcome(struct redis_connection *redis, const char *tex
     const struct error_meaning *meaning = error_meaning_of(text);
     *ret_drop = meaning->drop && !(redis->hooks.on_refused && meaning->again);
     if (meaning->outcome == UNAVAILABLE && !meaning->drop)
-        complain(redis, text);
+        complain(redis, text, !(redis->hooks.on_refused && meaning->again)); // a slot that moves is no error
     return meaning->outcome;
 }

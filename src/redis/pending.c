@@ -263,7 +263,7 @@ static bool append_held(struct redis_connection *redis, const struct held *held)
 }
 
 // Sends bytes that were kept, and takes `held`. False without memory.
-static bool send_again(struct redis_connection *redis, struct held *held, int script) {
+static bool send_again(struct redis_connection *redis, struct held *held, int script, bool moved) {
     if (!append_held(redis, held))
         return false;
     struct pending pending = {.call = held->call,
@@ -271,7 +271,7 @@ static bool send_again(struct redis_connection *redis, struct held *held, int sc
                               .script = script,
                               .read = held->read,
                               .write = held->write,
-                              .moved = held->hops > 0 || held->asks};
+                              .moved = moved};
     if (redis->hooks.on_refused || script >= 0)
         pending.kept = held;
     else
@@ -284,14 +284,14 @@ bool redis_send_held(struct redis_connection *redis, struct held *held) {
     bool room = held->read ? has_room_for_read(redis) : redis->count < redis->queue_max;
     if (redis->state != REDIS_STATE_READY || (redis->refuses_writes && held->write) || !room)
         return false;
-    return send_again(redis, held, held->script);
+    return send_again(redis, held, held->script, true);
 }
 
 void pending_send_held(struct redis_connection *redis) {
     while (redis->held && redis->state == REDIS_STATE_READY && has_room_for_read(redis)) {
         struct held *held = take_held(redis);
         struct redis_call *call = held->call;
-        if (!send_again(redis, held, held->script)) {
+        if (!send_again(redis, held, held->script, false)) {
             free(held);
             shed(redis, call);
         }
@@ -321,7 +321,7 @@ static bool load_and_repeat(struct redis_connection *redis, struct pending *pend
     command_add(&load, (struct bytes){script->at, (size_t)(script->end - script->at)});
     bool loads = write_call(redis, pending_of(redis, NULL, &load), &load);
     command_release(&load);
-    return loads && send_again(redis, pending->kept, NO_SCRIPT);
+    return loads && send_again(redis, pending->kept, NO_SCRIPT, true);
 }
 
 // True when the call is sent again, here or elsewhere, so it has not ended.

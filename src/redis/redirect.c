@@ -10,6 +10,8 @@ static const struct error_meaning error_meanings[] = {
     {"ASK", .kind = ERROR_ASK, .outcome = UNAVAILABLE, .again = true, .drop = true},
     {"TRYAGAIN", .kind = ERROR_TRYAGAIN, .outcome = UNAVAILABLE, .again = true},
     {"CLUSTERDOWN", .kind = ERROR_CLUSTERDOWN, .outcome = UNAVAILABLE, .again = true},
+    // To a script that writes, where reads are allowed: it is refused as a whole, since no script outlives the state.
+    {"while the cluster is down", .within = true, .kind = ERROR_CLUSTERDOWN, .outcome = UNAVAILABLE, .again = true},
     {"READONLY", .kind = ERROR_READONLY, .outcome = UNAVAILABLE, .again = true, .drop = true},
     {"LOADING", .kind = ERROR_LOADING, .outcome = UNAVAILABLE, .again = true},
     {"MASTERDOWN", .kind = ERROR_MASTERDOWN, .outcome = UNAVAILABLE, .again = true, .drop = true},

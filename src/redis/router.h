@@ -35,6 +35,7 @@ struct node {
     uint32_t owned;        // places of its own, by the table
     uint64_t connected;    // a number of its present connection; 0: it is not ready
     uint64_t unused_at_ms; // since when it owns nothing
+    uint64_t sent_home_ms; // when it last sent a call away to itself
     bool wants_shards;     // it does not know CLUSTER SLOTS
     bool leaving;
 };

@@ -16,7 +16,8 @@ enum {
     REST_LEAST_MS = 5,
     REST_MAX_MS = 80,
     REST_FORGOTTEN_MS = 1000,
-    REST_HOP_MS = 20,      // two nodes name each other
+    REST_HOP_MS = 20, // two nodes name each other
+    SENT_HOME_MS = 5000,
     REST_DOWN_MS = 50,     // nobody serves the slot
     WAITING_MAX = 1 << 16, // calls of all places; one more is OVERLOADED
     ROUTER_NODES_MAX = 512,
@@ -37,8 +38,9 @@ struct map_refresh {
     struct redis_call call;
     struct node *asked; // NULL: no question is under way
     struct node *hint;  // whom to ask next: a MOVED has named it
-    bool wanted, told;  // told: a refusal of the question is logged
-    uint64_t changes;   // router.changes when it was asked
+    bool wanted;
+    char trouble[TROUBLE_SIZE]; // why the last question had no answer that could be used; empty: it had one
+    uint64_t changes;           // router.changes when it was asked
     uint64_t not_before_ms, done_ms;
     uint32_t back_off_ms;
 };

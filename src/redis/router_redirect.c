@@ -172,6 +172,15 @@ static struct node *named_by(struct router *router, struct node *node, const cha
     return router_find_node(router, &redirect.to);
 }
 
+// The node sends a call away to itself: its name leads elsewhere by now. If it does so again at once, a new connection
+// does not help.
+static void resolve_anew(struct node *node) {
+    uint64_t now = uv_now(node->router->loop), before = node->sent_home_ms;
+    node->sent_home_ms = now;
+    if (!before || now - before > SENT_HOME_MS)
+        redis_drop(node->redis, "the node sends a call away to itself");
+}
+
 // Believes a MOVED of the present owner. Another node may be late: it was the owner once, and its answer is old.
 static void learn_moved(struct router *router, struct node *node, const char *error) {
     uint16_t slot = 0;
@@ -184,8 +193,8 @@ static void learn_moved(struct router *router, struct node *node, const char *er
         place->moved_ms = uv_now(router->loop);
     }
     router_refresh_from(router, to && to != node ? to : NULL);
-    if (to == node) // its name leads elsewhere by now
-        redis_drop(node->redis, "the node sends away to itself");
+    if (to == node)
+        resolve_anew(node);
 }
 
 // The second node that is named may name the first: so the call rests.

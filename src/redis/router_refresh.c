@@ -96,10 +96,13 @@ static void wait_before_next(struct router *router, bool changed) {
     refresh->not_before_ms = refresh->done_ms + BETWEEN_MS + random_below(refresh->back_off_ms);
 }
 
-static void tell_refusal(struct router *router, const struct node *node, const char *error) {
-    if (!router->refresh.told)
-        log_warn("redis %s: %s: the map of the Cluster cannot be read there", node->name, error);
-    router->refresh.told = true;
+// Logged once for each reason.
+static void note_trouble(struct router *router, const struct node *node, const char *error) {
+    char text[TROUBLE_SIZE];
+    snprintf(text, sizeof text, "the map of the Cluster cannot be read: %.*s", TROUBLE_SIZE / 2, error);
+    if (strcmp(text, router->refresh.trouble) != 0)
+        log_warn("redis %s: %s", node->name, text);
+    memcpy(router->refresh.trouble, text, sizeof text);
 }
 
 static void on_map(struct redis_call *call) {
@@ -111,14 +114,15 @@ static void on_map(struct redis_call *call) {
         .asked = &node->at, .before = router->map, .slots = router->slots, .place_count = router->place_count};
     bool error = reply && reply->type == REDIS_REPLY_ERROR, changed = false;
     refresh->asked = NULL;
-    if (error)
-        tell_refusal(router, node, reply->str);
-    if (error && topology_wants_shards(reply->str))
-        node->wants_shards = changed = true;
-    else if (call->outcome == OK && !router->stopping && topology_read(reply, &question, router->read))
+    if (error && !node->wants_shards && topology_wants_shards(reply->str))
+        node->wants_shards = changed = refresh->wanted = true;
+    else if (call->outcome == OK && !router->stopping && topology_read(reply, &question, router->read)) {
         changed = take_map(router);
-    else
+        refresh->trouble[0] = '\0';
+    } else
         refresh->wanted = true;
+    if (reply && refresh->wanted && !changed)
+        note_trouble(router, node, error ? reply->str : "no answer of the right form");
     refresh->wanted |= router->map->unserved || router_unserved(router);
     wait_before_next(router, changed);
     freeReplyObject(reply);

@@ -149,11 +149,43 @@ static void open_partitions(struct cluster *cluster) {
     }
 }
 
+// ---- The clock
+
+static int compare_clocks(const void *a, const void *b) {
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return (left > right) - (left < right);
+}
+
+// Of an even number of clocks the lower one of the middle: a clock that is ahead would make ours stand still later.
+static void set_clock(const struct store *store) {
+    int64_t ahead[CLOCKS_MAX];
+    uint64_t now = clock_mono_ns() / 1000000;
+    uint32_t heard = 0, masters = 0;
+    for (const struct store_node *node = store->nodes; node; node = node->next) {
+        if (!node->node->owned)
+            continue;
+        masters++;
+        if (node->clock_heard_ms && now - node->clock_heard_ms < CLOCK_FRESH_MS && heard < CLOCKS_MAX)
+            ahead[heard++] = node->clock_ahead_ms;
+    }
+    if (heard == 0 || heard * 2 < masters)
+        return; // one that is wrong must not be the only one
+    qsort(ahead, heard, sizeof ahead[0], compare_clocks);
+    hear_time(ahead[(heard - 1) / 2] + (int64_t)now);
+}
+
+void cluster_hear_time(struct store_node *at, int64_t unix_ms) {
+    at->clock_heard_ms = clock_mono_ns() / 1000000;
+    at->clock_ahead_ms = unix_ms - (int64_t)at->clock_heard_ms;
+    set_clock(at->store);
+}
+
 // ---- When to look
 
 void cluster_look(void *context) {
     struct cluster *cluster = ((struct store *)context)->cluster;
     cluster->look_at_ms = 0;
+    set_clock(cluster->store); // who is a master may be known only now
     compare_meta(cluster);
     if (cluster->agreed)
         open_partitions(cluster);
@@ -184,31 +216,4 @@ void cluster_open_again(struct store_node *at, bool close) {
         else if (router_is_open(at->store->router, i) && !cluster->openings[i].asking)
             open_partition(&cluster->openings[i], at);
     }
-}
-
-// ---- The clock
-
-static int compare_clocks(const void *a, const void *b) {
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-    return (left > right) - (left < right);
-}
-
-// Of an even number of clocks the lower one of the middle: a clock that is ahead would make ours stand still later.
-void cluster_hear_time(struct store_node *at, int64_t unix_ms) {
-    int64_t ahead[CLOCKS_MAX];
-    uint64_t now = clock_mono_ns() / 1000000;
-    uint32_t heard = 0, masters = 0;
-    at->clock_ahead_ms = unix_ms - (int64_t)now;
-    at->clock_heard_ms = now;
-    for (const struct store_node *node = at->store->nodes; node; node = node->next) {
-        if (!node->node->owned)
-            continue;
-        masters++;
-        if (node->clock_heard_ms && now - node->clock_heard_ms < CLOCK_FRESH_MS && heard < CLOCKS_MAX)
-            ahead[heard++] = node->clock_ahead_ms;
-    }
-    if (heard == 0 || heard * 2 < masters)
-        return; // one that is wrong must not be the only one
-    qsort(ahead, heard, sizeof ahead[0], compare_clocks);
-    hear_time(ahead[(heard - 1) / 2] + (int64_t)now);
 }

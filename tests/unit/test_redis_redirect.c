@@ -78,6 +78,9 @@ static void test_what_is_sent_again(void **state) {
         {"TRYAGAIN Multiple keys request during rehashing of slot", ERROR_TRYAGAIN, true, UNAVAILABLE, false},
         {"CLUSTERDOWN The cluster is down", ERROR_CLUSTERDOWN, true, UNAVAILABLE, false},
         {"CLUSTERDOWN Hash slot not served", ERROR_CLUSTERDOWN, true, UNAVAILABLE, false},
+        {"ERR Script attempted to execute a write command while the cluster is down and readonly script: x, on "
+         "@user_script:1.",
+         ERROR_CLUSTERDOWN, true, UNAVAILABLE, false},
         {"READONLY You can't write against a read only replica.", ERROR_READONLY, true, UNAVAILABLE, true},
         {"LOADING Redis is loading the dataset in memory", ERROR_LOADING, true, UNAVAILABLE, false},
         {"MASTERDOWN Link with MASTER is down", ERROR_MASTERDOWN, true, UNAVAILABLE, true},
