@@ -68,7 +68,8 @@ static void on_answered(struct read_call *call, enum outcome outcome) {
     if (outcome == OK) {
         claim->held_until_ms = claim->other_ms ? 0 : claim->sent_ms + SURE_MS;
         say(claim, claim->other_ms != 0);
-    }
+    } else if (claim->held_until_ms > claim->sent_ms) // a master of a Cluster is away: nobody else can claim it either
+        claim->held_until_ms = now_of(claim) + SURE_MS;
     if (claim->stopping)
         release(claim);
     else

@@ -2,7 +2,8 @@
 // The claim on the projection. If two services on one Redis have different rankings, one projects, and the other waits
 // until the first has not renewed its claim for some seconds. Within one service the generation in charge gets the
 // claim at once. A write that is still under way then is refused by the partition's version or plan
-// (partition_write.c).
+// (partition_write.c). While the record can't be read and others can, because in a Cluster the master that has it is
+// away, a claim that is held stays so.
 #pragma once
 #include "store/projection.h"
 #include <uv.h>

@@ -1,100 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Partitions that fail apart: one that cannot be read or written holds no other back, and once it is back every entry of
-every log that is still there is applied to every item that it names, once.
-
-The test is its own worker: it appends views to the logs and keeps each entry, so it knows what every item must have.
-"""
+every log that is still there is applied to every item that it names, once."""
 import contextlib
 import random
-import struct
 import time
 
 import pytest
 
-from support.fault_service import FaultService
+from support.log_writer import ITEMS, PARTITIONS, Projector, World, opened, others
 from support.sharded_redis import CLUSTERDOWN, TRYAGAIN, ShardedRedis
 from support.wait import wait_until
-from test_projection_kill import unpack_sums
-
-PARTITIONS = 8
-VIEWS = 254  # the signal's number in a packed state
-ITEMS = 40
-
-
-class Projector(FaultService):
-    worker_count = 0
-    partitions = PARTITIONS
-
-
-class World:
-    """Appends entries, each with the view of some items, to the logs. Items are numbers: n lies in the partition n mod 8."""
-
-    def __init__(self, store):
-        self.store, self.dice = store, random.Random(7)
-        self.tags, self.entries, self.lost, self.visitor = {}, {}, set(), 0
-
-    def key(self, partition, rest):
-        if not self.tags:
-            for server in self.store.servers:
-                for key in server.client().scan_iter("{*}pos"):
-                    self.tags[int(key[2:key.index(b"}")].rstrip(b"abcdefghijklmnopqrstuvwxyz"))] = key[:-3]
-        return self.tags[partition] + rest
-
-    def write(self, count, logs=range(PARTITIONS)):
-        for _ in range(count):
-            self.append(self.dice.choice(list(logs)), self.dice.sample(range(1, ITEMS + 1), 3))
-
-    def append(self, log, items, times=1):
-        """An entry, in which each item is viewed, some times."""
-        pipeline = self.store.client(log).pipeline(transaction=False)
-        for _ in range(times):
-            value = struct.pack("<d", time.time() * 1000)
-            for item in items:
-                self.visitor += 1
-                value += b"W" + struct.pack("<QQd", item, self.visitor, time.time() * 1000) + b"\x01s"
-                value += struct.pack("<H", len(b"%d" % item)) + b"%d" % item + b"\0"
-            pipeline.xadd(self.key(log, b"log"), {b"1": value})
-        self.entries |= {(log, entry): items for entry in pipeline.execute()}
-
-    def expected(self, logs=range(PARTITIONS), lost=False):
-        """The counts when the entries of these logs are projected."""
-        counts = dict.fromkeys(range(1, ITEMS + 1), 0)
-        for name, items in self.entries.items():
-            for item in items:
-                counts[item] += name[0] in logs and (lost or name not in self.lost)
-        return counts
-
-    def counted(self):
-        counts = {}
-        for item in range(1, ITEMS + 1):
-            packed = self.store.client(item % PARTITIONS).get(self.key(item % PARTITIONS, b"s%016x" % item))
-            counts[item] = max((count for count, _ in unpack_sums(packed).values()), default=0) if packed else 0
-        return counts
-
-    def wrong(self, partitions=range(PARTITIONS)):
-        counted, least, most = self.counted(), self.expected(partitions), self.expected(lost=True)
-        return {item: (counted[item], least[item], most[item]) for item in counted
-                if item % PARTITIONS in partitions and not least[item] <= counted[item] <= most[item]}
-
-    def settled(self, partitions=range(PARTITIONS), seconds=20):
-        wait_until(lambda: not self.wrong(partitions), seconds, lambda: f"item: (counted, least, most) {self.wrong(partitions)}")
-
-    def log_length(self, partition):
-        return self.store.client(partition).xlen(self.key(partition, b"log"))
 
 
 @contextlib.contextmanager
 def projecting(moved=(), **settings):
     with ShardedRedis(moved, appendonly="no") as store, Projector(store, log_level="info", **settings) as service:
         service.start_projector()
-        world = World(store)
-        wait_until(lambda: sum(len(list(server.client().scan_iter("{*}pos"))) for server in store.servers) == PARTITIONS, 20,
-                   "the logs are not opened")
-        yield store, service, world
-
-
-def others(*partitions):
-    return [number for number in range(PARTITIONS) if number not in partitions]
+        opened(store)
+        yield store, service, World(store)
 
 
 @pytest.mark.parametrize("error", [TRYAGAIN, CLUSTERDOWN])

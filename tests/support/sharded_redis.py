@@ -84,6 +84,9 @@ class ShardedRedis:
         for server in self.servers:
             server.stop()
 
+    def clients(self):
+        return [server.client() for server in self.servers]
+
     def client(self, partition):
         """To the server that has it."""
         return self.servers[self.home(partition)].client()
