@@ -8,7 +8,7 @@
 #include "store/store_inside.h"
 #include <stdio.h>
 
-enum right_of { RIGHT_ROAD, RIGHT_SCAN, RIGHT_WAIT, RIGHT_CARDS, RIGHT_REFILL, RIGHT_NEEDS };
+enum right_of { RIGHT_ROAD, RIGHT_SCAN, RIGHT_WAIT, RIGHT_CARDS, RIGHT_REFILL, RIGHT_CLUSTER, RIGHT_NEEDS };
 #define REFUSES "Redis refuses %s to this user, or has it renamed"
 #define REFUSES_KEYS "Redis refuses this user some of our keys ({e* and engaged:*)"
 
@@ -27,6 +27,7 @@ static const char *const cannot[RIGHT_NEEDS] = {
     [RIGHT_WAIT] = "deletion, import, export or ?wait=true",
     [RIGHT_CARDS] = "cards, import or editorial",
     [RIGHT_REFILL] = "new rankings",
+    [RIGHT_CLUSTER] = "call that follows a slot to another node",
 };
 
 // ---- What is known
@@ -94,7 +95,7 @@ static void take_refused(struct store_node *at, const redisReply *reply) {
 
 static void compose(struct store *store) {
     script_begin(&store->command, SCRIPT_RIGHTS, 0);
-    for (size_t i = 0; i < RIGHT_COUNT; i++)
+    for (size_t i = 0; i < RIGHT_COUNT && (store->cluster || rights[i].need != RIGHT_CLUSTER); i++)
         command_add_text(&store->command, rights[i].command);
 }
 
