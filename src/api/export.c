@@ -24,7 +24,8 @@ struct export {
     struct read_call read;
     struct buffer piece; // lines that are not sent yet
     struct arena texts;  // ids of this page
-    uint64_t cursor, told;
+    struct scan scan;
+    uint64_t told;
     uint64_t generation; // of the store when it began
     ref_t items[PAGE_MAX];
     struct exported page[PAGE_MAX];
@@ -55,6 +56,7 @@ static void end(struct export *export, enum outcome outcome) {
     http_stream_piece(request, buffer_bytes(&export->piece), NULL);
     buffer_release(&export->piece);
     arena_release(&export->texts);
+    scan_restart(&export->scan);
     free(export);
     http_stream_end(request);
 }
@@ -176,7 +178,7 @@ static void read_page(struct export *export) {
     arena_reset(&export->texts);
     export->item_count = export->page_count = export->next = 0;
     export->bucket = 0;
-    store_scan_items(store_of(export), next_read(export, on_items), &export->cursor, PAGE_ITEMS, on_item);
+    store_scan_items(store_of(export), next_read(export, on_items), &export->scan, PAGE_ITEMS, on_item);
 }
 
 // ---- Voters, item by item and bucket by bucket
@@ -227,7 +229,7 @@ static void next_voters(struct export *export) {
     else if (export->next < export->page_count)
         store_read_voters(store_of(export), next_read(export, on_voters), export->page[export->next].item,
                           export->bucket, 1, &export->buckets, on_voter);
-    else if (export->cursor)
+    else if (export->scan.goes_on)
         read_page(export);
     else
         tell_editorial(export);

@@ -202,6 +202,10 @@ void key_cutoffs(struct key *key, uint32_t partition) {
     begin(key, partition, "floor");
 }
 
+void key_absent(struct key *key, uint32_t partition) {
+    begin(key, partition, "absent");
+}
+
 static void spell(struct key *key, int which) {
     key->len = 0;
     key->place = (uint16_t)place_more(which);
@@ -240,13 +244,16 @@ bool key_parse(struct bytes key, char letter, ref_t *ret_ref) {
     return true;
 }
 
-static bool partition_of_tag(struct bytes key, uint32_t *ret_partition) {
-    for (uint32_t i = 0; i < partition_count; i++)
-        if (bytes_starts(key, (struct bytes){tags[i].at, tags[i].len})) {
-            *ret_partition = i;
-            return true;
-        }
-    return false;
+bool key_partition(struct bytes key, uint32_t *ret_partition) {
+    uint32_t number = 0;
+    if (!bytes_starts(key, BYTES("{e")))
+        return false;
+    for (size_t i = 2; i < key.len && key.at[i] >= '0' && key.at[i] <= '9' && number < partition_count; i++)
+        number = number * 10 + (uint32_t)(key.at[i] - '0');
+    if (number >= partition_count || !bytes_starts(key, (struct bytes){tags[number].at, tags[number].len}))
+        return false;
+    *ret_partition = number;
+    return true;
 }
 
 bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name) {
@@ -255,7 +262,7 @@ bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *
         return false;
     const char *name = close + 3 + REF_DIGITS, *colon = memchr(name, ':', (size_t)(end - name));
     *ret_name = (struct bytes){name, (size_t)((colon ? colon : end) - name)};
-    return partition_of_tag(key, ret_partition);
+    return key_partition(key, ret_partition);
 }
 
 // ---- Kinds

@@ -79,6 +79,8 @@ enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
 void key_applied(struct key *key, uint32_t partition, enum projection projection);
 void key_offsets(struct key *key, uint32_t partition);
 void key_cutoffs(struct key *key, uint32_t partition);
+void key_absent(struct key *key,
+                uint32_t partition); // there is never such a key: whether the slot moves (store/scan_walk.c)
 void key_corrections(struct key *key, bool done);
 void key_meta(struct key *key);
 // The hash slot of a key, as Redis Cluster computes it (CRC16 of the tag, mod 16384).
@@ -86,6 +88,8 @@ uint16_t key_slot(struct bytes key);
 // Reads the reference from a key that SCAN found, if the key is of the kind `letter` ('i', 's' …).
 bool key_parse(struct bytes key, char letter, ref_t *ret_ref);
 
+// Reads the partition from a key that SCAN found, if it is of one.
+bool key_partition(struct bytes key, uint32_t *ret_partition);
 // Reads partition and name from a key that SCAN found, if it is a ranking's (of a site or of one of its categories).
 bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name);
 

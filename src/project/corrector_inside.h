@@ -42,7 +42,7 @@ enum { ITEMS_AT_ONCE = 128 };
 struct pass {
     bool running;
     char id[CORRECTION_ID_SIZE];
-    uint64_t cursor; // where the pass continues
+    struct scan scan;
     struct corrections members;
     size_t publishers; // how many of publishers; they come first
     struct member *index;
@@ -55,7 +55,6 @@ struct pass {
     size_t big_count, next_big, next_member;
     ref_t asked[ITEMS_AT_ONCE];
     size_t asked_big[ITEMS_AT_ONCE], asked_count;
-    uint64_t next_cursor;
     bool failed;
     // The records that are being written.
     size_t next_written;

@@ -69,7 +69,7 @@ struct rebuild {
     uint64_t kept_by_all; // the rankings that all partitions of this scan have kept up to date
     bool *has_others;     // it may have sets of rankings that are not in the plan
     bool sweeping;        // sets that were not kept up to date are removed first, then the states are scanned
-    uint64_t cursor;
+    struct scan scan;
     uint64_t states; // how many this scan has seen
     struct partition_read probe;
 };

@@ -27,6 +27,7 @@ void pass_init(struct pass *pass) {
 }
 
 void pass_release(struct pass *pass) {
+    scan_restart(&pass->scan);
     corrections_release(&pass->members);
     free(pass->index);
     free(pass->items);
@@ -108,7 +109,7 @@ static void begin_new(struct corrector *corrector) {
     struct pass *pass = &corrector->pass;
     struct buffer note;
     correction_new_id(pass->id);
-    pass->cursor = 0;
+    scan_restart(&pass->scan);
     buffer_init(&note, (pass->members.count + 1) * CORRECTION_ID_SIZE);
     buffer_add_bytes(&note, bytes_of(pass->id));
     for (size_t i = 0; i < pass->members.count; i++) {
@@ -124,14 +125,18 @@ static void begin_new(struct corrector *corrector) {
     buffer_release(&note);
 }
 
-// Reads "pass run cursor" from the note that was written after the last page.
+// Reads "pass run place" from the note that was written after the last page. In a Cluster the place knows the lives.
 static bool was_under_way(struct corrector *corrector) {
     struct pass *pass = &corrector->pass;
     char run[RUN_ID_SIZE];
+    int at = 0;
     struct bytes members = corrector->stored_members, note = corrector->stored_pass;
-    if (!members.len || !note.len || sscanf(note.at, "%32s %40s %" SCNu64, pass->id, run, &pass->cursor) != 3)
+    if (!members.len || !note.len || sscanf(note.at, "%32s %40s %n", pass->id, run, &at) != 2)
         return false;
-    return strcmp(run, corrector->run) == 0 && pass->cursor && bytes_starts(members, bytes_of(pass->id));
+    struct bytes place = {note.at + at, note.len - (size_t)at};
+    if (strcmp(run, corrector->run) != 0 && !store_scan_knows_lives(corrector->store))
+        return false;
+    return bytes_starts(members, bytes_of(pass->id)) && scan_read(corrector->store, &pass->scan, place);
 }
 
 static int by_text(const void *a, const void *b) {
@@ -360,6 +365,5 @@ void pass_page(struct corrector *corrector) {
     found_clear(corrector);
     pass->failed = false;
     pass->item_count = pass->next_item = pass->big_count = pass->next_big = pass->next_member = 0;
-    pass->next_cursor = pass->cursor;
-    store_scan_items(corrector->store, corrector_call(corrector, on_items), &pass->next_cursor, SCAN_ITEMS, on_item);
+    store_scan_items(corrector->store, corrector_call(corrector, on_items), &pass->scan, SCAN_ITEMS, on_item);
 }

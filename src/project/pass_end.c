@@ -6,7 +6,6 @@
 #include "ops/log.h"
 #include "project/corrector_inside.h"
 #include <inttypes.h>
-#include <stdio.h>
 
 #define TELL_NS (UINT64_C(1000) * 1000 * 1000)
 enum { ROWS_MAX = 64 };
@@ -71,11 +70,15 @@ static void on_note(struct read_call *call, enum outcome outcome) {
 
 static void keep_note(struct corrector *corrector) {
     struct pass *pass = &corrector->pass;
-    char note[CORRECTION_ID_SIZE + RUN_ID_SIZE + 24];
-    pass->cursor = pass->next_cursor;
-    snprintf(note, sizeof note, "%s %s %" PRIu64, pass->id, corrector->run, pass->cursor);
-    struct correction_row row = {.id = BYTES("pass"), .text = bytes_of(note), .site = NO_BYTES};
-    store_write_corrections(corrector->store, corrector_call(corrector, on_note), false, &row, 1, 0);
+    struct buffer *note = &corrector->json;
+    buffer_clear(note);
+    buffer_addf(note, "%s %s ", pass->id, corrector->run);
+    scan_write(corrector->store, &pass->scan, note);
+    struct correction_row row = {.id = BYTES("pass"), .text = buffer_bytes(note), .site = NO_BYTES};
+    if (note->failed)
+        corrector_restart(corrector);
+    else
+        store_write_corrections(corrector->store, corrector_call(corrector, on_note), false, &row, 1, 0);
 }
 
 static void keep_records(struct corrector *corrector);
@@ -155,8 +158,8 @@ void pass_keep(struct corrector *corrector) {
     pass->tells_all = now - pass->told_ns >= TELL_NS;
     pass->told_ns = pass->tells_all ? now : pass->told_ns;
     pass->next_written = 0;
-    if (pass->next_cursor == 0)
-        end(corrector);
-    else
+    if (pass->scan.goes_on)
         keep_records(corrector);
+    else
+        end(corrector);
 }

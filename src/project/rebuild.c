@@ -2,7 +2,7 @@
 // The rebuild of a partition's rankings: all scores of its items are written again from their states. It is needed when
 // the definitions of the rankings have changed, or when a ranking with a cutoff has lost half of its items.
 //
-// A rebuild runs within the normal rounds: each round reads some states by a cursor, and adds deltas without an entry
+// A rebuild runs within the normal rounds: each round reads a page of states, and adds deltas without an entry
 // for their items to its batch. The partition's plan is removed when the rebuild begins and stored when it ends, so a
 // rebuild that is killed begins again.
 //
@@ -56,6 +56,7 @@ void rebuild_release(struct engine *engine) {
     free(engine->rebuild.running);
     free(engine->rebuild.has_others);
     free(engine->rebuild.kept);
+    scan_restart(&engine->rebuild.scan);
 }
 
 // ---- Names of rankings, each with a space after it
@@ -145,7 +146,8 @@ enum step rebuild_first(struct engine *engine) {
     if (!rebuild_is_due(engine))
         return STEP_READ_LOGS;
     memset(rebuild->running, 0, engine->partitions * sizeof(*rebuild->running));
-    rebuild->cursor = rebuild->states = 0;
+    scan_restart(&rebuild->scan);
+    rebuild->states = 0;
     rebuild->kept_by_all = all_rankings(engine);
     rebuild->sweeping = false;
     rebuild->next = 0;
@@ -238,12 +240,12 @@ static bool is_stale(struct read_call *call, uint32_t partition, struct bytes na
 }
 
 enum step begin_sweep_rankings(struct engine *engine) {
-    store_sweep_rankings(engine->store, engine_call(engine), &engine->rebuild.cursor, is_stale);
+    store_sweep_rankings(engine->store, engine_call(engine), &engine->rebuild.scan, is_stale);
     return STEP_WAITS;
 }
 
 enum step end_sweep_rankings(struct engine *engine) {
-    engine->rebuild.sweeping = engine->rebuild.cursor != 0;
+    engine->rebuild.sweeping = engine->rebuild.scan.goes_on;
     return engine->rebuild.sweeping ? write_first(engine) : STEP_SCAN_STATES;
 }
 
@@ -257,7 +259,7 @@ static void on_state(struct read_call *call, ref_t item) {
 }
 
 enum step begin_scan_states(struct engine *engine) {
-    store_scan_states(engine->store, engine_call(engine), &engine->rebuild.cursor, on_state);
+    store_scan_states(engine->store, engine_call(engine), &engine->rebuild.scan, on_state);
     return STEP_WAITS;
 }
 
@@ -273,7 +275,7 @@ enum step rebuild_scan(struct engine *engine) {
 
 enum step rebuild_last(struct engine *engine) {
     struct rebuild *rebuild = &engine->rebuild;
-    if (!rebuild->active || rebuild->sweeping || rebuild->cursor != 0)
+    if (!rebuild->active || rebuild->sweeping || rebuild->scan.goes_on)
         return ROUND_DONE;
     rebuild->next = 0;
     return STEP_REBUILD_DONE;

@@ -34,12 +34,13 @@ struct sweeper {
     void *stopped_context;
     struct read_call call;
     struct arena texts; // of this page
-    uint64_t cursor, cursor_before, removed;
+    struct scan scan;
+    uint64_t removed;
     ref_t items[PAGE_ITEMS];
     size_t item_count;
     struct item_call removals[REMOVED_AT_ONCE];
     size_t removal_count, waiting;
-    bool more; // there are more than are removed at once: the page is read again
+    bool more; // there are more than are removed at once: the items of this page are looked at again
     // How many items of this page could not be removed. They come first, and `passed_over` counts them while they are
     // skipped; otherwise one page of such items would be read for ever.
     size_t stayed, passed_over;
@@ -54,6 +55,7 @@ static void on_closed(uv_handle_t *handle) {
     void (*on_stopped)(void *) = sweeper->on_stopped;
     void *context = sweeper->stopped_context;
     arena_release(&sweeper->texts);
+    scan_restart(&sweeper->scan);
     free(sweeper);
     on_stopped(context);
 }
@@ -75,13 +77,12 @@ static uint64_t until_next_walk_ms(const struct sweeper *sweeper) {
 static void end_page(struct sweeper *sweeper) {
     if (sweeper->outcome != OK) {
         sweeper->stayed = 0;
+        sweeper->more = false;
         rest(sweeper, RETRY_MS);
         return;
     }
     sweeper->stayed = sweeper->more ? sweeper->stayed + sweeper->removal_count - sweeper->gone : 0;
-    if (sweeper->more)
-        sweeper->cursor = sweeper->cursor_before;
-    if (sweeper->cursor != 0 || sweeper->more) {
+    if (sweeper->scan.goes_on || sweeper->more) {
         rest(sweeper, PAGE_PAUSE_MS);
         return;
     }
@@ -149,25 +150,32 @@ static void on_item(struct read_call *call, ref_t item) {
         sweeper->items[sweeper->item_count++] = item;
 }
 
+static void look_at_items(struct sweeper *sweeper) {
+    sweeper->more = false;
+    sweeper->call = (struct read_call){.on_done = on_read, .context = sweeper};
+    store_read_packed(sweeper->store, &sweeper->call, sweeper->items, sweeper->item_count, on_packed);
+}
+
 static void on_scanned(struct read_call *call, enum outcome outcome) {
     struct sweeper *sweeper = call->context;
     sweeper->outcome = outcome;
-    if (outcome != OK) {
+    if (outcome == OK)
+        look_at_items(sweeper);
+    else
         end_page(sweeper);
-        return;
-    }
-    sweeper->call = (struct read_call){.on_done = on_read, .context = sweeper};
-    store_read_packed(sweeper->store, &sweeper->call, sweeper->items, sweeper->item_count, on_packed);
 }
 
 static void on_timer(uv_timer_t *timer) {
     struct sweeper *sweeper = timer->data;
     sweeper->busy = true;
-    sweeper->more = false;
-    sweeper->item_count = sweeper->removal_count = sweeper->passed_over = sweeper->gone = 0;
-    sweeper->cursor_before = sweeper->cursor;
+    sweeper->removal_count = sweeper->passed_over = sweeper->gone = 0;
+    if (sweeper->more) {
+        look_at_items(sweeper);
+        return;
+    }
+    sweeper->item_count = 0;
     sweeper->call = (struct read_call){.on_done = on_scanned, .context = sweeper};
-    store_scan_items(sweeper->store, &sweeper->call, &sweeper->cursor, PAGE_KEYS, on_item);
+    store_scan_items(sweeper->store, &sweeper->call, &sweeper->scan, PAGE_KEYS, on_item);
 }
 
 struct sweeper *sweeper_start(void *loop, const struct settings *settings, struct store *store) {

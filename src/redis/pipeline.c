@@ -36,6 +36,11 @@ void pipeline_add(struct pipeline *pipeline, struct router *router, const struct
         router_send_read(router, next_call(pipeline, command), command);
 }
 
+void pipeline_add_to(struct pipeline *pipeline, struct router *router, struct node *node,
+                     const struct command *command) {
+    router_send_read_to(router, node, next_call(pipeline, command), command);
+}
+
 void pipeline_add_write(struct pipeline *pipeline, struct router *router, const struct command *command) {
     router_send(router, next_call(pipeline, command), command);
 }

@@ -24,6 +24,8 @@ struct pipeline {
 // Room for `count` commands: the caller adds exactly that many. NULL without memory.
 struct pipeline *pipeline_new(uint32_t count, void (*on_all)(struct pipeline *pipeline), void *context);
 void pipeline_add(struct pipeline *pipeline, struct router *router, const struct command *command); // a read
+void pipeline_add_to(struct pipeline *pipeline, struct router *router, struct node *node,
+                     const struct command *command); // a read, of this node
 void pipeline_add_write(struct pipeline *pipeline, struct router *router, const struct command *command);
 void pipeline_free(struct pipeline *pipeline);
 // OK when all are OK, else the first other outcome.

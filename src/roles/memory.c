@@ -14,7 +14,8 @@ struct bill {
     uv_timer_t timer;
     struct store *store;
     struct read_call call;
-    uint64_t cursor, used, began_ms;
+    struct scan scan;
+    uint64_t used, began_ms;
     uint64_t keys[KEY_KINDS], bytes[KEY_KINDS];
     char failure[256]; // empty: none
 };
@@ -51,9 +52,9 @@ static void on_page(struct read_call *call, enum outcome outcome) {
         stop(bill, "Redis does not answer");
         return;
     }
-    if (bill->cursor) {
+    if (bill->scan.goes_on) {
         bill->call = (struct read_call){.on_done = on_page, .context = bill};
-        store_read_usage(bill->store, &bill->call, &bill->cursor, on_key);
+        store_read_usage(bill->store, &bill->call, &bill->scan, on_key);
         return;
     }
     bill->call = (struct read_call){.on_done = on_used, .context = bill};
@@ -69,7 +70,7 @@ static void on_look(uv_timer_t *timer) {
     uv_close((uv_handle_t *)timer, NULL);
     bill->call = (struct read_call){.on_done = on_page, .context = bill};
     if (ready)
-        store_read_usage(bill->store, &bill->call, &bill->cursor, on_key);
+        store_read_usage(bill->store, &bill->call, &bill->scan, on_key);
     else
         stop(bill, why ? why : "Redis does not answer");
 }
@@ -106,6 +107,7 @@ int memory_run(const struct role *role) {
     bill.timer.data = &bill;
     uv_timer_start(&bill.timer, on_look, 0, LOOK_MS);
     uv_run(&bill.loop, UV_RUN_DEFAULT);
+    scan_restart(&bill.scan);
     uv_loop_close(&bill.loop);
     if (bill.failure[0]) {
         fprintf(stderr, "engaged: memory: %s\n", bill.failure);

@@ -202,6 +202,10 @@ void cluster_turn(struct cluster *cluster) {
     cluster->opened = 0;
 }
 
+struct bytes cluster_life(const struct cluster *cluster, uint32_t partition) {
+    return bytes_of(cluster->openings[partition].life);
+}
+
 bool cluster_agrees(const struct cluster *cluster) {
     return cluster->agreed;
 }

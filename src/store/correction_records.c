@@ -2,11 +2,13 @@
 // The records of corrections in Redis, and the reads of their scans: items by a cursor, an item's voters by bucket.
 #include "model/item.h"
 #include "model/voters.h"
-#include "store/reads.h"
+#include "store/scan_walk.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECORDS_PER_PAGE = 500 };
+enum { RECORDS_PER_PAGE = 500, RUN_TEXT = 17 };
 
 static uint64_t reply_cursor(const redisReply *reply) {
     struct bytes cursor = reply_text_at(reply, 0);
@@ -108,6 +110,13 @@ static void on_info(struct pipeline *pipeline) {
 
 void store_read_run(struct store *store, struct read_call *call,
                     void (*on_run)(struct read_call *call, struct bytes run)) {
+    if (store->cluster) {
+        char run[RUN_TEXT];
+        snprintf(run, sizeof run, "%016" PRIx64, scan_lives(store));
+        on_run(call, bytes_of(run));
+        read_begin(store, call, 0, 0, NULL); // OK at the end of this turn
+        return;
+    }
     struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct run_state), on_info);
     if (!pipeline)
         return;
@@ -118,45 +127,27 @@ void store_read_run(struct store *store, struct read_call *call,
 
 // ---- Scans
 
-struct record_scan {
-    struct read_state read;
+struct item_page {
+    struct scan_page page;
     void (*on_item)(struct read_call *call, ref_t item);
-    uint64_t *ret_cursor;
 };
 
-static void on_scan(struct pipeline *pipeline) {
-    struct record_scan *state = pipeline->context;
-    const redisReply *reply = pipeline->at[0].reply;
-    enum outcome outcome = pipeline_outcome(pipeline);
-    if (outcome == OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2))
-        outcome = INTERNAL;
-    if (outcome == OK) {
-        *state->ret_cursor = reply_cursor(reply);
-        const redisReply *keys = reply->element[1];
-        for (size_t i = 0; i < keys->elements; i++) {
-            ref_t item;
-            if (key_parse(reply_text(keys->element[i]), 'i', &item))
-                state->on_item(state->read.call, item);
-        }
+static void on_item_keys(struct scan_page *page) {
+    for (size_t i = 0; i < page->keys->elements; i++) {
+        ref_t item;
+        if (key_parse(scan_page_key(page, i), 'i', &item))
+            ((struct item_page *)page)->on_item(page->read.call, item);
     }
-    read_end(pipeline, outcome);
+    scan_page_end(page, OK);
 }
 
-void store_scan_items(struct store *store, struct read_call *call, uint64_t *cursor, uint32_t count,
+void store_scan_items(struct store *store, struct read_call *call, struct scan *scan, uint32_t count,
                       void (*on_item)(struct read_call *call, ref_t item)) {
-    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct record_scan), on_scan);
-    if (!pipeline)
+    struct item_page *items = scan_page_begin(store, call, scan, sizeof *items, on_item_keys);
+    if (!items)
         return;
-    struct record_scan *state = pipeline->context;
-    state->on_item = on_item;
-    state->ret_cursor = cursor;
-    begin_command(store, "SCAN");
-    add_cursor(store, *cursor);
-    command_add_text(&store->command, "MATCH");
-    command_add_text(&store->command, "{e*}i????????????????");
-    command_add_text(&store->command, "COUNT");
-    command_add_int(&store->command, count);
-    read_add(pipeline);
+    items->on_item = on_item;
+    scan_page_send(&items->page, "{e*}i????????????????", count, NULL);
 }
 
 // ---- Voters: those in the item's record, and those in buckets

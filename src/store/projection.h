@@ -168,10 +168,10 @@ void commit_free(struct commit *commit); // instead of commit_send
 void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings);
 void store_rebuild_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
                        struct bytes rankings);
-// One step of a scan over the sets of all rankings. Removes those for which `is_stale` is true. The cursor is as below.
-void store_sweep_rankings(struct store *store, struct read_call *call, uint64_t *cursor,
+// One step of a scan over the sets of all rankings. Removes those for which `is_stale` is true. A set may be
+// offered twice.
+void store_sweep_rankings(struct store *store, struct read_call *call, struct scan *scan,
                           bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name));
-// One step of a scan over all states of all partitions. Cursor 0 begins; *cursor is 0 again when all states have come,
-// some perhaps twice. `cursor` must live until on_done.
-void store_scan_states(struct store *store, struct read_call *call, uint64_t *cursor,
+// One step of a scan over all states of all partitions; some come perhaps twice. `scan` must live until on_done.
+void store_scan_states(struct store *store, struct read_call *call, struct scan *scan,
                        void (*on_state)(struct read_call *call, ref_t item));

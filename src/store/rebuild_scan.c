@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Rebuilding rankings from the states: what Redis records of a rebuild, and the scans over sets and states.
-#include "store/reads.h"
-#include <stdio.h>
-#include <stdlib.h>
+#include "store/scan_walk.h"
 
 static void on_all_plain(struct pipeline *pipeline) {
     read_end(pipeline, pipeline_outcome(pipeline));
@@ -63,123 +61,85 @@ void store_rebuild_end(struct store *store, struct read_call *call, uint32_t par
     keep(pipeline, store);
 }
 
-// ---- Scans
-
-static void scan(struct store *store, uint64_t cursor, const char *pattern, int count, const char *type) {
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)cursor);
-    command_add_text(begin_command(store, "SCAN"), text);
-    command_add_text(&store->command, "MATCH");
-    command_add_text(&store->command, pattern);
-    command_add_text(&store->command, "COUNT");
-    command_add_int(&store->command, count);
-    command_add_text(&store->command, "TYPE");
-    command_add_text(&store->command, type);
-}
-
 // ---- Rankings' sets
 
 enum { SWEEP_COUNT = 1000 };
 
-struct sweep_state {
-    struct read_state read;
-    uint64_t *cursor;
+struct sweep_page {
+    struct scan_page page;
     bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name);
 };
 
-static bool is_to_go(const struct sweep_state *state, struct bytes key) {
-    uint32_t partition;
+static bool is_to_go(const struct sweep_page *sweep, struct bytes key, uint32_t *ret_partition) {
     struct bytes name;
-    return key_parse_ranking(key, &partition, &name) && state->is_stale(state->read.call, partition, name);
+    return key_parse_ranking(key, ret_partition, &name) && sweep->is_stale(sweep->page.read.call, *ret_partition, name);
 }
 
-static size_t count_stale(const struct sweep_state *state, const redisReply *keys) {
-    size_t count = 0;
-    for (size_t i = 0; i < keys->elements; i++)
-        count += is_to_go(state, reply_text(keys->element[i]));
+static void on_removed(struct pipeline *pipeline) {
+    enum outcome outcome = pipeline_outcome(pipeline);
+    struct scan_page *page = pipeline->context;
+    pipeline_free(pipeline);
+    scan_page_end(page, outcome);
+}
+
+static uint32_t count_stale(const struct sweep_page *sweep) {
+    uint32_t count = 0, partition;
+    for (size_t i = 0; i < sweep->page.keys->elements; i++)
+        count += is_to_go(sweep, scan_page_key(&sweep->page, i), &partition);
     return count;
 }
 
-static void remove_stale(const struct sweep_state *state, const redisReply *keys) {
-    struct store *store = state->read.store;
-    size_t count = count_stale(state, keys);
-    struct pipeline *pipeline = read_begin(store, state->read.call, count, sizeof(struct read_state), on_all_plain);
-    for (size_t i = 0; pipeline && i < keys->elements; i++) {
-        struct bytes key = reply_text(keys->element[i]), name;
-        if (!is_to_go(state, key))
+static void remove_stale(struct scan_page *page) {
+    struct sweep_page *sweep = (struct sweep_page *)page;
+    struct store *store = page->read.store;
+    uint32_t count = count_stale(sweep), partition;
+    struct pipeline *pipeline = count ? pipeline_new(count, on_removed, page) : NULL;
+    if (!pipeline) {
+        scan_page_end(page, count ? UNAVAILABLE : OK);
+        return;
+    }
+    for (size_t i = 0; pipeline->added < count; i++) {
+        struct bytes key = scan_page_key(page, i);
+        if (!is_to_go(sweep, key, &partition))
             continue;
         command_add(begin_command(store, "UNLINK"), key);
-        key_parse_ranking(key, &store->command.place, &name);
-        read_add(pipeline);
+        store->command.place = partition;
+        pipeline_add(pipeline, store->router, &store->command);
     }
 }
 
-static void on_swept(struct pipeline *pipeline) {
-    struct sweep_state *state = pipeline->context;
-    const redisReply *reply = pipeline->at[0].reply;
-    enum outcome outcome = pipeline_outcome(pipeline);
-    if (outcome == OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2))
-        outcome = INTERNAL;
-    if (outcome != OK) {
-        read_end(pipeline, outcome);
-        return;
-    }
-    struct bytes cursor = reply_text(reply->element[0]);
-    *state->cursor = cursor.len ? strtoull(cursor.at, NULL, 10) : 0;
-    remove_stale(state, reply->element[1]); // this completes the call
-    free(state);
-    pipeline_free(pipeline);
-}
-
-void store_sweep_rankings(struct store *store, struct read_call *call, uint64_t *cursor,
+void store_sweep_rankings(struct store *store, struct read_call *call, struct scan *scan,
                           bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name)) {
-    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct sweep_state), on_swept);
-    if (!pipeline)
+    struct sweep_page *sweep = scan_page_begin(store, call, scan, sizeof *sweep, remove_stale);
+    if (!sweep)
         return;
-    struct sweep_state *state = pipeline->context;
-    state->cursor = cursor;
-    state->is_stale = is_stale;
-    scan(store, *cursor, "{e*}r*", SWEEP_COUNT, "zset");
-    read_add(pipeline);
+    sweep->is_stale = is_stale;
+    scan_page_send(&sweep->page, "{e*}r*", SWEEP_COUNT, "zset");
 }
 
 // ---- States
 
 enum { SCAN_COUNT = 1000 };
 
-struct state_scan {
-    struct read_state read;
-    uint64_t *cursor;
+struct state_page {
+    struct scan_page page;
     void (*on_state)(struct read_call *call, ref_t item);
 };
 
-static void on_scanned(struct pipeline *pipeline) {
-    struct state_scan *state = pipeline->context;
-    enum outcome outcome = pipeline_outcome(pipeline);
-    const redisReply *reply = pipeline->at[0].reply;
-    if (outcome == OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2))
-        outcome = INTERNAL;
-    if (outcome == OK) {
-        const redisReply *keys = reply->element[1];
-        struct bytes cursor = reply_text(reply->element[0]);
-        *state->cursor = cursor.len ? strtoull(cursor.at, NULL, 10) : 0;
-        for (size_t i = 0; i < keys->elements; i++) {
-            ref_t item;
-            if (key_parse(reply_text(keys->element[i]), 's', &item))
-                state->on_state(state->read.call, item);
-        }
+static void on_states(struct scan_page *page) {
+    for (size_t i = 0; i < page->keys->elements; i++) {
+        ref_t item;
+        if (key_parse(scan_page_key(page, i), 's', &item))
+            ((struct state_page *)page)->on_state(page->read.call, item);
     }
-    read_end(pipeline, outcome);
+    scan_page_end(page, OK);
 }
 
-void store_scan_states(struct store *store, struct read_call *call, uint64_t *cursor,
+void store_scan_states(struct store *store, struct read_call *call, struct scan *scan,
                        void (*on_state)(struct read_call *call, ref_t item)) {
-    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct state_scan), on_scanned);
-    if (!pipeline)
+    struct state_page *states = scan_page_begin(store, call, scan, sizeof *states, on_states);
+    if (!states)
         return;
-    struct state_scan *state = pipeline->context;
-    state->cursor = cursor;
-    state->on_state = on_state;
-    scan(store, *cursor, "{e*}s*", SCAN_COUNT, "string");
-    read_add(pipeline);
+    states->on_state = on_state;
+    scan_page_send(&states->page, "{e*}s*", SCAN_COUNT, "string");
 }

@@ -16,6 +16,7 @@
 #include "model/neighbours.h"
 #include "model/voters.h"
 #include "ops/settings.h"
+#include "store/scan.h"
 
 struct store;
 
@@ -241,8 +242,8 @@ void store_read_memory(struct store *store, struct read_call *call,
 void store_read_log_bytes(struct store *store, struct read_call *call,
                           void (*on_bytes)(struct read_call *call, uint64_t bytes));
 
-// Reads a page of all keys with the bytes of each (0: the key no longer exists). `cursor` begins and ends as 0.
-void store_read_usage(struct store *store, struct read_call *call, uint64_t *cursor,
+// Reads a page of all keys with the bytes of each (0: the key no longer exists).
+void store_read_usage(struct store *store, struct read_call *call, struct scan *scan,
                       void (*on_key)(struct read_call *call, struct bytes key, uint64_t bytes));
 
 // ---- Corrections: their records by id, waiting or done, and the scans that they make
@@ -260,11 +261,13 @@ void store_write_corrections(struct store *store, struct read_call *call, bool d
 void store_scan_corrections(struct store *store, struct read_call *call, bool done, uint64_t *cursor,
                             void (*on_record)(struct read_call *call, struct bytes id, struct bytes text));
 // Reads the id of the Redis process (empty where INFO is forbidden). The cursor of a SCAN is valid in one process only:
-// another one hashes with another seed.
+// another one hashes with another seed. In a Cluster it is a hash of the lives of all partitions.
 void store_read_run(struct store *store, struct read_call *call,
                     void (*on_run)(struct read_call *call, struct bytes run));
-// Reads about `count` items of all sites. An item may come twice. `cursor` begins and ends as 0.
-void store_scan_items(struct store *store, struct read_call *call, uint64_t *cursor, uint32_t count,
+// True in a Cluster: the place of a scan says in which lives it holds (store/scan.h).
+bool store_scan_knows_lives(const struct store *store);
+// Reads a page of about `count` items of all sites. An item may come twice.
+void store_scan_items(struct store *store, struct read_call *call, struct scan *scan, uint32_t count,
                       void (*on_item)(struct read_call *call, ref_t item));
 // Reads the packed record and the packed sums of each item that is usable. Empty: none.
 void store_read_packed(struct store *store, struct read_call *call, const ref_t *items, size_t count,

@@ -62,9 +62,10 @@ const char *meta_wrong(struct store *store, const struct redis_call *call);
 
 // cluster.c. NULL without memory; free() ends it.
 struct cluster *cluster_new(struct store *store);
-void cluster_look(void *store);                             // compares and opens what is to be
-void cluster_turn(struct cluster *cluster);                 // at the end of each turn
-bool cluster_agrees(const struct cluster *cluster);         // the settings agree with the data
+void cluster_look(void *store);                                               // compares and opens what is to be
+void cluster_turn(struct cluster *cluster);                                   // at the end of each turn
+bool cluster_agrees(const struct cluster *cluster);                           // the settings agree with the data
+struct bytes cluster_life(const struct cluster *cluster, uint32_t partition); // digest of it; empty: not known yet
 void cluster_open_again(struct store_node *at, bool close); // what the node owns; `close`: it has another life
 void cluster_hear_time(struct store_node *at, int64_t unix_ms);
 
