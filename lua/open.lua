@@ -4,13 +4,18 @@
 -- that was projected.
 --
 -- KEYS   per partition: log, offsets
--- ARGV   1 life (the master's replication id), 2 the least time of a life's first id, in ms; then nothing, or one per
+-- ARGV   1 life (the master's replication id; with "?" at its end the caller's belief: a replica that has just been promoted
+--        has another one, which counts if Redis tells it), 2 the least time of a life's first id, in ms; then nothing, or one per
 --        partition: an id that its log must have passed ("": none), and then "+" if the log must not be empty, so that an
 --        offset that is not valid has an entry to reach
 -- Reply  array: how many logs were opened, how many of them because of that id, digest of all lives
 
 local FLUSH = string.rep('\0', 8) .. 'F' -- src/model/entry.h
 local life, begin = ARGV[1], tonumber(ARGV[2])
+if string.sub(life, -1) == '?' then
+    local info = redis.pcall('INFO', 'replication')
+    life = type(info) == 'string' and string.match(info, '\nmaster_replid:(%x+)') or string.sub(life, 1, -2)
+end
 
 local function parts(id)
     local ms, seq = string.match(id, '^(%d+)-(%d+)$')

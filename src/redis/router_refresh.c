@@ -119,10 +119,11 @@ static void on_map(struct redis_call *call) {
     else if (call->outcome == OK && !router->stopping && topology_read(reply, &question, router->read)) {
         changed = take_map(router);
         refresh->trouble[0] = '\0';
-    } else
+    } else {
         refresh->wanted = true;
-    if (reply && refresh->wanted && !changed)
-        note_trouble(router, node, error ? reply->str : "no answer of the right form");
+        if (reply)
+            note_trouble(router, node, error ? reply->str : "no answer of the right form");
+    }
     refresh->wanted |= router->map->unserved || router_unserved(router);
     wait_before_next(router, changed);
     freeReplyObject(reply);

@@ -126,7 +126,12 @@ static bool take_backup(const struct address *address, const char *file) {
 
 static bool address_of(const struct role *role, struct address *ret_address) {
     char error[256];
-    return address_parse(role->settings->redis, ret_address, error, sizeof error);
+    if (!address_parse(role->settings->redis, ret_address, error, sizeof error))
+        return false;
+    if (ret_address->kind != ADDRESS_CLUSTER)
+        return true;
+    complain("redis", "a Cluster has no one file: copy the dump of each master instead (docs/cluster.md)");
+    return false;
 }
 
 int backup_run(const struct role *role, const char *file) {

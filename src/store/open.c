@@ -64,8 +64,12 @@ static void add_log(struct store *store, uint32_t partition) {
     add_key(store, &key);
 }
 
+// A node of a Cluster may have become a master since it was asked.
 static void add_life(struct store *store, const struct store_node *at) {
-    command_add_text(&store->command, at ? at->life_found : ""); // NULL: the router sends it to nobody
+    char life[LIFE_SIZE + 1] = ""; // `at` NULL: the router sends it to nobody
+    if (at)
+        snprintf(life, sizeof life, "%s%s", at->life_found, store->cluster ? "?" : "");
+    command_add_text(&store->command, life);
     command_add_int(&store->command, clock_now_ms() + AHEAD_MS);
 }
 

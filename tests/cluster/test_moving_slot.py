@@ -336,7 +336,7 @@ def test_a_ranking_that_could_not_be_written_is_filled_anew(moving):
         moving.client.hset(keys[2], mapping={"plan": "p", "life": "l"})
         moving.client.zadd(keys[3], {"a": -1})
         flat = [word for name, *words in commands for word in (name, 1, len(words), *words)]
-        return moving.call("EVALSHA", script, 4, *keys, 7, 99, 0, 0, len(commands), *flat, 1, 1, 10, "1:top", "")
+        return moving.call("EVALSHA", script, 4, *keys, 7, 99, "l", 0, 0, len(commands), *flat, 1, 1, 10, "1:top", "")
 
     assert commit(("ZADD", "-2", "b"), ("ZREM", "a")) == [1, b"99", 0]
     assert moving.client.zrange(keys[3], 0, -1) == [b"b"] and moving.client.hget(keys[2], "plan") == b"p"

@@ -7,11 +7,13 @@ import collections
 import http.client
 import json
 import random
+import subprocess
 import threading
 import time
 
 import pytest
 
+from support.program import PROGRAM, options_of
 from support.redis_cluster import Cluster, slot_of
 from support.service import Service
 from support.slot_move import SlotMove
@@ -144,6 +146,15 @@ def test_a_planned_failover_costs_nothing(cluster, service):
         readers.some_more()
     readers.judge()
     cluster.wait_ok()
+
+
+@pytest.mark.parametrize("tool", ["backup", "restore"])
+def test_a_cluster_is_not_taken_for_the_one_node_of_its_address(service, tmp_path, tool):
+    options = options_of(service.settings)
+    done = subprocess.run([PROGRAM, tool, str(tmp_path / "file"), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=60, check=False)
+    assert done.returncode and "a Cluster has no one file" in done.stdout, done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_slot_moves_and_comes_back(cluster, service):

@@ -16,7 +16,7 @@ LAG_S = 1.0  # what was acknowledged longer before the end of a master is with i
 
 class Distributed(CrashService):
     whole_s = 40
-    presets = {**CrashService.presets, "partitions": PARTITIONS, "wait_replicas": 1, "log_kept": "60s"}
+    presets = {**CrashService.presets, "partitions": PARTITIONS, "secret": "5e" * 32, "hash_key": "a7" * 32}
 
     def __init__(self, program, **settings):
         self.redis = None  # nobody may take it for one Redis

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Planted bugs: each patch of planted/ is applied to a copy of the tree and built there. Its head names the faults that show
-the bug and the rules, each of which must find it."""
+the bug and the rules, each of which must find it; `Seconds: 15` if eight are too few."""
 import os
 import re
 import shutil
@@ -21,8 +21,8 @@ class Planted:
     def __init__(self, name):
         self.path = os.path.join(FOLDER, name + ".patch")
         with open(self.path, encoding="utf-8") as file:
-            head = dict(re.findall(r"^(Faults|Expect): (.+)$", file.read(), re.M))
-        self.faults, self.expected = head["Faults"], head["Expect"].split()
+            head = dict(re.findall(r"^(Faults|Expect|Seconds): (.+)$", file.read(), re.M))
+        self.faults, self.expected, self.seconds = head["Faults"], head["Expect"].split(), head.get("Seconds", "8")
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="engaged-planted-")

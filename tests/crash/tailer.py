@@ -66,7 +66,7 @@ class Log:
     def __init__(self, partition, key):
         self.partition, self.key = partition, key
         self.entries, self.order = {}, []  # by id; ids as they came, which must rise
-        self.broken = []  # texts
+        self.broken = {}  # texts, each once
         self.missed = 0  # entries that were trimmed before they were seen
         self.lock = threading.Lock()
 
@@ -78,10 +78,10 @@ class Log:
         if known:
             known.lost = False
             if known.value != value:
-                self.broken.append(f"id {ident[0]}-{ident[1]} has had two values")
+                self.broken[f"id {ident[0]}-{ident[1]} has had two values"] = True
             return
         if self.order and ident < self.order[-1]:
-            self.broken.append(f"id {ident[0]}-{ident[1]} came after {self.order[-1][0]}-{self.order[-1][1]}")
+            self.broken[f"id {ident[0]}-{ident[1]} came after {self.order[-1][0]}-{self.order[-1][1]}"] = True
             bisect.insort(self.order, ident)
         else:
             self.order.append(ident)

@@ -30,7 +30,7 @@ def test_all_faults():
 
 def looks_for(planted, folder):
     """A run with the faults that bring the bug to light: whether its rules found it, and what the run said."""
-    done = crash("--seconds", "8", "--faults", planted.faults, "--settle", "3", "--program", planted.program,
+    done = crash("--seconds", planted.seconds, "--faults", planted.faults, "--settle", "3", "--program", planted.program,
                  "--keep", str(folder))
     violated = re.findall(r"^violated (\w+) \d+ times", done.stdout, re.M)
     return done.returncode == 1 and set(planted.expected) <= set(violated), done.stdout

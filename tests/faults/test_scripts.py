@@ -214,6 +214,16 @@ def test_a_log_is_opened_once_in_a_life_above_all_that_was_in_it(logs):
     assert opened == 1 and (logs.last(0), logs.last(1)) == ("7003-0", "8000-0") and last != other
 
 
+def test_a_log_is_opened_in_the_life_that_its_redis_has_where_the_caller_only_believes_one(logs):
+    """A replica of a Cluster may have been promoted since it was asked."""
+    own = logs.client.info("replication")["master_replid"]
+    assert logs.open("0" * 40 + "?", 5000)[0] == 2 and logs.client.hget("pos0", "life").decode() == f"{own}:5000"
+    assert logs.open("1" * 40 + "?", 9000)[0] == logs.open(own, 9000)[0] == 0
+    logs.client.acl_setuser("blind", enabled=True, nopass=True, commands=["+@all", "-info"], keys=["*"])
+    logs.client.execute_command("AUTH", "blind", "")
+    assert logs.open("ab?", 6000)[0] == 2 and logs.client.hget("pos0", "life") == b"ab:6000", "where Redis does not tell it"
+
+
 @pytest.mark.parametrize("passed,raised", [("5000-0", None), ("4999-9", None), ("", None), ("5000-1", "5001-0"),
                                            ("6000-0", "6001-0"), ("6000-7", "6001-0")])
 def test_a_log_must_lie_above_what_has_been_applied_of_it(logs, passed, raised):
