@@ -218,7 +218,7 @@ class Cluster:
     def is_ok(self):
         """All that can answer say "ok", agree on who is what and on all slots, and each owner can answer as a master."""
         members = [(node, node.view()) for node in self.answering()]
-        members = [(node, view) for node, view in members if len(view) > 1]
+        members = [(node, view) for node, view in members if len(view) > 1 or view[node.id][2]]  # no spares
         there = [node.id for node, _ in members]
         roles = [{ident: (*row[1:], "master" in row[0]) for ident, row in view.items() if ident in there} for _, view in members]
         if not roles or any(each != roles[0] or len(each) < len(there) for each in roles):

@@ -4,6 +4,7 @@
 A rule says which command it is for (a script of lua/ by its name, any other by its own; None for all), what is done, how
 often, and for which arguments. Commands and connections are counted.
 """
+import contextlib
 import glob
 import hashlib
 import os
@@ -56,7 +57,7 @@ def name_of(arguments):
     return SCRIPTS.get(arguments[1].decode(), name) if name == "evalsha" else name
 
 
-# ---- What can be done with a command: (the connection's client side, its reply from Redis as a function)
+# ---- What can be done with a command: (the connection's client side, its reply from Redis as a function, with its words)
 
 def answer(raw):
     return lambda client, ask: client.sendall(raw)
@@ -87,12 +88,28 @@ def be_silent(client, ask):
 class ScriptedRedis:
     def __enter__(self):
         self.redis = RedisServer().start()
-        self.rules, self.counts, self.connects = [], {}, 0
+        self.begin("127.0.0.1")
+        return self
+
+    def begin(self, host):
+        self.rules, self.counts, self.connects, self.clients = [], {}, 0, set()
+        self.seen = []  # each command: number of its connection, name, words
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.host, self.port = host, 0
+        self.listen()
+
+    def listen(self):
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self.listener = socket.create_server((self.host, self.port), family=family)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
-        return self
+
+    def go_away(self):
+        """Nobody listens any more, and all connections are cut. `listen()` takes it back."""
+        for sock in (self.listener, *list(self.clients)):  # close() alone would not wake who reads
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
 
     def __exit__(self, *_):
         self.listener.close()
@@ -100,6 +117,9 @@ class ScriptedRedis:
 
     def client(self):
         return self.redis.client()
+
+    def own_answer(self, words):
+        """The reply that stands for that of Redis; None: Redis is asked."""
 
     def rule(self, name, action, times=10**9, when=lambda arguments: True):
         with self.lock:
@@ -110,13 +130,15 @@ class ScriptedRedis:
             self.rules.clear()
 
     def accept(self):
+        listener = self.listener
         while True:
             try:
-                client, _ = self.listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             self.connects += 1
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+            self.clients.add(client)
+            threading.Thread(target=self.serve, args=(client, self.connects), daemon=True).start()
 
     def action_for(self, name, arguments):
         with self.lock:
@@ -127,21 +149,26 @@ class ScriptedRedis:
                     return rule[1]
         return None
 
-    def serve(self, client):
+    def serve(self, client, number):
         try:
             with client, socket.create_connection(("127.0.0.1", self.redis.port)) as server:
                 commands, replies = client.makefile("rb"), server.makefile("rb")
                 while True:
-                    arguments, raw = read_command(commands)
+                    words, raw = read_command(commands)
+                    self.seen.append((number, name_of(words), words))
 
-                    def ask(raw=raw):
-                        server.sendall(raw)
-                        return read_reply(replies)
+                    def ask(raw=raw, own=self.own_answer(words)):
+                        if own is None:
+                            server.sendall(raw)
+                        return own or read_reply(replies)
 
-                    action = self.action_for(name_of(arguments), arguments)
+                    ask.words = words
+                    action = self.action_for(name_of(words), words)
                     if action:
                         action(client, ask)
                     else:
                         client.sendall(ask())
         except (Cut, OSError, ValueError):
             pass
+        finally:
+            self.clients.discard(client)
