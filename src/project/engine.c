@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The dispatcher of a projection's rounds, and the steps that read and write offsets and logs (engine.h).
 #include "project/engine.h"
+#include "base/clock.h"
 #include "ops/log.h"
 #include "project/failpoint.h"
 #include <assert.h>
@@ -44,6 +45,7 @@ bool engine_init(struct engine *engine) {
     engine->batch.applied = engine->applied;
     engine->batch.behind = engine->behind;
     engine->batch.missed = engine->missed;
+    fits = (!engine->applied || rollback_init(&engine->rollback, n, engine->log_kept_ms)) && fits;
     fits = cache_init(&engine->cache, n, engine->cache_bytes) && fits;
     fits = rebuild_init(engine) && fits;
     fits = write_init(engine) && fits;
@@ -66,6 +68,7 @@ void engine_release(struct engine *engine) {
     free(engine->behind);
     free(engine->life);
     free(engine->applied);
+    rollback_release(&engine->rollback);
 }
 
 void engine_forget(struct engine *engine) {
@@ -92,6 +95,8 @@ static void end_round(struct engine *engine, enum step end) {
     engine->busy = false;
     if (end != ROUND_DONE)
         engine_forget(engine);
+    else if (engine->known && engine->applied)
+        rollback_note(&engine->rollback, clock_mono_ns(), engine->applied, engine->life);
     engine->on_end(engine, end);
 }
 
@@ -256,6 +261,7 @@ enum step begin_read_applied(struct engine *engine) {
 }
 
 enum step end_read_applied(struct engine *engine) {
+    engine->reread = true;
     return engine->next < engine->partitions ? STEP_READ_APPLIED : STEP_OPEN_LOGS;
 }
 
@@ -288,11 +294,35 @@ enum step begin_read_logs(struct engine *engine) {
     return STEP_WAITS;
 }
 
+// The first entry of each log in the batch.
+static void find_first(const struct engine *engine, struct log_id *first) {
+    memset(first, 0, engine->partitions * sizeof(*first));
+    for (uint32_t i = engine->batch.entry_count; i-- > 0;)
+        first[engine->batch.entries[i].source] = engine->batch.entries[i].id;
+}
+
+// A partition that was rolled back by more than the logs hold: that cannot be mended, so it is said.
+static void look_for_rollbacks(struct engine *engine) {
+    bool lost[APPLIED_KEPT_MAX];
+    find_first(engine, engine->scratch);
+    uint32_t count = rollback_look(&engine->rollback, clock_mono_ns(), engine->applied, engine->life, engine->scratch,
+                                   engine->behind, lost);
+    metric_add(METRIC_PROJECTION_GAPS, count);
+    for (uint32_t i = 0; count && i < engine->partitions; i++)
+        if (lost[i])
+            log_error(
+                "%s: partition %u came back without what was projected to it longer ago than log_kept: that is lost",
+                engine->type->name, i);
+}
+
 enum step end_read_logs(struct engine *engine) {
     if (engine->batch.failed) {
         log_error("%s: no memory for a batch", engine->type->name);
         return ROUND_FAILED;
     }
+    if (engine->reread && engine->applied)
+        look_for_rollbacks(engine);
+    engine->reread = false;
     engine->pending_since_ms = earlier(engine->batch.oldest_ms, behind_since_ms(engine->left_behind));
     if (engine->batch.entry_count != 0)
         engine->on_read(engine);

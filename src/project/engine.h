@@ -23,6 +23,7 @@
 #include "project/behind.h"
 #include "project/projection_type.h"
 #include "project/ref_index.h"
+#include "project/rollback.h"
 #include "project/state_cache.h"
 
 enum { CHUNK_ITEMS = 100 }; // a commit of 100 items makes votes wait for half a millisecond
@@ -74,18 +75,14 @@ struct rebuild {
     struct partition_read probe;
 };
 
-struct life {
-    uint8_t len;
-    char text[64];
-};
-
 struct engine {
     const struct projection_type *type;
     const struct secret_key *hash_key;
     const struct plan *plan;
     struct store *store;
     uint32_t partitions;
-    size_t cache_bytes;         // memory for busy states
+    size_t cache_bytes; // memory for busy states
+    int64_t log_kept_ms;
     struct behind *left_behind; // the table of both engines
     // The projector sets these. Each is called between two steps.
     void (*on_read)(struct engine *engine);                     // entries were read
@@ -108,6 +105,8 @@ struct engine {
     struct log_id *scratch; // per log: what is written or trimmed now, and the highest applied ids
     struct log_id
         *applied; // per partition and source: the applied id when the offsets were read; NULL: too many to keep
+    struct rollback rollback; // with `applied`
+    bool reread;              // offsets and applied ids were just read, the logs were not
     struct batch batch;
     struct cache cache;
     struct read_call call;

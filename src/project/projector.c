@@ -261,6 +261,7 @@ static bool init_pace(struct projector *projector, enum projection projection) {
         .store = projector->store,
         .partitions = keys_partitions(),
         .left_behind = &projector->behind,
+        .log_kept_ms = projector->settings->log_kept_ms,
         .cache_bytes = projection == PROJECTION_SUMS ? (size_t)projector->settings->projector_cache : 0,
         .on_read = on_read,
         .trim_below = trim_below,

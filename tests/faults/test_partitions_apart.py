@@ -111,13 +111,14 @@ def lose_the_tail(store, world, writes):
 
 
 def test_a_target_that_forgets_gets_what_the_logs_of_others_have():
-    with projecting(MOVED, log_kept="60s") as (store, _, world):
+    with projecting(MOVED, log_kept="60s") as (store, service, world):
         world.write(100)
         world.settled()
         lose_the_tail(store, world, 200)
         world.settled()
         world.write(100, others(*MOVED))
         world.settled()
+        assert "came back without" not in service.log()
 
 
 def test_a_projector_that_ends_with_the_target_that_forgets():
@@ -132,6 +133,24 @@ def test_a_projector_that_ends_with_the_target_that_forgets():
         service.projectors[-1].wait()
         service.start_projector()
         world.settled()
+
+
+def test_what_is_lost_because_it_was_rolled_back_further_than_logs_reach_is_said():
+    with projecting(MOVED, log_kept="2s") as (store, service, world):
+        world.write(100)
+        world.settled()
+        store.keep()
+        world.write(200)
+        world.settled()
+        wait_until(lambda: not any(map(world.log_length, others(*MOVED))), 20, "the logs of the others are trimmed")
+        time.sleep(4)  # so that the last copy of the applied ids is older than log_kept
+        store.roll_back()
+        wait_until(lambda: "partition 1 came back" in service.log(), 20, "said so")
+        assert all(f"sums: partition {number} came back" in service.log() for number in MOVED)
+        assert not any(f"partition {number} came back" in service.log() for number in others(*MOVED))
+        before = world.counted()
+        world.write(50)
+        wait_until(lambda: world.counted() != before, 10, "it goes on")
 
 
 def test_logs_are_kept_for_log_kept_after_they_were_projected():

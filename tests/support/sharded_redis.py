@@ -185,7 +185,9 @@ class ShardedRedis:
             partition, = partitions_in([keys[2 * at]])
             if partition in self.errors:
                 continue
-            first = rest[:2] if name == "open" or len(self.servers) == 1 else [rest[0], b""]
+            first = rest[:2]
+            if len(self.servers) > 1:
+                first = [self.lives[self.home(partition)], rest[1]] if name == "open" else [rest[0], b""]
             reply = servers.ask(self.home(partition),
                                 command(*arguments[:2], b"2", *keys[2 * at:2 * at + 2], *first, *rest[2 + at:3 + at]))
             if reply[:1] == b"-" and reply != CLUSTERDOWN:

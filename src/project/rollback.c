@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// A ring of copies of the applied ids (rollback.h).
+#include "project/rollback.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define MS_NS UINT64_C(1000000)
+#define SECOND_NS (1000 * MS_NS)
+
+bool rollback_init(struct rollback *rollback, uint32_t partitions, int64_t kept_ms) {
+    *rollback = (struct rollback){.partitions = partitions, .kept_ns = (uint64_t)kept_ms * MS_NS};
+    uint64_t share = rollback->kept_ns / (ROLLBACK_COPIES - 2);
+    rollback->pause_ns = share > SECOND_NS ? share : SECOND_NS;
+    bool fits = true;
+    for (int i = 0; i < ROLLBACK_COPIES; i++) {
+        struct rollback_copy *copy = &rollback->copies[i];
+        copy->applied = calloc((size_t)partitions * partitions, sizeof(*copy->applied));
+        copy->life = calloc(partitions, sizeof(*copy->life));
+        fits = fits && copy->applied && copy->life;
+    }
+    return fits;
+}
+
+void rollback_release(struct rollback *rollback) {
+    for (int i = 0; i < ROLLBACK_COPIES; i++) {
+        free(rollback->copies[i].applied);
+        free(rollback->copies[i].life);
+    }
+}
+
+static const struct rollback_copy *newest(const struct rollback *rollback) {
+    return &rollback->copies[(rollback->next + ROLLBACK_COPIES - 1) % ROLLBACK_COPIES];
+}
+
+void rollback_note(struct rollback *rollback, uint64_t now_ns, const struct log_id *applied, const struct life *life) {
+    const struct rollback_copy *last = newest(rollback);
+    if (last->at_ns && now_ns - last->at_ns < rollback->pause_ns)
+        return;
+    struct rollback_copy *copy = &rollback->copies[rollback->next];
+    size_t n = rollback->partitions;
+    copy->at_ns = now_ns;
+    memcpy(copy->applied, applied, n * n * sizeof(*applied));
+    memcpy(copy->life, life, n * sizeof(*life));
+    rollback->next = (rollback->next + 1) % ROLLBACK_COPIES;
+}
+
+// The newest copy of applied ids whose entries may have left the logs; NULL: there is none.
+static const struct rollback_copy *old_copy(const struct rollback *rollback, uint64_t now_ns) {
+    const struct rollback_copy *found = NULL;
+    for (int i = 0; i < ROLLBACK_COPIES; i++) {
+        const struct rollback_copy *copy = &rollback->copies[i];
+        bool old = copy->at_ns && now_ns - copy->at_ns >= rollback->kept_ns;
+        if (old && (!found || copy->at_ns > found->at_ns))
+            found = copy;
+    }
+    return found;
+}
+
+// Whether an entry of the source that was applied is neither applied now nor in the log.
+static bool is_lost(struct log_id before, struct log_id now, struct log_id first) {
+    bool none = first.ms == 0 && first.seq == 0;
+    return log_id_order(now, before) < 0 && (none || log_id_order(before, first) < 0);
+}
+
+uint32_t rollback_look(struct rollback *rollback, uint64_t now_ns, const struct log_id *applied,
+                       const struct life *life, const struct log_id *first, const bool *behind, bool *lost) {
+    const struct rollback_copy *old = old_copy(rollback, now_ns);
+    uint32_t n = rollback->partitions, count = 0;
+    memset(lost, false, n);
+    for (uint32_t target = 0; old && target < n; target++) {
+        if (behind[target] || life_eq(&old->life[target], &life[target]))
+            continue;
+        for (uint32_t source = 0; source < n; source++)
+            if (!behind[source] && life_eq(&old->life[source], &life[source]))
+                lost[target] |= is_lost(old->applied[target * n + source], applied[target * n + source], first[source]);
+        count += lost[target];
+    }
+    return count;
+}
