@@ -64,11 +64,14 @@ static void add_log(struct store *store, uint32_t partition) {
     add_key(store, &key);
 }
 
-// A node of a Cluster may have become a master since it was asked.
+// A node of a Cluster may have become a master since it was asked. Its id stands in for a life that Redis does not
+// tell: so at least a failover is another life.
 static void add_life(struct store *store, const struct store_node *at) {
     char life[LIFE_SIZE + 1] = ""; // `at` NULL: the router sends it to nobody
+    bool known = at && !bytes_eq(bytes_of(at->life_found), unknown_life);
     if (at)
-        snprintf(life, sizeof life, "%s%s", at->life_found, store->cluster ? "?" : "");
+        snprintf(life, sizeof life, "%s%s", known || !at->node->id[0] ? at->life_found : at->node->id,
+                 store->cluster ? "?" : "");
     command_add_text(&store->command, life);
     command_add_int(&store->command, clock_now_ms() + AHEAD_MS);
 }
