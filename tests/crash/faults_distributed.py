@@ -103,14 +103,13 @@ def begin_move(service, dice):
 
 
 def end_move(service, dice):
-    """To its end, given up, or ended by redis-cli."""
-    move, turn = service.hit, dice.random()
-    if turn < 0.5:
+    """To its end, or given up. Not by `redis-cli --cluster fix`: it makes one node the owner before it has all keys, so that
+    clients meet items without their votes, and then stops where it finds a key on both nodes."""
+    move = service.hit
+    if dice.random() < 0.7:
         move.finish()
-    elif turn < 0.75:
-        move.give_up()
     else:
-        service.cluster.cli("fix", f"127.0.0.1:{move.source.own_port}")
+        move.give_up()
 
 
 def reshard(service, dice):

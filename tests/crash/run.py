@@ -33,6 +33,7 @@ from support.wait import comes_true  # noqa: E402
 
 CALM_S = 1.0  # after the last fault: what a frozen process still held has come out by then
 READERS = 4
+ANSWERED_S = 20.0  # a call that is repeated
 SERVICES = {kind.name: kind for kind in (CrashService, ClusterService, SentinelService)}
 NO_ROW = (dict.fromkeys(KINDS, 0), 0, 0.0)
 
@@ -60,21 +61,31 @@ def rules(all_rules, options):
     return [rule for rule in all_rules if rule.__name__[len("check_"):] not in options.leave_out.split(",")]
 
 
+class NeverAnswered(Exception):
+    """A call, when all is whole again."""
+
+
 def until_answered(caller, *arguments, **options):
-    for _ in range(100):
+    begin = now()
+    while now() < begin + ANSWERED_S:
         call = caller.do(*arguments, **options)
         if call.outcome == OK:
             return call
         time.sleep(0.1)
-    raise AssertionError(f"never answered when all is over: {arguments}")
+    raise NeverAnswered(f"{arguments} {options} is not answered in {ANSWERED_S:g} s when all is over: {call.status} {call.answer}")
 
 
 def share_out(work, port, calls, do):
     """The same for many visitors, by some threads."""
+    never = []
+
     def run(part):
         caller = Caller(port, "end", calls)
-        for one in part:
-            do(caller, one)
+        try:
+            for one in part:
+                do(caller, one)
+        except NeverAnswered as error:
+            never.append(error)
         caller.close()
 
     threads = [threading.Thread(target=run, args=[work[number::READERS]], daemon=True) for number in range(READERS)]
@@ -82,6 +93,8 @@ def share_out(work, port, calls, do):
         thread.start()
     for thread in threads:
         thread.join()
+    if never:
+        raise never[0]
 
 
 def settle_views(port, calls, settled):
@@ -166,13 +179,16 @@ def run_clients(service, options):
 def check_run(service, options):
     calls, nemesis, alive, erasures = run_clients(service, options)
     patience = 1 if nemesis.complaints else 15
-    if service.wait_whole(patience) and comes_true(service.is_ready, patience):
-        history, outcome = check_end(service, options, calls, nemesis, alive)
-        outcome.violations += erasures.judge(service, options.leave_out.split(","))
-        outcome.violations += judge_stored(service, options)
+    history, outcome = History(calls, nemesis.strikes, options.margin, service.voids, alive, service.losses), Outcome([])
+    if not service.wait_whole(patience) or not comes_true(service.is_ready, patience):
+        outcome.violations = [("back", None, f"the service does not come back: {service.missing() or 'its readiness'}")]
     else:
-        history = History(calls, nemesis.strikes, options.margin, service.voids, alive, service.losses)
-        outcome = Outcome([("back", None, f"the service does not come back: {service.missing() or 'its readiness'}")])
+        try:
+            history, outcome = check_end(service, options, calls, nemesis, alive)
+            outcome.violations += erasures.judge(service, options.leave_out.split(","))
+            outcome.violations += judge_stored(service, options)
+        except NeverAnswered as error:
+            outcome.violations.append(("back", None, str(error)))
     outcome.violations += violations(rules(DURING, options), history)
     outcome.violations += [("nemesis", None, complaint) for complaint in nemesis.complaints]
     return history, outcome
