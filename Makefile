@@ -21,7 +21,7 @@ PACKAGES_NPM := fastify ioredis
 BROWSER_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-browser
 NODE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-loadtest
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-pytest-xdist python3-redis python3-hypothesis clang-format \
-	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind
+	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind spin
 
 CC ?= gcc
 CFLAGS ?= -O2 -g
@@ -60,7 +60,7 @@ SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
-.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
+.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted model fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
 	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
@@ -142,6 +142,9 @@ crash: deps-test ## kill and freeze processes under load, then check all counts:
 planted: deps-browser ## plant bugs one by one; does the named test find each: make planted ONLY=store
 	$(Q)$(MAKE) --no-print-directory programs
 	$(Q)$(PYTHON) tests/planted/run.py $(if $(ONLY),--only $(ONLY))
+
+model: deps-test ## the road of a vote through failovers as a model, all cases of it (spin): in minutes; ONLY=FLAW
+	$(Q)$(PYTHON) tests/model/run.py $(if $(ONLY),--only $(ONLY))
 
 soak: deps-test ## a mixed load for long, nothing may grow: make soak SECONDS=3600
 	$(Q)$(MAKE) --no-print-directory all

@@ -71,6 +71,10 @@ void engine_release(struct engine *engine) {
     rollback_release(&engine->rollback);
 }
 
+bool engine_is_current(const struct engine *engine) {
+    return engine->known && engine->generation == store_generation(engine->store);
+}
+
 void engine_forget(struct engine *engine) {
     engine->known = false;
     memset(engine->stored, 0, engine->partitions * sizeof(*engine->stored));

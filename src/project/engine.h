@@ -124,6 +124,8 @@ void engine_release(struct engine *engine); // not while it is busy
 void engine_round(struct engine *engine);
 // After a ROUND_DONE: whether there is more to do at once.
 bool engine_wants_more(const struct engine *engine);
+// Whether its offsets are of the present lives of the masters.
+bool engine_is_current(const struct engine *engine);
 // Forgets all that was read from Redis: the next round reads it again.
 void engine_forget(struct engine *engine);
 

@@ -180,6 +180,9 @@ static struct log_id least(struct log_id a, struct log_id b) {
 // Fills `below` with what both projections have passed, as far as this process knows, for as long as it is kept.
 static bool trim_below(struct engine *engine, struct log_id *below) {
     struct projector *projector = ((struct pace *)engine->context)->projector;
+    for (int i = 0; i < PROJECTION_COUNT; i++)
+        if (!engine_is_current(&projector->paces[i].engine))
+            return false; // what it has stored is of other lives: not to be noted in these (trimmer.h)
     for (uint32_t i = 0; i < engine->partitions; i++)
         projector->passed[i] = least(projector->paces[PROJECTION_SUMS].engine.stored[i],
                                      projector->paces[PROJECTION_NEIGHBOURS].engine.stored[i]);

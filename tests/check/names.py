@@ -62,7 +62,7 @@ def known_words():
         words.update(re.findall(r"\w+", code(path)))
     for name in re.findall(r"^RATE_LIMIT\((\w+)", code("src/ops/settings.def"), re.M):
         words.update((f"{name}_per_minute", f"{name}_burst"))  # the two settings that the row makes
-    for path in files(".json", ".service", ".html", ".ini"):
+    for path in files(".json", ".service", ".html", ".ini", ".pml"):
         if not path.startswith(NOT_OURS):
             words.update(re.findall(r"\w+", read(path)))
     return words
