@@ -72,6 +72,10 @@ uint32_t keys_partitions(void) {
     return partition_count;
 }
 
+struct bytes key_tag(uint32_t partition) {
+    return (struct bytes){tags[partition].at, tags[partition].len};
+}
+
 uint32_t keys_places(void) {
     return partition_count + PLACES_MORE;
 }

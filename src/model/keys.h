@@ -56,6 +56,7 @@ uint32_t keys_partitions(void);
 uint32_t keys_places(void);                    // P + 3
 uint32_t place_more(int which);                // the place of engaged:meta is place_more(PLACE_META)
 uint16_t key_place_slot(uint32_t place);       // the slot of all keys of a place
+struct bytes key_tag(uint32_t partition);      // "{e7}"
 struct bytes key_bytes(const struct key *key); // a view into *key
 
 void key_item(struct key *key, ref_t item);

@@ -54,7 +54,7 @@ static void on_page(struct read_call *call, enum outcome outcome) {
     }
     if (bill->scan.goes_on) {
         bill->call = (struct read_call){.on_done = on_page, .context = bill};
-        store_read_usage(bill->store, &bill->call, &bill->scan, on_key);
+        store_read_usage(bill->store, &bill->call, &bill->scan, 1, on_key);
         return;
     }
     bill->call = (struct read_call){.on_done = on_used, .context = bill};
@@ -70,7 +70,7 @@ static void on_look(uv_timer_t *timer) {
     uv_close((uv_handle_t *)timer, NULL);
     bill->call = (struct read_call){.on_done = on_page, .context = bill};
     if (ready)
-        store_read_usage(bill->store, &bill->call, &bill->scan, on_key);
+        store_read_usage(bill->store, &bill->call, &bill->scan, 1, on_key);
     else
         stop(bill, why ? why : "Redis does not answer");
 }
@@ -96,6 +96,7 @@ static void print(const struct bill *bill) {
 
 int memory_run(const struct role *role) {
     static struct bill bill;
+    bill.scan.loose = true;
     uv_loop_init(&bill.loop);
     bill.began_ms = uv_now(&bill.loop);
     bill.store = store_start(&bill.loop, role->settings, &role->hash_key, on_refused, NULL);

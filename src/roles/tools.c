@@ -6,6 +6,7 @@
 #include "model/keys.h"
 #include "roles/backup.h"
 #include "roles/memory.h"
+#include "roles/partitions.h"
 #include "roles/secrets.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,9 +127,23 @@ static int run_memory(int argc, char **argv) {
     return run_with_role(argc, argv, print_memory, NULL);
 }
 
+static int print_partitions(const struct role *role, const char *seconds) {
+    return partitions_run(role, (uint32_t)strtoul(seconds, NULL, 10));
+}
+
+static int run_partitions(int argc, char **argv) {
+    unsigned long long number;
+    const char *seconds = take_option(&argc, argv, "--seconds");
+    if (seconds && (!bytes_to_u64(bytes_of(seconds), PARTITIONS_SECONDS_MAX, &number) || number == 0))
+        return fail("partitions: --seconds is a number from 1 to 3600");
+    return run_with_role(argc, argv, print_partitions, seconds ? seconds : "5");
+}
+
 static const struct tool tools[] = {
     {"tokens", "tokens --site S --count N   print visitor tokens, for load tests", run_tokens},
     {"memory", "memory                      print what Redis holds for a running service, by kind", run_memory},
+    {"partitions", "partitions [--seconds N]    print what each partition holds and gets, and how to even them out",
+     run_partitions},
     {"backup", "backup FILE                 write all data of a running service to FILE", run_backup},
     {"restore", "restore FILE                put the data of FILE in the place of a running service's", run_restore},
     {"widget",

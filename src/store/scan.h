@@ -19,6 +19,7 @@ struct scan_part;
 struct scan {
     uint64_t cursor; // of the node that is walked
     bool goes_on;    // false: it has not begun, or it has ended
+    bool loose;      // set by the caller before it begins: what moves is not walked again, so no key comes again for it
     // In a Cluster:
     uint32_t node;           // the number of that node (redis/router.h); 0: none yet
     struct scan_part *parts; // one for each partition; NULL: it has not begun

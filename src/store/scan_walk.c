@@ -56,7 +56,7 @@ static uint32_t count_parts(const struct scan *scan, enum part_state state) {
 static bool walk_goes_on(const struct store *store, struct scan *scan) {
     for (uint32_t i = 0; i < keys_partitions(); i++)
         if (scan->parts[i].state == PART_WALKED && !stays(store, scan, i))
-            scan->parts[i].state = PART_TO_DO;
+            scan->parts[i].state = scan->loose ? PART_DONE : PART_TO_DO;
     return scan->node && count_parts(scan, PART_WALKED) > 0;
 }
 
@@ -166,7 +166,7 @@ static void on_page(struct pipeline *pipeline) {
         read_end(pipeline, outcome);
         return;
     }
-    if (page->node)
+    if (page->node && !page->scan->loose)
         leave_what_moves(page);
     page->keys = reply->element[1];
     page->on_keys(page);

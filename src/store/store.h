@@ -242,9 +242,27 @@ void store_read_memory(struct store *store, struct read_call *call,
 void store_read_log_bytes(struct store *store, struct read_call *call,
                           void (*on_bytes)(struct read_call *call, uint64_t bytes));
 
-// Reads a page of all keys with the bytes of each (0: the key no longer exists).
-void store_read_usage(struct store *store, struct read_call *call, struct scan *scan,
+// Reads a page of all keys with the bytes of each (0: the key no longer exists). Of items, voters and visitors it asks
+// for every `one_in`th only; the others have UNASKED bytes.
+#define UNASKED UINT64_MAX
+void store_read_usage(struct store *store, struct read_call *call, struct scan *scan, uint32_t one_in,
                       void (*on_key)(struct read_call *call, struct bytes key, uint64_t bytes));
+
+// What the node of a partition says of it. All zero before the first look.
+struct partition_look {
+    bool there;              // its node has answered; else the rest is of an earlier look
+    char owner[280], id[41]; // its node: host and port or path; its id in a Cluster. Empty: nobody is known
+    uint64_t entries;        // that its log has ever had
+    struct log_id last;      // the id of the last one
+    uint64_t new_entries;    // since the look before
+    uint64_t read;           // of these, how many still were in the log, and were read; of them:
+    uint64_t votes, views;   // how many votes (or retractions), and views
+};
+// Looks at each partition; looks[i] of the look before is updated.
+void store_look_at_partitions(struct store *store, struct read_call *call, struct partition_look *looks);
+// In a Cluster: the text of CLUSTER NODES, for a tool. Not called when the user may not ask for it.
+void store_read_cluster_nodes(struct store *store, struct read_call *call,
+                              void (*on_text)(struct read_call *call, struct bytes text));
 
 // ---- Corrections: their records by id, waiting or done, and the scans that they make
 struct correction_row {
