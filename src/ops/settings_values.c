@@ -13,7 +13,7 @@ enum { WORDS_MAX = 4 };
 enum value_type { VALUE_TEXT, VALUE_CHOICE, VALUE_NUMBER, VALUE_SECONDS, VALUE_DURATION, VALUE_SIZE, VALUE_SWITCH };
 
 // What a TEXT may hold; `text_forms` below has a row for each.
-enum text_form { LISTEN, PUBLISHER_LISTEN, MODE, REDIS, HEX_KEY, BEARER, KINDS, PROXIES, ORIGIN };
+enum text_form { LISTEN, PUBLISHER_LISTEN, MODE, REDIS, LOGIN, PASSWORD, HEX_KEY, BEARER, KINDS, PROXIES, ORIGIN };
 
 struct setting {
     const char *name;
@@ -223,6 +223,8 @@ static const struct {
     [MODE] = {is_mode, .form = "a mode in octal, 0600 to 0777"},
     [REDIS] = {is_redis, .hides = true,
                .form = "embedded:DIR, redis://..., unix:PATH, cluster://... or sentinel://.../NAME"},
+    [LOGIN] = {.fits = NULL},
+    [PASSWORD] = {.secret = true, .hides = true},
     [HEX_KEY] = {is_hex_key, .secret = true, .hides = true, .form = "64 hex digits"},
     [BEARER] = {bearer_valid, bearer_fold, .secret = true, .hides = true,
                 .form = "visible ASCII characters, or sha256: and 64 hex digits"},

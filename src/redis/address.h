@@ -30,7 +30,8 @@ struct address {
     int database;
     struct host_port hosts[HOSTS_MAX]; // all hosts of the setting; none of a Unix socket
     uint32_t host_count;
-    char master[MASTER_NAME_SIZE]; // the name that the Sentinels know; empty: no sentinel://
+    char master[MASTER_NAME_SIZE];                  // the name that the Sentinels know; empty: no sentinel://
+    char sentinel_user[64], sentinel_password[256]; // of settings of their own: address_parse leaves them empty
 };
 
 // False, with one line in ret_error, when the text has none of the forms. The line never repeats the text, because it

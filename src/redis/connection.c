@@ -244,7 +244,28 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     uv_freeaddrinfo(found);
 }
 
+// False while the address is not known: the next sweep tries again.
+static bool has_address(struct redis_connection *redis) {
+    if (!redis->hooks.on_connecting)
+        return true;
+    // A look-up that is still under way is perhaps of another address.
+    const char *why = redis->resolving ? "a name is still looked up"
+                                       : redis->hooks.on_connecting(redis->hooks.context, &redis->address);
+    if (why) {
+        snprintf(redis->trouble, sizeof redis->trouble, "%s", why);
+        set_state(redis, REDIS_STATE_WAITING);
+    }
+    return !why;
+}
+
+void redis_hurry(struct redis_connection *redis) {
+    redis->back_off_ms = BACK_OFF_LEAST_MS;
+    redis->retry_at_ms = 0;
+}
+
 static void connect_now(struct redis_connection *redis) {
+    if (!has_address(redis))
+        return;
     redis->deadline_ms = uv_now(redis->loop) + redis->timeout_ms;
     redis->connect.data = redis;
     if (redis->address.kind == ADDRESS_UNIX) {
@@ -299,11 +320,6 @@ static void name(struct redis_connection *redis) {
         snprintf(redis->label, sizeof redis->label, "redis %s:%s", redis->address.host, redis->address.port);
     else
         snprintf(redis->label, sizeof redis->label, "redis");
-}
-
-void redis_move(struct redis_connection *redis, const struct address *address) {
-    redis->address = *address;
-    name(redis);
 }
 
 bool redis_is_idle(const struct redis_connection *redis) {

@@ -30,6 +30,9 @@ struct redis_call {
 };
 
 struct redis_hooks {
+    // Before each attempt to connect: sets *address if it is another than before. Returns NULL, or why it is not known
+    // yet; then it is called again soon. May be NULL.
+    const char *(*on_connecting)(void *context, struct address *address);
     // Do the handshake now with redis_send_early; then call redis_ready or redis_drop.
     void (*on_connected)(void *context);
     // A turn of the loop ends; commands that are sent here are still written in this turn.
@@ -73,12 +76,12 @@ void redis_refuse_writes(struct redis_connection *redis, bool refuse);
 bool redis_is_refusal(const char *error);
 // Closes the connection; it is made again after the back-off.
 void redis_drop(struct redis_connection *redis, const char *why);
+// Makes the next attempt to connect at once, and those after it after the shortest back-off.
+void redis_hurry(struct redis_connection *redis);
 bool redis_is_ready(const struct redis_connection *redis);
 bool redis_is_idle(const struct redis_connection *redis); // no call is under way
 // Sends a call whose bytes were kept. False: not now (it is not ready, or has no room); `held` is still the caller's.
 bool redis_send_held(struct redis_connection *redis, struct held *held);
-// From the next attempt on it connects there.
-void redis_move(struct redis_connection *redis, const struct address *address);
 // For a driven connection, in each turn of the loop, before the loop waits and after it: calls that have failed are
 // told; what was sent is written. True: calls have failed since, so another turn is due at once.
 void redis_begin_turn(struct redis_connection *redis);

@@ -57,25 +57,3 @@ enum outcome pipeline_outcome(const struct pipeline *pipeline) {
             return pipeline->at[i].outcome;
     return OK;
 }
-
-struct bytes reply_text(const redisReply *reply) {
-    bool text = reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
-    return text ? (struct bytes){reply->str, reply->len} : NO_BYTES;
-}
-
-struct bytes reply_text_at(const redisReply *reply, size_t index) {
-    bool there = reply && reply->type == REDIS_REPLY_ARRAY && index < reply->elements;
-    return there ? reply_text(reply->element[index]) : NO_BYTES;
-}
-
-int64_t reply_int(const redisReply *reply) {
-    if (reply && reply->type == REDIS_REPLY_INTEGER)
-        return reply->integer;
-    struct bytes text = reply_text(reply); // hiredis ends every string with a NUL
-    return text.len ? strtoll(text.at, NULL, 10) : 0;
-}
-
-double reply_double(const redisReply *reply) {
-    struct bytes text = reply_text(reply);
-    return text.len ? strtod(text.at, NULL) : 0;
-}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Several commands that are sent together. on_all runs when the last reply is there.
 #pragma once
+#include "redis/reply_parts.h"
 #include "redis/router.h"
 
 struct pipeline;
@@ -30,9 +31,3 @@ void pipeline_add_write(struct pipeline *pipeline, struct router *router, const 
 void pipeline_free(struct pipeline *pipeline);
 // OK when all are OK, else the first other outcome.
 enum outcome pipeline_outcome(const struct pipeline *pipeline);
-// The text of a reply that is a string, else NO_BYTES; the same of an element of an array.
-struct bytes reply_text(const redisReply *reply);
-struct bytes reply_text_at(const redisReply *reply, size_t index);
-// An integer reply, or a string that holds a number; 0 for anything else.
-int64_t reply_int(const redisReply *reply);
-double reply_double(const redisReply *reply);

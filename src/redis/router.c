@@ -104,6 +104,13 @@ static bool start_cluster(struct router *router) {
     return true;
 }
 
+static bool start_alone(struct router *router) {
+    if (router->address.kind == ADDRESS_SENTINEL && !router_start_watch(router))
+        return false;
+    router->only = router_add_node(router, &router->address);
+    return router->only != NULL;
+}
+
 struct router *router_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms, uint32_t queue_max,
                             const struct router_hooks *hooks) {
     struct router *router = calloc(1, sizeof *router);
@@ -116,8 +123,7 @@ struct router *router_start(uv_loop_t *loop, const struct address *address, uint
     router->queue_max = queue_max;
     router->failed_end = &router->failed;
     buffer_init(&router->scratch, SCRATCH_MAX);
-    bool started = address->kind == ADDRESS_CLUSTER ? start_cluster(router)
-                                                    : (router->only = router_add_node(router, address)) != NULL;
+    bool started = address->kind == ADDRESS_CLUSTER ? start_cluster(router) : start_alone(router);
     if (started)
         return router;
     free_router(router);
@@ -133,7 +139,7 @@ static void on_handle_closed(uv_handle_t *handle) {
 void router_closed(struct router *router) {
     while (router->stopping && router->failed)
         router_tell_failed(router);
-    if (!router->stopping || router->handles || router->nodes)
+    if (!router->stopping || router->handles || router->nodes || router->watch)
         return;
     void (*on_stopped)(void *) = router->on_stopped;
     void *context = router->stopped_context;
@@ -157,6 +163,8 @@ void router_stop(struct router *router, void (*on_stopped)(void *context), void 
         router_fail_waiting(router, UINT64_MAX);
         close_handles(router);
     }
+    if (router->watch)
+        router_stop_watch(router);
     router_leave_all(router);
 }
 

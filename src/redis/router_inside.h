@@ -8,6 +8,7 @@
 #pragma once
 #include "redis/redirect.h"
 #include "redis/router.h"
+#include "redis/sentinel_watch.h"
 #include "redis/topology.h"
 
 enum {
@@ -51,7 +52,8 @@ struct router {
     struct router_hooks hooks;
     uint32_t timeout_ms, queue_max, numbers;
     struct node *nodes;
-    struct node *only; // owns all places; NULL in a Cluster
+    struct node *only;            // owns all places; NULL in a Cluster
+    struct sentinel_watch *watch; // of sentinel://; else NULL
     void (*on_stopped)(void *context);
     void *stopped_context;
     bool stopping;
@@ -74,11 +76,17 @@ struct router {
 
 // router_nodes.c. NULL: no memory, or too many.
 struct node *router_add_node(struct router *router, const struct address *address);
+void router_name_node(struct node *node);                                         // by its address
 struct node *router_find_node(struct router *router, const struct host_port *at); // finds it, or adds it
 void router_set_owner(struct router *router, uint32_t place, struct node *owner);
 void router_leave_unused(struct router *router, uint64_t now_ms);
 void router_leave_all(struct router *router);
 void router_closed(struct router *router); // when the last handle of a Cluster's router is closed, this frees it
+
+// router_sentinel.c: the one node is the master that Sentinels name.
+bool router_start_watch(struct router *router);
+const char *router_find_master(void *node, struct address *address); // the hook on_connecting of its connection
+void router_stop_watch(struct router *router);
 
 // router_redirect.c
 bool router_on_refused(void *node, struct held *held, const char *error);

@@ -41,7 +41,7 @@ static void on_state(void *context) {
 
 // ---- Coming
 
-static void name_node(struct node *node) {
+void router_name_node(struct node *node) {
     const struct address *address = &node->address;
     if (address->kind == ADDRESS_UNIX)
         snprintf(node->name, sizeof node->name, "%s", address->path);
@@ -62,6 +62,8 @@ static void connect_node(struct node *node) {
                                       .on_state = on_state,
                                       .context = node,
                                       .driven = true};
+    if (router->watch)
+        alone.on_connecting = router_find_master;
     node->context = router->hooks.on_node(router->hooks.context, node);
     if (node->context)
         node->redis = redis_start(router->loop, &node->address, router->timeout_ms, router->queue_max,
@@ -78,7 +80,7 @@ struct node *router_add_node(struct router *router, const struct address *addres
     node->address = *address;
     node->number = ++router->numbers;
     node->unused_at_ms = uv_now(router->loop);
-    name_node(node);
+    router_name_node(node);
     connect_node(node);
     if (!node->redis) {
         free(node);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads CLUSTER SLOTS and CLUSTER SHARDS. Both become ranges of slots, each with a node.
 #include "redis/topology.h"
+#include "redis/reply_parts.h"
 #include <stdlib.h>
 
 enum { SLOT_COUNT = 16384 };
@@ -17,32 +18,15 @@ struct map_reading {
     uint32_t ranges;
 };
 
-// ---- Parts of a reply that may be missing
-
-static struct bytes text_of(const redisReply *reply) {
-    bool text = reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
-    return text ? (struct bytes){reply->str, (size_t)reply->len} : NO_BYTES;
-}
+// ---- Parts of a reply
 
 static bool is_array(const redisReply *reply) {
     return reply && reply->type == REDIS_REPLY_ARRAY;
 }
 
-static const redisReply *element(const redisReply *reply, size_t index) {
-    return is_array(reply) && index < reply->elements ? reply->element[index] : NULL;
-}
-
 // -1: it is no integer.
 static int64_t integer_of(const redisReply *reply) {
     return reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
-}
-
-// The value after `name` in an array of names and values.
-static const redisReply *member(const redisReply *reply, struct bytes name) {
-    for (size_t i = 0; is_array(reply) && i + 1 < reply->elements; i += 2)
-        if (bytes_eq(text_of(reply->element[i]), name))
-            return reply->element[i + 1];
-    return NULL;
 }
 
 // ---- Nodes
@@ -56,13 +40,13 @@ static const struct topology_node *node_of_id(const struct topology *topology, c
 
 static bool read_port(const redisReply *reply, char ret_port[static PORT_SIZE]) {
     char digits[DECIMAL_SIZE];
-    struct bytes text = text_of(reply);
+    struct bytes text = reply_text(reply);
     return port_parse(text.at ? text : bytes_of_int(integer_of(reply), digits), ret_port);
 }
 
 // NIL and "" mean the node that was asked. "?" means that the node does not know: the address of before stays.
 static bool read_host(const struct map_reading *reading, const struct slot_range *range, struct topology_node *node) {
-    struct bytes endpoint = text_of(range->endpoint);
+    struct bytes endpoint = reply_text(range->endpoint);
     if (!range->endpoint || (!endpoint.at && range->endpoint->type != REDIS_REPLY_NIL))
         return false;
     if (!bytes_eq(endpoint, BYTES("?")))
@@ -74,7 +58,7 @@ static bool read_host(const struct map_reading *reading, const struct slot_range
 }
 
 static bool read_node(const struct map_reading *reading, const struct slot_range *range, struct topology_node *node) {
-    struct bytes id = text_of(range->id);
+    struct bytes id = reply_text(range->id);
     *node = (struct topology_node){.id = ""};
     if (id.len < TOPOLOGY_ID_SIZE && id.len && !memchr(id.at, 0, id.len))
         memcpy(node->id, id.at, id.len);
@@ -128,12 +112,12 @@ static void take(struct map_reading *reading, const struct slot_range *range) {
 // CLUSTER SLOTS: [[first, last, [endpoint, port, id, …], replicas …], …].
 static void read_slots(struct map_reading *reading, const redisReply *reply) {
     for (size_t i = 0; i < reply->elements && reading->ranges <= TOPOLOGY_RANGES_MAX; i++) {
-        const redisReply *range = reply->element[i], *node = element(range, 2);
-        take(reading, &(struct slot_range){.first = integer_of(element(range, 0)),
-                                           .last = integer_of(element(range, 1)),
-                                           .endpoint = element(node, 0),
-                                           .port = element(node, 1),
-                                           .id = element(node, 2)});
+        const redisReply *range = reply->element[i], *node = reply_at(range, 2);
+        take(reading, &(struct slot_range){.first = integer_of(reply_at(range, 0)),
+                                           .last = integer_of(reply_at(range, 1)),
+                                           .endpoint = reply_at(node, 0),
+                                           .port = reply_at(node, 1),
+                                           .id = reply_at(node, 2)});
     }
 }
 
@@ -142,9 +126,9 @@ static const redisReply *master_of(const redisReply *nodes) {
     const redisReply *master = NULL;
     for (size_t i = 0; is_array(nodes) && i < nodes->elements && i < TOPOLOGY_NODES_MAX; i++) {
         const redisReply *node = nodes->element[i];
-        if (!bytes_eq(text_of(member(node, BYTES("role"))), BYTES("master")))
+        if (!bytes_eq(reply_text(reply_member(node, "role")), BYTES("master")))
             continue;
-        if (bytes_eq(text_of(member(node, BYTES("health"))), BYTES("online")))
+        if (bytes_eq(reply_text(reply_member(node, "health")), BYTES("online")))
             return node;
         if (!master)
             master = node;
@@ -155,14 +139,14 @@ static const redisReply *master_of(const redisReply *nodes) {
 // CLUSTER SHARDS: [["slots", [first, last, first, last, …], "nodes", [["id", …, "port", …], …]], …].
 static void read_shards(struct map_reading *reading, const redisReply *reply) {
     for (size_t i = 0; i < reply->elements && reading->ranges <= TOPOLOGY_RANGES_MAX; i++) {
-        const redisReply *ranges = member(reply->element[i], BYTES("slots"));
-        const redisReply *node = master_of(member(reply->element[i], BYTES("nodes")));
-        struct slot_range range = {.endpoint = member(node, BYTES("endpoint")),
-                                   .port = member(node, BYTES("port")),
-                                   .id = member(node, BYTES("id"))};
+        const redisReply *ranges = reply_member(reply->element[i], "slots");
+        const redisReply *node = master_of(reply_member(reply->element[i], "nodes"));
+        struct slot_range range = {.endpoint = reply_member(node, "endpoint"),
+                                   .port = reply_member(node, "port"),
+                                   .id = reply_member(node, "id")};
         for (size_t j = 0; is_array(ranges) && j < ranges->elements && reading->ranges <= TOPOLOGY_RANGES_MAX; j += 2) {
-            range.first = integer_of(element(ranges, j));
-            range.last = integer_of(element(ranges, j + 1));
+            range.first = integer_of(reply_at(ranges, j));
+            range.last = integer_of(reply_at(ranges, j + 1));
             take(reading, &range);
         }
     }
@@ -170,7 +154,7 @@ static void read_shards(struct map_reading *reading, const redisReply *reply) {
 
 // The first element of a range is a number, that of a shard a name.
 static bool is_of_shards(const redisReply *reply) {
-    return text_of(element(element(reply, 0), 0)).at != NULL;
+    return reply_text(reply_at(reply_at(reply, 0), 0)).at != NULL;
 }
 
 bool topology_read(const redisReply *reply, const struct topology_question *question, struct topology *ret_topology) {

@@ -128,9 +128,12 @@ static bool address_of(const struct role *role, struct address *ret_address) {
     char error[256];
     if (!address_parse(role->settings->redis, ret_address, error, sizeof error))
         return false;
-    if (ret_address->kind != ADDRESS_CLUSTER)
+    if (ret_address->kind == ADDRESS_CLUSTER)
+        complain("redis", "a Cluster has no one file: copy the dump of each master instead (docs/cluster.md)");
+    else if (ret_address->kind == ADDRESS_SENTINEL)
+        complain("redis", "name the master: --redis redis://[user:password@]host:port");
+    else
         return true;
-    complain("redis", "a Cluster has no one file: copy the dump of each master instead (docs/cluster.md)");
     return false;
 }
 

@@ -204,17 +204,9 @@ static bool is_program(const char *name) {
     return false;
 }
 
-// An address that is right, and that this version can serve.
-static bool check_address(const struct settings *settings, char *ret_error, size_t error_size) {
-    struct address address;
-    if (!address_parse(settings->redis, &address, ret_error, error_size))
-        return false;
-    return address.kind != ADDRESS_SENTINEL ||
-           fail(ret_error, error_size, "redis", "sentinel:// is not served by this version");
-}
-
 bool role_check(const struct settings *settings, char *ret_error, size_t error_size) {
     struct role role;
+    struct address address;
     const char *directory = embedded_directory(settings);
     const char *const addresses[] = {settings->listen, settings->ops_listen, settings->publisher_listen};
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
@@ -224,16 +216,19 @@ bool role_check(const struct settings *settings, char *ret_error, size_t error_s
         return check_directory(settings, directory, ret_error, error_size) &&
                (is_program("redis-server") ||
                 fail(ret_error, error_size, "redis", "redis-server is not in PATH, and an embedded Redis needs it"));
-    return check_address(settings, ret_error, error_size) && take_keys(&role, settings, ret_error, error_size);
+    return address_parse(settings->redis, &address, ret_error, error_size) &&
+           take_keys(&role, settings, ret_error, error_size);
 }
 
 bool role_prepare(struct role *role, struct settings *settings, char *ret_error, size_t error_size) {
     char directory[512];
+    struct address address;
     role->settings = settings;
     if (embedded_directory(settings)) {
         snprintf(directory, sizeof directory, "%s", embedded_directory(settings));
         if (!from_directory(directory, settings, ret_error, error_size))
             return false;
     }
-    return check_address(settings, ret_error, error_size) && take_keys(role, settings, ret_error, error_size);
+    return address_parse(settings->redis, &address, ret_error, error_size) &&
+           take_keys(role, settings, ret_error, error_size);
 }

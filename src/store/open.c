@@ -199,8 +199,22 @@ static void look_in_cluster(struct store_node *at, const redisReply *info) {
         cluster_open_again(at, !goes_on);
 }
 
+// A master that returns after a failover takes writes until a Sentinel demotes it. With min-replicas-to-write it
+// refuses them by itself. INFO names good replicas only where that is set.
+static void look_at_replicas(struct store_node *at, const redisReply *info) {
+    struct bytes text = reply_text(info);
+    bool lacks = at->store->address.kind == ADDRESS_SENTINEL && text.len > 0 &&
+                 !info_value(text, "\nmin_slaves_good_slaves:").len;
+    if (lacks && !at->store->told_replicas)
+        log_warn("redis: the master has no min-replicas-to-write: when it returns after a failover, it takes writes of "
+                 "others, and they are lost");
+    at->store->told_replicas = lacks;
+}
+
 static void on_look(struct redis_call *call) {
     struct store_node *at = ((struct handshake_call *)call)->at;
+    if (call->outcome == OK && at->store->guards_logs)
+        look_at_replicas(at, call->reply);
     bool is_master = call->outcome == OK && life_note(at, call->reply);
     if (is_master && at->store->cluster)
         look_in_cluster(at, call->reply);

@@ -108,6 +108,16 @@ static void on_subscribed(struct redis_call *call) {
     freeReplyObject(call->reply);
 }
 
+// In a Cluster any node will do: what is published is heard at all of them. Of a Sentinel group it is the master.
+static const char *on_connecting(void *context, struct address *address) {
+    const struct subscription *subscription = context;
+    const struct node *node = router_ready_node(subscription->store->router);
+    if (!node)
+        return "no node is ready";
+    *address = node->address;
+    return NULL;
+}
+
 static void on_connected(void *context) {
     struct subscription *subscription = context;
     struct store *store = subscription->store;
@@ -122,12 +132,6 @@ static void on_connected(void *context) {
     redis_send_early(subscription->redis, &subscription->subscribe, &store->command);
 }
 
-// In a Cluster any node will do: what is published is heard at all of them.
-static const struct address *where_to_listen(const struct store *store) {
-    const struct node *node = router_ready_node(store->router);
-    return node ? &node->address : &store->address;
-}
-
 void store_on_wake(struct store *store, void (*on_wake)(void *context), void *context) {
     struct subscription *subscription = store->subscription;
     if (!subscription && !on_wake)
@@ -140,9 +144,11 @@ void store_on_wake(struct store *store, void (*on_wake)(void *context), void *co
     subscription->on_wake = on_wake;
     subscription->context = context;
     struct redis_hooks hooks = {.on_connected = on_connected, .on_message = on_message, .context = subscription};
+    if (store->address.kind == ADDRESS_CLUSTER || store->address.kind == ADDRESS_SENTINEL)
+        hooks.on_connecting = on_connecting;
     if (!subscription->redis)
-        subscription->redis = redis_start(store->loop, where_to_listen(store),
-                                          (uint32_t)store->settings->redis_timeout_ms, QUEUE_MAX, &hooks);
+        subscription->redis =
+            redis_start(store->loop, &store->address, (uint32_t)store->settings->redis_timeout_ms, QUEUE_MAX, &hooks);
     if (subscription->redis)
         store->subscription = subscription;
     else
@@ -168,8 +174,6 @@ static bool is_left_behind(struct subscription *subscription) {
 void subscription_beat(struct subscription *subscription) {
     if (redis_is_ready(subscription->redis) && is_left_behind(subscription))
         redis_drop(subscription->redis, "left behind");
-    if (!redis_is_ready(subscription->redis) && subscription->store->cluster)
-        redis_move(subscription->redis, where_to_listen(subscription->store));
     if (subscription->pinging || !redis_is_ready(subscription->redis))
         return;
     subscription->pinging = true;

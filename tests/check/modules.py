@@ -49,6 +49,7 @@ INSIDE = "the inside header needs complete types of the public one"
 STAY = {
     ("redis/connection", "redis/connection_inside"): INSIDE,
     ("redis/router", "redis/router_inside"): INSIDE,
+    ("redis/sentinel_watch", "redis/sentinel_watch_inside"): INSIDE,
     ("roles/children", "roles/children_inside"): INSIDE,
     ("serve/flight", "serve/serve", "serve/serve_inside"): INSIDE,
     ("store/projection", "store/store", "store/store_inside", "store/write_queue"): INSIDE,

@@ -412,7 +412,7 @@ def test_calls_that_send_others_from_within_are_answered_while_all_is_redirected
     status, _, exported, _ = call(stage.service, "GET", "/v1/s/export")
     assert status == 200
     for node, other in ((stage.first, stage.second), (stage.second, stage.first)):
-        for name in ("import", "put", "vote", "voters", "get", "exists"):
+        for name in ("import", "put", "vote", "voters", "get"):
             node.rule(name, send_to(other, "ASK"), when=now_and_then)
     for number in range(2):
         status = call(stage.service, "POST", "/v1/s/import", exported)[0]

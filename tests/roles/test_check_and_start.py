@@ -52,9 +52,10 @@ TEXTS = {
     "redis": (["", "embedded:", "embedded:" + "x" * 120, "embedded:/nowhere/at/all", "redis:", "redis://", "redis://:6379",
                "redis://127.0.0.1:0", "redis://127.0.0.1:65536", "redis://127.0.0.1:x", "redis://127.0.0.1/x", "redis://127.0.0.1/65536",
                "redis://[::1", "unix:", "unix:/" + "x" * 120, "127.0.0.1:6379", "rediss://127.0.0.1", "http://127.0.0.1",
-               "cluster://", "cluster://h1/1", "cluster://h1,h1", "cluster://h1,", "sentinel://h1", "sentinel://h1/", "sentinel://h1:0/m",
-               "sentinel://h1,h2/m"],  # the last one is not served yet
-              ["redis://127.0.0.1", "redis://u:p@[::1]:6379/3", "unix:/nowhere/socket", "cluster://h1,h2"]),
+               "cluster://", "cluster://h1/1", "cluster://h1,h1", "cluster://h1,", "sentinel://h1", "sentinel://h1/", "sentinel://h1:0/m"],
+              ["redis://127.0.0.1", "redis://u:p@[::1]:6379/3", "unix:/nowhere/socket", "cluster://h1,h2", "sentinel://h1,h2/m"]),
+    "sentinel_user": (["u" * 64], ["", "u" * 63]),
+    "sentinel_password": (["p" * 256], ["", "p" * 150, "a b"]),
     "secret": (NOT_A_KEY, ["AB" * 32]),
     "secret_old": (NOT_A_KEY, ["", HEX]),
     "hash_key": (NOT_A_KEY, ["AB" * 32]),

@@ -15,7 +15,7 @@ redis_server.py   a redis-server for one test; scripted_redis.py is a proxy befo
 redis_cluster.py  a Redis Cluster of real nodes, and what happens to it; slot_move.py moves a slot key by key, tcp_proxy.py
                   cuts nodes off
 scripted_cluster.py  nodes of a Cluster that answer by rules
-sentinels.py      three sentinels, a master and its replica
+sentinels.py      three sentinels, a master and its replica; scripted_sentinel.py is one that says what a test wants
 log_writer.py     a projector alone, whose entries the test writes; packed.py reads what it has written
 sharded_redis.py  a store behind one address whose partitions fail apart
 systemd.py        the other end of $NOTIFY_SOCKET
