@@ -14,6 +14,7 @@ fault_service.py  workers and projectors without a supervisor, to be killed one 
 redis_server.py   a redis-server for one test; scripted_redis.py is a proxy before one that answers by rules
 redis_cluster.py  a Redis Cluster of real nodes, and what happens to it; slot_move.py moves a slot key by key, tcp_proxy.py
                   cuts nodes off
+cluster_load.py   a small load of votes and views, and whether all that was acknowledged counts
 scripted_cluster.py  nodes of a Cluster that answer by rules
 sentinels.py      three sentinels, a master and its replica; scripted_sentinel.py is one that says what a test wants
 log_writer.py     a projector alone, whose entries the test writes; packed.py reads what it has written
