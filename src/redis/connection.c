@@ -11,7 +11,6 @@ enum {
     BACK_OFF_LEAST_MS = 50,
     BACK_OFF_MAX_MS = 5000,
     SWEEP_MS = 25,
-    READ_CHUNK = 64 * 1024,
     OUT_MAX = 256 << 20, // bytes of unsent commands; queue_max is reached long before
     READER_IDLE_BUFFER = 1 << 20,
 };
@@ -48,7 +47,7 @@ static int connections_ready; // of this process, without those that only listen
 
 static void set_state(struct redis_connection *redis, enum redis_state state) {
     bool changes = (redis->state == REDIS_STATE_READY) != (state == REDIS_STATE_READY);
-    if (changes && !redis->hooks.on_message) {
+    if (changes && !redis->hooks.on_message && !redis->first) {
         connections_ready += state == REDIS_STATE_READY ? 1 : -1;
         metric_set(METRIC_REDIS_UP, (uint64_t)connections_ready);
     }
@@ -67,7 +66,7 @@ static uint64_t with_jitter(uint64_t ms) {
 
 static void wait_and_connect(struct redis_connection *redis) {
     set_state(redis, REDIS_STATE_WAITING);
-    redis->retry_at_ms = uv_now(redis->loop) + with_jitter(redis->back_off_ms);
+    redis->retry_at_ms = redis->first ? UINT64_MAX : uv_now(redis->loop) + with_jitter(redis->back_off_ms);
     redis->back_off_ms = redis->back_off_ms * 2 > BACK_OFF_MAX_MS ? BACK_OFF_MAX_MS : redis->back_off_ms * 2;
 }
 
@@ -75,7 +74,7 @@ void redis_drop(struct redis_connection *redis, const char *why) {
     if (redis->state == REDIS_STATE_WAITING || redis->state == REDIS_STATE_CLOSING ||
         redis->state == REDIS_STATE_STOPPED)
         return;
-    if (!redis->stopping && !redis->hooks.on_message)
+    if (!redis->stopping && !redis->hooks.on_message && !redis->first)
         log_warn("%s: %s while %s; next attempt in %u ms at most", redis->label, why, state_name(redis),
                  redis->back_off_ms);
     snprintf(redis->trouble, sizeof redis->trouble, "%s", why);
@@ -87,6 +86,12 @@ void redis_drop(struct redis_connection *redis, const char *why) {
         uv_close((uv_handle_t *)&redis->peer, on_peer_closed);
     else
         wait_and_connect(redis);
+    if (redis->first)
+        redis_drop(redis->first, why);
+    if (redis->writes) {
+        redis_drop(redis->writes, why);
+        redis->writes->retry_at_ms = UINT64_MAX; // until the first one is open
+    }
 }
 
 static void close_own_handles(struct redis_connection *redis);
@@ -103,79 +108,8 @@ static void on_peer_closed(uv_handle_t *handle) {
         wait_and_connect(redis);
 }
 
-// ---- Reading
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
-    struct redis_connection *redis = handle->data;
-    (void)suggested;
-    *ret_buf = uv_buf_init(redis->read_chunk, READ_CHUNK);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf) {
-    struct redis_connection *redis = stream->data;
-    if (got == 0 || redis->state == REDIS_STATE_CLOSING)
-        return;
-    if (got < 0) {
-        redis_drop(redis, got == UV_EOF ? "closed by Redis" : uv_strerror((int)got));
-        return;
-    }
-    redis->heard_at_ms = uv_now(redis->loop);
-    if (redisReaderFeed(redis->reader, buf->base, (size_t)got) != REDIS_OK) {
-        redis_drop(redis, "no memory for a reply");
-        return;
-    }
-    pending_take_replies(redis);
-}
-
-// ---- Writing: all commands of a turn in one system call
-
-static void on_written(uv_write_t *request, int status) {
-    struct redis_connection *redis = request->data;
-    redis->writing_now = false;
-    buffer_clear(&redis->writing);
-    if (status < 0 && status != UV_ECANCELED)
-        redis_drop(redis, uv_strerror(status));
-}
-
-static void write_out(struct redis_connection *redis) {
-    bool open = redis->state == REDIS_STATE_HANDSHAKE || redis->state == REDIS_STATE_READY;
-    if (!open || redis->writing_now || redis->out.len == 0)
-        return;
-    struct buffer swap = redis->writing;
-    redis->writing = redis->out;
-    redis->out = swap;
-    uv_buf_t rest = uv_buf_init(redis->writing.at, (unsigned)redis->writing.len);
-    int sent = uv_try_write(&redis->peer.stream, &rest, 1);
-    if (sent == (int)redis->writing.len) {
-        buffer_clear(&redis->writing);
-        return;
-    }
-    if (sent > 0)
-        rest = uv_buf_init(redis->writing.at + sent, (unsigned)(redis->writing.len - (size_t)sent));
-    redis->write.data = redis;
-    redis->writing_now = true;
-    int status = uv_write(&redis->write, &redis->peer.stream, &rest, 1, on_written);
-    if (status < 0) {
-        redis->writing_now = false;
-        redis_drop(redis, uv_strerror(status));
-    }
-}
-
 static void on_idle(uv_idle_t *idle) {
     (void)idle; // keeps the loop from sleeping while failed calls wait for their on_reply
-}
-
-void redis_begin_turn(struct redis_connection *redis) {
-    if (redis->state != REDIS_STATE_STOPPED)
-        pending_tell_failed(redis);
-}
-
-bool redis_end_turn(struct redis_connection *redis) {
-    if (redis->state == REDIS_STATE_STOPPED)
-        return false;
-    pending_send_held(redis);
-    write_out(redis);
-    return redis->failed != NULL;
 }
 
 static void turn(struct redis_connection *redis) {
@@ -211,7 +145,7 @@ static void on_connect(uv_connect_t *request, int status) {
     if (redis->address.kind != ADDRESS_UNIX)
         uv_tcp_nodelay(&redis->peer.tcp, 1), uv_tcp_keepalive(&redis->peer.tcp, 1, 30);
     redis->reader = bounded_reader_new();
-    if (!redis->reader || uv_read_start(&redis->peer.stream, on_alloc, on_read) < 0) {
+    if (!redis->reader || !redis_read_start(redis)) {
         redis_drop(redis, "no memory");
         return;
     }
@@ -303,13 +237,25 @@ static void on_sweep(uv_timer_t *timer) {
         redis_drop(redis, "silent");
 }
 
+// Connects the second connection for an open first one. When it is ready, the first one is.
+static bool waits_for_writes(struct redis_connection *redis) {
+    if (!redis->writes || redis->writes->state == REDIS_STATE_READY)
+        return false;
+    redis_extend_handshake(redis);
+    redis->writes->address = redis->address;
+    redis->writes->retry_at_ms = 0;
+    return true;
+}
+
 void redis_ready(struct redis_connection *redis) {
-    if (redis->state != REDIS_STATE_HANDSHAKE)
+    if (redis->state != REDIS_STATE_HANDSHAKE || waits_for_writes(redis))
         return;
     redis->back_off_ms = BACK_OFF_LEAST_MS;
     redis->trouble[0] = '\0';
     set_state(redis, REDIS_STATE_READY);
-    if (!redis->hooks.on_message)
+    if (redis->first)
+        redis_ready(redis->first);
+    else if (!redis->hooks.on_message)
         log_info("%s: ready", redis->label);
 }
 
@@ -323,52 +269,99 @@ static void name(struct redis_connection *redis) {
 }
 
 bool redis_is_idle(const struct redis_connection *redis) {
-    return redis->count == 0 && !redis->held && !redis->failed;
+    bool idle = redis->count == 0 && !redis->held && !redis->failed;
+    return idle && (!redis->writes || redis_is_idle(redis->writes));
 }
 
-struct redis_connection *redis_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms,
-                                     uint32_t queue_max, const struct redis_hooks *hooks) {
-    struct redis_connection *redis = calloc(1, sizeof *redis);
-    char *chunk = malloc(READ_CHUNK);
-    if (!redis || !chunk || !pending_init(redis, queue_max)) {
-        free(redis);
-        free(chunk);
-        return NULL;
-    }
-    redis->loop = loop;
-    redis->address = *address;
-    redis->timeout_ms = timeout_ms;
-    redis->hooks = *hooks;
-    redis->back_off_ms = BACK_OFF_LEAST_MS;
-    redis->read_chunk = chunk;
-    name(redis);
-    buffer_init(&redis->out, OUT_MAX);
-    buffer_init(&redis->writing, OUT_MAX);
-    uv_timer_init(loop, &redis->sweep);
-    uv_prepare_init(loop, &redis->prepare);
-    uv_check_init(loop, &redis->check);
-    uv_idle_init(loop, &redis->idle);
-    redis->sweep.data = redis->prepare.data = redis->check.data = redis->idle.data = redis;
-    uv_timer_start(&redis->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-    if (!hooks->driven) {
-        uv_prepare_start(&redis->prepare, on_prepare);
-        uv_check_start(&redis->check, on_check);
-    }
-    connect_now(redis);
-    return redis;
-}
-
-static void on_own_closed(uv_handle_t *handle) {
-    struct redis_connection *redis = handle->data;
-    if (--redis->handles > 0)
-        return;
-    void (*on_stopped)(void *) = redis->on_stopped;
-    void *context = redis->stopped_context;
+static void release(struct redis_connection *redis) {
     buffer_release(&redis->out);
     buffer_release(&redis->writing);
     pending_release(redis);
     free(redis->read_chunk);
     free(redis);
+}
+
+// NULL without memory.
+static struct redis_connection *connection_new(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms,
+                                               uint32_t queue_max, const struct redis_hooks *hooks) {
+    struct redis_connection *redis = calloc(1, sizeof *redis);
+    if (!redis)
+        return NULL;
+    redis->loop = loop;
+    redis->address = *address;
+    redis->timeout_ms = timeout_ms;
+    redis->hooks = *hooks;
+    redis->back_off_ms = BACK_OFF_LEAST_MS;
+    redis->replicas = 1;
+    name(redis);
+    buffer_init(&redis->out, OUT_MAX);
+    buffer_init(&redis->writing, OUT_MAX);
+    if (pending_init(redis, queue_max))
+        return redis;
+    release(redis);
+    return NULL;
+}
+
+// The second connection, which redis_ready connects.
+static bool add_writes(struct redis_connection *redis) {
+    struct redis_hooks hooks = redis->hooks;
+    hooks.on_connected = hooks.on_writes_connected;
+    hooks.on_connecting = NULL;
+    hooks.on_writes_connected = NULL;
+    hooks.on_state = NULL;
+    hooks.on_turn = NULL;
+    hooks.driven = true;
+    redis->writes = connection_new(redis->loop, &redis->address, redis->timeout_ms, redis->queue_max, &hooks);
+    if (!redis->writes)
+        return false;
+    redis->writes->first = redis;
+    redis->writes->retry_at_ms = UINT64_MAX;
+    return true;
+}
+
+static void start_handles(struct redis_connection *redis) {
+    uv_timer_init(redis->loop, &redis->sweep);
+    uv_prepare_init(redis->loop, &redis->prepare);
+    uv_check_init(redis->loop, &redis->check);
+    uv_idle_init(redis->loop, &redis->idle);
+    redis->sweep.data = redis->prepare.data = redis->check.data = redis->idle.data = redis;
+    redis->handles = 4;
+    uv_timer_start(&redis->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    if (!redis->hooks.driven) {
+        uv_prepare_start(&redis->prepare, on_prepare);
+        uv_check_start(&redis->check, on_check);
+    }
+}
+
+struct redis_connection *redis_start(uv_loop_t *loop, const struct address *address, uint32_t timeout_ms,
+                                     uint32_t queue_max, const struct redis_hooks *hooks) {
+    struct redis_connection *redis = connection_new(loop, address, timeout_ms, queue_max, hooks);
+    if (!redis)
+        return NULL;
+    if (hooks->on_writes_connected && !add_writes(redis)) {
+        release(redis);
+        return NULL;
+    }
+    start_handles(redis);
+    if (redis->writes)
+        start_handles(redis->writes);
+    connect_now(redis);
+    return redis;
+}
+
+// The last one of the handles of both frees both.
+static void on_own_closed(uv_handle_t *handle) {
+    struct redis_connection *redis = handle->data;
+    redis->handles--;
+    if (redis->first)
+        redis = redis->first;
+    if (redis->handles > 0 || (redis->writes && redis->writes->handles > 0))
+        return;
+    void (*on_stopped)(void *) = redis->on_stopped;
+    void *context = redis->stopped_context;
+    if (redis->writes)
+        release(redis->writes);
+    release(redis);
     on_stopped(context);
 }
 
@@ -377,7 +370,6 @@ static void close_own_handles(struct redis_connection *redis) {
         return; // on_resolved calls this function again
     pending_tell_failed(redis);
     set_state(redis, REDIS_STATE_STOPPED);
-    redis->handles = 4;
     uv_close((uv_handle_t *)&redis->sweep, on_own_closed);
     uv_close((uv_handle_t *)&redis->prepare, on_own_closed);
     uv_close((uv_handle_t *)&redis->check, on_own_closed);
@@ -388,10 +380,12 @@ void redis_stop(struct redis_connection *redis, void (*on_stopped)(void *context
     redis->stopping = true;
     redis->on_stopped = on_stopped;
     redis->stopped_context = context;
+    if (redis->writes)
+        redis_stop(redis->writes, NULL, NULL);
     enum redis_state was = redis->state;
     redis_drop(redis, "stopping");
     if (was == REDIS_STATE_RESOLVING)
         uv_cancel((uv_req_t *)&redis->resolve);
-    if (was == REDIS_STATE_WAITING || was == REDIS_STATE_RESOLVING)
+    if (redis->state == REDIS_STATE_WAITING)
         close_own_handles(redis);
 }

@@ -25,6 +25,7 @@ struct redis_call {
     // Results.
     enum outcome outcome; // OK: there is a reply, and it is not an error
     redisReply *reply;    // the call's own: on_reply frees it or keeps it (freeReplyObject takes a NULL)
+    bool unreplicated;    // of a write that is OK: no replica was there to wait for
     // The connection's own.
     struct redis_call *next;
 };
@@ -37,6 +38,9 @@ struct redis_hooks {
     void (*on_connected)(void *context);
     // A turn of the loop ends; commands that are sent here are still written in this turn.
     void (*on_turn)(void *context);
+    // Callers' writes (command.write) get a connection of their own, which waits for replicas (confirm.c). Do its
+    // handshake with redis_send_early on redis_writes(), then call redis_ready or redis_drop. NULL: there is one only.
+    void (*on_writes_connected)(void *context);
     // Redis refuses a command to this user, whatever its arguments (redis_is_refusal). May be NULL.
     void (*on_refusal)(void *context, const char *text);
     // A message came on a channel. A connection with this hook only listens, and it logs nothing.
@@ -70,6 +74,9 @@ void redis_send_early(struct redis_connection *redis, struct redis_call *call, c
 void redis_extend_handshake(struct redis_connection *redis);
 // Ends the handshake: from now on redis_send and the others are open.
 void redis_ready(struct redis_connection *redis);
+struct redis_connection *redis_writes(struct redis_connection *redis); // the second connection; NULL: there is none
+// How many replicas must have a write before its call ends; 0: none is there. In the beginning it is 1.
+void redis_set_replicas(struct redis_connection *redis, uint32_t replicas);
 // While `refuse` is true, writes of callers (struct command) are UNAVAILABLE at once.
 void redis_refuse_writes(struct redis_connection *redis, bool refuse);
 // True for an error that says: this user may not call the command, or this Redis does not know it.

@@ -65,11 +65,22 @@ struct redis_connection {
     char complaint[TROUBLE_SIZE];            // the last error with which the right Redis refused a call
     uint64_t complained_ms;
     char label[HOST_SIZE + 16]; // in log lines: "redis", or "redis host:port" for a node of a Cluster
+    // confirm.c: the second connection, for writes. `first` of it is the other one.
+    struct redis_connection *first, *writes;
+    struct redis_call *answered, **answered_end; // writes that Redis has answered, but replicas have not
+    bool unwaited, waiting;                      // writes were sent since the last WAIT; one is under way
+    struct redis_call wait;
+    uint32_t replicas, waited_for; // how many must have a write; how many the WAIT under way asks for
     int handles;
     void (*on_stopped)(void *context);
     void *stopped_context;
 };
 
+// connection_io.c
+bool redis_read_start(struct redis_connection *redis); // false: not possible
+void redis_write_out(struct redis_connection *redis);  // what the kernel takes now; the rest as soon as it does
+
+// pending.c
 bool pending_init(struct redis_connection *redis, uint32_t queue_max);
 void pending_release(struct redis_connection *redis);
 void pending_take_replies(struct redis_connection *redis);
@@ -80,6 +91,15 @@ void pending_tell_failed(struct redis_connection *redis);
 void pending_send_held(struct redis_connection *redis); // as many as have room
 
 redisReader *bounded_reader_new(void); // bounded_reader.c. NULL without memory
+bool pending_add(struct redis_connection *redis, struct redis_call *call, const struct command *command);
+void pending_fail_later(struct redis_connection *redis, struct redis_call *call, enum outcome outcome);
+
+// confirm.c, for the second connection.
+void confirm_init(struct redis_connection *redis);
+void confirm(struct redis_connection *writes, struct redis_call *call); // it is told when replicas have it
+void confirm_end_turn(struct redis_connection *writes);                 // sends a WAIT if one is due
+void confirm_fail(struct redis_connection *redis);
+
 // error_replies.c. *ret_drop: this is no longer the right Redis.
 enum outcome error_reply_outcome(struct redis_connection *redis, const char *text, bool *ret_drop);
 void error_reply_log(const char *text); // at most once in ten seconds

@@ -34,6 +34,8 @@ void error_reply_log(const char *text) {
 static void complain(struct redis_connection *redis, const char *text, bool logs) {
     const char *end = strstr(text, " script: ");
     size_t len = end ? (size_t)(end - text) : strlen(text);
+    if (redis->first)
+        redis = redis->first;
     if (redis->state != REDIS_STATE_READY)
         return;
     snprintf(redis->complaint, sizeof redis->complaint, "%.*s", (int)(len < TROUBLE_SIZE ? len : TROUBLE_SIZE), text);

@@ -22,6 +22,9 @@ struct held {
     char bytes[];
 };
 
-// NULL without memory. `scratch` is a buffer of whole commands; it is left as it was.
+// Of the bytes of a command. NULL without memory.
+struct held *held_copy(struct redis_call *call, uint64_t deadline_ms, const struct command *command,
+                       struct bytes bytes);
+// The same of a command that is not written yet. `scratch` is a buffer of whole commands; it is left as it was.
 struct held *held_new(struct redis_call *call, uint64_t deadline_ms, const struct command *command,
                       struct buffer *scratch);

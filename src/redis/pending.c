@@ -26,6 +26,7 @@ bool pending_init(struct redis_connection *redis, uint32_t queue_max) {
         redis->capacity *= 2;
     redis->ring = calloc(redis->capacity, sizeof *redis->ring);
     redis->failed_end = &redis->failed;
+    confirm_init(redis);
     return redis->ring != NULL;
 }
 
@@ -39,7 +40,7 @@ static struct pending *pending_at(struct redis_connection *redis, uint32_t index
 
 // ---- Calls that end without a reply
 
-static void fail_later(struct redis_connection *redis, struct redis_call *call, enum outcome outcome) {
+void pending_fail_later(struct redis_connection *redis, struct redis_call *call, enum outcome outcome) {
     call->outcome = outcome;
     call->reply = NULL;
     call->next = NULL;
@@ -75,7 +76,7 @@ static struct held *take_held(struct redis_connection *redis) {
 
 static void fail_held(struct redis_connection *redis) {
     struct held *held = take_held(redis);
-    fail_later(redis, held->call, UNAVAILABLE);
+    pending_fail_later(redis, held->call, UNAVAILABLE);
     free(held);
 }
 
@@ -83,12 +84,13 @@ void pending_fail_all(struct redis_connection *redis) {
     for (uint32_t i = 0; i < redis->count; i++) {
         struct pending *pending = pending_at(redis, i);
         if (pending->call)
-            fail_later(redis, pending->call, UNAVAILABLE);
+            pending_fail_later(redis, pending->call, UNAVAILABLE);
         forget(pending);
     }
     redis->head = redis->count = redis->expired = redis->reads = redis->moved = 0;
     while (redis->held)
         fail_held(redis);
+    confirm_fail(redis);
 }
 
 static bool expire_one(struct redis_connection *redis, uint32_t index, uint64_t now_ms) {
@@ -97,7 +99,7 @@ static bool expire_one(struct redis_connection *redis, uint32_t index, uint64_t 
         return false;
     if (pending->call) {
         metric_add(METRIC_REDIS_TIMEOUTS, 1);
-        fail_later(redis, pending->call, UNAVAILABLE);
+        pending_fail_later(redis, pending->call, UNAVAILABLE);
     }
     forget(pending);
     return true;
@@ -121,6 +123,7 @@ bool pending_expire(struct redis_connection *redis, uint64_t now_ms) {
 static void remember(struct redis_connection *redis, struct pending pending) {
     redis->reads += pending.read;
     redis->moved += pending.moved;
+    redis->unwaited |= pending.write;
     *pending_at(redis, redis->count++) = pending;
     metric_add(METRIC_REDIS_CALLS, 1);
 }
@@ -133,35 +136,6 @@ static struct pending pending_of(const struct redis_connection *redis, struct re
                             .write = command->write};
 }
 
-static struct held *held_of(struct redis_call *call, uint64_t deadline_ms, const struct command *command,
-                            struct bytes bytes) {
-    struct held *held = malloc(sizeof *held + bytes.len);
-    if (!held)
-        return NULL;
-    *held = (struct held){.call = call,
-                          .deadline_ms = deadline_ms,
-                          .place = command->place,
-                          .script = command->script,
-                          .write = command->write,
-                          .needs_open = command->needs_open,
-                          .no_redirect = command->no_redirect,
-                          .divisible = command->divisible,
-                          .len = bytes.len};
-    memcpy(held->bytes, bytes.at, bytes.len);
-    return held;
-}
-
-struct held *held_new(struct redis_call *call, uint64_t deadline_ms, const struct command *command,
-                      struct buffer *scratch) {
-    size_t begin = scratch->len;
-    if (!command_write(command, scratch))
-        return NULL;
-    struct bytes bytes = {scratch->at + begin, scratch->len - begin};
-    struct held *held = held_of(call, deadline_ms, command, bytes);
-    scratch->len = begin;
-    return held;
-}
-
 // Makes a pending call of the bytes from `begin` on. They are kept as well when they may be sent again. False without
 // memory: the bytes are taken off again.
 static bool add_written(struct redis_connection *redis, size_t begin, struct pending pending,
@@ -169,7 +143,7 @@ static bool add_written(struct redis_connection *redis, size_t begin, struct pen
     bool may_come_again = pending.script >= 0 || (redis->hooks.on_refused && redis->state == REDIS_STATE_READY);
     if (pending.call && may_come_again) {
         struct bytes bytes = {redis->out.at + begin, redis->out.len - begin};
-        pending.kept = held_of(pending.call, pending.deadline_ms, command, bytes);
+        pending.kept = held_copy(pending.call, pending.deadline_ms, command, bytes);
         if (!pending.kept) {
             redis->out.len = begin;
             return false;
@@ -185,9 +159,13 @@ static bool write_call(struct redis_connection *redis, struct pending pending, c
     return command_write(command, &redis->out) && add_written(redis, begin, pending, command);
 }
 
+bool pending_add(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
+    return write_call(redis, pending_of(redis, call, command), command);
+}
+
 static void shed(struct redis_connection *redis, struct redis_call *call) {
     metric_add(METRIC_REDIS_SHED, 1);
-    fail_later(redis, call, OVERLOADED);
+    pending_fail_later(redis, call, OVERLOADED);
 }
 
 static void send_now(struct redis_connection *redis, struct pending pending, const struct command *command) {
@@ -199,13 +177,23 @@ static bool is_closed(const struct redis_connection *redis, const struct command
     return redis->state != REDIS_STATE_READY || (redis->refuses_writes && command->write);
 }
 
-void redis_send(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
-    if (is_closed(redis, command))
-        fail_later(redis, call, UNAVAILABLE);
-    else if (redis->count < redis->queue_max)
+static void send_with_room(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
+    if (redis->count < redis->queue_max)
         send_now(redis, pending_of(redis, call, command), command);
     else
         shed(redis, call);
+}
+
+// The connection for this command.
+static struct redis_connection *connection_for(struct redis_connection *redis, bool write) {
+    return redis->writes && write ? redis->writes : redis;
+}
+
+void redis_send(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
+    if (is_closed(redis, command))
+        pending_fail_later(redis, call, UNAVAILABLE);
+    else
+        send_with_room(connection_for(redis, command->write), call, command);
 }
 
 // ---- Commands that wait for room
@@ -232,7 +220,7 @@ void redis_send_read(struct redis_connection *redis, struct redis_call *call, co
     struct pending pending = pending_of(redis, call, command);
     pending.read = true;
     if (redis->state != REDIS_STATE_READY)
-        fail_later(redis, call, UNAVAILABLE);
+        pending_fail_later(redis, call, UNAVAILABLE);
     else if (!redis->held && has_room_for_read(redis))
         send_now(redis, pending, command);
     else
@@ -240,8 +228,9 @@ void redis_send_read(struct redis_connection *redis, struct redis_call *call, co
 }
 
 void redis_send_patient(struct redis_connection *redis, struct redis_call *call, const struct command *command) {
-    if (!is_closed(redis, command) && redis->count >= redis->queue_max)
-        hold(redis, pending_of(redis, call, command), command);
+    struct redis_connection *to = connection_for(redis, command->write);
+    if (!is_closed(redis, command) && to->count >= to->queue_max)
+        hold(to, pending_of(to, call, command), command);
     else
         redis_send(redis, call, command);
 }
@@ -281,10 +270,11 @@ static bool send_again(struct redis_connection *redis, struct held *held, int sc
 }
 
 bool redis_send_held(struct redis_connection *redis, struct held *held) {
-    bool room = held->read ? has_room_for_read(redis) : redis->count < redis->queue_max;
+    struct redis_connection *to = connection_for(redis, held->write);
+    bool room = held->read ? has_room_for_read(to) : to->count < to->queue_max;
     if (redis->state != REDIS_STATE_READY || (redis->refuses_writes && held->write) || !room)
         return false;
-    return send_again(redis, held, held->script, true);
+    return send_again(to, held, held->script, true);
 }
 
 void pending_send_held(struct redis_connection *redis) {
@@ -304,7 +294,7 @@ void redis_send_early(struct redis_connection *redis, struct redis_call *call, c
     if (redis->state == REDIS_STATE_HANDSHAKE && redis->count < redis->capacity)
         send_now(redis, pending, command);
     else
-        fail_later(redis, call, UNAVAILABLE);
+        pending_fail_later(redis, call, UNAVAILABLE);
 }
 
 // ---- Replies
@@ -341,8 +331,9 @@ static void answer(struct redis_connection *redis, struct pending pending, redis
     enum outcome outcome = error ? error_reply_outcome(redis, reply->str, &drop) : OK;
     if (outcome == INTERNAL)
         error_reply_log(reply->str);
-    if (outcome == OK && redis->complaint[0] && pending.write)
-        redis->complaint[0] = '\0'; // Redis takes writes again
+    struct redis_connection *first = redis->first ? redis->first : redis;
+    if (outcome == OK && first->complaint[0] && pending.write)
+        first->complaint[0] = '\0'; // Redis takes writes again
     if (drop)
         redis_drop(redis, reply->str);
     struct redis_call *call = pending.call;
@@ -353,7 +344,10 @@ static void answer(struct redis_connection *redis, struct pending pending, redis
     }
     call->outcome = outcome;
     call->reply = reply;
-    call->on_reply(call);
+    if (redis->first && pending.write && outcome == OK)
+        confirm(redis, call);
+    else
+        call->on_reply(call);
 }
 
 // ["message", channel, text]: it answers no command.

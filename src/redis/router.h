@@ -47,6 +47,8 @@ struct router_hooks {
     void (*on_node_gone)(void *context, struct node *node);
     // Do the handshake now with redis_send_early (node->redis); then call redis_ready or redis_drop.
     void (*on_connected)(void *context, struct node *node);
+    // The same for the connection that waits for replicas, redis_writes(node->redis). NULL: there is none.
+    void (*on_writes_connected)(void *context, struct node *node);
     // Redis refuses a command to this user (redis_is_refusal).
     void (*on_refusal)(void *context, struct node *node, const char *text);
     // A turn of the loop ends; commands that are sent here are still written in this turn.

@@ -15,6 +15,11 @@ static void on_connected(void *context) {
     node->router->hooks.on_connected(node->router->hooks.context, node);
 }
 
+static void on_writes_connected(void *context) {
+    struct node *node = context;
+    node->router->hooks.on_writes_connected(node->router->hooks.context, node);
+}
+
 static void on_refusal(void *context, const char *text) {
     struct node *node = context;
     node->router->hooks.on_refusal(node->router->hooks.context, node, text);
@@ -64,6 +69,8 @@ static void connect_node(struct node *node) {
                                       .driven = true};
     if (router->watch)
         alone.on_connecting = router_find_master;
+    if (router->hooks.on_writes_connected)
+        alone.on_writes_connected = one_of_many.on_writes_connected = on_writes_connected;
     node->context = router->hooks.on_node(router->hooks.context, node);
     if (node->context)
         node->redis = redis_start(router->loop, &node->address, router->timeout_ms, router->queue_max,

@@ -4,6 +4,8 @@
 // the settings with the data. If they agree, the third part opens the logs (open.c). The connection is ready when every
 // answer is right; after a wrong one it is dropped.
 //
+// With wait_replicas a second connection follows, for writes, and the first is ready when that one is.
+//
 // After that the heartbeat asks ROLE and TIME once a second. It leaves a master that has become a replica, it sets the
 // service's clock, and it notices a silent Redis when nobody else asks. Every few beats it asks again for the memory
 // policy and the rights. To ask one thing more, write its check and its line in handshake_start().
@@ -118,6 +120,25 @@ static const char *check_open(struct store_node *at, const redisReply *reply) {
     return NULL;
 }
 
+// The connection for writes: its Redis must be the one whose logs were opened, and it must take a WAIT. A replica does
+// not, but nothing is written to one.
+static const char *check_wait(struct store_node *at, const redisReply *reply) {
+    (void)reply;
+    redis_ready(redis_writes(at->node->redis));
+    return NULL;
+}
+
+static const char *check_same_life(struct store_node *at, const redisReply *reply) {
+    if (!life_goes_on(at, reply))
+        return "Redis has been restarted or replaced meanwhile";
+    if (bytes_eq(info_value(reply_text(reply), "\nrole:"), BYTES("slave")))
+        return check_wait(at, reply);
+    command_add_text(begin_command(at->store, "WAIT"), "0");
+    command_add_text(&at->store->command, "0");
+    ask(at, check_wait);
+    return NULL;
+}
+
 // A store that has worked before waits until its data is back. One that has not tells its owner.
 static const char *refuse(struct store *store, struct bytes refusal) {
     store->refused = refusal.len != 0;
@@ -164,7 +185,7 @@ static void on_answer(struct redis_call *call) {
     bool error = reply && reply->type == REDIS_REPLY_ERROR;
     bool can_do_without = handshake->check == check_mode || handshake->check == eviction_check ||
                           handshake->check == check_life || handshake->check == rights_check ||
-                          handshake->check == check_last;
+                          handshake->check == check_last || handshake->check == check_same_life;
     bool refused = error && can_do_without && redis_is_refusal(reply->str);
     if (error && !refused)
         why = meaning_of(handshake, reply->str);
@@ -181,7 +202,7 @@ static void ask(struct store_node *at, const char *(*check)(struct store_node *,
     assert(at->handshake_count < HANDSHAKE_MAX);
     struct handshake_call *handshake = &at->handshake[at->handshake_count++];
     *handshake = (struct handshake_call){.call.on_reply = on_answer, .at = at, .check = check};
-    redis_send_early(at->node->redis, &handshake->call, &at->store->command);
+    redis_send_early(at->handshaking, &handshake->call, &at->store->command);
 }
 
 void begin_login(struct store *store) {
@@ -244,6 +265,7 @@ void handshake_start(void *context, struct node *node) {
     struct store *store = context;
     struct store_node *at = node->context;
     at->handshake_count = 0;
+    at->handshaking = node->redis;
     at->beating = at->looking = at->rights.asking = at->asking_policy = false;
     log_in(at);
     command_add_text(begin_command(store, "INFO"), "server");
@@ -257,6 +279,16 @@ void handshake_start(void *context, struct node *node) {
     ask(at, eviction_check);
     ask_for_life(store);
     ask(at, check_life);
+}
+
+void writes_handshake_start(void *context, struct node *node) {
+    struct store_node *at = node->context;
+    at->handshake_count = 0;
+    at->handshaking = redis_writes(node->redis);
+    log_in(at);
+    select_database(at);
+    ask_for_life(context);
+    ask(at, check_same_life);
 }
 
 // ---- The heartbeat

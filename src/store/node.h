@@ -22,6 +22,7 @@ struct store_node {
     struct node *node;
     struct store_node *next; // all of the store
     struct handshake_call handshake[HANDSHAKE_MAX];
+    struct redis_connection *handshaking; // the first or the second of the node
     uint32_t handshake_count, beats;
     struct handshake_call role, beat; // of the heartbeat
     bool beating, is_master;
@@ -30,7 +31,9 @@ struct store_node {
     struct handshake_call look; // the question for the life of the master: open.c
     bool looking;
     char life_found[LIFE_SIZE],
-        life[LIFE_SIZE];               // the life that Redis named last; the one in which the logs were opened
+        life[LIFE_SIZE]; // the life that Redis named last; the one in which the logs were opened
+    uint32_t replicas;   // replicas.c: how many a write waits for
+    bool knows_replicas;
     struct handshake_call policy;      // the question for the memory policy: eviction.c
     bool asking_policy, evicts, blind; // blind: INFO is refused, and that is logged
     char eviction[TROUBLE_SIZE];       // what an eviction would cost; empty: nothing

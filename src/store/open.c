@@ -35,6 +35,7 @@ static struct bytes life_of(const redisReply *info) {
 bool life_note(struct store_node *at, const redisReply *info) {
     struct bytes life = life_of(info), role = info_value(reply_text(info), "\nrole:");
     snprintf(at->life_found, sizeof at->life_found, "%.*s", (int)life.len, life.at);
+    replicas_note(at, info);
     return role.len == 0 || bytes_eq(role, BYTES("master"));
 }
 

@@ -102,6 +102,8 @@ static bool start_redis(struct store *store) {
                                  .on_refusal = rights_refused,
                                  .on_places = cluster_look,
                                  .context = store};
+    if (settings->wait_replicas)
+        hooks.on_writes_connected = writes_handshake_start;
     store->router = router_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms,
                                  (uint32_t)settings->redis_queue, &hooks);
     return store->router != NULL;

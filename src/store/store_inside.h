@@ -52,6 +52,9 @@ struct store {
 
 // handshake.c: the handshake of a new connection, and the heartbeat once a second.
 void handshake_start(void *store, struct node *node);
+void writes_handshake_start(void *store, struct node *node); // of the connection that waits for replicas
+// replicas.c: notes how many replicas are there, by INFO replication.
+void replicas_note(struct store_node *at, const redisReply *info);
 // Begins the call that compares the settings with the data; its reply is "" or what does not agree. Only the generation
 // in charge records its settings.
 void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);

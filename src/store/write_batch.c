@@ -92,6 +92,8 @@ static void on_batch(struct redis_call *call) {
     if (is_error(reply, "TRYAGAIN"))
         put_back_all(batch);
     else {
+        if (outcome == OK && call->unreplicated)
+            metric_add(METRIC_UNREPLICATED_WRITES, batch->count - 1);
         if (outcome == OK && batch->again)
             end_rest(batch->list);
         if (outcome == OK && !take_results(batch, reply))
@@ -126,7 +128,7 @@ struct write_batch *batch_new(struct write_queue *queue, struct write_list *list
     struct write_batch *batch = malloc(sizeof *batch);
     if (!batch)
         return NULL;
-    batch->call.on_reply = on_batch;
+    batch->call = (struct redis_call){.on_reply = on_batch};
     batch->queue = queue;
     batch->list = list;
     batch->count = 0;

@@ -43,8 +43,9 @@ class Readers:
             thread.join(60)
 
     def call(self, connection, path, **headers):
+        headers = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
         try:
-            connection.request("POST", path, body="{}", headers={"Content-Type": "application/json", **headers})
+            connection.request("POST", path, body="{}", headers=headers)
             answer = connection.getresponse()
             status, body = answer.status, answer.read()
         except (OSError, http.client.HTTPException):

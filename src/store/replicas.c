@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// How many replicas must have a write before it is acknowledged (redis/confirm.c): as many as wait_replicas says, but
+// no more than are there. A replica is there while its master has heard from it within LAG_MAX_S. So after the end of a
+// replica's process the number falls at once, as that one cannot be promoted any more. When a replica is silent, writes
+// are refused until it is known to be away. With wait_replicas_strict the number never falls.
+#include "base/bytes.h"
+#include "ops/log.h"
+#include "redis/pipeline.h"
+#include "store/store_inside.h"
+
+enum { LAG_MAX_S = 10 };
+
+// One line: "slave0:ip=…,port=…,state=online,offset=…,lag=0".
+static bool is_there(struct bytes line) {
+    const char *state = memmem(line.at, line.len, ",state=online,", 14);
+    const char *lag = memmem(line.at, line.len, ",lag=", 5);
+    unsigned long long seconds;
+    if (!state || !lag)
+        return false;
+    struct bytes number = {lag + 5, (size_t)(line.at + line.len - lag - 5)};
+    const char *comma = memchr(number.at, ',', number.len);
+    if (comma)
+        number.len = (size_t)(comma - number.at);
+    return bytes_to_u64(number, UINT64_MAX, &seconds) && seconds <= LAG_MAX_S;
+}
+
+static uint32_t count_there(struct bytes info) {
+    uint32_t count = 0;
+    while (info.len) {
+        const char *end = memchr(info.at, '\n', info.len);
+        struct bytes line = {info.at, end ? (size_t)(end - info.at) : info.len};
+        size_t taken = line.len + (end != NULL);
+        info = (struct bytes){info.at + taken, info.len - taken};
+        if (line.len && line.at[line.len - 1] == '\r')
+            line.len--;
+        if (bytes_starts(line, BYTES("slave")) && is_there(line))
+            count++;
+    }
+    return count;
+}
+
+static void tell(struct store_node *at, uint32_t wanted) {
+    if (at->replicas < wanted)
+        log_warn("redis %s: %u of %u replicas are there: writes are acknowledged without the others", at->node->name,
+                 at->replicas, wanted);
+    else if (at->knows_replicas)
+        log_info("redis %s: the replicas are there again", at->node->name);
+}
+
+void replicas_note(struct store_node *at, const redisReply *info) {
+    uint32_t wanted = (uint32_t)at->store->settings->wait_replicas, there = count_there(reply_text(info));
+    struct bytes role = info_value(reply_text(info), "\nrole:");
+    bool can_fall = !at->store->settings->wait_replicas_strict && role.len;
+    uint32_t replicas = can_fall && there < wanted ? there : wanted;
+    if (wanted == 0 || bytes_eq(role, BYTES("slave")) || (at->knows_replicas && at->replicas == replicas))
+        return;
+    at->replicas = replicas;
+    tell(at, wanted);
+    at->knows_replicas = true;
+    redis_set_replicas(at->node->redis, replicas);
+}
