@@ -3,6 +3,7 @@
 // turns, and among items the sites do. When a step fails, or the connection is a new one, everything is read again.
 #include "project/corrector.h"
 #include "base/clock.h"
+#include "model/keys.h"
 #include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
@@ -111,15 +112,15 @@ static void keep_item(struct corrector *corrector) {
     store_write_corrections(corrector->store, call, done, &row, 1, 0);
 }
 
-static ref_t ref_of(const struct corrector *corrector) {
-    return item_ref(corrector->hash_key, corrector->item->site, corrector->item->item);
+static ref_t ref_of(const struct corrector *corrector, const struct correction *item) {
+    return item_ref(corrector->hash_key, item->site, item->item);
 }
 
 static void on_voter(struct read_call *call, const struct voter *voter) {
     struct corrector *corrector = call->context;
     struct correction *item = corrector->item;
     if (correction_covers(item, voter->time_ms))
-        found_add(corrector, item, ref_of(corrector), voter, item->site, item->item);
+        found_add(corrector, item, ref_of(corrector, item), voter, item->site, item->item);
 }
 
 static void on_voters(struct read_call *call, enum outcome outcome) {
@@ -137,8 +138,8 @@ static void item_page(struct corrector *corrector) {
         memcpy(item->run, corrector->run, sizeof item->run);
     }
     found_clear(corrector);
-    store_read_voters(corrector->store, corrector_call(corrector, on_voters), ref_of(corrector), (uint32_t)item->cursor,
-                      BUCKETS_AT_ONCE, &corrector->buckets, on_voter);
+    store_read_voters(corrector->store, corrector_call(corrector, on_voters), ref_of(corrector, item),
+                      (uint32_t)item->cursor, BUCKETS_AT_ONCE, &corrector->buckets, on_voter);
 }
 
 // ---- Turns
@@ -150,13 +151,15 @@ static bool comes_before(const struct correction *a, struct bytes last, const st
     return bytes_cmp(a->site, b->site) < 0;
 }
 
-// The first correction of the next site after the last one's. The list is in order of time.
+// The first correction of the next site after the last one's. The list is in order of time. In a Cluster the items of a
+// master that is away hold no others back.
 static struct correction *next_item(struct corrector *corrector) {
     struct bytes last = bytes_of(corrector->last_site);
     struct correction *next = NULL;
     for (size_t i = 0; i < corrector->waiting.count; i++) {
         struct correction *one = &corrector->waiting.at[i];
-        if (one->kind == CORRECT_ITEM && !one->done_ms && (!next || comes_before(one, last, next)))
+        if (one->kind == CORRECT_ITEM && !one->done_ms && (!next || comes_before(one, last, next)) &&
+            store_serves(corrector->store, partition_of(ref_of(corrector, one), keys_partitions())))
             next = one;
     }
     return next;

@@ -158,8 +158,10 @@ static enum step after_failure(struct engine *engine, enum outcome outcome) {
         engine_leave(engine, engine->rebuild.next, 0);
         return STEP_REBUILD_DONE;
     case STEP_SWEEP_RANKINGS:
+        rebuild_cut(engine);
+        return engine->rebuild.active ? STEP_SCAN_STATES : write_first(engine);
     case STEP_SCAN_STATES:
-        rebuild_give_up(engine);
+        rebuild_cut(engine);
         return write_first(engine);
     default:
         return ROUND_FAILED;

@@ -156,7 +156,7 @@ bool rebuild_owns(const struct engine *engine, uint32_t partition, struct bytes 
 void rebuild_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings);
 bool rebuild_is_due(const struct engine *engine);
 void rebuild_leave(struct engine *engine, uint32_t partition); // it is left behind: its rebuild begins again later
-void rebuild_give_up(struct engine *engine);                   // for some seconds: not all states can be read
+void rebuild_cut(struct engine *engine);                       // not all states can be read
 enum step rebuild_first(struct engine *engine);                // before the logs are read
 enum step rebuild_scan(struct engine *engine);                 // after they were read
 enum step rebuild_last(struct engine *engine);                 // after the offsets are written

@@ -352,6 +352,9 @@ static void on_item(struct read_call *call, ref_t item) {
 static void on_items(struct read_call *call, enum outcome outcome) {
     struct corrector *corrector = call->context;
     struct pass *pass = &corrector->pass;
+    static uint64_t told_ns;
+    if (outcome == UNAVAILABLE && store_ready(corrector->store, NULL) && log_is_due(&told_ns))
+        log_warn("corrections and erasures wait: not all items can be read");
     if (!corrector_goes_on(corrector, pass->failed ? UNAVAILABLE : outcome))
         return;
     metric_add(METRIC_CORRECTIONS_SCANNED, pass->item_count);

@@ -132,13 +132,24 @@ void rebuild_leave(struct engine *engine, uint32_t partition) {
     rebuild->running[partition] = false;
 }
 
-void rebuild_give_up(struct engine *engine) {
+// In a Cluster the scan reads the masters that answer first. The rebuild ends for those that it has read; the others
+// wait for the next one.
+void rebuild_cut(struct engine *engine) {
     struct rebuild *rebuild = &engine->rebuild;
-    log_warn("rankings are not refilled now: not all states can be read");
-    for (uint32_t i = 0; i < engine->partitions; i++)
-        rebuild_leave(engine, i);
+    uint32_t left = 0;
     rebuild->active = false;
-    rebuild->began_ns = clock_mono_ns() - REBUILD_PAUSE_NS + REBUILD_AGAIN_NS;
+    for (uint32_t i = 0; i < engine->partitions; i++) {
+        bool cut = rebuild->running[i] && !scan_is_done(&rebuild->scan, i);
+        rebuild->needed[i] |= cut;
+        rebuild->running[i] &= !cut;
+        rebuild->active |= rebuild->running[i];
+        left += cut;
+    }
+    log_warn("rankings of %u partitions are not written again now: their states cannot be read", left);
+    scan_restart(&rebuild->scan);
+    rebuild->sweeping = false;
+    if (!rebuild->active)
+        rebuild->began_ns = clock_mono_ns() - REBUILD_PAUSE_NS + REBUILD_AGAIN_NS;
 }
 
 enum step rebuild_first(struct engine *engine) {

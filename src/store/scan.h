@@ -25,6 +25,8 @@ struct scan {
     struct scan_part *parts; // one for each partition; NULL: it has not begun
 };
 
+// Of a scan in a Cluster that goes on: whether all keys of the partition have come.
+bool scan_is_done(const struct scan *scan, uint32_t partition);
 void scan_restart(struct scan *scan); // back to the beginning; releases its memory
 // The place of a scan that goes on, as text for scan_read: "<cursor>" of one Redis, "<cursor> <node> <lives>" of a
 // Cluster, with a hash of the life of each partition that is done or being walked.

@@ -25,6 +25,10 @@ void scan_restart(struct scan *scan) {
     *scan = (struct scan){.cursor = 0};
 }
 
+bool scan_is_done(const struct scan *scan, uint32_t partition) {
+    return scan->parts && scan->parts[partition].state == PART_DONE;
+}
+
 // ---- Nodes and partitions
 
 static uint32_t life_now(const struct store *store, uint32_t partition) {

@@ -190,6 +190,10 @@ void store_stop(struct store *store, void (*on_stopped)(void *context), void *co
     router_stop(store->router, on_redis_stopped, store);
 }
 
+bool store_serves(const struct store *store, uint32_t partition) {
+    return router_is_ready(store->router, partition);
+}
+
 uint64_t store_generation(const struct store *store) {
     return store->generation;
 }

@@ -42,6 +42,8 @@ const char *store_lacks_scan(const struct store *store); // the same, when a sca
 const char *store_complaint(const struct store *store);
 // Why a call that has just ended was UNAVAILABLE, if Redis itself is the cause; NULL: not known.
 const char *store_why_unavailable(const struct store *store);
+// True when the partition can be asked now; in a Cluster another's master may be away.
+bool store_serves(const struct store *store, uint32_t partition);
 // Rises with every new connection. Redis may be another one now (restarted, failed over, restored), so what was
 // remembered of its data is no longer valid.
 uint64_t store_generation(const struct store *store);

@@ -2,14 +2,16 @@
 """The projection on a Redis Cluster of real nodes: no partition waits for another's master, and a master that comes back
 without what was projected to it gets it again. The test is its own worker (support/log_writer.py)."""
 import contextlib
+import json
 import time
 
 import pytest
 import redis
 
+from support.fault_calls import OneWorker
 from support.log_writer import PARTITIONS, Projector, World, opened
 from support.redis_cluster import Cluster
-from support.wait import wait_until
+from support.wait import comes_true, wait_until
 
 
 class Store:
@@ -142,3 +144,64 @@ def test_a_master_that_is_killed_while_it_is_written_is_replaced():
         world.settled(seconds=40)
         world.write(100)
         world.settled()
+
+
+OTHER = "[ranking other]\ntype = total\n"
+
+
+def test_other_rankings_are_filled_where_masters_answer_and_later_where_one_comes_back():
+    def plans(world, partitions):
+        return {world.store.client(partition).hget(world.key(partition, b"pos"), "plan") for partition in partitions}
+
+    with projecting(replicas=0, node_timeout=60000) as (cluster, store, world, service):
+        node = one_with(cluster, "engaged:meta", False)
+        rest = store.of_others(node)
+        before = plans(world, range(PARTITIONS))
+        assert len(before) == 1 and before != {None}
+        service.projectors[0].terminate()
+        service.projectors[0].wait()
+        node.kill()
+        with Projector(store, redis=cluster.url, log_level="info", redis_timeout="500ms", configuration=OTHER) as other:
+            other.start_projector()
+            wait_until(lambda: not plans(world, rest) & {None, *before}, 20, lambda: plans(world, rest))
+            world.write(50, rest)
+            world.settled(rest)
+            node.restart()
+            cluster.wait_ok()
+            wait_until(lambda: len(plans(world, range(PARTITIONS)) - {None, *before}) == 1 == len(plans(world, range(PARTITIONS))), 90,
+                       lambda: plans(world, range(PARTITIONS)))
+            world.settled()
+            for partition in range(PARTITIONS):
+                ranking, = store.client(partition).keys(world.key(partition, b"r*:other*"))
+                assert store.client(partition).zcard(ranking) == sum(item % PARTITIONS == partition for item in range(1, 41))
+
+
+def test_waiting_for_the_projection_while_a_master_is_away():
+    """What is acknowledged where masters answer is projected and waited for; what needs all partitions is 503 until all answer."""
+    with Cluster(3, replicas=0, node_timeout=60000) as cluster, \
+            OneWorker(Store(cluster), redis=cluster.url, redis_timeout="500ms", partitions=PARTITIONS) as service:
+        service.start_projector()
+        client = service.client()
+        items = [f"i{number}" for number in range(12)]
+        for item in items:
+            wait_until(lambda item=item: client.vote("s", item, "first", "up"), 20, "a vote")
+        one_with(cluster, "engaged:meta", False).kill()
+
+        def waited(item, visitor):
+            body = json.dumps({"type": "vote", "kind": "up", "item": item, "visitor": visitor}) + "\n"
+            status, answer = client.call("POST", "/v1/s/events?wait=true", body, "application/x-ndjson")
+            return status == 200 and json.loads(answer)["accepted"] == 1
+
+        served = [item for item in items if comes_true(lambda item=item: client.vote("s", item, "second", "up"), 3)]
+        assert served and len(served) < len(items)
+        for item in served:
+            wait_until(lambda item=item: waited(item, "third"), 20, item)
+        assert not any(waited(item, "third") for item in items if item not in served)
+        assert client.call("DELETE", client.path("s", served[0]))[0] == 503
+        for node in cluster.first_masters:
+            if not node.can_answer():
+                node.restart()
+        cluster.wait_ok()
+        wait_until(lambda: client.delete("s", served[0]), 20, "deleted")
+        for item in items:
+            wait_until(lambda item=item: waited(item, "fourth"), 20, item)
