@@ -2,6 +2,7 @@
 // Reads the replies of Sentinels and chooses the master.
 #include "redis/sentinel.h"
 #include "redis/reply_parts.h"
+#include <stdio.h>
 
 // ---- Choosing
 
@@ -52,6 +53,15 @@ bool sentinel_read_master(const redisReply *reply, struct sentinel_answer *ret_a
     answer.epoch = epoch;
     *ret_answer = answer;
     return true;
+}
+
+void sentinel_meaning_of(const char *error, const char *master, char *ret_text, size_t size) {
+    if (strncmp(error, "ERR No such master", 18) == 0)
+        snprintf(ret_text, size, "knows no master %s", master);
+    else if (strncmp(error, "ERR ", 4) == 0 && strstr(error, "nknown command"))
+        snprintf(ret_text, size, "is no Sentinel");
+    else
+        snprintf(ret_text, size, "says %.*s", (int)size - 6, error);
 }
 
 static void read_id(struct bytes id, char ret_id[static SENTINEL_ID_SIZE]) {

@@ -30,6 +30,9 @@ bool sentinel_choose(const struct sentinel_answer *answers, uint32_t count, uint
 // The reply to SENTINEL MASTER NAME. False if it holds no address that can be tried.
 bool sentinel_read_master(const redisReply *reply, struct sentinel_answer *ret_answer);
 
+// What an operator should read of an error that a Sentinel answers; it goes on after "the Sentinel at host:port".
+void sentinel_meaning_of(const char *error, const char *master, char *ret_text, size_t size);
+
 struct sentinel_other {
     struct host_port at;
     char id[SENTINEL_ID_SIZE];

@@ -15,12 +15,7 @@ static struct sentinel *of_call(struct redis_call *call, size_t offset) {
 // Keeps what an operator has to know, and logs it when it is another than before.
 static void note_refusal(struct sentinel *sentinel, const char *error) {
     char text[TROUBLE_SIZE];
-    if (strncmp(error, "ERR No such master", 18) == 0)
-        snprintf(text, sizeof text, "knows no master %s", sentinel->watch->address.master);
-    else if (strncmp(error, "ERR ", 4) == 0 && strstr(error, "nknown command"))
-        snprintf(text, sizeof text, "is no Sentinel");
-    else
-        snprintf(text, sizeof text, "says %.*s", (int)sizeof text - 6, error);
+    sentinel_meaning_of(error, sentinel->watch->address.master, text, sizeof text);
     if (strcmp(text, sentinel->trouble) == 0)
         return;
     memcpy(sentinel->trouble, text, sizeof text);

@@ -8,6 +8,7 @@
 #include "roles/memory.h"
 #include "roles/partitions.h"
 #include "roles/secrets.h"
+#include "store/probe.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,13 +60,30 @@ static int run_tokens(int argc, char **argv) {
 
 // ---- engaged check
 
+// Takes "--name" out of argv.
+static bool take_flag(int *argc, char **argv, const char *name) {
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], name) != 0)
+            continue;
+        memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof *argv);
+        (*argc)--;
+        return true;
+    }
+    return false;
+}
+
+// Without --connect it asks no Redis. An embedded Redis is the service's own.
 static int run_check(int argc, char **argv) {
     struct settings settings;
     char error[512];
+    bool connects = take_flag(&argc, argv, "--connect");
     if (!settings_read(&settings, argc, argv, environ, error, sizeof error) ||
         !role_check(&settings, error, sizeof error))
         return fail(error);
-    puts("The configuration is right.");
+    connects &= strncmp(settings.redis, "embedded:", 9) != 0;
+    if (connects && !probe_redis(&settings, error, sizeof error))
+        return fail(error);
+    puts(connects ? "The configuration is right, and so is the Redis that answers." : "The configuration is right.");
     settings_release(&settings);
     return 0;
 }
@@ -149,7 +167,9 @@ static const struct tool tools[] = {
     {"widget",
      "widget [--hash]             print widget.js, or what its integrity attribute says, for a copy of your own",
      run_widget},
-    {"check", "check                       read the configuration and say what is wrong", run_check},
+    {"check",
+     "check [--connect]           read the configuration and say what is wrong, with --connect also of the Redis there",
+     run_check},
 };
 
 const struct tool *tool_find(const char *name) {

@@ -13,6 +13,7 @@
 #include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
+#include "redis/misfit.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
 #include <assert.h>
@@ -20,9 +21,6 @@
 #include <stdio.h>
 
 #define OTHER_META "the key engaged:meta is another program's: the service needs a Redis, or a database, without it"
-#define A_NODE "this Redis is a node of a Cluster: write cluster://host:port,host:port"
-#define NO_NODE "this Redis is no node of a Cluster: write redis://host:port"
-#define A_SENTINEL "this is a Sentinel, not a Redis: give the address of the master"
 
 enum { LOOK_BEATS = 5 };
 enum { FORMAT = 3 }; // of the data; lua/meta.lua knows the oldest that is still read
@@ -35,30 +33,18 @@ static const char *check_nothing(struct store_node *at, const redisReply *reply)
     return NULL;
 }
 
-static bool info_has(struct bytes info, struct bytes line) {
-    return info.len && memmem(info.at, info.len, line.at, line.len);
-}
-
 static const char *check_mode(struct store_node *at, const redisReply *reply) {
-    struct bytes info = reply_text(reply);
-    bool cluster = at->store->cluster != NULL;
-    if (!cluster && info_has(info, BYTES("\nredis_mode:cluster")))
-        return A_NODE;
-    if (cluster && info_has(info, BYTES("\nredis_mode:standalone")))
-        return NO_NODE;
-    return info_has(info, BYTES("\nredis_mode:sentinel")) ? A_SENTINEL : NULL;
+    return misfit_of_mode(at->store->address.kind, reply_text(reply));
 }
 
 // In a Cluster a replica is no fault: it owns nothing, and a change of roles is a change of owners.
 static const char *check_role(struct store_node *at, const redisReply *reply) {
     struct bytes role = reply_text_at(reply, 0);
-    if (bytes_eq(role, BYTES("sentinel")))
-        return A_SENTINEL;
     bool is_master = bytes_eq(role, BYTES("master"));
     if (at->store->cluster && is_master != at->is_master)
         router_refresh(at->store->router);
     at->is_master = is_master;
-    return is_master || at->store->cluster ? NULL : "this Redis is a replica, not a master";
+    return misfit_of_role(at->store->address.kind, role);
 }
 
 // Logs once when a step of the clock is doubted, and once when it is followed.
@@ -94,7 +80,7 @@ static void ask(struct store_node *at, const char *(*check)(struct store_node *,
 static const char *check_life(struct store_node *at, const redisReply *reply) {
     bool cluster = at->store->cluster != NULL;
     if (!life_note(at, reply) && !cluster)
-        return "this Redis is a replica, not a master";
+        return misfit_of_role(at->store->address.kind, BYTES("slave"));
     redis_extend_handshake(at->node->redis);
     load_scripts(at);
     rights_ask(at->store);

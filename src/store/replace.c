@@ -3,6 +3,7 @@
 #include "store/replace.h"
 #include "model/keys.h"
 #include "redis/pipeline.h"
+#include "store/blocking.h"
 #include "store/scripts.h"
 #include "store/store_inside.h"
 #include <stdarg.h>
@@ -27,11 +28,7 @@ static bool fail(char *ret_error, const char *what, const char *why) {
 
 // ---- Calls
 
-static redisReply *call(redisContext *context, const char *const *arguments, int count) {
-    return redisCommandArgv(context, count, (const char **)arguments, NULL);
-}
-#define CALL(context, ...)                                                                                             \
-    call(context, (const char *const[]){__VA_ARGS__}, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)))
+#define CALL BLOCKING_CALL
 
 // Frees the reply. False, with the error of Redis, when there is no reply or it is an error.
 static bool went_well(redisContext *context, const char *what, redisReply *reply, char *ret_error) {
@@ -44,21 +41,7 @@ static bool went_well(redisContext *context, const char *what, redisReply *reply
 
 static redisContext *connect_to(const struct address *address, char *ret_error) {
     struct timeval connecting = {CONNECTING_MAX_S, 0}, answering = {CALL_MAX_S, 0};
-    redisContext *context = address->kind == ADDRESS_UNIX
-                                ? redisConnectUnixWithTimeout(address->path, connecting)
-                                : redisConnectWithTimeout(address->host, atoi(address->port), connecting);
-    bool good = context && context->err == 0 && redisSetTimeout(context, answering) == REDIS_OK;
-    if (!good)
-        fail(ret_error, "Redis", context ? context->errstr : "no memory");
-    else if (address->password[0] && address->user[0])
-        good = went_well(context, "AUTH", CALL(context, "AUTH", address->user, address->password), ret_error);
-    else if (address->password[0])
-        good = went_well(context, "AUTH", CALL(context, "AUTH", address->password), ret_error);
-    if (good)
-        return context;
-    if (context)
-        redisFree(context);
-    return NULL;
+    return blocking_connect(address, connecting, answering, ret_error, REPLACE_ERROR_SIZE);
 }
 
 // True when INFO has the line `name:value`. False, too, when Redis does not answer.

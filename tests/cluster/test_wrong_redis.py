@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""A Redis that is not what the setting says is named in the log, by /readyz and by `engaged check --connect`, and nothing is
+written to it. tests/roles/test_handshake.py has redis:// before a Cluster's node, a replica and a Sentinel."""
+import subprocess
+
+import pytest
+
+from support.program import PROGRAM, options_of
+from support.redis_cluster import Cluster
+from support.redis_server import RedisServer
+from support.scripted_redis import ScriptedRedis, answer
+from support.sentinels import NAME, Sentinels
+from support.service import WaitingService
+from support.wait import wait_until
+
+KEYS = {"secret": "11" * 32, "hash_key": "22" * 32}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def group():
+    with Sentinels() as group:
+        yield group
+
+
+@pytest.fixture(scope="module")
+def alone():
+    with RedisServer() as server:
+        yield server
+
+
+def assert_untouched(server):
+    commands = {name[8:] for name in server.ask("INFO", "commandstats")}
+    assert not commands & {"evalsha", "eval", "script|load", "set", "hset", "xadd"}, commands
+
+
+def check(url):
+    done = subprocess.run([PROGRAM, "check", "--connect", *options_of({"redis": url, **KEYS})], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout
+
+
+def assert_named(ending, url, words, *servers):
+    service = ending(WaitingService(redis=url))
+    service.wait_named(words)
+    assert words in service.log() and service.vote("v").status == 503
+    code, said = check(url)
+    assert code == 1 and words in said, said
+    for server in servers:
+        assert_untouched(server)
+
+
+def at(*servers):
+    return ",".join(f"127.0.0.1:{server.port}" for server in servers)
+
+
+def test_a_stand_alone_redis_behind_cluster(ending, alone):
+    assert_named(ending, f"cluster://{at(alone)}", "is no node of a Cluster", alone)
+
+
+def test_a_sentinel_behind_cluster(ending, group):
+    assert_named(ending, f"cluster://{at(group.sentinels[0])}", "is a Sentinel")
+
+
+def test_a_sentinel_behind_redis(ending, group):
+    assert_named(ending, f"redis://{at(group.sentinels[0])}", "is a Sentinel")
+
+
+def test_a_data_node_behind_sentinel(ending, group):
+    assert_named(ending, f"sentinel://{at(*group.nodes)}/{NAME}", "is no Sentinel", *group.nodes)
+
+
+def test_a_cluster_node_behind_sentinel(ending, cluster):
+    assert_named(ending, f"sentinel://{at(cluster.nodes[0])}/{NAME}", "is no Sentinel", cluster.nodes[0])
+
+
+def test_a_cluster_node_behind_redis(ending, cluster):
+    assert_named(ending, f"redis://{at(cluster.nodes[0])}", "is a node of a Cluster", *cluster.nodes)
+
+
+def test_a_replica_of_a_sentinel_group_behind_redis(ending, group):
+    replica = group.replicas()[0]
+    assert_named(ending, f"redis://{at(replica)}", "a replica, not a master", replica)
+
+
+def test_a_name_that_no_sentinel_knows(ending, group):
+    assert_named(ending, f"sentinel://{at(*group.sentinels)}/other", "knows no master other", *group.nodes)
+
+
+def test_what_fits_is_said_to_be_right(cluster, group, alone):
+    for url in (cluster.url, group.url, alone.url):
+        assert check(url) == (0, "The configuration is right, and so is the Redis that answers.\n"), url
+    for server in (*cluster.nodes, *group.nodes, alone):
+        assert_untouched(server)
+
+
+def test_nobody_answers(alone):
+    code, said = check(f"redis://{at(alone)}9"[:-1].replace(str(alone.port), "1"))
+    assert code == 1 and "refused" in said.lower(), said
+
+
+def test_a_redis_that_becomes_a_cluster_while_it_is_used_is_left(ending):
+    with ScriptedRedis() as redis:
+        service = ending(WaitingService(redis=f"redis://127.0.0.1:{redis.port}"))
+        service.wait_taken()
+        redis.rule("vote", answer(b"-MOVED 652 127.0.0.1:7001\r\n"), times=1)
+        connects = redis.connects
+        assert service.vote("moved").status == 503
+        wait_until(lambda: redis.connects > connects, 10, "it connects again")
+        service.wait_taken(visitor="again")
+        assert "MOVED 652" in service.log()
