@@ -29,13 +29,14 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-class Redis(RedisServer):
-    """Set as the embedded one is (deploy/redis.conf), but for `fsync`; never rewrites its log while it is measured."""
+# As the embedded Redis is set (deploy/redis.conf), but for fsync; it never rewrites its log while it is measured.
+AS_EMBEDDED = {"appendonly": "yes", "maxmemory_policy": "noeviction", "hash_max_listpack_entries": "512",
+               "hash_max_listpack_value": "2048", "auto_aof_rewrite_percentage": "0", "maxclients": "4000"}
 
+
+class Redis(RedisServer):
     def __init__(self, fsync="everysec", **more):
-        super().__init__(unix=True, **{
-            "appendonly": "yes", "appendfsync": fsync, "maxmemory_policy": "noeviction", "hash_max_listpack_entries": "512",
-            "hash_max_listpack_value": "2048", "auto_aof_rewrite_percentage": "0", "maxclients": "4000", **more})
+        super().__init__(unix=True, **{**AS_EMBEDDED, "appendfsync": fsync, **more})
         self.start()
 
     def cli(self, *command):

@@ -39,11 +39,10 @@ class Engaged:
     name = "engaged"
     flush_after = False
 
-    def __init__(self, fsync="everysec", program=None, **settings):
-        self.redis = Redis(fsync)
+    def __init__(self, fsync="everysec", program=None, redis=None, **settings):
+        self.redis = redis or Redis(fsync)
         try:
-            self.service = OwnService(program=program, redis=f"unix:{self.redis.socket}", rate_limits="off", **KEYS,
-                                      **settings)
+            self.service = OwnService(program=program, redis=self.redis.url, rate_limits="off", **KEYS, **settings)
             self.service.__enter__()
         except Exception:
             self.redis.stop()

@@ -17,6 +17,7 @@ import tempfile
 import time
 
 from bench import PROGRAMS
+from cluster import CLUSTER
 from costs import COSTS
 from latency import LATENCIES
 from peers import KEYS
@@ -24,7 +25,7 @@ from report import Report, machine
 from scenarios import PAIRED, run_paired
 
 
-LEFT_OUT_IF_QUICK = ("related", "votes-always", "undo", "mixed-long-tail", "open-loop-reads", "visible")
+LEFT_OUT_IF_QUICK = ("related", "votes-always", "undo", "mixed-long-tail", "open-loop-reads", "visible", "cluster")
 
 
 class Plan:
@@ -69,7 +70,7 @@ class Plan:
 
 def scenarios():
     named = {scenario.name: lambda plan, report, it=scenario: run_paired(it, plan, report) for scenario in PAIRED}
-    return {**named, **LATENCIES, **COSTS}
+    return {**named, **LATENCIES, **COSTS, **CLUSTER}
 
 
 def arguments(known):
