@@ -135,7 +135,7 @@ instructions: deps-test ## instructions and allocations a request (installs valg
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/instructions.py
 
-crash: deps-test ## kill and freeze processes under load, then check all counts: make crash SECONDS=600 FAULTS=freeze-redis
+crash: deps-test ## kill and freeze processes under load, then check all counts: make crash SECONDS=600 FAULTS=all|cluster|sentinel|freeze-redis
 	$(Q)$(MAKE) --no-print-directory all $(SHIFTED_CLOCK)
 	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The crash checker finds nothing in the service, and finds each planted bug by the rules that are meant for it.
 
-A longer run: make crash SECONDS=600 FAULTS=all. SHORT_TESTS=1 leaves the planted bugs out.
+A longer run: make crash SECONDS=600 FAULTS=all or FAULTS=cluster. SHORT_TESTS=1 leaves the planted bugs out.
 """
 import os
 import re
@@ -25,6 +25,12 @@ def crash(*options):
 def test_all_faults():
     margin = ["--margin", "4"] if SHORT else []  # sanitizers are slow
     done = crash("--seconds", "30", *margin)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(SHORT, reason="of the program as it is delivered; the nodes are the same")
+def test_cluster():
+    done = crash("--seconds", "30", "--faults", "cluster", "--margin", "3")
     assert done.returncode == 0, done.stdout
 
 
