@@ -178,13 +178,19 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     uv_freeaddrinfo(found);
 }
 
-// False while the address is not known: the next sweep tries again.
+static bool is_looked_up(const struct redis_connection *redis) {
+    return strcmp(redis->looked_up.host, redis->address.host) == 0 &&
+           strcmp(redis->looked_up.port, redis->address.port) == 0;
+}
+
+// False while the address is not known, or while the name of another one is still looked up: the next sweep tries
+// again.
 static bool has_address(struct redis_connection *redis) {
-    if (!redis->hooks.on_connecting)
-        return true;
-    // A look-up that is still under way is perhaps of another address.
-    const char *why = redis->resolving ? "a name is still looked up"
-                                       : redis->hooks.on_connecting(redis->hooks.context, &redis->address);
+    const char *why = NULL;
+    if (redis->hooks.on_connecting)
+        why = redis->hooks.on_connecting(redis->hooks.context, &redis->address);
+    if (!why && redis->resolving && !is_looked_up(redis))
+        why = "another name is still looked up";
     if (why) {
         snprintf(redis->trouble, sizeof redis->trouble, "%s", why);
         set_state(redis, REDIS_STATE_WAITING);
@@ -214,6 +220,8 @@ static void connect_now(struct redis_connection *redis) {
         return; // an earlier look-up is still under way: its answer serves
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     redis->resolve.data = redis;
+    memcpy(redis->looked_up.host, redis->address.host, sizeof redis->looked_up.host);
+    memcpy(redis->looked_up.port, redis->address.port, sizeof redis->looked_up.port);
     int status =
         uv_getaddrinfo(redis->loop, &redis->resolve, on_resolved, redis->address.host, redis->address.port, &hints);
     if (status < 0)

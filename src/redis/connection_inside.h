@@ -49,6 +49,7 @@ struct redis_connection {
     redisReader *reader;
     char *read_chunk;
     struct buffer out, writing; // the commands of this turn; those that the kernel has not taken yet
+    struct host_port looked_up; // what is being resolved
     bool writing_now, resolving, stopping, refuses_writes;
     uint32_t timeout_ms, back_off_ms;
     uint64_t retry_at_ms, deadline_ms, heard_at_ms;

@@ -81,6 +81,18 @@ def test_a_killed_master_is_left_for_the_new_one_and_stays_left_when_it_returns(
     wait_until(lambda: new.ask("PUBSUB", "NUMSUB", "engaged:wake")[1] == 2, 20, "projectors listen to the new master")
 
 
+def test_with_wait_replicas_every_acknowledged_vote_is_there_after_a_kill(ok, ending):
+    service = start(ending, ok, wait_replicas="1")
+    service.wait_taken(visitor="before")
+    acknowledged = sum(service.vote(f"v{number}", "waited").status == 200 for number in range(50))
+    old = ok.master()
+    old.kill()
+    ok.wait_switch(old)
+    service.wait_taken(visitor="after")
+    assert acknowledged > 25
+    wait_votes(service, acknowledged, "waited")
+
+
 def test_a_frozen_master_is_left_and_not_taken_again(ok, ending):
     service = start(ending, ok)
     service.wait_taken(visitor="before")
