@@ -5,8 +5,9 @@
 // has a state for each partition. It takes a master, walks it from cursor 0 to 0, and keeps the keys of those
 // partitions that this master owned when it began. A partition leaves the walk as soon as it has another owner or
 // connection, or when a page shows that its slot is moving away: then the node may lack keys that are there. It is
-// walked again later. The others are done at the end of the walk. So every key that exists from the beginning to the
-// end of the scan comes at least once. A key may come twice.
+// walked again later, and pages fail from time to time while nothing is left but what moves. The others are done at the
+// end of the walk. So every key that exists from the beginning to the end of the scan comes at least once. A key may
+// come twice.
 //
 // A struct scan that is all zero begins. The verbs with a scan (store/store.h, store/projection.h) read a page. When a
 // page fails it stays the next one.
@@ -21,7 +22,8 @@ struct scan {
     bool goes_on;    // false: it has not begun, or it has ended
     bool loose;      // set by the caller before it begins: what moves is not walked again, so no key comes again for it
     // In a Cluster:
-    uint32_t node;           // the number of that node (redis/router.h); 0: none yet
+    uint32_t node, walked;   // the number of that node (redis/router.h), 0: none yet; of the one before
+    uint32_t vain;           // how many walks in a row have begun without ending a partition
     struct scan_part *parts; // one for each partition; NULL: it has not begun
 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define TELL_NS (UINT64_C(60) * 1000 * 1000 * 1000)
-enum { LIFE_DIGITS = 8 };
+enum { LIFE_DIGITS = 8, VAIN_MAX = 2 };
 #define WALKED (UINT32_C(1) << 31) // in the text of a life: its partition is not done yet
 
 enum part_state { PART_TO_DO, PART_WALKED, PART_DONE };
@@ -64,22 +64,38 @@ static bool walk_goes_on(const struct store *store, struct scan *scan) {
     return scan->node && count_parts(scan, PART_WALKED) > 0;
 }
 
-static bool can_be_walked(const struct store *store, const struct scan *scan, uint32_t partition) {
-    return scan->parts[partition].state == PART_TO_DO && router_is_open(store->router, partition);
+// The node of a partition that is to do and can be walked now; else 0.
+static uint32_t node_to_walk(const struct store *store, const struct scan *scan, uint32_t partition) {
+    bool can = scan->parts[partition].state == PART_TO_DO && router_is_open(store->router, partition);
+    return can ? router_node_of(store->router, partition)->number : 0;
 }
 
-// Begins to walk the node of the first partition that is to do, for all its partitions that are.
-static bool begin_walk(const struct store *store, struct scan *scan) {
-    scan->cursor = scan->node = 0;
+// Another one than the last, if there is one: a partition that moves for long keeps no other waiting.
+static uint32_t choose_node(const struct store *store, const struct scan *scan) {
+    uint32_t same = 0;
     for (uint32_t i = 0; i < keys_partitions(); i++) {
-        if (!can_be_walked(store, scan, i))
-            continue;
-        uint32_t number = router_node_of(store->router, i)->number;
-        if (scan->node && scan->node != number)
-            continue;
-        scan->node = number;
-        scan->parts[i] = (struct scan_part){router_epoch(store->router, i), life_now(store, i), PART_WALKED};
+        uint32_t number = node_to_walk(store, scan, i);
+        if (number && number != scan->walked)
+            return number;
+        same |= number;
     }
+    return same;
+}
+
+// Begins to walk a node for all its partitions that are to do. If walks end none of them, as all that is left moves,
+// it fails from time to time: the caller may have better things to do than to try for ever.
+static bool begin_walk(const struct store *store, struct scan *scan) {
+    scan->cursor = 0;
+    scan->walked = scan->node ? scan->node : scan->walked;
+    scan->node = 0;
+    if (++scan->vain > VAIN_MAX) {
+        scan->vain = 0;
+        return false;
+    }
+    scan->node = choose_node(store, scan);
+    for (uint32_t i = 0; scan->node && i < keys_partitions(); i++)
+        if (node_to_walk(store, scan, i) == scan->node)
+            scan->parts[i] = (struct scan_part){router_epoch(store->router, i), life_now(store, i), PART_WALKED};
     return scan->node != 0;
 }
 
@@ -150,9 +166,13 @@ static void leave_what_moves(struct scan_page *page) {
 }
 
 static void end_walk(struct scan *scan) {
-    for (uint32_t i = 0; i < keys_partitions(); i++)
-        if (scan->parts[i].state == PART_WALKED)
-            scan->parts[i].state = PART_DONE;
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        if (scan->parts[i].state != PART_WALKED)
+            continue;
+        scan->parts[i].state = PART_DONE;
+        scan->vain = 0;
+    }
+    scan->walked = scan->node;
     scan->node = 0;
     if (count_parts(scan, PART_TO_DO) == 0)
         scan_restart(scan);

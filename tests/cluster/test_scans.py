@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What is scanned in a Cluster, master by master: erasures, corrections, rebuilds and exports miss no key, also while a
 master is replaced, a slot moves, or a move is given up."""
+import contextlib
 import json
 import os
+import signal
 import threading
 
 import pytest
+import redis
 
 from support.processes import children
 from support.redis_cluster import Cluster, slot_of
@@ -150,3 +153,41 @@ def test_a_projector_that_is_killed_within_the_scan_goes_on_where_it_was(service
     assert votes_of(service) == 0
     (row,) = rows(service)
     assert row["retracted"] >= 0.9 * ITEMS and ITEMS <= row["scanned"] < 1.5 * ITEMS, row
+
+
+RANKING = "[ranking {}]\ntype = total\nvotes = up:1\n"
+RANKED = 400  # 25 of each partition: less than a ranking keeps
+
+
+def ranked(cluster, name):
+    """The members of all sets of a ranking, but for those that are on a node that does not own them yet."""
+    count = 0
+    for key, client in cluster.scan(f"{{e*}}r????????????????:{name}:no-card"):
+        with contextlib.suppress(redis.ResponseError):
+            count += client.zcard(key)
+    return count
+
+
+def test_a_rebuild_reaches_the_states_of_all_masters_while_a_slot_moves(cluster, ending):
+    """Of a ranking that is new, and of one that comes back after items were deleted."""
+    for node in cluster.masters():
+        node.ask("FLUSHALL")
+    service = ending(Service(configuration=RANKING.format("a"), redis=cluster.url, secret=KEY, hash_key=KEY, partitions=16))
+    cast(service, "one", RANKED)
+    wait_until(lambda: ranked(cluster, "a") == RANKED, 60, lambda: str(ranked(cluster, "a")))
+    target = next(node for node in cluster.masters() if node is not cluster.owner(FIRST))
+    move = SlotMove(cluster, slot_of(FIRST), target).begin()
+    assert move.some(30) == 30
+
+    service.configure(RANKING.format("b"))
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "have taken over" in service.log(), 60, service.log)
+    wait_until(lambda: ranked(cluster, "b") > 0.5 * RANKED, 30, lambda: f"{ranked(cluster, 'b')}\n{service.log()}")  # of the others
+    move.finish()
+    wait_until(lambda: ranked(cluster, "b") == RANKED, 90, lambda: f"{ranked(cluster, 'b')}\n{service.log()}")
+    assert service.keyed("DELETE", f"{SITE}/items/i7").status == 204
+    wait_until(lambda: ranked(cluster, "b") == RANKED - 1, 30)
+
+    service.configure(RANKING.format("a"))
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: ranked(cluster, "a") == RANKED - 1, 90, lambda: f"{ranked(cluster, 'a')}\n{service.log()}")
