@@ -46,7 +46,7 @@ class Store:
 
 @contextlib.contextmanager
 def projecting(masters=3, settings=None, **options):
-    with Cluster(masters, **options) as cluster:
+    with Cluster(masters, appendfsync="always", **options) as cluster:
         store = Store(cluster)
         with Projector(store, redis=cluster.url, log_level="info", redis_timeout="500ms", **(settings or {})) as service:
             service.start_projector()
@@ -178,7 +178,7 @@ def test_other_rankings_are_filled_where_masters_answer_and_later_where_one_come
 
 def test_waiting_for_the_projection_while_a_master_is_away():
     """What is acknowledged where masters answer is projected and waited for; what needs all partitions is 503 until all answer."""
-    with Cluster(3, replicas=0, node_timeout=60000) as cluster, \
+    with Cluster(3, replicas=0, node_timeout=60000, appendfsync="always") as cluster, \
             OneWorker(Store(cluster), redis=cluster.url, redis_timeout="500ms", partitions=PARTITIONS) as service:
         service.start_projector()
         client = service.client()
