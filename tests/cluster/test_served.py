@@ -164,6 +164,18 @@ def test_a_cluster_is_not_taken_for_the_one_node_of_its_address(service, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_settings_that_contradict_the_data_are_named_and_nothing_is_written(cluster, service):
+    def vote():
+        return service.request("POST", "/v1/s/items/a/votes", {}).status
+
+    assert vote() == 200
+    cluster.call("HSET", "engaged:meta", "partitions", 3)
+    wait_until(lambda: b"the data has 3, the setting says 16" in service.get("/readyz").body, 30, "readyz names it")
+    assert vote() == 503
+    cluster.call("HSET", "engaged:meta", "partitions", 16)
+    wait_until(lambda: service.get("/readyz").status == 200 and vote() == 200, 30, "it serves again")
+
+
 def test_a_slot_moves_and_comes_back(cluster, service):
     with Readers(service) as readers:
         readers.some_more()
