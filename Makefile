@@ -60,7 +60,7 @@ SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
-.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted model fuzz fuzzers asan quality replay loadtest loadtest-deps instructions soak valgrind \
+.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted model fuzz fuzzers asan quality replay loadtest loadtest-deps failover instructions soak valgrind \
 	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
@@ -145,6 +145,10 @@ planted: deps-browser ## plant bugs one by one; does the named test find each: m
 
 model: deps-test ## the road of a vote through failovers as a model, all cases of it (spin): in minutes; ONLY=FLAW
 	$(Q)$(PYTHON) tests/model/run.py $(if $(ONLY),--only $(ONLY))
+
+failover: deps-test ## one of three masters of a Cluster is killed: what goes on, when the rest is back: make failover NODE_TIMEOUT=5000
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)$(PYTHON) loadtest/failover.py --turns $(or $(TURNS),5) --node-timeout $(or $(NODE_TIMEOUT),5000)
 
 soak: deps-test ## a mixed load for long, nothing may grow: make soak SECONDS=3600
 	$(Q)$(MAKE) --no-print-directory all

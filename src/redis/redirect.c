@@ -17,6 +17,7 @@ static const struct error_meaning error_meanings[] = {
     {"MASTERDOWN", .kind = ERROR_MASTERDOWN, .outcome = UNAVAILABLE, .again = true, .drop = true},
     {"NOREPLICAS", .kind = ERROR_NOREPLICAS, .outcome = UNAVAILABLE},
     {"UNBLOCKED", .kind = ERROR_UNBLOCKED, .outcome = UNAVAILABLE, .drop = true},
+    {"WAIT cannot be used", .within = true, .kind = ERROR_UNBLOCKED, .outcome = UNAVAILABLE, .drop = true},
     {"OOM", .outcome = UNAVAILABLE},
     {"BUSY", .outcome = UNAVAILABLE},
     {"MISCONF", .outcome = UNAVAILABLE},

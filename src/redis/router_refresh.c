@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The map of a Cluster (topology.h) is asked for: every PERIOD_MS, and soon when something looks wrong. One question is
-// under way at a time; after one that has changed nothing the next waits 100 ms, doubling to 2 s. A client that only
-// waits for errors may talk to a dead master for minutes.
+// under way at a time; after one that has changed nothing the next waits 100 ms, doubling to 2 s, or to 400 ms while a
+// partition has no master. A client that only waits for errors may talk to a dead master for minutes.
 //
 // Asked is the node that a MOVED has named, else a master that is connected, else any node. If none is connected, the
 // nodes of the setting connect again, and their names are resolved anew.
@@ -12,7 +12,14 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { PERIOD_MS = 5000, BETWEEN_MS = 100, BACK_OFF_MAX_MS = 2000, BELIEVED_MS = 1000, NONE_MS = 5 };
+enum {
+    PERIOD_MS = 5000,
+    BETWEEN_MS = 100,
+    BACK_OFF_MAX_MS = 2000,
+    UNSERVED_MAX_MS = 400,
+    BELIEVED_MS = 1000,
+    NONE_MS = 5
+};
 
 void router_refresh(struct router *router) {
     if (!router->only)
@@ -90,7 +97,8 @@ static bool take_map(struct router *router) {
 
 static void wait_before_next(struct router *router, bool changed) {
     struct map_refresh *refresh = &router->refresh;
-    uint32_t ms = refresh->back_off_ms * 2 < BACK_OFF_MAX_MS ? refresh->back_off_ms * 2 : BACK_OFF_MAX_MS;
+    uint32_t most = router_unserved(router) ? UNSERVED_MAX_MS : BACK_OFF_MAX_MS;
+    uint32_t ms = refresh->back_off_ms * 2 < most ? refresh->back_off_ms * 2 : most;
     refresh->back_off_ms = changed || ms < BETWEEN_MS ? BETWEEN_MS : ms;
     refresh->done_ms = uv_now(router->loop);
     refresh->not_before_ms = refresh->done_ms + BETWEEN_MS + random_below(refresh->back_off_ms);

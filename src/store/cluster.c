@@ -142,9 +142,10 @@ static void open_partitions(struct cluster *cluster) {
         struct opening *opening = &cluster->openings[i];
         if (opening->asking || router_is_open(store->router, i) || !router_is_ready(store->router, i))
             continue;
-        if (now >= opening->not_before_ms)
+        if (now >= opening->not_before_ms) {
             open_partition(opening, node_of(store, i));
-        else
+            open_look(node_of(store, i)); // it may just have become a master: its life and its replicas are others
+        } else
             look_again(cluster, opening->not_before_ms);
     }
 }

@@ -43,6 +43,7 @@ async def pump(cuts, caller, owner, reader, writer):
     except OSError:
         pass
     finally:
+        await cuts.wait_open(caller, owner)  # nor does anybody hear that it has ended
         writer.close()
 
 

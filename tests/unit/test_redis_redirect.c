@@ -86,6 +86,7 @@ static void test_what_is_sent_again(void **state) {
         {"MASTERDOWN Link with MASTER is down", ERROR_MASTERDOWN, true, UNAVAILABLE, true},
         {"NOREPLICAS Not enough good replicas to write.", ERROR_NOREPLICAS, false, UNAVAILABLE, false},
         {"UNBLOCKED force unblock from blocking operation", ERROR_UNBLOCKED, false, UNAVAILABLE, true},
+        {"ERR WAIT cannot be used with replica instances.", ERROR_UNBLOCKED, false, UNAVAILABLE, true},
         {"OOM command not allowed", ERROR_OTHER, false, UNAVAILABLE, false},
         {"BUSY Redis is busy running a script", ERROR_OTHER, false, UNAVAILABLE, false},
         {"MISCONF Redis is configured to save", ERROR_OTHER, false, UNAVAILABLE, false},
