@@ -100,7 +100,12 @@ static const char *check_last(struct store_node *at, const redisReply *reply) {
 
 // The last answer of the handshake.
 static const char *check_open(struct store_node *at, const redisReply *reply) {
-    open_done(at, reply);
+    redis_extend_handshake(at->node->redis);
+    if (open_next(at, reply)) {
+        at->handshake_count--; // the same place again
+        ask(at, check_open);
+        return NULL;
+    }
     at->store->generation++;
     redis_ready(at->node->redis);
     return NULL;
@@ -150,7 +155,7 @@ static const char *check_meta(struct store_node *at, const redisReply *reply) {
     if (refusal)
         return refusal;
     redis_extend_handshake(at->node->redis);
-    open_begin(at, NULL, NULL);
+    open_begin(at);
     ask(at, check_open);
     return NULL;
 }

@@ -7,6 +7,7 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "store/reads.h"
+#include <inttypes.h>
 
 enum { AHEAD_MS = 60000 }; // the clocks of all processes that open logs agree within this
 
@@ -83,7 +84,7 @@ void open_begin_one(struct store *store, const struct store_node *at, uint32_t p
     add_life(store, at);
 }
 
-void open_begin(struct store_node *at, const struct log_id *above, const struct log_id *offsets) {
+static void open_all(struct store_node *at, const struct log_id *above, const struct log_id *offsets) {
     struct store *store = at->store;
     uint32_t partitions = keys_partitions();
     script_begin(&store->command, SCRIPT_OPEN, 2 * partitions);
@@ -104,17 +105,43 @@ int tell_opened(const redisReply *reply) {
     return opened;
 }
 
-void open_done(struct store_node *at, const redisReply *reply) {
+static void open_done(struct store_node *at, struct bytes digest) {
     struct store *store = at->store;
-    struct bytes digest = reply_text_at(reply, 2);
     snprintf(at->life, sizeof at->life, "%s", at->life_found);
-    int opened = tell_opened(reply);
-    if (opened > 0)
-        log_info("redis: %d logs were opened", opened);
+    if (at->opened > 0)
+        log_info("redis: %u logs were opened", at->opened);
     if (bytes_eq(digest, bytes_of(store->lives)))
         return;
     snprintf(store->lives, sizeof store->lives, "%.*s", (int)digest.len, digest.len ? digest.at : "");
     store->generation++;
+}
+
+void open_begin(struct store_node *at) {
+    at->opening = at->opened = 0;
+    at->digests = 0;
+    if (store_cuts_by_partition(at->store))
+        open_begin_one(at->store, at, 0);
+    else
+        open_all(at, NULL, NULL);
+}
+
+// Where a call may touch one partition only, one after the other is opened.
+bool open_next(struct store_node *at, const redisReply *reply) {
+    struct bytes digest = reply_text_at(reply, 2);
+    char text[LIFE_SIZE];
+    at->opened += (uint32_t)tell_opened(reply);
+    if (store_cuts_by_partition(at->store)) {
+        struct bytes parts[] = {{(const char *)&at->digests, sizeof at->digests}, digest};
+        at->digests = keyed_hash64(at->store->hash_key, 'l', parts, 2);
+        if (++at->opening < keys_partitions()) {
+            open_begin_one(at->store, at, at->opening);
+            return true;
+        }
+        snprintf(text, sizeof text, "%016" PRIx64, at->digests);
+        digest = bytes_of(text);
+    }
+    open_done(at, digest);
+    return false;
 }
 
 // ---- Opening above applied ids
@@ -126,8 +153,10 @@ struct above_state {
 
 static void on_opened(struct pipeline *pipeline) {
     enum outcome outcome = pipeline_outcome(pipeline);
+    struct store_node *at = ((struct read_state *)pipeline->context)->store->nodes;
+    at->opened = 0;
     if (outcome == OK)
-        open_done(((struct read_state *)pipeline->context)->store->nodes, pipeline->at[0].reply);
+        open_next(at, pipeline->at[0].reply);
     read_end(pipeline, outcome);
 }
 
@@ -170,7 +199,7 @@ void store_open_above(struct store *store, struct read_call *call, const struct 
     struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_opened);
     if (!pipeline)
         return;
-    open_begin(store->nodes, applied, offsets);
+    open_all(store->nodes, applied, offsets);
     pipeline_add(pipeline, store->router, &store->command);
 }
 
@@ -181,16 +210,27 @@ static void end_look(struct redis_call *call) {
     freeReplyObject(call->reply);
 }
 
+static void on_look_opened(struct redis_call *call);
+
+static void send_open(struct store_node *at) {
+    at->look = (struct handshake_call){.call.on_reply = on_look_opened, .at = at};
+    send_to(at, &at->look.call);
+}
+
 static void on_look_opened(struct redis_call *call) {
-    if (call->outcome == OK)
-        open_done(((struct handshake_call *)call)->at, call->reply);
-    end_look(call);
+    struct store_node *at = ((struct handshake_call *)call)->at;
+    redisReply *reply = call->reply;
+    if (call->outcome != OK || !open_next(at, reply)) {
+        end_look(call);
+        return;
+    }
+    send_open(at);
+    freeReplyObject(reply);
 }
 
 static void open_again(struct store_node *at) {
-    at->look = (struct handshake_call){.call.on_reply = on_look_opened, .at = at};
-    open_begin(at, NULL, NULL);
-    send_to(at, &at->look.call);
+    open_begin(at);
+    send_open(at);
 }
 
 static void look_in_cluster(struct store_node *at, const redisReply *info) {

@@ -106,14 +106,14 @@ void ask_for_life(struct store *store);                                 // begin
 bool life_note(struct store_node *at, const redisReply *info);          // false: this Redis is not a master
 bool life_is_known(const struct store_node *at);                        // false: Redis does not tell it
 bool life_goes_on(const struct store_node *at, const redisReply *info); // true: the logs were opened in it
-// Begins the call of the script. `above`: for each log the id that its next entry must be above; a log whose offset is
-// {0,0} gets an entry. NULL: neither.
-void open_begin(struct store_node *at, const struct log_id *above, const struct log_id *offsets);
+// Begins the call of the script that opens the logs of a node; open_next takes its reply, and is true when it has begun
+// another call.
+void open_begin(struct store_node *at);
+bool open_next(struct store_node *at, const redisReply *reply);
 void open_begin_one(struct store *store, const struct store_node *at, uint32_t partition); // of one log
 int tell_opened(const redisReply *reply); // returns how many logs were opened
-void open_done(struct store_node *at, const redisReply *reply);
-void open_look(struct store_node *at); // opens the logs again if the life has changed
-void laters_end(struct store *store);  // later.c, on shutdown
+void open_look(struct store_node *at);    // opens the logs again if the life has changed
+void laters_end(struct store *store);     // later.c, on shutdown
 
 // The next version of a partition: a random number from 1 to 2^52. So no two contents share a version, even after Redis
 // has lost data.
@@ -121,7 +121,7 @@ uint64_t version_new(void);
 
 // Whether a call may touch the keys of one partition only.
 static inline bool store_cuts_by_partition(const struct store *store) {
-    return store->address.kind == ADDRESS_CLUSTER;
+    return store->address.kind == ADDRESS_CLUSTER || !store->settings->cross_slot;
 }
 
 // Runs `tell` at the end of this turn: for calls that fail before anything is sent.

@@ -308,7 +308,7 @@ static void list_turn(struct write_queue *queue, uint32_t at) {
     uint64_t now = uv_now(queue->store->loop), timeout = (uint64_t)queue->store->settings->redis_timeout_ms;
     struct write_list *list = &queue->lists[at];
     struct write_turn *turn = turn_of(queue, at);
-    bool away = queue->list_count > 1 && !router_is_open(queue->store->router, at);
+    bool away = router_is_cluster(queue->store->router) && !router_is_open(queue->store->router, at);
     bool begins = !away && begin_turn(queue, list, turn);
     if ((!begins || list->rest_ms) && now > timeout)
         fail_overdue(queue, list, now - timeout);

@@ -26,7 +26,7 @@ def status_at(port, path="/readyz", timeout=5):
 
 
 def given_to_all():
-    """WITH="partitions=64" before pytest: settings that all services have, unless a test says otherwise."""
+    """WITH="cross_slot=off" before pytest: settings that all services have, unless a test says otherwise."""
     return dict(setting.split("=", 1) for setting in os.environ.get("WITH", "").split())
 
 
