@@ -14,7 +14,7 @@ import time
 from bench import drive, status_kib, stopping
 from client import ROOT
 from latency import VOTE_WORK
-from own import options_of
+from own import RedisServer, free_port, options_of, wait_until
 from peers import Engaged
 from report import median, percentile
 from scenarios import HOT, add_reads
@@ -213,4 +213,37 @@ def memory(plan, report):
     report.aim("memory: a worker, MiB", processes["worker"], "<=", 16)
 
 
-COSTS = {"idle": idle, "growth": growth, "splits": splits, "memory": memory}
+# ---- Replicas
+
+@contextlib.contextmanager
+def with_replica(**settings):
+    """A service whose Redis has a replica."""
+    with stopping(Engaged(**settings)) as (target,):
+        port = free_port()
+        target.redis.cli("CONFIG", "SET", "port", str(port))
+        with RedisServer(replicaof=f"127.0.0.1 {port}"):
+            wait_until(lambda: "state=online" in target.redis.cli("INFO", "replication"), 30, "the replica is there")
+            time.sleep(2)  # a heartbeat sees it
+            yield target
+
+
+def replicas(plan, report):
+    """What a write costs that waits for a replica. Both have one; it runs on the same machine."""
+    rows = []
+    with with_replica() as alone, with_replica(wait_replicas=1) as waiting:
+        for connections in (4, 64, 512):
+            pairs = [[drive(target, plan.seconds, connections, {**VOTE_WORK, **plan.work("visitors")}) for target in (alone, waiting)]
+                     for _ in range(max(2, plan.pairs))]
+            for at, name in enumerate(("0", "1")):
+                mine = [pair[at] for pair in pairs]
+                rows.append([str(connections), name, median([one.rate for one in mine]),
+                             median([one.latency["p50"] for one in mine]) / 1000, median([one.latency["p99"] for one in mine]) / 1000,
+                             median([one.redis_us for one in mine]), median([one.cpu["worker"] for one in mine])])
+            ratio = median([pair[1].rate / pair[0].rate for pair in pairs])
+        report.say(f"\nOf {waiting.metrics()['engaged_wait_short_total']} WAITs fewer replicas than one had the writes.")
+    report.table("replicas: votes that wait for a replica on the same machine, and that do not",
+                 ["connections", "wait_replicas", "votes /s", "p50 ms", "p99 ms", "Redis µs a vote", "worker µs a vote"], rows)
+    report.aim("512 connections, rate with wait_replicas = 1 ÷ without", ratio, ">=", 0.75)
+
+
+COSTS = {"idle": idle, "growth": growth, "splits": splits, "memory": memory, "replicas": replicas}
