@@ -276,10 +276,17 @@ inline open_place(process, p) {
 
 /* ---- The world: workers, time, failovers, deletions. Workers need no state: one may be linked to any master */
 
-#ifdef FLAW_NO_OPEN
-#define MAY_WRITE(n) (writes < WRITES && node[n].master)
+#ifdef NARROW /* only A is written and fails over, its old master stays, and the second projector does not notice */
+#define IS_LEFT_OUT(p) ((p) == 1)
+#define STAYS 1
 #else
-#define MAY_WRITE(n) (writes < WRITES && node[n].master && node[n].open)
+#define IS_LEFT_OUT(p) 0
+#define STAYS 0
+#endif
+#ifdef FLAW_NO_OPEN
+#define MAY_WRITE(n) (writes < WRITES && node[n].master && !IS_LEFT_OUT((n) / 2))
+#else
+#define MAY_WRITE(n) (writes < WRITES && node[n].master && node[n].open && !IS_LEFT_OUT((n) / 2))
 #endif
 #ifdef BROKEN_CLOCKS
 #define CLOCK(p) ((era[p] + AHEAD) * SEQ)
@@ -304,10 +311,10 @@ inline open_place(process, p) {
         notice(process, 0); notice(process, 1); open_place(process, 0); open_place(process, 1); skip }
 #else
 #define FAILOVER_ACTIONS(p) \
-    :: d_step { failovers + copied[0] + copied[1] < FAILOVERS && !copied[p] && !node[OLD(p)].master -> \
+    :: d_step { !IS_LEFT_OUT(p) && failovers + copied[0] + copied[1] < FAILOVERS && !copied[p] && !node[OLD(p)].master -> \
         copied[p] = 1; copy_node(NEWEST(p), OLD(p)); skip } \
     :: d_step { copied[p] -> promote(p); skip } \
-    :: d_step { node[OLD(p)].master -> demote(p); skip }
+    :: d_step { STAYS == 0 && node[OLD(p)].master -> demote(p); skip }
 #define PROCESS_ACTIONS(process, p) \
     :: d_step { LINK(process, p) != newest[p] || CUT(process, p) -> notice(process, p); skip } \
     :: d_step { !opened[(process) * 2 + p] && !CUT(process, p) && \
@@ -325,7 +332,7 @@ end:
     PARTITION_ACTIONS(1)
     PROCESS_ACTIONS(0, 0)
     PROCESS_ACTIONS(0, 1)
-#if PROCESSES == 2
+#if PROCESSES == 2 && !defined(NARROW)
     PROCESS_ACTIONS(1, 0)
     PROCESS_ACTIONS(1, 1)
 #endif
@@ -742,7 +749,7 @@ end:
         fi;
         skip
        }
-    :: d_step { step != IDLE && crashes < CRASHES -> crashes++; behind = 0; fail(); drop_notes(PROCESS(e)); skip }
+    :: d_step { (known[e] || step != IDLE) && crashes < CRASHES -> crashes++; behind = 0; fail(); drop_notes(PROCESS(e)); skip }
     :: d_step { step == READ_CHUNK && aways < AWAYS && !IS_BEHIND(p) -> aways++; leave(p); skip }
     od
 }

@@ -44,6 +44,7 @@ RULES = (
     rules("two projectors, deletions", "WRITES=2 FAILOVERS=0 PROCESSES=2 DELETES=1", short=True),
     rules("two projectors, deaths", "WRITES=2 FAILOVERS=0 PROCESSES=2 DELETES=1 CRASHES=1"),
     rules("two projectors, failover", "WRITES=1 FAILOVERS=1 PROCESSES=2"),
+    rules("the second still at an old master", "WRITES=3 FAILOVERS=1 PROCESSES=2 CRASHES=1 NO_TRIM NARROW"),
     rules("one Redis, log_kept = 0", "WRITES=2 FAILOVERS=1 ONE_STREAM", short=True),
     rules("one Redis, two failovers", "WRITES=2 FAILOVERS=2 ONE_STREAM"),
 )
@@ -80,6 +81,7 @@ ASSUMPTIONS = (
     flaw("BROKEN_CLOCKS", "WRITES=2 FAILOVERS=1"),
     flaw("BROKEN_LATE_OPEN", "WRITES=2 FAILOVERS=2"),
     flaw("BROKEN_SLEEP", "WRITES=2 FAILOVERS=2"),
+    flaw("BROKEN_RAISE", "WRITES=3 FAILOVERS=1 PROCESSES=2 CRASHES=1 NO_TRIM NARROW"),
 )
 # The search comes to an end in which everything has happened and is projected, so it can find what is left out.
 REACHED = (
