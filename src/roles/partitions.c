@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Looks at the logs, scans all keys once, looks at the logs again, and prints a table. Of the keys of items, voters and
-// visitors every sixteenth is asked for its size; the others of their kind are taken to be as big.
+// Looks at the logs, scans all keys once, looks at the logs again, and prints a table. When many keys have come, every
+// sixteenth key of items, voters and visitors is asked for its size; the others of their kind are taken to be as big.
 #include "roles/partitions.h"
 #include "model/keys.h"
 #include "roles/partition_moves.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
-enum { LOOK_MS = 20, PATIENCE_MS = 5000, ONE_IN = 16 };
+enum { LOOK_MS = 20, PATIENCE_MS = 5000, WHOLE_KEYS = 20000, ONE_IN = 16 };
 
 struct holdings {
     uint64_t keys[KEY_KINDS], asked[KEY_KINDS], bytes[KEY_KINDS];
@@ -22,6 +22,7 @@ struct view {
     struct store *store;
     struct read_call call;
     struct scan scan;
+    uint64_t seen;                                      // keys
     uint64_t began_ms, looked_ms, least_ms, seconds_ms; // between the two looks: at least, and in fact
     struct partition_look *looks;
     struct holdings *held;
@@ -98,6 +99,7 @@ static void on_key(struct read_call *call, struct bytes key, uint64_t bytes) {
     enum key_kind kind = key_kind_of(key);
     struct holdings *held = &view->held[partition];
     held->keys[kind]++;
+    view->seen++;
     held->asked[kind] += bytes != UNASKED;
     held->bytes[kind] += bytes != UNASKED ? bytes : 0;
 }
@@ -115,7 +117,7 @@ static void on_page(struct read_call *call, enum outcome outcome) {
 }
 
 static void scan_more(struct view *view) {
-    store_read_usage(view->store, next_call(view, on_page), &view->scan, ONE_IN, on_key);
+    store_read_usage(view->store, next_call(view, on_page), &view->scan, view->seen < WHOLE_KEYS ? 1 : ONE_IN, on_key);
 }
 
 static void on_looked(struct read_call *call, enum outcome outcome) {
@@ -153,8 +155,10 @@ static uint64_t bytes_of_kind(const struct holdings *held, int kind) {
     return (uint64_t)((double)held->bytes[kind] / (double)held->asked[kind] * (double)held->keys[kind]);
 }
 
-// What was trimmed from the log before it was read counts as what was read.
+// What was trimmed from the log before it was read counts as what was read. Below 0: nothing was left to be read.
 static double rate(const struct view *view, const struct partition_look *look, uint64_t records) {
+    if (look->new_entries && !look->read)
+        return -1;
     double share = look->read ? (double)look->new_entries / (double)look->read : 0;
     double seconds = (double)view->seconds_ms / 1000;
     return seconds > 0 ? (double)records * (share > 1 ? share : 1) / seconds : 0;
@@ -171,9 +175,19 @@ static struct row row_of(const struct view *view, uint32_t partition) {
     return row;
 }
 
+static void print_rate(double rate) {
+    if (rate < 0)
+        printf(" %9s", "?");
+    else
+        printf(" %9.1f", rate);
+}
+
 static void print_row(const char *name, struct bytes tag, const char *slot, const char *owner, const struct row *row) {
-    printf("%-9s %-8.*s %6s  %-24s %10" PRIu64 " %13" PRIu64 " %9.1f %9.1f\n", name, (int)tag.len, tag.at, slot, owner,
-           row->keys, row->bytes, row->votes, row->views);
+    printf("%-9s %-8.*s %6s  %-24s %10" PRIu64 " %13" PRIu64 "", name, (int)tag.len, tag.at, slot, owner, row->keys,
+           row->bytes);
+    print_rate(row->votes);
+    print_rate(row->views);
+    puts("");
 }
 
 static void print_table(struct view *view) {
@@ -187,7 +201,10 @@ static void print_table(struct view *view) {
         snprintf(slot, sizeof slot, "%u", key_place_slot(i));
         print_row(name, key_tag(i), slot, view->looks[i].there ? view->looks[i].owner : "not served", &row);
         view->bytes[i] = row.bytes;
-        sum = (struct row){sum.keys + row.keys, sum.bytes + row.bytes, sum.votes + row.votes, sum.views + row.views};
+        sum.keys += row.keys;
+        sum.bytes += row.bytes;
+        sum.votes += row.votes > 0 ? row.votes : 0;
+        sum.views += row.views > 0 ? row.views : 0;
     }
     print_row("all", BYTES(""), "", "", &sum);
     printf("Votes and views are those of %.1f seconds, from the logs.\n", (double)view->seconds_ms / 1000);
