@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 // How many replicas must have a write before it is acknowledged (redis/confirm.c): as many as wait_replicas says, but
-// no more than are there. A replica is there while its master has heard from it within LAG_MAX_S. So after the end of a
-// replica's process the number falls at once, as that one cannot be promoted any more. When a replica is silent, writes
-// are refused until it is known to be away. With wait_replicas_strict the number never falls.
+// no more than are there. A replica is there while its master has heard from it within LAG_MAX_S. When its connection
+// ends it counts for GONE_MS more: it may have ended, but it may also have been promoted, and then what this master
+// takes alone is lost until we hear of the new one. A master that has had no replica in its present life waits for
+// none. When a replica is silent, writes are refused until it is known to be away. With wait_replicas_strict the number
+// never falls.
 #include "base/bytes.h"
 #include "ops/log.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
 
-enum { LAG_MAX_S = 10 };
+enum { LAG_MAX_S = 10, GONE_MS = 5000 };
 
 // One line: "slave0:ip=…,port=…,state=online,offset=…,lag=0".
 static bool is_there(struct bytes line) {
@@ -47,12 +49,25 @@ static void tell(struct store_node *at, uint32_t wanted) {
         log_info("redis %s: the replicas are there again", at->node->name);
 }
 
+// Whether it is too early to do without a replica that was there in this life.
+static bool may_be_promoted(struct store_node *at, struct bytes life, uint32_t there) {
+    uint64_t now = uv_now(at->store->loop);
+    bool same_life = bytes_eq(life, bytes_of(at->replicas_life));
+    if (!at->knows_replicas || !same_life || there >= at->replicas)
+        at->replicas_seen_ms = now;
+    snprintf(at->replicas_life, sizeof at->replicas_life, "%.*s", (int)life.len, life.len ? life.at : "");
+    return at->knows_replicas && same_life && there < at->replicas && now - at->replicas_seen_ms < GONE_MS;
+}
+
 void replicas_note(struct store_node *at, const redisReply *info) {
     uint32_t wanted = (uint32_t)at->store->settings->wait_replicas, there = count_there(reply_text(info));
-    struct bytes role = info_value(reply_text(info), "\nrole:");
+    struct bytes role = info_value(reply_text(info), "\nrole:"),
+                 life = info_value(reply_text(info), "\nmaster_replid:");
     bool can_fall = !at->store->settings->wait_replicas_strict && role.len;
     uint32_t replicas = can_fall && there < wanted ? there : wanted;
-    if (wanted == 0 || bytes_eq(role, BYTES("slave")) || (at->knows_replicas && at->replicas == replicas))
+    if (wanted == 0 || bytes_eq(role, BYTES("slave")) || may_be_promoted(at, life, replicas))
+        return;
+    if (at->knows_replicas && at->replicas == replicas)
         return;
     at->replicas = replicas;
     tell(at, wanted);
