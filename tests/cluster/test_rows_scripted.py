@@ -370,9 +370,9 @@ def test_all_nodes_go_and_come_back_under_other_addresses(real):
             assert is_refused_in_time(stage.vote(stage.near)) and is_refused_in_time(stage.vote(stage.far))
             cluster.ranges = [(0, HALF - 1, others[0]), (HALF, SLOTS - 1, others[1])]
             seed.listen()
-            stage.wait_voted(stage.near, 20)
-            stage.wait_voted(stage.far)
-            assert others[0].counts["vote"] and others[1].counts["vote"]
+            wait_until(lambda: stage.voted(stage.near) and others[0].counts.get("vote"), 20, "the new map is taken")
+            stage.wait_voted(stage.far, 20)
+            assert others[1].counts["vote"]
             stage.judge()
 
 
