@@ -112,8 +112,11 @@ def test_a_silent_replica_refuses_writes_until_it_is_away_or_for_ever(one):
         assert "0 of 1 replicas are there" in service.log()
     wait_until(lambda: strict.vote("silent").status == 200, 20, "the replica is back")
     wait_until(lambda: "the replicas are there again" in service.log(), 20, "it is noticed")
-    before = service.metrics()[UNREPLICATED]
-    assert service.vote("again").status == 200 and service.metrics()[UNREPLICATED] == before
+
+    def waits_again():
+        before = service.metrics()[UNREPLICATED]
+        return service.vote("again").status == 200 and service.metrics()[UNREPLICATED] == before
+    wait_until(waits_again, 20, "and by the worker")
 
 
 def test_a_dead_replica_is_away_after_five_seconds(one):
