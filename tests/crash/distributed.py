@@ -107,6 +107,7 @@ class ClusterService(Distributed):
 
 class SentinelService(Distributed):
     name = "sentinel"
+    presets = {**Distributed.presets, "log_kept": "20s"}  # so that the tailer, which has to look for the master, misses nothing
 
     def __init__(self, program, **settings):
         self.sentinels = self.group = Sentinels(down_after=1000, quick=False)
