@@ -97,6 +97,17 @@ def cluster_of_module():
         yield cluster
 
 
+def stop_everywhere(function, call):
+    """Runs it again and again; each run is stopped behind another one of the lines that change something."""
+    lines = function.splitlines()
+    changing = [n for n, line in enumerate(lines) if "SETSLOT" in line or " MIGRATE " in line]
+    assert len(changing) == 5, function
+    for n in changing:
+        stopped = "\n".join([*lines[:n + 1], "exit 9", *lines[n + 1:]])
+        done = subprocess.run(["sh", "-c", f"{stopped}\n{call}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+        assert done.returncode == 9, (lines[n], done.stdout)
+
+
 def test_its_lines_move_partitions_to_a_new_master_while_votes_come(cluster, ending):
     """Only to a master that has a replica."""
     service = ending(Service(redis=cluster.url, secret=KEY, hash_key=KEY, partitions=16))
@@ -121,6 +132,7 @@ def test_its_lines_move_partitions_to_a_new_master_while_votes_come(cluster, end
         cluster.replicate(replica, new)
         cluster.wait_ok()
         sent = readers.sent
+        stop_everywhere(function, calls[0])
         for call in calls:
             subprocess.run(["sh", "-c", function + call], check=True, timeout=120, stdout=subprocess.DEVNULL)
         wait_until(lambda: readers.sent > sent, 60)
