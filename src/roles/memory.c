@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Scans all keys once, adds up their bytes by kind, and prints the sum beside Redis's own figure.
+// Scans all keys once, adds up their bytes by kind, and prints the sum beside Redis's own figure, of all masters.
 #include "roles/memory.h"
 #include "model/keys.h"
 #include "store/store.h"
@@ -32,7 +32,7 @@ static void stop(struct bill *bill, const char *failure) {
 }
 
 static void on_memory(struct read_call *call, const struct redis_memory_use *use) {
-    ((struct bill *)call->context)->used = use->used;
+    ((struct bill *)call->context)->used = use->used_by_all;
 }
 
 static void on_used(struct read_call *call, enum outcome outcome) {

@@ -75,10 +75,11 @@ static void on_refused(void *context, const char *line) {
 // ---- What Redis uses, for the memory bill
 
 // Warns once near the limit, and again only after the use was well below it.
-static void warn_of_limit(struct projector_process *process, uint64_t used, uint64_t limit) {
+static void warn_of_limit(struct projector_process *process, uint64_t used, uint64_t limit, bool one_master) {
     if (!process->near_limit && used >= limit / 100 * WARNED_PERCENT)
-        log_warn("redis: %llu of %llu MiB are used, over %d %% of the limit; at the limit votes and views are 503",
-                 (unsigned long long)used >> 20, (unsigned long long)limit >> 20, WARNED_PERCENT);
+        log_warn("redis: %llu of %llu MiB are used%s, over %d %% of the limit; at the limit votes and views are 503",
+                 (unsigned long long)used >> 20, (unsigned long long)limit >> 20,
+                 one_master ? "" : " on the fullest master", WARNED_PERCENT);
     if (used >= limit / 100 * WARNED_PERCENT)
         process->near_limit = true;
     else if (used < limit / 100 * WELL_BELOW_PERCENT)
@@ -86,10 +87,10 @@ static void warn_of_limit(struct projector_process *process, uint64_t used, uint
 }
 
 // Keys that were evicted before the first look count too, unless another process of this service has counted them. A
-// restarted Redis begins at 0.
-static void count_evicted(struct projector_process *process, uint64_t evicted) {
+// restarted Redis begins at 0; among several masters it can't be told how many of the sum are new then.
+static void count_evicted(struct projector_process *process, uint64_t evicted, bool one_master) {
     uint64_t counted = process->evicted_known ? process->evicted : metric_total(METRIC_REDIS_EVICTED);
-    uint64_t more = evicted >= counted ? evicted - counted : process->evicted_known ? evicted : 0;
+    uint64_t more = evicted >= counted ? evicted - counted : process->evicted_known && one_master ? evicted : 0;
     process->evicted = evicted;
     process->evicted_known = true;
     if (!more)
@@ -118,10 +119,10 @@ static void on_memory(struct read_call *call, const struct redis_memory_use *use
     metric_set(METRIC_REDIS_MEMORY, use->used);
     metric_set(METRIC_REDIS_MEMORY_LIMIT, limit);
     if (limit)
-        warn_of_limit(process, use->used, limit);
+        warn_of_limit(process, use->used, limit, use->masters == 1);
     warn_of_durability(process, use->append_only);
-    if (generation_is_current())
-        count_evicted(process, use->evicted);
+    if (generation_is_current() && use->all_told)
+        count_evicted(process, use->evicted, use->masters == 1);
 }
 
 static void on_looked(struct read_call *call, enum outcome outcome) {

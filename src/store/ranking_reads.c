@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads over all partitions: the top of a ranking, the number of cards, a site's total popularity; and Redis's memory.
+// Reads over all partitions: the top of a ranking, the number of cards, a site's total popularity.
 #include "base/clock.h"
 #include "model/sums.h"
 #include "store/reads.h"
@@ -192,44 +192,6 @@ void store_read_site_total(struct store *store, struct read_call *call, ref_t si
         key_site_total(&key, i, site);
         begin_command(store, "GET");
         add_key(store, &key);
-        read_add(pipeline);
-    }
-}
-
-// ---- Memory
-
-struct memory_state {
-    struct read_state read;
-    void (*on_memory)(struct read_call *call, const struct redis_memory_use *use);
-};
-
-// The number of a line "name:number" of INFO; 0 when there is no such line.
-static uint64_t info_number(struct bytes text, const char *name) {
-    const char *found = text.len ? memmem(text.at, text.len, name, strlen(name)) : NULL;
-    return found ? strtoull(found + strlen(name), NULL, 10) : 0;
-}
-
-static void on_info(struct pipeline *pipeline) {
-    struct memory_state *state = pipeline->context;
-    struct bytes memory = reply_text(pipeline->at[0].reply), stats = reply_text(pipeline->at[1].reply);
-    struct bytes persistence = reply_text(pipeline->at[2].reply);
-    struct redis_memory_use use = {info_number(memory, "\nused_memory:"), info_number(memory, "\nmaxmemory:"),
-                                   info_number(stats, "\nevicted_keys:"),
-                                   info_number(persistence, "\naof_enabled:") != 0};
-    if (memory.len && stats.len && persistence.len)
-        state->on_memory(state->read.call, &use);
-    read_end(pipeline, pipeline_outcome(pipeline));
-}
-
-void store_read_memory(struct store *store, struct read_call *call,
-                       void (*on_memory)(struct read_call *call, const struct redis_memory_use *use)) {
-    static const char *const sections[] = {"memory", "stats", "persistence"};
-    struct pipeline *pipeline = read_begin(store, call, 3, sizeof(struct memory_state), on_info);
-    if (!pipeline)
-        return;
-    ((struct memory_state *)pipeline->context)->on_memory = on_memory;
-    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
-        command_add_text(begin_command(store, "INFO"), sections[i]);
         read_add(pipeline);
     }
 }

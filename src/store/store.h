@@ -232,11 +232,14 @@ void store_read_history(struct store *store, struct read_call *call, ref_t visit
                         void (*on_item)(struct read_call *call, ref_t item, int64_t time_ms));
 void store_forget_history(struct store *store, struct read_call *call, ref_t visitor);
 
-// The bytes that Redis uses, its maxmemory (0: no limit), the keys that it has evicted since its start, and whether it
-// keeps an append-only file.
+// What Redis uses. Of the masters of a Cluster `used` and `max` are those of the fullest: the one that uses most of its
+// maxmemory; where none has a maxmemory (0: no limit), the one that uses most.
 struct redis_memory_use {
-    uint64_t used, max, evicted;
-    bool append_only;
+    uint64_t used, max, used_by_all;
+    uint64_t evicted; // keys since the start, of all masters together
+    uint32_t masters; // that have told
+    bool all_told;    // no master is away
+    bool append_only; // each keeps an append-only file
 };
 void store_read_memory(struct store *store, struct read_call *call,
                        void (*on_memory)(struct read_call *call, const struct redis_memory_use *use));

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`engaged partitions`: what it prints of a Cluster and of one Redis, and that its lines even the partitions out."""
+"""`engaged partitions`: what it prints of a Cluster and of one Redis, and that its lines even the partitions out. And what
+`engaged memory` and the metrics say of the masters' memory."""
 import re
 import subprocess
 import threading
@@ -139,6 +140,23 @@ def test_its_lines_move_partitions_to_a_new_master_while_votes_come(cluster, end
     cluster.wait_ok()
     text = printed(service)
     assert sorted(masters_of(text).values()) == [4, 4, 4, 4] and "They are even" in text
+
+
+def test_the_memory_of_the_fullest_master_is_told_and_the_sum_of_all(cluster, ending):
+    service = ending(Service(redis=cluster.url, secret=KEY, hash_key=KEY, partitions=16))
+    used = {node: node.client().info("memory")["used_memory"] for node in cluster.masters()}
+    limits = {node: 64 << 30 for node in used}
+    limits[list(used)[1]] = used[list(used)[1]] * 11 // 10
+    for node, limit in limits.items():
+        node.client().config_set("maxmemory", limit)
+    wait_until(lambda: service.metrics()["engaged_redis_memory_limit_bytes"] == min(limits.values()), 30, "of another master")
+    wait_until(lambda: "are used on the fullest master, over 80 % of the limit" in service.log(), 30, service.log)
+    for node in limits:
+        node.client().config_set("maxmemory", 0)
+    bill = subprocess.run([PROGRAM, "memory", *options_of(service.settings)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    (said,) = map(int, re.findall(r"^Redis, used_memory +(\d+)", bill, re.M))
+    now = [node.client().info("memory")["used_memory"] for node in used]
+    assert max(now) * 1.5 < said < sum(now) * 1.5, (said, now)
 
 
 def test_a_master_that_is_away_is_named(cluster, ending):
