@@ -64,8 +64,8 @@ static void on_page(struct read_call *call, enum outcome outcome) {
 static void on_look(uv_timer_t *timer) {
     struct bill *bill = timer->data;
     const char *why = NULL;
-    bool ready = store_ready(bill->store, &why);
-    if (!ready && uv_now(&bill->loop) - bill->began_ms < PATIENCE_MS)
+    bool ready = store_ready(bill->store, &why), all = ready && store_unserved(bill->store) == 0;
+    if (!all && uv_now(&bill->loop) - bill->began_ms < PATIENCE_MS)
         return;
     uv_close((uv_handle_t *)timer, NULL);
     bill->call = (struct read_call){.on_done = on_page, .context = bill};
