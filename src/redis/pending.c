@@ -120,7 +120,11 @@ bool pending_expire(struct redis_connection *redis, uint64_t now_ms) {
 
 // ---- Sending
 
+// Silence counts from the first command that has no reply yet. A call that comes from another node has little time
+// left: if it is late here, this Redis need not be silent.
 static void remember(struct redis_connection *redis, struct pending pending) {
+    if (redis->count == 0)
+        redis->heard_at_ms = uv_now(redis->loop);
     redis->reads += pending.read;
     redis->moved += pending.moved;
     redis->unwaited |= pending.write;
