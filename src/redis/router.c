@@ -34,6 +34,8 @@ static void turn(struct router *router) {
     tell_places(router);
     for (struct node *node = router->nodes; node; node = node->next)
         again |= redis_end_turn(node->redis);
+    if (router->stopping)
+        return; // a call that ended in this turn has stopped the router: its handles are closing
     if (again || router->failed || router->dirty)
         uv_idle_start(&router->idle, on_idle);
     else
@@ -100,7 +102,7 @@ static bool start_cluster(struct router *router) {
     if (!make_places(router))
         return false;
     start_handles(router);
-    router->refresh.wanted = true;
+    router->refresh.wanted = router->dirty = true; // nothing is served yet, and on_places and the metric say so
     return true;
 }
 

@@ -18,6 +18,7 @@ from support.ports import free_port
 from support.redis_cluster import SLOTS, Cluster, slot_of
 from support.scripted_cluster import HALF, ScriptedCluster, in_slot, refuse, send_to
 from support.scripted_redis import after, answer, be_silent, cut_in_the_middle
+from support.service import WaitingService
 from support.wait import wait_until
 
 
@@ -445,3 +446,29 @@ def test_the_service_ends_in_the_middle_of_a_redirect(real, text):
         stage.service.workers = []
         caller.join()
         assert codes == [0] and replies == [503], (codes, replies)
+
+
+def test_a_cluster_that_nobody_has_reached_is_not_served(ending):
+    """The worker and the projector each say so."""
+    service = WaitingService(redis=f"cluster://127.0.0.1:{free_port()}", partitions=16)
+    ending(service)
+    wait_until(lambda: service.metrics().get("engaged_partitions_unserved") == 2 * 16, 20, "it is told")
+
+
+def test_a_call_that_comes_late_from_another_node_drops_no_connection(real):
+    """The connection for writes is idle for long, and the call that comes there has little time left."""
+    with ScriptedCluster(real) as cluster, staged(real, cluster, redis_timeout="2s", wait_replicas=1) as stage:
+        def move_late(client, ask):
+            time.sleep(1.8)
+            cluster.give_all_to(stage.second)
+            send_to(stage.second)(client, ask)
+
+        time.sleep(2.2)
+        stage.first.rule("vote", move_late, times=1)
+        stage.second.rule("vote", after(0.6), times=1, when=in_slot(stage.near_slot))
+        connects = stage.second.connects
+        assert is_refused_in_time(stage.vote(stage.near))
+        time.sleep(0.6)
+        assert stage.second.connects == connects, stage.service.log()
+        stage.wait_voted(stage.near)
+        stage.judge()
