@@ -56,8 +56,19 @@ void confirm(struct redis_connection *writes, struct redis_call *call) {
     writes->answered_end = &call->next;
 }
 
+// The last replica has gone after they were answered, and no WAIT was sent for them: they are as those that come now.
+static void end_unreplicated(struct redis_connection *writes) {
+    for (struct redis_call *call = writes->answered; call; call = call->next) {
+        call->unreplicated = true;
+        metric_add(METRIC_UNREPLICATED_WRITES, 1);
+    }
+    end_all(writes, OK);
+}
+
 // Half of the time-out, so that the write ends in time even if it came when another WAIT had just been sent.
 void confirm_end_turn(struct redis_connection *writes) {
+    if (writes->replicas == 0 && !writes->waiting)
+        end_unreplicated(writes);
     if (writes->state != REDIS_STATE_READY || writes->waiting || writes->replicas == 0 ||
         (!writes->unwaited && !writes->answered) || writes->count == writes->capacity)
         return;
