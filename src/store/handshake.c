@@ -18,6 +18,7 @@
 #include "store/store_inside.h"
 #include <assert.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #define OTHER_META "the key engaged:meta is another program's: the service needs a Redis, or a database, without it"
@@ -287,26 +288,26 @@ void writes_handshake_start(void *context, struct node *node) {
 // Once this generation is in charge, its settings are recorded in Redis, and again every few seconds in case they are
 // lost. If Redis has more kinds than we have, another service has added them: we keep ours until the next connection.
 static void on_recorded(struct redis_call *call) {
-    struct store_node *at = ((struct handshake_call *)call)->at;
-    struct store *store = at->store;
+    struct store *store = (struct store *)((char *)call - offsetof(struct store, record));
+    struct node *node =
+        router_node_of(store->router, place_more(PLACE_META)); // perhaps another than that which was asked
     struct bytes refusal = reply_text(call->reply);
     bool others_kinds = store->was_recorded && bytes_starts(refusal, BYTES("kinds: "));
     store->recording = false;
     store->recorded = call->outcome == OK && (refusal.len == 0 || others_kinds);
     store->was_recorded |= store->recorded;
-    if (call->outcome == OK && !store->recorded)
-        redis_drop(at->node->redis, refusal.at ? refusal.at : "engaged:meta has no answer");
-    if (call->outcome == INTERNAL)
-        redis_drop(at->node->redis, OTHER_META);
+    if (node && call->outcome == OK && !store->recorded)
+        redis_drop(node->redis, refusal.at ? refusal.at : "engaged:meta has no answer");
+    if (node && call->outcome == INTERNAL)
+        redis_drop(node->redis, OTHER_META);
     freeReplyObject(call->reply);
 }
 
-static void record_meta(struct store_node *at) {
-    struct store *store = at->store;
+static void record_meta(struct store *store) {
     store->recording = true;
-    store->record = (struct handshake_call){.call.on_reply = on_recorded, .at = at};
+    store->record = (struct redis_call){.on_reply = on_recorded};
     begin_meta(&store->command, store->settings, store->hash_key);
-    send_command(store, &store->record.call);
+    send_command(store, &store->record);
 }
 
 static void on_role(struct redis_call *call) {
@@ -331,7 +332,7 @@ static void beat(struct store_node *at) {
         return;
     bool has_meta = at == node_of(store, place_more(PLACE_META)) && (!store->cluster || cluster_agrees(store->cluster));
     if (has_meta && !store->recorded && !store->recording && generation_is_current())
-        record_meta(at);
+        record_meta(store);
     at->beating = true;
     at->role = (struct handshake_call){.call.on_reply = on_role, .at = at};
     begin_command(store, "ROLE");

@@ -34,7 +34,7 @@ struct store {
     int open_parts;                    // while stopping: parts that are not closed yet
     bool guards_logs, told_replicas;   // told_replicas: that min-replicas-to-write is not set
     char lives[LIFE_SIZE];             // digest of the lives of all logs
-    struct handshake_call record;      // our settings, into engaged:meta: handshake.c
+    struct redis_call record;          // our settings, into engaged:meta: handshake.c
     bool recording, recorded;          // recorded: they are in Redis, as of a few seconds ago
     bool was_recorded;                 // since the last handshake
     bool refused, told_refused;
