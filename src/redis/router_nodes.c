@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The nodes of a router come and go, and places get owners. A node of a Cluster that owns nothing and has nothing to
-// answer leaves after UNUSED_MS.
+// answer leaves after UNUSED_MS and a time-out: by then all calls have ended whose callers found it as an owner.
 #include "ops/log.h"
 #include "redis/router_inside.h"
 #include <stdio.h>
@@ -176,8 +176,8 @@ void router_leave_unused(struct router *router, uint64_t now_ms) {
         others |= node->owned && redis_is_ready(node->redis);
     for (struct node *node = router->nodes, *next; others && node; node = next) {
         next = node->next;
-        if (!node->owned && now_ms - node->unused_at_ms > UNUSED_MS && redis_is_idle(node->redis) &&
-            router->refresh.asked != node && !has_waiting(router, node))
+        if (!node->owned && now_ms - node->unused_at_ms > UNUSED_MS + router->timeout_ms &&
+            redis_is_idle(node->redis) && router->refresh.asked != node && !has_waiting(router, node))
             leave(node);
     }
 }
