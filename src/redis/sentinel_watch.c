@@ -111,17 +111,22 @@ const char *sentinel_watch_find(struct sentinel_watch *watch, struct address *ad
 
 // ---- The list
 
-static void on_sentinel_closed(void *context) {
-    struct sentinel *sentinel = context;
-    struct sentinel_watch *watch = sentinel->watch;
-    free(sentinel);
-    if (--watch->open > 0 || !watch->stopping)
+static void free_closed(struct sentinel_watch *watch) {
+    if (watch->open > 0 || !watch->stopping)
         return;
     void (*on_stopped)(void *) = watch->on_stopped;
     void *stopped_context = watch->stopped_context;
     command_release(&watch->command);
     free(watch);
     on_stopped(stopped_context);
+}
+
+static void on_sentinel_closed(void *context) {
+    struct sentinel *sentinel = context;
+    struct sentinel_watch *watch = sentinel->watch;
+    free(sentinel);
+    watch->open--;
+    free_closed(watch);
 }
 
 // False without memory.
@@ -231,6 +236,7 @@ static void on_timer_closed(uv_handle_t *handle) {
     struct sentinel_watch *watch = handle->data;
     while (watch->sentinels)
         leave(watch, &watch->sentinels);
+    free_closed(watch); // there was no memory for any
 }
 
 void sentinel_watch_stop(struct sentinel_watch *watch, void (*on_stopped)(void *context), void *context) {
