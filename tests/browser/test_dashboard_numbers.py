@@ -92,10 +92,12 @@ def test_each_number_is_of_its_name(service, browser):
 
 @pytest.mark.parametrize("fixed,says", [
     ({}, "All is well."), ({"engaged_redis_links_up": 0}, "Redis is away"), ({"engaged_projection_lag_seconds": 10.5}, "Rankings or Related are late"),
-    ({"engaged_redis_memory_bytes": 80, "engaged_redis_memory_limit_bytes": 100}, "Redis is nearly full"), ({"engaged_projectors_waiting": 1}, "Another service projects")])
+    ({"engaged_redis_memory_bytes": 80, "engaged_redis_memory_limit_bytes": 100}, "Redis is nearly full"), ({"engaged_projectors_waiting": 1}, "Another service projects"),
+    ({"engaged_partitions_behind": 1}, "A part of the data does not answer")])
 def test_each_alarm_is_of_its_number(service, browser, fixed, says):
     quiet = {name: 0 for name in ("engaged_process_restarts_total", "engaged_redis_shed_total", "engaged_projection_gaps_total", "engaged_bad_states_total",
-             "engaged_bad_log_entries_total", "engaged_projectors_waiting", "engaged_redis_evicted_keys_total")}
+             "engaged_bad_log_entries_total", "engaged_projectors_waiting", "engaged_redis_evicted_keys_total",
+             "engaged_partitions_behind")}
     calm = {"engaged_projection_lag_seconds": 9.5, "engaged_redis_memory_bytes": 79, "engaged_redis_memory_limit_bytes": 100, "engaged_redis_links_up": 1}
     _, _, state = shown(browser, service, Values(**{**quiet, **calm, **fixed}))
     assert len(state) == 1 and state[0].startswith(says), state

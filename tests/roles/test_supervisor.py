@@ -154,7 +154,7 @@ def test_a_reload_to_a_taken_address_keeps_the_old_and_to_a_free_one_moves(tmp_p
     ("workers\n", 1, "name = value"),
     ("workers = two\nview_window = soon\n", 1, "whole number"),
     ("secret = abc\n", 1, "64 hex digits"),
-    ("redis = sentinel://a\n", 1, "redis://"),
+    ("redis = http://a\n", 1, "redis://"),
 ])
 def test_a_wrong_line_is_named(tmp_path, text, line, why):
     config = tmp_path / "engaged.conf"
