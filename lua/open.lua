@@ -8,7 +8,7 @@
 --        has another one, which counts if Redis tells it), 2 the least time of a life's first id, in ms; then nothing, or one per
 --        partition: an id that its log must have passed ("": none), and then "+" if the log must not be empty, so that an
 --        offset that is not valid has an entry to reach
--- Reply  array: how many logs were opened, how many of them because of that id, digest of all lives
+-- Reply  array: how many logs were opened, how many of them because of that id, digest of all lives; of one log its life
 
 local FLUSH = string.rep('\0', 8) .. 'F' -- src/model/entry.h
 local life, begin = ARGV[1], tonumber(ARGV[2])
@@ -59,4 +59,4 @@ for i = 1, #KEYS, 2 do
     end
     lives[#lives + 1] = not is_wrong_type and held or ''
 end
-return {opened, behind, redis.sha1hex(table.concat(lives, ' '))}
+return {opened, behind, #lives == 1 and lives[1] or redis.sha1hex(table.concat(lives, ' '))}

@@ -52,6 +52,13 @@ static void append(struct router *router, struct router_place *place, struct hel
     router->waiting_count++;
 }
 
+static struct held *take_waiting(struct router_place *place) {
+    struct held *all = place->waiting;
+    place->waiting = NULL;
+    place->waiting_end = &place->waiting;
+    return all;
+}
+
 // The rest of a place doubles with each round of probes that comes back.
 static void rest(struct router *router, struct router_place *place, uint32_t least_ms) {
     uint64_t now = uv_now(router->loop);
@@ -93,9 +100,7 @@ static bool send_one(struct router_place *place, struct held *held) {
 
 // Tries all calls of a place, but sends at most `most` of them.
 static void send_place(struct router *router, struct router_place *place, uint32_t most) {
-    struct held *all = place->waiting;
-    place->waiting = NULL;
-    place->waiting_end = &place->waiting;
+    struct held *all = take_waiting(place);
     while (all) {
         struct held *held = all;
         all = held->next;
@@ -137,9 +142,7 @@ void router_send_waiting(struct router *router, uint64_t now_ms) {
 void router_fail_waiting(struct router *router, uint64_t before_ms) {
     for (uint32_t i = 0; router->waiting_count && i < router->place_count; i++) {
         struct router_place *place = &router->places[i];
-        struct held *all = place->waiting;
-        place->waiting = NULL;
-        place->waiting_end = &place->waiting;
+        struct held *all = take_waiting(place);
         while (all) {
             struct held *held = all;
             all = held->next;

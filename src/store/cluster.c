@@ -22,7 +22,7 @@ struct opening {
     uint32_t partition;
     bool asking;
     uint64_t epoch, not_before_ms;
-    char life[LIFE_SIZE]; // digest of it; empty: not known yet
+    char life[PARTITION_LIFE_SIZE]; // empty: not known yet
 };
 
 struct cluster {
@@ -98,14 +98,16 @@ static void compare_meta(struct cluster *cluster) {
 
 // ---- Opening
 
+// A wait for the projection must know the life of a partition that is away later on (waits.c).
 static void note_life(struct opening *opening, const redisReply *reply) {
-    struct bytes digest = reply_text_at(reply, 2);
+    struct bytes life = reply_text_at(reply, 2);
     int opened = tell_opened(reply);
+    life_heard(opening->cluster->store, opening->partition, life);
     opening->cluster->opened += (uint32_t)opened;
-    if (!opened && bytes_eq(digest, bytes_of(opening->life)))
+    if (!opened && bytes_eq(life, bytes_of(opening->life)))
         return;
     metric_add(METRIC_LIVES, opening->life[0] != '\0');
-    snprintf(opening->life, sizeof opening->life, "%.*s", (int)digest.len, digest.len ? digest.at : "");
+    snprintf(opening->life, sizeof opening->life, "%.*s", (int)life.len, life.len ? life.at : "");
     opening->cluster->lives_changed = true;
 }
 

@@ -6,45 +6,22 @@ static void on_all_plain(struct pipeline *pipeline) {
     read_end(pipeline, pipeline_outcome(pipeline));
 }
 
-static void add_rankings(struct store *store, struct bytes rankings) {
-    command_add_text(&store->command, "rankings");
-    command_add(&store->command, rankings);
-}
-
-static void begin_keep(struct store *store, const struct key *key) {
-    script_begin(&store->command, SCRIPT_KEEP, 1);
-    add_key(store, key);
-}
-
-static void keep(struct pipeline *pipeline, struct store *store) {
-    pipeline_add(pipeline, store->router, &store->command);
-}
-
-// The order matters: a process that dies between two steps leaves no plan, so the rebuild begins again. First the plan
-// is removed, then the kept sets are recorded, then the cutoffs are removed, then the version changes. All of it works
-// at the memory limit too, because nothing is projected before a rebuild has begun.
+// It works at the memory limit too, because nothing is projected before a rebuild has begun.
 void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings) {
-    struct pipeline *pipeline = read_begin(store, call, 4, sizeof(struct read_state), on_all_plain);
+    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_all_plain);
     struct key key;
     if (!pipeline)
         return;
+    script_begin(&store->command, SCRIPT_REBUILD, 3);
     key_offsets(&key, partition);
-    begin_command(store, "HDEL");
     add_key(store, &key);
-    command_add_text(&store->command, "plan");
-    read_add(pipeline);
-    begin_keep(store, &key);
-    add_rankings(store, rankings);
-    keep(pipeline, store);
     key_cutoffs(&key, partition);
-    begin_command(store, "DEL");
     add_key(store, &key);
-    read_add(pipeline);
     key_applied(&key, partition, PROJECTION_SUMS);
-    begin_keep(store, &key);
-    command_add_text(&store->command, "version");
+    add_key(store, &key);
+    command_add(&store->command, rankings);
     command_add_int(&store->command, (int64_t)version_new());
-    keep(pipeline, store);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 void store_rebuild_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
@@ -54,11 +31,13 @@ void store_rebuild_end(struct store *store, struct read_call *call, uint32_t par
     if (!pipeline)
         return;
     key_offsets(&key, partition);
-    begin_keep(store, &key);
+    script_begin(&store->command, SCRIPT_KEEP, 1);
+    add_key(store, &key);
     command_add_text(&store->command, "plan");
     command_add(&store->command, plan);
-    add_rankings(store, rankings);
-    keep(pipeline, store);
+    command_add_text(&store->command, "rankings");
+    command_add(&store->command, rankings);
+    pipeline_add(pipeline, store->router, &store->command);
 }
 
 // ---- Rankings' sets

@@ -17,6 +17,7 @@
     X(META, "meta")                                                                                                    \
     X(OPEN, "open")                                                                                                    \
     X(PUT, "put")                                                                                                      \
+    X(REBUILD, "rebuild")                                                                                              \
     X(RIGHTS, "rights")                                                                                                \
     X(SPLIT, "split")                                                                                                  \
     X(TRIM, "trim")                                                                                                    \

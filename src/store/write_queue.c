@@ -265,7 +265,7 @@ static void send_list(struct write_queue *queue, struct write_list *list, struct
 
 // ---- The end of a turn
 
-// Only those that rest are in no order of age.
+// Those that rest are in no order of age. The others nearly are: what comes back from a rest is older.
 static void take_overdue(struct write_list *list, uint64_t before_ms, struct write_chain *overdue) {
     for (struct queued **at = &list->retried.first; *at;)
         if ((*at)->since_ms < before_ms)

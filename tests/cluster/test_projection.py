@@ -179,12 +179,14 @@ def test_other_rankings_are_filled_where_masters_answer_and_later_where_one_come
 def test_waiting_for_the_projection_while_a_master_is_away():
     """What is acknowledged where masters answer is projected and waited for; what needs all partitions is 503 until all answer."""
     with Cluster(3, replicas=0, node_timeout=60000, appendfsync="always") as cluster, \
-            OneWorker(Store(cluster), redis=cluster.url, redis_timeout="500ms", partitions=PARTITIONS) as service:
+            OneWorker(store := Store(cluster), redis=cluster.url, redis_timeout="500ms", partitions=PARTITIONS) as service:
         service.start_projector()
         client = service.client()
         items = [f"i{number}" for number in range(12)]
         for item in items:
             wait_until(lambda item=item: client.vote("s", item, "first", "up"), 20, "a vote")
+        for partition in range(PARTITIONS):  # the projector has read the lives of all, the worker has not asked for any
+            wait_until(lambda: cluster.call("HGET", store.world.key(partition, b"pos"), "neighbours"), 20, "an offset")
         one_with(cluster, "engaged:meta", False).kill()
 
         def waited(item, visitor):

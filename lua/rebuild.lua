@@ -1,0 +1,16 @@
+-- include: may
+-- Begins the rebuild of a partition's rankings (store/rebuild_scan.c): its plan and its cutoffs go, and the version changes.
+-- All or nothing: rankings without their cutoffs, but with a plan, would count as complete.
+--
+-- KEYS   offsets, cutoffs, applied ids of the sums
+-- ARGV   1 names of the rankings that are kept up to date from now on, 2 next version
+-- Reply  1
+
+may('HSET', KEYS[1], '', '')
+may('DEL', KEYS[2])
+redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
+redis.call('HSET', KEYS[3], 'version', ARGV[2])
+redis.call('HSET', KEYS[1], 'rankings', ARGV[1])
+redis.call('HDEL', KEYS[1], 'plan')
+redis.call('DEL', KEYS[2])
+return 1
