@@ -33,7 +33,7 @@ struct store {
     struct subscription *subscription; // NULL: not in a projector
     int open_parts;                    // while stopping: parts that are not closed yet
     bool guards_logs, told_replicas;   // told_replicas: that min-replicas-to-write is not set
-    char lives[LIFE_SIZE];             // digest of the lives of all logs
+    char lives[PARTITION_LIFE_SIZE];   // digest of the lives of all logs, or the life of the only one
     struct redis_call record;          // our settings, into engaged:meta: handshake.c
     bool recording, recorded;          // recorded: they are in Redis, as of a few seconds ago
     bool was_recorded;                 // since the last handshake
