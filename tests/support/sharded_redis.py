@@ -18,7 +18,7 @@ from support.scripted_redis import Cut, name_of, read_command, read_reply
 
 TAG = re.compile(rb"\{e(\d+)[a-z]*\}")
 REPLID = re.compile(rb"\nmaster_replid:([0-9a-f]+)")
-DIGEST = re.compile(rb"\r\n([0-9a-f]{40})\r\n")
+LIFE = re.compile(rb"\r\n([^\r\n]+)\r\n$")  # the last element of the reply to open
 TRYAGAIN = b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n"
 CLUSTERDOWN = b"-CLUSTERDOWN Hash slot not served\r\n"
 
@@ -68,7 +68,7 @@ class ShardedRedis:
     def __init__(self, moved=(), **settings):
         self.moved, self.errors, self.counts = set(moved), {}, {}
         self.servers = [RedisServer(**settings) for _ in range(2 if moved else 1)]
-        self.lives, self.digests = {}, {}
+        self.lives, self.opened = {}, {}  # by server; by partition
         self.lock = threading.Lock()
 
     def __enter__(self):
@@ -194,9 +194,9 @@ class ShardedRedis:
                 return reply
             numbers = [int(one) for one in re.findall(rb":(\d+)", reply)]
             totals = [a + b for a, b in zip(totals, numbers + [0, 0])]
-            if digest := DIGEST.search(reply):
-                self.digests[partition] = digest[1]
+            if name == "open" and (life := LIFE.search(reply)):
+                self.opened[partition] = life[1]
         if name == "trim":
             return b":%d\r\n" % totals[0]
-        digest = hashlib.sha1(b"".join(self.digests[number] for number in sorted(self.digests))).hexdigest().encode()
+        digest = hashlib.sha1(b"".join(self.opened[number] for number in sorted(self.opened))).hexdigest().encode()
         return b"*3\r\n:%d\r\n:%d\r\n" % tuple(totals) + bulk(digest)
