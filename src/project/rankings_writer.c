@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Writes an item's places in the rankings of its site and categories.
+// Writes an item's places in all sets of the rankings (item_sets.h).
 #include "project/rankings_writer.h"
 #include "base/hash.h"
 #include <stdlib.h>
@@ -47,20 +47,6 @@ static const double *cutoff_of(const struct cutoffs *cutoffs, const struct ranki
     return row ? &row->value : NULL;
 }
 
-// Splits `joined` into at most CATEGORIES_MAX names; returns how many.
-static size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MAX]) {
-    size_t count = 0;
-    while (joined.len > 0 && count < CATEGORIES_MAX) {
-        const char *end = memchr(joined.at, 0x1f, joined.len);
-        size_t len = end ? (size_t)(end - joined.at) : joined.len;
-        if (len > 0)
-            ret_names[count++] = (struct bytes){joined.at, len};
-        size_t step = end ? len + 1 : len;
-        joined = (struct bytes){joined.at + step, joined.len - step};
-    }
-    return count;
-}
-
 void places_before(const struct plan *plan, const struct sums *sums, int64_t now_ms, struct place *ret_places) {
     for (uint32_t i = 0; i < plan->count; i++) {
         double value = 0;
@@ -98,72 +84,31 @@ static void write_place(const struct move *move, const struct ranking_at *rankin
 
 // An item that gets a card changes its set. What is known of its value does not say whether it is still in the other
 // one.
-static void leave_other_set(const struct move *move, struct ranking_at at) {
-    at.no_card = !at.no_card;
-    if (move->item->mode != PLACE_CHANGED)
+static bool may_be_left_in(const struct move *move, enum item_set_state state) {
+    if (state == SET_OTHER)
+        return move->item->mode != PLACE_CHANGED;
+    return move->before.eligible || move->item->mode == PLACE_REPAIR;
+}
+
+static void write_set(const struct move *move, const struct item_set *set, struct bytes ranking) {
+    struct ranking_at at = item_set_of(set, move->item->site, ranking);
+    if (set->state == SET_OWN)
+        write_place(move, &at);
+    else if (may_be_left_in(move, set->state))
         commit_leave(move->commit, &at, bound_of(&at), move->item->id);
-}
-
-// The references of an item's present categories, and of those that it has left.
-struct category_refs {
-    ref_t now[CATEGORIES_MAX];
-    size_t now_count;
-    ref_t left[4 * CATEGORIES_MAX];
-    size_t left_count;
-};
-
-static bool holds(const ref_t *refs, size_t count, ref_t ref) {
-    for (size_t i = 0; i < count; i++)
-        if (refs[i] == ref)
-            return true;
-    return false;
-}
-
-static void add_left(struct category_refs *refs, const struct secret_key *hash_key, struct bytes joined) {
-    struct bytes names[CATEGORIES_MAX];
-    size_t count = split_categories(joined, names);
-    for (size_t i = 0; i < count; i++) {
-        ref_t ref = category_ref(hash_key, names[i]);
-        if (!holds(refs->now, refs->now_count, ref) && !holds(refs->left, refs->left_count, ref) &&
-            refs->left_count < sizeof(refs->left) / sizeof(refs->left[0]))
-            refs->left[refs->left_count++] = ref;
-    }
-}
-
-static void find_categories(const struct placed_item *item, const struct secret_key *hash_key,
-                            struct category_refs *ret_refs) {
-    struct bytes names[CATEGORIES_MAX];
-    ret_refs->now_count = split_categories(item->categories, names);
-    ret_refs->left_count = 0;
-    for (size_t i = 0; i < ret_refs->now_count; i++)
-        ret_refs->now[i] = category_ref(hash_key, names[i]);
-    for (const struct old_categories *old = item->old; old; old = old->next)
-        add_left(ret_refs, hash_key, old->joined);
 }
 
 void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct cutoffs *cutoffs,
                   int64_t now_ms, const struct placed_item *item, struct commit *commit) {
-    struct category_refs categories;
-    find_categories(item, hash_key, &categories);
+    struct item_sets sets;
+    item_sets_find(item->has_card, item->categories, item->old, hash_key, &sets);
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct ranking *ranking = &plan->rankings[i];
         struct move move = {.cutoffs = cutoffs, .item = item, .before = item->before[i], .commit = commit};
         move.now.eligible =
             item->known && ranking_value(ranking, item->sums, item->published_ms, now_ms, &move.now.value);
-        struct ranking_at at = {.site = item->site, .name = ranking->name, .no_card = !item->has_card};
-        write_place(&move, &at);
-        leave_other_set(&move, at);
-        if (i == plan->popular)
-            continue;
-        at.no_card = false; // an item without a card has no categories, but it may leave some
-        for (size_t c = 0; c < categories.now_count; c++) {
-            at.category = &categories.now[c];
-            write_place(&move, &at);
-        }
-        for (size_t c = 0; c < categories.left_count; c++) {
-            at.category = &categories.left[c];
-            if (move.before.eligible || item->mode == PLACE_REPAIR)
-                commit_leave(commit, &at, bound_of(&at), item->id);
-        }
+        for (size_t s = 0; s < sets.count; s++)
+            if (i != plan->popular || !sets.at[s].has_category)
+                write_set(&move, &sets.at[s], ranking->name);
     }
 }

@@ -8,10 +8,8 @@
 // Anybody can make up items: the items without a card have sets of their own, so they take no place from the others.
 // Whether they are listed is decided where a list is read.
 #pragma once
+#include "project/item_sets.h"
 #include "store/plan.h"
-#include "store/projection.h"
-
-enum { CATEGORIES_MAX = 8 };
 
 // What an item was worth before, per ranking of the plan.
 struct place {
@@ -30,12 +28,6 @@ enum place_mode {
     PLACE_CHANGED, // write the rankings in which the value has changed
     PLACE_CARD,    // the card has changed: write all rankings, where the value is unchanged too
     PLACE_REPAIR,  // what the rankings have is not known: write or remove in all of them
-};
-
-// Categories that the item had earlier.
-struct old_categories {
-    struct bytes joined;
-    const struct old_categories *next;
 };
 
 struct placed_item {
