@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 struct settings; // settings.h
+struct ranking_setting;
 
 // All report a failure as text without the place, into `why`.
 enum { WHY_SIZE = 256 };
@@ -26,11 +27,16 @@ void bearer_fold(char *text);        // of a hash: lower case
 // Begins a new section [ranking NAME] or [site NAME]. The keys that follow belong to the last section.
 bool ranking_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool ranking_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
+// Checks the rankings as a whole; without any it adds those of a configuration that has none.
+bool rankings_finish(struct settings *settings, char why[static WHY_SIZE]);
+void ranking_print(const struct settings *settings, const struct ranking_setting *ranking);
 bool site_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
 // Checks that the three listeners have different addresses; publisher_listen becomes PUBLISHERS_ON_OPS when its address
 // is that of ops_listen.
 bool listeners_finish(struct settings *settings, char why[static WHY_SIZE]);
+bool section_name_valid(const char *name);                            // of a ranking, a site or a kind of vote
+int settings_kind(const struct settings *settings, const char *name); // its index; -1: there is none
 // Splits `kinds` into names. Called before the sections are read, because rankings name kinds.
 bool settings_split_kinds(struct settings *settings, char why[static WHY_SIZE]);
 // Checks what depends on several values, after all sources were read. False with the reason.
