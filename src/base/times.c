@@ -4,15 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#define FIRST_MS INT64_C(-62135596800000) // 0001-01-01T00:00:00Z
-#define LAST_MS INT64_C(253402300799999)  // 9999-12-31T23:59:59.999Z
 #define DAY_MS INT64_C(86400000)
 
-struct civil {
-    int year, month, day;
-};
-
-static int64_t days_of(struct civil date) {
+int64_t days_of_civil(struct civil date) {
     int64_t year = date.month <= 2 ? date.year - 1 : date.year;
     int64_t era = year / 400;
     int64_t of_era = year - era * 400;
@@ -20,7 +14,7 @@ static int64_t days_of(struct civil date) {
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-static struct civil civil_of(int64_t days) {
+struct civil civil_of_days(int64_t days) {
     int64_t from = days + 719468, era = from / 146097, of_era = from - era * 146097;
     int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
@@ -105,15 +99,15 @@ bool time_parse(struct bytes text, int64_t *ret_unix_ms) {
     if (!take_date(&text, &date) || !take_char(&text, "Tt ") || !take_clock(&text, &clock_ms) ||
         !take_offset(&text, &offset_ms) || text.len)
         return false;
-    int64_t ms = days_of(date) * DAY_MS + clock_ms - offset_ms;
-    if (ms < FIRST_MS || ms > LAST_MS)
+    int64_t ms = days_of_civil(date) * DAY_MS + clock_ms - offset_ms;
+    if (ms < TIME_FIRST_MS || ms > TIME_LAST_MS)
         return false;
     *ret_unix_ms = ms;
     return true;
 }
 
 bool time_from_seconds(double seconds, int64_t *ret_unix_ms) {
-    if (!isfinite(seconds) || seconds * 1000 < (double)FIRST_MS || seconds * 1000 > (double)LAST_MS)
+    if (!isfinite(seconds) || seconds * 1000 < (double)TIME_FIRST_MS || seconds * 1000 > (double)TIME_LAST_MS)
         return false;
     *ret_unix_ms = (int64_t)floor(seconds * 1000 + 1e-4); // 0.29 is kept as 290, not as 289
     return true;
@@ -132,7 +126,7 @@ bool duration_parse(struct bytes text, int64_t *ret_ms) {
     if (!bytes_to_u64((struct bytes){text.at, digits}, 1000000000000, &number))
         return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (bytes_eq(unit, bytes_of(units[i].unit)) && (int64_t)number <= LAST_MS / units[i].ms) {
+        if (bytes_eq(unit, bytes_of(units[i].unit)) && (int64_t)number <= TIME_LAST_MS / units[i].ms) {
             *ret_ms = (int64_t)number * units[i].ms;
             return true;
         }
@@ -145,9 +139,9 @@ bool duration_parse(struct bytes text, int64_t *ret_ms) {
 // ---- Out
 
 void time_format(int64_t unix_ms, char text[static TIME_TEXT_SIZE]) {
-    int64_t ms = unix_ms < FIRST_MS ? FIRST_MS : unix_ms > LAST_MS ? LAST_MS : unix_ms;
+    int64_t ms = unix_ms < TIME_FIRST_MS ? TIME_FIRST_MS : unix_ms > TIME_LAST_MS ? TIME_LAST_MS : unix_ms;
     int64_t days = ms / DAY_MS - (ms % DAY_MS < 0);
-    struct civil date = civil_of(days);
+    struct civil date = civil_of_days(days);
     unsigned of_day = (unsigned)(ms - days * DAY_MS);
     snprintf(text, TIME_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)date.year % 10000u,
              (unsigned)date.month % 100u, (unsigned)date.day % 100u, of_day / 3600000 % 100, of_day / 60000 % 60,
@@ -156,8 +150,8 @@ void time_format(int64_t unix_ms, char text[static TIME_TEXT_SIZE]) {
 
 void time_format_http(int64_t unix_ms, char text[static 30]) {
     static const char days[] = "ThuFriSatSunMonTueWed", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int64_t ms = unix_ms < 0 ? 0 : unix_ms > LAST_MS ? LAST_MS : unix_ms;
-    struct civil date = civil_of(ms / DAY_MS);
+    int64_t ms = unix_ms < 0 ? 0 : unix_ms > TIME_LAST_MS ? TIME_LAST_MS : unix_ms;
+    struct civil date = civil_of_days(ms / DAY_MS);
     unsigned of_day = (unsigned)(ms % DAY_MS / 1000);
     snprintf(text, 30, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + ms / DAY_MS % 7 * 3, (unsigned)date.day % 100u,
              months + (date.month - 1) * 3, (unsigned)date.year % 10000u, of_day / 3600 % 100, of_day / 60 % 60,
