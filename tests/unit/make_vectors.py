@@ -5,9 +5,12 @@
 Nothing here shares code or method with src/model: a decayed sum is the plain sum of w·2^((t − epoch)/h) over the events
 that are still there, and its logarithm is taken at the end. `decay.txt`: "half_life_s events" then per event "sign
 time_s", then the expected log2 of the sum. `neighbours.txt`: a sequence of updates and the table that they leave.
+`calendar.txt`: the seconds at which days begin, found by reading a zone's clock every minute, each with its date and week.
 """
+import datetime
 import os
 import random
+import zoneinfo
 from decimal import Decimal, getcontext
 
 getcontext().prec = 60
@@ -57,6 +60,41 @@ def write_neighbours():
         file.write(f"{len(best)} {total:.20f}\n" + "".join(f"{item} {weight:.20f}\n" for item, weight in best))
 
 
+# (zone, a date within the five days that are read). All lie in the past, so that newer rules of zones do not move them.
+DAYS = [
+    ("UTC", "2024-02-29"), ("UTC", "2023-03-01"), ("UTC", "2000-02-29"), ("UTC", "1900-03-01"), ("UTC", "1969-12-31"),
+    ("UTC", "2020-12-31"), ("UTC", "2024-12-30"), ("Europe/Berlin", "2024-03-31"), ("Europe/Berlin", "2024-10-27"),
+    ("Europe/Berlin", "2021-01-03"), ("America/New_York", "2024-03-10"), ("America/New_York", "2024-11-03"),
+    ("America/Santiago", "2024-04-07"), ("America/Santiago", "2023-09-03"), ("Asia/Beirut", "2024-03-31"),
+    ("Asia/Beirut", "2024-10-27"), ("America/Havana", "2024-03-10"), ("America/Havana", "2024-11-03"),
+    ("America/Sao_Paulo", "2018-11-04"), ("Asia/Kolkata", "2024-02-29"), ("Asia/Kathmandu", "2023-12-31"),
+    ("Australia/Lord_Howe", "2024-04-07"), ("Pacific/Apia", "2011-12-30"), ("Pacific/Kiritimati", "1995-01-01"),
+    ("Pacific/Kwajalein", "1993-08-21"), ("America/St_Johns", "2010-11-07"), ("Europe/Moscow", "2014-10-26"),
+    ("Africa/Monrovia", "1972-01-07"), ("Pacific/Chatham", "2024-09-29"),
+]
+
+
+def days_that_begin(zone, middle):
+    """(second, date) of each day that begins within two days of the middle: the date has never been so late before."""
+    noon = datetime.datetime.fromisoformat(middle).replace(hour=12, tzinfo=datetime.timezone.utc).timestamp()
+    first, last = int(noon - 4 * 86400), int(noon + 2 * 86400)
+    latest = None
+    for second in range(first, last, 1 if zone == "Africa/Monrovia" else 60):
+        date = datetime.datetime.fromtimestamp(second, zoneinfo.ZoneInfo(zone)).date()
+        if latest is not None and date > latest:
+            yield second, date
+        latest = max(latest or date, date)
+
+
+def write_calendar():
+    with open(os.path.join(FOLDER, "calendar.txt"), "w", encoding="utf-8") as file:
+        for zone, middle in DAYS:
+            for second, date in days_that_begin(zone, middle):
+                year, week, _ = date.isocalendar()
+                file.write(f"{zone} {second} {(date - datetime.date(1970, 1, 1)).days} {date} {year:04}-W{week:02}\n")
+
+
 os.makedirs(FOLDER, exist_ok=True)
+write_calendar()
 write_decay()
 write_neighbours()
