@@ -11,8 +11,9 @@
 #include "base/buffer.h"
 #include "model/decay.h"
 #include "model/early.h"
+#include "model/series.h"
 
-enum { SIGNAL_VIEWS = 8, SIGNAL_COUNT = 9, HALF_LIVES_MAX = 16 }; // 0…7: kinds of vote
+enum { HALF_LIVES_MAX = 16 };
 
 struct half_lives {
     uint32_t count;
