@@ -32,7 +32,7 @@ if ARGV[8] == '1' and (packed ~= ARGV[9] or (redis.call('GET', KEYS[10]) or '') 
 local item = packed and assert(items.open(packed, 0)) or items.new(ARGV[3], 0)
 if not items.is_named(item, ARGV[3]) then return {3, 0, ''} end
 if item.buckets ~= #KEYS - FIXED_KEYS then return {2, item.buckets, ''} end
-local _, _, categories = items.split_meta(item.meta)
+local _, _, groups = items.split_meta(item.meta)
 local sums, neighbours = whole and text_at(KEYS[10]) or '', text_at(KEYS[8])
 
 may('ZREM', KEYS[9], '')
@@ -48,5 +48,5 @@ redis.call('ZREM', KEYS[9], ARGV[2])
 redis.call('HSET', KEYS[4], 'version', ARGV[5])
 redis.call('HSET', KEYS[5], 'version', ARGV[6])
 local entry = redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. 'E' .. ARGV[4] .. ARGV[3]
-    .. text16(categories) .. text16(sums) .. text16(neighbours))
+    .. text16(groups) .. text16(sums) .. text16(neighbours))
 return {packed and 1 or 0, item.buckets, entry}

@@ -7,7 +7,7 @@
 -- KEYS   item, card, log, version of the sums, newest cards of the site in this partition, unique visitors, sums,
 --        tombstones of format 2 (no longer needed, as everything before is projected)
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
---        7 categories, 8 published (ms), 9 base, 10 newest cards to keep, 11 "1" if there is a card,
+--        7 groups, 8 published (ms), 9 base, 10 newest cards to keep, 11 "1" if there is a card,
 --        12 unique visitors (HyperLogLog) or "" for none, 13 next version of the sums, 14 the sums that were read, 15 the
 --        new sums or "" for none
 -- Reply  array: status (0 done, 2 retry with these sums, 3 another item has the reference), id of the log entry or the sums
@@ -37,9 +37,9 @@ may('UNLINK', KEYS[7])
 may('ZREM', KEYS[8], '')
 may('HSET', KEYS[4], '', '')
 may('XADD', KEYS[3], '*', '1', '')
-local _, base, categories = items.split_meta(item.meta)
+local _, base, groups = items.split_meta(item.meta)
 local has_card, record = ARGV[11] == '1', ''
-items.set_meta(item, name, ARGV[9] == '' and base or ARGV[9], has_card and ARGV[7] or categories)
+items.set_meta(item, name, ARGV[9] == '' and base or ARGV[9], has_card and ARGV[7] or groups)
 if has_card then item.published, item.has_card = tonumber(ARGV[8]), true end
 redis.call('SET', KEYS[1], items.pack(item))
 if has_card then
@@ -50,7 +50,7 @@ if has_card then
         redis.call('ZADD', KEYS[5], 'NX', '-' .. ARGV[1], ARGV[3])
     end
     redis.call('ZREMRANGEBYRANK', KEYS[5], ARGV[10], -1)
-    record = 'C' .. ARGV[5] .. text16(categories)
+    record = 'C' .. ARGV[5] .. text16(groups)
 end
 set_or_remove(KEYS[7], ARGV[15])
 set_or_remove(KEYS[6], ARGV[12])

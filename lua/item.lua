@@ -2,7 +2,7 @@
 -- One function makes the others, so that a script that seldom needs them does not pay for them at each call.
 local function item_module()
     local FORMAT, VOTER = 1, 13
-    local NO_TEXTS = '\0\0\0' -- no base, no categories
+    local NO_TEXTS = '\0\0\0' -- no base, no groups
     local module, byte, sub, pack, unpack_bytes = {}, string.byte, string.sub, struct.pack, struct.unpack
 
     function module.new(name, kinds)
@@ -36,16 +36,16 @@ local function item_module()
         return sub(item.meta, 1, #name) == name
     end
 
-    -- Name (text8 site, text16 id), base (text8) and categories (text16).
+    -- Name (text8 site, text16 id), base (text8) and groups (text16: src/model/item.h).
     function module.split_meta(meta)
         local base = byte(meta) + 4 + unpack_bytes('<I2', meta, byte(meta) + 2)
-        local categories = base + 1 + byte(meta, base)
-        return sub(meta, 1, base - 1), sub(meta, base + 1, categories - 1), sub(meta, categories + 2)
+        local groups = base + 1 + byte(meta, base)
+        return sub(meta, 1, base - 1), sub(meta, base + 1, groups - 1), sub(meta, groups + 2)
     end
 
-    function module.set_meta(item, name, base, categories)
+    function module.set_meta(item, name, base, groups)
         item.has_base = base ~= ''
-        item.meta = name .. string.char(#base) .. base .. pack('<I2', #categories) .. categories
+        item.meta = name .. string.char(#base) .. base .. pack('<I2', #groups) .. groups
     end
 
     -- The voters that are stored in the item, as fields and values of a hash: voter, vote, …

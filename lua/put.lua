@@ -1,11 +1,11 @@
 -- include: may
 -- include: item
--- Stores an item's card (store/items.c). If it is the item's first card, or if its categories or its time of publication
--- changed, a record in the log has the projector rank the item again.
+-- Stores an item's card (store/items.c). If it is the item's first card, or if its categories, its author or its time of
+-- publication changed, a record in the log has the projector rank the item again.
 --
 -- KEYS   item, card, log, version of the sums, newest cards of the site in this partition
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
---        7 categories (joined by 0x1f), 8 published (ms), 9 base ("views votes votes …", or "" to keep the present one),
+--        7 groups (src/model/item.h), 8 published (ms), 9 base ("views votes votes …", or "" to keep the present one),
 --        10 newest cards to keep, 11 next version of the sums
 -- Reply  array: status (0 new, 1 existed, 3 another item has the reference), id of the log entry or ""
 
@@ -18,7 +18,7 @@ may('ZADD', KEYS[5], '1', '')
 may('ZREMRANGEBYRANK', KEYS[5], '0', '0')
 may('HSET', KEYS[4], '', '')
 may('XADD', KEYS[3], '*', '1', '')
-local _, base, categories = items.split_meta(item.meta)
+local _, base, groups = items.split_meta(item.meta)
 local published, had_card = item.published, item.has_card
 items.set_meta(item, name, ARGV[9] == '' and base or ARGV[9], ARGV[7])
 item.published, item.has_card = tonumber(ARGV[8]), true
@@ -30,9 +30,9 @@ else
 end
 redis.call('ZREMRANGEBYRANK', KEYS[5], ARGV[10], -1)
 local entry = ''
-if not had_card or categories ~= ARGV[7] or published ~= item.published then
-    local record = 'C' .. ARGV[5] .. struct.pack('<I2', #categories) .. categories
-    if categories ~= '' and categories ~= ARGV[7] then -- names the item, which may be deleted before this is projected
+if not had_card or groups ~= ARGV[7] or published ~= item.published then
+    local record = 'C' .. ARGV[5] .. struct.pack('<I2', #groups) .. groups
+    if groups ~= '' and groups ~= ARGV[7] then -- names the item, which may be deleted before this is projected
         record = record .. 'S' .. ARGV[5] .. name .. struct.pack('<I2I2', 0, 0)
     end
     redis.call('HSET', KEYS[4], 'version', ARGV[11])

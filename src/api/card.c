@@ -3,6 +3,7 @@
 #include "api/card.h"
 #include "api/kinds.h"
 #include "base/json_out.h"
+#include "model/item.h"
 
 enum { CARD_JSON_MAX = 32 << 10 };
 
@@ -65,9 +66,10 @@ static struct bytes members_of(const struct card_body *body, struct arena *arena
     return copy;
 }
 
-static struct bytes join_categories(const struct json_texts *categories, struct arena *arena) {
+// The groups of model/item.h.
+static struct bytes join_groups(const struct json_texts *categories, struct bytes author, struct arena *arena) {
     size_t len = 0;
-    char *at = arena_take(arena, JSON_LIST_MAX * (4 * CARD_CATEGORY_MAX + 1));
+    char *at = arena_take(arena, JSON_LIST_MAX * (4 * CARD_CATEGORY_MAX + 1) + 1 + author.len);
     if (!at)
         return NO_BYTES;
     for (uint32_t i = 0; i < categories->count; i++) {
@@ -76,6 +78,10 @@ static struct bytes join_categories(const struct json_texts *categories, struct 
         memcpy(at + len, categories->at[i].at, categories->at[i].len);
         len += categories->at[i].len;
     }
+    at[len++] = GROUPS_AUTHOR;
+    if (author.len)
+        memcpy(at + len, author.at, author.len);
+    len += author.len;
     return (struct bytes){at, len};
 }
 
@@ -104,8 +110,8 @@ enum outcome card_make(const struct card_body *body, const struct settings *sett
     if (outcome != OK)
         return outcome;
     card.json = members_of(body, arena);
-    card.categories = join_categories(&body->categories, arena);
-    if (!card.json.at || !card.categories.at)
+    card.groups = join_groups(&body->categories, body->author, arena);
+    if (!card.json.at || !card.groups.at)
         return UNAVAILABLE;
     *ret_card = card;
     return OK;

@@ -63,7 +63,7 @@ static bool read_deletion(struct reader *reader, struct entry_record *record) {
     record->item = read_u64(reader);
     record->site = read_text8(reader);
     record->id = read_text16(reader);
-    record->categories = read_text16(reader);
+    record->groups = read_text16(reader);
     return true;
 }
 
@@ -76,7 +76,7 @@ static bool read_erasure(struct reader *reader, struct entry_record *record) {
 
 static bool read_card(struct reader *reader, struct entry_record *record) {
     record->item = read_u64(reader);
-    record->categories = read_text16(reader);
+    record->groups = read_text16(reader);
     return true;
 }
 

@@ -7,15 +7,15 @@
 //   'V' vote      u64 item, u64 voter, u8 new kind (255: none), i32 new time, u8 old kind (255: none), i32 old time
 //   'W' view      u64 item, u64 visitor, f64 event time in ms, text8 site, text16 id, u8 n,
 //                 n × (u64 item, f64 time in ms): the items that the visitor read before it, latest first
-//   'E' erasure   u64 item, text8 site, text16 id, text16 categories (joined by 0x1f) that rankings have it under,
+//   'E' erasure   u64 item, text8 site, text16 id, text16 groups (model/item.h) that rankings have it under,
 //                 text16 packed sums and text16 neighbours before (lua/delete.lua has removed both)
 //   'S' set       u64 item, text8 site, text16 id, text16 packed sums before,
 //                 text16 packed sums now (lua/import.lua has written them); rank the item again in all its
 //                 rankings (lua/put.lua, with empty sums)
-//   'C' card      u64 item, text16 old categories: rank the item again
+//   'C' card      u64 item, text16 old groups: rank the item again
 //   'F' flush     (a request waits: project at once)
 // Data of format 2 may also have:
-//   'D' deletion  u64 item, text8 site, text16 id, text16 categories
+//   'D' deletion  u64 item, text8 site, text16 id, text16 groups
 //   'I' import    u64 item, text8 site, text16 id, text16 packed sums: its views are these
 #pragma once
 #include "model/neighbours.h"
@@ -29,7 +29,7 @@ struct entry_record {
     int64_t time_ms, old_time_ms; // of a vote, or of a view
     ref_t visitor;                // or voter
     struct bytes site, id;        // of all but votes and cards; views of the entry
-    struct bytes categories;      // of an erasure, or the old ones of a card
+    struct bytes groups;          // of an erasure, or the old ones of a card
     struct bytes before, packed;  // sums before and now
     struct bytes table;           // neighbours before
     int recent_count;

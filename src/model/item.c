@@ -14,6 +14,14 @@ static struct bytes read_text16(struct reader *reader) {
     return read_bytes(reader, read_u16(reader));
 }
 
+struct groups groups_split(struct bytes joined) {
+    const char *mark = joined.len ? memchr(joined.at, GROUPS_AUTHOR, joined.len) : NULL;
+    if (!mark)
+        return (struct groups){.categories = joined};
+    size_t len = (size_t)(mark - joined.at);
+    return (struct groups){{joined.at, len}, {mark + 1, joined.len - len - 1}, true};
+}
+
 bool item_unpack(struct bytes packed, struct item *ret_item) {
     struct reader reader = reader_of(packed);
     struct item item = {0};
@@ -30,7 +38,7 @@ bool item_unpack(struct bytes packed, struct item *ret_item) {
     item.site = read_text8(&reader);
     item.id = read_text16(&reader);
     item.base = read_text8(&reader);
-    item.categories = read_text16(&reader);
+    item.groups = read_text16(&reader);
     item.voters = reader.rest;
     bool whole = !reader.failed && item.id.len && packed.len - item.voters.len == voters_at;
     if (!whole || item.voters.len % VOTER_SIZE || (item.buckets && item.voters.len))

@@ -44,7 +44,7 @@ struct delta {
             double weight; // not for DELTA_FORGET
         } coview;
         struct {
-            struct bytes categories;
+            struct bytes groups;
             struct bytes site, id;       // not for DELTA_CARD
             struct bytes before, packed; // packed sums: an erasure has `before`, a set has both, an import has `packed`
         } card;

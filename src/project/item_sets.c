@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Makes the table of an item's sets from its present card and its earlier ones.
 #include "project/item_sets.h"
+#include "model/item.h"
 
 // Splits `joined` into at most CATEGORIES_MAX names; returns how many.
 static size_t split_categories(struct bytes joined, struct bytes ret_names[static CATEGORIES_MAX]) {
@@ -34,14 +35,14 @@ static void add_categories(struct item_sets *sets, const struct secret_key *hash
     }
 }
 
-void item_sets_find(bool has_card, struct bytes categories, const struct old_categories *old,
-                    const struct secret_key *hash_key, struct item_sets *ret_sets) {
+void item_sets_find(bool has_card, struct bytes groups, const struct old_groups *old, const struct secret_key *hash_key,
+                    struct item_sets *ret_sets) {
     ret_sets->at[0] = (struct item_set){.state = SET_OWN, .no_card = !has_card};
     ret_sets->at[1] = (struct item_set){.state = SET_OTHER, .no_card = has_card};
     ret_sets->count = 2;
-    add_categories(ret_sets, hash_key, categories, SET_OWN);
+    add_categories(ret_sets, hash_key, groups_split(groups).categories, SET_OWN);
     for (; old; old = old->next)
-        add_categories(ret_sets, hash_key, old->joined, SET_LEFT);
+        add_categories(ret_sets, hash_key, groups_split(old->joined).categories, SET_LEFT);
 }
 
 struct ranking_at item_set_of(const struct item_set *set, ref_t site, struct bytes ranking) {

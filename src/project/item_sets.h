@@ -11,10 +11,10 @@
 
 enum { CATEGORIES_MAX = 8 };
 
-// Categories that an item had earlier.
-struct old_categories {
-    struct bytes joined; // by 0x1f
-    const struct old_categories *next;
+// Groups that an item had earlier.
+struct old_groups {
+    struct bytes joined; // model/item.h
+    const struct old_groups *next;
 };
 
 enum item_set_state {
@@ -36,7 +36,7 @@ struct item_sets {
     size_t count;
 };
 
-void item_sets_find(bool has_card, struct bytes categories, const struct old_categories *old,
-                    const struct secret_key *hash_key, struct item_sets *ret_sets);
+void item_sets_find(bool has_card, struct bytes groups, const struct old_groups *old, const struct secret_key *hash_key,
+                    struct item_sets *ret_sets);
 // The set of one ranking; a view of `set`.
 struct ranking_at item_set_of(const struct item_set *set, ref_t site, struct bytes ranking);

@@ -101,7 +101,7 @@ static void write_set(const struct move *move, const struct item_set *set, struc
 void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct cutoffs *cutoffs,
                   int64_t now_ms, const struct placed_item *item, struct commit *commit) {
     struct item_sets sets;
-    item_sets_find(item->has_card, item->categories, item->old, hash_key, &sets);
+    item_sets_find(item->has_card, item->groups, item->old, hash_key, &sets);
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct ranking *ranking = &plan->rankings[i];
         struct move move = {.cutoffs = cutoffs, .item = item, .before = item->before[i], .commit = commit};

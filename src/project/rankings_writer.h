@@ -34,8 +34,8 @@ struct placed_item {
     bool known; // if not, it only leaves rankings
     bool has_card;
     ref_t site;
-    struct bytes id, categories; // joined by 0x1f
-    const struct old_categories *old;
+    struct bytes id, groups; // groups: model/item.h
+    const struct old_groups *old;
     int64_t published_ms;
     const struct sums *sums;
     const struct place *before; // [plan->count]

@@ -92,7 +92,7 @@ static struct bytes keep(char **place, struct bytes text) {
 }
 
 void cache_put(struct cache *cache, ref_t item, const struct partition_item *facts) {
-    size_t text = facts->state.len + facts->id.len + facts->site.len + facts->categories.len;
+    size_t text = facts->state.len + facts->id.len + facts->site.len + facts->groups.len;
     size_t size = sizeof(struct cached_item) + text;
     cache_drop(cache, item);
     while (cache->items && cache->bytes + size > cache->max_bytes)
@@ -108,6 +108,6 @@ void cache_put(struct cache *cache, ref_t item, const struct partition_item *fac
     held->facts.state = keep(&place, facts->state);
     held->facts.id = keep(&place, facts->id);
     held->facts.site = keep(&place, facts->site);
-    held->facts.categories = keep(&place, facts->categories);
+    held->facts.groups = keep(&place, facts->groups);
     add(cache, held);
 }

@@ -115,7 +115,7 @@ static bool load(void *context, uint32_t index, const struct partition_item *ite
         (struct placed_item){.known = item->known, .has_card = item->has_card, .published_ms = item->published_ms};
     subject->before = arena_take(&work->texts, work->plan->count * sizeof(*subject->before));
     if (!subject->before || !copy_text(work, item->id, &placed->id) || !copy_text(work, item->site, &subject->site) ||
-        !copy_text(work, item->categories, &placed->categories))
+        !copy_text(work, item->groups, &placed->groups))
         return false;
     if (item->known)
         placed->site = site_ref(work->hash_key, item->site);
@@ -147,12 +147,12 @@ static void know(struct sums_work *work, struct subject *subject, struct bytes s
     }
 }
 
-static void note_categories(struct sums_work *work, struct subject *subject, struct bytes joined) {
-    struct old_categories *old = joined.len ? arena_take(&work->texts, sizeof(*old)) : NULL;
+static void note_groups(struct sums_work *work, struct subject *subject, struct bytes joined) {
+    struct old_groups *old = joined.len ? arena_take(&work->texts, sizeof(*old)) : NULL;
     work->failed |= joined.len && !old;
     if (!old)
         return;
-    *old = (struct old_categories){joined, subject->placed.old};
+    *old = (struct old_groups){joined, subject->placed.old};
     subject->placed.old = old;
 }
 
@@ -184,7 +184,7 @@ static void after_view(struct sums_work *work, struct subject *subject, const st
 // After an erasure or a set the item's places in the rankings are not known, because a script has changed its sums.
 static void after_card_delta(struct sums_work *work, struct subject *subject, const struct delta *delta) {
     bool is_card = delta->type == DELTA_CARD;
-    note_categories(work, subject, delta->card.categories);
+    note_groups(work, subject, delta->card.groups);
     if (!is_card)
         know(work, subject, delta->card.site, delta->card.id);
     if (!is_card && delta->type != DELTA_IMPORT)
@@ -262,7 +262,7 @@ static bool describe(void *context, uint32_t index, struct partition_item *ret_i
                                         .has_card = subject->placed.has_card,
                                         .id = subject->placed.id,
                                         .site = subject->site,
-                                        .categories = subject->placed.categories,
+                                        .groups = subject->placed.groups,
                                         .published_ms = subject->placed.published_ms};
     return !work->packed.failed;
 }
@@ -301,7 +301,7 @@ static void make_card(struct batch *batch, uint32_t entry, const struct entry_re
     struct delta *delta = batch_add_delta(batch, entry, type, record->item);
     if (!delta)
         return;
-    delta->card.categories = record->categories;
+    delta->card.groups = record->groups;
     delta->card.site = record->site;
     delta->card.id = record->id;
     delta->card.before = record->before;

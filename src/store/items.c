@@ -92,7 +92,7 @@ void add_card(struct store *store, const struct item_call *call) {
     command_add_int(&store->command, store->settings->kind_count);
     add_identity(store, call);
     command_add(&store->command, call->card.json);
-    command_add(&store->command, call->card.categories);
+    command_add(&store->command, call->card.groups);
     command_add_int(&store->command, call->card.published_ms);
     add_card_base(store, &call->card);
     command_add_int(&store->command, NEWEST_KEPT);

@@ -12,6 +12,7 @@
 // The commands, in order. MGET answers nil for a key of a wrong type, so EXISTS counts the states as well. The life of
 // the master comes last: what was read before was read in this life or in an earlier one.
 enum { AT_APPLIED, AT_PLAN, AT_CUTOFFS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, AT_LIFE, COMMANDS };
+enum { TEXTS_MAX = 4 << 20 };
 
 static void on_partition_failed(struct deferred *deferred) {
     struct partition_read *call =
@@ -97,52 +98,84 @@ static void take_record(const redisReply *records, size_t i, struct partition_it
     item->has_card = record.has_card;
     item->id = record.id;
     item->site = record.site;
-    item->categories = record.categories;
+    item->groups = record.groups;
     item->published_ms = record.published_ms;
 }
 
-// `types`: the types of the keys for which MGET answered nil; NULL: none of them exists.
-static void give_items(struct partition_read *call, const struct pipeline *pipeline, const struct pipeline *types) {
+// Data of format 3: the author is in the card alone.
+static bool lacks_author(const struct partition_item *item) {
+    return item->has_card && !groups_split(item->groups).has_author;
+}
+
+// False without memory.
+static bool add_author(struct bytes card, struct arena *texts, struct partition_item *item) {
+    struct bytes author;
+    if (card_author(card, texts, &author) != OK)
+        return false;
+    size_t len = item->groups.len;
+    char *at = arena_take(texts, len + 1 + author.len);
+    if (!at)
+        return false;
+    memcpy(at, item->groups.at, len);
+    at[len++] = GROUPS_AUTHOR;
+    if (author.len)
+        memcpy(at + len, author.at, author.len);
+    item->groups = (struct bytes){at, len + author.len};
+    return true;
+}
+
+// Without memory it gives a part of the items only, and is false.
+static bool give_items(struct partition_read *call, const struct pipeline *pipeline, struct arena *texts) {
     const redisReply *dead = pipeline->at[AT_DEAD].reply, *states = pipeline->at[AT_STATES].reply;
-    for (size_t i = 0, absent = 0; i < call->item_count; i++) {
+    for (size_t i = 0, absent = 0, card = 0; i < call->item_count; i++) {
         struct partition_item item = {.state = reply_text_at(states, i)};
-        if (types && is_absent(states, i))
-            item.corrupt = !bytes_eq(reply_text(types->at[absent++].reply), BYTES("none"));
+        if (call->types && is_absent(states, i))
+            item.corrupt = !bytes_eq(reply_text(call->types->at[absent++].reply), BYTES("none"));
         if (dead->type == REDIS_REPLY_ARRAY && i < dead->elements)
             item.deleted_ms = reply_double(dead->element[i]);
         if (call->projection == PROJECTION_SUMS)
             take_record(pipeline->at[AT_RECORDS].reply, i, &item);
+        if (lacks_author(&item) && !add_author(reply_text_at(call->cards->at[0].reply, card++), texts, &item))
+            return false;
         call->on_item(call, i, &item);
     }
+    return true;
 }
 
-static void give_all(struct pipeline *pipeline, const struct pipeline *types) {
+static void finish(struct pipeline *pipeline, enum outcome outcome) {
     struct partition_read *call = pipeline->context;
+    struct pipeline *cards = call->cards, *types = call->types;
+    call->on_done(call, outcome);
+    pipeline_free(pipeline);
+    if (cards)
+        pipeline_free(cards);
+    if (types)
+        pipeline_free(types);
+}
+
+static void give_all(struct pipeline *pipeline) {
+    struct partition_read *call = pipeline->context;
+    struct arena texts;
+    arena_init(&texts, TEXTS_MAX);
     take_applied(call, pipeline->at[AT_APPLIED].reply);
     call->life = reply_text_at(pipeline->at[AT_PLAN].reply, 0);
     call->plan = reply_text_at(pipeline->at[AT_PLAN].reply, 1);
     take_cutoffs(call, pipeline->at[AT_CUTOFFS].reply);
-    give_items(call, pipeline, types);
+    bool whole = give_items(call, pipeline, &texts);
     for (size_t i = 0; i < call->site_count; i++)
         call->on_total(call, i, reply_text_at(pipeline->at[AT_TOTALS].reply, i));
-    call->on_done(call, OK);
-    pipeline_free(pipeline);
-}
-
-static void fail(struct pipeline *pipeline, enum outcome outcome) {
-    struct partition_read *call = pipeline->context;
-    call->on_done(call, outcome);
-    pipeline_free(pipeline);
+    arena_release(&texts);
+    finish(pipeline, whole ? OK : UNAVAILABLE);
 }
 
 static void on_types(struct pipeline *types) {
     struct pipeline *pipeline = types->context;
     enum outcome outcome = pipeline_outcome(types);
+    ((struct partition_read *)pipeline->context)->types = types;
     if (outcome == OK)
-        give_all(pipeline, types);
+        give_all(pipeline);
     else
-        fail(pipeline, outcome);
-    pipeline_free(types);
+        finish(pipeline, outcome);
 }
 
 static uint32_t count_absent(const struct partition_read *call, const redisReply *states) {
@@ -157,7 +190,7 @@ static void ask_types(struct pipeline *pipeline, uint32_t absent) {
     struct partition_read *call = pipeline->context;
     struct pipeline *types = pipeline_new(absent, on_types, pipeline);
     if (!types) {
-        fail(pipeline, UNAVAILABLE);
+        finish(pipeline, UNAVAILABLE);
         return;
     }
     for (size_t i = 0; i < call->item_count; i++) {
@@ -178,21 +211,63 @@ static enum outcome life_outcome(struct store_node *at, const redisReply *info) 
     return UNAVAILABLE;
 }
 
-static void on_partition_replies(struct pipeline *pipeline) {
+static void settle_types(struct pipeline *pipeline) {
     struct partition_read *call = pipeline->context;
-    enum outcome outcome = pipeline_outcome(pipeline);
-    if (outcome == OK)
-        outcome = life_outcome(node_of(call->store, call->partition), pipeline->at[AT_LIFE].reply);
-    if (outcome != OK) {
-        fail(pipeline, outcome);
-        return;
-    }
     uint32_t absent = count_absent(call, pipeline->at[AT_STATES].reply);
     // A state that was removed in between has no type. Then the version has changed, and nothing will be written.
     if (absent && reply_int(pipeline->at[AT_PRESENT].reply) != (int64_t)(call->item_count - absent))
         ask_types(pipeline, absent);
     else
-        give_all(pipeline, NULL);
+        give_all(pipeline);
+}
+
+static void on_cards(struct pipeline *cards) {
+    struct pipeline *pipeline = cards->context;
+    enum outcome outcome = pipeline_outcome(cards);
+    ((struct partition_read *)pipeline->context)->cards = cards;
+    if (outcome == OK)
+        settle_types(pipeline);
+    else
+        finish(pipeline, outcome);
+}
+
+// Begins the command for the cards of the items whose author is in the card alone. Returns how many there are.
+static uint32_t compose_cards(const struct partition_read *call, const redisReply *records) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < call->item_count && call->projection == PROJECTION_SUMS; i++) {
+        struct partition_item item = {.known = false};
+        struct key key;
+        take_record(records, i, &item);
+        if (!lacks_author(&item))
+            continue;
+        if (count++ == 0)
+            begin_command(call->store, "MGET");
+        key_card(&key, call->items[i]);
+        add_key(call->store, &key);
+    }
+    return count;
+}
+
+static void ask_cards(struct pipeline *pipeline) {
+    struct partition_read *call = pipeline->context;
+    struct pipeline *cards = pipeline_new(1, on_cards, pipeline);
+    if (cards)
+        add(call->store, cards);
+    else
+        finish(pipeline, UNAVAILABLE);
+}
+
+static void on_partition_replies(struct pipeline *pipeline) {
+    struct partition_read *call = pipeline->context;
+    enum outcome outcome = pipeline_outcome(pipeline);
+    if (outcome == OK)
+        outcome = life_outcome(node_of(call->store, call->partition), pipeline->at[AT_LIFE].reply);
+    if (outcome != OK)
+        finish(pipeline, outcome);
+    else if (compose_cards(call, pipeline->at[AT_RECORDS].reply))
+        ask_cards(pipeline);
+    else
+        settle_types(pipeline);
 }
 
 // ---- The commands of a read
@@ -280,6 +355,7 @@ void store_read_partition(struct store *store, struct partition_read *call) {
     struct pipeline *pipeline = pipeline_new(COMMANDS, on_partition_replies, call);
     struct key key;
     call->store = store;
+    call->cards = call->types = NULL;
     if (!pipeline) {
         store_defer(store, &call->deferred, on_partition_failed);
         return;

@@ -88,7 +88,7 @@ struct partition_item {
     bool known;   // it has a record; if not, the rest is empty
     bool corrupt; // one of its keys has a wrong type or cannot be read: leave the item alone
     bool has_card;
-    struct bytes id, site, categories;
+    struct bytes id, site, groups; // groups: model/item.h
     int64_t published_ms;
 };
 
@@ -115,6 +115,7 @@ struct partition_read {
     // The store's own.
     struct store *store;
     struct deferred deferred;
+    struct pipeline *cards, *types; // further replies, for some data only
 };
 void store_read_partition(struct store *store, struct partition_read *call);
 

@@ -93,6 +93,7 @@ enum outcome read_outcome(const struct pipeline *pipeline) {
 // ---- Items: record, card, sums and unique visitors of each
 
 enum { AT_ITEM, AT_CARD, AT_SUMS, AT_VISITORS, COMMANDS_PER_ITEM };
+enum { TEXTS_MAX = 1 << 20 };
 
 struct items_state {
     struct read_state read;
@@ -113,7 +114,8 @@ void add_base(struct bytes base, struct item_state *item) {
 }
 
 // INTERNAL when the record is not usable, UNAVAILABLE without memory for the check.
-static enum outcome take_record(const redisReply *packed, const redisReply *card, struct item_state *item) {
+static enum outcome take_record(const redisReply *packed, const redisReply *card, struct arena *texts,
+                                struct item_state *item) {
     struct item record;
     item->known = packed->type == REDIS_REPLY_STRING;
     if (!item->known)
@@ -122,13 +124,17 @@ static enum outcome take_record(const redisReply *packed, const redisReply *card
         return INTERNAL;
     item->id = record.id;
     item->site = record.site;
-    item->categories = record.categories;
+    struct groups groups = groups_split(record.groups);
+    item->categories = groups.categories;
+    item->author = groups.author;
     item->published_ms = record.published_ms;
     item->has_card = record.has_card && card->type == REDIS_REPLY_STRING;
     item->card = item->has_card ? reply_text(card) : NO_BYTES;
     memcpy(item->votes, record.votes, sizeof item->votes);
     add_base(record.base, item);
     enum outcome outcome = json_check_members(item->card); // invalid JSON would break every list with this card
+    if (outcome == OK && !groups.has_author)
+        outcome = card_author(item->card, texts, &item->author);
     return outcome == OK || outcome == UNAVAILABLE ? outcome : INTERNAL;
 }
 
@@ -141,12 +147,13 @@ static bool take_sums(const struct store *store, const redisReply *packed, struc
     return true;
 }
 
-static void take_item(const struct store *store, const struct pipelined *at, struct item_state *item) {
+static void take_item(const struct store *store, const struct pipelined *at, struct arena *texts,
+                      struct item_state *item) {
     *item = (struct item_state){.outcome = OK};
     bool good = true;
     for (int i = 0; i < COMMANDS_PER_ITEM; i++)
         good = good && at[i].outcome == OK;
-    item->outcome = good ? take_record(at[AT_ITEM].reply, at[AT_CARD].reply, item) : INTERNAL;
+    item->outcome = good ? take_record(at[AT_ITEM].reply, at[AT_CARD].reply, texts, item) : INTERNAL;
     if (item->outcome == OK && item->known && !take_sums(store, at[AT_SUMS].reply, item))
         item->outcome = INTERNAL;
     if (item->outcome == INTERNAL)
@@ -158,14 +165,17 @@ static void take_item(const struct store *store, const struct pipelined *at, str
 static void on_items(struct pipeline *pipeline) {
     struct items_state *state = pipeline->context;
     enum outcome outcome = read_outcome(pipeline);
+    struct arena texts;
+    arena_init(&texts, TEXTS_MAX);
     for (uint32_t i = 0; outcome == OK && i < pipeline->count; i += COMMANDS_PER_ITEM) {
         struct item_state item;
-        take_item(state->read.store, &pipeline->at[i], &item);
+        take_item(state->read.store, &pipeline->at[i], &texts, &item);
         if (item.outcome == UNAVAILABLE)
             outcome = UNAVAILABLE;
         else
             state->on_item(state->read.call, i / COMMANDS_PER_ITEM, &item);
     }
+    arena_release(&texts);
     read_end(pipeline, outcome);
 }
 

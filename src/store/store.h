@@ -119,9 +119,9 @@ void store_view(struct store *store, struct view_call *call);
 struct card {
     // The card's members as JSON without braces, ready for an answer: "title":"…","url":"…". May be empty.
     struct bytes json;
-    struct bytes categories; // joined by 0x1f, at most 8
-    int64_t published_ms;    // 0: unknown
-    bool has_base;           // false: an earlier base is kept
+    struct bytes groups;  // categories, at most 8, and author (model/item.h)
+    int64_t published_ms; // 0: unknown
+    bool has_base;        // false: an earlier base is kept
     uint64_t base_views;
     uint64_t base_votes[KINDS_MAX];
 };
@@ -167,6 +167,7 @@ struct item_state {
     struct bytes id, site;   // as stored
     struct bytes card;       // struct card.json
     struct bytes categories; // joined by 0x1f
+    struct bytes author;     // of its card; empty: none
     int64_t published_ms;
     bool has_card;
     uint64_t votes[KINDS_MAX]; // with base

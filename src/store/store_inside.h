@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The struct of a store and what the files of this room share. No other room includes it.
 #pragma once
+#include "base/arena.h"
 #include "store/node.h"
 #include "store/plan.h"
 #include "store/projection.h"
@@ -123,6 +124,9 @@ uint64_t version_new(void);
 static inline bool store_cuts_by_partition(const struct store *store) {
     return store->address.kind == ADDRESS_CLUSTER || !store->settings->cross_slot;
 }
+
+// card_author.c: reads the author from a card (struct card.json); empty if it has none. UNAVAILABLE without memory.
+enum outcome card_author(struct bytes card, struct arena *texts, struct bytes *ret_author);
 
 // Runs `tell` at the end of this turn: for calls that fail before anything is sent.
 void store_defer(struct store *store, struct deferred *deferred, void (*tell)(struct deferred *deferred));

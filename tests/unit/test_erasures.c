@@ -111,12 +111,12 @@ static void the_sums_get_all_of_it(void **state) {
     const struct delta *erasure = &list->at[0], *set = &list->at[1];
     assert_true(erasure->type == DELTA_ERASE && erasure->item == ITEM);
     assert_true(bytes_eq(erasure->card.site, BYTES("site")) && bytes_eq(erasure->card.id, BYTES("id")));
-    assert_true(bytes_eq(erasure->card.categories, BYTES("news\x1fsport")));
+    assert_true(bytes_eq(erasure->card.groups, BYTES("news\x1fsport")));
     assert_true(bytes_eq(erasure->card.before, BYTES("sums before")) && erasure->card.packed.len == 0);
     assert_true(set->type == DELTA_SET && set->item == ITEM);
     assert_true(bytes_eq(set->card.site, BYTES("site")) && bytes_eq(set->card.id, BYTES("id")));
     assert_true(bytes_eq(set->card.before, BYTES("before")) && bytes_eq(set->card.packed, BYTES("and now")));
-    assert_int_equal(set->card.categories.len, 0);
+    assert_int_equal(set->card.groups.len, 0);
     struct secret_key key = {{1}};
     ref_t site = 0, other = 0;
     assert_true(sums_projection.delta_site(&key, erasure, &site) && sums_projection.delta_site(&key, set, &other));

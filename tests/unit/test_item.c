@@ -30,7 +30,7 @@ static void test_a_record_is_read(void **state) {
     assert_int_equal(item.votes[0], 2);
     assert_int_equal(item.votes[1], 256);
     assert_true(bytes_eq(item.site, BYTES("s")) && bytes_eq(item.id, BYTES("ab")));
-    assert_true(bytes_eq(item.base, BYTES("5 1 0")) && bytes_eq(item.categories, BYTES("x\037y")));
+    assert_true(bytes_eq(item.base, BYTES("5 1 0")) && bytes_eq(item.groups, BYTES("x\037y")));
     assert_int_equal(item.voters.len, 2 * VOTER_SIZE);
     struct voter voter;
     assert_true(voter_unpack((struct bytes){item.voters.at + VOTER_SIZE, 8},
@@ -38,6 +38,21 @@ static void test_a_record_is_read(void **state) {
     assert_memory_equal(&voter.visitor, "ABCDEFGH", 8);
     assert_int_equal(voter.kind, 1);
     assert_int_equal(voter.time_ms, DECAY_EPOCH_MS - 1000);
+}
+
+static void test_groups_are_categories_and_an_author(void **state) {
+    (void)state;
+    struct groups groups = groups_split(BYTES("x\037y\036A. Lindqvist"));
+    assert_true(groups.has_author && bytes_eq(groups.categories, BYTES("x\037y")));
+    assert_true(bytes_eq(groups.author, BYTES("A. Lindqvist")));
+    groups = groups_split(BYTES("\036A"));
+    assert_true(groups.has_author && groups.categories.len == 0 && bytes_eq(groups.author, BYTES("A")));
+    groups = groups_split(BYTES("x\036")); // a card without an author
+    assert_true(groups.has_author && bytes_eq(groups.categories, BYTES("x")) && groups.author.len == 0);
+    groups = groups_split(BYTES("x\037y")); // of format 3
+    assert_true(!groups.has_author && bytes_eq(groups.categories, BYTES("x\037y")));
+    groups = groups_split(NO_BYTES);
+    assert_true(!groups.has_author && groups.categories.len == 0);
 }
 
 static void test_a_torn_record_is_refused_at_every_place(void **state) {
@@ -61,7 +76,7 @@ static void test_a_new_record_reads_back(void **state) {
     assert_true(item_unpack(buffer_bytes(&packed), &item));
     assert_true(bytes_eq(item.site, BYTES("example.org")) && bytes_eq(item.id, BYTES("an id")));
     assert_false(item.has_card);
-    assert_int_equal(item.voters.len + item.base.len + item.categories.len + item.votes[0] + item.buckets, 0);
+    assert_int_equal(item.voters.len + item.base.len + item.groups.len + item.votes[0] + item.buckets, 0);
     buffer_release(&packed);
 }
 
@@ -129,6 +144,7 @@ static void test_partitions_keep_places_enough(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_record_is_read),
+        cmocka_unit_test(test_groups_are_categories_and_an_author),
         cmocka_unit_test(test_a_torn_record_is_refused_at_every_place),
         cmocka_unit_test(test_a_new_record_reads_back),
         cmocka_unit_test(test_votes_read_back_to_the_second),
