@@ -10,8 +10,11 @@
 --        number of commands, then of each: name, key (1 is the first key after the states), number of arguments, arguments.
 --        Commands that fill a key come before those that may empty it: while a Cluster moves the slot, a key that is gone
 --        can't be written;
---        number of rankings, then of each: key (counted likewise), bound, its name among the cutoffs, and a cutoff: members
---        with a worse score are removed, as candidates better than they were not sent ("": all were sent)
+--        key of the sets of periods that wait to be cut or removed (counted likewise; 0: this write has none);
+--        number of rankings, then of each: key (counted likewise), bound (0: it only loses members), its name among the
+--        cutoffs, the key of these (counted likewise; 0: KEYS[2]), a cutoff: members with a worse score are removed, as
+--        candidates better than they were not sent ("": all were sent), and when a new set is to be cut or removed (0:
+--        never)
 -- Reply  array: 1 written or 0 version or life has changed, version now, 1 if a trimmed ranking needs a rebuild
 
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
@@ -49,36 +52,49 @@ local before = FIXED_KEYS + states
 local rebuild = 0
 local function run(...)
     local reply = redis.pcall(...)
+    if type(reply) == 'number' then return reply end
     if type(reply) == 'table' and not string.find(reply.err, '^WRONGTYPE') and not string.find(reply.err, '^INVALIDOBJ') then
         rebuild = 1
     end
+    return 0
 end
 
-local commands = tonumber(ARGV[arg])
+local commands, added = tonumber(ARGV[arg]), {} -- how many members each key has gained
 arg = arg + 1
 for _ = 1, commands do
-    local count = tonumber(ARGV[arg + 2])
-    run(ARGV[arg], KEYS[before + tonumber(ARGV[arg + 1])], unpack(ARGV, arg + 3, arg + 2 + count))
+    local index, count = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
+    local reply = run(ARGV[arg], KEYS[before + index], unpack(ARGV, arg + 3, arg + 2 + count))
+    if ARGV[arg] == 'ZADD' then added[index] = (added[index] or 0) + reply end
     arg = arg + 3 + count
 end
 
-for _ = 1, tonumber(ARGV[arg]) do
-    local key, bound, name = KEYS[before + tonumber(ARGV[arg + 1])], tonumber(ARGV[arg + 2]), ARGV[arg + 3]
-    local cut_beyond = ARGV[arg + 4]
+local waiting = tonumber(ARGV[arg])
+local function wait(key, due)
+    if due ~= '0' then redis.pcall('ZADD', KEYS[before + waiting], due, key) end
+end
+
+local function cut(cutoffs, name, score, due)
+    if redis.call('HSET', cutoffs, name, score) == 1 then wait(cutoffs, due) end
+end
+
+for i = 0, tonumber(ARGV[arg + 1]) - 1 do
+    local at = arg + 2 + 6 * i
+    local index, bound, name = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2]
+    local cut_beyond, due = ARGV[at + 4], ARGV[at + 5]
+    local key, cutoffs = KEYS[before + index], ARGV[at + 3] == '0' and KEYS[2] or KEYS[before + tonumber(ARGV[at + 3])]
     if cut_beyond ~= '' and type(redis.pcall('ZREMRANGEBYSCORE', key, '(' .. cut_beyond, '+inf')) == 'number' then
-        redis.call('HSET', KEYS[2], name, cut_beyond)
+        cut(cutoffs, name, cut_beyond, due)
     end
     local size = redis.pcall('ZCARD', key)
-    if type(size) == 'number' then
+    if type(size) == 'number' and bound > 0 then
+        if size > 0 and size == added[index] then wait(key, due) end
         if size > 2 * bound then
+            cut(cutoffs, name, redis.call('ZRANGE', key, bound, bound, 'WITHSCORES')[2], due)
             redis.call('ZREMRANGEBYRANK', key, bound, -1)
-            local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
-            redis.call('HSET', KEYS[2], name, last[2])
-        elseif size * 2 < bound and redis.call('HEXISTS', KEYS[2], name) == 1 then
+        elseif size * 2 < bound and redis.call('HEXISTS', cutoffs, name) == 1 then
             rebuild = 1
         end
     end
-    arg = arg + 4
 end
 if rebuild == 1 then redis.pcall('HDEL', KEYS[3], 'plan') end
 return {1, ARGV[2], rebuild}

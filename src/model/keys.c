@@ -2,6 +2,7 @@
 // Spells keys. A partition's tag is searched once: "e" and the number, then letters, until its slot is in the
 // partition's share of the 16,384 slots.
 #include "model/keys.h"
+#include "model/period_ranking.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,6 +207,17 @@ void key_cutoffs(struct key *key, uint32_t partition) {
     begin(key, partition, "floor");
 }
 
+void key_period_cutoffs(struct key *key, uint32_t partition, struct period period) {
+    char name[CALENDAR_NAME_SIZE];
+    calendar_name(period.grain, period.number, name);
+    begin(key, partition, "floor@");
+    add(key, name, strlen(name));
+}
+
+void key_periods(struct key *key, uint32_t partition) {
+    begin(key, partition, "periods");
+}
+
 void key_absent(struct key *key, uint32_t partition) {
     begin(key, partition, "absent");
 }
@@ -260,13 +272,40 @@ bool key_partition(struct bytes key, uint32_t *ret_partition) {
     return true;
 }
 
-bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name) {
+static struct bytes before_byte(struct bytes text, char byte, struct bytes *ret_rest) {
+    const char *at = text.len ? memchr(text.at, byte, text.len) : NULL;
+    size_t len = at ? (size_t)(at - text.at) : text.len;
+    *ret_rest = at ? (struct bytes){at + 1, text.len - len - 1} : NO_BYTES;
+    return (struct bytes){text.at, len};
+}
+
+// What stands behind the site: name, period and category.
+static bool split_ranking(struct bytes key, struct bytes *ret_name, struct bytes *ret_period, struct bytes *ret_part) {
     const char *close = key.len ? memchr(key.at, '}', key.len) : NULL, *end = key.at + key.len;
     if (!close || end - close <= 3 + REF_DIGITS || close[1] != 'r' || close[2 + REF_DIGITS] != ':')
         return false;
-    const char *name = close + 3 + REF_DIGITS, *colon = memchr(name, ':', (size_t)(end - name));
-    *ret_name = (struct bytes){name, (size_t)((colon ? colon : end) - name)};
-    return key_partition(key, ret_partition);
+    const char *name = close + 3 + REF_DIGITS;
+    struct bytes whole = before_byte((struct bytes){name, (size_t)(end - name)}, ':', ret_part);
+    *ret_name = before_byte(whole, '@', ret_period);
+    return true;
+}
+
+bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name, struct bytes *ret_period) {
+    struct bytes part;
+    return split_ranking(key, ret_name, ret_period, &part) && key_partition(key, ret_partition);
+}
+
+bool key_parse_period(struct bytes key, enum period_key *ret_kind, struct period *ret_period) {
+    struct bytes name, period, part, rest;
+    if (split_ranking(key, &name, &period, &part)) {
+        bool whole = part.len == 0 || bytes_eq(part, BYTES("no-card"));
+        *ret_kind = whole ? PERIOD_KEY_SET : PERIOD_KEY_PART;
+        return calendar_parse(period, &ret_period->grain, &ret_period->number);
+    }
+    *ret_kind = PERIOD_KEY_CUTOFFS;
+    before_byte(key, '}', &rest);
+    return bytes_eq(before_byte(rest, '@', &period), BYTES("floor")) &&
+           calendar_parse(period, &ret_period->grain, &ret_period->number);
 }
 
 // ---- Kinds

@@ -16,6 +16,8 @@
 //                                             is the top ten
 //   {e7}r<site>:<name>:<category>     zset    the same for one category
 //   {e7}r<site>:<name>:no-card        zset    the site's items without a card, which take no place from the others
+//   {e7}r<site>:<name>@2026-11-26     zset    the same for a period (a day, 2026-W48, 2026-11), then ":<category>" or
+//                                             ":no-card" as above (model/period_ranking.h)
 //   {e7}t<site>                       string  sums over the site's items of this partition
 //   {e7}e<site>                       hash    editorial rules: item reference in hex → JSON (lua/editorial.lua)
 //   {e7}dead                          zset    tombstones of format 2: item reference → accept time of the deletion
@@ -28,6 +30,9 @@
 //                                             rankings are complete, and those that are kept up to date
 //                                             (project/rebuild.c)
 //   {e7}floor                         hash    cutoffs of the rankings that were trimmed
+//   {e7}floor@2026-11-26              hash    the same of the sets of a period
+//   {e7}periods                       zset    keys of the sets and cutoffs of periods → when each is cut or removed
+//                                             (lua/commit.lua)
 //   engaged:correcting, …:corrected   hash    corrections that wait, and that are done: id → JSON; the first also has the
 //                                             number of waiting ones by site, and how far the pass over all items is
 //                                             (project/pass.c)
@@ -69,7 +74,7 @@ void key_history(struct key *key, ref_t visitor,
                  bool anonymous);           // anonymous: 'a' for 'h', kept for one view window only
 void key_to_other_history(struct key *key); // from one of a visitor's two to the other
 void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes name,
-                 const ref_t *category); // category NULL: whole site
+                 const ref_t *category); // category NULL: whole site; of a period: `name` is "hot@2026-11-26"
 void key_ranking_no_card(struct key *key, uint32_t partition, ref_t site, struct bytes name);
 void key_site_total(struct key *key, uint32_t partition, ref_t site);
 void key_editorial(struct key *key, ref_t site); // in the partition of the site's reference
@@ -80,6 +85,9 @@ enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
 void key_applied(struct key *key, uint32_t partition, enum projection projection);
 void key_offsets(struct key *key, uint32_t partition);
 void key_cutoffs(struct key *key, uint32_t partition);
+struct period; // model/period_ranking.h
+void key_period_cutoffs(struct key *key, uint32_t partition, struct period period);
+void key_periods(struct key *key, uint32_t partition);
 void key_absent(struct key *key,
                 uint32_t partition); // there is never such a key: whether the slot moves (store/scan_walk.c)
 void key_corrections(struct key *key, bool done);
@@ -92,7 +100,12 @@ bool key_parse(struct bytes key, char letter, ref_t *ret_ref);
 // Reads the partition from a key that SCAN found, if it is of one.
 bool key_partition(struct bytes key, uint32_t *ret_partition);
 // Reads partition and name from a key that SCAN found, if it is a ranking's (of a site or of one of its categories).
-bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name);
+// *ret_period: the name of its period, empty for a set of all times.
+bool key_parse_ranking(struct bytes key, uint32_t *ret_partition, struct bytes *ret_name, struct bytes *ret_period);
+// Reads what a member of {e7}periods names: a set or the cutoffs of a period. PERIOD_KEY_SET: of the
+// whole site, with cards or without. PERIOD_KEY_PART: of a category.
+enum period_key { PERIOD_KEY_SET, PERIOD_KEY_PART, PERIOD_KEY_CUTOFFS };
+bool key_parse_period(struct bytes key, enum period_key *ret_kind, struct period *ret_period);
 
 // The purpose of a key, for the table of memory by purpose.
 enum key_kind {

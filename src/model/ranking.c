@@ -71,6 +71,8 @@ static bool value_of(const struct ranking *ranking, const struct sums *sums, dou
         if (value <= 0)
             return false;
         break;
+    case RANK_WINDOW:
+        return false;
     }
     *ret_value = rint(value * VALUE_STEPS) / VALUE_STEPS;
     return isfinite(value);
@@ -78,7 +80,7 @@ static bool value_of(const struct ranking *ranking, const struct sums *sums, dou
 
 bool ranking_value(const struct ranking *ranking, const struct sums *sums, int64_t published_ms, int64_t now_ms,
                    double *ret_value) {
-    uint64_t events = evidence(ranking, sums);
+    uint64_t events = ranking->kind == RANK_WINDOW ? 0 : evidence(ranking, sums);
     if (events == 0 || events < ranking->floor)
         return false;
     if (ranking->oldest_age_ms && published_ms && now_ms - published_ms > ranking->oldest_age_ms)
@@ -98,6 +100,7 @@ double ranking_score(const struct ranking *ranking, double value, int64_t now_ms
     }
     case RANK_BEST:
     case RANK_TOTAL:
+    case RANK_WINDOW:
         break;
     }
     return value;

@@ -17,15 +17,17 @@ enum { KINDS_MAX = 8, RANKINGS_MAX = 32, SITES_MAX = 1024, ORIGINS_MAX = 16, NAM
 enum { SETTING_HALF_LIVES_MAX = 16 };
 #define POPULAR_HALF_LIFE_MS (INT64_C(6) * 3600 * 1000)
 
-enum ranking_type { RANKING_DECAYED, RANKING_RISING, RANKING_BEST, RANKING_TOTAL };
+enum ranking_type { RANKING_DECAYED, RANKING_RISING, RANKING_BEST, RANKING_TOTAL, RANKING_WINDOW };
 
-// A [ranking NAME] section. Without any such section there are five default rankings (settings_sections.c); with one or
+// A [ranking NAME] section. Without any such section there are default rankings (settings_rankings.c); with one or
 // more, only those.
 struct ranking_setting {
     char name[NAME_SIZE];
     enum ranking_type type;
     int64_t half_life_ms; // of decayed and rising rankings
     bool half_life_given; // the section has the line; it is an error for the other types
+    char window[8];       // of a window ranking: 24h, 7d, 30d, today, week or month
+    bool window_given;    // like half_life_given
     // By kind, in the order of `kinds`. The default is 1 each; when `votes` names some kinds, the others have 0.
     double vote_weight[KINDS_MAX];
     double view_weight;    // the default is VIEW_WEIGHT

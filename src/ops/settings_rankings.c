@@ -16,8 +16,12 @@
 static const struct {
     const char *name;
     enum ranking_type type;
-} type_names[] = {
-    {"decayed", RANKING_DECAYED}, {"rising", RANKING_RISING}, {"best", RANKING_BEST}, {"total", RANKING_TOTAL}};
+} type_names[] = {{"decayed", RANKING_DECAYED},
+                  {"rising", RANKING_RISING},
+                  {"best", RANKING_BEST},
+                  {"total", RANKING_TOTAL},
+                  {"window", RANKING_WINDOW}};
+static const char *const window_names[] = {"24h", "7d", "30d", "today", "week", "month"};
 
 // The rankings of a configuration without any [ranking …] section.
 static const struct {
@@ -38,8 +42,8 @@ static bool fail(char why[static WHY_SIZE], const char *text) {
 
 static struct ranking_setting *add_ranking(struct settings *settings, const char *name) {
     struct ranking_setting *ranking = &settings->rankings[settings->ranking_count++];
-    *ranking =
-        (struct ranking_setting){.type = RANKING_DECAYED, .half_life_ms = 3 * HOUR_MS, .view_weight = VIEW_WEIGHT};
+    *ranking = (struct ranking_setting){
+        .type = RANKING_DECAYED, .half_life_ms = 3 * HOUR_MS, .window = "24h", .view_weight = VIEW_WEIGHT};
     snprintf(ranking->name, sizeof ranking->name, "%s", name);
     for (int i = 0; i < KINDS_MAX; i++)
         ranking->vote_weight[i] = 1;
@@ -85,6 +89,17 @@ static bool set_half_life(struct settings *settings, struct ranking_setting *ran
     ranking->half_life_ms = ms;
     ranking->half_life_given = true;
     return true;
+}
+
+static bool set_window(struct settings *settings, struct ranking_setting *ranking, const char *text) {
+    (void)settings;
+    for (size_t i = 0; i < sizeof window_names / sizeof *window_names; i++)
+        if (strcmp(window_names[i], text) == 0) {
+            snprintf(ranking->window, sizeof ranking->window, "%s", text);
+            ranking->window_given = true;
+            return true;
+        }
+    return false;
 }
 
 int settings_kind(const struct settings *settings, const char *name) {
@@ -149,20 +164,32 @@ static const struct {
     const char *key, *form;
     bool (*set)(struct settings *settings, struct ranking_setting *ranking, const char *text);
 } ranking_keys[] = {
-    {"type", "decayed, rising, best or total", set_type},
+    {"type", "decayed, rising, best, total or window", set_type},
     {"half_life", "a duration from 1m to 3650d", set_half_life},
+    {"window", "24h, 7d, 30d, today, week or month", set_window},
     {"votes", "a weight for all kinds, or kind:weight for those that count (kinds as in the setting kinds)", set_votes},
     {"views", "a weight", set_views},
     {"floor", "a number of events", set_floor},
     {"oldest_age", "a duration; 0 for any age", set_oldest_age},
 };
 
+// What was left out of a set of a period is worth at most its cut only while no event makes an item worth less.
+static bool has_negative_weight(const struct ranking_setting *ranking) {
+    bool negative = ranking->view_weight < 0;
+    for (int kind = 0; kind < KINDS_MAX; kind++)
+        negative |= ranking->vote_weight[kind] < 0;
+    return negative;
+}
+
 bool ranking_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]) {
     struct ranking_setting *ranking = &settings->rankings[settings->ranking_count - 1];
     for (size_t i = 0; i < sizeof ranking_keys / sizeof *ranking_keys; i++) {
         if (strcmp(ranking_keys[i].key, key) != 0)
             continue;
-        if (ranking_keys[i].set(settings, ranking, text))
+        bool good = ranking_keys[i].set(settings, ranking, text);
+        if (good && ranking->type == RANKING_WINDOW && has_negative_weight(ranking))
+            return fail(why, "a ranking of the type window has no weight below 0");
+        if (good)
             return true;
         snprintf(why, WHY_SIZE, "%s: \"%.60s\" is not %s", key, text, ranking_keys[i].form);
         return false;
@@ -190,6 +217,8 @@ static const char *ranking_fault(const struct settings *settings, const struct r
         counts |= ranking->vote_weight[kind] != 0;
     if (ranking->half_life_given && !decays)
         return "half_life means nothing for this type";
+    if (ranking->window_given && ranking->type != RANKING_WINDOW)
+        return "window means nothing for this type";
     if (ranking->type == RANKING_BEST && settings->kind_count < 2)
         return "the type best compares kinds of vote, and there is one kind only";
     return counts ? NULL : "no vote and no view has a weight: it would always be empty";
@@ -234,6 +263,8 @@ void ranking_print(const struct settings *settings, const struct ranking_setting
     printf("\n[ranking %s]\ntype = %s\n", ranking->name, type_names[ranking->type].name);
     if (ranking->type == RANKING_DECAYED || ranking->type == RANKING_RISING)
         printf("half_life = %lldms\n", (long long)ranking->half_life_ms);
+    if (ranking->type == RANKING_WINDOW)
+        printf("window = %s\n", ranking->window);
     printf("votes =");
     for (uint32_t kind = 0; kind < settings->kind_count; kind++)
         printf(" %s:%g", settings->kind_names[kind], ranking->vote_weight[kind]);

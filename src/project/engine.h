@@ -113,7 +113,6 @@ struct engine {
     struct partition_write write;
     uint32_t next;        // the partition of the next step
     uint32_t chunk_items; // the most items of a chunk: halved when the store's queue was full
-    char plan_text[17];
     struct rebuild rebuild;
     double pending_since_ms; // accept time of the oldest entry that is not projected; 0: none is known
 };

@@ -312,7 +312,7 @@ struct projector *projector_start(void *loop, const struct settings *settings, c
         return NULL;
     }
     store_guard_logs(store);
-    claim_start(&projector->claim, loop, store, bytes_of(projector->paces[PROJECTION_SUMS].engine.plan_text));
+    claim_start(&projector->claim, loop, store, bytes_of(projector->plan.fingerprint));
     start_pace(&projector->paces[PROJECTION_SUMS], settings->projection_interval_ms, SUMS_LEAST_MS);
     start_pace(&projector->paces[PROJECTION_NEIGHBOURS], settings->neighbour_interval_ms, IDLE_MS);
     store_on_wake(store, on_wake, projector);

@@ -20,34 +20,12 @@
 #define REBUILD_PAUSE_NS (UINT64_C(60) * 1000 * 1000 * 1000)
 #define REBUILD_AGAIN_NS (UINT64_C(5) * 1000 * 1000 * 1000) // after one that was given up
 
-// Hashes everything that decides the contents of a ranking, as 16 hex digits.
-static void describe_plan(struct engine *engine) {
-    const struct plan *plan = engine->plan;
-    struct buffer text;
-    buffer_init(&text, 64 << 10);
-    buffer_add_bytes(&text, BYTES("items without a card have sets of their own\n"));
-    for (uint32_t i = 0; i < plan->count; i++) {
-        const struct ranking *ranking = &plan->rankings[i];
-        buffer_add_bytes(&text, ranking->name);
-        buffer_addf(&text, " %d %" PRId64 " %u %" PRId64, (int)ranking->kind, ranking->half_life_ms, ranking->floor,
-                    ranking->oldest_age_ms);
-        for (int j = 0; j < SIGNAL_COUNT; j++)
-            buffer_addf(&text, " %.17g", ranking->weight[j]);
-        buffer_add_char(&text, '\n');
-    }
-    struct bytes whole = buffer_bytes(&text);
-    snprintf(engine->plan_text, sizeof(engine->plan_text), "%016" PRIx64,
-             keyed_hash64(engine->hash_key, 'P', &whole, 1));
-    buffer_release(&text);
-}
-
 bool rebuild_init(struct engine *engine) {
     struct rebuild *rebuild = &engine->rebuild;
     rebuild->needed = calloc(engine->partitions, sizeof(bool));
     rebuild->running = calloc(engine->partitions, sizeof(bool));
     rebuild->has_others = calloc(engine->partitions, sizeof(bool));
     rebuild->kept = calloc(engine->partitions, sizeof(uint64_t));
-    describe_plan(engine);
     return rebuild->needed && rebuild->running && rebuild->has_others && rebuild->kept;
 }
 
@@ -59,17 +37,32 @@ void rebuild_release(struct engine *engine) {
     scan_restart(&engine->rebuild.scan);
 }
 
-// ---- Names of rankings, each with a space after it
+// ---- Names of rankings, each with a space after it. A ranking of the type window has the grain of its sets and their
+// time zone in its name: with another one its sets were not kept up to date.
 
-enum { NAMES_SIZE = (RANKINGS_MAX + 1) * (NAME_SIZE + 1) };
+enum { TOKEN_SIZE = NAME_SIZE + CALENDAR_ZONE_SIZE + 4, NAMES_SIZE = (RANKINGS_MAX + 1) * TOKEN_SIZE };
 
 static uint64_t all_rankings(const struct engine *engine) {
     return (UINT64_C(1) << engine->plan->count) - 1;
 }
 
-static uint64_t bit_of_ranking(const struct engine *engine, struct bytes name) {
+// GRAIN_HOUR: it has sets of all times.
+static struct bytes make_token(struct bytes name, enum grain grain, char text[static TOKEN_SIZE]) {
+    int len = snprintf(text, TOKEN_SIZE, "%.*s", (int)(name.len < NAME_SIZE ? name.len : NAME_SIZE - 1), name.at);
+    if (grain != GRAIN_HOUR)
+        len += snprintf(text + len, TOKEN_SIZE - (size_t)len, "@%d@%s", (int)grain, calendar_zone());
+    return (struct bytes){text, (size_t)len};
+}
+
+static struct bytes token_of(const struct ranking *ranking, char text[static TOKEN_SIZE]) {
+    bool by_period = ranking->kind == RANK_WINDOW;
+    return make_token(ranking->name, by_period ? window_sets(ranking->window) : GRAIN_HOUR, text);
+}
+
+static uint64_t bit_of_token(const struct engine *engine, struct bytes token) {
+    char text[TOKEN_SIZE];
     for (uint32_t i = 0; i < engine->plan->count; i++)
-        if (bytes_eq(engine->plan->rankings[i].name, name))
+        if (bytes_eq(token_of(&engine->plan->rankings[i], text), token))
             return UINT64_C(1) << i;
     return 0;
 }
@@ -77,9 +70,10 @@ static uint64_t bit_of_ranking(const struct engine *engine, struct bytes name) {
 static struct bytes write_names(const struct engine *engine, uint64_t rankings, char names[static NAMES_SIZE]) {
     size_t len = 0;
     for (uint32_t i = 0; i < engine->plan->count; i++) {
-        struct bytes name = engine->plan->rankings[i].name;
+        char text[TOKEN_SIZE];
+        struct bytes token = token_of(&engine->plan->rankings[i], text);
         if (rankings >> i & 1)
-            len += (size_t)snprintf(names + len, NAMES_SIZE - len, "%.*s ", (int)name.len, name.at);
+            len += (size_t)snprintf(names + len, NAMES_SIZE - len, "%.*s ", (int)token.len, token.at);
     }
     return (struct bytes){names, len};
 }
@@ -91,7 +85,7 @@ static void note_rankings(struct engine *engine, uint32_t partition, struct byte
     while (names.len) {
         const char *blank = memchr(names.at, ' ', names.len);
         size_t len = blank ? (size_t)(blank - names.at) : names.len;
-        uint64_t bit = bit_of_ranking(engine, (struct bytes){names.at, len});
+        uint64_t bit = bit_of_token(engine, (struct bytes){names.at, len});
         kept |= bit;
         has_others |= bit == 0;
         size_t taken = len + (blank != NULL);
@@ -103,14 +97,14 @@ static void note_rankings(struct engine *engine, uint32_t partition, struct byte
 
 bool rebuild_owns(const struct engine *engine, uint32_t partition, struct bytes plan) {
     const struct rebuild *rebuild = &engine->rebuild;
-    bool ours = engine->type->projection != PROJECTION_SUMS || bytes_eq(plan, bytes_of(engine->plan_text));
+    bool ours = engine->type->projection != PROJECTION_SUMS || bytes_eq(plan, bytes_of(engine->plan->fingerprint));
     bool at_work = rebuild->needed[partition] || (rebuild->active && rebuild->running[partition]);
     return ours || (at_work && plan.len == 0);
 }
 
 void rebuild_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings) {
     bool has_rankings = engine->type->projection == PROJECTION_SUMS;
-    engine->rebuild.needed[partition] = has_rankings && !bytes_eq(plan, bytes_of(engine->plan_text));
+    engine->rebuild.needed[partition] = has_rankings && !bytes_eq(plan, bytes_of(engine->plan->fingerprint));
     note_rankings(engine, partition, rankings);
 }
 
@@ -218,7 +212,7 @@ enum step end_rebuild_begin(struct engine *engine) {
 
 static void store_plan_of(struct engine *engine) {
     char names[NAMES_SIZE];
-    store_rebuild_end(engine->store, engine_call(engine), engine->rebuild.next, bytes_of(engine->plan_text),
+    store_rebuild_end(engine->store, engine_call(engine), engine->rebuild.next, bytes_of(engine->plan->fingerprint),
                       write_names(engine, all_rankings(engine), names));
 }
 
@@ -243,11 +237,16 @@ enum step end_rebuild_empty(struct engine *engine) {
 // ---- Removing the sets that were not kept up to date
 
 // A name with a dot is never in settings. Of such names only the popularity is a ranking, and it is always kept up to
-// date.
-static bool is_stale(struct read_call *call, uint32_t partition, struct bytes name) {
+// date. The sets of the zone's periods count as those of the present zone: with another one all rankings with periods
+// were not kept.
+static bool is_stale(struct read_call *call, uint32_t partition, struct bytes name, struct bytes period) {
     const struct engine *engine = call->context;
-    return engine->rebuild.running[partition] && name.len && name.at[0] != '.' &&
-           !(engine->rebuild.kept_by_all & bit_of_ranking(engine, name));
+    char text[TOKEN_SIZE];
+    struct period of = {.grain = GRAIN_HOUR};
+    if (!engine->rebuild.running[partition] || name.len == 0 || name.at[0] == '.')
+        return false;
+    bool legible = period.len == 0 || calendar_parse(period, &of.grain, &of.number);
+    return !legible || !(engine->rebuild.kept_by_all & bit_of_token(engine, make_token(name, of.grain, text)));
 }
 
 enum step begin_sweep_rankings(struct engine *engine) {

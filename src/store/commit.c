@@ -14,7 +14,6 @@
 #include "model/item.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +29,9 @@ struct commit_key {
     UT_hash_handle hh;
     struct key key;
     uint32_t index;           // in KEYS after the states, from 1
-    uint32_t bound;           // a ranking's; 0 for any other key
+    uint32_t bound;           // a ranking's; 0 for any other key, and for a set that only loses members
+    uint32_t cutoffs;         // of a set of a period: the index of the key of its cutoffs; else 0
+    int64_t due_ms;           // and when it is to be cut or removed
     struct command in, out;   // the members that it gains (visitors too) and loses
     struct buffer candidates; // of a ranking: a struct ranking_candidate for each member of `in`
     double cut_below;         // the best value of the members that are not sent; NAN: all are sent
@@ -49,6 +50,7 @@ struct commit {
     struct store *store;
     enum projection projection;
     uint32_t partition, applied, states, commands, rankings;
+    uint32_t periods; // the index of the key of the sets of periods that wait; 0: there is none
     uint64_t version;
     char life[PARTITION_LIFE_SIZE];
     struct command applied_arguments, state_keys, state_arguments, command_arguments, ranking_arguments;
@@ -201,29 +203,28 @@ void commit_visitor(struct commit *commit, ref_t item, ref_t visitor) {
         command_add_ref(&slot->in, visitor);
 }
 
-size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_NAME_MAX]) {
-    int len = snprintf(text, RANKING_NAME_MAX, "%016" PRIx64 ":%.*s", ranking->site, (int)ranking->name.len,
-                       ranking->name.at);
-    if (ranking->category)
-        len += snprintf(text + len, RANKING_NAME_MAX - (size_t)len, ":%016" PRIx64, *ranking->category);
-    if (ranking->no_card)
-        len += snprintf(text + len, RANKING_NAME_MAX - (size_t)len, ":no-card");
-    return (size_t)len;
-}
-
-void ranking_key(const struct ranking_at *ranking, uint32_t partition, struct key *ret_key) {
-    if (ranking->no_card)
-        key_ranking_no_card(ret_key, partition, ranking->site, ranking->name);
-    else
-        key_ranking(ret_key, partition, ranking->site, ranking->name, ranking->category);
+static void target_period(struct commit *commit, struct commit_key *set, struct period period) {
+    struct key key;
+    key_period_cutoffs(&key, commit->partition, period);
+    struct commit_key *cutoffs = commit_key(commit, &key);
+    key_periods(&key, commit->partition);
+    struct commit_key *periods = cutoffs ? commit_key(commit, &key) : NULL;
+    if (!periods)
+        return;
+    set->cutoffs = cutoffs->index;
+    set->due_ms = period_due_ms(period);
+    commit->periods = periods->index;
 }
 
 static struct commit_key *target_ranking(struct commit *commit, const struct ranking_at *ranking) {
     struct key key;
     ranking_key(ranking, commit->partition, &key);
     struct commit_key *slot = commit_key(commit, &key);
-    if (slot && slot->cutoff_name_len == 0)
-        slot->cutoff_name_len = ranking_name(ranking, slot->cutoff_name);
+    if (!slot || slot->cutoff_name_len)
+        return slot;
+    slot->cutoff_name_len = ranking_name(ranking, slot->cutoff_name);
+    if (ranking->period.grain != GRAIN_HOUR)
+        target_period(commit, slot, ranking->period);
     return slot;
 }
 
@@ -315,10 +316,12 @@ static void finish_ranking(struct commit *commit, struct commit_key *key) {
     command_add_int(&commit->ranking_arguments, key->index);
     command_add_int(&commit->ranking_arguments, key->bound);
     command_add(&commit->ranking_arguments, (struct bytes){key->cutoff_name, key->cutoff_name_len});
+    command_add_int(&commit->ranking_arguments, key->cutoffs);
     if (isnan(key->cut_below))
         command_add(&commit->ranking_arguments, NO_BYTES);
     else
         command_add_double(&commit->ranking_arguments, -key->cut_below);
+    command_add_int(&commit->ranking_arguments, key->due_ms);
     commit->rankings++;
 }
 
@@ -388,6 +391,7 @@ void commit_send(struct commit *commit, void (*on_done)(void *context, const str
     add_all(&store->command, &commit->applied_arguments, commit->applied);
     add_all(&store->command, &commit->state_arguments, commit->states);
     add_all(&store->command, &commit->command_arguments, commit->commands);
+    command_add_int(&store->command, commit->periods);
     add_all(&store->command, &commit->ranking_arguments, commit->rankings);
     if (commit->failed)
         command_clear(&store->command); // sends nothing: command_write refuses an empty command, and the call fails

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Makes the plan (plan.h) from the settings: each half-life once, in ascending order.
 #include "store/plan.h"
+#include "base/keyed.h"
+#include <inttypes.h>
+#include <stdio.h>
 
 _Static_assert((int)SETTING_HALF_LIVES_MAX == (int)HALF_LIVES_MAX, "the settings must refuse what does not fit");
 
@@ -41,10 +44,8 @@ static bool collect_lives(const struct settings *settings, struct half_lives *li
 
 static struct ranking ranking_of(const struct half_lives *lives, const struct ranking_setting *setting) {
     static const enum ranking_kind kinds[] = {
-        [RANKING_DECAYED] = RANK_DECAYED,
-        [RANKING_RISING] = RANK_RISING,
-        [RANKING_BEST] = RANK_BEST,
-        [RANKING_TOTAL] = RANK_TOTAL,
+        [RANKING_DECAYED] = RANK_DECAYED, [RANKING_RISING] = RANK_RISING, [RANKING_BEST] = RANK_BEST,
+        [RANKING_TOTAL] = RANK_TOTAL,     [RANKING_WINDOW] = RANK_WINDOW,
     };
     struct ranking ranking = {.name = bytes_of(setting->name),
                               .kind = kinds[setting->type],
@@ -53,9 +54,44 @@ static struct ranking ranking_of(const struct half_lives *lives, const struct ra
                               .oldest_age_ms = setting->oldest_age_ms};
     ranking.life = life_index(lives, setting->half_life_ms);
     ranking.long_life = life_index(lives, 4 * setting->half_life_ms);
+    if (ranking.kind == RANK_WINDOW)
+        window_find(bytes_of(setting->window), &ranking.window);
     memcpy(ranking.weight, setting->vote_weight, sizeof setting->vote_weight);
     ranking.weight[SIGNAL_VIEWS] = setting->view_weight;
     return ranking;
+}
+
+static void describe(const struct ranking *ranking, struct buffer *text) {
+    buffer_add_bytes(text, ranking->name);
+    bool has_all = ranking->kind == RANK_WINDOW; // its sets do not depend on floor and oldest_age
+    buffer_addf(text, " %d %" PRId64 " %u %" PRId64, (int)ranking->kind, ranking->half_life_ms,
+                has_all ? 0 : ranking->floor, has_all ? 0 : ranking->oldest_age_ms);
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        buffer_addf(text, " %.17g", ranking->weight[i]);
+    if (has_all)
+        buffer_addf(text, " %s %s", window_name(ranking->window), calendar_zone());
+    buffer_add_char(text, '\n');
+}
+
+static bool make_fingerprint(struct plan *plan) {
+    static const struct secret_key no_key;
+    struct buffer text;
+    buffer_init(&text, 64 << 10);
+    buffer_add_bytes(&text, BYTES("items without a card have sets of their own\n"));
+    for (uint32_t i = 0; i < plan->count; i++)
+        describe(&plan->rankings[i], &text);
+    struct bytes whole = buffer_bytes(&text);
+    snprintf(plan->fingerprint, sizeof plan->fingerprint, "%016" PRIx64, keyed_hash64(&no_key, 'P', &whole, 1));
+    bool made = !text.failed;
+    buffer_release(&text);
+    return made;
+}
+
+static void note_period_signals(struct plan *plan) {
+    for (uint32_t i = 0; i < plan->count; i++)
+        for (int signal = 0; signal < SIGNAL_COUNT; signal++)
+            if (plan->rankings[i].kind == RANK_WINDOW && plan->rankings[i].weight[signal] > 0)
+                plan->period_signals[window_sets(plan->rankings[i].window)] |= 1u << signal;
 }
 
 bool plan_make(const struct settings *settings, struct plan *ret_plan) {
@@ -71,8 +107,10 @@ bool plan_make(const struct settings *settings, struct plan *ret_plan) {
                                 .life = plan.popular_life,
                                 .half_life_ms = POPULAR_HALF_LIFE_MS};
     popular->weight[SIGNAL_VIEWS] = 1;
+    note_period_signals(&plan);
+    bool made = make_fingerprint(&plan);
     *ret_plan = plan;
-    return true;
+    return made;
 }
 
 const struct ranking *plan_find(const struct plan *plan, struct bytes name) {

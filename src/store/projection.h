@@ -9,6 +9,7 @@
 #pragma once
 #include "model/early.h"
 #include "model/keys.h"
+#include "model/period_ranking.h"
 #include "store/store.h"
 
 // ---- The logs
@@ -125,10 +126,11 @@ struct ranking_at {
     struct bytes name;
     const ref_t *category; // NULL: the whole site
     bool no_card;          // then without a category
+    struct period period;  // of a ranking of the type window; GRAIN_HOUR: a set of all times
 };
 void ranking_key(const struct ranking_at *ranking, uint32_t partition, struct key *ret_key);
 enum { RANKING_NAME_MAX = 120 };
-// The key's text without its hash tag: the field of its cutoff. Returns the length.
+// The key's text without its hash tag and its period: the field of its cutoff. Returns the length.
 size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_NAME_MAX]);
 
 // A write of one partition: composed piece by piece, then sent. The pieces are copied. It is written only under this
@@ -172,7 +174,8 @@ void store_rebuild_end(struct store *store, struct read_call *call, uint32_t par
 // One step of a scan over the sets of all rankings. Removes those for which `is_stale` is true. A set may be
 // offered twice.
 void store_sweep_rankings(struct store *store, struct read_call *call, struct scan *scan,
-                          bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name));
+                          bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name,
+                                           struct bytes period));
 // One step of a scan over all states of all partitions; some come perhaps twice. `scan` must live until on_done.
 void store_scan_states(struct store *store, struct read_call *call, struct scan *scan,
                        void (*on_state)(struct read_call *call, ref_t item));

@@ -46,12 +46,13 @@ enum { SWEEP_COUNT = 1000 };
 
 struct sweep_page {
     struct scan_page page;
-    bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name);
+    bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name, struct bytes period);
 };
 
 static bool is_to_go(const struct sweep_page *sweep, struct bytes key, uint32_t *ret_partition) {
-    struct bytes name;
-    return key_parse_ranking(key, ret_partition, &name) && sweep->is_stale(sweep->page.read.call, *ret_partition, name);
+    struct bytes name, period;
+    return key_parse_ranking(key, ret_partition, &name, &period) &&
+           sweep->is_stale(sweep->page.read.call, *ret_partition, name, period);
 }
 
 static void on_removed(struct pipeline *pipeline) {
@@ -88,7 +89,8 @@ static void remove_stale(struct scan_page *page) {
 }
 
 void store_sweep_rankings(struct store *store, struct read_call *call, struct scan *scan,
-                          bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name)) {
+                          bool (*is_stale)(struct read_call *call, uint32_t partition, struct bytes name,
+                                           struct bytes period)) {
     struct sweep_page *sweep = scan_page_begin(store, call, scan, sizeof *sweep, remove_stale);
     if (!sweep)
         return;
