@@ -6,6 +6,7 @@ Nothing here shares code or method with src/model: a decayed sum is the plain su
 that are still there, and its logarithm is taken at the end. `decay.txt`: "half_life_s events" then per event "sign
 time_s", then the expected log2 of the sum. `neighbours.txt`: a sequence of updates and the table that they leave.
 `calendar.txt`: the seconds at which days begin, found by reading a zone's clock every minute, each with its date and week.
+`windows.txt`: instants, and when each window of them begins.
 """
 import datetime
 import os
@@ -94,7 +95,39 @@ def write_calendar():
                 file.write(f"{zone} {second} {(date - datetime.date(1970, 1, 1)).days} {date} {year:04}-W{week:02}\n")
 
 
+# Instants near what changes: midnights, the days of a change of clocks, a day that was left out, the ends of weeks and months.
+INSTANTS = [
+    ("UTC", "2024-02-29T23:59:59"), ("UTC", "2024-03-01T00:00:00"), ("UTC", "2024-12-30T00:30:00"), ("UTC", "1970-03-15T05:00:00"),
+    ("Europe/Berlin", "2024-03-31T00:59:59"), ("Europe/Berlin", "2024-03-31T22:30:00"), ("Europe/Berlin", "2024-04-07T12:00:00"),
+    ("Europe/Berlin", "2024-10-27T01:30:00"), ("Europe/Berlin", "2024-11-03T00:10:00"), ("America/New_York", "2024-03-11T03:59:59"),
+    ("Asia/Kolkata", "2024-02-29T18:29:59"), ("Asia/Kolkata", "2024-02-29T18:30:00"), ("Asia/Kathmandu", "2023-12-31T18:20:00"),
+    ("Asia/Beirut", "2024-03-31T12:00:00"), ("Pacific/Apia", "2011-12-31T12:00:00"), ("Australia/Lord_Howe", "2024-04-08T00:00:00"),
+]
+
+
+def begin_of(zone, date):
+    """The first full minute whose date is this or a later one, and the days since 1970."""
+    second = int(datetime.datetime(date.year, date.month, date.day, tzinfo=datetime.timezone.utc).timestamp()) - 86400
+    while datetime.datetime.fromtimestamp(second, zone).date() < date:
+        second += 60
+    return second
+
+
+def write_windows():
+    """Per line: zone, now, then of each window when it begins and, for the days, when its last one begins."""
+    with open(os.path.join(FOLDER, "windows.txt"), "w", encoding="utf-8") as file:
+        for name, text in INSTANTS:
+            zone, now = zoneinfo.ZoneInfo(name), int(datetime.datetime.fromisoformat(text + "+00:00").timestamp())
+            day, one = datetime.datetime.fromtimestamp(now, zone).date(), datetime.timedelta(days=1)
+            back = {days: datetime.datetime.fromtimestamp(now - days * 86400, zone).date() for days in (7, 30)}
+            hours = [(now - span) // 3600 * 3600 for span in (3600, 86400)]
+            days = [back[7], back[30], day, day - one, day - one * day.weekday(), day.replace(day=1)]
+            begins = [*hours, *(begin_of(zone, date) for date in days)]
+            file.write(f"{name} {now} {' '.join(map(str, begins))}\n")
+
+
 os.makedirs(FOLDER, exist_ok=True)
 write_calendar()
+write_windows()
 write_decay()
 write_neighbours()
