@@ -14,7 +14,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
 LIBRARIES := libuv hiredis libsodium jansson inih zlib
 PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server libsodium-dev libjansson-dev libinih-dev \
-	uthash-dev zlib1g-dev python3 curl
+	uthash-dev zlib1g-dev tzdata python3 curl
 # The peers of the load test, and what draws its plots; npm installs fastify and ioredis.
 PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplotlib
 PACKAGES_NPM := fastify ioredis

@@ -3,28 +3,47 @@
 --
 -- KEYS   engaged:meta
 -- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end),
---        5 "record" or ""
--- Reply  "" if all agrees, else one line that says what differs
+--        5 time zone, 6 "record" or "", 7 "accept" (another time zone) or "", 8 the time in s, 9 to 11 era, since and days-since
+--        that the caller knows, or ""
+-- Reply  array: "", era (how often another time zone was accepted), since (from when on the data has series, in s), days-since
+--        (from when on it has those of days, in s); or one line that says what differs
 
 -- The oldest format that this program still reads. It writes the present format only.
 local OLDEST = 2
 
-local held = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'hash-key', 'kinds')
+local FIELDS = {'format', 'partitions', 'hash-key', 'kinds', 'time-zone', 'era', 'since', 'days-since'}
+local held = redis.call('HMGET', KEYS[1], unpack(FIELDS))
 if held[1] then
     local known = held[4] .. ' '
     local format, newest = tonumber(held[1]) or 0, tonumber(ARGV[1])
     local reads = ', this program reads ' .. OLDEST .. ' to ' .. ARGV[1]
-    if format > newest then return 'the data has format ' .. held[1] .. ' of a newer program' .. reads end
+    if format > newest then return {'the data has format ' .. held[1] .. ' of a newer program' .. reads} end
     if format < OLDEST or format % 1 ~= 0 then
-        return 'the data has format ' .. held[1] .. reads .. ': take it over with the export of the program that wrote it'
+        return {'the data has format ' .. held[1] .. reads .. ': take it over with the export of the program that wrote it'}
     end
-    if held[2] ~= ARGV[2] then return 'partitions: the data has ' .. held[2] .. ', the setting says ' .. ARGV[2] end
-    if held[3] ~= ARGV[3] then return 'hash_key: not the key that the data was made with' end
+    if held[2] ~= ARGV[2] then return {'partitions: the data has ' .. held[2] .. ', the setting says ' .. ARGV[2]} end
+    if held[3] ~= ARGV[3] then return {'hash_key: not the key that the data was made with'} end
     if string.sub(ARGV[4] .. ' ', 1, #known) ~= known then
-        return 'kinds: the data has "' .. held[4] .. '", new ones may only be added behind these'
+        return {'kinds: the data has "' .. held[4] .. '", new ones may only be added behind these'}
     end
 end
-if ARGV[5] == '' then return '' end
-redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4])
-return ''
+
+local zone, now = ARGV[5], ARGV[8]
+local function number(at, begin) -- what Redis holds, else what the caller knows, else how it begins
+    return tonumber(held[at] or ARGV[3 + at] ~= '' and ARGV[3 + at] or begin)
+end
+-- Data without series is of an older program: it is counted from now on.
+local era, since, days_since = number(6, 0), number(7, held[1] and now or 0), number(8, 0)
+if held[5] and held[5] ~= zone then
+    if ARGV[7] == '' then
+        return {'time_zone: the days of the data are those of ' .. held[5] .. ', the setting says ' .. zone ..
+            ': a start with --accept-time-zone begins days, weeks and months again'}
+    end
+    era, days_since = (era + 1) % 256, now
+end
+if ARGV[6] ~= '' then
+    redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
+    redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4],
+        'time-zone', zone, 'era', era, 'since', since, 'days-since', days_since)
+end
+return {'', era, since, tonumber(days_since)}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The program: reads the settings, then is a supervisor, one of its children (ENGAGED_ROLE), or a tool.
+#include "base/calendar.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "ops/generation.h"
@@ -44,6 +45,7 @@ static int fail(const char *line) {
 
 static int print_help(void) {
     puts("engaged [--some-name VALUE …] [--config FILE]     run the service in the foreground");
+    puts("        [--accept-time-zone]     with another time_zone than the data's: days, weeks and months begin again");
     tools_print_help();
     puts("  engaged --version | --help | --print-config\n\nSettings (also ENGAGED_SOME_NAME, or a line of FILE):");
     settings_print_help();
@@ -60,7 +62,7 @@ static void set_up_log(const struct settings *settings, const char *who) {
 static int run_child(const struct role *role, const char *name) {
     static char who[32];
     const char *row = getenv("ENGAGED_ROW"), *fd = getenv("ENGAGED_METRICS_FD"),
-               *rate_limits_fd = getenv("ENGAGED_CEILINGS_FD"), *generation = getenv("ENGAGED_GENERATION");
+               *rate_limits_fd = getenv("ENGAGED_CEILINGS_FD"), *generation = getenv("ENGAGED_GENERATION"), *why;
     prctl(PR_SET_NAME, "engaged");
     snprintf(who, sizeof who, "%.16s[%s]", name, row ? row : "0");
     set_up_log(role->settings, who);
@@ -71,6 +73,8 @@ static int run_child(const struct role *role, const char *name) {
     if (fd)
         clock_share(metrics_clock_offset());
     generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0, *metrics_instance());
+    if (!calendar_open(role->settings->time_zone, &why))
+        return fail(why);
     if (!rate_limits_attach(rate_limits_fd ? atoi(rate_limits_fd) : -1))
         return fail("no memory for rate limits");
     if (strcmp(name, "worker") == 0)

@@ -60,10 +60,14 @@ static bool read_environment(struct settings *settings, struct sources *sources)
 
 // ---- Command line
 
-// "--some-name VALUE" or "--some-name=VALUE"; *ret_used arguments were taken.
+// "--some-name VALUE" or "--some-name=VALUE"; *ret_used arguments were taken. The flag is no setting: it holds for one
+// start, so no file may have it.
 static bool take_option(struct settings *settings, struct sources *sources, int at, int *ret_used) {
     char name[64], why[WHY_SIZE];
     const char *option = sources->argv[at], *equals = strchr(option, '=');
+    *ret_used = 1;
+    if (strcmp(option, "--accept-time-zone") == 0)
+        return settings->accept_time_zone = true;
     if (strncmp(option, "--", 2) != 0)
         return fail(sources, option, "not an option of the form --some-name VALUE");
     size_t len = equals ? (size_t)(equals - option) : strlen(option);

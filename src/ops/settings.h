@@ -67,6 +67,7 @@ struct settings {
     uint32_t ranking_count;
     struct site_setting *site_list; // sorted by name
     uint32_t site_count;
+    bool accept_time_zone;   // --accept-time-zone: a start may change time_zone
     const char *config_file; // the path as it was given, part of argv or the environment; NULL: there is none
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Single values: text to settings by the table, and the table as help and as a configuration.
+#include "base/calendar.h"
 #include "base/netaddr.h"
 #include "base/times.h"
 #include "ops/settings.h"
@@ -13,7 +14,20 @@ enum { WORDS_MAX = 4 };
 enum value_type { VALUE_TEXT, VALUE_CHOICE, VALUE_NUMBER, VALUE_SECONDS, VALUE_DURATION, VALUE_SIZE, VALUE_SWITCH };
 
 // What a TEXT may hold; `text_forms` below has a row for each.
-enum text_form { LISTEN, PUBLISHER_LISTEN, MODE, REDIS, LOGIN, PASSWORD, HEX_KEY, BEARER, KINDS, PROXIES, ORIGIN };
+enum text_form {
+    LISTEN,
+    PUBLISHER_LISTEN,
+    MODE,
+    REDIS,
+    LOGIN,
+    PASSWORD,
+    HEX_KEY,
+    BEARER,
+    KINDS,
+    ZONE,
+    PROXIES,
+    ORIGIN
+};
 
 struct setting {
     const char *name;
@@ -211,6 +225,11 @@ static bool is_proxy_list(const char *text) {
     return netranges_parse(bytes_of(text), &ranges);
 }
 
+static bool is_zone(const char *text) {
+    const char *why;
+    return calendar_zone_known(text, &why);
+}
+
 static const struct {
     bool (*fits)(const char *text); // NULL: settings_split_kinds checks it
     void (*fold)(char *text);       // changes it to the one spelling that is compared; NULL: there is only one
@@ -229,6 +248,7 @@ static const struct {
     [BEARER] = {bearer_valid, bearer_fold, .secret = true, .hides = true,
                 .form = "visible ASCII characters, or sha256: and 64 hex digits"},
     [KINDS] = {.fits = NULL},
+    [ZONE] = {is_zone, .form = "a time zone that this machine knows (package tzdata), such as Europe/Berlin"},
     [PROXIES] = {is_proxy_list,
                  .form = "auto, or a list of at most 64 addresses, ranges such as 10.0.0.0/8, unix or auto"},
     [ORIGIN] = {is_origin, fold_origin, .form = "https://host[:port]"},

@@ -6,7 +6,6 @@
 // into its log is sent there. The router closes a place when its owner or that connection changes; the heartbeat closes
 // it when the owner has another life. The clock is the median of the masters' clocks.
 #include "base/clock.h"
-#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "redis/pipeline.h"
@@ -90,8 +89,7 @@ static void compare_meta(struct cluster *cluster) {
     cluster->asking_meta = true;
     cluster->meta_epoch = epoch;
     cluster->meta = (struct redis_call){.on_reply = on_meta};
-    store->recorded = store->was_recorded = generation_is_current();
-    begin_meta(&store->command, store->settings, store->hash_key);
+    meta_begin(store);
     store->command.no_redirect = true;
     send_command(store, &cluster->meta);
 }

@@ -10,21 +10,15 @@
 // service's clock, and it notices a silent Redis when nobody else asks. Every few beats it asks again for the memory
 // policy and the rights. To ask one thing more, write its check and its line in handshake_start().
 #include "base/clock.h"
-#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "redis/misfit.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"
 #include <assert.h>
-#include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 
-#define OTHER_META "the key engaged:meta is another program's: the service needs a Redis, or a database, without it"
-
 enum { LOOK_BEATS = 5 };
-enum { FORMAT = 3 }; // of the data; lua/meta.lua knows the oldest that is still read
 
 // ---- Checks of the answers
 
@@ -131,28 +125,9 @@ static const char *check_same_life(struct store_node *at, const redisReply *repl
     return NULL;
 }
 
-// A store that has worked before waits until its data is back. One that has not tells its owner.
-static const char *refuse(struct store *store, struct bytes refusal) {
-    store->refused = refusal.len != 0;
-    if (!store->refused)
-        return NULL;
-    snprintf(store->refusal, sizeof store->refusal, "%s", refusal.at);
-    if (store->generation == 0 && !store->told_refused) {
-        store->told_refused = true;
-        store->on_refused(store->refused_context, store->refusal);
-    }
-    return store->refusal;
-}
-
-const char *meta_wrong(struct store *store, const struct redis_call *call) {
-    if (call->outcome == OK)
-        return refuse(store, reply_text(call->reply));
-    return call->outcome == INTERNAL && call->reply ? OTHER_META : NULL;
-}
-
 // Unless the settings agree with the data, nothing is written.
 static const char *check_meta(struct store_node *at, const redisReply *reply) {
-    const char *refusal = refuse(at->store, reply_text(reply));
+    const char *refusal = meta_take(at->store, reply);
     if (refusal)
         return refusal;
     redis_extend_handshake(at->node->redis);
@@ -166,7 +141,7 @@ static const char *meaning_of(const struct handshake_call *handshake, const char
     if (redis_is_refusal(error) && handshake->at->rights.road[0])
         return handshake->at->rights.road;
     if (handshake->check == check_meta && strncmp(error, "WRONGTYPE", 9) == 0)
-        return OTHER_META;
+        return meta_is_other;
     return error;
 }
 
@@ -228,28 +203,8 @@ static void load_scripts(struct store_node *at) {
     }
 }
 
-void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key) {
-    struct key key;
-    char text[KINDS_MAX * NAME_SIZE] = "";
-    size_t len = 0;
-    script_begin(command, SCRIPT_META, 1);
-    key_meta(&key);
-    command->place = key.place;
-    command_add(command, key_bytes(&key));
-    command_add_int(command, FORMAT);
-    command_add_int(command, keys_partitions());
-    snprintf(text, sizeof text, "%016" PRIx64, keyed_hash64(hash_key, 'f', NULL, 0));
-    command_add_text(command, text);
-    for (uint32_t i = 0; i < settings->kind_count; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, i ? " %s" : "%s", settings->kind_names[i]);
-    command_add_text(command, text);
-    command_add_text(command, generation_is_current() ? "record" : "");
-}
-
 static void compare_meta(struct store_node *at) {
-    struct store *store = at->store;
-    store->recorded = store->was_recorded = generation_is_current();
-    begin_meta(&store->command, store->settings, store->hash_key);
+    meta_begin(at->store);
     ask(at, check_meta);
 }
 
@@ -285,31 +240,6 @@ void writes_handshake_start(void *context, struct node *node) {
 
 // ---- The heartbeat
 
-// Once this generation is in charge, its settings are recorded in Redis, and again every few seconds in case they are
-// lost. If Redis has more kinds than we have, another service has added them: we keep ours until the next connection.
-static void on_recorded(struct redis_call *call) {
-    struct store *store = (struct store *)((char *)call - offsetof(struct store, record));
-    struct node *node =
-        router_node_of(store->router, place_more(PLACE_META)); // perhaps another than that which was asked
-    struct bytes refusal = reply_text(call->reply);
-    bool others_kinds = store->was_recorded && bytes_starts(refusal, BYTES("kinds: "));
-    store->recording = false;
-    store->recorded = call->outcome == OK && (refusal.len == 0 || others_kinds);
-    store->was_recorded |= store->recorded;
-    if (node && call->outcome == OK && !store->recorded)
-        redis_drop(node->redis, refusal.at ? refusal.at : "engaged:meta has no answer");
-    if (node && call->outcome == INTERNAL)
-        redis_drop(node->redis, OTHER_META);
-    freeReplyObject(call->reply);
-}
-
-static void record_meta(struct store *store) {
-    store->recording = true;
-    store->record = (struct redis_call){.on_reply = on_recorded};
-    begin_meta(&store->command, store->settings, store->hash_key);
-    send_command(store, &store->record);
-}
-
 static void on_role(struct redis_call *call) {
     struct store_node *at = ((struct handshake_call *)call)->at;
     const char *why = call->outcome == OK ? check_role(at, call->reply) : NULL;
@@ -331,8 +261,8 @@ static void beat(struct store_node *at) {
     if (at->beating || !redis_is_ready(at->node->redis))
         return;
     bool has_meta = at == node_of(store, place_more(PLACE_META)) && (!store->cluster || cluster_agrees(store->cluster));
-    if (has_meta && !store->recorded && !store->recording && generation_is_current())
-        record_meta(store);
+    if (has_meta)
+        meta_beat(store);
     at->beating = true;
     at->role = (struct handshake_call){.call.on_reply = on_role, .at = at};
     begin_command(store, "ROLE");

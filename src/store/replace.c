@@ -82,7 +82,7 @@ static redisReply *compare(redisContext *staged, const struct settings *settings
     struct buffer text;
     command_init(&command);
     buffer_init(&text, META_MAX);
-    begin_meta(&command, settings, hash_key);
+    meta_begin_plain(&command, settings, hash_key);
     void *reply = NULL;
     if (command_write(&command, &text) && redisAppendFormattedCommand(staged, text.at, text.len) == REDIS_OK)
         redisGetReply(staged, &reply);
@@ -94,10 +94,10 @@ static redisReply *compare(redisContext *staged, const struct settings *settings
 static bool agrees(redisContext *staged, const struct settings *settings, const struct secret_key *hash_key,
                    char *ret_error) {
     redisReply *reply = compare(staged, settings, hash_key);
-    bool answered = reply && reply->type == REDIS_REPLY_STRING;
-    bool good = answered && reply->len == 0;
+    const redisReply *line = reply_at(reply, 0);
+    bool good = line && line->type == REDIS_REPLY_STRING && line->len == 0;
     if (!good)
-        fail(ret_error, "the file", reply && reply->str ? reply->str : staged->errstr);
+        fail(ret_error, "the file", line && line->str ? line->str : reply && reply->str ? reply->str : staged->errstr);
     freeReplyObject(reply);
     return good;
 }

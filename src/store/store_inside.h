@@ -35,9 +35,10 @@ struct store {
     int open_parts;                    // while stopping: parts that are not closed yet
     bool guards_logs, told_replicas;   // told_replicas: that min-replicas-to-write is not set
     char lives[PARTITION_LIFE_SIZE];   // digest of the lives of all logs, or the life of the only one
-    struct redis_call record;          // our settings, into engaged:meta: handshake.c
+    struct redis_call record;          // our settings, into engaged:meta: meta.c
     bool recording, recorded;          // recorded: they are in Redis, as of a few seconds ago
     bool was_recorded;                 // since the last handshake
+    bool zone_recorded;                // ever: no change of the time zone is accepted afterwards
     bool refused, told_refused;
     uint64_t generation;
     char (
@@ -56,13 +57,17 @@ void handshake_start(void *store, struct node *node);
 void writes_handshake_start(void *store, struct node *node); // of the connection that waits for replicas
 // replicas.c: notes how many replicas are there, by INFO replication.
 void replicas_note(struct store_node *at, const redisReply *info);
-// Begins the call that compares the settings with the data; its reply is "" or what does not agree. Only the generation
-// in charge records its settings.
-void begin_meta(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 void heartbeat(uv_timer_t *timer);
 void hear_time(int64_t unix_ms);
+
+// meta.c. Begins the call that compares the settings with the data. Only the generation in charge records its settings.
+void meta_begin(struct store *store);
+void meta_begin_plain(struct command *command, const struct settings *settings, const struct secret_key *hash_key);
 // What the reply to that call says against this Redis; NULL: nothing. Tells the store's owner, once.
+const char *meta_take(struct store *store, const redisReply *reply);
 const char *meta_wrong(struct store *store, const struct redis_call *call);
+void meta_beat(struct store *store); // records the settings if they are not recorded
+extern const char meta_is_other[];   // what is said when another program has written the key
 
 // cluster.c. NULL without memory; free() ends it.
 struct cluster *cluster_new(struct store *store);

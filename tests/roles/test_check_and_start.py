@@ -63,6 +63,8 @@ TEXTS = {
                    ["", "k", "!~", "sha256:" + HEX]),
     "kinds": (["", "up up", "up/down", ".up", "\u00fcp", "up,down", "up\tdown", "x" * 64, " ".join(f"k{i}" for i in range(9))],
               ["x" * 63, " ".join(f"k{i}" for i in range(8))]),
+    "time_zone": (["", "utc", "Nowhere/City", "Europe", "CET-1CEST", "/etc/localtime", "../zoneinfo/UTC", "localtime", "right/UTC",
+                   "zone.tab", "europe/berlin", ":UTC"], ["UTC", "Europe/Berlin", "America/Argentina/ComodRivadavia", "Etc/GMT+12"]),
     "trusted_proxies": (["10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "::/129", "10.0.0", "proxy.example", "autom", "10.0.0.1;10.0.0.2",
                          "010.0.0.1", "[::1]", "10.0.0.1:80"], ["", "auto", "10.0.0.0/8 ::1/128 unix auto"]),
     "public_url": (NOT_AN_ORIGIN, ["", "https://a.example", "http://[::1]:8080"]),

@@ -37,6 +37,7 @@ class Launch:
     presets = {}
     program = PROGRAM
     wrapper = ()  # a tool to run it under
+    flags = ()  # options without a value
 
     def __init__(self, configuration=None, **settings):
         self.folder = tempfile.mkdtemp(prefix="engaged-")
@@ -58,7 +59,7 @@ class Launch:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGED_")}
         named = {**kept, **environment, **({"ENGAGED_ROLE": role} if role else {})}
         with open(self.log_path, "ab") as log:
-            return subprocess.Popen([*self.wrapper, self.program, *options_of(self.settings)], stderr=log, env=named)
+            return subprocess.Popen([*self.wrapper, self.program, *options_of(self.settings), *self.flags], stderr=log, env=named)
 
     def children(self, role):
         """The supervisor's children of a role ("worker", "projector"), by pid."""

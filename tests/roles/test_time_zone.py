@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The time zone is recorded with the data. Another one is refused by a start and by a reload, and taken by a start with
+--accept-time-zone, once."""
+import signal
+import subprocess
+
+import pytest
+
+from support.launch import wait_for
+from support.program import PROGRAM
+from support.redis_server import RedisServer
+from support.service import WaitingService
+from support.wait import wait_until
+
+ONE_START = "a start with --accept-time-zone"
+
+
+class ZoneService(WaitingService):
+    """On a Redis that outlives it, with a time zone of its own."""
+
+    def __init__(self, server, zone=None, flags=(), **settings):
+        self.flags = flags
+        super().__init__(configuration=f"time_zone = {zone}\n" if zone else "", redis=server.url, **settings)
+
+    def start(self):
+        self.process = self.spawn()
+
+    def wait(self):
+        self.wait_ready([self.process])
+        return self.wait_taken()
+
+
+@pytest.fixture
+def server():
+    with RedisServer() as running:
+        yield running
+
+
+def record(server):
+    """Of the data; the projectors write other fields."""
+    names = ["format", "partitions", "hash-key", "kinds", "time-zone", "era", "since", "days-since"]
+    return {name: value and value.decode() for name, value in zip(names, server.client().hmget("engaged:meta", names))}
+
+
+def refused(server, zone):
+    """The log of a start that ends by itself."""
+    service = ZoneService(server, zone)
+    code = wait_for(service.process, 30)
+    log = service.log()
+    service.remove()
+    assert code != 0, log
+    return log
+
+
+def works(server, zone, flags=()):
+    service = ZoneService(server, zone, flags)
+    service.wait()
+    kept = record(server)
+    service.stop()
+    return kept
+
+
+def test_another_zone_is_refused_until_it_is_accepted(server):
+    kept = works(server, None)
+    assert (kept["time-zone"], kept["era"], kept["since"], kept["days-since"]) == ("UTC", "0", "0", "0")
+    log = refused(server, "Europe/Berlin")
+    assert "time_zone: the days of the data are those of UTC, the setting says Europe/Berlin" in log and ONE_START in log
+    assert record(server) == kept
+    now = server.client().time()[0]
+    changed = works(server, "Europe/Berlin", ["--accept-time-zone"])
+    assert (changed["time-zone"], changed["era"], changed["since"]) == ("Europe/Berlin", "1", "0")
+    assert now <= int(changed["days-since"]) <= server.client().time()[0] + 1
+    assert works(server, "Europe/Berlin") == changed
+    assert works(server, "Europe/Berlin", ["--accept-time-zone"]) == changed, "there was nothing to accept"
+    assert "are those of Europe/Berlin, the setting says UTC" in refused(server, None)
+
+
+def test_a_reload_changes_no_zone_even_where_the_start_accepted_one(server, ending):
+    works(server, "UTC")
+    service = ending(ZoneService(server, "Asia/Kolkata", ["--accept-time-zone"], workers=2))
+    service.wait()
+    kept = record(server)
+    service.configure("time_zone = Europe/Berlin\n")
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "those before stay" in service.log(), 20, service.log)
+    assert "are those of Asia/Kolkata, the setting says Europe/Berlin" in service.log()
+    service.configure("time_zone = Nowhere/City\n")
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "engaged.conf:1: \"Nowhere/City\" is not a time zone" in service.log(), 20, service.log)
+    service.wait_taken(visitor="another")
+    assert record(server) == kept
+    service.configure("time_zone = Asia/Kolkata\n")
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "have taken over" in service.log(), 20, service.log)
+    assert record(server) == kept
+
+
+def test_two_services_that_accept_do_not_change_it_back_and_forth(server, ending):
+    one = ending(ZoneService(server, "UTC", ["--accept-time-zone"]))
+    one.wait()
+    other = ending(ZoneService(server, "Asia/Kolkata", ["--accept-time-zone"]))
+    other.wait()
+    kept = record(server)
+    assert (kept["time-zone"], kept["era"]) == ("Asia/Kolkata", "1")
+    one.wait_named("are those of Asia/Kolkata, the setting says UTC")
+    other.wait_taken(visitor="another")
+    assert record(server) == kept
+
+
+def test_a_record_that_is_deleted_is_written_again_as_it_was(server, ending):
+    works(server, "UTC")
+    service = ending(ZoneService(server, "Asia/Kolkata", ["--accept-time-zone"]))
+    service.wait()
+    kept = record(server)
+    server.client().delete("engaged:meta")
+    wait_until(lambda: record(server) == kept, 20, lambda: f"{kept}\n{record(server)}")
+
+
+def test_data_without_series_is_counted_from_now_on_in_any_zone(server):
+    works(server, "UTC")
+    server.client().hdel("engaged:meta", "time-zone", "era", "since", "days-since")
+    now = server.client().time()[0]
+    kept = works(server, "America/Santiago")
+    assert (kept["time-zone"], kept["era"], kept["days-since"]) == ("America/Santiago", "0", "0")
+    assert now <= int(kept["since"]) <= server.client().time()[0] + 1
+
+
+def test_no_zone_is_needed_for_utc_and_a_missing_one_is_named(tmp_path):
+    for zone, right in (("UTC", True), ("Europe/Berlin", False)):
+        done = subprocess.run([PROGRAM, "check", "--redis", f"embedded:{tmp_path}", "--time-zone", zone],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"TZDIR": str(tmp_path), "PATH": "/usr/bin:/bin"})
+        assert (done.returncode == 0) is right, done.stderr
+        assert right or "package tzdata" in done.stderr
