@@ -29,6 +29,7 @@ static struct list_query query_of(const struct call *call, enum list_kind kind) 
                                .exclude_count = params->exclude_count,
                                .format = params->format,
                                .target_is_plain = params->plain};
+    query.offset = params->offset;
     if (kind == LIST_KINDS)
         memcpy(query.limits, params->counts, sizeof query.limits);
     else

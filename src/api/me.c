@@ -149,6 +149,7 @@ static void ask_list(struct me *me, uint32_t limit) {
     struct call *call = me->call;
     struct list_query query = {.site = call->site,
                                .limits = {[LIST_RECOMMENDATION] = limit},
+                               .offset = call->params.offset,
                                .exclude = call->params.excluded,
                                .exclude_count = call->params.exclude_count,
                                .format = call->params.format};

@@ -15,6 +15,14 @@ static enum outcome take_limit(struct params *params, struct bytes value) {
     return OK;
 }
 
+static enum outcome take_offset(struct params *params, struct bytes value) {
+    unsigned long long offset;
+    if (!bytes_to_u64(value, PLACES_MAX - 1, &offset))
+        return BAD_LIMIT;
+    params->offset = (uint32_t)offset;
+    return OK;
+}
+
 static enum outcome take_count(uint32_t *count, struct bytes value) {
     unsigned long long number;
     if (!bytes_to_u64(value, LIST_LIMIT_MAX, &number))
@@ -91,6 +99,7 @@ static const struct {
     enum outcome (*take)(struct params *params, struct bytes value);
 } known[] = {
     {PARAM_LIMIT, false, "limit", "limit: a whole number from 1 to 100", BAD_LIMIT, take_limit},
+    {PARAM_OFFSET, false, "offset", "offset: a whole number, with limit at most 500", BAD_LIMIT, take_offset},
     {PARAM_CATEGORY, false, "category", "category: 1 to 64 characters", BAD_PARAMETER, take_category},
     {PARAM_EXCLUDE, true, "exclude", "exclude: at most 100, each the id of an item", BAD_EXCLUDE, take_exclude},
     {PARAM_IDS, true, "id", "id: at most 100, each the id of an item", BAD_ITEM, take_id},
@@ -174,6 +183,10 @@ enum outcome params_read(struct http_request *request, unsigned allowed, bool st
         *ret_detail = outcome == REPEATED_PARAMETER ? known[index].name : known[index].what;
         if (outcome != OK)
             return outcome;
+    }
+    if (params.offset + params.limit > PLACES_MAX) {
+        *ret_detail = "offset: with limit at most 500";
+        return BAD_LIMIT;
     }
     *ret_detail = NULL;
     *ret_params = params;

@@ -18,11 +18,12 @@ enum {
     PARAM_RANKING = 256,
     PARAM_RECOMMENDATION = 512,
     PARAM_NAME = 1024, // of the page's ranking
+    PARAM_OFFSET = 1 << 20,
     PARAM_PAGE = PARAM_RELATED | PARAM_RANKING | PARAM_RECOMMENDATION | PARAM_NAME,
 };
 
 struct params {
-    uint32_t limit;
+    uint32_t limit, offset;
     uint32_t counts[LIST_KINDS]; // of a page
     struct bytes name;           // at == NULL: the preset one
     enum list_format format;

@@ -44,6 +44,15 @@ void refresh_end(struct refresh *refresh, enum outcome outcome) {
 
 // ---- Lists
 
+static void on_only_list(struct list *list, enum outcome outcome) {
+    struct refresh *refresh = list->context;
+    if (outcome == OK) {
+        list_render(list, refresh->cached->asked.format, &refresh->out);
+        list_fingerprint(list, &refresh->fingerprint, &refresh->values);
+    }
+    refresh_end(refresh, outcome);
+}
+
 static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
                                void (*on_done)(struct list *list, enum outcome outcome)) {
     const struct question *asked = &refresh->cached->asked;
@@ -56,6 +65,8 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
                           .category = kind == LIST_RANKING ? asked->category : NO_BYTES,
                           .ranking = asked->ranking,
                           .limit = asked->limits[kind],
+                          .offset = asked->offset,
+                          .paged = on_done == on_only_list,
                           .excluded = asked->ids,
                           .excluded_count = asked->id_count,
                           .filled = kind != LIST_RANKING,
@@ -65,15 +76,6 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
     for (uint32_t i = 0; i < asked->id_count; i++)
         list_without(list, item_ref(serve->hash_key, asked->site, asked->ids[i]));
     return list;
-}
-
-static void on_only_list(struct list *list, enum outcome outcome) {
-    struct refresh *refresh = list->context;
-    if (outcome == OK) {
-        list_render(list, refresh->cached->asked.format, &refresh->out);
-        list_fingerprint(list, &refresh->fingerprint, &refresh->values);
-    }
-    refresh_end(refresh, outcome);
 }
 
 static void start_ranking(struct refresh *refresh) {

@@ -35,7 +35,7 @@ static size_t sort_ids(const struct question *question, struct bytes ids[static 
     return count;
 }
 
-enum { KEY_MAX = 128 << 10, KEY_FIXED = 6 + 4 * LIST_KINDS }; // before its parts
+enum { KEY_MAX = 128 << 10, KEY_FIXED = 10 + 4 * LIST_KINDS }; // before its parts
 
 static void make_key(const struct question *question, const struct bytes *ids, size_t id_count, struct buffer *key) {
     buffer_add_char(key, question->builder->letter);
@@ -45,6 +45,7 @@ static void make_key(const struct question *question, const struct bytes *ids, s
     buffer_add_u16(key, (uint16_t)id_count);
     for (int kind = 0; kind < LIST_KINDS; kind++)
         buffer_add_u32(key, question->limits[kind]);
+    buffer_add_u32(key, question->offset);
     add_part(key, question->site);
     add_part(key, question->item);
     add_part(key, question->category);
@@ -113,6 +114,7 @@ static struct cached_body *cached_body_new(struct serve *serve, const struct que
     cached->key = copy;
     cached->key_len = key->len;
     cached->lru.free = cached_body_free;
+    cached->lru.last = question->offset > 0; // anybody can ask for each offset
     point_into_key(cached, question, (struct bytes *)(cached + 1), id_count);
     HASH_ADD_KEYPTR(hh, serve->cached_bodies, cached->key, cached->key_len, cached);
     if (!HASH_HAS_TAKEN(cached)) {

@@ -3,7 +3,8 @@
 // item that two sources name is added once. sources.c adds candidates source by source; list.c places them.
 //
 // Editorial rules act here. A block drops the candidate. A boost changes its value and score. A bury moves it to a
-// group behind all others. A pin moves it to the group before all others; a pinned item that no source named is added.
+// group behind all others. A pin moves it to the group before all others, or, if its place is behind those that are
+// needed, to the last group; a pinned item that no source named is added.
 //
 // Candidates are sorted by group, value and id. The id is known here only for those of a snapshot; for the others
 // list.c reads it with the item's state and settles ties then.
@@ -47,7 +48,7 @@ bool rule_holds(const struct list *list, const struct rule *rule) {
 }
 
 static bool is_pinned(const struct list *list, const struct rule *rule) {
-    return rule_holds(list, rule) && !rule->block && rule->pin >= 1 && rule->pin <= list->limit;
+    return rule_holds(list, rule) && !rule->block && rule->pin >= 1;
 }
 
 // The value may be a logarithm: then the boost is added, as a logarithm, instead of multiplied.
@@ -115,7 +116,7 @@ static bool add_pins(struct list *list) {
         if (!there && !append(list, &pinned))
             return false;
         there = there ? there : find(list, rule->item);
-        there->group = GROUP_PINNED;
+        there->group = rule->pin <= list->wanted ? GROUP_PINNED : GROUP_PINNED_BEHIND;
         there->value = -(double)rule->pin;
         there->reason = "pinned";
     }
@@ -128,9 +129,13 @@ int candidate_cmp(const struct candidate *left, const struct candidate *right) {
     return (left->value < right->value) - (left->value > right->value);
 }
 
+bool candidate_is_pinned(const struct candidate *candidate) {
+    return candidate->group == GROUP_PINNED || candidate->group == GROUP_PINNED_BEHIND;
+}
+
 // Two pins of one slot are not ordered by id, so a pinned candidate has none here.
 bool candidate_has_id(const struct candidate *candidate) {
-    return candidate->entry && candidate->group != GROUP_PINNED;
+    return candidate->entry && !candidate_is_pinned(candidate);
 }
 
 // Among equal candidates those without a known id come first.

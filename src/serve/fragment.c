@@ -138,7 +138,10 @@ static void add_html_entry(const struct list *list, const struct placed *placed,
 }
 
 void list_render_html(const struct list *list, struct buffer *out) {
-    buffer_addf(out, "<ol class=\"engaged engaged-%s\">\n", list_kind_name(list->kind));
+    buffer_addf(out, "<ol class=\"engaged engaged-%s\"", list_kind_name(list->kind));
+    if (list->offset)
+        buffer_addf(out, " start=\"%" PRIu32 "\"", list->offset + 1);
+    buffer_addf(out, ">\n");
     for (size_t i = 0; i < list->placed_count; i++)
         add_html_entry(list, &list->placed[i], out);
     buffer_addf(out, "</ol>\n");
@@ -191,7 +194,7 @@ static void add_own_part(struct json_out *json, const struct list *list, size_t 
     json_key(json, BYTES("_engaged"));
     json_open(json, '{');
     json_key(json, BYTES("rank"));
-    json_int(json, (int64_t)index + 1);
+    json_int(json, (int64_t)(list->offset + index + 1));
     json_key(json, BYTES("score"));
     json_number(json, placed->candidate.score);
     add_text(json, "reason", bytes_of(placed->candidate.reason));
@@ -261,8 +264,8 @@ static void add_pair(struct buffer *url, const char *name, struct bytes value) {
     uri_add_escaped(url, value);
 }
 
-// The address of this feed, if public_url is set. A visitor's own list has none.
-static void add_feed_url(struct json_out *json, const struct list *list) {
+// The address of this feed from an offset on, if public_url is set. A visitor's own list has none.
+static void add_feed_url(struct json_out *json, const char *name, const struct list *list, uint32_t offset) {
     const char *public_url = list->serve->settings->public_url;
     char digits[DECIMAL_SIZE];
     struct buffer url;
@@ -275,11 +278,13 @@ static void add_feed_url(struct json_out *json, const struct list *list) {
     uri_add_escaped(&url, list->kind == LIST_RANKING ? list->ranking->name : list->item);
     buffer_addf(&url, list->kind == LIST_RANKING ? "?format=feed" : "/related?format=feed");
     add_pair(&url, "limit", bytes_of_int(list->limit, digits));
+    if (offset)
+        add_pair(&url, "offset", bytes_of_int(offset, digits));
     if (list->category.at)
         add_pair(&url, "category", list->category);
     for (uint32_t i = 0; i < list->excluded_count; i++)
         add_pair(&url, "exclude", list->excluded[i]);
-    add_text(json, "feed_url", buffer_bytes(&url));
+    add_text(json, name, buffer_bytes(&url));
     json->buffer->failed |= url.failed;
     buffer_release(&url);
 }
@@ -290,7 +295,9 @@ void list_render_feed(const struct list *list, struct buffer *out) {
     add_text(&json, "version", BYTES("https://jsonfeed.org/version/1.1"));
     add_feed_title(&json, list);
     add_home_page(&json, list);
-    add_feed_url(&json, list);
+    add_feed_url(&json, "feed_url", list, list->offset);
+    if (list->goes_on)
+        add_feed_url(&json, "next_url", list, list->offset + list->limit);
     json_key(&json, BYTES("items"));
     json_open(&json, '[');
     for (size_t i = 0; i < list->placed_count; i++)

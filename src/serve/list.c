@@ -6,20 +6,26 @@
 //    (struct placed); one that is gone, too old or of another category is skipped.
 // 3. If there are too few entries, the source reads on, or the list is filled up from other rankings; then step 2
 // again.
-// 4. The entries are sorted by group, value and id. Pins move into their slots. `on_done` runs.
+// 4. The entries are sorted by group, value and id. Pins move into their slots. The entries before the offset go.
+//    `on_done` runs. An entry's place does not depend on offset and limit, so that pages of a list fit together.
 //
 // body_builders.c and personal.c make lists. A new kind of list is a case in source_start and a name in render.c.
 #include "base/clock.h"
 #include "ops/log.h"
 #include "serve/serve_inside.h"
+#include <math.h>
 #include <stdlib.h>
 
-enum { SLACK = 10, TEXTS_MAX = 8 << 20, WITHOUT_MAX = 1 << 20, BATCH_MAX = 256, LOGGED_AGAIN_MAX = 64 };
+enum { SLACK = 9, TEXTS_MAX = 8 << 20, WITHOUT_MAX = 1 << 20, BATCH_MAX = 256, LOGGED_AGAIN_MAX = 64 };
 
 // ---- Life
 
 void list_init(struct list *list) {
     list->now_ms = clock_now_ms();
+    list->least = -INFINITY;
+    list->wanted = list->offset + list->limit + list->paged;
+    if (list->wanted > PLACES_MAX)
+        list->wanted = PLACES_MAX;
     buffer_init(&list->without, WITHOUT_MAX);
     buffer_init(&list->texts, TEXTS_MAX);
     if (list->item.at && list->kind != LIST_RANKING)
@@ -115,7 +121,7 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
     }
     if (list->category.at && !has_category(state->categories, list->category))
         return false;
-    if (candidate->group == GROUP_PINNED || !is_too_old(list, state))
+    if (candidate_is_pinned(candidate) || !is_too_old(list, state))
         return true;
     note_too_old(list, candidate);
     return false;
@@ -129,7 +135,7 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
     struct placed *placed = &list->placed[list->placed_count++];
     struct json_out json = json_out_to(&list->texts);
     *placed = (struct placed){.candidate = *candidate, .id_at = list->texts.len, .id_len = state->id.len};
-    if (candidate->group == GROUP_PINNED)
+    if (candidate_is_pinned(candidate))
         placed->pin = rules_find(list->rules, candidate->item);
     buffer_add_bytes(&list->texts, state->id);
     placed->json_at = list->texts.len;
@@ -188,13 +194,23 @@ static bool put_pins_into_slots(struct list *list) {
     return true;
 }
 
+// Drops the entries before the offset and those behind the last place that is shown.
+static void show_page(struct list *list) {
+    size_t before = list->offset < list->placed_count ? list->offset : list->placed_count;
+    list->placed_count -= before;
+    if (before)
+        memmove(list->placed, list->placed + before, list->placed_count * sizeof *list->placed);
+    list->goes_on = list->paged && list->placed_count > list->limit && list->offset + list->limit < PLACES_MAX;
+    if (list->placed_count > list->limit)
+        list->placed_count = list->limit;
+}
+
 static void finish(struct list *list) {
     sorted_texts = list->texts.at;
     if (list->placed_count)
         qsort(list->placed, list->placed_count, sizeof *list->placed, by_place);
     bool fits = put_pins_into_slots(list);
-    if (list->placed_count > list->limit)
-        list->placed_count = list->limit;
+    show_page(list);
     list_end(list, fits ? OK : UNAVAILABLE);
 }
 
@@ -227,7 +243,7 @@ static size_t batch_size(const struct list *list, size_t left, size_t wanted) {
 
 // Batches grow while many candidates are skipped.
 static size_t wanted_size(const struct list *list) {
-    size_t wanted = list->limit - list->placed_count + SLACK, twice = 2 * list->batch;
+    size_t wanted = list->wanted - list->placed_count + SLACK, twice = 2 * list->batch;
     return wanted > twice ? wanted : twice < BATCH_MAX ? twice : BATCH_MAX;
 }
 
@@ -247,14 +263,34 @@ static bool add_more(struct list *list) {
     return source_read_on(list) || (list->filled && source_fill(list));
 }
 
+// A longer list would have other entries before it: it is buried, pinned behind, or of a lower value, after its boost,
+// than what has not been read.
+static bool comes_later(const struct list *list, const struct candidate *candidate) {
+    return candidate->group >= GROUP_BURIED || (candidate->group == GROUP_SOURCE && candidate->value < list->least);
+}
+
+// How many candidates may be placed now.
+static size_t count_ready(const struct list *list) {
+    size_t end = list->candidate_count;
+    while (!list->sources_end && end > list->candidate_next && comes_later(list, &list->candidates[end - 1]))
+        end--;
+    return end - list->candidate_next;
+}
+
 void list_place(struct list *list) {
     if (!candidates_settle(list)) {
         list_end(list, UNAVAILABLE);
         return;
     }
-    size_t left = list->candidate_count - list->candidate_next;
-    if (list->placed_count < list->limit && left)
-        read_batch(list, left);
-    else if (list->placed_count >= list->limit || !add_more(list))
+    size_t ready = count_ready(list);
+    if (list->placed_count >= list->wanted)
         finish(list);
+    else if (ready)
+        read_batch(list, ready);
+    else if (list->sources_end)
+        finish(list);
+    else if (!add_more(list)) {
+        list->sources_end = true;
+        list_place(list);
+    }
 }

@@ -14,14 +14,21 @@ static void link_newest(struct lru *lru, struct lru_entry *entry) {
     lru->newest = entry;
 }
 
+static void link_oldest(struct lru *lru, struct lru_entry *entry) {
+    entry->older = NULL;
+    entry->newer = lru->oldest;
+    *(lru->oldest ? &lru->oldest->older : &lru->newest) = entry;
+    lru->oldest = entry;
+}
+
 void lru_add(struct lru *lru, struct lru_entry *entry, size_t bytes) {
     entry->bytes = bytes;
     lru->bytes += bytes;
-    link_newest(lru, entry);
+    (entry->last ? link_oldest : link_newest)(lru, entry);
 }
 
 void lru_use(struct lru *lru, struct lru_entry *entry) {
-    if (lru->newest == entry)
+    if (lru->newest == entry || entry->last)
         return;
     unlink_entry(lru, entry);
     link_newest(lru, entry);

@@ -11,6 +11,7 @@ struct lru_entry {
     size_t bytes;
     void (*free)(struct lru_entry *entry);
     bool busy; // being refreshed or waited for: lru_trim leaves it
+    bool last; // it goes before all others, so that many like it take no room from them
 };
 struct lru {
     struct lru_entry *newest, *oldest;

@@ -66,6 +66,8 @@ void serve_personal(struct serve *serve, const struct http_request *request, str
                                    .site = buffer_bytes(&personal->names),
                                    .visitor = visitor ? &personal->visitor : NULL,
                                    .limit = query->limits[LIST_RECOMMENDATION],
+                                   .offset = query->offset,
+                                   .paged = true,
                                    .filled = true,
                                    .on_done = on_done,
                                    .context = personal};

@@ -72,7 +72,7 @@ static void add_entry(struct json_out *json, const struct list *list, size_t ind
     const struct placed *placed = &list->placed[index];
     json_open(json, '{');
     json_key(json, BYTES("rank"));
-    json_int(json, (int64_t)index + 1);
+    json_int(json, (int64_t)(list->offset + index + 1));
     json_key(json, BYTES("score"));
     json_number(json, placed->candidate.score);
     json_key(json, BYTES("reason"));
@@ -94,6 +94,10 @@ static void render_json(const struct list *list, struct buffer *out) {
     if (list->kind == LIST_RANKING && list->ranking->half_life_ms) {
         json_key(&json, BYTES("half_life"));
         json_number(&json, (double)list->ranking->half_life_ms / 1000);
+    }
+    if (list->goes_on) {
+        json_key(&json, BYTES("next_offset"));
+        json_int(&json, list->offset + list->limit);
     }
     json_key(&json, BYTES("items"));
     json_open(&json, '[');
@@ -123,5 +127,5 @@ void list_fingerprint(const struct list *list, struct buffer *fingerprint, struc
             buffer_add(values, &candidate->value, sizeof candidate->value);
         buffer_add_bytes(fingerprint, placed_json(list, &list->placed[i]));
     }
-    buffer_add_char(fingerprint, '\n');
+    buffer_add_char(fingerprint, list->goes_on ? '+' : '\n');
 }

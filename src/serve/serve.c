@@ -109,6 +109,7 @@ static struct question question_of(const struct serve *serve, const struct body_
                                 .item = query->item,
                                 .category = query->category,
                                 .format = query->format,
+                                .offset = query->offset,
                                 .ids = query->exclude,
                                 .id_count = query->exclude_count};
     memcpy(question.limits, query->limits, sizeof question.limits);

@@ -18,6 +18,7 @@
 
 struct serve;
 
+enum { PLACES_MAX = 500 }; // the last place of a list that a page of it may show
 enum { LIST_LIMIT_MAX = 100, EXCLUDE_MAX = 100, IDS_MAX = 100 };
 enum list_kind { LIST_RELATED, LIST_RANKING, LIST_RECOMMENDATION, LIST_KINDS };
 enum list_format { FORMAT_JSON, FORMAT_HTML, FORMAT_FEED };
@@ -45,6 +46,7 @@ struct list_query {
     struct bytes item;           // of related, and of a page
     struct bytes category;       // at == NULL: all
     uint32_t limits[LIST_KINDS]; // 0: no such list
+    uint32_t offset;             // places before the first one that is shown; not of a page of three lists
     const struct bytes *exclude;
     uint32_t exclude_count;
     enum list_format format;

@@ -140,7 +140,8 @@ const struct rule *rules_find(const struct rules *rules, ref_t item);           
 // ---- Lists
 
 // A list shows its groups in this order. Buried items come after all others.
-enum { GROUP_PINNED, GROUP_SOURCE, GROUP_POPULAR, GROUP_FILLING, GROUP_BURIED = 1000 };
+// A pin to a place behind the last one that the list needs comes last: it is shown only in a list that is too short.
+enum { GROUP_PINNED, GROUP_SOURCE, GROUP_POPULAR, GROUP_FILLING, GROUP_BURIED = 1000, GROUP_PINNED_BEHIND = 2000 };
 
 struct candidate {
     ref_t item;
@@ -168,8 +169,9 @@ struct list {
     const ref_t *visitor;              // of LIST_RECOMMENDATION: for this visitor; NULL: for readers of `item`, if any
     const struct bytes *excluded;      // the ids as the request named them; of a shared list
     uint32_t excluded_count;
-    uint32_t limit;
-    bool filled; // filled up to the limit while the site has items
+    uint32_t limit, offset; // how many places it shows, and how many come before them
+    bool paged;             // it says whether more places follow
+    bool filled;            // filled up to the limit while the site has items
     void (*on_done)(struct list *list, enum outcome outcome);
     void *context;
 
@@ -188,6 +190,10 @@ struct list {
     ref_t *refs;
     struct placed *placed;
     size_t placed_count;
+    size_t wanted;         // places to be computed: those before the offset, those that are shown, and one more
+    double least;          // what its source has read so far is complete down to this value, before boosts
+    bool sources_end;      // nothing is left to read but what comes last
+    bool goes_on;          // more places follow
     struct buffer texts;   // ids and JSON of the placed entries
     uint32_t next_filling; // index into the plan's rankings; after them the newest cards
     ref_t recent[COVIEW_ITEMS];
@@ -208,6 +214,7 @@ bool candidate_add(struct list *list, struct candidate candidate, bool logarithm
 bool candidate_is_there(const struct list *list, ref_t item);
 bool candidates_settle(struct list *list); // sorts the new candidates; false without memory
 int candidate_cmp(const struct candidate *left, const struct candidate *right); // by group and value
+bool candidate_is_pinned(const struct candidate *candidate);
 bool candidate_has_id(const struct candidate *candidate);          // its id settles its order before its state is read
 bool rule_holds(const struct list *list, const struct rule *rule); // it is in force, and for this kind of list
 
@@ -252,7 +259,7 @@ struct question {
     const struct body_builder *builder;
     struct bytes site, item, category;
     const struct ranking *ranking;
-    uint32_t limits[LIST_KINDS];
+    uint32_t limits[LIST_KINDS], offset;
     enum list_format format;
     const struct bytes *ids; // of items to exclude, or to read
     uint32_t id_count;

@@ -90,6 +90,8 @@ static void on_lifted(struct shared_wait *wait, struct shared_value *read) {
 static void on_ranking(struct shared_wait *wait, struct shared_value *read) {
     struct list *list = list_of_wait(wait);
     struct snapshot_entries *entries = keep_entries(list, read);
+    if (entries && !entries->whole && entries->count)
+        list->least = entries->at[entries->count - 1].value;
     if (!entries || !add_snapshot(list, list->ranking, entries, GROUP_SOURCE, "ranked"))
         list_end(list, UNAVAILABLE);
     else if (!entries->whole && misses_lifted(list))
@@ -125,8 +127,9 @@ bool source_read_on(struct list *list) {
         return false;
     bool all = list->read == READ_ALL, whole = list->snapshots[all ? list->snapshot_count - 1 : 0]->whole;
     list->read = all || whole ? READ_ENDED : READ_ALL;
-    if (all && !whole)
+    if (all && !whole && list->placed_count < list->offset + list->limit)
         metric_add(METRIC_SHORT_LISTS, 1);
+    list->least = -INFINITY;
     if (list->read == READ_ALL)
         ask_own(list, true, on_rest);
     return list->read == READ_ALL;

@@ -135,8 +135,8 @@ def test_items_without_a_card(service, site):
 
 @contract("List", "A list is {\"list\"", "Ranks count from 1 without a gap", "kind is ranking, related or recommendation", "reason (ranked, related, popular, pinned)")
 @contract("Numbers and times", "Numbers are JSON numbers", "Times go out as ISO 8601")
-@contract("GET /v1/{site}/rankings/{ranking}", "A list of kind ranking; limit, category and exclude")
-@contract("GET /v1/{site}/items/{item}/related", "A list of kind related; limit and exclude")
+@contract("GET /v1/{site}/rankings/{ranking}", "A list of kind ranking; limit, offset, category and exclude")
+@contract("GET /v1/{site}/items/{item}/related", "A list of kind related; limit, offset and exclude")
 @contract("GET /v1/{site}/me/recommendations", "A list (section 3) of kind recommendation")
 def test_what_a_list_is(service, site):
     names = readers(service, site)
@@ -329,7 +329,7 @@ def test_the_rankings_there_are(service, ranked, site):
         assert (page.status, page.json["code"]) == (404, "unknown_ranking"), name
 
 
-@contract("GET /v1/{site}/rankings/{ranking}", "A list of kind ranking; limit, category and exclude")
+@contract("GET /v1/{site}/rankings/{ranking}", "A list of kind ranking; limit, offset, category and exclude")
 def test_a_category(ranked, site):
     cards(ranked, site, ["a", "b"], categories=["x", "a & b"])
     cards(ranked, site, ["c"], categories=["y"])

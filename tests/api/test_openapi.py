@@ -106,7 +106,7 @@ def refusals(path, operation):
         yield "item", 400, dict(key, address=target(path, operation, item="x" * 513))
     for parameter in operation["parameters"]:
         if parameter["schema"].get("type") == "integer":
-            yield parameter["name"], 400, dict(key, address=target(path, operation, **{parameter["name"]: 101}))
+            yield parameter["name"], 400, dict(key, address=target(path, operation, **{parameter["name"]: parameter["schema"]["maximum"] + 1}))
         if parameter["in"] == "query" and parameter.get("required"):
             yield parameter["name"], 400, dict(key, address=target(path, operation, **{parameter["name"]: []}))
     if "{ranking}" in path:
