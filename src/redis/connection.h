@@ -86,7 +86,8 @@ void redis_drop(struct redis_connection *redis, const char *why);
 // Makes the next attempt to connect at once, and those after it after the shortest back-off.
 void redis_hurry(struct redis_connection *redis);
 bool redis_is_ready(const struct redis_connection *redis);
-bool redis_is_idle(const struct redis_connection *redis); // no call is under way
+bool redis_is_trying(const struct redis_connection *redis); // it connects, and has not failed to since it was ready
+bool redis_is_idle(const struct redis_connection *redis);   // no call is under way
 // Sends a call whose bytes were kept. False: not now (it is not ready, or has no room); `held` is still the caller's.
 bool redis_send_held(struct redis_connection *redis, struct held *held);
 // For a driven connection, in each turn of the loop, before the loop waits and after it: calls that have failed are

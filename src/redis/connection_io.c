@@ -87,3 +87,7 @@ bool redis_end_turn(struct redis_connection *redis) {
     redis_write_out(redis);
     return again || redis->failed;
 }
+
+bool redis_is_trying(const struct redis_connection *redis) {
+    return redis->state != REDIS_STATE_READY && !redis->trouble[0];
+}

@@ -54,6 +54,7 @@ static void on_timer(uv_timer_t *timer) {
     struct router *router = timer->data;
     uint64_t now = uv_now(router->loop);
     router_fail_waiting(router, now);
+    router_ask_strangers(router, now);
     router_leave_unused(router, now);
 }
 
@@ -65,7 +66,9 @@ static bool make_places(struct router *router) {
     router->slots = calloc(count, sizeof *router->slots);
     router->map = calloc(1, sizeof *router->map);
     router->read = calloc(1, sizeof *router->read);
-    if (!router->places || !router->slots || !router->map || !router->read)
+    router->known = calloc(1, sizeof *router->known);
+    router->heard = calloc(1, sizeof *router->heard);
+    if (!router->places || !router->slots || !router->map || !router->read || !router->known || !router->heard)
         return false;
     router->place_count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -94,6 +97,8 @@ static void free_router(struct router *router) {
     free(router->slots);
     free(router->map);
     free(router->read);
+    free(router->known);
+    free(router->heard);
     free(router);
 }
 
@@ -102,7 +107,8 @@ static bool start_cluster(struct router *router) {
     if (!make_places(router))
         return false;
     start_handles(router);
-    router->refresh.wanted = router->dirty = true; // nothing is served yet, and on_places and the metric say so
+    router->refresh.comparing = router->refresh.wanted = router->dirty =
+        true; // nothing is served yet, and on_places and the metric say so
     return true;
 }
 
@@ -172,11 +178,11 @@ void router_stop(struct router *router, void (*on_stopped)(void *context), void 
 
 // ---- Sending
 
-// The connection for a command; NULL: its place has no owner that is known.
+// The connection for a command; NULL: its place has no owner that is known and ready.
 static struct redis_connection *connection_for(const struct router *router, const struct command *command) {
     const struct node *node =
         command->place < router->place_count ? router->places[command->place].owner : router_ready_node(router);
-    return node ? node->redis : NULL;
+    return node && router_node_serves(node) ? node->redis : NULL;
 }
 
 // True when it waits until its place is open.
@@ -195,7 +201,7 @@ static bool waits_to_open(struct router *router, struct redis_call *call, const 
 // The connection that takes the command now; NULL: it waits, or it has failed.
 static struct redis_connection *choose(struct router *router, struct redis_call *call, const struct command *command) {
     struct redis_connection *redis = router->stopping ? NULL : connection_for(router, command);
-    if (!redis || !redis_is_ready(redis)) {
+    if (!redis) {
         router_fail(router, call, UNAVAILABLE);
         return NULL;
     }
@@ -254,14 +260,14 @@ struct node *router_nodes(struct router *router) {
 struct node *router_ready_node(const struct router *router) {
     struct node *ready = NULL;
     for (struct node *node = router->nodes; node; node = node->next)
-        if (redis_is_ready(node->redis) && (!ready || (node->owned && !ready->owned)))
+        if (router_node_serves(node) && (!ready || (node->owned && !ready->owned)))
             ready = node;
     return ready;
 }
 
 bool router_is_ready(const struct router *router, uint32_t place) {
     const struct node *node = router_node_of(router, place);
-    return node && redis_is_ready(node->redis);
+    return node && router_node_serves(node);
 }
 
 bool router_is_open(const struct router *router, uint32_t place) {

@@ -37,6 +37,12 @@ struct node {
     uint64_t unused_at_ms; // since when it owns nothing
     uint64_t sent_home_ms; // when it last sent a call away to itself
     bool wants_shards;     // it does not know CLUSTER SLOTS
+    // router_members.c: the question whose node it is, the connection on which it was asked, and that on which it was
+    // ours.
+    struct redis_call who;
+    bool asking_who;
+    uint64_t who_at, vouched;
+    char doubt[TROUBLE_SIZE]; // why its last map was not taken; empty: it was
     bool leaving;
 };
 

@@ -6,6 +6,7 @@
 // place rests for all of its calls together: after each rest at most PROBES_MAX of them are sent, and all others as
 // soon as one rest has passed without a refusal.
 #pragma once
+#include "redis/members.h"
 #include "redis/redirect.h"
 #include "redis/router.h"
 #include "redis/sentinel_watch.h"
@@ -40,6 +41,9 @@ struct map_refresh {
     struct node *asked; // NULL: no question is under way
     struct node *hint;  // whom to ask next: a MOVED has named it
     bool wanted;
+    bool comparing, conflict;   // router_members.c: no map is taken yet; two hosts are of different Clusters
+    uint64_t ends_ms;           // until when it waits for hosts that are slow to connect; 0: none has answered
+    char first[NODE_NAME_SIZE]; // the host with which the others are compared
     char trouble[TROUBLE_SIZE]; // why the last question had no answer that could be used; empty: it had one
     uint64_t changes;           // router.changes when it was asked
     uint64_t not_before_ms, done_ms;
@@ -62,8 +66,10 @@ struct router {
     struct router_place *places;
     uint16_t *slots; // of the places
     struct topology *map, *read;
-    uint64_t changes; // of owners and connections
-    bool dirty;       // one of them since on_places
+    struct member_ids *known, *heard; // the nodes of our Cluster, also of before; those of the last answer
+    uint64_t strangers_ms;            // when nodes of another one were asked again
+    uint64_t changes;                 // of owners and connections
+    bool dirty;                       // one of them since on_places
     struct map_refresh refresh;
     struct buffer scratch;
     struct redis_call *failed, **failed_end; // ended without a reply; on_reply runs at the end of the turn
@@ -95,6 +101,16 @@ void router_send_waiting(struct router *router, uint64_t now_ms);             //
 void router_fail_waiting(struct router *router, uint64_t before_ms);
 void router_fail(struct router *router, struct redis_call *call, enum outcome outcome);
 void router_tell_failed(struct router *router);
+
+// router_members.c
+bool router_node_serves(const struct node *node); // it is ready, and of our Cluster
+// True, with the reason, when the map of this answer must not be taken.
+bool router_doubts(struct router *router, struct node *node, const redisReply *reply, char why[static TROUBLE_SIZE]);
+void router_note_doubt(struct node *node, const char *why);
+void router_ask_map(struct node *node, struct redis_call *call); // CLUSTER SLOTS or SHARDS
+void router_ask_who(struct node *node);
+void router_ask_strangers(struct router *router, uint64_t now_ms);
+bool router_has_compared(struct router *router, uint64_t now_ms); // a map may be taken
 
 // router_refresh.c
 void router_refresh_turn(struct router *router, uint64_t now_ms); // asks, when it is time

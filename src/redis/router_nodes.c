@@ -40,6 +40,8 @@ static void on_state(void *context) {
     for (uint32_t i = 0; !ready && i < router->place_count; i++)
         if (router->places[i].owner == node)
             router->places[i].open = false;
+    if (ready && router->places)
+        router_ask_who(node);
     if (!ready && !router->stopping && !node->leaving)
         router_refresh(router);
 }

@@ -88,7 +88,7 @@ void router_hold(struct router *router, struct held *held, uint32_t rest_ms) {
 // False: it cannot be sent now.
 static bool send_one(struct router_place *place, struct held *held) {
     struct node *node = held->to ? held->to : place->owner;
-    if (!node || node->leaving || (held->needs_open && !held->to && !place->open))
+    if (!node || node->leaving || !router_node_serves(node) || (held->needs_open && !held->to && !place->open))
         return false;
     held->asks = held->to != NULL;
     held->to = NULL;

@@ -41,7 +41,7 @@ static uint32_t random_below(uint32_t limit) {
 }
 
 static bool can_answer(const struct node *node, bool masters) {
-    return !node->leaving && redis_is_ready(node->redis) && (node->owned || !masters);
+    return !node->leaving && router_node_serves(node) && (node->owned || !masters);
 }
 
 static struct node *random_node(struct router *router, bool masters) {
@@ -104,13 +104,27 @@ static void wait_before_next(struct router *router, bool changed) {
     refresh->not_before_ms = refresh->done_ms + BETWEEN_MS + random_below(refresh->back_off_ms);
 }
 
-// Logged once for each reason.
-static void note_trouble(struct router *router, const struct node *node, const char *error) {
+static void note_trouble(struct router *router, struct node *node, const char *why) {
+    router_note_doubt(node, why);
+    snprintf(router->refresh.trouble, sizeof router->refresh.trouble, "%.60s: %.95s", node->name, why);
+    router->refresh.wanted = true;
+}
+
+// True when an owner has changed.
+static bool take(struct router *router, struct node *node, const redisReply *reply) {
+    char why[TROUBLE_SIZE];
+    if (router_doubts(router, node, reply, why)) {
+        note_trouble(router, node, why);
+        return false;
+    }
+    router->refresh.trouble[0] = node->doubt[0] = '\0';
+    return take_map(router);
+}
+
+static void note_error(struct router *router, struct node *node, const char *error) {
     char text[TROUBLE_SIZE];
     snprintf(text, sizeof text, "the map of the Cluster cannot be read: %.*s", TROUBLE_SIZE / 2, error);
-    if (strcmp(text, router->refresh.trouble) != 0)
-        log_warn("redis %s: %s", node->name, text);
-    memcpy(router->refresh.trouble, text, sizeof text);
+    note_trouble(router, node, text);
 }
 
 static void on_map(struct redis_call *call) {
@@ -124,13 +138,12 @@ static void on_map(struct redis_call *call) {
     refresh->asked = NULL;
     if (error && !node->wants_shards && topology_wants_shards(reply->str))
         node->wants_shards = changed = refresh->wanted = true;
-    else if (call->outcome == OK && !router->stopping && topology_read(reply, &question, router->read)) {
-        changed = take_map(router);
-        refresh->trouble[0] = '\0';
-    } else {
+    else if (call->outcome == OK && !router->stopping && topology_read(reply, &question, router->read))
+        changed = take(router, node, reply);
+    else {
         refresh->wanted = true;
         if (reply)
-            note_trouble(router, node, error ? reply->str : "no answer of the right form");
+            note_error(router, node, error ? reply->str : "no answer of the right form");
     }
     refresh->wanted |= router->map->unserved || router_unserved(router);
     wait_before_next(router, changed);
@@ -141,17 +154,12 @@ static void on_map(struct redis_call *call) {
 
 static void ask(struct router *router, struct node *node) {
     struct map_refresh *refresh = &router->refresh;
-    struct command command;
-    command_init(&command);
-    command_add_text(&command, "CLUSTER");
-    command_add_text(&command, node->wants_shards ? "SHARDS" : "SLOTS");
     refresh->asked = node;
     refresh->wanted = false;
     refresh->changes = router->changes;
     refresh->call = (struct redis_call){.on_reply = on_map};
     metric_add(METRIC_MAP_REFRESHES, 1);
-    redis_send(node->redis, &refresh->call, &command);
-    command_release(&command);
+    router_ask_map(node, &refresh->call);
 }
 
 void router_refresh_turn(struct router *router, uint64_t now_ms) {
@@ -159,7 +167,9 @@ void router_refresh_turn(struct router *router, uint64_t now_ms) {
     bool due = refresh->wanted || now_ms - refresh->done_ms >= PERIOD_MS;
     if (refresh->asked || !due || now_ms < refresh->not_before_ms)
         return;
-    struct node *node = choose(router);
+    if (!router->nodes)
+        call_seeds(router);
+    struct node *node = router_has_compared(router, now_ms) ? choose(router) : NULL;
     if (node)
         ask(router, node);
     else

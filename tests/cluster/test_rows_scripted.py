@@ -376,7 +376,8 @@ def test_all_nodes_go_and_come_back_under_other_addresses(real):
         seed = cluster.nodes[0]
         with staged(real, cluster, redis=f"cluster://localhost:{seed.port}") as stage:
             others = [cluster.new_node(), cluster.new_node()]
-            for node in cluster.nodes[:2]:
+            for node, other in zip(cluster.nodes[:2], others):
+                other.id = node.id  # they keep their ids, as those of a real Cluster do
                 node.go_away()
             assert is_refused_in_time(stage.vote(stage.near)) and is_refused_in_time(stage.vote(stage.far))
             cluster.ranges = [(0, HALF - 1, others[0]), (HALF, SLOTS - 1, others[1])]
@@ -385,6 +386,34 @@ def test_all_nodes_go_and_come_back_under_other_addresses(real):
             stage.wait_voted(stage.far, 20)
             assert others[1].counts["vote"]
             stage.judge()
+
+
+def test_an_address_that_another_cluster_has_got_is_not_followed(real):
+    with ScriptedCluster(real) as cluster:
+        with staged(real, cluster) as stage:
+            for node in cluster.nodes:
+                node.go_away()
+            assert is_refused_in_time(stage.vote(stage.near)) and is_refused_in_time(stage.vote(stage.far))
+            strangers = [cluster.new_node(), cluster.new_node()]
+            cluster.ranges = [(0, HALF - 1, strangers[0]), (HALF, SLOTS - 1, strangers[1])]
+            stage.first.listen()
+            wait_until(lambda: "is of another Cluster: it is not followed" in stage.service.log(), 20, stage.service.log)
+            assert is_refused_in_time(stage.vote(stage.near)) and is_refused_in_time(stage.vote(stage.far))
+            assert not any(node.counts for node in strangers), "nobody has gone there"
+            cluster.ranges = [(0, SLOTS - 1, stage.first)]
+            stage.wait_voted(stage.far, 20)
+            stage.judge()
+
+
+def test_a_node_that_knows_no_cluster_any_more_takes_nobody_out_of_service(stage):
+    stage.cluster.views[stage.second] = []  # it was reset
+    words = "it was reset, or it has lost its disk"
+    before = stage.service.log().count(words)
+    for _ in range(3):
+        stage.take_map(stage.second)
+        assert stage.voted(stage.near)
+    assert stage.service.log().count(words) == before + 1
+    assert stage.voted(stage.near) and stage.voted(stage.far)
 
 
 def test_a_node_that_is_silent_holds_up_its_own_partitions_alone(stage):

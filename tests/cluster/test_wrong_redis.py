@@ -88,6 +88,17 @@ def test_a_replica_of_a_sentinel_group_behind_redis(ending, group):
     assert_named(ending, f"redis://{at(replica)}", "a replica, not a master", replica)
 
 
+def test_hosts_of_two_clusters_behind_cluster(ending):
+    with Cluster(masters=1, replicas=0, appendonly="no") as one, Cluster(masters=1, replicas=0, appendonly="no") as other:
+        url = f"cluster://{at(one.nodes[0], other.nodes[0])}"
+        service = ending(WaitingService(redis=url))
+        service.wait_named("are nodes of different Clusters")
+        assert service.vote("v").status == 503
+        assert one.nodes[0].ask("DBSIZE") == other.nodes[0].ask("DBSIZE") == 0
+        other.nodes[0].kill()  # nobody contradicts any more
+        service.wait_taken()
+
+
 def test_a_name_that_no_sentinel_knows(ending, group):
     assert_named(ending, f"sentinel://{at(*group.sentinels)}/other", "knows no master other", *group.nodes)
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The map of a Cluster: CLUSTER SLOTS and CLUSTER SHARDS with every kind of endpoint, with gaps, cut, out of bounds,
 // huge.
-#include "redis/topology.h"
+#include "redis/members.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -208,6 +208,46 @@ static void test_when_shards_are_asked(void **state) {
     assert_false(topology_wants_shards("NOPERM unknown subcommand"));
 }
 
+static void read_members(struct member_ids *members, const char *text) {
+    redisReply *reply = reply_of(text);
+    members_read(members, reply);
+    freeReplyObject(reply);
+}
+
+static void test_members_of_one_cluster_and_of_another(void **state) {
+    static struct member_ids slots_of, shards_of, others, nobody;
+    (void)state;
+    read_members(&slots_of, "[[0 5460 [10.0.0.1 7001 aa []] [10.0.0.4 7004 dd []]] [5461 16383 [~ 7002 bb]]]");
+    assert_int_equal(slots_of.count, 3);
+    read_members(&shards_of, "[[slots [0 5460] nodes [[id xx role master] [id dd role replica]]]]");
+    assert_int_equal(shards_of.count, 2);
+    assert_true(members_share(&slots_of, &shards_of) && members_share(&shards_of, &slots_of)); // by a replica
+    read_members(&others, "[[0 16383 [10.0.0.1 7001 yy]]]");
+    assert_false(members_share(&slots_of, &others));
+    assert_true(members_add(&slots_of, &others));
+    assert_false(members_add(&slots_of, &others));
+    assert_true(members_share(&slots_of, &others));
+    read_members(&nobody, "[[0 5460 [10.0.0.1 7001]] 5 [1] [0 1 [a 1 '']] [slots 3 nodes 4]]");
+    assert_int_equal(nobody.count, 0);
+    assert_false(members_share(&nobody, &nobody));
+}
+
+static void test_of_too_many_members_the_oldest_are_forgotten(void **state) {
+    static struct member_ids members, first, last;
+    char text[64];
+    (void)state;
+    for (int i = 0; i <= MEMBERS_MAX; i++) {
+        snprintf(text, sizeof text, "[[0 1 [h 1 n%d]]]", i);
+        read_members(&members, text);
+        if (i == 0)
+            read_members(&first, text);
+    }
+    read_members(&last, text);
+    assert_int_equal(members.count, MEMBERS_MAX);
+    assert_true(members_share(&members, &last));
+    assert_false(members_share(&members, &first));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slots_of_three_masters),
@@ -221,6 +261,8 @@ int main(void) {
         cmocka_unit_test(test_a_huge_map),
         cmocka_unit_test(test_more_nodes_than_the_table_holds),
         cmocka_unit_test(test_when_shards_are_asked),
+        cmocka_unit_test(test_members_of_one_cluster_and_of_another),
+        cmocka_unit_test(test_of_too_many_members_the_oldest_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
