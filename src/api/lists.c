@@ -25,6 +25,7 @@ static struct list_query query_of(const struct call *call, enum list_kind kind) 
                                .ranking = call->name,
                                .item = call->item,
                                .category = params->category,
+                               .max_age = params->max_age,
                                .exclude = params->excluded,
                                .exclude_count = params->exclude_count,
                                .format = params->format,

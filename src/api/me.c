@@ -148,6 +148,8 @@ static void ask_votes(struct me *me) {
 static void ask_list(struct me *me, uint32_t limit) {
     struct call *call = me->call;
     struct list_query query = {.site = call->site,
+                               .category = call->params.category,
+                               .max_age = call->params.max_age,
                                .limits = {[LIST_RECOMMENDATION] = limit},
                                .offset = call->params.offset,
                                .exclude = call->params.excluded,

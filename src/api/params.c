@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // One table of parameters: each has its bit, how often it may occur, and a reader.
 #include "api/params.h"
+#include "base/times.h"
 #include "http/uri.h"
 #include "model/names.h"
 #include "ops/metrics.h"
 
 enum { LIMIT_PRESET = 10, CATEGORY_MAX = 64, NAME_SHOWN = 64 };
+#define AGE_MAX_MS (INT64_C(36500) * 86400 * 1000)
 
 static enum outcome take_limit(struct params *params, struct bytes value) {
     unsigned long long limit;
@@ -70,6 +72,13 @@ static enum outcome take_category(struct params *params, struct bytes value) {
     return OK;
 }
 
+static enum outcome take_max_age(struct params *params, struct bytes value) {
+    if (!duration_parse(value, &params->max_age.ms) || params->max_age.ms > AGE_MAX_MS)
+        return BAD_PARAMETER;
+    params->max_age.given = true;
+    return OK;
+}
+
 static enum outcome take_exclude(struct params *params, struct bytes value) {
     if (params->exclude_count == EXCLUDE_MAX || !item_id_valid(value))
         return BAD_EXCLUDE;
@@ -101,6 +110,8 @@ static const struct {
     {PARAM_LIMIT, false, "limit", "limit: a whole number from 1 to 100", BAD_LIMIT, take_limit},
     {PARAM_OFFSET, false, "offset", "offset: a whole number, with limit at most 500", BAD_LIMIT, take_offset},
     {PARAM_CATEGORY, false, "category", "category: 1 to 64 characters", BAD_PARAMETER, take_category},
+    {PARAM_MAX_AGE, false, "max_age", "max_age: a duration such as 30m, 3h or 7d; 0 for any age", BAD_PARAMETER,
+     take_max_age},
     {PARAM_EXCLUDE, true, "exclude", "exclude: at most 100, each the id of an item", BAD_EXCLUDE, take_exclude},
     {PARAM_IDS, true, "id", "id: at most 100, each the id of an item", BAD_ITEM, take_id},
     {PARAM_ID, false, "id", "id: the id of an item", BAD_ITEM, take_id},

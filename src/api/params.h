@@ -19,6 +19,8 @@ enum {
     PARAM_RECOMMENDATION = 512,
     PARAM_NAME = 1024, // of the page's ranking
     PARAM_OFFSET = 1 << 20,
+    PARAM_MAX_AGE = 1 << 21,
+    PARAM_RULES = PARAM_CATEGORY | PARAM_MAX_AGE, // of every list
     PARAM_PAGE = PARAM_RELATED | PARAM_RANKING | PARAM_RECOMMENDATION | PARAM_NAME,
 };
 
@@ -28,6 +30,7 @@ struct params {
     struct bytes name;           // at == NULL: the preset one
     enum list_format format;
     struct bytes category; // at == NULL: none
+    struct asked_age max_age;
     struct bytes *excluded, *ids;
     uint32_t exclude_count, id_count;
     bool wait;

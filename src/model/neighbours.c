@@ -74,6 +74,14 @@ double neighbour_strength(const struct neighbours *table, size_t index) {
 
 // ---- Packed
 
+void neighbours_keep(struct neighbours *table, uint32_t coreaders) {
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < table->count; i++)
+        if (coreaders <= 1 || (double)table->at[i].weight > coreaders - 1.0)
+            table->at[kept++] = table->at[i];
+    table->count = kept;
+}
+
 void neighbours_pack(const struct neighbours *table, struct buffer *packed) {
     struct neighbours sorted = *table;
     qsort(sorted.at, sorted.count, sizeof sorted.at[0], by_weight);

@@ -35,6 +35,9 @@ bool neighbours_forget(struct neighbours *table, ref_t item);
 // The weight of a co-view: w = (1/distance)·2^(−age/6 h); distance 1 is the latest. The reverse direction gets a third
 // of it.
 double coview_weight(int distance, int64_t age_ms);
+// Leaves out those that have fewer co-readers. A co-view adds at most 1 to a weight, so a weight of more than n says
+// that there were more than n.
+void neighbours_keep(struct neighbours *table, uint32_t coreaders);
 void neighbours_pack(const struct neighbours *table, struct buffer *packed);
 bool neighbours_unpack(struct bytes packed,
                        struct neighbours *ret_table); // false: unknown format or corrupt; empty bytes: an empty table

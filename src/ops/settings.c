@@ -129,6 +129,10 @@ bool settings_read(struct settings *settings, int argc, char **argv, char **envi
 }
 
 void settings_release(struct settings *settings) {
+    for (int i = 0; i < RULED_LISTS; i++)
+        rules_release(&settings->lists[i]);
+    for (uint32_t i = 0; i < settings->ranking_count; i++)
+        rules_release(&settings->rankings[i].rules);
     free(settings->site_list);
     settings->site_list = NULL;
     settings->site_count = 0;

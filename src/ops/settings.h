@@ -5,6 +5,7 @@
 // or value, and the error names the place. To add a setting, add its row there.
 #pragma once
 #include "base/bytes.h"
+#include "base/list_rules.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,7 +34,11 @@ struct ranking_setting {
     double view_weight;    // the default is VIEW_WEIGHT
     uint32_t floor;        // an item with fewer events has no place
     int64_t oldest_age_ms; // 0: any age
+    struct list_rules rules;
 };
+
+// The other lists that have rules, each in a section [list NAME].
+enum { RULED_RELATED, RULED_RECOMMENDATION, RULED_LISTS };
 
 // A [site NAME] section.
 struct site_setting {
@@ -65,6 +70,9 @@ struct settings {
     uint32_t kind_count;
     struct ranking_setting rankings[RANKINGS_MAX];
     uint32_t ranking_count;
+    struct list_rules lists[RULED_LISTS];
+    bool lists_given[RULED_LISTS];  // there is such a section
+    int list_opened;                // the section that is being read
     struct site_setting *site_list; // sorted by name
     uint32_t site_count;
     bool accept_time_zone;   // --accept-time-zone: a start may change time_zone

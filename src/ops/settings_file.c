@@ -33,32 +33,49 @@ static void complain(struct file_reading *reading, const char *why) {
     snprintf(reading->why, WHY_SIZE, "%s", why);
 }
 
-// The kind and the name of the section; false when it is neither a ranking nor a site.
-static bool split_section(const char *section, char copy[static 128], const char **ret_name) {
+static const struct section_kind {
+    const char *name;
+    bool (*open)(struct settings *settings, const char *name, char why[static WHY_SIZE]);
+    bool (*set)(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
+} section_kinds[] = {
+    {"ranking", ranking_open, ranking_set},
+    {"list", list_open, list_set},
+    {"site", site_open, site_set},
+};
+
+// The kind of the section, and its name in `copy`; NULL when there is no such kind.
+static const struct section_kind *split_section(const char *section, char copy[static 128], const char **ret_name) {
     snprintf(copy, 128, "%s", section);
     char *blank = strchr(copy, ' ');
     if (!blank || !blank[1])
-        return false;
+        return NULL;
     *blank = '\0';
     *ret_name = blank + 1;
-    return strcmp(copy, "ranking") == 0 || strcmp(copy, "site") == 0;
+    for (size_t i = 0; i < sizeof section_kinds / sizeof *section_kinds; i++)
+        if (strcmp(copy, section_kinds[i].name) == 0)
+            return &section_kinds[i];
+    return NULL;
 }
 
 static bool open_section(struct file_reading *reading, char why[static WHY_SIZE]) {
-    char kind[sizeof reading->section];
+    char copy[sizeof reading->section];
     const char *name;
-    if (split_section(reading->section, kind, &name))
-        return kind[0] == 'r' ? ranking_open(reading->settings, name, why) : site_open(reading->settings, name, why);
-    snprintf(why, WHY_SIZE, "[%.60s]: sections are [ranking NAME] and [site NAME]", reading->section);
+    const struct section_kind *kind = split_section(reading->section, copy, &name);
+    if (kind)
+        return kind->open(reading->settings, name, why);
+    snprintf(why, WHY_SIZE, "[%.60s]: sections are [ranking NAME], [list NAME] and [site NAME]", reading->section);
     return false;
 }
 
 static bool set_in_section(struct file_reading *reading, const char *key, const char *text, char why[static WHY_SIZE]) {
-    return reading->section[0] == 'r' ? ranking_set(reading->settings, key, text, why)
-                                      : site_set(reading->settings, key, text, why);
+    char copy[sizeof reading->section];
+    const char *name;
+    const struct section_kind *kind = split_section(reading->section, copy, &name);
+    return kind && kind->set(reading->settings, key, text, why);
 }
 
-// Only `origins` may occur again: for any other key, also by its old name, the last line would win silently.
+// Only `origins` and some rules of lists may occur again: for any other key, also by its old name, the last line would
+// win silently.
 static bool note_key(struct file_reading *reading, const char *key, char why[static WHY_SIZE]) {
     struct bytes held = buffer_bytes(&reading->keys);
     key = value_name_now(key);
@@ -67,7 +84,7 @@ static bool note_key(struct file_reading *reading, const char *key, char why[sta
          at = (char *)memchr(at, '\n', (size_t)(end - at)) + 1)
         if ((size_t)(end - at) > len && memcmp(at, key, len) == 0 && at[len] == '\n') {
             snprintf(why, WHY_SIZE, "%.60s: it is set twice", key);
-            return strcmp(key, "origins") == 0;
+            return strcmp(key, "origins") == 0 || (reading->in_section && rule_repeats(key));
         }
     buffer_addf(&reading->keys, "%s\n", key);
     return true;

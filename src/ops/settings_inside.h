@@ -6,6 +6,7 @@
 
 struct settings; // settings.h
 struct ranking_setting;
+struct list_rules;
 
 // All report a failure as text without the place, into `why`.
 enum { WHY_SIZE = 256 };
@@ -24,14 +25,23 @@ bool origin_valid(const char *origin);
 void origin_fold(char *origin);
 bool bearer_valid(const char *text); // a key, or sha256: and 64 hex digits
 void bearer_fold(char *text);        // of a hash: lower case
-// Begins a new section [ranking NAME] or [site NAME]. The keys that follow belong to the last section.
+// Begins a new section [ranking NAME], [list NAME] or [site NAME]. The keys that follow belong to the last section.
 bool ranking_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool ranking_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
 // Checks the rankings as a whole; without any it adds those of a configuration that has none.
 bool rankings_finish(struct settings *settings, char why[static WHY_SIZE]);
 void ranking_print(const struct settings *settings, const struct ranking_setting *ranking);
+bool list_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
+bool list_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
 bool site_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
+// The rules of a list, settings_rules.c. Rankings have fewer keys: their floor is their own.
+bool rule_exists(const char *key, bool of_ranking);
+bool rule_repeats(const char *key); // a section may have the line several times
+bool rule_set(struct list_rules *rules, const char *key, const char *text, char why[static WHY_SIZE]); // it exists
+void rules_print(const struct list_rules *rules, bool of_ranking);
+void lists_print(const struct settings *settings);
+void rules_release(struct list_rules *rules);
 // Checks that the three listeners have different addresses; publisher_listen becomes PUBLISHERS_ON_OPS when its address
 // is that of ops_listen.
 bool listeners_finish(struct settings *settings, char why[static WHY_SIZE]);

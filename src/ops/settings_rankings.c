@@ -183,6 +183,8 @@ static bool has_negative_weight(const struct ranking_setting *ranking) {
 
 bool ranking_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]) {
     struct ranking_setting *ranking = &settings->rankings[settings->ranking_count - 1];
+    if (rule_exists(key, true))
+        return rule_set(&ranking->rules, key, text, why);
     for (size_t i = 0; i < sizeof ranking_keys / sizeof *ranking_keys; i++) {
         if (strcmp(ranking_keys[i].key, key) != 0)
             continue;
@@ -270,4 +272,5 @@ void ranking_print(const struct settings *settings, const struct ranking_setting
         printf(" %s:%g", settings->kind_names[kind], ranking->vote_weight[kind]);
     printf("\nviews = %g\nfloor = %u\noldest_age = %lldms\n", ranking->view_weight, ranking->floor,
            (long long)ranking->oldest_age_ms);
+    rules_print(&ranking->rules, true);
 }

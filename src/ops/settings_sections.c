@@ -138,6 +138,7 @@ bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
 void settings_print_sections(const struct settings *settings) {
     for (uint32_t i = 0; i < settings->ranking_count; i++)
         ranking_print(settings, &settings->rankings[i]);
+    lists_print(settings);
     for (uint32_t i = 0; i < settings->site_count; i++) {
         const struct site_setting *site = &settings->site_list[i];
         printf("\n[site %s]\n%s", site->name, site->secret_key[0] ? "secret_key = (set)\n" : "");

@@ -5,7 +5,7 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { OUT_MAX = 4 << 20 };
+enum { OUT_MAX = 4 << 20, CATEGORY_ROOM = 1 << 10 };
 
 // ---- Begin and end
 
@@ -23,6 +23,7 @@ void refresh_start(struct cached_body *cached) {
     buffer_init(&refresh->out, OUT_MAX);
     buffer_init(&refresh->fingerprint, OUT_MAX);
     buffer_init(&refresh->values, OUT_MAX);
+    buffer_init(&refresh->category, CATEGORY_ROOM);
     cached->asked.builder->start(refresh);
 }
 
@@ -35,6 +36,7 @@ void refresh_end(struct refresh *refresh, enum outcome outcome) {
     buffer_release(&refresh->out);
     buffer_release(&refresh->fingerprint);
     buffer_release(&refresh->values);
+    buffer_release(&refresh->category);
     for (uint32_t i = 0; i < refresh->lists_begun; i++)
         list_release(&refresh->lists[i]);
     value_release((struct shared_value *)refresh->rules);
@@ -58,15 +60,17 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
     const struct question *asked = &refresh->cached->asked;
     struct serve *serve = refresh->cached->serve;
     struct list *list = &refresh->lists[refresh->lists_begun++];
+    bool of_ranking = asked->builder == &builder_page && kind != LIST_RANKING; // a page names its ranking's category
     *list = (struct list){.serve = serve,
                           .kind = kind,
                           .site = asked->site,
                           .item = asked->item,
-                          .category = kind == LIST_RANKING ? asked->category : NO_BYTES,
+                          .category = of_ranking ? NO_BYTES : asked->category,
                           .ranking = asked->ranking,
                           .limit = asked->limits[kind],
                           .offset = asked->offset,
                           .paged = on_done == on_only_list,
+                          .max_age = asked->max_age,
                           .excluded = asked->ids,
                           .excluded_count = asked->id_count,
                           .filled = kind != LIST_RANKING,
@@ -133,6 +137,7 @@ static void next_list(struct refresh *refresh, int kind) {
     struct list *list = begin_list(refresh, (enum list_kind)kind, on_page_list);
     // A ranking that asks for a number of events (its floor) is not filled up with items that have fewer.
     list->filled = list->kind != LIST_RANKING || list->ranking->floor <= 1;
+    list_fill_of(list, buffer_bytes(&refresh->category));
     list_without(list, item_ref(list->serve->hash_key, asked->site, asked->item));
     for (uint32_t i = 0; i + 1 < refresh->lists_begun; i++)
         for (size_t j = 0; j < refresh->lists[i].placed_count; j++)
@@ -146,6 +151,7 @@ static void on_page_item(struct read_call *call, size_t index, const struct item
     struct json_out json = json_out_to(&refresh->out);
     (void)index;
     refresh->outcome = state->outcome;
+    buffer_add_bytes(&refresh->category, first_category(state->categories));
     buffer_add_bytes(&refresh->out, BYTES("{\"item\":"));
     item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.item, state);
 }

@@ -35,7 +35,7 @@ static size_t sort_ids(const struct question *question, struct bytes ids[static 
     return count;
 }
 
-enum { KEY_MAX = 128 << 10, KEY_FIXED = 10 + 4 * LIST_KINDS }; // before its parts
+enum { KEY_MAX = 128 << 10, KEY_FIXED = 19 + 4 * LIST_KINDS }; // before its parts
 
 static void make_key(const struct question *question, const struct bytes *ids, size_t id_count, struct buffer *key) {
     buffer_add_char(key, question->builder->letter);
@@ -46,6 +46,8 @@ static void make_key(const struct question *question, const struct bytes *ids, s
     for (int kind = 0; kind < LIST_KINDS; kind++)
         buffer_add_u32(key, question->limits[kind]);
     buffer_add_u32(key, question->offset);
+    buffer_add_u8(key, question->max_age.given);
+    buffer_add_u64(key, (uint64_t)question->max_age.ms);
     add_part(key, question->site);
     add_part(key, question->item);
     add_part(key, question->category);

@@ -282,6 +282,8 @@ static void add_feed_url(struct json_out *json, const char *name, const struct l
         add_pair(&url, "offset", bytes_of_int(offset, digits));
     if (list->category.at)
         add_pair(&url, "category", list->category);
+    if (list->max_age.given)
+        buffer_addf(&url, "&max_age=%" PRId64 "ms", list->max_age.ms);
     for (uint32_t i = 0; i < list->excluded_count; i++)
         add_pair(&url, "exclude", list->excluded[i]);
     add_text(json, name, buffer_bytes(&url));

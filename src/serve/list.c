@@ -12,11 +12,20 @@
 // body_builders.c and personal.c make lists. A new kind of list is a case in source_start and a name in render.c.
 #include "base/clock.h"
 #include "ops/log.h"
+#include "ops/metrics.h"
 #include "serve/serve_inside.h"
 #include <math.h>
 #include <stdlib.h>
 
-enum { SLACK = 9, TEXTS_MAX = 8 << 20, WITHOUT_MAX = 1 << 20, BATCH_MAX = 256, LOGGED_AGAIN_MAX = 64 };
+enum {
+    SLACK = 9,
+    TEXTS_MAX = 8 << 20,
+    WITHOUT_MAX = 1 << 20,
+    BATCH_MAX = 256,
+    LOGGED_AGAIN_MAX = 64,
+    READ_MAX = 2000,
+    CATEGORY_ROOM = 1 << 10
+};
 
 // ---- Life
 
@@ -28,6 +37,8 @@ void list_init(struct list *list) {
         list->wanted = PLACES_MAX;
     buffer_init(&list->without, WITHOUT_MAX);
     buffer_init(&list->texts, TEXTS_MAX);
+    buffer_init(&list->own_category, CATEGORY_ROOM);
+    list_rules_init(list);
     if (list->item.at && list->kind != LIST_RANKING)
         list_without(list, item_ref(list->serve->hash_key, list->site, list->item));
 }
@@ -40,8 +51,11 @@ void list_release(struct list *list) {
     value_release((struct shared_value *)list->rules);
     buffer_release(&list->without);
     buffer_release(&list->texts);
+    buffer_release(&list->own_category);
+    spread_free(list->spread);
     for (uint32_t i = 0; i < list->snapshot_count; i++)
         value_release((struct shared_value *)list->snapshots[i]);
+    free(list->snapshots);
     free(list->candidates);
     free(list->slots);
     free(list->refs);
@@ -77,19 +91,6 @@ static void log_unusable(void) {
         log_error("an item's data in Redis is not usable; it is left out of lists");
 }
 
-static bool has_category(struct bytes categories, struct bytes wanted) {
-    while (categories.len) {
-        const char *end = memchr(categories.at, 0x1f, categories.len);
-        struct bytes one = {categories.at, end ? (size_t)(end - categories.at) : categories.len};
-        if (bytes_eq(one, wanted))
-            return true;
-        size_t taken = one.len + (end != NULL);
-        categories.at += taken;
-        categories.len -= taken;
-    }
-    return false;
-}
-
 static bool is_too_old(const struct list *list, const struct item_state *state) {
     int64_t oldest_ms = list->kind == LIST_RANKING ? list->ranking->oldest_age_ms : 0;
     return oldest_ms && state->published_ms && list->now_ms - state->published_ms > oldest_ms;
@@ -109,8 +110,10 @@ static void note_too_old(struct list *list, const struct candidate *candidate) {
         store_log_card_again(list->serve->store, candidate->item);
 }
 
-// A pin makes an old item eligible, but not one without a needed card or of another category.
-static bool is_eligible(struct list *list, const struct candidate *candidate, const struct item_state *state) {
+// A pin makes an item eligible that is too old or against the rules, but not one without a needed card, or of another
+// category than the one that is asked for.
+static bool is_eligible(struct list *list, const struct candidate *candidate, const struct item_state *state,
+                        const struct facts *facts) {
     if (state->outcome != OK) {
         log_unusable();
         return false;
@@ -119,18 +122,22 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
         note_unfit(candidate);
         return false;
     }
-    if (list->category.at && !has_category(state->categories, list->category))
+    if (list->category.at && !category_is_among(state->categories, list->category))
         return false;
-    if (candidate_is_pinned(candidate) || !is_too_old(list, state))
+    if (candidate_is_pinned(candidate))
         return true;
-    note_too_old(list, candidate);
-    return false;
+    if (is_too_old(list, state)) {
+        note_too_old(list, candidate);
+        return false;
+    }
+    return rules_allow(&list->filter, facts, list->now_ms) && list_has_room(list, facts);
 }
 
 static void on_state(struct read_call *call, size_t index, const struct item_state *state) {
     struct list *list = call->context;
     const struct candidate *candidate = &list->candidates[list->candidate_next + index];
-    if (!is_eligible(list, candidate, state))
+    struct facts facts = list_facts(state);
+    if (!is_eligible(list, candidate, state, &facts))
         return;
     struct placed *placed = &list->placed[list->placed_count++];
     struct json_out json = json_out_to(&list->texts);
@@ -141,11 +148,14 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
     placed->json_at = list->texts.len;
     item_members(&json, list->serve->settings, state->id, state);
     placed->json_len = list->texts.len - placed->json_at;
+    list_keep_facts(list, placed, &facts);
 }
 
 static void on_states(struct read_call *call, enum outcome outcome) {
     struct list *list = call->context;
     list->candidate_next += list->batch;
+    if (outcome == OK && !list->texts.failed && !list_spread(list))
+        outcome = UNAVAILABLE;
     if (outcome != OK || list->texts.failed)
         list_end(list, outcome == OK ? UNAVAILABLE : outcome);
     else
@@ -205,10 +215,14 @@ static void show_page(struct list *list) {
         list->placed_count = list->limit;
 }
 
-static void finish(struct list *list) {
+void list_sort(struct list *list, size_t first) {
     sorted_texts = list->texts.at;
-    if (list->placed_count)
-        qsort(list->placed, list->placed_count, sizeof *list->placed, by_place);
+    if (list->placed_count > first)
+        qsort(list->placed + first, list->placed_count - first, sizeof *list->placed, by_place);
+}
+
+static void finish(struct list *list) {
+    list_sort(list, 0);
     bool fits = put_pins_into_slots(list);
     show_page(list);
     list_end(list, fits ? OK : UNAVAILABLE);
@@ -259,8 +273,15 @@ static void read_batch(struct list *list, size_t left) {
     store_read_items(list->serve->store, &list->call, list->refs, list->batch, on_state);
 }
 
+// Rules may leave out so many candidates that the list stays short: then the metrics say so.
 static bool add_more(struct list *list) {
-    return source_read_on(list) || (list->filled && source_fill(list));
+    if (source_read_on(list))
+        return true;
+    if (list->candidate_next >= READ_MAX) {
+        metric_add(METRIC_LISTS_CUT, list->placed_count < list->offset + list->limit);
+        return false;
+    }
+    return list->filled && list->filter.fill != FILL_NONE && source_fill(list);
 }
 
 // A longer list would have other entries before it: it is buried, pinned behind, or of a lower value, after its boost,
@@ -274,7 +295,8 @@ static size_t count_ready(const struct list *list) {
     size_t end = list->candidate_count;
     while (!list->sources_end && end > list->candidate_next && comes_later(list, &list->candidates[end - 1]))
         end--;
-    return end - list->candidate_next;
+    end = end < READ_MAX ? end : READ_MAX;
+    return end > list->candidate_next ? end - list->candidate_next : 0;
 }
 
 void list_place(struct list *list) {

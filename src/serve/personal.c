@@ -3,7 +3,7 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { OUT_MAX = 4 << 20 };
+enum { OUT_MAX = 4 << 20, NAMES_MAX = 1 << 10 };
 
 struct personal {
     struct ask ask; // first
@@ -12,7 +12,7 @@ struct personal {
     enum list_format format;
     ref_t visitor;
     struct list list;
-    struct buffer names; // the bytes that the list's views point into
+    struct buffer names; // the bytes that the list's views point into: its site, then its category
 };
 
 static void personal_free(struct personal *personal) {
@@ -49,8 +49,9 @@ void serve_personal(struct serve *serve, const struct http_request *request, str
                     const struct list_query *query, const ref_t *visitor) {
     struct personal *personal = calloc(1, sizeof *personal);
     struct buffer names;
-    buffer_init(&names, NAME_SIZE);
+    buffer_init(&names, NAMES_MAX);
     buffer_add_bytes(&names, query->site);
+    buffer_add_bytes(&names, query->category);
     if (!personal || names.failed) {
         free(personal);
         buffer_release(&names);
@@ -61,16 +62,19 @@ void serve_personal(struct serve *serve, const struct http_request *request, str
     personal->call = call;
     personal->format = query->format;
     personal->names = names;
-    personal->list = (struct list){.serve = serve,
-                                   .kind = LIST_RECOMMENDATION,
-                                   .site = buffer_bytes(&personal->names),
-                                   .visitor = visitor ? &personal->visitor : NULL,
-                                   .limit = query->limits[LIST_RECOMMENDATION],
-                                   .offset = query->offset,
-                                   .paged = true,
-                                   .filled = true,
-                                   .on_done = on_done,
-                                   .context = personal};
+    personal->list = (struct list){
+        .serve = serve,
+        .kind = LIST_RECOMMENDATION,
+        .site = {names.at, query->site.len},
+        .category = query->category.at ? (struct bytes){names.at + query->site.len, query->category.len} : NO_BYTES,
+        .max_age = query->max_age,
+        .visitor = visitor ? &personal->visitor : NULL,
+        .limit = query->limits[LIST_RECOMMENDATION],
+        .offset = query->offset,
+        .paged = true,
+        .filled = true,
+        .on_done = on_done,
+        .context = personal};
     if (visitor)
         personal->visitor = *visitor;
     list_init(&personal->list);

@@ -42,6 +42,7 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
     serve->lru.bytes_max = (size_t)settings->body_cache;
     turns_init(&serve->turns, (uint32_t)settings->redis_queue);
     serve->newest_cards = (struct ranking){.name = BYTES(NEWEST_NAME), .kind = RANK_TOTAL};
+    serve->category_filling = filling_of_categories(plan);
     add_fields(serve);
     uv_timer_init(loop, &serve->sweep);
     serve->sweep.data = serve;
@@ -108,6 +109,7 @@ static struct question question_of(const struct serve *serve, const struct body_
                                 .site = query->site,
                                 .item = query->item,
                                 .category = query->category,
+                                .max_age = query->max_age,
                                 .format = query->format,
                                 .offset = query->offset,
                                 .ids = query->exclude,

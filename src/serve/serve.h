@@ -22,6 +22,10 @@ enum { PLACES_MAX = 500 }; // the last place of a list that a page of it may sho
 enum { LIST_LIMIT_MAX = 100, EXCLUDE_MAX = 100, IDS_MAX = 100 };
 enum list_kind { LIST_RELATED, LIST_RANKING, LIST_RECOMMENDATION, LIST_KINDS };
 enum list_format { FORMAT_JSON, FORMAT_HTML, FORMAT_FEED };
+struct asked_age {
+    bool given; // it wins over the rules of the list
+    int64_t ms; // 0: any age
+};
 
 const char *list_kind_name(enum list_kind kind);
 const char *format_media_type(enum list_format format);
@@ -42,9 +46,10 @@ bool serve_from_memory(struct serve *serve, struct http_request *request);
 // later. `target_is_plain`: the query has no unknown parameter, so serve_from_memory may remember the raw target.
 struct list_query {
     struct bytes site;
-    struct bytes ranking;        // its name
-    struct bytes item;           // of related, and of a page
-    struct bytes category;       // at == NULL: all
+    struct bytes ranking;  // its name
+    struct bytes item;     // of related, and of a page
+    struct bytes category; // at == NULL: as the rules of the list say
+    struct asked_age max_age;
     uint32_t limits[LIST_KINDS]; // 0: no such list
     uint32_t offset;             // places before the first one that is shown; not of a page of three lists
     const struct bytes *exclude;

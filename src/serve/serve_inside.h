@@ -12,11 +12,13 @@
 //   snapshot.c       the top of a ranking               editorial_rules.c  a site's editorial rules
 //   body_builders.c  what each kind of body holds       sources.c          where candidates come from
 //   candidates.c     a list's candidates, with rules    list.c             from candidates to placed entries
+//   list_rules.c     the rules of the settings          filling.c          what fills up a short list
 //   render.c         an item and a list as JSON         fragment.c         a list as HTML and as JSON Feed
 //   personal.c       the list for one visitor
 #pragma once
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "model/list_filter.h"
 #include "model/related.h"
 #include "serve/flight.h"
 #include "serve/serve.h"
@@ -58,7 +60,8 @@ struct serve {
     const struct settings *settings;
     const struct secret_key *hash_key;
     const struct plan *plan;
-    struct ranking newest_cards; // NEWEST_NAME, as a ranking
+    struct ranking newest_cards;            // NEWEST_NAME, as a ranking
+    const struct ranking *category_filling; // stands for the popular of a category
     struct store *store;
     void (*answer_error)(struct http_request *request, enum outcome outcome);
     uint64_t (*network_of)(const struct http_request *request);
@@ -141,7 +144,7 @@ const struct rule *rules_find(const struct rules *rules, ref_t item);           
 
 // A list shows its groups in this order. Buried items come after all others.
 // A pin to a place behind the last one that the list needs comes last: it is shown only in a list that is too short.
-enum { GROUP_PINNED, GROUP_SOURCE, GROUP_POPULAR, GROUP_FILLING, GROUP_BURIED = 1000, GROUP_PINNED_BEHIND = 2000 };
+enum { GROUP_PINNED, GROUP_SOURCE, GROUP_POPULAR, GROUP_FILLING, GROUP_BURIED = 10000, GROUP_PINNED_BEHIND = 20000 };
 
 struct candidate {
     ref_t item;
@@ -154,11 +157,10 @@ struct candidate {
 
 struct placed {
     struct candidate candidate;
-    const struct rule *pin;                  // NULL: not pinned
-    size_t id_at, id_len, json_at, json_len; // into texts
+    const struct rule *pin;                                      // NULL: not pinned
+    size_t id_at, id_len, json_at, json_len;                     // into texts
+    size_t categories_at, categories_len, author_at, author_len; // the same, for the spread
 };
-
-enum { SNAPSHOTS_MAX = RANKINGS_MAX + 8 }; // a list's own snapshot, the deep one, those that fill it up
 
 // One list, from the question to its placed entries. The caller fills the first part; list.c owns the rest.
 struct list {
@@ -171,20 +173,28 @@ struct list {
     uint32_t excluded_count;
     uint32_t limit, offset; // how many places it shows, and how many come before them
     bool paged;             // it says whether more places follow
-    bool filled;            // filled up to the limit while the site has items
+    struct asked_age max_age;
+    bool filled; // filled up to the limit while the site has items, if its rules do not say no
     void (*on_done)(struct list *list, enum outcome outcome);
     void *context;
 
     int64_t now_ms;
     struct buffer without; // ref_t of each item that the list must not contain
     struct rules *rules;
+    struct list_rules filter;
+    struct spread *spread; // of the first spread_count placed entries; NULL: the rules want none
+    size_t spread_count;
+    struct buffer own_category; // the first one of `item`, if its popular items fill the list up
+    bool knows_category;
     struct shared_wait rules_wait, snapshot_wait;
     struct read_call call;
     struct candidate *candidates;
     uint16_t *slots; // hash table of the candidates by item: index plus 1; 0: free
     size_t candidate_count, candidate_next, batch;
-    struct snapshot_entries *snapshots[SNAPSHOTS_MAX]; // whose entries became candidates
+    struct snapshot_entries **snapshots; // whose entries became candidates; those of its ranking first
     uint32_t snapshot_count;
+    uint32_t own_next;                             // of its ranking: which of the categories that it asks for is read
+    bool own_cut;                                  // of its ranking: there is more than was read
     enum { READ_BEST, READ_ALL, READ_ENDED } read; // how much of its ranking was read
     uint32_t logged_again;
     ref_t *refs;
@@ -195,19 +205,29 @@ struct list {
     bool sources_end;      // nothing is left to read but what comes last
     bool goes_on;          // more places follow
     struct buffer texts;   // ids and JSON of the placed entries
-    uint32_t next_filling; // index into the plan's rankings; after them the newest cards
+    uint32_t next_filling; // which step of filling.c
+    bool fills_deep;       // that step was read, but not its rest
     ref_t recent[COVIEW_ITEMS];
     size_t recent_count;
     int64_t latest_ms; // when recent[0] was read
     struct neighbours *tables;
     size_t table_count;
 };
-void list_init(struct list *list);                // the first part is filled by then
-void list_without(struct list *list, ref_t item); // excludes an item; before list_start
+void list_init(struct list *list);                           // the first part is filled by then
+void list_fill_of(struct list *list, struct bytes category); // `item` has this category; before list_start
+void list_without(struct list *list, ref_t item);            // excludes an item; before list_start
 void list_start(struct list *list);
 void list_release(struct list *list);
 void list_place(struct list *list); // places the new candidates, then asks for more, or ends the list
 void list_end(struct list *list, enum outcome outcome);
+void list_sort(struct list *list, size_t first); // the placed entries from that one on
+
+// list_rules.c
+void list_rules_init(struct list *list);
+struct facts list_facts(const struct item_state *state); // views of it
+bool list_has_room(const struct list *list, const struct facts *facts);
+void list_keep_facts(struct list *list, struct placed *placed, const struct facts *facts);
+bool list_spread(struct list *list); // leaves out new entries that are too many of a kind; false without memory
 
 // candidates.c: adds a candidate unless it is there already, blocked or excluded; boosts and buries it by its rule.
 bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic); // false without memory
@@ -220,8 +240,15 @@ bool rule_holds(const struct list *list, const struct rule *rule); // it is in f
 
 // sources.c: reads candidates, adds them, then calls list_place.
 void source_start(struct list *list);
-bool source_fill(struct list *list);    // false: nothing is left to fill with
 bool source_read_on(struct list *list); // false: its ranking has been read to the end
+// The list holds the entries until it ends; NULL: they could not be read, or there is no memory.
+struct snapshot_entries *list_keep_entries(struct list *list, struct shared_value *read);
+bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries,
+                       uint32_t group, const char *reason); // false without memory
+
+// filling.c: adds what fills the list up, then calls list_place.
+bool source_fill(struct list *list); // false: nothing is left to fill with
+const struct ranking *filling_of_categories(const struct plan *plan);
 
 // render.c: an item's members, without the braces around them.
 void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
@@ -260,6 +287,7 @@ struct question {
     struct bytes site, item, category;
     const struct ranking *ranking;
     uint32_t limits[LIST_KINDS], offset;
+    struct asked_age max_age;
     enum list_format format;
     const struct bytes *ids; // of items to exclude, or to read
     uint32_t id_count;
@@ -299,6 +327,7 @@ struct refresh {
     uint64_t began_ms;
     struct list lists[LIST_KINDS];
     uint32_t lists_begun;
+    struct buffer category; // the first one of a page's item
     struct buffer out, fingerprint, values;
     struct rules *rules;
     enum outcome outcome; // of the items that were read

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NEWEST_KEPT = 200, SUMS_MAX = 64 << 10 };
+enum { SUMS_MAX = 64 << 10 };
 
 void item_write_end(struct item_write *write, enum outcome outcome) {
     struct item_call *item = write->item;

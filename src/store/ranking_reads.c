@@ -87,10 +87,14 @@ void store_read_top(struct store *store, struct read_call *call, ref_t site, str
     if (!pipeline)
         return;
     struct top_state *state = pipeline->context;
-    size_t deepest = ranking_bound(RANKING_DEPTH, keys_partitions()); // a set may lack items below this rank
+    bool deep = max > RANKING_DEPTH && bytes_eq(ranking, BYTES(NEWEST_NAME));
+    size_t bound = ranking_bound(RANKING_DEPTH, keys_partitions()),
+           deepest = deep && bound < NEWEST_KEPT ? NEWEST_KEPT : bound; // a set may lack items below this rank
     state->max = max;
     state->each = max < deepest ? max : deepest;
     state->kept = ranking_bound(category ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
+    if (deep && state->kept < NEWEST_KEPT)
+        state->kept = NEWEST_KEPT;
     state->on_top = on_top;
     ask_tops(state, pipeline, &at);
     at.no_card = true;

@@ -169,6 +169,7 @@ struct item_state {
     struct bytes categories; // joined by 0x1f
     struct bytes author;     // of its card; empty: none
     int64_t published_ms;
+    int64_t first_ms; // of the first event; 0: none, or unknown
     bool has_card;
     uint64_t votes[KINDS_MAX]; // with base
     uint64_t views;            // with base
@@ -183,6 +184,7 @@ void store_look_item(struct store *store, struct read_call *call, const ref_t *i
 
 // The newest cards of a site are a ranking of this name; its score is minus the time in ms.
 #define NEWEST_NAME ".newest"
+enum { NEWEST_KEPT = 200 }; // in each partition
 // Reads the best `max` items of a ranking, merged over all partitions. Calls `on_top` once before on_done, if the
 // outcome is OK. `whole`: the list is the whole ranking; neither `max` nor a partition's bound has cut it.
 // `cards_only`: leaves out the items without a card; a category has none of them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Types of engaged's widget: of the module /widget.mjs, of window.engaged, of the elements and their events.
-export type Reason = 'ranked' | 'related' | 'popular' | 'pinned';
+export type Reason = 'ranked' | 'related' | 'popular_in_category' | 'popular' | 'pinned';
 export interface Entry {
   rank: number; score: number; reason: Reason; item: string; title?: string; url?: string; image?: string;
   categories?: string[]; author?: string; published_at?: string; votes: Record<string, number>; views: number; visitors?: number;

@@ -133,7 +133,7 @@ def test_items_without_a_card(service, site):
 
 # ---- Shapes
 
-@contract("List", "A list is {\"list\"", "Ranks count from 1 without a gap", "kind is ranking, related or recommendation", "reason (ranked, related, popular, pinned)")
+@contract("List", "A list is {\"list\"", "Ranks count from 1 without a gap", "kind is ranking, related or recommendation", "reason (ranked, related, popular_in_category, popular, pinned)")
 @contract("Numbers and times", "Numbers are JSON numbers", "Times go out as ISO 8601")
 @contract("GET /v1/{site}/rankings/{ranking}", "A list of kind ranking; limit, offset, category and exclude")
 @contract("GET /v1/{site}/items/{item}/related", "A list of kind related; limit, offset and exclude")
