@@ -32,14 +32,14 @@ local zone, now = ARGV[5], ARGV[8]
 local function number(at, begin) -- what Redis holds, else what the caller knows, else how it begins
     return tonumber(held[at] or ARGV[3 + at] ~= '' and ARGV[3 + at] or begin)
 end
--- Data without series is of an older program: it is counted from now on.
-local era, since, days_since = number(6, 0), number(7, held[1] and now or 0), number(8, 0)
+-- Data without series is of an older program, which may still project for some seconds: it is counted in a minute.
+local era, since, days_since = number(6, 0), number(7, held[1] and now + 60 or 0), number(8, 0)
 if held[5] and held[5] ~= zone then
     if ARGV[7] == '' then
         return {'time_zone: the days of the data are those of ' .. held[5] .. ', the setting says ' .. zone ..
             ': a start with --accept-time-zone begins days, weeks and months again'}
     end
-    era, days_since = (era + 1) % 256, now
+    era, days_since = (era + 1) % 255, now
 end
 if ARGV[6] ~= '' then
     redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit

@@ -11,8 +11,8 @@
 --        its item's name (text8 site, text16 id), and the data of the vote:
 --        u8 flags (1 begins an item, 2 begins a group, 4 only if the item has a card, 8 has a time of its own, which may be
 --        older than the vote that is stored), u16 buckets that the caller believes the item has (0: its voters are in the
---        item; else KEYS has the vote's bucket), the beginning of its log record (src/model/entry.h: 'V', item, voter, kind,
---        time; kind 255 retracts), and, to retract only one vote, that vote (kind, time)
+--        item; else KEYS has the vote's bucket), the beginning of its log record (src/model/entry.h: 'B', item, site,
+--        voter, kind, time, or in all votes of the call 'V', without the site; kind 255 retracts), and, to retract only one vote, that vote (kind, time)
 -- Reply  array: results of all votes in order, packed: u8 status, u8 kind now (255 none), u32 buckets, u32 voters,
 --        u64 votes per kind (base included); then the ids of the groups' log entries, each followed by a space; no id
 --        if nothing changed
@@ -26,7 +26,7 @@
 local UNCHANGED, CHANGED, RETRY, CLASH, BROKEN, NO_CARD = 0, 1, 2, 3, 4, 5
 local FORMAT, FLAGS, KINDS, BUCKETS, VOTERS_AT, COUNTS = 1, 2, 3, 4, 5, 6 -- numbers of an item's head; FORMAT is also its value
 local HEAD, COUNT, HEAD_FORMAT = 15, 4, '<BBBI2I2d' -- bytes of a head without counts, bytes of a count
-local RECORD, VOTER, KIND, RECORD_END = 4, 13, 21, 25 -- bytes of a vote's data; voter, kind and time end the record
+local RECORD = 4 -- where a vote's record begins in its data; voter, kind and time end it
 local ENTRY_SIZE, ENTRY_VOTE, ENTRY_TIME = 13, 9, 10 -- bytes of an entry: voter (8 bytes), kind, time, as an item holds it
 local byte, sub, find, pack, unpack_bytes, call = string.byte, string.sub, string.find, struct.pack, struct.unpack, redis.call
 
@@ -81,6 +81,8 @@ local function read_base(tail)
 end
 
 local NO_KIND = 255
+local VOTER = #ARGV > 4 and byte(ARGV[6], RECORD) == string.byte('B') and 21 or 13
+local KIND, RECORD_END = VOTER + 8, VOTER + 12
 local NO_VOTE = pack('<Bi4', NO_KIND, 0)
 local kinds, item_count, group_count = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local result_format = '<BBI4I4' .. string.rep('I8', kinds)

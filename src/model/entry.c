@@ -31,6 +31,7 @@ static int64_t read_vote_time(struct reader *reader) {
 
 static bool read_vote(struct reader *reader, struct entry_record *record) {
     record->item = read_u64(reader);
+    record->voted_site = record->type == 'B' ? read_u64(reader) : 0;
     record->visitor = read_u64(reader);
     record->kind = read_u8(reader);
     record->time_ms = read_vote_time(reader);
@@ -107,8 +108,8 @@ static const struct {
     char type;
     bool (*read)(struct reader *reader, struct entry_record *record);
 } record_types[] = {
-    {'V', read_vote}, {'W', read_view},  {'E', read_erasure},  {'S', read_set},
-    {'C', read_card}, {'F', read_flush}, {'D', read_deletion}, {'I', read_import},
+    {'B', read_vote},  {'W', read_view}, {'E', read_erasure},  {'S', read_set},    {'C', read_card},
+    {'F', read_flush}, {'V', read_vote}, {'D', read_deletion}, {'I', read_import},
 };
 
 int entry_next(struct bytes *rest, struct entry_record *ret_record) {

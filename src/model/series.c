@@ -14,6 +14,10 @@ void series_begin(struct series_beginning of_data) {
     beginning = of_data;
 }
 
+uint32_t series_began_s(void) {
+    return beginning.since_s;
+}
+
 void series_clear(struct series *series) {
     memset(series, 0, offsetof(struct series, at));
     series->era = beginning.era;
@@ -222,4 +226,15 @@ uint64_t series_count(const struct series *series, int signal, enum grain grain,
 int32_t series_oldest(const struct series *series, enum grain grain) {
     int32_t oldest = series->newest[grain] - kept[grain] + 1;
     return oldest > 0 ? oldest : 0;
+}
+
+bool series_lie_before(const struct series *series, int signal, uint64_t events, int64_t unix_ms) {
+    int32_t numbers[GRAINS_COUNTED];
+    if (!numbers_of(unix_ms, numbers))
+        return false;
+    for (int grain = 0; grain < GRAINS_COUNTED; grain++)
+        if (series->newest[grain] > numbers[grain] || series_since(series, (enum grain)grain) > unix_ms ||
+            series_count(series, signal, (enum grain)grain, 0, INT32_MAX) > events)
+            return false;
+    return true;
 }

@@ -57,6 +57,7 @@ struct series_beginning {
     uint32_t days_since_s; // the present era began then
 };
 void series_begin(struct series_beginning beginning);
+uint32_t series_began_s(void); // its since_s
 
 void series_clear(struct series *series);
 // For a state that had no series: it begins to count at the data set's instant, or at `unix_ms` if that is later.
@@ -81,6 +82,9 @@ uint64_t series_count(const struct series *series, int signal, enum grain grain,
 int64_t series_since(const struct series *series, enum grain grain);
 // The oldest number of the grain that the item can still have a bucket of.
 int32_t series_oldest(const struct series *series, enum grain grain);
+
+// Whether all that it says can be before that instant, of a signal that had so many events in all.
+bool series_lie_before(const struct series *series, int signal, uint64_t events, int64_t unix_ms);
 
 void series_pack(const struct series *series, struct buffer *packed);
 // Drops the days and months of another era; they begin again with the present one. series_unpack does it.

@@ -3,7 +3,7 @@
 #include "model/series.h"
 
 enum { HOURS_A_DAY = 24, HAS_SINCE = 1, DAY_CODE = 3, HEAD_BITS = 3, VARINT_BITS = 42 };
-enum { LAST = 2, MORE = 1, DISTANCE_BITS = 2, SIGNAL_BITS = 4, SIGNAL_MASK = 15 };
+enum { LAST = 2, MORE = 1, DISTANCE_BITS = 2, SIGNAL_BITS = 4, GRAINS_MASK = 7, LAST_SIGNAL = 8, NO_SIGNAL = 0xf8 };
 
 // ---- Packing
 
@@ -66,24 +66,30 @@ static void pack_buckets(const struct packed_grain *written, int32_t before, str
     }
 }
 
+static void pack_signal(const struct series *series, int signal, bool is_last, struct buffer *packed) {
+    struct packed_grain grains[GRAINS_COUNTED];
+    struct buckets days = series_buckets(series, signal, GRAIN_DAY);
+    copy_buckets(series_buckets(series, signal, GRAIN_HOUR), &grains[GRAIN_HOUR]);
+    copy_buckets(days, &grains[GRAIN_DAY]);
+    months_left(series_buckets(series, signal, GRAIN_MONTH), days, &grains[GRAIN_MONTH]);
+    int head = signal << SIGNAL_BITS | (is_last ? LAST_SIGNAL : 0);
+    for (int grain = 0; grain < GRAINS_COUNTED; grain++)
+        head |= (grains[grain].count > 0) << grain;
+    buffer_add_u8(packed, (uint8_t)head);
+    for (int grain = 0; grain < GRAINS_COUNTED; grain++)
+        pack_buckets(&grains[grain], series->newest[grain], packed);
+}
+
 void series_pack(const struct series *series, struct buffer *packed) {
-    struct packed_grain written[GRAINS_COUNTED];
+    uint16_t whole = series->end[SIGNAL_COUNT - 1][GRAIN_MONTH], first = 0;
     pack_head(series, packed);
-    for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
-        struct buckets hours = series_buckets(series, signal, GRAIN_HOUR);
-        struct buckets days = series_buckets(series, signal, GRAIN_DAY);
-        struct buckets months = series_buckets(series, signal, GRAIN_MONTH);
-        if (hours.count + days.count + months.count == 0)
-            continue;
-        copy_buckets(hours, &written[GRAIN_HOUR]);
-        copy_buckets(days, &written[GRAIN_DAY]);
-        months_left(months, days, &written[GRAIN_MONTH]);
-        int grains = 0;
-        for (int grain = 0; grain < GRAINS_COUNTED; grain++)
-            grains |= (written[grain].count > 0) << grain;
-        buffer_add_u8(packed, (uint8_t)(signal << SIGNAL_BITS | grains));
-        for (int grain = 0; grain < GRAINS_COUNTED; grain++)
-            pack_buckets(&written[grain], series->newest[grain], packed);
+    if (whole == 0)
+        buffer_add_u8(packed, NO_SIGNAL);
+    for (int signal = 0; first < whole; signal++) {
+        uint16_t end = series->end[signal][GRAIN_MONTH];
+        if (end > first)
+            pack_signal(series, signal, end == whole, packed);
+        first = end;
     }
 }
 
@@ -160,37 +166,44 @@ static void append_months(struct series *series, const struct packed_grain *days
     }
 }
 
-static void read_signal(struct reader *reader, struct series *series, int signal, uint16_t *end) {
-    struct packed_grain written[GRAINS_COUNTED];
-    int grains = read_u8(reader) & SIGNAL_MASK;
-    reader->failed |= grains == 0 || grains >> GRAINS_COUNTED;
+// Returns whether it is the last signal.
+static bool read_signal(struct reader *reader, struct series *series, int signal, uint16_t *end) {
+    struct packed_grain grains[GRAINS_COUNTED];
+    int head = read_u8(reader);
     for (int grain = 0; grain < GRAINS_COUNTED; grain++) {
-        written[grain].count = 0;
-        if (grains >> grain & 1)
-            read_buckets(reader, series, (enum grain)grain, &written[grain]);
+        grains[grain].count = 0;
+        if (head >> grain & 1)
+            read_buckets(reader, series, (enum grain)grain, &grains[grain]);
     }
+    reader->failed |= (head & GRAINS_MASK) == 0;
     if (reader->failed)
-        return;
+        return true;
     for (int grain = 0; grain < GRAIN_MONTH; grain++) {
-        memcpy(&series->at[*end], written[grain].at, written[grain].count * sizeof *series->at);
-        *end = (uint16_t)(*end + written[grain].count);
+        memcpy(&series->at[*end], grains[grain].at, grains[grain].count * sizeof *series->at);
+        *end = (uint16_t)(*end + grains[grain].count);
         series->end[signal][grain] = *end;
     }
-    append_months(series, &written[GRAIN_DAY], &written[GRAIN_MONTH], end);
+    append_months(series, &grains[GRAIN_DAY], &grains[GRAIN_MONTH], end);
+    return head & LAST_SIGNAL;
+}
+
+static void read_signals(struct reader *reader, struct series *series) {
+    uint16_t end = 0;
+    bool ended = reader->rest.len && (uint8_t)reader->rest.at[0] == NO_SIGNAL && read_u8(reader);
+    for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+        for (int grain = 0; grain < GRAINS_COUNTED; grain++)
+            series->end[signal][grain] = end;
+        if (!ended && reader->rest.len && (uint8_t)reader->rest.at[0] >> SIGNAL_BITS == signal)
+            ended = read_signal(reader, series, signal, &end);
+        series->end[signal][GRAIN_MONTH] = end;
+    }
+    reader->failed |= !ended || reader->rest.len > 0;
 }
 
 bool series_unpack(struct reader *reader, struct series *ret_series) {
-    uint16_t end = 0;
     series_clear(ret_series);
     read_head(reader, ret_series);
-    for (int signal = 0; signal < SIGNAL_COUNT && !reader->failed; signal++) {
-        for (int grain = 0; grain < GRAINS_COUNTED; grain++)
-            ret_series->end[signal][grain] = end;
-        if (reader->rest.len && (uint8_t)reader->rest.at[0] >> SIGNAL_BITS == signal)
-            read_signal(reader, ret_series, signal, &end);
-        ret_series->end[signal][GRAIN_MONTH] = end;
-    }
-    reader->failed |= reader->rest.len > 0;
+    read_signals(reader, ret_series);
     if (reader->failed)
         series_clear(ret_series);
     else

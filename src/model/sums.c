@@ -3,7 +3,7 @@
 #include "model/sums.h"
 #include "base/reader.h"
 
-enum { FORMAT = 1, FORMAT_EARLY = 2 };
+enum { FORMAT_NO_SERIES = 1, FORMAT_NO_SERIES_EARLY = 2, FORMAT = 3, FORMAT_EARLY = 4 };
 
 void sums_clear(struct sums *sums) {
     sums->epoch_ms = 0;
@@ -13,11 +13,13 @@ void sums_clear(struct sums *sums) {
         for (int life = 0; life < HALF_LIVES_MAX; life++)
             sums->signals[signal].sum[life] = DECAY_EMPTY;
     }
+    series_clear(&sums->series);
 }
 
 void sums_add(struct sums *sums, const struct half_lives *lives, int signal, int64_t event_ms) {
     struct signal_sums *one = &sums->signals[signal];
     one->count++;
+    series_add(&sums->series, signal, event_ms, 1);
     for (uint32_t i = 0; i < lives->count; i++)
         one->sum[i] = decay_add(one->sum[i], decay_exponent(event_ms, lives->ms[i]));
 }
@@ -27,6 +29,7 @@ void sums_take(struct sums *sums, const struct half_lives *lives, int signal, in
     if (one->count == 0)
         return;
     one->count--;
+    series_take(&sums->series, signal, event_ms);
     for (uint32_t i = 0; i < lives->count; i++)
         one->sum[i] = one->count == 0 ? DECAY_EMPTY : decay_take(one->sum[i], decay_exponent(event_ms, lives->ms[i]));
 }
@@ -35,7 +38,7 @@ bool sums_empty(const struct sums *sums) {
     for (int signal = 0; signal < SIGNAL_COUNT; signal++)
         if (sums->signals[signal].count != 0)
             return false;
-    return true;
+    return series_empty(&sums->series);
 }
 
 // ---- Packed
@@ -45,6 +48,12 @@ static uint8_t signals_present(const struct sums *sums) {
     for (int signal = 0; signal < SIGNAL_COUNT; signal++)
         present = (uint8_t)(present + (sums->signals[signal].count > 0));
     return present;
+}
+
+static void pack_early(const struct early_visitors *early, struct buffer *packed) {
+    buffer_add_u8(packed, early->count);
+    for (uint8_t i = 0; i < early->count; i++)
+        buffer_add_u32(packed, early->registers[i]);
 }
 
 void sums_pack(const struct sums *sums, const struct half_lives *lives, struct buffer *packed) {
@@ -64,11 +73,9 @@ void sums_pack(const struct sums *sums, const struct half_lives *lives, struct b
         for (uint32_t i = 0; i < lives->count; i++)
             buffer_add_f64(packed, one->sum[i]);
     }
-    if (!early)
-        return;
-    buffer_add_u8(packed, sums->early.count);
-    for (uint8_t i = 0; i < sums->early.count; i++)
-        buffer_add_u32(packed, sums->early.registers[i]);
+    if (early)
+        pack_early(&sums->early, packed);
+    series_pack(&sums->series, packed);
 }
 
 static uint32_t nearest_life(const struct half_lives *lives, int64_t ms) {
@@ -133,29 +140,36 @@ static bool read_early(struct reader *reader, struct early_visitors *early) {
     return !reader->failed;
 }
 
-bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sums *ret_sums) {
-    struct reader reader = reader_of(packed);
+bool sums_have_series(struct bytes packed) {
+    return packed.len == 0 || packed.at[0] == FORMAT || packed.at[0] == FORMAT_EARLY;
+}
+
+static bool read_all(struct reader *reader, const struct half_lives *lives, struct sums *sums) {
     struct half_lives stored;
-    struct sums sums;
-    sums_clear(&sums);
-    if (packed.len == 0) {
-        *ret_sums = sums;
-        return true;
-    }
-    uint8_t format = read_u8(&reader), life_count = read_u8(&reader), signals = read_u8(&reader);
-    sums.epoch_ms = read_f64(&reader);
-    if ((format != FORMAT && format != FORMAT_EARLY) || !isfinite(sums.epoch_ms) ||
-        !read_lives(&reader, life_count, &stored))
+    uint8_t format = read_u8(reader), life_count = read_u8(reader), signals = read_u8(reader);
+    sums->epoch_ms = read_f64(reader);
+    if (format < FORMAT_NO_SERIES || format > FORMAT_EARLY || !isfinite(sums->epoch_ms) ||
+        !read_lives(reader, life_count, &stored))
         return false;
     for (uint8_t i = 0; i < signals; i++)
-        if (!read_signal(&reader, &stored, lives, &sums))
+        if (!read_signal(reader, &stored, lives, sums))
             return false;
-    if (format == FORMAT_EARLY && (!read_early(&reader, &sums.early) || sums.signals[SIGNAL_VIEWS].count == 0))
+    bool early = format == FORMAT_EARLY || format == FORMAT_NO_SERIES_EARLY;
+    if (early && (!read_early(reader, &sums->early) || sums->signals[SIGNAL_VIEWS].count == 0))
         return false;
-    if (reader.rest.len)
-        return false;
-    *ret_sums = sums;
-    return true;
+    if (format >= FORMAT)
+        return series_unpack(reader, &sums->series);
+    series_begin_late(&sums->series, 0);
+    return reader->rest.len == 0;
+}
+
+bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sums *ret_sums) {
+    struct reader reader = reader_of(packed);
+    sums_clear(ret_sums);
+    if (packed.len == 0 || read_all(&reader, lives, ret_sums))
+        return true;
+    sums_clear(ret_sums);
+    return false;
 }
 
 bool sums_lie_before(const struct sums *sums, const struct half_lives *lives, int signal, int64_t unix_ms) {

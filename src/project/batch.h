@@ -32,6 +32,7 @@ struct delta {
     uint8_t kind, old_kind; // for a vote
     union {
         struct {
+            ref_t site; // 0: not known
             int64_t time_ms, old_time_ms;
         } vote;
         struct {

@@ -10,10 +10,12 @@ static void take_from_total(struct sums *total, const struct half_lives *lives, 
         all->sum[i] = all->count == 0 ? DECAY_EMPTY : decay_take(all->sum[i], views->sum[i]);
 }
 
-static void clear_signal(struct signal_sums *signal) {
-    signal->count = 0;
+static void clear_signal(struct sums *sums, int signal) {
+    struct signal_sums *one = &sums->signals[signal];
+    one->count = 0;
     for (int i = 0; i < HALF_LIVES_MAX; i++)
-        signal->sum[i] = DECAY_EMPTY;
+        one->sum[i] = DECAY_EMPTY;
+    series_clear_signal(&sums->series, signal);
 }
 
 // Removes the views up to the deletion.
@@ -24,7 +26,7 @@ static unsigned wipe_views(struct sums *sums, struct sums *total, const struct h
     struct signal_sums *views = &sums->signals[SIGNAL_VIEWS];
     if (total && views->count != 0)
         take_from_total(total, lives, views);
-    clear_signal(views);
+    clear_signal(sums, SIGNAL_VIEWS);
     sums->early.count = 0;
     return FOLD_CHANGED | FOLD_WIPED_VIEWS | FOLD_CHANGED_TOTAL;
 }
@@ -39,12 +41,19 @@ static unsigned fold_view(struct sums *sums, struct sums *total, const struct ha
     return FOLD_CHANGED | FOLD_COUNTED_VIEW | FOLD_CHANGED_TOTAL;
 }
 
-static unsigned fold_vote(struct sums *sums, const struct half_lives *lives, const struct delta *delta) {
-    if (delta->old_kind < SIGNAL_VIEWS)
+// Of votes the total has series alone.
+static unsigned fold_vote(struct sums *sums, struct sums *total, const struct half_lives *lives,
+                          const struct delta *delta) {
+    bool gives = delta->kind < SIGNAL_VIEWS, takes = delta->old_kind < SIGNAL_VIEWS;
+    if (takes)
         sums_take(sums, lives, delta->old_kind, delta->vote.old_time_ms);
-    if (delta->kind < SIGNAL_VIEWS)
+    if (gives)
         sums_add(sums, lives, delta->kind, delta->vote.time_ms);
-    return FOLD_CHANGED;
+    if (total && takes)
+        series_take(&total->series, delta->old_kind, delta->vote.old_time_ms);
+    if (total && gives)
+        series_add(&total->series, delta->kind, delta->vote.time_ms, 1);
+    return FOLD_CHANGED | FOLD_CHANGED_TOTAL;
 }
 
 static void add_to_total(struct sums *total, const struct half_lives *lives, const struct signal_sums *views) {
@@ -54,9 +63,10 @@ static void add_to_total(struct sums *total, const struct half_lives *lives, con
         all->sum[i] = decay_add(all->sum[i], views->sum[i]);
 }
 
-// Adds the difference of an item's views, which a script has set, to the site's total. A state that could not be read
-// counts as empty.
-static unsigned move_total(struct sums *total, const struct half_lives *lives, struct bytes before, struct bytes now) {
+// Adds the difference of an item's views, which a script has set or removed, to the site's total. A state that could
+// not be read counts as empty. What is removed stays in the total's series.
+static unsigned move_total(struct sums *total, const struct half_lives *lives, struct bytes before, struct bytes now,
+                           bool sets) {
     struct sums old, new;
     if (!total)
         return 0;
@@ -64,6 +74,8 @@ static unsigned move_total(struct sums *total, const struct half_lives *lives, s
         take_from_total(total, lives, &old.signals[SIGNAL_VIEWS]);
     if (sums_unpack(now, lives, &new))
         add_to_total(total, lives, &new.signals[SIGNAL_VIEWS]);
+    if (sets)
+        series_move(&total->series, SIGNAL_VIEWS, &new.series, &old.series);
     return FOLD_CHANGED_TOTAL;
 }
 
@@ -80,6 +92,8 @@ static unsigned fold_import(struct sums *sums, struct sums *total, const struct 
             take_from_total(total, lives, views);
         add_to_total(total, lives, new_views);
     }
+    clear_signal(sums, SIGNAL_VIEWS);
+    series_begin_late(&sums->series, (int64_t)accept_ms); // their hours are not known
     *views = *new_views;
     sums->early = given.early;
     return FOLD_CHANGED | FOLD_CHANGED_TOTAL;
@@ -87,7 +101,7 @@ static unsigned fold_import(struct sums *sums, struct sums *total, const struct 
 
 static unsigned wipe_votes(struct sums *sums) {
     for (int signal = 0; signal < SIGNAL_VIEWS; signal++)
-        clear_signal(&sums->signals[signal]);
+        clear_signal(sums, signal);
     return FOLD_CHANGED;
 }
 
@@ -95,15 +109,15 @@ unsigned sums_fold(struct sums *sums, struct sums *total, const struct half_live
                    const struct delta *delta, double accept_ms) {
     switch (delta->type) {
     case DELTA_VOTE:
-        return fold_vote(sums, lives, delta);
+        return fold_vote(sums, total, lives, delta);
     case DELTA_VIEW: {
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
         return wiped | fold_view(sums, total, lives, delta, accept_ms);
     }
     case DELTA_ERASE:
-        return wipe_votes(sums) | move_total(total, lives, delta->card.before, NO_BYTES);
+        return wipe_votes(sums) | move_total(total, lives, delta->card.before, NO_BYTES, false);
     case DELTA_SET:
-        return move_total(total, lives, delta->card.before, delta->card.packed);
+        return move_total(total, lives, delta->card.before, delta->card.packed, true);
     case DELTA_IMPORT: {
         unsigned wiped = wipe_views(sums, total, lives, deleted_ms);
         return wiped | fold_import(sums, total, lives, delta, accept_ms);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 enum { TEXTS_MAX = 16 << 20 };
+#define DAY_MS INT64_C(86400000)
 
 struct subject {
     ref_t item;
@@ -16,7 +17,7 @@ struct subject {
     struct placed_item placed; // but for sums and mode, filled when loaded
     struct place *before;
     struct bytes site;
-    struct sums sums;
+    struct sums *sums; // among the work's
 };
 
 struct total {
@@ -29,7 +30,8 @@ struct sums_work {
     const struct plan *plan;
     const struct secret_key *hash_key;
     struct subject *subjects;
-    uint32_t subject_count, subject_capacity;
+    struct sums *sums; // one per subject; they are large, and clearing them all would cost more than a small chunk
+    uint32_t subject_count, subject_capacity, sums_capacity;
     struct total *totals;
     uint32_t total_count, total_capacity;
     struct cutoffs cutoffs;
@@ -58,6 +60,7 @@ static void work_free(void *context) {
     arena_release(&work->texts);
     buffer_release(&work->packed);
     free(work->subjects);
+    free(work->sums);
     free(work->totals);
     free(work);
 }
@@ -82,10 +85,11 @@ static bool begin(void *context, const ref_t *items, uint32_t item_count, const 
     work->failed = false;
     work->now_ms = clock_now_ms();
     if (!make_capacity((void **)&work->subjects, &work->subject_capacity, item_count, sizeof(*work->subjects)) ||
+        !make_capacity((void **)&work->sums, &work->sums_capacity, item_count, sizeof(*work->sums)) ||
         !make_capacity((void **)&work->totals, &work->total_capacity, site_count, sizeof(*work->totals)))
         return false;
     for (uint32_t i = 0; i < item_count; i++)
-        work->subjects[i] = (struct subject){.item = items[i]};
+        work->subjects[i] = (struct subject){.item = items[i], .sums = &work->sums[i]};
     for (uint32_t i = 0; i < site_count; i++) {
         work->totals[i].site = sites[i];
         work->totals[i].changed = false;
@@ -104,7 +108,7 @@ static bool copy_text(struct sums_work *work, struct bytes text, struct bytes *r
 static bool load(void *context, uint32_t index, const struct partition_item *item) {
     struct sums_work *work = context;
     struct subject *subject = &work->subjects[index];
-    subject->usable = !item->corrupt && sums_unpack(item->state, &work->plan->lives, &subject->sums);
+    subject->usable = !item->corrupt && sums_unpack(item->state, &work->plan->lives, subject->sums);
     if (!subject->usable) {
         bad_state(&sums_projection, subject->item);
         return true;
@@ -120,7 +124,7 @@ static bool load(void *context, uint32_t index, const struct partition_item *ite
     if (item->known)
         placed->site = site_ref(work->hash_key, item->site);
     placed->before = subject->before;
-    places_before(work->plan, &subject->sums, work->now_ms, subject->before);
+    places_before(work->plan, subject->sums, work->now_ms, subject->before);
     return true;
 }
 
@@ -163,8 +167,8 @@ static bool is_another(const struct subject *subject, const struct delta *delta)
 
 // The first visitors are in the sums. With the third the sketch begins, and all later ones are added to it.
 static void note_visitor(struct subject *subject, ref_t visitor, struct commit *commit) {
-    struct early_visitors *early = &subject->sums.early;
-    if (early_visitors_add(early, visitor, subject->sums.signals[SIGNAL_VIEWS].count == 1))
+    struct early_visitors *early = &subject->sums->early;
+    if (early_visitors_add(early, visitor, subject->sums->signals[SIGNAL_VIEWS].count == 1))
         return;
     if (early->count)
         commit_sketch(commit, subject->item, early);
@@ -205,7 +209,7 @@ static void fold(void *context, uint32_t index, uint32_t total_index, const stru
     if (!subject->usable || is_another(subject, delta))
         return;
     struct total *total = total_index == NO_INDEX ? NULL : &work->totals[total_index];
-    unsigned effects = sums_fold(&subject->sums, total ? &total->sums : NULL, &work->plan->lives, subject->deleted_ms,
+    unsigned effects = sums_fold(subject->sums, total ? &total->sums : NULL, &work->plan->lives, subject->deleted_ms,
                                  delta, accept_ms);
     if (effects & FOLD_CHANGED)
         subject->changed = true;
@@ -232,12 +236,19 @@ static struct bytes packed_state(struct sums_work *work, const struct sums *sums
 
 static void write_subject(struct sums_work *work, struct subject *subject, struct commit *commit) {
     if (subject->changed)
-        commit_state(commit, subject->item, packed_state(work, &subject->sums));
+        commit_state(commit, subject->item, packed_state(work, subject->sums));
     bool moves = subject->changed || subject->placed.mode != PLACE_CHANGED;
     if (!moves || subject->placed.id.len == 0)
         return;
-    subject->placed.sums = &subject->sums;
+    subject->placed.sums = subject->sums;
     write_places(work->plan, work->hash_key, &work->cutoffs, work->now_ms, &subject->placed, commit);
+}
+
+// Series without a view are of a site that has been erased, which may have been made up, or of one that has votes
+// alone. They stay until nothing has come for as long as days are kept.
+static void write_total(struct sums_work *work, const struct total *total, struct commit *commit) {
+    bool fades = total->sums.signals[SIGNAL_VIEWS].count == 0;
+    commit_total(commit, total->site, packed_state(work, &total->sums), fades ? SERIES_DAYS * DAY_MS : 0);
 }
 
 static bool write(void *context, struct commit *commit) {
@@ -247,7 +258,7 @@ static bool write(void *context, struct commit *commit) {
             write_subject(work, &work->subjects[i], commit);
     for (uint32_t i = 0; i < work->total_count; i++)
         if (work->totals[i].changed)
-            commit_total(commit, work->totals[i].site, packed_state(work, &work->totals[i].sums));
+            write_total(work, &work->totals[i], commit);
     return !work->failed;
 }
 
@@ -256,7 +267,7 @@ static bool describe(void *context, uint32_t index, struct partition_item *ret_i
     struct subject *subject = &work->subjects[index];
     if (!subject->usable || !subject->placed.known)
         return false;
-    *ret_item = (struct partition_item){.state = packed_state(work, &subject->sums),
+    *ret_item = (struct partition_item){.state = packed_state(work, subject->sums),
                                         .deleted_ms = subject->deleted_ms,
                                         .known = true,
                                         .has_card = subject->placed.has_card,
@@ -270,6 +281,8 @@ static bool describe(void *context, uint32_t index, struct partition_item *ret_i
 static bool delta_site(const struct secret_key *hash_key, const struct delta *delta, ref_t *ret_site) {
     if (delta->type == DELTA_VIEW)
         *ret_site = site_ref(hash_key, delta->view.site);
+    else if (delta->type == DELTA_VOTE && delta->vote.site)
+        *ret_site = delta->vote.site;
     else if (is_card_delta(delta) && delta->type != DELTA_CARD)
         *ret_site = site_ref(hash_key, delta->card.site);
     else
@@ -283,6 +296,7 @@ static void make_vote(struct batch *batch, uint32_t entry, const struct entry_re
         return;
     delta->kind = record->kind;
     delta->old_kind = record->old_kind;
+    delta->vote.site = record->voted_site;
     delta->vote.time_ms = record->time_ms;
     delta->vote.old_time_ms = record->old_time_ms;
 }
@@ -310,6 +324,7 @@ static void make_card(struct batch *batch, uint32_t entry, const struct entry_re
 
 static void make_deltas(struct batch *batch, uint32_t entry, const struct entry_record *record) {
     switch (record->type) {
+    case 'B':
     case 'V':
         make_vote(batch, entry, record);
         break;

@@ -68,10 +68,7 @@ struct commit *commit_new(struct store *store, enum projection projection, uint3
     struct commit *commit = calloc(1, sizeof *commit);
     if (!commit)
         return NULL;
-    commit->store = store;
-    commit->projection = projection;
-    commit->partition = partition;
-    commit->version = version;
+    *commit = (struct commit){.store = store, .projection = projection, .partition = partition, .version = version};
     snprintf(commit->life, sizeof commit->life, "%.*s", (int)life.len, life.len ? life.at : "");
     command_init(&commit->applied_arguments);
     command_init(&commit->state_keys);
@@ -161,10 +158,15 @@ void commit_state(struct commit *commit, ref_t item, struct bytes packed) {
     set_or_delete(commit, &key, packed);
 }
 
-void commit_total(struct commit *commit, ref_t site, struct bytes packed) {
+void commit_total(struct commit *commit, ref_t site, struct bytes packed, int64_t fades_ms) {
     struct key key;
     key_site_total(&key, commit->partition, site);
     set_or_delete(commit, &key, packed);
+    struct commit_key *slot = packed.len && fades_ms ? commit_key(commit, &key) : NULL;
+    if (!slot)
+        return;
+    begin_piece(commit, "PEXPIRE", slot->index, 1); // a value that is set again stays
+    command_add_int(&commit->command_arguments, fades_ms);
 }
 
 void commit_item(struct commit *commit, ref_t item, struct bytes site, struct bytes id) {
@@ -360,10 +362,8 @@ static void add_all(struct command *to, const struct command *from, uint32_t cou
 static void on_committed(struct redis_call *call) {
     struct commit *commit = (struct commit *)call;
     redisReply *reply = call->reply;
-    struct commit_result result = {.outcome = call->outcome};
     bool whole = call->outcome == OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
-    if (call->outcome == OK && !whole)
-        result.outcome = INTERNAL;
+    struct commit_result result = {.outcome = call->outcome == OK && !whole ? INTERNAL : call->outcome};
     if (whole) {
         result.moved = reply_int(reply->element[0]) == 0;
         result.version = (uint64_t)reply_int(reply->element[1]);

@@ -12,8 +12,17 @@ enum { IMPORT_DONE, IMPORT_RETRY = 2 };
 
 bool store_views_valid(const struct store *store, struct bytes views) {
     struct sums sums;
+    int64_t latest_ms = clock_now_ms() + TIME_AHEAD_MS;
     return views.len <= UINT16_MAX && sums_unpack(views, &store->plan.lives, &sums) &&
-           sums_lie_before(&sums, &store->plan.lives, SIGNAL_VIEWS, clock_now_ms() + TIME_AHEAD_MS);
+           sums_lie_before(&sums, &store->plan.lives, SIGNAL_VIEWS, latest_ms) &&
+           series_lie_before(&sums.series, SIGNAL_VIEWS, sums.signals[SIGNAL_VIEWS].count, latest_ms);
+}
+
+// The hours of views that an older program has exported are not known.
+static void read_series(struct sums *sums, const struct sums *given, struct bytes views) {
+    series_replace(&sums->series, SIGNAL_VIEWS, &given->series);
+    if (!sums_have_series(views))
+        series_begin_late(&sums->series, clock_now_ms());
 }
 
 // Computes the new sums. INTERNAL when the present ones cannot be read.
@@ -25,6 +34,7 @@ static enum outcome put_together(struct item_write *write) {
     sums.epoch_ms = 0;
     sums.signals[SIGNAL_VIEWS] = given.signals[SIGNAL_VIEWS];
     sums.early = given.early;
+    read_series(&sums, &given, write->views);
     buffer_clear(&write->sums_now);
     if (!sums_empty(&sums))
         sums_pack(&sums, lives, &write->sums_now);

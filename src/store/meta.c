@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { FORMAT = 3 }; // of the data; lua/meta.lua knows the oldest that is still read
+enum { FORMAT = 4 }; // of the data; lua/meta.lua knows the oldest that is still read
 
 const char meta_is_other[] =
     "the key engaged:meta is another program's: the service needs a Redis, or a database, without it";

@@ -28,7 +28,7 @@ static void count_records(struct partition_look *look, struct bytes value) {
     if (!entry_open(value, &accept_ms, &rest))
         return;
     while (entry_next(&rest, &record) == 1) {
-        look->votes += record.type == 'V';
+        look->votes += record.type == 'B' || record.type == 'V';
         look->views += record.type == 'W';
     }
 }

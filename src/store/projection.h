@@ -145,7 +145,8 @@ void commit_item(struct commit *commit, ref_t item, struct bytes site,
 void commit_visitor(struct commit *commit, ref_t item, ref_t visitor); // into the unique visitors
 void commit_sketch(struct commit *commit, ref_t item, const struct early_visitors *early); // before any commit_visitor
 void commit_visitors_clear(struct commit *commit, ref_t item); // before any commit_visitor of it
-void commit_total(struct commit *commit, ref_t site, struct bytes packed);
+// `fades_ms`: it goes then if it is not written meanwhile; 0: it stays.
+void commit_total(struct commit *commit, ref_t site, struct bytes packed, int64_t fades_ms);
 // Sets the item's score in a ranking, or removes the item from it. The ranking is trimmed to `bound` members when it
 // has more than twice as many. If one commit sets more than `bound` scores of a ranking, only the best are sent, and
 // the cutoff says so. `may_be_member`: the item may be in the ranking already, with another score.

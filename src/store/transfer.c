@@ -20,8 +20,10 @@ static bool pack_views(const struct store *store, struct bytes packed, struct bu
     if (!sums_unpack(packed, &store->plan.lives, &sums))
         return false;
     sums.epoch_ms = 0;
-    for (int signal = 0; signal < SIGNAL_VIEWS; signal++)
+    for (int signal = 0; signal < SIGNAL_VIEWS; signal++) {
         sums.signals[signal].count = 0;
+        series_clear_signal(&sums.series, signal);
+    }
     if (sums.signals[SIGNAL_VIEWS].count)
         sums_pack(&sums, &store->plan.lives, ret_views);
     return !ret_views->failed;

@@ -56,15 +56,18 @@ static void add_keys(struct store *store, struct queued *const *writes, uint32_t
 
 enum { BEGINS_ITEM = 1, BEGINS_GROUP = 2, NEEDS_CARD = 4, DATED = 8 };
 
-static void add_vote(struct command *command, const struct vote_call *vote, int begins) {
+static void add_vote(struct store *store, const struct vote_call *vote, int begins, bool names_site) {
+    struct command *command = &store->command;
     struct buffer *data = &command->bytes;
     bool retracts = vote->kind < 0;
     item_pack_name(vote->site, vote->id, data);
     command_end_argument(command);
     buffer_add_u8(data, (uint8_t)(begins + (vote->needs_card ? NEEDS_CARD : 0) + (vote->dated ? DATED : 0)));
     buffer_add_u16(data, (uint16_t)vote->buckets);
-    buffer_add_char(data, 'V');
+    buffer_add_char(data, names_site ? 'B' : 'V');
     buffer_add_u64(data, vote->item);
+    if (names_site)
+        buffer_add_u64(data, site_ref(store->hash_key, vote->site));
     buffer_add_u64(data, vote->visitor);
     vote_add(data, retracts ? ENTRY_NO_KIND : vote->kind, retracts && !vote->dated ? DECAY_EPOCH_MS : vote->time_ms);
     if (retracts && vote->only_if) {
@@ -92,9 +95,11 @@ static void compose(struct store *store, struct queued *const *writes, uint32_t 
     command_add_int(command, store->settings->kind_count);
     command_add_int(command, items);
     command_add_int(command, groups);
+    // Until series count, an older program may still read the log.
+    bool names_site = clock_now_ms() / 1000 >= series_began_s();
     for (uint32_t i = 0; i < count; i++)
-        add_vote(command, vote_of(writes[i]),
-                 (begins_item(writes, i) ? BEGINS_ITEM : 0) + (begins_group(writes, i) ? BEGINS_GROUP : 0));
+        add_vote(store, vote_of(writes[i]),
+                 (begins_item(writes, i) ? BEGINS_ITEM : 0) + (begins_group(writes, i) ? BEGINS_GROUP : 0), names_site);
 }
 
 // ---- Splits. A process splits at most SPLITS_MAX items at once. It splits an item again and again until the mean

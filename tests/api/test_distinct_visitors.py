@@ -114,8 +114,8 @@ def test_what_format_2_left_goes_on(service):
     (name,) = [key for key in store.scan_iter("*}i" + 16 * "?", count=1000) if b"\x03\0old" in store.get(key)]
     sums = name.replace(b"}i", b"}s")
     packed = store.get(sums)
-    assert packed[0] == 2
-    store.set(sums, b"\x01" + packed[1:-5])  # without the number of early visitors and their register
+    assert packed[0] == 4
+    store.set(sums, b"\x01" + packed[1:-11])  # without the number of early visitors, their register and the series
     store.pfadd(name.replace(b"}i", b"}u"), b"someone")
     service.process.terminate()  # what is remembered of it goes
     assert service.process.wait(30) == 0

@@ -4,6 +4,8 @@ import math
 import struct
 from dataclasses import dataclass, field
 
+from support.packed import unpack_state
+
 VIEWS = 8  # the signal of views; the kinds of vote come before it
 NO_KIND = 255
 VOTER, VOTE = 13, 5  # bytes
@@ -52,6 +54,7 @@ def read_item(packed):
 class Sums:
     counts: dict = field(default_factory=dict)  # by signal
     sums: dict = field(default_factory=dict)  # by half-life in ms: by signal
+    series: dict = field(default_factory=dict)  # by signal: by grain: by number
 
     def count(self, signal):
         return self.counts.get(signal, 0)
@@ -68,6 +71,7 @@ def read_sums(packed):
         signal, found.counts[signal] = reader.read("BQ")
         for life in lives:
             found.sums.setdefault(life, {})[signal] = reader.read("d")
+    found.series = unpack_state(packed)[1]
     return found
 
 
@@ -97,7 +101,7 @@ class Entry:
 
 
 def read_vote(reader, entry):
-    item, _, kind, _, _, _ = reader.read("QQBiBi")
+    item, _, _, kind, _, _, _ = reader.read("QQQBiBi")
     entry.votes.append((item, None if kind == NO_KIND else kind))
     entry.touched[0].add(item)
 
@@ -136,7 +140,7 @@ def read_card(reader, entry):
     reader.text("H")
 
 
-RECORDS = {"V": read_vote, "W": read_view, "E": read_erasure, "S": read_set, "C": read_card, "F": lambda *_: None}
+RECORDS = {"B": read_vote, "W": read_view, "E": read_erasure, "S": read_set, "C": read_card, "F": lambda *_: None}
 
 
 def read_entry(value):

@@ -24,7 +24,7 @@ def view(item, name, before=()):
 
 
 def vote(item, kind):
-    return struct.pack("<d", 1e12) + b"V" + struct.pack("<QQBiBi", item, READER, kind, 0, 255, 0)
+    return struct.pack("<d", 1e12) + b"B" + struct.pack("<QQQBiBi", item, 5, READER, kind, 0, 255, 0)
 
 
 class Tailer:

@@ -86,7 +86,7 @@ def batch(votes, first):
     for number in numbers:
         name = b"\x01s" + struct.pack("<H", 8) + b"%08d" % number
         flags = 3 if number == first else 1
-        arguments += [name, struct.pack("<BHcQQBi", flags, 0, b"V", number, 7 * number + 1, 0, 1000)]
+        arguments += [name, struct.pack("<BHcQQQBi", flags, 0, b"B", number, 5, 7 * number + 1, 0, 1000)]
     keys = [b"{e0}i%016x" % number for number in numbers] + [b"{e0}log"]
     return [len(keys), *keys, 1700000000000, 1, votes, 1, *arguments]
 

@@ -12,6 +12,7 @@ from support.redis_server import RedisServer
 UNCHANGED, CHANGED, RETRY, CLASH, BROKEN, NO_CARD = range(6)
 NO_KIND = 255
 NOW = 1700000000000
+SITE_REF = 5
 SITE = b"s"
 
 
@@ -65,7 +66,7 @@ class Item:
         self.counts += [0] * (kinds - len(self.counts))
         if held:
             self.counts[held[0]] -= 1
-        record = b"V" + struct.pack("<QQ", self.ref, vote["voter"]) + vote["packed"] + (held or struct.pack("<Bi", NO_KIND, 0))
+        record = b"B" + struct.pack("<QQQ", self.ref, SITE_REF, vote["voter"]) + vote["packed"] + (held or struct.pack("<Bi", NO_KIND, 0))
         return CHANGED, kind, record
 
     def shown(self, kinds):
@@ -107,7 +108,7 @@ def call_of(votes, partitions, kinds):
         if vote["buckets"]:
             buckets.append(item.tag(partitions) + b"v%d:%d" % (item.ref, vote["voter"] % vote["buckets"]))
         flags = begins_item + 2 * begins_group + 4 * vote["needs_card"]
-        arguments += [vote["name"], struct.pack("<BH", flags, vote["buckets"]) + b"V" + struct.pack("<QQ", item.ref, vote["voter"])
+        arguments += [vote["name"], struct.pack("<BH", flags, vote["buckets"]) + b"B" + struct.pack("<QQQ", item.ref, SITE_REF, vote["voter"])
                       + vote["packed"] + vote["only"]]
     keys = items + logs + buckets
     return keys, [NOW, kinds, len(items), len(logs), *arguments]

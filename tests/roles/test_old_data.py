@@ -55,21 +55,21 @@ def recorded_format(service, to=None):
     return subprocess.run(["redis-cli", "-s", redis, *command], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
-def test_data_of_format_2_becomes_format_3():
+def test_data_of_format_2_becomes_format_4():
     with open(FIXTURES[0], encoding="utf-8") as file:
         service = OldData(FIXTURES[0][:-5] + ".tar.gz", **json.load(file)["settings"])
     try:
-        assert recorded_format(service) == "3"
+        assert recorded_format(service) == "4"
     finally:
         service.stop()
 
 
 @pytest.mark.parametrize("format,line", [
-    ("1", "the data has format 1, this program reads 2 to 3: take it over with the export"),
-    ("0", "the data has format 0, this program reads 2 to 3"),
-    ("2.5", "the data has format 2.5, this program reads 2 to 3"),
-    ("two", "the data has format two, this program reads 2 to 3"),
-    ("4", "the data has format 4 of a newer program, this program reads 2 to 3"),
+    ("1", "the data has format 1, this program reads 2 to 4: take it over with the export"),
+    ("0", "the data has format 0, this program reads 2 to 4"),
+    ("2.5", "the data has format 2.5, this program reads 2 to 4"),
+    ("two", "the data has format two, this program reads 2 to 4"),
+    ("5", "the data has format 5 of a newer program, this program reads 2 to 4"),
 ])
 def test_data_of_another_format_is_refused_and_left_as_it_is(format, line):
     service = Service()
@@ -80,7 +80,7 @@ def test_data_of_another_format_is_refused_and_left_as_it_is(format, line):
             said = second.communicate(timeout=20)[1]
         assert second.returncode == 1 and line in said, said
         assert recorded_format(service) == format
-        recorded_format(service, "3")
+        recorded_format(service, "4")
     finally:
         service.stop()
 

@@ -86,6 +86,19 @@ static void check_signal(const struct signal_sums *held, const struct ledger *le
     }
 }
 
+static void check_series(const struct series *series, const struct ledger *ledger, int signal) {
+    for (int grain = 0; grain < GRAINS_COUNTED; grain++) {
+        int32_t oldest = series_oldest(series, (enum grain)grain);
+        uint64_t straight = 0;
+        for (size_t i = 0; signal == SIGNAL_VIEWS && i < ledger->view_count; i++)
+            straight += calendar_number((enum grain)grain, ledger->views[i]) >= oldest;
+        for (int i = 0; signal != SIGNAL_VIEWS && i < VOTERS; i++)
+            straight += ledger->votes[i].kind == signal &&
+                        calendar_number((enum grain)grain, ledger->votes[i].time_ms) >= oldest;
+        assert_int_equal(series_count(series, signal, (enum grain)grain, 0, INT32_MAX), straight);
+    }
+}
+
 static void fold_random_vote(struct sums *sums, struct ledger *ledger) {
     uint32_t voter = random_below(VOTERS);
     int kind = (int)random_below(4) - 1;
@@ -95,7 +108,7 @@ static void fold_random_vote(struct sums *sums, struct ledger *ledger) {
         return;
     struct delta delta = vote_touch(kind < 0 ? ENTRY_NO_KIND : kind, time_ms, old_kind < 0 ? ENTRY_NO_KIND : old_kind,
                                     ledger->votes[voter].time_ms);
-    assert_int_equal(sums_fold(sums, NULL, &lives, 0, &delta, 1), FOLD_CHANGED);
+    assert_int_equal(sums_fold(sums, NULL, &lives, 0, &delta, 1), FOLD_CHANGED | FOLD_CHANGED_TOTAL);
     ledger->votes[voter].kind = kind;
     ledger->votes[voter].time_ms = time_ms;
 }
@@ -126,8 +139,10 @@ static void folding_equals_recomputing(void **state) {
             fold_random_vote(&sums, &ledger);
         }
         if (step % 100 == 0) {
-            for (int signal = 0; signal < SIGNAL_COUNT; signal++)
+            for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
                 check_signal(&sums.signals[signal], &ledger, signal, largest[signal]);
+                check_series(&sums.series, &ledger, signal);
+            }
             check_signal(&total.signals[SIGNAL_VIEWS], &ledger, SIGNAL_VIEWS, largest[SIGNAL_VIEWS]);
         }
     }
@@ -212,7 +227,7 @@ static void an_erasure_takes_the_views_off_the_total_and_leaves_later_ones(void 
 static void a_set_moves_the_total_by_the_difference(void **state) {
     (void)state;
     struct sums before, now, total;
-    struct buffer packed_before, packed_now;
+    struct buffer packed_before, packed_now, packed_held, packed_after;
     struct delta view = view_touch(random_time()), set = {.type = DELTA_SET};
     sums_clear(&before);
     sums_clear(&now);
@@ -220,11 +235,13 @@ static void a_set_moves_the_total_by_the_difference(void **state) {
     sums_fold(&before, &total, &lives, 0, &view, 1);
     for (int i = 0; i < 5; i++)
         sums_fold(&now, NULL, &lives, 0, &view, 1);
-    struct sums held = now;
+    struct sums held;
+    assert_true(sums_unpack(pack(&now, &packed_held), &lives, &held));
     set.card.before = pack(&before, &packed_before);
     set.card.packed = pack(&now, &packed_now);
     assert_int_equal(sums_fold(&held, &total, &lives, 0, &set, 1), FOLD_CHANGED_TOTAL);
-    assert_memory_equal(&held, &now, sizeof now); // it stands there already
+    assert_true(bytes_eq(pack(&held, &packed_after), buffer_bytes(&packed_held))); // it stands there already
+    assert_int_equal(series_count(&total.series, SIGNAL_VIEWS, GRAIN_MONTH, 0, INT32_MAX), 5);
     assert_int_equal(total.signals[SIGNAL_VIEWS].count, 5);
     for (uint32_t life = 0; life < lives.count; life++)
         assert_true(fabs(total.signals[SIGNAL_VIEWS].sum[life] - now.signals[SIGNAL_VIEWS].sum[life]) < 1e-9);
@@ -233,8 +250,81 @@ static void a_set_moves_the_total_by_the_difference(void **state) {
     set.card.packed = first;
     sums_fold(&held, &total, &lives, 0, &set, 1);
     assert_int_equal(total.signals[SIGNAL_VIEWS].count, 1);
+    assert_int_equal(series_count(&total.series, SIGNAL_VIEWS, GRAIN_MONTH, 0, INT32_MAX), 1);
+    buffer_release(&packed_held);
+    buffer_release(&packed_after);
     buffer_release(&packed_before);
     buffer_release(&packed_now);
+}
+
+// ---- Series of the item and of its site
+
+static struct sums article, site;
+
+static void fold_both(const struct delta *delta) {
+    sums_fold(&article, &site, &lives, 0, delta, 1);
+}
+
+static void assert_days(int signal, int32_t day, uint64_t of_article, uint64_t of_site) {
+    assert_int_equal(series_count(&article.series, signal, GRAIN_DAY, day, day), of_article);
+    assert_int_equal(series_count(&site.series, signal, GRAIN_DAY, day, day), of_site);
+}
+
+static void each_record_moves_the_series_of_item_and_site(void **state) {
+    (void)state;
+    enum { DAY_MS = 86400000 };
+    int32_t day = 20000;
+    int64_t then_ms = (int64_t)day * DAY_MS + 5, now_ms = then_ms + DAY_MS;
+    struct delta view = view_touch(now_ms), vote = vote_touch(0, then_ms, ENTRY_NO_KIND, 0),
+                 another = vote_touch(1, now_ms, 0, then_ms), retraction = vote_touch(ENTRY_NO_KIND, 0, 1, now_ms),
+                 erasure = {.type = DELTA_ERASE};
+    sums_clear(&article);
+    sums_clear(&site);
+    fold_both(&view);
+    assert_days(SIGNAL_VIEWS, day + 1, 1, 1);
+    fold_both(&vote); // late: of its own day
+    assert_days(0, day, 1, 1);
+    assert_int_equal(site.signals[0].count, 0);
+    fold_both(&another);
+    assert_days(0, day, 0, 0);
+    assert_days(1, day + 1, 1, 1);
+    fold_both(&retraction);
+    assert_days(1, day + 1, 0, 0);
+    fold_both(&retraction); // it is not there
+    assert_days(1, day + 1, 0, 0);
+    fold_both(&vote);
+    fold_both(&erasure); // the script takes the views of the item
+    assert_days(0, day, 0, 1);
+    assert_days(SIGNAL_VIEWS, day + 1, 1, 1);
+    sums_fold(&article, NULL, &lives, 0, &vote, 1); // an older program's record names no site
+    assert_days(0, day, 1, 1);
+}
+
+static void a_state_without_series_begins_to_count(void **state) {
+    (void)state;
+    struct buffer packed;
+    struct delta view = view_touch(INT64_C(1760000000000));
+    buffer_init(&packed, 1000);
+    sums_clear(&article);
+    fold_both(&view);
+    series_clear(&article.series);
+    struct bytes whole = pack(&article, &packed); // an empty series ends it: 4 bytes
+    char old[1000];
+    memcpy(old, whole.at, whole.len - 4);
+    old[0] = 1; // its format
+    series_begin((struct series_beginning){.since_s = 1750000000});
+    assert_true(sums_unpack((struct bytes){old, whole.len - 4}, &lives, &site));
+    assert_false(sums_have_series((struct bytes){old, whole.len - 4}));
+    assert_int_equal(series_since(&site.series, GRAIN_HOUR), INT64_C(1750000000000));
+    assert_int_equal(site.signals[SIGNAL_VIEWS].count, 1);
+    fold_both(&view);
+    assert_days(SIGNAL_VIEWS, calendar_number(GRAIN_DAY, INT64_C(1760000000000)), 1, 1);
+    assert_true(sums_unpack(whole, &lives, &article)); // of this format: it knows all its hours
+    assert_int_equal(series_since(&article.series, GRAIN_HOUR), 0);
+    assert_true(sums_unpack(NO_BYTES, &lives, &article));
+    assert_int_equal(series_since(&article.series, GRAIN_HOUR), 0);
+    series_begin((struct series_beginning){0});
+    buffer_release(&packed);
 }
 
 static void a_table_forgets_a_neighbour(void **state) {
@@ -297,6 +387,8 @@ int main(void) {
         cmocka_unit_test(votes_are_wiped_where_the_record_stands),
         cmocka_unit_test(an_erasure_takes_the_views_off_the_total_and_leaves_later_ones),
         cmocka_unit_test(a_set_moves_the_total_by_the_difference),
+        cmocka_unit_test(each_record_moves_the_series_of_item_and_site),
+        cmocka_unit_test(a_state_without_series_begins_to_count),
         cmocka_unit_test(a_table_forgets_a_neighbour),
         cmocka_unit_test(unknown_kinds_do_no_harm),
         cmocka_unit_test(co_views_respect_deletions),

@@ -315,6 +315,22 @@ static void test_a_site_learns_the_difference(void **state) {
     assert_true(series_empty(&site));
 }
 
+static void test_a_given_series_lies_before_an_instant(void **state) {
+    (void)state;
+    static struct series series;
+    series_clear(&series);
+    assert_true(series_lie_before(&series, 0, 0, NOW));
+    series_add(&series, 0, NOW, 3);
+    assert_true(series_lie_before(&series, 0, 3, NOW));
+    assert_false(series_lie_before(&series, 0, 2, NOW));
+    assert_true(series_lie_before(&series, 1, 0, NOW));
+    assert_false(series_lie_before(&series, 0, 3, NOW - HOUR_MS));
+    assert_false(series_lie_before(&series, 0, 3, -1));
+    series_begin_late(&series, NOW);
+    assert_false(series_lie_before(&series, 0, 3, NOW));
+    assert_true(series_lie_before(&series, 0, 3, NOW + 1000));
+}
+
 // ---- The packed form
 
 static void test_two_full_signals_are_small(void **state) {
@@ -351,8 +367,8 @@ static void test_no_bytes_are_read_past_their_end(void **state) {
         char *exact = malloc(len ? len : 1); // so that a sanitizer sees a read behind it
         assert_non_null(exact);
         memcpy(exact, packed.at, len);
-        if (!unpack((struct bytes){exact, len}, &read))
-            assert_true(series_empty(&read));
+        assert_false(unpack((struct bytes){exact, len}, &read));
+        assert_true(series_empty(&read));
         free(exact);
     }
     for (int i = 0; i < 200000; i++) {
@@ -378,6 +394,7 @@ int main(void) {
         cmocka_unit_test(test_another_zone_begins_days_and_months_again),
         cmocka_unit_test(test_a_signal_is_cleared_and_replaced_alone),
         cmocka_unit_test(test_a_site_learns_the_difference),
+        cmocka_unit_test(test_a_given_series_lies_before_an_instant),
         cmocka_unit_test(test_two_full_signals_are_small),
         cmocka_unit_test(test_no_bytes_are_read_past_their_end),
     };
