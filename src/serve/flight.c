@@ -25,8 +25,11 @@ void value_hold(struct shared_value *value) {
 }
 
 void value_release(struct shared_value *value) {
-    if (value && --value->holders == 0)
-        free(value);
+    if (!value || --value->holders > 0)
+        return;
+    if (value->drop)
+        value->drop(value);
+    free(value);
 }
 
 // ---- Shared values

@@ -28,9 +28,11 @@ void flight_join(struct flight *flight, struct flight_wait *wait, bool joins);
 // Ends the refresh; returns those that waited for it. Those that wait for a later one stay.
 struct flight_wait *flight_end(struct flight *flight);
 
-// A value is one allocation that begins with the number of its holders. The last release frees it.
+// A value is one allocation that begins with the number of its holders. The last release frees it; `drop`, if there is
+// one, frees before what hangs on it.
 struct shared_value {
     uint32_t holders;
+    void (*drop)(struct shared_value *value);
 };
 void value_hold(struct shared_value *value);
 void value_release(struct shared_value *value); // NULL is fine

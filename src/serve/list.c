@@ -130,7 +130,10 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
         note_too_old(list, candidate);
         return false;
     }
-    return rules_allow(&list->filter, facts, list->now_ms) && list_has_room(list, facts);
+    if (rules_allow(&list->filter, facts, list->now_ms))
+        return list_has_room(list, facts);
+    snapshot_note_facts(candidate->entry, facts);
+    return false;
 }
 
 static void on_state(struct read_call *call, size_t index, const struct item_state *state) {

@@ -86,8 +86,15 @@ struct snapshot_entry {
     ref_t item;
     double value;
     struct bytes id;
-    bool unfit; // no list that is made from this snapshot may contain it
+    bool unfit;                // no list that is made from this snapshot may contain it
+    struct known_facts *facts; // what its rules have left it out for, in an earlier list; NULL: not known
 };
+// A list with other rules need not read the item again. Facts with long texts are not kept.
+struct known_facts {
+    struct facts facts; // views of the text
+    char text[];
+};
+void snapshot_note_facts(struct snapshot_entry *entry, const struct facts *facts); // entry NULL: does nothing
 // A snapshot's value: the entries that were read of a ranking. Lists that are made from them hold them.
 struct snapshot_entries {
     struct shared_value value; // first

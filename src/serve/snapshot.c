@@ -17,6 +17,30 @@ static void snapshot_free(struct lru_entry *entry) {
     free(snapshot);
 }
 
+// ---- What lists have found out
+
+enum { FACTS_TEXT_MAX = 256 };
+
+void snapshot_note_facts(struct snapshot_entry *entry, const struct facts *facts) {
+    size_t len = facts->categories.len + facts->author.len;
+    if (!entry || entry->facts || len > FACTS_TEXT_MAX || !(entry->facts = malloc(sizeof *entry->facts + len)))
+        return;
+    char *text = entry->facts->text;
+    entry->facts->facts = *facts;
+    entry->facts->facts.categories.at = text;
+    entry->facts->facts.author.at = text + facts->categories.len;
+    if (facts->categories.len)
+        memcpy(text, facts->categories.at, facts->categories.len);
+    if (facts->author.len)
+        memcpy(text + facts->categories.len, facts->author.at, facts->author.len);
+}
+
+static void drop_facts(struct shared_value *value) {
+    struct snapshot_entries *entries = (struct snapshot_entries *)value;
+    for (size_t i = 0; i < entries->count; i++)
+        free(entries->at[i].facts);
+}
+
 // ---- Refreshing
 
 static size_t max_of(const struct snapshot *snapshot) {
@@ -35,13 +59,13 @@ static void fill_entries(const struct snapshot *snapshot, const struct ranked *l
                          struct snapshot_entries *entries) {
     struct bytes site = bytes_of(snapshot->site_name);
     char *text = (char *)&entries->at[count];
-    *entries = (struct snapshot_entries){.value.holders = 1, .count = count};
+    *entries = (struct snapshot_entries){.value = {.holders = 1, .drop = drop_facts}, .count = count};
     for (size_t i = 0; i < count; i++) {
         struct bytes id = {text, list[i].id.len};
         memcpy(text, list[i].id.at, id.len);
         text += id.len;
-        entries->at[i] =
-            (struct snapshot_entry){item_ref(snapshot->shared.serve->hash_key, site, id), list[i].value, id, false};
+        entries->at[i] = (struct snapshot_entry){item_ref(snapshot->shared.serve->hash_key, site, id), list[i].value,
+                                                 id, false, NULL};
     }
 }
 

@@ -40,7 +40,8 @@ static bool add_entry(struct list *list, const struct ranking *ranking, struct s
                       const char *reason) {
     double score = group == GROUP_SOURCE ? ranking_score(ranking, entry->value, list->now_ms) : 0;
     struct candidate candidate = {entry->item, entry->value, score, group, reason, entry};
-    return entry->unfit || candidate_add(list, candidate, is_logarithmic(ranking));
+    bool left_out = entry->facts && !rules_allow(&list->filter, &entry->facts->facts, list->now_ms);
+    return entry->unfit || left_out || candidate_add(list, candidate, is_logarithmic(ranking));
 }
 
 bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries,

@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+import redis
 from support.service import Service
 from support.wait import wait_until
 
@@ -315,6 +316,32 @@ def lists_end_short(service, site, count):
 def test_at_most_2000_candidates_are_read_and_the_metrics_say_so(ruled):
     assert lists_end_short(ruled, "/v1/full.example", 1995) == (5, 0)
     assert lists_end_short(ruled, "/v1/short.example", 2000) == (0, 1)
+
+
+def test_what_rules_left_out_is_not_read_again_for_the_next_list(own):
+    """As long as the order is the same: here a minute. Anybody may ask for another age or category each time."""
+    service = own(refresh_interval="1m")
+    site = "/v1/s"
+    old, young = [f"old{n:03}" for n in range(200)], [f"young{n}" for n in range(5)]
+    now = time.time()
+    cards(service, site, **{name: {"published_at": now - 7200, "categories": ["x", "y"], "author": "A"} for name in old},
+          **{name: {"published_at": now - 60} for name in young}, pinned={"published_at": now - 7200})
+    votes(service, site, **{name: 3 for name in old}, **{name: 1 for name in young}, pinned=3)
+    hand(service, site, "pinned", pin=2)
+    store = redis.Redis(unix_socket_path=f"{service.folder}/d/redis.sock")
+
+    def read(query):
+        before = store.info("commandstats").get("cmdstat_pfcount", {"calls": 0})["calls"]
+        answer = ids(service.get(f"{site}/rankings/top?{query}"))
+        return answer, store.info("commandstats")["cmdstat_pfcount"]["calls"] - before
+    wanted = [young[0], "pinned", *young[1:]]
+    first, reads = read("limit=10&max_age=1h")
+    assert first == wanted and reads >= 200
+    for query in ("limit=10&max_age=50m", "limit=9&max_age=1h", "limit=6&max_age=1h"):
+        again, reads = read(query)
+        assert again == wanted and reads < 30, query
+    everything, _ = read("limit=100")
+    assert len(everything) == 100 and everything[0] == "old000"
 
 
 def test_an_item_is_never_listed_under_itself(ruled, site):

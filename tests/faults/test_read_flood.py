@@ -19,6 +19,7 @@ from support.wait import wait_until  # noqa: E402
 SITE = "/v1/s"
 FLOODS = {  # what one of so many connections asks for again and again
     "lists of equal scores": (16, lambda client, n: f"{SITE}/rankings/top?limit=1&exclude=x{client}-{n}"),
+    "lists of categories that there are not": (16, lambda client, n: f"{SITE}/items/other/related?category=c{client}-{n}"),
     "own votes": (64, lambda client, n: f"{SITE}/me?" + "&".join(f"id=i{(client + i) % 300:03}" for i in range(100))),
     "own lists": (32, lambda client, n: f"{SITE}/me/recommendations?limit=100&exclude=y{client}-{n}"),
     "pages": (32, lambda client, n: f"{SITE}/items/other-{client}-{n}/page?related=100&ranking=100&recommendation=100"),
