@@ -51,9 +51,8 @@ static enum outcome take_name(struct params *params, struct bytes value) {
 }
 
 static enum outcome take_format(struct params *params, struct bytes value) {
-    static const char *const names[] = {[FORMAT_JSON] = "json", [FORMAT_HTML] = "html", [FORMAT_FEED] = "feed"};
-    for (int i = 0; i < 3; i++)
-        if (bytes_eq(value, bytes_of(names[i]))) {
+    for (int i = 0; i < FORMATS; i++)
+        if (bytes_eq(value, bytes_of(format_name((enum list_format)i)))) {
             params->format = (enum list_format)i;
             return OK;
         }
@@ -116,7 +115,7 @@ static const struct {
     {PARAM_IDS, true, "id", "id: at most 100, each the id of an item", BAD_ITEM, take_id},
     {PARAM_ID, false, "id", "id: the id of an item", BAD_ITEM, take_id},
     {PARAM_WAIT, false, "wait", "wait: true or false", BAD_PARAMETER, take_wait},
-    {PARAM_FORMAT, false, "format", "format: json, html or feed", BAD_PARAMETER, take_format},
+    {PARAM_FORMAT, false, "format", "format: json, html, feed or rss", BAD_PARAMETER, take_format},
     {PARAM_RELATED, false, "related", "related: a whole number from 0 to 100", BAD_LIMIT, take_related},
     {PARAM_RANKING, false, "ranking", "ranking: a whole number from 0 to 100", BAD_LIMIT, take_ranking},
     {PARAM_RECOMMENDATION, false, "recommendation", "recommendation: a whole number from 0 to 100", BAD_LIMIT,

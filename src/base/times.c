@@ -138,9 +138,16 @@ bool duration_parse(struct bytes text, int64_t *ret_ms) {
 
 // ---- Out
 
+static int64_t within_years(int64_t unix_ms) {
+    return unix_ms < TIME_FIRST_MS ? TIME_FIRST_MS : unix_ms > TIME_LAST_MS ? TIME_LAST_MS : unix_ms;
+}
+
+static int64_t days_before(int64_t unix_ms) {
+    return unix_ms / DAY_MS - (unix_ms % DAY_MS < 0);
+}
+
 void time_format(int64_t unix_ms, char text[static TIME_TEXT_SIZE]) {
-    int64_t ms = unix_ms < TIME_FIRST_MS ? TIME_FIRST_MS : unix_ms > TIME_LAST_MS ? TIME_LAST_MS : unix_ms;
-    int64_t days = ms / DAY_MS - (ms % DAY_MS < 0);
+    int64_t ms = within_years(unix_ms), days = days_before(ms);
     struct civil date = civil_of_days(days);
     unsigned of_day = (unsigned)(ms - days * DAY_MS);
     snprintf(text, TIME_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)date.year % 10000u,
@@ -148,12 +155,12 @@ void time_format(int64_t unix_ms, char text[static TIME_TEXT_SIZE]) {
              of_day / 1000 % 60, of_day % 1000);
 }
 
-void time_format_http(int64_t unix_ms, char text[static 30]) {
-    static const char days[] = "ThuFriSatSunMonTueWed", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int64_t ms = unix_ms < 0 ? 0 : unix_ms > TIME_LAST_MS ? TIME_LAST_MS : unix_ms;
-    struct civil date = civil_of_days(ms / DAY_MS);
-    unsigned of_day = (unsigned)(ms % DAY_MS / 1000);
-    snprintf(text, 30, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + ms / DAY_MS % 7 * 3, (unsigned)date.day % 100u,
-             months + (date.month - 1) * 3, (unsigned)date.year % 10000u, of_day / 3600 % 100, of_day / 60 % 60,
-             of_day % 60);
+void time_format_http(int64_t unix_ms, char text[static TIME_RFC822_SIZE]) {
+    static const char names[] = "ThuFriSatSunMonTueWed", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int64_t ms = within_years(unix_ms), days = days_before(ms);
+    struct civil date = civil_of_days(days);
+    unsigned of_day = (unsigned)((ms - days * DAY_MS) / 1000);
+    snprintf(text, TIME_RFC822_SIZE, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", names + (days % 7 + 7) % 7 * 3,
+             (unsigned)date.day % 100u, months + (date.month - 1) * 3, (unsigned)date.year % 10000u,
+             of_day / 3600 % 100, of_day / 60 % 60, of_day % 60);
 }

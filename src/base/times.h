@@ -17,8 +17,9 @@ bool time_parse(struct bytes text, int64_t *ret_unix_ms);
 // Unix seconds with an optional fraction; false when not finite or outside the years above.
 bool time_from_seconds(double seconds, int64_t *ret_unix_ms);
 void time_format(int64_t unix_ms, char text[static TIME_TEXT_SIZE]);
-// "Sun, 06 Nov 1994 08:49:37 GMT" (29 bytes and a NUL), for HTTP's Date.
-void time_format_http(int64_t unix_ms, char text[static 30]);
+// "Sun, 06 Nov 1994 08:49:37 GMT", for HTTP's Date and a feed's pubDate (RFC 822 with four digits of the year).
+enum { TIME_RFC822_SIZE = 30 };
+void time_format_http(int64_t unix_ms, char text[static TIME_RFC822_SIZE]);
 // A whole number and a unit (ms s m h d); a bare 0 is zero.
 bool duration_parse(struct bytes text, int64_t *ret_ms);
 

@@ -46,6 +46,7 @@ struct site_setting {
     char secret_key[256];           // empty: the site uses the general key
     char origins[ORIGINS_MAX][256]; // exact origins
     uint32_t origin_count;
+    char site_url[256]; // the home page, whose origin makes rooted links absolute; empty: not set
 };
 
 // With this publisher_listen the operators' listener takes the publisher's calls.
@@ -87,5 +88,7 @@ void settings_release(struct settings *settings);
 // Both write to stdout, for --help and --print-config.
 void settings_print_help(void);
 void settings_print_config(const struct settings *settings);
+// "https://host[:port]" of a site_url.
+struct bytes site_url_origin(const char *site_url);
 // The section of a site; NULL: it has none.
 const struct site_setting *settings_site(const struct settings *settings, struct bytes name);

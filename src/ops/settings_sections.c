@@ -91,12 +91,36 @@ static bool set_origins(struct site_setting *site, const char *text, char why[st
     return true;
 }
 
+struct bytes site_url_origin(const char *site_url) {
+    const char *slash = strchr(strchr(site_url, '/') + 2, '/');
+    return (struct bytes){site_url, slash ? (size_t)(slash - site_url) : strlen(site_url)};
+}
+
+// An origin, and perhaps a path. A query or a fragment would be no home page to add a path to.
+static bool set_site_url(struct site_setting *site, const char *text, char why[static WHY_SIZE]) {
+    static const char path_characters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/%";
+    char origin[256];
+    const char *host = strstr(text, "://"), *path = host ? strchr(host + 3, '/') : NULL;
+    snprintf(origin, sizeof origin, "%.*s", path ? (int)(path - text) : 255, text);
+    if (strlen(text) >= sizeof site->site_url - 1 || !origin_valid(origin) ||
+        (path && path[strspn(path, path_characters)]))
+        return fail(why, "site_url: of the form https://host[:port][/path], at most 254 characters");
+    origin_fold(origin);
+    snprintf(site->site_url, sizeof site->site_url, "%.255s", origin);
+    size_t len = strlen(site->site_url);
+    snprintf(site->site_url + len, sizeof site->site_url - len, "%s", path ? path : "/");
+    return true;
+}
+
 bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]) {
     struct site_setting *site = &settings->site_list[settings->site_count - 1];
     if (strcmp(key, "origins") == 0)
         return set_origins(site, text, why);
+    if (strcmp(key, "site_url") == 0)
+        return set_site_url(site, text, why);
     if (strcmp(key, "secret_key") != 0)
-        return fail(why, "a site has the keys secret_key and origins");
+        return fail(why, "a site has the keys secret_key, origins and site_url");
     if (strlen(text) >= sizeof site->secret_key || !bearer_valid(text))
         return fail(why, "secret_key: at most 255 visible ASCII characters, or sha256: and 64 hex digits");
     snprintf(site->secret_key, sizeof site->secret_key, "%s", text);
@@ -144,6 +168,8 @@ void settings_print_sections(const struct settings *settings) {
         printf("\n[site %s]\n%s", site->name, site->secret_key[0] ? "secret_key = (set)\n" : "");
         for (uint32_t j = 0; j < site->origin_count; j++)
             printf("origins = %s\n", site->origins[j]);
+        if (site->site_url[0])
+            printf("site_url = %s\n", site->site_url);
     }
 }
 

@@ -6,26 +6,10 @@
 #include "base/times.h"
 #include "http/uri.h"
 #include "model/names.h"
-#include "ops/json_in.h"
-#include "serve/serve_inside.h"
+#include "serve/feed.h"
 #include <inttypes.h>
 
-enum {
-    FRAGMENT_ARENA_MAX = 64 << 10,
-    URL_MAX = 32 << 10,
-    TITLE_MAX = 4096,
-    FEED_URL_MAX = 256 << 10,
-    IMAGE_WIDTH = 160,
-    IMAGE_HEIGHT = 90
-};
-
-struct card_text {
-    struct bytes title, url, image, author;
-    struct json_texts categories;
-    struct json_time published_at;
-    struct json_count views;
-    struct json_counts votes;
-};
+enum { IMAGE_WIDTH = 160, IMAGE_HEIGHT = 90 };
 
 #define TEXT(field)                                                                                                    \
     { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_text, field), .max = 2000 }
@@ -42,12 +26,12 @@ static const struct json_field fields[] = {
 };
 
 // Parses an entry's members, which item_members has rendered as JSON, back into texts.
-static void read_entry(const struct list *list, const struct placed *placed, struct arena *arena, struct buffer *out,
-                       struct card_text *ret_text) {
+void card_text_read(const struct list *list, const struct placed *placed, struct arena *arena, struct buffer *out,
+                    struct card_text *ret_text) {
     struct buffer object;
     const char *detail;
     *ret_text = (struct card_text){.title = NO_BYTES};
-    buffer_init(&object, FRAGMENT_ARENA_MAX);
+    buffer_init(&object, CARD_ARENA_MAX);
     buffer_add_char(&object, '{');
     buffer_add_bytes(&object, placed_json(list, placed));
     buffer_add_char(&object, '}');
@@ -59,7 +43,7 @@ static void read_entry(const struct list *list, const struct placed *placed, str
     buffer_release(&object);
 }
 
-static struct bytes id_of(const struct list *list, const struct placed *placed) {
+struct bytes placed_id(const struct list *list, const struct placed *placed) {
     return (struct bytes){list->texts.at + placed->id_at, placed->id_len};
 }
 
@@ -83,7 +67,7 @@ static void add_span(struct buffer *out, const char *class, struct bytes text) {
     buffer_addf(out, "</span>");
 }
 
-static void add_address(struct buffer *out, struct bytes url) {
+static void add_valid(struct buffer *out, struct bytes url) {
     struct buffer valid;
     buffer_init(&valid, URL_MAX);
     uri_add_valid(&valid, url);
@@ -105,25 +89,25 @@ static void add_image(struct buffer *out, struct bytes image) {
         return;
     buffer_addf(out, "<img class=\"engaged-image\" alt=\"\" loading=\"lazy\" width=\"%d\" height=\"%d\" src=\"",
                 IMAGE_WIDTH, IMAGE_HEIGHT);
-    add_address(out, image);
+    add_valid(out, image);
     buffer_addf(out, "\">");
 }
 
 static void add_html_entry(const struct list *list, const struct placed *placed, struct buffer *out) {
     struct arena arena;
     struct card_text card;
-    arena_init(&arena, FRAGMENT_ARENA_MAX);
-    read_entry(list, placed, &arena, out, &card);
+    arena_init(&arena, CARD_ARENA_MAX);
+    card_text_read(list, placed, &arena, out, &card);
     buffer_addf(out, "<li class=\"engaged-item\" data-item=\"");
-    add_escaped(out, id_of(list, placed));
+    add_escaped(out, placed_id(list, placed));
     buffer_addf(out, "\" data-reason=\"%s\">", placed->candidate.reason);
     if (card.url.len) {
         buffer_addf(out, "<a class=\"engaged-link\" href=\"");
-        add_address(out, card.url);
+        add_valid(out, card.url);
         buffer_addf(out, "\">");
     }
     add_image(out, card.image);
-    add_span(out, "title", card.title.len ? card.title : id_of(list, placed));
+    add_span(out, "title", card.title.len ? card.title : placed_id(list, placed));
     if (card.url.len)
         buffer_addf(out, "</a>");
     if (card.author.len) {
@@ -156,16 +140,14 @@ static void add_text(struct json_out *json, const char *name, struct bytes text)
     json_text(json, text);
 }
 
-// A feed's links must be absolute. A rooted link is left out here; the `_engaged` part has it.
-static void add_link(struct json_out *json, const char *name, struct bytes url) {
-    struct buffer valid;
-    if (!url.len || url.at[0] == '/')
-        return;
-    buffer_init(&valid, URL_MAX);
-    uri_add_valid(&valid, url);
-    add_text(json, name, buffer_bytes(&valid));
-    json->buffer->failed |= valid.failed;
-    buffer_release(&valid);
+// Where there is no absolute link, there is none here; `_engaged` has the card's.
+static void add_link(struct json_out *json, const char *name, const struct list *list, struct bytes url) {
+    struct buffer link;
+    buffer_init(&link, URL_MAX);
+    feed_link(list, url, &link);
+    add_text(json, name, buffer_bytes(&link));
+    json->buffer->failed |= link.failed;
+    buffer_release(&link);
 }
 
 static void add_author(struct json_out *json, struct bytes author) {
@@ -206,15 +188,15 @@ static void add_feed_entry(struct json_out *json, const struct list *list, size_
     const struct placed *placed = &list->placed[index];
     struct arena arena;
     struct card_text card;
-    arena_init(&arena, FRAGMENT_ARENA_MAX);
-    read_entry(list, placed, &arena, json->buffer, &card);
-    struct bytes title = card.title.len ? card.title : id_of(list, placed);
+    arena_init(&arena, CARD_ARENA_MAX);
+    card_text_read(list, placed, &arena, json->buffer, &card);
+    struct bytes title = card.title.len ? card.title : placed_id(list, placed);
     json_open(json, '{');
-    add_text(json, "id", id_of(list, placed));
-    add_link(json, "url", card.url);
+    add_text(json, "id", placed_id(list, placed));
+    add_link(json, "url", list, card.url);
     add_text(json, "title", title);
     add_text(json, "content_text", title);
-    add_link(json, "image", card.image);
+    add_link(json, "image", list, card.image);
     if (card.published_at.given) {
         json_key(json, BYTES("date_published"));
         json_time(json, card.published_at.unix_ms);
@@ -226,80 +208,34 @@ static void add_feed_entry(struct json_out *json, const struct list *list, size_
     arena_release(&arena);
 }
 
-// "sample: ranking hot, city", "sample: related to some-item", "sample: recommendation".
-static void add_feed_title(struct json_out *json, const struct list *list) {
-    struct buffer title;
-    buffer_init(&title, TITLE_MAX);
-    buffer_add_bytes(&title, list->site);
-    buffer_addf(&title, ": %s", list_kind_name(list->kind));
-    buffer_addf(&title, list->kind == LIST_RANKING ? " " : list->kind == LIST_RELATED ? " to " : "");
-    buffer_add_bytes(&title, list->kind == LIST_RANKING ? list->ranking->name : list->item);
-    if (list->category.at) {
-        buffer_addf(&title, ", ");
-        buffer_add_bytes(&title, list->category);
-    }
-    add_text(json, "title", buffer_bytes(&title));
-    json->buffer->failed |= title.failed;
-    buffer_release(&title);
+static void add_made(struct json_out *json, const char *name, const struct list *list,
+                     void (*make)(const struct list *list, struct buffer *out)) {
+    struct buffer text;
+    buffer_init(&text, FEED_TITLE_MAX);
+    make(list, &text);
+    add_text(json, name, buffer_bytes(&text));
+    json->buffer->failed |= text.failed;
+    buffer_release(&text);
 }
 
-// The site's home page: the first origin that is declared, else the host that the site is named by.
-static void add_home_page(struct json_out *json, const struct list *list) {
-    const struct site_setting *site = settings_site(list->serve->settings, list->site);
-    bool declared = site && site->origin_count;
-    struct buffer url;
-    if (!declared && !site_names_host(list->site))
-        return;
-    buffer_init(&url, TITLE_MAX);
-    buffer_addf(&url, declared ? "" : "https://");
-    buffer_add_bytes(&url, declared ? bytes_of(site->origins[0]) : list->site);
-    buffer_add_char(&url, '/');
-    add_text(json, "home_page_url", buffer_bytes(&url));
-    json->buffer->failed |= url.failed;
-    buffer_release(&url);
-}
-
-static void add_pair(struct buffer *url, const char *name, struct bytes value) {
-    buffer_addf(url, "&%s=", name);
-    uri_add_escaped(url, value);
-}
-
-// The address of this feed from an offset on, if public_url is set. A visitor's own list has none.
-static void add_feed_url(struct json_out *json, const char *name, const struct list *list, uint32_t offset) {
-    const char *public_url = list->serve->settings->public_url;
-    char digits[DECIMAL_SIZE];
-    struct buffer url;
-    if (!public_url[0] || list->kind == LIST_RECOMMENDATION)
-        return;
-    buffer_init(&url, FEED_URL_MAX);
-    buffer_addf(&url, "%s/v1/", public_url);
-    buffer_add_bytes(&url, list->site);
-    buffer_addf(&url, list->kind == LIST_RANKING ? "/rankings/" : "/items/");
-    uri_add_escaped(&url, list->kind == LIST_RANKING ? list->ranking->name : list->item);
-    buffer_addf(&url, list->kind == LIST_RANKING ? "?format=feed" : "/related?format=feed");
-    add_pair(&url, "limit", bytes_of_int(list->limit, digits));
-    if (offset)
-        add_pair(&url, "offset", bytes_of_int(offset, digits));
-    if (list->category.at)
-        add_pair(&url, "category", list->category);
-    if (list->max_age.given)
-        buffer_addf(&url, "&max_age=%" PRId64 "ms", list->max_age.ms);
-    for (uint32_t i = 0; i < list->excluded_count; i++)
-        add_pair(&url, "exclude", list->excluded[i]);
-    add_text(json, name, buffer_bytes(&url));
-    json->buffer->failed |= url.failed;
-    buffer_release(&url);
+static void add_address(struct json_out *json, const char *name, const struct list *list, uint32_t offset) {
+    struct buffer text;
+    buffer_init(&text, FEED_ADDRESS_MAX);
+    feed_address(list, FORMAT_FEED, offset, &text);
+    add_text(json, name, buffer_bytes(&text));
+    json->buffer->failed |= text.failed;
+    buffer_release(&text);
 }
 
 void list_render_feed(const struct list *list, struct buffer *out) {
     struct json_out json = json_out_to(out);
     json_open(&json, '{');
     add_text(&json, "version", BYTES("https://jsonfeed.org/version/1.1"));
-    add_feed_title(&json, list);
-    add_home_page(&json, list);
-    add_feed_url(&json, "feed_url", list, list->offset);
+    add_made(&json, "title", list, feed_title);
+    add_made(&json, "home_page_url", list, feed_home_page);
+    add_address(&json, "feed_url", list, list->offset);
     if (list->goes_on)
-        add_feed_url(&json, "next_url", list, list->offset + list->limit);
+        add_address(&json, "next_url", list, list->offset + list->limit);
     json_key(&json, BYTES("items"));
     json_open(&json, '[');
     for (size_t i = 0; i < list->placed_count; i++)

@@ -8,10 +8,17 @@ const char *list_kind_name(enum list_kind kind) {
     return names[kind];
 }
 
+const char *format_name(enum list_format format) {
+    static const char *const names[FORMATS] = {
+        [FORMAT_JSON] = "json", [FORMAT_HTML] = "html", [FORMAT_FEED] = "feed", [FORMAT_RSS] = "rss"};
+    return names[format];
+}
+
 const char *format_media_type(enum list_format format) {
-    static const char *const types[] = {[FORMAT_JSON] = "application/json",
-                                        [FORMAT_HTML] = "text/html; charset=utf-8",
-                                        [FORMAT_FEED] = "application/feed+json"};
+    static const char *const types[FORMATS] = {[FORMAT_JSON] = "application/json",
+                                               [FORMAT_HTML] = "text/html; charset=utf-8",
+                                               [FORMAT_FEED] = "application/feed+json",
+                                               [FORMAT_RSS] = "application/rss+xml; charset=utf-8"};
     return types[format];
 }
 
@@ -112,6 +119,8 @@ void list_render(const struct list *list, enum list_format format, struct buffer
         list_render_html(list, out);
     else if (format == FORMAT_FEED)
         list_render_feed(list, out);
+    else if (format == FORMAT_RSS)
+        list_render_rss(list, out);
     else
         render_json(list, out);
 }

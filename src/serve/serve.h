@@ -21,13 +21,14 @@ struct serve;
 enum { PLACES_MAX = 500 }; // the last place of a list that a page of it may show
 enum { LIST_LIMIT_MAX = 100, EXCLUDE_MAX = 100, IDS_MAX = 100 };
 enum list_kind { LIST_RELATED, LIST_RANKING, LIST_RECOMMENDATION, LIST_KINDS };
-enum list_format { FORMAT_JSON, FORMAT_HTML, FORMAT_FEED };
+enum list_format { FORMAT_JSON, FORMAT_HTML, FORMAT_FEED, FORMAT_RSS, FORMATS };
 struct asked_age {
     bool given; // it wins over the rules of the list
     int64_t ms; // 0: any age
 };
 
 const char *list_kind_name(enum list_kind kind);
+const char *format_name(enum list_format format); // as in a query
 const char *format_media_type(enum list_format format);
 
 // `answer_error` renders and sends the problem+json of an outcome (the errors' table is the api room's).

@@ -14,7 +14,8 @@
 //   candidates.c     a list's candidates, with rules    list.c             from candidates to placed entries
 //   list_rules.c     the rules of the settings          filling.c          what fills up a short list
 //   render.c         an item and a list as JSON         fragment.c         a list as HTML and as JSON Feed
-//   personal.c       the list for one visitor
+//   personal.c       the list for one visitor           feed.h, feed.c     what the forms of a list share
+//   rss.c            a list as RSS
 #pragma once
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -266,6 +267,7 @@ void list_render(const struct list *list, enum list_format format, struct buffer
 void list_fingerprint(const struct list *list, struct buffer *fingerprint, struct buffer *values);
 void list_render_html(const struct list *list, struct buffer *out); // fragment.c
 void list_render_feed(const struct list *list, struct buffer *out);
+void list_render_rss(const struct list *list, struct buffer *out); // rss.c
 struct bytes placed_json(const struct list *list, const struct placed *placed);
 
 // ---- Bodies

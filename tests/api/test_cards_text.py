@@ -84,7 +84,7 @@ def test_a_parameter_that_is_not_known_is_named(service, site, query, detail):
 @pytest.mark.parametrize("path, code, detail", [
     ("rankings/hot?limit=0", "bad_limit", "limit: a whole number from 1 to 100"), ("rankings/hot?limit=101", "bad_limit", "limit: a whole number from 1 to 100"),
     ("items/a/related?limit=x", "bad_limit", "limit: a whole number from 1 to 100"), ("items/a/page?related=101", "bad_limit", "related: a whole number from 0 to 100"),
-    ("items/a/page?ranking=-1", "bad_limit", "ranking: a whole number from 0 to 100"), ("rankings/hot?format=xml", "bad_parameter", "format: json, html or feed"),
+    ("items/a/page?ranking=-1", "bad_limit", "ranking: a whole number from 0 to 100"), ("rankings/hot?format=xml", "bad_parameter", "format: json, html, feed or rss"),
     ("items/a/page?recommendation=", "bad_limit", "recommendation: a whole number from 0 to 100"), ("rankings/hot?exclude=-", "bad_exclude", "exclude: at most 100, each the id of an item"),
     ("rankings/hot?category=" + "x" * 65, "bad_parameter", "category: 1 to 64 characters"), ("items?id=..", "bad_item", "id: at most 100, each the id of an item"),
     ("me?" + "&".join(f"id=i{n}" for n in range(101)), "bad_parameter", "id: at most 100, each the id of an item"),

@@ -90,6 +90,11 @@ FILES = [
     # Keys of sections
     (b"[site a]\nworkers = 1\n", 2), (b"[site a]\ntype = total\n", 2), (b"[site a]\nsecret_key = a b\n", 2), (b"[site a]\nsecret_key = a\nsecret_key = a\n", 3),
     (b"[site a]\norigins =\n", 2), (b"[site a]\norigins = *\n", 2), (b"[site a]\n" + b"origins = https://a.example\n" * 17, 18),
+    *[(b"[site a]\nsite_url = %s\n" % url, 2) for url in (
+        b"", b"news.example", b"ftp://news.example", b"https://", b"https:///a", b"https://a@news.example", b"https://*.example", b"/a", b"https://n.example?a",
+        b"https://n.example/?a", b"https://n.example/#a", b"https://n.example/a b", b"https://n.example/\"", "https://n.example/\u00fc".encode(),
+        b"https://n.example:0/")],
+    (b"[site a]\nsite_url = https://n.example\nsite_url = https://n.example\n", 3),
     (b"[ranking a]\nsecret_key = a\n", 2), (b"[ranking a]\nworkers = 1\n", 2), (b"[ranking a]\ntype = hot\n", 2), (b"[ranking a]\ntype =\n", 2),
     (b"[ranking a]\nhalf_life = 59s\n", 2), (b"[ranking a]\nhalf_life = 3651d\n", 2), (b"[ranking a]\nhalf_life = 3\n", 2),
     (b"[ranking a]\nhalf_life = -1h\n", 2), (b"[ranking a]\nvotes = up\n", 2), (b"[ranking a]\nvotes = down:1\n", 2), (b"[ranking a]\nvotes = up:x\n", 2),
@@ -117,6 +122,7 @@ GOOD_FILES = [
     b"[site " + b"a" * 63 + b"]\n", b"[ranking " + b"a" * 63 + b"]\n", b"[ranking site]\n", b"[site ranking]\n", b"[site a]\n[ranking a]\n",
     b"".join(b"[ranking r%d]\n" % i for i in range(32)), b"".join(b"[site s%d]\n" % i for i in range(1024)),
     b"[site a]\n" + b"origins = https://a.example\n" * 16, b"[site a]\norigins = https://A.example:443  http://[::1]:80\n",
+    *[b"[site a]\nsite_url = %s\n" % url for url in (b"https://N.example", b"http://[::1]:8080/", b"https://n.example:443/a/b-c_d~e%20f", b"http://localhost/" + b"a" * 150)],
     b"[ranking a]\nhalf_life = 1m\n", b"[ranking a]\nhalf_life = 3650d\n", b"[ranking a]\nvotes = 1e6\nviews = -1e6\n", b"[ranking a]\nfloor = 1000000\n",
     b"[ranking a]\noldest_age = 36500d\n", b"[ranking a]\nfloor = 0\noldest_age = 0\n", b"kinds = a b\n[ranking x]\ntype = best\n",
     b"".join(b"[ranking r%d]\nhalf_life = %dh\n" % (i, 7 + i) for i in range(15)), b"request_line_limit = 32KiB\nhead_limit = 32KiB\n",
