@@ -1,8 +1,8 @@
 -- include: may
--- Begins the rebuild of a partition's rankings (store/rebuild_scan.c): its plan and its cutoffs go, and the version changes.
+-- Begins the rebuild of a partition's rankings (store/rebuild_scan.c): its plan and its cutoffs, also those of open periods, go, and the version changes.
 -- All or nothing: rankings without their cutoffs, but with a plan, would count as complete.
 --
--- KEYS   offsets, cutoffs, applied ids of the sums
+-- KEYS   offsets, cutoffs, applied ids of the sums, then the cutoffs of the open periods
 -- ARGV   1 names of the rankings that are kept up to date from now on, 2 next version
 -- Reply  1
 
@@ -13,4 +13,5 @@ redis.call('HSET', KEYS[3], 'version', ARGV[2])
 redis.call('HSET', KEYS[1], 'rankings', ARGV[1])
 redis.call('HDEL', KEYS[1], 'plan')
 redis.call('DEL', KEYS[2])
+for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
 return 1

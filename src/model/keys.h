@@ -27,8 +27,8 @@
 //   {e7}pos                           hash    offsets of both projections in this partition's log, each with a hash of the
 //                                             lives in which it is valid; the life under which the log was opened
 //                                             (lua/open.lua); `plan` and `rankings`: the definitions for which the
-//                                             rankings are complete, and those that are kept up to date
-//                                             (project/rebuild.c)
+//                                             rankings are complete, those that are kept up to date, and
+//                                             `since` when they are complete (project/rebuild.c)
 //   {e7}floor                         hash    cutoffs of the rankings that were trimmed
 //   {e7}floor@2026-11-26              hash    the same of the sets of a period
 //   {e7}periods                       zset    keys of the sets and cutoffs of periods → when each is cut or removed

@@ -157,6 +157,9 @@ static enum step after_failure(struct engine *engine, enum outcome outcome) {
     case STEP_REBUILD_DONE:
         engine_leave(engine, engine->rebuild.next, 0);
         return STEP_REBUILD_DONE;
+    case STEP_FIND_DUE:
+    case STEP_END_PERIODS:
+        return period_ends_failed(engine);
     case STEP_SWEEP_RANKINGS:
         rebuild_cut(engine);
         return engine->rebuild.active ? STEP_SCAN_STATES : write_first(engine);

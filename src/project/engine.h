@@ -25,6 +25,7 @@
 #include "project/ref_index.h"
 #include "project/rollback.h"
 #include "project/state_cache.h"
+#include "store/period_sets.h"
 
 enum { CHUNK_ITEMS = 100 }; // a commit of 100 items makes votes wait for half a millisecond
 
@@ -75,6 +76,15 @@ struct rebuild {
     struct partition_read probe;
 };
 
+// The sets of rankings by period that end (period_ends.c).
+struct period_ends {
+    int32_t day;      // for which all is done; 0: none
+    uint64_t next_ns; // not before then
+    uint32_t partition, count;
+    bool failed; // a partition
+    struct due_set due[DUE_AT_ONCE];
+};
+
 struct engine {
     const struct projection_type *type;
     const struct secret_key *hash_key;
@@ -114,6 +124,7 @@ struct engine {
     uint32_t next;        // the partition of the next step
     uint32_t chunk_items; // the most items of a chunk: halved when the store's queue was full
     struct rebuild rebuild;
+    struct period_ends period_ends;
     double pending_since_ms; // accept time of the oldest entry that is not projected; 0: none is known
 };
 
@@ -159,3 +170,5 @@ void rebuild_cut(struct engine *engine);                       // not all states
 enum step rebuild_first(struct engine *engine);                // before the logs are read
 enum step rebuild_scan(struct engine *engine);                 // after they were read
 enum step rebuild_last(struct engine *engine);                 // after the offsets are written
+enum step period_ends_first(struct engine *engine);            // then
+enum step period_ends_failed(struct engine *engine);           // the partition under way: the next one

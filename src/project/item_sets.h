@@ -29,6 +29,7 @@ struct item_set {
     ref_t category;
 };
 
+enum { ITEM_SETS_OF_SITE = 2 }; // its own and the other one
 enum { LEFT_SETS_MAX = 4 * CATEGORIES_MAX, ITEM_SETS_MAX = 2 + CATEGORIES_MAX + LEFT_SETS_MAX };
 
 struct item_sets {

@@ -196,6 +196,23 @@ static void on_cutoff(struct partition_read *call, struct bytes name, double val
         engine->write.failed = true;
 }
 
+static void on_cut(struct partition_read *call, size_t period, struct bytes name, double value) {
+    struct engine *engine = call->context;
+    if (!engine->type->load_cut(engine->write.work, (uint32_t)period, name, value))
+        engine->write.failed = true;
+}
+
+// The periods whose cutoffs the chunk wants.
+static const struct period *wanted_periods(struct engine *engine, uint32_t *ret_count) {
+    struct partition_write *part = &engine->write;
+    *ret_count = 0;
+    if (!engine->type->note_delta)
+        return NULL;
+    for (uint32_t i = part->chunk; i < part->chunk_end; i++)
+        engine->type->note_delta(part->work, &deltas(engine)->at[i]);
+    return engine->type->periods(part->work, ret_count);
+}
+
 static void on_read(struct partition_read *call, enum outcome outcome) {
     struct engine *engine = call->context;
     if (outcome == OVERLOADED && engine->chunk_items > 1)
@@ -212,6 +229,8 @@ enum step begin_read_chunk(struct engine *engine) {
         log_error("%s: no memory for a chunk", type->name);
         return ROUND_FAILED;
     }
+    uint32_t period_count;
+    const struct period *periods = wanted_periods(engine, &period_count);
     part->call = (struct partition_read){.projection = type->projection,
                                          .partition = part->partition,
                                          .items = part->missing,
@@ -219,9 +238,12 @@ enum step begin_read_chunk(struct engine *engine) {
                                          .sources = engine->partitions < MANY_PARTITIONS ? NULL : engine->batch.last,
                                          .sites = part->sites.refs,
                                          .site_count = part->sites.count,
+                                         .periods = periods,
+                                         .period_count = period_count,
                                          .on_item = on_item,
                                          .on_total = on_total,
                                          .on_cutoff = type->load_cutoff ? on_cutoff : NULL,
+                                         .on_cut = on_cut,
                                          .on_done = on_read,
                                          .context = engine,
                                          .applied = part->applied};

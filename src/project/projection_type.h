@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What differs between the projections (sums, neighbours): a table of functions. The engine (engine.c) does the rest.
 //
-// For each chunk of a partition the engine calls `begin`; `load`, `load_total` and `load_cutoff` with what Redis has;
-// `fold` for each delta that is not applied yet, in the order of its log; then `write`. The work owns all memory
-// between two calls of `begin`. To add a projection: write such a table, and start an engine for it in projector.c.
+// For each chunk of a partition the engine calls `begin`; `note_delta` for each delta, so that `periods` can say of
+// which periods it wants the cutoffs; `load`, `load_total`, `load_cutoff` and `load_cut` with what Redis has; `fold`
+// for each delta that is not applied yet, in the order of its log; then `write`. The work owns all memory between two
+// calls of `begin`. To add a projection: write such a table, and start an engine for it in projector.c.
 #pragma once
 #include "ops/metrics.h"
 #include "project/batch.h"
@@ -25,6 +26,9 @@ struct projection_type {
     bool (*load)(void *work, uint32_t index, const struct partition_item *item);
     void (*load_total)(void *work, uint32_t index, struct bytes packed); // NULL when delta_site is
     bool (*load_cutoff)(void *work, struct bytes name, double value);    // NULL: this projection has no rankings
+    void (*note_delta)(void *work, const struct delta *delta);           // these three: NULL when load_cutoff is
+    const struct period *(*periods)(void *work, uint32_t *ret_count);
+    bool (*load_cut)(void *work, uint32_t period, struct bytes name, double value); // `period`: index among these
     // `total`: index of the delta's site, NO_INDEX for none. A fold may add commands to the commit.
     void (*fold)(void *work, uint32_t index, uint32_t total, const struct delta *delta, double accept_ms,
                  struct commit *commit);

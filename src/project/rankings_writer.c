@@ -38,7 +38,7 @@ void cutoffs_clear(struct cutoffs *cutoffs) {
     }
 }
 
-static const double *cutoff_of(const struct cutoffs *cutoffs, const struct ranking_at *ranking) {
+const double *cutoff_of(const struct cutoffs *cutoffs, const struct ranking_at *ranking) {
     char name[RANKING_NAME_MAX];
     size_t len = ranking_name(ranking, name);
     struct cutoff_row *row = NULL;
@@ -98,17 +98,17 @@ static void write_set(const struct move *move, const struct item_set *set, struc
         commit_leave(move->commit, &at, bound_of(&at), move->item->id);
 }
 
-void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct cutoffs *cutoffs,
-                  int64_t now_ms, const struct placed_item *item, struct commit *commit) {
-    struct item_sets sets;
-    item_sets_find(item->has_card, item->groups, item->old, hash_key, &sets);
+void write_places(const struct plan *plan, const struct item_sets *sets, const struct cutoffs *cutoffs, int64_t now_ms,
+                  const struct placed_item *item, struct commit *commit) {
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct ranking *ranking = &plan->rankings[i];
+        if (ranking->kind == RANK_WINDOW)
+            continue;
         struct move move = {.cutoffs = cutoffs, .item = item, .before = item->before[i], .commit = commit};
         move.now.eligible =
             item->known && ranking_value(ranking, item->sums, item->published_ms, now_ms, &move.now.value);
-        for (size_t s = 0; s < sets.count; s++)
-            if (i != plan->popular || !sets.at[s].has_category)
-                write_set(&move, &sets.at[s], ranking->name);
+        for (size_t s = 0; s < sets->count; s++)
+            if (i != plan->popular || !sets->at[s].has_category)
+                write_set(&move, &sets->at[s], ranking->name);
     }
 }

@@ -23,6 +23,7 @@ struct cutoffs {
 };
 bool cutoffs_add(struct cutoffs *cutoffs, struct bytes name, double value);
 void cutoffs_clear(struct cutoffs *cutoffs);
+const double *cutoff_of(const struct cutoffs *cutoffs, const struct ranking_at *ranking); // NULL: nothing was cut
 
 enum place_mode {
     PLACE_CHANGED, // write the rankings in which the value has changed
@@ -43,5 +44,6 @@ struct placed_item {
 };
 
 void places_before(const struct plan *plan, const struct sums *sums, int64_t now_ms, struct place *ret_places);
-void write_places(const struct plan *plan, const struct secret_key *hash_key, const struct cutoffs *cutoffs,
-                  int64_t now_ms, const struct placed_item *item, struct commit *commit);
+// Not those of rankings by period: period_places.h.
+void write_places(const struct plan *plan, const struct item_sets *sets, const struct cutoffs *cutoffs, int64_t now_ms,
+                  const struct placed_item *item, struct commit *commit);

@@ -286,7 +286,7 @@ enum step rebuild_scan(struct engine *engine) {
 enum step rebuild_last(struct engine *engine) {
     struct rebuild *rebuild = &engine->rebuild;
     if (!rebuild->active || rebuild->sweeping || rebuild->scan.goes_on)
-        return ROUND_DONE;
+        return period_ends_first(engine);
     rebuild->next = 0;
     return STEP_REBUILD_DONE;
 }

@@ -2,8 +2,8 @@
 // The projection of votes and views into decayed sums, views, unique visitors and rankings.
 #include "base/clock.h"
 #include "project/fold.h"
+#include "project/period_places.h"
 #include "project/projection_type.h"
-#include "project/rankings_writer.h"
 #include "project/ref_index.h"
 #include <stdlib.h>
 
@@ -12,7 +12,8 @@ enum { TEXTS_MAX = 16 << 20 };
 
 struct subject {
     ref_t item;
-    bool usable, changed;
+    bool usable, changed, erased;
+    struct changed_period *periods;
     double deleted_ms;
     struct placed_item placed; // but for sums and mode, filled when loaded
     struct place *before;
@@ -35,6 +36,7 @@ struct sums_work {
     struct total *totals;
     uint32_t total_count, total_capacity;
     struct cutoffs cutoffs;
+    struct period_cuts period_cuts;
     struct arena texts;
     struct buffer packed;
     bool failed; // no memory for a part of this work
@@ -57,6 +59,7 @@ static void work_free(void *context) {
     if (!work)
         return;
     cutoffs_clear(&work->cutoffs);
+    period_cuts_begin(&work->period_cuts, work->plan, 0);
     arena_release(&work->texts);
     buffer_release(&work->packed);
     free(work->subjects);
@@ -84,6 +87,7 @@ static bool begin(void *context, const ref_t *items, uint32_t item_count, const 
     work->subject_count = work->total_count = 0;
     work->failed = false;
     work->now_ms = clock_now_ms();
+    period_cuts_begin(&work->period_cuts, work->plan, work->now_ms);
     if (!make_capacity((void **)&work->subjects, &work->subject_capacity, item_count, sizeof(*work->subjects)) ||
         !make_capacity((void **)&work->sums, &work->sums_capacity, item_count, sizeof(*work->sums)) ||
         !make_capacity((void **)&work->totals, &work->total_capacity, site_count, sizeof(*work->totals)))
@@ -140,6 +144,21 @@ static void load_total(void *context, uint32_t index, struct bytes packed) {
 static bool load_cutoff(void *context, struct bytes name, double value) {
     struct sums_work *work = context;
     return cutoffs_add(&work->cutoffs, name, value);
+}
+
+static void note_delta(void *context, const struct delta *delta) {
+    period_cuts_want(&((struct sums_work *)context)->period_cuts, delta);
+}
+
+static const struct period *periods(void *context, uint32_t *ret_count) {
+    struct sums_work *work = context;
+    *ret_count = work->period_cuts.count;
+    return work->period_cuts.periods;
+}
+
+static bool load_cut(void *context, uint32_t period, struct bytes name, double value) {
+    struct sums_work *work = context;
+    return cutoffs_add(&work->period_cuts.cutoffs[period], name, value);
 }
 
 // The text lives as long as the batch, which is longer than the work needs it.
@@ -217,6 +236,8 @@ static void fold(void *context, uint32_t index, uint32_t total_index, const stru
         total->changed = true;
     if ((effects & FOLD_WIPED_VIEWS) && delta->type != DELTA_IMPORT) // an import has set them already
         commit_visitors_clear(commit, subject->item);
+    subject->erased |= delta->type == DELTA_ERASE || delta->type == DELTA_DELETE || (effects & FOLD_WIPED_VIEWS);
+    work->failed |= !note_periods(&work->period_cuts, delta, &work->texts, &subject->periods);
     if (effects & FOLD_COUNTED_VIEW)
         after_view(work, subject, delta, commit);
     if (is_card_delta(delta))
@@ -241,7 +262,11 @@ static void write_subject(struct sums_work *work, struct subject *subject, struc
     if (!moves || subject->placed.id.len == 0)
         return;
     subject->placed.sums = subject->sums;
-    write_places(work->plan, work->hash_key, &work->cutoffs, work->now_ms, &subject->placed, commit);
+    struct item_sets sets;
+    struct placed_item *placed = &subject->placed;
+    item_sets_find(placed->has_card, placed->groups, placed->old, work->hash_key, &sets);
+    write_places(work->plan, &sets, &work->cutoffs, work->now_ms, placed, commit);
+    write_period_places(&work->period_cuts, &sets, placed, subject->periods, subject->erased, commit);
 }
 
 // Series without a view are of a site that has been erased, which may have been made up, or of one that has votes
@@ -366,6 +391,9 @@ const struct projection_type sums_projection = {
     .load = load,
     .load_total = load_total,
     .load_cutoff = load_cutoff,
+    .note_delta = note_delta,
+    .periods = periods,
+    .load_cut = load_cut,
     .fold = fold,
     .write = write,
     .describe = describe,

@@ -17,7 +17,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     ARGUMENTS_MAX = 4000,    // of one redis.call, as Lua's unpack has room for on its stack
@@ -49,8 +48,7 @@ struct commit {
     struct redis_call call; // first: the connection's view of it
     struct store *store;
     enum projection projection;
-    uint32_t partition, applied, states, commands, rankings;
-    uint32_t periods; // the index of the key of the sets of periods that wait; 0: there is none
+    uint32_t partition, applied, states, commands, rankings, periods; // periods: the index of their key; 0: none
     uint64_t version;
     char life[PARTITION_LIFE_SIZE];
     struct command applied_arguments, state_keys, state_arguments, command_arguments, ranking_arguments;
@@ -208,14 +206,12 @@ void commit_visitor(struct commit *commit, ref_t item, ref_t visitor) {
 static void target_period(struct commit *commit, struct commit_key *set, struct period period) {
     struct key key;
     key_period_cutoffs(&key, commit->partition, period);
-    struct commit_key *cutoffs = commit_key(commit, &key);
+    const struct commit_key *cutoffs = commit_key(commit, &key);
     key_periods(&key, commit->partition);
-    struct commit_key *periods = cutoffs ? commit_key(commit, &key) : NULL;
-    if (!periods)
-        return;
-    set->cutoffs = cutoffs->index;
+    const struct commit_key *periods = commit_key(commit, &key);
+    set->cutoffs = cutoffs ? cutoffs->index : 0;
+    commit->periods = periods ? periods->index : 0;
     set->due_ms = period_due_ms(period);
-    commit->periods = periods->index;
 }
 
 static struct commit_key *target_ranking(struct commit *commit, const struct ranking_at *ranking) {

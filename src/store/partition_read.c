@@ -11,7 +11,11 @@
 
 // The commands, in order. MGET answers nil for a key of a wrong type, so EXISTS counts the states as well. The life of
 // the master comes last: what was read before was read in this life or in an earlier one.
-enum { AT_APPLIED, AT_PLAN, AT_CUTOFFS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, AT_LIFE, COMMANDS };
+enum { AT_APPLIED, AT_PLAN, AT_CUTOFFS, AT_DEAD, AT_STATES, AT_PRESENT, AT_RECORDS, AT_TOTALS, AT_PERIODS };
+
+static uint32_t at_life(const struct partition_read *call) {
+    return AT_PERIODS + (uint32_t)call->period_count;
+}
 enum { TEXTS_MAX = 4 << 20 };
 
 static void on_partition_failed(struct deferred *deferred) {
@@ -81,6 +85,11 @@ static void take_applied(struct partition_read *call, const redisReply *applied)
 static void take_cutoffs(struct partition_read *call, const redisReply *floors) {
     for (size_t i = 0; call->on_cutoff && floors->type == REDIS_REPLY_ARRAY && i + 1 < floors->elements; i += 2)
         call->on_cutoff(call, reply_text(floors->element[i]), -reply_double(floors->element[i + 1]));
+}
+
+static void take_cuts(struct partition_read *call, size_t period, const redisReply *cuts) {
+    for (size_t i = 0; cuts->type == REDIS_REPLY_ARRAY && i + 1 < cuts->elements; i += 2)
+        call->on_cut(call, period, reply_text(cuts->element[i]), -reply_double(cuts->element[i + 1]));
 }
 
 static bool is_absent(const redisReply *states, size_t i) {
@@ -161,6 +170,8 @@ static void give_all(struct pipeline *pipeline) {
     call->life = reply_text_at(pipeline->at[AT_PLAN].reply, 0);
     call->plan = reply_text_at(pipeline->at[AT_PLAN].reply, 1);
     take_cutoffs(call, pipeline->at[AT_CUTOFFS].reply);
+    for (size_t i = 0; i < call->period_count; i++)
+        take_cuts(call, i, pipeline->at[AT_PERIODS + i].reply);
     bool whole = give_items(call, pipeline, &texts);
     for (size_t i = 0; i < call->site_count; i++)
         call->on_total(call, i, reply_text_at(pipeline->at[AT_TOTALS].reply, i));
@@ -261,7 +272,7 @@ static void on_partition_replies(struct pipeline *pipeline) {
     struct partition_read *call = pipeline->context;
     enum outcome outcome = pipeline_outcome(pipeline);
     if (outcome == OK)
-        outcome = life_outcome(node_of(call->store, call->partition), pipeline->at[AT_LIFE].reply);
+        outcome = life_outcome(node_of(call->store, call->partition), pipeline->at[at_life(call)].reply);
     if (outcome != OK)
         finish(pipeline, outcome);
     else if (compose_cards(call, pipeline->at[AT_RECORDS].reply))
@@ -352,7 +363,7 @@ static void ask_totals(struct store *store, struct pipeline *pipeline, const str
 }
 
 void store_read_partition(struct store *store, struct partition_read *call) {
-    struct pipeline *pipeline = pipeline_new(COMMANDS, on_partition_replies, call);
+    struct pipeline *pipeline = pipeline_new(at_life(call) + 1, on_partition_replies, call);
     struct key key;
     call->store = store;
     call->cards = call->types = NULL;
@@ -369,6 +380,10 @@ void store_read_partition(struct store *store, struct partition_read *call) {
     ask_items(store, pipeline, call, "EXISTS", false);
     ask_items(store, pipeline, call, "MGET", true);
     ask_totals(store, pipeline, call);
+    for (size_t i = 0; i < call->period_count; i++) {
+        key_period_cutoffs(&key, call->partition, call->periods[i]);
+        ask(store, pipeline, "HGETALL", &key);
+    }
     struct store_node *at = node_of(store, call->partition);
     if (at && life_is_known(at)) {
         ask_for_life(store);

@@ -102,10 +102,13 @@ struct partition_read {
     const struct log_id *sources;
     const ref_t *sites; // whose totals are wanted (sums only)
     size_t site_count;
+    const struct period *periods; // whose cutoffs are wanted
+    size_t period_count;
     void (*on_item)(struct partition_read *call, size_t index, const struct partition_item *item);
     void (*on_total)(struct partition_read *call, size_t index, struct bytes packed);
     // The cutoff of a ranking: every item of a higher value than `value` is in it. `name` is from ranking_name.
     void (*on_cutoff)(struct partition_read *call, struct bytes name, double value);
+    void (*on_cut)(struct partition_read *call, size_t period, struct bytes name, double value); // of a set of a period
     void (*on_done)(struct partition_read *call, enum outcome outcome);
     void *context;
     // Set before the first on_… runs.

@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Rebuilding rankings from the states: what Redis records of a rebuild, and the scans over sets and states.
+#include "base/clock.h"
 #include "store/scan_walk.h"
 
 static void on_all_plain(struct pipeline *pipeline) {
     read_end(pipeline, pipeline_outcome(pipeline));
+}
+
+// The rankings of the periods that are open are written again, too; what is left out of the others stays left out.
+static uint32_t open_periods(const struct plan *plan, struct period ret_periods[static GRAINS * PERIODS_OPEN_MAX]) {
+    uint32_t count = 0;
+    for (int grain = GRAIN_DAY; grain < GRAINS; grain++)
+        if (plan->period_signals[grain])
+            count += periods_open((enum grain)grain, clock_now_ms(), &ret_periods[count]);
+    return count;
 }
 
 // It works at the memory limit too, because nothing is projected before a rebuild has begun.
@@ -12,13 +22,19 @@ void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t p
     struct key key;
     if (!pipeline)
         return;
-    script_begin(&store->command, SCRIPT_REBUILD, 3);
+    struct period periods[GRAINS * PERIODS_OPEN_MAX];
+    uint32_t count = open_periods(&store->plan, periods);
+    script_begin(&store->command, SCRIPT_REBUILD, 3 + count);
     key_offsets(&key, partition);
     add_key(store, &key);
     key_cutoffs(&key, partition);
     add_key(store, &key);
     key_applied(&key, partition, PROJECTION_SUMS);
     add_key(store, &key);
+    for (uint32_t i = 0; i < count; i++) {
+        key_period_cutoffs(&key, partition, periods[i]);
+        add_key(store, &key);
+    }
     command_add(&store->command, rankings);
     command_add_int(&store->command, (int64_t)version_new());
     pipeline_add(pipeline, store->router, &store->command);
@@ -35,6 +51,8 @@ void store_rebuild_end(struct store *store, struct read_call *call, uint32_t par
     add_key(store, &key);
     command_add_text(&store->command, "plan");
     command_add(&store->command, plan);
+    command_add_text(&store->command, "since");
+    command_add_int(&store->command, clock_now_ms());
     command_add_text(&store->command, "rankings");
     command_add(&store->command, rankings);
     pipeline_add(pipeline, store->router, &store->command);

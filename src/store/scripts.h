@@ -16,6 +16,7 @@
     X(KEEP, "keep")                                                                                                    \
     X(META, "meta")                                                                                                    \
     X(OPEN, "open")                                                                                                    \
+    X(PERIODS, "periods")                                                                                              \
     X(PUT, "put")                                                                                                      \
     X(REBUILD, "rebuild")                                                                                              \
     X(RIGHTS, "rights")                                                                                                \

@@ -23,7 +23,7 @@ from support.wait import wait_until
 
 TAG = "{e0}"  # of the only partition
 # What makes a key that is not there, so that a script that names it begins. An item can't be made up.
-FILLED = ((r"\}(v\w+:|e|floor|pos|sums|near)", "HSET", b"8 bytes.", b"5byte"), (r"\}(r|dead|gone)", "ZADD", 0, b"8 bytes."),
+FILLED = ((r"\}(v\w+:|e|floor|pos|sums|near)", "HSET", b"8 bytes.", b"5byte"), (r"\}(r|dead|gone|periods)", "ZADD", 0, b"8 bytes."),
           (r"\}log", "XADD", "0-1", "1", b"\0" * 8 + b"F"), (r"\}u", "PFADD", "x"), (r"\}[cnhast]", "SET", ""))
 # Which of the keys that a call names, and that exist, have moved to the other node.
 PLACES = {"all there": lambda keys: [], "half there": lambda keys: keys[1::2], "the other half there": lambda keys: keys[::2],
@@ -156,6 +156,7 @@ class Monitor(threading.Thread):
                     self.commands.append(words)
 
 
+RANKINGS = "[ranking hot]\n[ranking top]\ntype = total\n[ranking seen]\ntype = window\n"
 WRITES = {b"set", b"hset", b"hdel", b"del", b"unlink", b"xadd", b"xtrim", b"hincrby", b"setnx"}
 
 
@@ -203,6 +204,7 @@ def work(service):
     for again in range(3):
         events(service, votes("vote", "crowd", range(3)) + votes("unvote", "few", range(3)))
         events(service, votes("unvote", "crowd", range(3)) + votes("vote", "few", range(3)))
+    events(service, [{"type": "view", "item": item, "visitor": "w", "time": time.time() - 10 * 86400} for item in ("few", "other")])
     exported = call(service, "GET", "export")
     call(service, "DELETE", "items/few/editorial")
     call(service, "DELETE", "items/gone")
@@ -211,14 +213,22 @@ def work(service):
     correct(service)
 
 
+def end_periods(service, client):
+    """The projector looks for what is over when it starts."""
+    service.projectors.pop().kill()
+    service.start_projector()
+    wait_until(lambda: client.zcount(f"{TAG}periods", "-inf", time.time() * 1000) == 0, 20, "what is over has ended")
+
+
 @pytest.fixture(scope="module")
 def calls():
     """What a service asks of Redis, from its start on."""
     with RedisServer() as server:
         monitor = Monitor(server.port)
-        with FaultService(server, partitions=1, projection_interval="200ms") as service:
+        with FaultService(server, partitions=1, projection_interval="200ms", configuration=RANKINGS) as service:
             service.start_projector()
             work(service)
+            end_periods(service, server.client())
         server.client().echo("the end")
         wait_until(lambda: monitor.commands and monitor.commands[-1][-1:] == [b"the end"], 20, "all commands are seen")
         yield monitor.commands
@@ -336,7 +346,7 @@ def test_a_ranking_that_could_not_be_written_is_filled_anew(moving):
         moving.client.hset(keys[2], mapping={"plan": "p", "life": "l"})
         moving.client.zadd(keys[3], {"a": -1})
         flat = [word for name, *words in commands for word in (name, 1, len(words), *words)]
-        return moving.call("EVALSHA", script, 4, *keys, 7, 99, "l", 0, 0, len(commands), *flat, 1, 1, 10, "1:top", "")
+        return moving.call("EVALSHA", script, 4, *keys, 7, 99, "l", 0, 0, len(commands), *flat, 0, 1, 1, 10, "1:top", 0, "", 0)
 
     assert commit(("ZADD", "-2", "b"), ("ZREM", "a")) == [1, b"99", 0]
     assert moving.client.zrange(keys[3], 0, -1) == [b"b"] and moving.client.hget(keys[2], "plan") == b"p"

@@ -141,7 +141,7 @@ def test_a_version_is_compared_as_it_stands():
         largest = 2**52
 
         def commit(read, following):
-            return client.execute_command("EVALSHA", script, 3, "sums", "floor", "pos", read, following, "", 1, 0, "5-0", 0, 0, 0)
+            return client.execute_command("EVALSHA", script, 3, "sums", "floor", "pos", read, following, "", 1, 0, "5-0", 0, 0, 0, 0)
 
         assert commit(1, 2) == [0, b"0", 0] and not client.exists("sums"), "nothing was there: that is version 0"
         assert commit(0, largest) == [1, b"%d" % largest, 0]
@@ -157,7 +157,7 @@ def test_a_commit_is_of_the_life_in_which_it_was_read():
         script = client.script_load(script_text("commit"))
 
         def commit(life, following):
-            return client.execute_command("EVALSHA", script, 3, "sums", "floor", "pos", 7, following, life, 1, 0, "5-0", 0, 0, 0)
+            return client.execute_command("EVALSHA", script, 3, "sums", "floor", "pos", 7, following, life, 1, 0, "5-0", 0, 0, 0, 0)
 
         client.hset("sums", "version", 7)
         client.hset("pos", "life", "ab:5")
@@ -362,9 +362,9 @@ def test_a_commit_beside_foreign_data_is_whole_and_asks_for_no_refill():
         keys = ["sums", "floor", "pos", "s1", "s2", "good", "foreign", "uniques", "list"]
         commands = [("ZADD", 1, "-2", "b"), ("ZADD", 2, "-2", "b"), ("ZREM", 2, "c"), ("PFADD", 3, "v"), ("PFADD", 4, "v"), ("UNLINK", 4)]
         flat = [word for name, key, *words in commands for word in (name, key, len(words), *words)]
-        rankings = [1, 10, "1:good", "", 2, 10, "1:foreign", "-3"]
+        rankings = [1, 10, "1:good", 0, "", 0, 2, 10, "1:foreign", 0, "-3", 0]
         assert client.execute_command("EVALSHA", script, len(keys), *keys, 0, 77, "", 2, 0, "5-0", 3, "6-1", 2, "one", "two", len(commands),
-                                      *flat, 2, *rankings) == [1, b"77", 0]
+                                      *flat, 0, 2, *rankings) == [1, b"77", 0]
         assert client.hgetall("sums") == {b"version": b"77", b"0": b"5-0", b"3": b"6-1"}
         assert client.mget("s1", "s2", "foreign") == [b"one", b"two", b"x"]
         assert client.zrange("good", 0, -1, withscores=True) == [(b"b", -2)] and not client.exists("list")
