@@ -4,7 +4,7 @@
 #include "ops/metrics.h"
 #include <stdio.h>
 
-enum { METRICS_MAX = 256 << 10, NOTE_SIZE = 256 };
+enum { METRICS_MAX = 256 << 10, NOTE_SIZE = 512 };
 
 void health_start(struct call *call) {
     answer_text(call, "text/plain; charset=utf-8", BYTES("ok\n"));
@@ -15,13 +15,14 @@ void health_start(struct call *call) {
 static const char waiting[] = "its lists are not: another service projects other [ranking] sections on the same Redis";
 
 static void tell_ready(struct call *call) {
-    const char *complaint = store_complaint(call->api->store), *lacking = store_lacks(call->api->store);
+    const char *partly = store_partly(call->api->store), *lacking = store_lacks(call->api->store);
+    const char *complaint = partly ? partly : store_complaint(call->api->store);
     const char *note = complaint ? complaint : metric_total(METRIC_PROJECTOR_WAITS) ? waiting : lacking;
     char text[NOTE_SIZE] = "ready\n";
     uint32_t unserved = store_unserved(call->api->store);
     if (unserved)
-        snprintf(text, sizeof text, "ready; %u of %d partitions are not served\n", unserved,
-                 (int)call->api->settings->partitions);
+        snprintf(text, sizeof text, "ready; %u of %d partitions are not served (%s)\n", unserved,
+                 (int)call->api->settings->partitions, store_why_unserved(call->api->store));
     else if (note)
         snprintf(text, sizeof text, "ready; %s\n", note);
     answer_text(call, "text/plain; charset=utf-8", bytes_of(text));

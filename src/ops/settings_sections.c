@@ -148,6 +148,19 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const struct site_setting *)a)->name, ((const struct site_setting *)b)->name);
 }
 
+// What has no effect was meant otherwise.
+static bool replicas_finish(const struct settings *settings, char why[static WHY_SIZE]) {
+    if (settings->wait_replicas_strict && !settings->wait_replicas)
+        return fail(why, "wait_replicas_strict: wait_replicas is 0, so no replica is waited for");
+    if (strncmp(settings->redis, "sentinel://", 11) == 0)
+        return !settings->sentinel_user[0] || settings->sentinel_password[0] ||
+               fail(why, "sentinel_user: it needs sentinel_password");
+    if (settings->sentinel_user[0] || settings->sentinel_password[0])
+        return fail(why, settings->sentinel_user[0] ? "sentinel_user: redis is not sentinel://"
+                                                    : "sentinel_password: redis is not sentinel://");
+    return true;
+}
+
 bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
     value_set_by_address(settings);
     if (!rankings_finish(settings, why))
@@ -156,7 +169,7 @@ bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
         qsort(settings->site_list, settings->site_count, sizeof settings->site_list[0], by_name);
     if (settings->head_limit < settings->request_line_limit)
         return fail(why, "head_limit: less than request_line_limit");
-    return listeners_finish(settings, why);
+    return replicas_finish(settings, why) && listeners_finish(settings, why);
 }
 
 void settings_print_sections(const struct settings *settings) {

@@ -29,10 +29,21 @@ static void end_all(struct redis_connection *writes, enum outcome outcome) {
     }
 }
 
+static void complain(struct redis_connection *writes, int64_t had) {
+    char text[TROUBLE_SIZE];
+    snprintf(text, sizeof text, "only %d of %u replicas had the writes in time (wait_replicas)", (int)had,
+             writes->waited_for);
+    error_complain(writes, text, true);
+}
+
 static void on_waited(struct redis_call *wait) {
     struct redis_connection *writes =
         (struct redis_connection *)((char *)wait - offsetof(struct redis_connection, wait));
     bool enough = wait->outcome == OK && reply_int(wait->reply) >= writes->waited_for;
+    if (enough)
+        error_complain_no_more(writes);
+    else if (wait->outcome == OK)
+        complain(writes, reply_int(wait->reply));
     metric_add(METRIC_WAIT_SHORT, wait->reply && !enough);
     freeReplyObject(wait->reply);
     writes->waiting = false;
@@ -47,6 +58,7 @@ void confirm_init(struct redis_connection *writes) {
 void confirm(struct redis_connection *writes, struct redis_call *call) {
     call->unreplicated = writes->replicas == 0;
     if (call->unreplicated) {
+        error_complain_no_more(writes);
         metric_add(METRIC_UNREPLICATED_WRITES, 1);
         call->on_reply(call);
         return;

@@ -103,4 +103,6 @@ void confirm_fail(struct redis_connection *redis);
 
 // error_replies.c. *ret_drop: this is no longer the right Redis.
 enum outcome error_reply_outcome(struct redis_connection *redis, const char *text, bool *ret_drop);
-void error_reply_log(const char *text); // at most once in ten seconds
+void error_reply_log(const struct redis_connection *redis, const char *text);     // at most once in ten seconds
+void error_complain(struct redis_connection *redis, const char *text, bool logs); // redis_complaint
+void error_complain_no_more(struct redis_connection *redis);                      // it takes writes again

@@ -20,18 +20,18 @@ bool redis_is_refusal(const char *error) {
 }
 
 // A key of a wrong type may be read with every refresh. The line says how many such replies came since the line before.
-void error_reply_log(const char *text) {
+void error_reply_log(const struct redis_connection *redis, const char *text) {
     static uint64_t logged_ns;
     static unsigned replies;
     replies++;
     if (!log_is_due(&logged_ns))
         return;
-    log_error("redis: %s (%u such replies)", text, replies);
+    log_error("%s: %s (%u such replies)", redis->label, text, replies);
     replies = 0;
 }
 
 // Keeps the error for redis_complaint, without the script's name.
-static void complain(struct redis_connection *redis, const char *text, bool logs) {
+void error_complain(struct redis_connection *redis, const char *text, bool logs) {
     const char *end = strstr(text, " script: ");
     size_t len = end ? (size_t)(end - text) : strlen(text);
     if (redis->first)
@@ -41,7 +41,11 @@ static void complain(struct redis_connection *redis, const char *text, bool logs
     snprintf(redis->complaint, sizeof redis->complaint, "%.*s", (int)(len < TROUBLE_SIZE ? len : TROUBLE_SIZE), text);
     redis->complained_ms = uv_now(redis->loop);
     if (logs)
-        error_reply_log(redis->complaint);
+        error_reply_log(redis, redis->complaint);
+}
+
+void error_complain_no_more(struct redis_connection *redis) {
+    (redis->first ? redis->first : redis)->complaint[0] = '\0';
 }
 
 const char *redis_complaint(const struct redis_connection *redis, uint32_t within_ms) {
@@ -60,6 +64,6 @@ enum outcome error_reply_outcome(struct redis_connection *redis, const char *tex
     const struct error_meaning *meaning = error_meaning_of(text);
     *ret_drop = meaning->drop && !(redis->hooks.on_refused && meaning->again);
     if (meaning->outcome == UNAVAILABLE && !meaning->drop)
-        complain(redis, text, !(redis->hooks.on_refused && meaning->again)); // a slot that moves is no error
+        error_complain(redis, text, !(redis->hooks.on_refused && meaning->again)); // a slot that moves is no error
     return meaning->outcome;
 }

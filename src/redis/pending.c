@@ -334,10 +334,9 @@ static void answer(struct redis_connection *redis, struct pending pending, redis
     }
     enum outcome outcome = error ? error_reply_outcome(redis, reply->str, &drop) : OK;
     if (outcome == INTERNAL)
-        error_reply_log(reply->str);
-    struct redis_connection *first = redis->first ? redis->first : redis;
-    if (outcome == OK && first->complaint[0] && pending.write)
-        first->complaint[0] = '\0'; // Redis takes writes again
+        error_reply_log(redis, reply->str);
+    if (outcome == OK && pending.write && !redis->first) // one that replicas must have is not done yet: confirm.c
+        error_complain_no_more(redis);
     if (drop)
         redis_drop(redis, reply->str);
     struct redis_call *call = pending.call;

@@ -293,20 +293,3 @@ uint32_t router_unserved(const struct router *router) {
         unserved += !router_is_ready(router, i);
     return unserved;
 }
-
-const char *router_trouble(const struct router *router) {
-    const struct node *away = NULL;
-    for (const struct node *node = router->nodes; node; node = node->next)
-        if (!redis_is_ready(node->redis))
-            away = node;
-    if (router->refresh.trouble[0])
-        return router->refresh.trouble;
-    return away ? redis_trouble(away->redis) : "the map of the Cluster is not known yet";
-}
-
-const char *router_complaint(const struct router *router, uint32_t within_ms) {
-    for (const struct node *node = router->nodes; node; node = node->next)
-        if (redis_complaint(node->redis, within_ms))
-            return redis_complaint(node->redis, within_ms);
-    return NULL;
-}

@@ -109,3 +109,6 @@ void router_refresh(struct router *router);
 // Why nothing is ready: of the first node.
 const char *router_trouble(const struct router *router);
 const char *router_complaint(const struct router *router, uint32_t within_ms); // redis_complaint of some node
+const char *router_complaint_of(const struct router *router, uint32_t within_ms, const struct node **ret_node);
+// Why a partition of a Cluster is not served: its node's name and trouble, or that nobody owns it. Returns `text`.
+const char *router_why_unserved(const struct router *router, char *text, size_t size);

@@ -118,7 +118,12 @@ static bool take(struct router *router, struct node *node, const redisReply *rep
         return false;
     }
     router->refresh.trouble[0] = node->doubt[0] = '\0';
-    return take_map(router);
+    bool changed = take_map(router);
+    uint32_t unserved = router->map->unserved; // router->read is the map before
+    if (unserved && unserved != router->read->unserved)
+        log_warn("redis %s: the Cluster names no node for %u of our %u slots: redis-cli --cluster check", node->name,
+                 unserved, router->place_count);
+    return changed;
 }
 
 static void note_error(struct router *router, struct node *node, const char *error) {

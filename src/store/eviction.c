@@ -19,13 +19,14 @@ static const char *consequence(const struct store *store, struct bytes policy) {
 }
 
 static void tell(struct store_node *at, const char *text, bool evicts) {
+    const char *space = at->store->cluster ? " " : "", *name = at->store->cluster ? at->node->name : "";
     bool other = strcmp(text, at->eviction) != 0;
     if (other && *text && evicts && !accepts(at->store))
-        log_error("redis: %s: votes and views are 503", text);
+        log_error("redis%s%s: %s: votes and views are 503", space, name, text);
     else if (other && *text)
-        log_warn("redis: %s", text);
+        log_warn("redis%s%s: %s", space, name, text);
     else if (other)
-        log_info("redis: evicts nothing any more");
+        log_info("redis%s%s: evicts nothing any more", space, name);
     snprintf(at->eviction, sizeof at->eviction, "%s", text);
     at->evicts = evicts;
     node_close_or_open(at);

@@ -8,7 +8,16 @@
 #include "store/store_inside.h"
 #include <stdio.h>
 
-enum right_of { RIGHT_ROAD, RIGHT_SCAN, RIGHT_WAIT, RIGHT_CARDS, RIGHT_REFILL, RIGHT_CLUSTER, RIGHT_NEEDS };
+enum right_of {
+    RIGHT_ROAD,
+    RIGHT_SCAN,
+    RIGHT_WAIT,
+    RIGHT_CARDS,
+    RIGHT_REFILL,
+    RIGHT_CLUSTER,
+    RIGHT_REPLICAS,
+    RIGHT_NEEDS
+};
 #define REFUSES "Redis refuses %s to this user, or has it renamed"
 #define REFUSES_KEYS "Redis refuses this user some of our keys ({e* and engaged:*)"
 
@@ -30,16 +39,23 @@ static const char *const cannot[RIGHT_NEEDS] = {
     [RIGHT_CLUSTER] = "call that follows a slot to another node",
 };
 
+// What nothing needs with these settings is RIGHT_NEEDS; what every write needs is RIGHT_ROAD.
+static enum right_of need_of(const struct store *store, const struct right *right) {
+    if (right->need == RIGHT_REPLICAS)
+        return store->settings->wait_replicas ? RIGHT_ROAD : RIGHT_NEEDS;
+    return right->need == RIGHT_CLUSTER && !store->cluster ? RIGHT_NEEDS : right->need;
+}
+
 // ---- What is known
 
 // Keeps the text, and logs it only when it has changed.
-static void keep(char text[static TROUBLE_SIZE], const char *now) {
+static void keep(const struct store_node *at, char text[static TROUBLE_SIZE], const char *now) {
     if (strcmp(text, now) == 0)
         return;
     if (*now)
-        log_error("%s", now);
+        log_error(at->store->cluster ? "redis %s: %s" : "%.0s%s", at->node->name, now);
     else
-        log_info("no longer so: %s", text);
+        log_info(at->store->cluster ? "redis %s: no longer so: %s" : "%.0sno longer so: %s", at->node->name, text);
     snprintf(text, TROUBLE_SIZE, "%s", now);
 }
 
@@ -53,8 +69,8 @@ static void know(struct store_node *at, const char *road, const char *rest, bool
     if (!named && !at->rights.named && has_just_refused(at))
         return;
     at->rights.named = named;
-    keep(at->rights.road, road);
-    keep(at->rights.rest, rest);
+    keep(at, at->rights.road, road);
+    keep(at, at->rights.rest, rest);
     at->rights.lacks_scan = scan;
     node_close_or_open(at);
 }
@@ -79,8 +95,10 @@ static void take_refused(struct store_node *at, const redisReply *reply) {
     char names[RIGHT_NEEDS][NAMES_SIZE] = {{0}}, road[TROUBLE_SIZE] = "", rest[TROUBLE_SIZE] = "";
     for (size_t i = 0; i < reply->elements; i++) {
         int64_t number = reply_int(reply->element[i]);
-        if (number >= 1 && number <= RIGHT_COUNT)
-            add_name(names[rights[number - 1].need], rights[number - 1].command);
+        const struct right *right = number >= 1 && number <= RIGHT_COUNT ? &rights[number - 1] : NULL;
+        enum right_of need = right ? need_of(at->store, right) : RIGHT_NEEDS;
+        if (need != RIGHT_NEEDS)
+            add_name(names[need], right->command);
     }
     if (reply->elements > RIGHT_COUNT / 2)
         snprintf(road, sizeof road, "%s", "Redis refuses this user our keys ({e* and engaged:*), or most commands");
@@ -95,7 +113,7 @@ static void take_refused(struct store_node *at, const redisReply *reply) {
 
 static void compose(struct store *store) {
     script_begin(&store->command, SCRIPT_RIGHTS, 0);
-    for (size_t i = 0; i < RIGHT_COUNT && (store->cluster || rights[i].need != RIGHT_CLUSTER); i++)
+    for (size_t i = 0; i < RIGHT_COUNT; i++)
         command_add_text(&store->command, rights[i].command);
 }
 
@@ -162,12 +180,14 @@ void rights_refused(void *context, struct node *node, const char *error) {
     at->rights.refused_ms = uv_now(at->store->loop);
     if (rights_lack(at)) // then the heartbeat looks
         return;
-    enum right_of need = right ? right->need : RIGHT_ROAD;
+    enum right_of need = right ? need_of(at->store, right) : RIGHT_ROAD;
+    if (need == RIGHT_NEEDS)
+        return;
     char names[NAMES_SIZE] = "", text[TROUBLE_SIZE] = REFUSES_KEYS;
     add_name(names, right ? right->command : "COMMANDS");
     if (right || !strstr(error, " key"))
         tell(names, need, text);
-    keep(need == RIGHT_ROAD ? at->rights.road : at->rights.rest, text);
+    keep(at, need == RIGHT_ROAD ? at->rights.road : at->rights.rest, text);
     at->rights.lacks_scan = need == RIGHT_SCAN;
     rights_look(at);
 }

@@ -8,7 +8,7 @@
 
 extern const struct write_kind vote_kind, view_kind;
 
-enum { HEARTBEAT_MS = 1000, COMPLAINT_MS = 10000, JUST_NOW_MS = 1000 };
+enum { HEARTBEAT_MS = 1000 };
 
 // ---- Log ids
 
@@ -215,47 +215,4 @@ uint32_t store_unserved(const struct store *store) {
 
 void node_close_or_open(struct store_node *at) {
     redis_refuse_writes(at->node->redis, at->rights.road[0] || eviction_refuses(at));
-}
-
-static const char *trouble_of(const struct store_node *at) {
-    bool ready = redis_is_ready(at->node->redis);
-    if (at->rights.road[0] && (ready || strcmp(redis_trouble(at->node->redis), at->rights.road) == 0))
-        return at->rights.road;
-    return ready && eviction_refuses(at) ? at->eviction : NULL;
-}
-
-// In a Cluster one node that takes no writes leaves the others in service.
-const char *store_trouble(const struct store *store) {
-    const char *trouble = NULL;
-    for (const struct store_node *at = store->nodes; at; at = at->next) {
-        if (store->cluster && !at->node->owned)
-            continue;
-        if (!trouble_of(at))
-            return NULL;
-        trouble = trouble_of(at);
-    }
-    return trouble;
-}
-
-const char *store_lacks(const struct store *store) {
-    for (const struct store_node *at = store->nodes; at; at = at->next)
-        if (at->rights.rest[0])
-            return at->rights.rest;
-    return NULL;
-}
-
-const char *store_lacks_scan(const struct store *store) {
-    for (const struct store_node *at = store->nodes; at; at = at->next)
-        if (at->rights.lacks_scan)
-            return at->rights.rest;
-    return NULL;
-}
-
-const char *store_complaint(const struct store *store) {
-    return router_complaint(store->router, COMPLAINT_MS);
-}
-
-const char *store_why_unavailable(const struct store *store) {
-    const char *trouble = store_trouble(store);
-    return trouble ? trouble : router_complaint(store->router, JUST_NOW_MS);
 }

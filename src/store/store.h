@@ -40,6 +40,10 @@ const char *store_lacks(const struct store *store);
 const char *store_lacks_scan(const struct store *store); // the same, when a scan is among them
 // The error with which Redis refused calls within the last ten seconds (OOM, MISCONF, BUSY, …); NULL: none.
 const char *store_complaint(const struct store *store);
+// What is wrong at one node of a Cluster while others take writes, with the node's name; NULL: nothing.
+const char *store_partly(struct store *store);
+// Why a partition is not served, with the name of the node.
+const char *store_why_unserved(struct store *store);
 // Why a call that has just ended was UNAVAILABLE, if Redis itself is the cause; NULL: not known.
 const char *store_why_unavailable(const struct store *store);
 // True when the partition can be asked now; in a Cluster another's master may be away.

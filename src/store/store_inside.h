@@ -46,6 +46,7 @@ struct store {
     struct split *splits[SPLITS_MAX];           // splits under way: vote_writes.c
     struct later *laters;                       // later.c
     char refusal[256];
+    char note[256]; // trouble.c: a node's name and what is wrong there
     void (*on_refused)(void *context, const char *line);
     void *refused_context;
     void (*on_stopped)(void *context);

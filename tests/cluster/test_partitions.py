@@ -138,6 +138,12 @@ def test_its_lines_move_partitions_to_a_new_master_while_votes_come(cluster, end
             subprocess.run(["sh", "-c", function + call], check=True, timeout=120, stdout=subprocess.DEVNULL)
         wait_until(lambda: readers.sent > sent, 60)
     cluster.wait_ok()
+    slot, *source, _, port, _ = calls[0].partition(" #")[0].split()[1:]
+    third = next(node for node in cluster.masters() if str(node.port) not in (source[1], port))
+    stale = f"move {slot} 127.0.0.1 {third.port} {third.id} {' '.join(source)}"  # of an older table
+    refused = subprocess.run(["sh", "-c", f"{function}{stale}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert refused.returncode != 0 and f"has slot {slot} no more" in refused.stderr, refused
+    assert not any("[" in node.ask("CLUSTER", "NODES") for node in cluster.masters()), "no slot is open"
     text = printed(service)
     assert sorted(masters_of(text).values()) == [4, 4, 4, 4] and "They are even" in text
 

@@ -107,10 +107,13 @@ def test_a_silent_replica_refuses_writes_until_it_is_away_or_for_ever(one):
     with frozen(replica):
         wait_until(lambda: service.vote("silent").status == 200, 30, "the replica is away")
         assert time.monotonic() - began > 9
-        assert is_refused(strict.vote("silent"))
+        refused = strict.vote("silent")
+        assert is_refused(refused) and b"only 0 of 1 replicas had the writes in time" in refused.body
+        assert strict.trouble()[0] == 200 and "only 0 of 1 replicas" in strict.trouble()[1] and "only 0 of 1" in strict.log()
         assert service.metrics()[UNREPLICATED] > before and service.metrics()[SHORT] > 0
         assert "0 of 1 replicas are there" in service.log()
     wait_until(lambda: strict.vote("silent").status == 200, 20, "the replica is back")
+    assert strict.trouble() == (200, "ready\n")
     wait_until(lambda: "the replicas are there again" in service.log(), 20, "it is noticed")
 
     def waits_again():
@@ -182,9 +185,12 @@ def test_a_user_who_may_not_wait_is_told_so():
         server.ask("ACL", "SETUSER", "default", "-wait")
         service = WaitingService(redis=server.url, wait_replicas=1)
         try:
-            service.wait_named("wait")
-            server.ask("ACL", "SETUSER", "default", "+wait")
-            service.wait_taken()
+            for _ in range(2):  # at the start, and while it runs
+                service.wait_named("Redis refuses WAIT to this user")
+                assert service.vote("refused").status == 503
+                server.ask("ACL", "SETUSER", "default", "+wait")
+                service.wait_taken()
+                server.ask("ACL", "SETUSER", "default", "-wait")
         finally:
             service.stop()
 

@@ -70,6 +70,11 @@ TEXTS = {
     "public_url": (NOT_AN_ORIGIN, ["", "https://a.example", "http://[::1]:8080"]),
 }
 
+# What a setting needs beside it.
+BEHIND_SENTINELS = f"redis = sentinel://h1/m\nsecret = {HEX}\nhash_key = {HEX}\n"
+NEEDS = {"wait_replicas_strict": "wait_replicas = 1\n", "sentinel_user": BEHIND_SENTINELS + "sentinel_password = p\n",
+         "sentinel_password": BEHIND_SENTINELS}
+
 # Whole files, each wrong as a whole or in the line named.
 FILES = [
     # Forms of lines
@@ -113,7 +118,9 @@ FILES = [
     (b"listen = unix:/tmp/engaged-a\nops_listen = unix:/tmp//engaged-a\n", None), (b"listen = unix:/tmp/engaged-a\nops_listen = unix:/tmp/./engaged-a\n", None),
     (b"listen = unix:/tmp/engaged-a\npublisher_listen = unix:/tmp/../tmp/engaged-a\n", None), (b"ops_listen = 127.0.0.1:8081\npublisher_listen = 0.0.0.0:8081\n", None),
     (b"redis = redis://127.0.0.1\nsecret = %s\n" % HEX.encode(), None), (b"redis = redis://127.0.0.1\nhash_key = %s\n" % HEX.encode(), None),
-    (b"redis = unix:/nowhere\n", None),
+    (b"redis = unix:/nowhere\n", None), (b"wait_replicas_strict = on\n", None), (b"sentinel_user = u\n", None),
+    (b"sentinel_password = p\n", None), (f"{BEHIND_SENTINELS}sentinel_user = u\n".encode(), None),
+    (f"redis = cluster://h1\nsecret = {HEX}\nhash_key = {HEX}\nwait_replicas = 0\nwait_replicas_strict = on\n".encode(), None),
 ]
 
 GOOD_FILES = [
@@ -314,7 +321,8 @@ def test_a_right_value_at_each_edge_is_taken(place):
 
     def takes(name, value):
         ports = "" if "listen" in name else "listen = 127.0.0.1:8083\nops_listen = 127.0.0.1:8084\n"
-        lines = "head_limit = 256KiB\n" if name == "request_line_limit" else "request_line_limit = 1KiB\n" if name == "head_limit" else ""
+        lines = NEEDS.get(name, "") if value else ""
+        lines += "head_limit = 256KiB\n" if name == "request_line_limit" else "request_line_limit = 1KiB\n" if name == "head_limit" else ""
         secrets = "".join(f"{key} = {HEX}\n" for key in ("secret", "hash_key") if name == "redis")
         code, said = place.run("check", "--config", place.write(f"{ports}{lines}{secrets}{name} = {value}\n"))
         assert code == 0, (name, value, said)
@@ -351,7 +359,8 @@ def test_check_makes_nothing_and_asks_no_redis(place):
 
 # ---- Processes take what check takes: all edges at once, in a few starts
 
-NOT_AT_EDGE = {"partitions", "listen", "ops_listen", "publisher_listen", "redis", "secret", "hash_key", "kinds", "sites"}
+NOT_AT_EDGE = {"partitions", "listen", "ops_listen", "publisher_listen", "redis", "secret", "hash_key", "kinds", "sites",
+               "sentinel_user", "sentinel_password"}
 OTHERWISE = {"workers": "2",  # 256 are too many for a test
              "request_line_limit": "64KiB", "head_limit": "256KiB"}
 
@@ -373,7 +382,8 @@ def test_processes_take_every_edge_that_check_takes(edge):
     if edge:
         settings |= OTHERWISE
     else:
-        settings |= {"workers": "1", "send_timeout": "10s", "request_timeout": "10s", "redis_timeout": "2s", "idle_timeout": "10s"}
+        settings |= {"workers": "1", "send_timeout": "10s", "request_timeout": "10s", "redis_timeout": "2s", "idle_timeout": "10s",
+                     "wait_replicas_strict": "off"}
     settings |= {"hang_timeout": "30s", "log_level": "info"}
     with RedisServer() as redis:
         starts(redis, settings)
