@@ -2,6 +2,7 @@
 // What all reads share, and the reads of items and of neighbours. A read is one pipeline of plain commands; its replies
 // are used when the last has come.
 #include "store/reads.h"
+#include "model/first_event.h"
 #include "model/item.h"
 #include "model/sums.h"
 #include "ops/json_in.h"
@@ -144,6 +145,8 @@ static bool take_sums(const struct store *store, const redisReply *packed, struc
         return false;
     item->views += sums.signals[SIGNAL_VIEWS].count;
     item->visitors = sums.early.count;
+    if (item->published_ms == 0) // else nobody asks
+        item->first_ms = first_event_ms(&sums.series);
     return true;
 }
 

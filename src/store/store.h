@@ -173,7 +173,7 @@ struct item_state {
     struct bytes categories; // joined by 0x1f
     struct bytes author;     // of its card; empty: none
     int64_t published_ms;
-    int64_t first_ms; // of the first event; 0: none, or unknown
+    int64_t first_ms; // of the first event, if published_ms is not known (model/first_event.h); 0: none
     bool has_card;
     uint64_t votes[KINDS_MAX]; // with base
     uint64_t views;            // with base

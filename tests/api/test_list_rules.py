@@ -131,6 +131,19 @@ def test_max_age_goes_by_the_publication(ruled, site):
     assert ids(ruled.get(f"{site}/rankings/young?max_age=0")) == ["old", "fresh", "undated"]
 
 
+@contract("Rules of lists", "max_age leaves out")
+def test_max_age_goes_by_the_first_event_of_what_has_no_date(ruled, site):
+    now = time.time()
+    ages = {"minutes": 600, "hours": 5 * 3600, "days": 3 * 86400, "weeks": 25 * 86400, "months": 100 * 86400}
+    events(ruled, site, [{"type": "vote", "item": item, "visitor": f"v{n}", "time": now - age * (n == 0)}
+                         for number, (item, age) in enumerate(ages.items()) for n in range(9 - number)])
+    cards(ruled, site, dated={"published_at": now - 60})
+    events(ruled, site, [{"type": "vote", "item": "dated", "visitor": "w", "time": now - 9 * 86400}])
+    for limit, there in (("2h", 1), ("1d", 2), ("7d", 3), ("30d", 4), ("200d", 5)):
+        assert ids(ruled.get(f"{site}/rankings/plain?max_age={limit}")) == [*list(ages)[:there], "dated"], limit
+    assert ids(ruled.get(f"{site}/rankings/young")) == ["minutes", "dated"]
+
+
 @contract("Rules of lists", "category and author: only these")
 def test_categories_and_authors_in_and_out(ruled, site):
     cards(ruled, site, s={"categories": ["x", "sport"], "author": "Bob"}, a={"categories": ["arts and life"], "author": "Robot"},
@@ -161,6 +174,8 @@ def test_a_spread_list_is_full_and_has_at_most_so_many_of_a_kind(ruled, site):
     for field in ("categories", "author"):
         kinds = [str(names[name][field]) for name in listed]
         assert max(kinds.count(kind) for kind in kinds) <= (2 if field == "categories" else 3)
+    pages = [ids(ruled.get(f"{site}/rankings/spread?limit=8&offset={offset}")) for offset in (0, 8, 16, 24)]
+    assert sum(pages, [])[:30] == listed, "pages of a list have its rules together"
     asked = ids(ruled.get(f"{site}/rankings/spread?limit=30&category=c0"))
     assert len(asked) == 30, "the category that is asked for is not limited"
 
@@ -194,6 +209,16 @@ def test_floor_of_related_wants_co_readers(ruled, site):
     read_together(ruled, site, "hub", "once")
     related = dict(reasons(ruled.get(f"{site}/items/hub/related")))
     assert related["often"] == "related" and related["once"] == "popular"
+
+
+def test_floor_of_recommendation(own):
+    service = own(configuration="[list recommendation]\nfloor = 2\nfill = none\n")
+    site = "/v1/s"
+    read_together(service, site, "hub", "often", readers=2)
+    read_together(service, site, "hub", "once")
+    events(service, site, [{"type": "view", "item": "hub", "visitor": "me"}])
+    token = service.keyed("POST", f"{site}/visitors", {"visitor": "me"}).json["visitor"]
+    assert ids(service.get(f"{site}/me/recommendations", Engaged_Visitor=token)) == ["often"]
 
 
 def test_rules_of_related_hold_for_what_fills_it_up(ruled, site):
