@@ -8,10 +8,12 @@ import pytest
 
 from support.launch import wait_for
 from support.program import PROGRAM
+from support.redis_cluster import Cluster
 from support.redis_server import RedisServer
 from support.service import WaitingService
 from support.wait import wait_until
 
+RECORDED = ["format", "partitions", "hash-key", "kinds", "time-zone", "era", "since", "days-since"]
 ONE_START = "a start with --accept-time-zone"
 
 
@@ -38,8 +40,9 @@ def server():
 
 def record(server):
     """Of the data; the projectors write other fields."""
-    names = ["format", "partitions", "hash-key", "kinds", "time-zone", "era", "since", "days-since"]
-    return {name: value and value.decode() for name, value in zip(names, server.client().hmget("engaged:meta", names))}
+    holder = server.owner("engaged:meta") if isinstance(server, Cluster) else server
+    values = holder.client().hmget("engaged:meta", RECORDED)
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in zip(RECORDED, values)}
 
 
 def refused(server, zone):
@@ -53,6 +56,7 @@ def refused(server, zone):
 
 
 def works(server, zone, flags=()):
+    """What is recorded after a start that takes votes."""
     service = ZoneService(server, zone, flags)
     service.wait()
     kept = record(server)
@@ -123,6 +127,15 @@ def test_data_without_series_is_counted_from_now_on_in_any_zone(server):
     kept = works(server, "America/Santiago")
     assert (kept["time-zone"], kept["era"], kept["days-since"]) == ("America/Santiago", "0", "0")
     assert now + 60 <= int(kept["since"]) <= server.client().time()[0] + 61
+
+
+def test_in_a_cluster_it_is_the_same():
+    with Cluster(replicas=0) as cluster:
+        assert works(cluster, "UTC")["era"] == "0"
+        assert "are those of UTC, the setting says Europe/Berlin" in refused(cluster, "Europe/Berlin")
+        changed = works(cluster, "Europe/Berlin", ["--accept-time-zone"])
+        assert (changed["time-zone"], changed["era"]) == ("Europe/Berlin", "1") and works(cluster, "Europe/Berlin") == changed
+        assert "are those of Europe/Berlin, the setting says UTC" in refused(cluster, "UTC")
 
 
 def test_no_zone_is_needed_for_utc_and_a_missing_one_is_named(tmp_path):
