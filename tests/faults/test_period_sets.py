@@ -87,7 +87,7 @@ class Ledger:
         return {item: value for item, value in values.items() if value}
 
     def tag_of(self, item):
-        if not self.tags.keys() >= self.events.keys():
+        if item not in self.tags:
             for key in self.client.scan_iter("{*}i*", 1000):
                 packed = self.client.get(key)
                 site_at = 15 + 4 * packed[2]
@@ -153,10 +153,10 @@ def test_three_times_the_bound_and_members_that_go_one_by_one():
         draw.shuffle(rows)
         for first in range(0, len(rows), 200):
             ledger.add(*rows[first:first + 200])
-            ledger.check()
+            ledger.check(("day",))
         held, cut = ledger.check(("day",))["d", period_of("day", noon), True, ledger.tag_of(items[0])]
         assert cut > 0 and len(held) < len(items)
-        for item in sorted(held)[::4]:
+        for item in sorted(held)[::5]:
             for vote in [event for event in ledger.events[item] if event[0] == "up"]:
                 ledger.take(item, vote)
                 held, cut = ledger.check(("day",))["d", period_of("day", noon), True, ledger.tag_of(item)]
@@ -177,6 +177,23 @@ def sets_of(client, item):
     """The sets of periods that hold the item, by key without tag and site."""
     return {key.decode().split(":", 1)[1]: -client.zscore(key, item) for key in client.scan_iter("{*}r*@*", 1000)
             if client.zscore(key, item) is not None}
+
+
+def test_a_cut_set_that_loses_half_is_filled_anew():
+    """All had their place; the better half leaves, and those that were cut come back."""
+    noon = day(1)
+    with serving(partitions=1) as (ledger, service):
+        items = [f"i{number:03}" for number in range(2 * bound(1) + 30)]
+        ledger.add(*[(item, "up", noon, f"{item}v{n}") for number, item in enumerate(items) for n in range(1 + (number < 100))])
+        held, cut = ledger.check(("day",))["d", period_of("day", noon), True, ledger.tag_of(items[0])]
+        assert cut == 1 and len(held) < len(items)
+        for item in items[:100]:
+            for vote in list(ledger.events[item]):
+                ledger.take(item, vote)
+        ledger.cuts.clear()
+        wait_until(lambda: "rankings were refilled" in service.log(), 20, service.log)
+        held, cut = ledger.check(("day",))["d", period_of("day", noon), True, ledger.tag_of(items[0])]
+        assert cut == 0 and held.keys() == ledger.values("day", period_of("day", noon)).keys()
 
 
 def test_late_events_move_their_sets_while_these_are_open():
