@@ -60,7 +60,7 @@ SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
-.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted model fuzz fuzzers asan quality replay loadtest loadtest-deps failover instructions soak valgrind \
+.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted model fuzz fuzzers asan quality replay windows loadtest loadtest-deps failover instructions soak valgrind \
 	guards-record bench-compare clean install programs
 .DELETE_ON_ERROR:
 
@@ -110,6 +110,10 @@ quality: deps-test ## ask-then-learn on real reading data: HR, MRR, coverage
 replay: deps ## load a click log: make replay DATA=clicks.tsv.gz
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/replay.py $(DATA)
+
+windows: deps-test ## replay a real log at its own time: windows and lists against exact counts: make windows INSTANTS=50 SEED=1 ZONE=UTC
+	$(Q)$(MAKE) --no-print-directory all $(SHIFTED_CLOCK)
+	$(Q)$(PYTHON) tests/windows/run.py $(if $(INSTANTS),--instants $(INSTANTS)) $(if $(SEED),--seed $(SEED)) $(if $(ZONE),--zone $(ZONE))
 
 loadtest-deps: deps-test ## install the peers of the load test (apt-get, npm into a cache folder)
 	$(Q)deploy/install-packages $(PACKAGES_LOADTEST)

@@ -14,6 +14,7 @@ from report import median, percentile, spread
 HOT = "/v1/load/rankings/hot?limit=10"
 RELATED = "/v1/load/items/i7/related?limit=10"
 PAGE = "/v1/load/items/i7/page?related=8&ranking=10&recommendation=8"
+WINDOW = "/v1/load/rankings/most-read?limit=10"
 STATIC, VOTING = ("nginx static", "bare responder"), ("nginx+Lua", "webdis", "fastify+ioredis", "redis-benchmark")
 
 
@@ -26,7 +27,8 @@ class Scenario:
     aims: dict = field(default_factory=dict)  # peer: least ratio
     fsync: str = "everysec"
     connections: int = 64
-    seed: str = ""  # "reads" or "readers"
+    seed: str = ""  # of SEEDS
+    settings: dict = field(default_factory=dict)  # of the service
     items: int = 10**6
     limits: dict = field(default_factory=dict)  # most of a column: "redis"; "bare cpu": times the bare responder's
 
@@ -39,6 +41,12 @@ PAIRED = [
              seed="reads", limits={"bare cpu": 1.3}),
     Scenario("page", "a page of 8 + 10 + 8 entries from memory", {"TARGET": PAGE}, STATIC, {"nginx static": 1.3},
              seed="reads", limits={"bare cpu": 1.3}),
+    Scenario("window", "the 10 most read of 24 hours from memory", {"TARGET": WINDOW}, STATIC, {"nginx static": 1.3}, seed="windows",
+             limits={"bare cpu": 1.3}),
+    Scenario("window-cold", "the same, read from Redis and counted each time", {"TARGET": WINDOW}, seed="windows",
+             settings={"refresh_interval": "0"}),
+    Scenario("ranking-cold", "a ranking of 10, read from Redis each time", {"TARGET": HOT}, seed="windows",
+             settings={"refresh_interval": "0"}),
     Scenario("pipelined", "the ranking, 16 requests in a write", {"TARGET": HOT, "DEPTH": 16}, STATIC,
              {"bare responder": 0.6}, seed="reads"),
     Scenario("votes-spread", "votes spread evenly", SPREAD, VOTING, {"nginx+Lua": 2, "webdis": 2}, limits={"redis": 14}),
@@ -70,6 +78,15 @@ def add_reads(target):
         for reader in range(200) for step in range(6) for kind in ("view", "vote")])
 
 
+def add_windows(target):
+    """Two days with 20,000 items each: the sets of both are full in every partition."""
+    client, now = target.client(), int(time.time())
+    for begin in range(0, 20000, 5000):
+        client.lines("/v1/load/events?wait=true", [
+            {"type": "view", "item": f"i{item}", "visitor": f"r{reader}", "time": now - ago - item}
+            for item in range(begin, begin + 5000) for ago in (0, 86400 - 25000) for reader in range(1 + 400 // (1 + item % 977))])
+
+
 def add_readers(target, plan):
     """Five views of each visitor."""
     done = 0
@@ -78,7 +95,8 @@ def add_readers(target, plan):
     target.flush()
 
 
-SEEDS = {"": lambda target, plan: None, "reads": lambda target, plan: add_reads(target), "readers": add_readers}
+SEEDS = {"": lambda target, plan: None, "reads": lambda target, plan: add_reads(target), "readers": add_readers,
+         "windows": lambda target, plan: add_windows(target)}
 
 
 class Watch:
@@ -185,7 +203,7 @@ def check_aims(scenario, results, report):
 
 
 def run_paired(scenario, plan, report):
-    with stopping(Engaged(scenario.fsync)) as (target,):
+    with stopping(Engaged(scenario.fsync, **scenario.settings)) as (target,):
         SEEDS[scenario.seed](target, plan)
         path = scenario.work.get("TARGET", PAGE)
         reply = reply_of(target, path) if scenario.peers and scenario.peers[0] in STATIC else b""

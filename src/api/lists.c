@@ -26,6 +26,7 @@ static struct list_query query_of(const struct call *call, enum list_kind kind) 
                                .item = call->item,
                                .category = params->category,
                                .max_age = params->max_age,
+                               .period = params->period,
                                .exclude = params->excluded,
                                .exclude_count = params->exclude_count,
                                .format = params->format,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One table of parameters: each has its bit, how often it may occur, and a reader.
 #include "api/params.h"
+#include "base/calendar.h"
 #include "base/times.h"
 #include "http/uri.h"
 #include "model/names.h"
@@ -48,6 +49,14 @@ static enum outcome take_recommendation(struct params *params, struct bytes valu
 static enum outcome take_name(struct params *params, struct bytes value) {
     params->name = value;
     return OK;
+}
+
+// Which periods a ranking has is its own matter.
+static enum outcome take_period(struct params *params, struct bytes value) {
+    enum grain grain;
+    int32_t number;
+    params->period = value;
+    return calendar_parse(value, &grain, &number) ? OK : BAD_PARAMETER;
 }
 
 static enum outcome take_format(struct params *params, struct bytes value) {
@@ -120,6 +129,8 @@ static const struct {
     {PARAM_RANKING, false, "ranking", "ranking: a whole number from 0 to 100", BAD_LIMIT, take_ranking},
     {PARAM_RECOMMENDATION, false, "recommendation", "recommendation: a whole number from 0 to 100", BAD_LIMIT,
      take_recommendation},
+    {PARAM_PERIOD, false, "period", "period: a day, week or month as the ranking has them, such as 2026-11-25",
+     BAD_PARAMETER, take_period},
     {PARAM_NAME, false, "name", "name: a ranking that is defined", BAD_PARAMETER, take_name},
 };
 

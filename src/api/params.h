@@ -21,6 +21,7 @@ enum {
     PARAM_OFFSET = 1 << 20,
     PARAM_MAX_AGE = 1 << 21,
     PARAM_RULES = PARAM_CATEGORY | PARAM_MAX_AGE, // of every list
+    PARAM_PERIOD = 65536,
     PARAM_PAGE = PARAM_RELATED | PARAM_RANKING | PARAM_RECOMMENDATION | PARAM_NAME,
 };
 
@@ -28,6 +29,7 @@ struct params {
     uint32_t limit, offset;
     uint32_t counts[LIST_KINDS]; // of a page
     struct bytes name;           // at == NULL: the preset one
+    struct bytes period;         // as it was given; at == NULL: that of now
     enum list_format format;
     struct bytes category; // at == NULL: none
     struct asked_age max_age;

@@ -14,6 +14,10 @@ void series_begin(struct series_beginning of_data) {
     beginning = of_data;
 }
 
+uint32_t series_days_began_s(void) {
+    return beginning.days_since_s;
+}
+
 uint32_t series_began_s(void) {
     return beginning.since_s;
 }

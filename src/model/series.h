@@ -58,6 +58,7 @@ struct series_beginning {
 };
 void series_begin(struct series_beginning beginning);
 uint32_t series_began_s(void); // its since_s
+uint32_t series_days_began_s(void);
 
 void series_clear(struct series *series);
 // For a state that had no series: it begins to count at the data set's instant, or at `unix_ms` if that is later.

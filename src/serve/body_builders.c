@@ -67,6 +67,8 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
                           .item = asked->item,
                           .category = of_ranking ? NO_BYTES : asked->category,
                           .ranking = asked->ranking,
+                          .past = asked->past,
+                          .period = asked->period,
                           .limit = asked->limits[kind],
                           .offset = asked->offset,
                           .paged = on_done == on_only_list,
@@ -82,8 +84,14 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
     return list;
 }
 
+// A period that was asked for before is perhaps no longer kept.
 static void start_ranking(struct refresh *refresh) {
-    list_start(begin_list(refresh, LIST_RANKING, on_only_list));
+    const struct question *asked = &refresh->cached->asked;
+    if (asked->past &&
+        !period_is_readable((struct period){window_sets(asked->ranking->window), asked->period}, refresh->now_ms))
+        refresh_end(refresh, UNKNOWN_PERIOD);
+    else
+        list_start(begin_list(refresh, LIST_RANKING, on_only_list));
 }
 
 static void start_related(struct refresh *refresh) {
@@ -237,8 +245,11 @@ const struct body_builder builder_items = {'m', start_items};
 // ---- The names and types of the rankings, from the settings alone
 
 static void add_ranking(struct json_out *json, const struct ranking *ranking) {
-    static const char *const types[] = {
-        [RANK_DECAYED] = "decayed", [RANK_RISING] = "rising", [RANK_BEST] = "best", [RANK_TOTAL] = "total"};
+    static const char *const types[] = {[RANK_DECAYED] = "decayed",
+                                        [RANK_RISING] = "rising",
+                                        [RANK_BEST] = "best",
+                                        [RANK_TOTAL] = "total",
+                                        [RANK_WINDOW] = "window"};
     json_open(json, '{');
     json_key(json, BYTES("name"));
     json_text(json, ranking->name);
@@ -247,6 +258,10 @@ static void add_ranking(struct json_out *json, const struct ranking *ranking) {
     if (ranking->half_life_ms) {
         json_key(json, BYTES("half_life"));
         json_number(json, (double)ranking->half_life_ms / 1000);
+    }
+    if (ranking->kind == RANK_WINDOW) {
+        json_key(json, BYTES("window"));
+        json_text(json, bytes_of(window_name(ranking->window)));
     }
     json_close(json, '}');
 }

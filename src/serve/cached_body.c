@@ -58,7 +58,7 @@ static void set_waited(struct cached_body *cached) {
 }
 
 static void answer_one(struct cached_body *cached, struct http_request *request, enum outcome outcome) {
-    if (cached->body && outcome != INTERNAL)
+    if (cached->body && outcome != INTERNAL && outcome != UNKNOWN_PERIOD)
         http_reply_body(request, cached->body);
     else
         cached->serve->answer_error(request, outcome == OK ? UNAVAILABLE : outcome);

@@ -47,6 +47,10 @@ bool rule_holds(const struct list *list, const struct rule *rule) {
     return in_force(list, rule) && (rule->lists & 1u << list->kind);
 }
 
+bool rule_lifts(const struct list *list, const struct rule *rule) {
+    return rule_holds(list, rule) && rule->boost > 1 && !rule->block;
+}
+
 static bool is_pinned(const struct list *list, const struct rule *rule) {
     return rule_holds(list, rule) && !rule->block && rule->pin >= 1;
 }

@@ -50,7 +50,7 @@ static void add_pair(struct buffer *url, const char *name, struct bytes value) {
 
 void feed_address(const struct list *list, enum list_format format, uint32_t offset, struct buffer *out) {
     const char *public_url = list->serve->settings->public_url;
-    char digits[DECIMAL_SIZE];
+    char digits[DECIMAL_SIZE], period[CALENDAR_NAME_SIZE];
     if (!public_url[0] || list->kind == LIST_RECOMMENDATION)
         return;
     buffer_addf(out, "%s/v1/", public_url);
@@ -65,6 +65,10 @@ void feed_address(const struct list *list, enum list_format format, uint32_t off
         add_pair(out, "category", list->category);
     if (list->max_age.given)
         buffer_addf(out, "&max_age=%" PRId64 "ms", list->max_age.ms);
+    if (list->past) {
+        calendar_name(window_sets(list->ranking->window), list->period, period);
+        add_pair(out, "period", bytes_of(period));
+    }
     for (uint32_t i = 0; i < list->excluded_count; i++)
         add_pair(out, "exclude", list->excluded[i]);
 }

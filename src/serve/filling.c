@@ -75,9 +75,17 @@ static void on_filling(struct shared_wait *wait, struct shared_value *read) {
         list_end(list, UNAVAILABLE);
 }
 
+// Window rankings have nothing that the others lack, and cost more.
+static bool next_step(struct list *list, struct filling_step *ret_step) {
+    bool more = step_at(list, list->next_filling, ret_step);
+    while (more && ret_step->ranking->kind == RANK_WINDOW)
+        more = step_at(list, ++list->next_filling, ret_step);
+    return more;
+}
+
 bool source_fill(struct list *list) {
     struct filling_step step;
-    if (!step_at(list, list->next_filling, &step))
+    if (!next_step(list, &step))
         return false;
     ref_t category = step.category.at ? category_ref(list->serve->hash_key, step.category) : 0;
     struct snapshot_question question = {.site = list->site,

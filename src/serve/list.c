@@ -14,7 +14,6 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "serve/serve_inside.h"
-#include <math.h>
 #include <stdlib.h>
 
 enum {
@@ -101,12 +100,14 @@ static void note_unfit(const struct candidate *candidate) {
         candidate->entry->unfit = true;
 }
 
-// An item that has grown too old gets no event that would remove it: a record in the log has the projector do so.
+// An item that has grown too old gets no event that would remove it: a record in the log has the projector do so. The
+// sets of window rankings have all items.
 static void note_too_old(struct list *list, const struct candidate *candidate) {
     if (candidate->group % GROUP_BURIED != GROUP_SOURCE)
         return; // too old for this ranking, but found in another
+    list->left_short = true;
     note_unfit(candidate);
-    if (list->logged_again++ < LOGGED_AGAIN_MAX)
+    if (list->ranking->kind != RANK_WINDOW && list->logged_again++ < LOGGED_AGAIN_MAX)
         store_log_card_again(list->serve->store, candidate->item);
 }
 
@@ -130,9 +131,11 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
         note_too_old(list, candidate);
         return false;
     }
-    if (rules_allow(&list->filter, facts, list->now_ms))
-        return list_has_room(list, facts);
-    snapshot_note_facts(candidate->entry, facts);
+    if (rules_allow(&list->filter, facts, list->now_ms) && list_has_room(list, facts))
+        return true;
+    list->left_short = true;
+    if (!rules_allow(&list->filter, facts, list->now_ms))
+        snapshot_note_facts(candidate->entry, facts);
     return false;
 }
 
@@ -227,6 +230,7 @@ void list_sort(struct list *list, size_t first) {
 static void finish(struct list *list) {
     list_sort(list, 0);
     bool fits = put_pins_into_slots(list);
+    list->exact = list->has_window && window_is_exact(list);
     show_page(list);
     list_end(list, fits ? OK : UNAVAILABLE);
 }

@@ -63,8 +63,10 @@ bool list_spread(struct list *list) {
     list_sort(list, kept);
     for (size_t i = kept; i < list->placed_count; i++) {
         struct facts facts = kept_facts(list, &list->placed[i]);
-        if (!list->placed[i].pin && !list_has_room(list, &facts))
+        if (!list->placed[i].pin && !list_has_room(list, &facts)) {
+            list->left_short = true;
             continue;
+        }
         spread_take(list->spread, &list->filter, list->serve->hash_key, &facts);
         list->placed[kept++] = list->placed[i];
     }

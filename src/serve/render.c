@@ -88,6 +88,20 @@ static void add_entry(struct json_out *json, const struct list *list, size_t ind
     json_close(json, '}');
 }
 
+static void add_window(struct json_out *json, const struct list *list) {
+    struct period period = list->window.period;
+    char name[CALENDAR_NAME_SIZE];
+    if (period.grain != GRAIN_HOUR) {
+        calendar_name(period.grain, period.number, name);
+        json_key(json, BYTES("period"));
+        json_text(json, bytes_of(name));
+    }
+    json_key(json, BYTES("from"));
+    json_time(json, list->window.from_ms);
+    json_key(json, BYTES("exact"));
+    json_bool(json, list->exact);
+}
+
 static void render_json(const struct list *list, struct buffer *out) {
     struct json_out json = json_out_to(out);
     json_open(&json, '{');
@@ -97,7 +111,7 @@ static void render_json(const struct list *list, struct buffer *out) {
     json_key(&json, BYTES("name"));
     json_text(&json, name_of(list));
     json_key(&json, BYTES("computed_at"));
-    json_time(&json, list->now_ms);
+    json_time(&json, list->has_window ? list->window.now_ms : list->now_ms);
     if (list->kind == LIST_RANKING && list->ranking->half_life_ms) {
         json_key(&json, BYTES("half_life"));
         json_number(&json, (double)list->ranking->half_life_ms / 1000);
@@ -106,6 +120,8 @@ static void render_json(const struct list *list, struct buffer *out) {
         json_key(&json, BYTES("next_offset"));
         json_int(&json, list->offset + list->limit);
     }
+    if (list->has_window)
+        add_window(&json, list);
     json_key(&json, BYTES("items"));
     json_open(&json, '[');
     for (size_t i = 0; i < list->placed_count; i++)
@@ -127,8 +143,13 @@ void list_render(const struct list *list, enum list_format format, struct buffer
 
 // A ranking's values are included because they change only with events. The projector writes them after the counts, so
 // a body that was made in between has an old score and must be replaced. The scores of other lists change with every
-// view on the site, so they are left out.
+// view on the site, so they are left out. A window that has moved on has
+// other counts.
 void list_fingerprint(const struct list *list, struct buffer *fingerprint, struct buffer *values) {
+    if (list->has_window) {
+        buffer_add(fingerprint, &list->window.from_ms, sizeof list->window.from_ms);
+        buffer_add_char(fingerprint, list->exact ? 'e' : 'i');
+    }
     for (size_t i = 0; i < list->placed_count; i++) {
         const struct candidate *candidate = &list->placed[i].candidate;
         buffer_add_bytes(fingerprint, bytes_of(candidate->reason));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The room's entry points. A read whose raw target is known costs one lookup. Any other read becomes a question; its
 // cached body is found or made, and answers.
+#include "base/clock.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
@@ -120,13 +121,30 @@ static struct question question_of(const struct serve *serve, const struct body_
     return question;
 }
 
+// A period of the ranking's own kind, by its name. Past ones are kept for the whole site only.
+static enum outcome find_period(const struct list_query *query, struct question *question) {
+    const struct ranking *ranking = question->ranking;
+    struct period period;
+    if (ranking->kind != RANK_WINDOW || question->category.at ||
+        !calendar_parse(query->period, &period.grain, &period.number) || period.grain != window_sets(ranking->window))
+        return BAD_PARAMETER;
+    if (!period_is_readable(period, clock_now_ms()))
+        return UNKNOWN_PERIOD;
+    question->past = true;
+    question->period = period.number;
+    return OK;
+}
+
 static void answer_list(struct serve *serve, struct http_request *request, const struct body_builder *builder,
                         const struct list_query *query) {
     struct question question = question_of(serve, builder, query);
-    if (query->ranking.at && !question.ranking)
-        serve->answer_error(request, UNKNOWN_RANKING);
-    else
+    enum outcome outcome = query->ranking.at && !question.ranking ? UNKNOWN_RANKING : OK;
+    if (outcome == OK && query->period.at)
+        outcome = find_period(query, &question);
+    if (outcome == OK)
         answer(serve, request, &question, query->target_is_plain);
+    else
+        serve->answer_error(request, outcome);
 }
 
 void serve_ranking(struct serve *serve, struct http_request *request, const struct list_query *query) {

@@ -50,6 +50,7 @@ struct list_query {
     struct bytes ranking;  // its name
     struct bytes item;     // of related, and of a page
     struct bytes category; // at == NULL: as the rules of the list say
+    struct bytes period;   // of a window ranking; at == NULL: its window of now
     struct asked_age max_age;
     uint32_t limits[LIST_KINDS]; // 0: no such list
     uint32_t offset;             // places before the first one that is shown; not of a page of three lists

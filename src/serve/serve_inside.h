@@ -10,6 +10,7 @@
 //   cached_body.c    freshness of a body, its waiters   lru.c              the LRU list, its bound of bytes
 //   flight.c         single flight                      turns.c            how many reads at once, and whose
 //   snapshot.c       the top of a ranking               editorial_rules.c  a site's editorial rules
+//   window_snapshot.c  the same by window, by period   window_exact.c     whether such a list lacks anything
 //   body_builders.c  what each kind of body holds       sources.c          where candidates come from
 //   candidates.c     a list's candidates, with rules    list.c             from candidates to placed entries
 //   list_rules.c     the rules of the settings          filling.c          what fills up a short list
@@ -20,6 +21,7 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "model/list_filter.h"
+#include "model/period_ranking.h"
 #include "model/related.h"
 #include "serve/flight.h"
 #include "serve/serve.h"
@@ -96,11 +98,21 @@ struct known_facts {
     char text[];
 };
 void snapshot_note_facts(struct snapshot_entry *entry, const struct facts *facts); // entry NULL: does nothing
+void snapshot_drop_facts(struct shared_value *entries);
+// What lists say of the window that they were counted in.
+struct window_facts {
+    int64_t now_ms, from_ms;
+    struct period period; // of a sliding window: none
+    double left_out;      // an item that is not among the entries is worth at most so much
+    bool complete;        // that is certain
+    bool floored;         // the ranking's floor has left out an item
+};
 // A snapshot's value: the entries that were read of a ranking. Lists that are made from them hold them.
 struct snapshot_entries {
-    struct shared_value value; // first
-    bool whole;                // the ranking has no more entries
-    double total;              // the site's total popularity; read for the ranking of the popular only
+    struct shared_value value;  // first
+    bool whole;                 // the ranking has no more entries
+    double total;               // the site's total popularity; read for the ranking of the popular only
+    struct window_facts window; // of a window ranking
     size_t count;
     struct snapshot_entry at[]; // then their ids
 };
@@ -111,7 +123,8 @@ struct snapshot {
     const struct ranking *ranking;
     ref_t site, category;
     char *site_name; // for the references of its entries
-    bool has_category, cards_only, deep;
+    bool has_category, cards_only, deep, past;
+    int32_t period; // past: its number
     struct read_call call;
     struct snapshot_entries *reading;
     size_t reading_bytes;
@@ -124,9 +137,12 @@ struct snapshot_question {
     const ref_t *category; // NULL: the whole site
     bool cards_only;
     bool deep; // SNAPSHOT_DEPTH_DEEP entries, else SNAPSHOT_DEPTH
+    bool past; // of a window ranking: the list of this period
+    int32_t period;
 };
 // Calls back now or later, with struct snapshot_entries.
 void snapshot_get(struct serve *serve, const struct snapshot_question *question, struct shared_wait *wait);
+bool window_snapshot_start(struct snapshot *snapshot); // window_snapshot.c: begins to read it; then shared_done comes
 
 // ---- Editorial rules
 
@@ -183,6 +199,8 @@ struct list {
     bool paged;             // it says whether more places follow
     struct asked_age max_age;
     bool filled; // filled up to the limit while the site has items, if its rules do not say no
+    bool past;   // of a window ranking: the list of this period
+    int32_t period;
     void (*on_done)(struct list *list, enum outcome outcome);
     void *context;
 
@@ -204,6 +222,10 @@ struct list {
     uint32_t own_next;                             // of its ranking: which of the categories that it asks for is read
     bool own_cut;                                  // of its ranking: there is more than was read
     enum { READ_BEST, READ_ALL, READ_ENDED } read; // how much of its ranking was read
+    bool has_window;                               // of a window ranking, once its sets were read
+    struct window_facts window;                    // what was read
+    bool left_short;                               // a rule has left out an item
+    bool exact;                                    // nothing is missing
     uint32_t logged_again;
     ref_t *refs;
     struct placed *placed;
@@ -245,6 +267,11 @@ int candidate_cmp(const struct candidate *left, const struct candidate *right); 
 bool candidate_is_pinned(const struct candidate *candidate);
 bool candidate_has_id(const struct candidate *candidate);          // its id settles its order before its state is read
 bool rule_holds(const struct list *list, const struct rule *rule); // it is in force, and for this kind of list
+bool rule_lifts(const struct list *list, const struct rule *rule); // it holds, and moves the item up
+
+// window_exact.c: what the sets of a window say of a list.
+void window_take(struct list *list, const struct window_facts *read);
+bool window_is_exact(const struct list *list); // when its entries are placed, before its page is cut out
 
 // sources.c: reads candidates, adds them, then calls list_place.
 void source_start(struct list *list);
@@ -295,6 +322,8 @@ struct question {
     const struct body_builder *builder;
     struct bytes site, item, category;
     const struct ranking *ranking;
+    bool past; // of a window ranking: the list of this period
+    int32_t period;
     uint32_t limits[LIST_KINDS], offset;
     struct asked_age max_age;
     enum list_format format;

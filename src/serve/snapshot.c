@@ -35,7 +35,7 @@ void snapshot_note_facts(struct snapshot_entry *entry, const struct facts *facts
         memcpy(text + facts->categories.len, facts->author.at, facts->author.len);
 }
 
-static void drop_facts(struct shared_value *value) {
+void snapshot_drop_facts(struct shared_value *value) {
     struct snapshot_entries *entries = (struct snapshot_entries *)value;
     for (size_t i = 0; i < entries->count; i++)
         free(entries->at[i].facts);
@@ -59,7 +59,7 @@ static void fill_entries(const struct snapshot *snapshot, const struct ranked *l
                          struct snapshot_entries *entries) {
     struct bytes site = bytes_of(snapshot->site_name);
     char *text = (char *)&entries->at[count];
-    *entries = (struct snapshot_entries){.value = {.holders = 1, .drop = drop_facts}, .count = count};
+    *entries = (struct snapshot_entries){.value = {.holders = 1, .drop = snapshot_drop_facts}, .count = count};
     for (size_t i = 0; i < count; i++) {
         struct bytes id = {text, list[i].id.len};
         memcpy(text, list[i].id.at, id.len);
@@ -111,6 +111,8 @@ static void on_top_done(struct read_call *call, enum outcome outcome) {
 
 static bool start(struct shared_fetch *shared) {
     struct snapshot *snapshot = (struct snapshot *)shared;
+    if (snapshot->ranking->kind == RANK_WINDOW)
+        return window_snapshot_start(snapshot);
     snapshot->call = (struct read_call){.on_done = on_top_done, .context = snapshot};
     store_read_top(shared->serve->store, &snapshot->call, snapshot->site, snapshot->ranking->name,
                    snapshot->has_category ? &snapshot->category : NULL, snapshot->cards_only, max_of(snapshot), on_top);
@@ -125,6 +127,8 @@ static void make_key(const struct snapshot_question *question, ref_t site, char 
     struct bytes name = question->ranking->name;
     int len = snprintf(ret_key, SNAPSHOT_KEY_MAX, "%c%c%016" PRIx64 "%.*s", question->deep ? 'd' : 't',
                        question->cards_only ? 'c' : 'a', site, (int)name.len, name.at);
+    if (question->past)
+        snprintf(ret_key + len, SNAPSHOT_KEY_MAX - (size_t)len, "@%" PRId32, question->period);
     if (question->category)
         snprintf(ret_key + len, SNAPSHOT_KEY_MAX - (size_t)len, ":%016" PRIx64, *question->category);
 }
@@ -148,6 +152,8 @@ static struct snapshot *snapshot_find(struct serve *serve, const struct snapshot
     snapshot->category = question->category ? *question->category : 0;
     snapshot->cards_only = question->cards_only;
     snapshot->deep = question->deep;
+    snapshot->past = question->past;
+    snapshot->period = question->period;
     snapshot->shared =
         (struct shared_fetch){.lru.free = snapshot_free, .serve = serve, .start = start, .own_bytes = sizeof *snapshot};
     HASH_ADD_STR(serve->snapshots, key, snapshot);

@@ -41,6 +41,7 @@ static bool add_entry(struct list *list, const struct ranking *ranking, struct s
     double score = group == GROUP_SOURCE ? ranking_score(ranking, entry->value, list->now_ms) : 0;
     struct candidate candidate = {entry->item, entry->value, score, group, reason, entry};
     bool left_out = entry->facts && !rules_allow(&list->filter, &entry->facts->facts, list->now_ms);
+    list->left_short |= left_out || (entry->unfit && ranking->oldest_age_ms);
     return entry->unfit || left_out || candidate_add(list, candidate, is_logarithmic(ranking));
 }
 
@@ -54,30 +55,34 @@ bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct 
 
 // ---- A ranking: its set for the site, or those for the categories that the list asks for
 
+// How many sets of categories there are; 0: none. Past periods have none.
+static uint32_t own_categories(const struct list *list) {
+    return list->past ? 0 : list->filter.category.count;
+}
+
 static uint32_t own_sets(const struct list *list) {
-    return list->filter.category.count ? list->filter.category.count : 1;
+    return own_categories(list) ? own_categories(list) : 1;
 }
 
 static void ask_own(struct list *list, bool deep,
                     void (*on_snapshot)(struct shared_wait *wait, struct shared_value *read)) {
     const struct rule_words *asked = &list->filter.category;
-    ref_t category = asked->count ? category_ref(list->serve->hash_key, asked->at[list->own_next]) : 0;
+    bool by_category = own_categories(list) > 0;
+    ref_t category = by_category ? category_ref(list->serve->hash_key, asked->at[list->own_next]) : 0;
     struct snapshot_question question = {.site = list->site,
                                          .ranking = list->ranking,
-                                         .category = asked->count ? &category : NULL,
+                                         .category = by_category ? &category : NULL,
                                          .cards_only = list->rules->cards_only,
-                                         .deep = deep};
+                                         .deep = deep,
+                                         .past = list->past,
+                                         .period = list->period};
     list->snapshot_wait.on_value = on_snapshot;
     snapshot_get(list->serve, &question, &list->snapshot_wait);
 }
 
-static bool lifts(const struct list *list, const struct rule *rule) {
-    return rule_holds(list, rule) && rule->boost > 1 && !rule->block;
-}
-
 static bool misses_lifted(const struct list *list) {
     for (size_t i = 0; i < list->rules->count; i++)
-        if (lifts(list, &list->rules->at[i]) && !candidate_is_there(list, list->rules->at[i].item))
+        if (rule_lifts(list, &list->rules->at[i]) && !candidate_is_there(list, list->rules->at[i].item))
             return true;
     return false;
 }
@@ -95,7 +100,7 @@ static void on_lifted(struct shared_wait *wait, struct shared_value *read) {
     struct snapshot_entries *entries = list_keep_entries(list, read);
     bool fits = entries != NULL;
     for (size_t i = 0; fits && i < entries->count; i++)
-        if (lifts(list, rules_find(list->rules, entries->at[i].item)))
+        if (rule_lifts(list, rules_find(list->rules, entries->at[i].item)))
             fits = add_entry(list, list->ranking, &entries->at[i], GROUP_SOURCE, "ranked");
     list->own_next++;
     if (!fits)
@@ -111,6 +116,8 @@ static void on_ranking(struct shared_wait *wait, struct shared_value *read) {
     struct snapshot_entries *entries = list_keep_entries(list, read);
     if (entries && !entries->whole && entries->count && entries->at[entries->count - 1].value > list->least)
         list->least = entries->at[entries->count - 1].value;
+    if (entries && list->ranking->kind == RANK_WINDOW)
+        window_take(list, &entries->window);
     if (!entries || !list_add_snapshot(list, list->ranking, entries, GROUP_SOURCE, "ranked")) {
         list_end(list, UNAVAILABLE);
         return;

@@ -18,7 +18,9 @@
 #include "ops/settings.h"
 #include "store/scan.h"
 
+struct period; // model/period_ranking.h
 struct store;
+struct sums; // model/sums.h
 
 // Connects in the background, again and again. `loop` is a uv_loop_t *; settings and key must outlive the store.
 // When the settings contradict what Redis has recorded (partitions, hash key, kinds), no verb works: `on_refused` gets
@@ -195,6 +197,29 @@ enum { NEWEST_KEPT = 200 }; // in each partition
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
                     const ref_t *category, bool cards_only, size_t max,
                     void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole));
+
+// The sets of some periods of a ranking of the type window (model/period_ranking.h), over all partitions.
+struct window_sets_question {
+    ref_t site;
+    struct bytes ranking;
+    const ref_t *category; // NULL: the whole site
+    bool cards_only;       // leaves out the items without a card; a category has none of them
+    const struct period *periods;
+    uint32_t period_count; // at most PERIODS_READ_MAX
+};
+struct window_sets {
+    bool complete;   // no partition is in a rebuild, and each was read
+    double left_out; // an item in none of the sets is worth at most so much in all of the periods together
+};
+// Calls `on_member` for each member of each set, in no order, and then `on_all` once, before on_done, if the outcome is
+// OK. An item that is in sets of two periods comes twice.
+void store_read_window_sets(struct store *store, struct read_call *call, const struct window_sets_question *question,
+                            void (*on_member)(struct read_call *call, struct bytes id, double value),
+                            void (*on_all)(struct read_call *call, const struct window_sets *sets));
+// Reads the sums of items. Those of one partition must stand together. Calls `on_one` for each item that has sums which
+// can be read, in order.
+void store_read_sums(struct store *store, struct read_call *call, const ref_t *items, size_t count,
+                     void (*on_one)(struct read_call *call, size_t index, const struct sums *sums));
 
 // Counts the cards of a site, exactly while they are few. Calls `on_count` before on_done, if the outcome is OK.
 void store_count_cards(struct store *store, struct read_call *call, ref_t site,

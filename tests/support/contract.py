@@ -83,7 +83,9 @@ def bodies(operation):
 def target(path, operation, **changed):
     query = []
     for parameter in operation["parameters"]:
-        example = changed.pop(parameter["name"], parameter["example"])
+        example = changed.pop(parameter["name"], parameter.get("example"))
+        if example is None:
+            continue  # it does not go with the other examples
         if parameter["in"] == "path":
             path = path.replace("{" + parameter["name"] + "}", urllib.parse.quote(example, safe=""))
             continue
