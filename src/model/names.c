@@ -3,7 +3,7 @@
 #include "model/names.h"
 #include "base/netaddr.h"
 
-enum { HASH_SITE = 's', HASH_ITEM = 'i', HASH_VISITOR = 'v', HASH_CATEGORY = 'c', MAC_OPAQUE = 'o' };
+enum { HASH_SITE = 's', HASH_ITEM = 'i', HASH_VISITOR = 'v', HASH_CATEGORY = 'c', HASH_AUTHOR = 'a', MAC_OPAQUE = 'o' };
 
 static bool is_alphanumeric(char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -47,6 +47,10 @@ ref_t visitor_ref(const struct secret_key *hash_key, struct bytes site, const ui
 
 ref_t category_ref(const struct secret_key *hash_key, struct bytes category) {
     return keyed_hash64(hash_key, HASH_CATEGORY, &category, 1);
+}
+
+ref_t author_ref(const struct secret_key *hash_key, struct bytes author) {
+    return keyed_hash64(hash_key, HASH_AUTHOR, &author, 1);
 }
 
 void visitor_id_of_opaque(const struct secret_key *hash_key, struct bytes site, struct bytes opaque,

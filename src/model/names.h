@@ -22,6 +22,7 @@ ref_t item_ref(const struct secret_key *hash_key, struct bytes site, struct byte
 ref_t visitor_ref(const struct secret_key *hash_key, struct bytes site,
                   const uint8_t id[static VISITOR_ID_SIZE]); // 63 bits
 ref_t category_ref(const struct secret_key *hash_key, struct bytes category);
+ref_t author_ref(const struct secret_key *hash_key, struct bytes author);
 // The 16-byte id that stands for a publisher's own opaque visitor id (1..128 bytes).
 void visitor_id_of_opaque(const struct secret_key *hash_key, struct bytes site, struct bytes opaque,
                           uint8_t ret_id[static VISITOR_ID_SIZE]);

@@ -8,7 +8,8 @@
 #include "model/sums.h"
 #include "model/windows.h"
 
-enum { RANKING_DEPTH = 500, CATEGORY_DEPTH = 200 }; // entries of the whole ranking that are exact
+// Entries of the whole ranking that are exact. Of an author: the newest items, of which the rankings consist.
+enum { RANKING_DEPTH = 500, CATEGORY_DEPTH = 200, AUTHOR_DEPTH = 500 };
 
 enum ranking_kind { RANK_DECAYED, RANK_RISING, RANK_BEST, RANK_TOTAL, RANK_WINDOW };
 

@@ -34,6 +34,7 @@ enum place_mode {
 struct placed_item {
     bool known; // if not, it only leaves rankings
     bool has_card;
+    bool had_events; // before
     ref_t site;
     struct bytes id, groups; // groups: model/item.h
     const struct old_groups *old;

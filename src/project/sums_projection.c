@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The projection of votes and views into decayed sums, views, unique visitors and rankings.
 #include "base/clock.h"
+#include "project/author_places.h"
 #include "project/fold.h"
 #include "project/period_places.h"
 #include "project/projection_type.h"
@@ -119,8 +120,10 @@ static bool load(void *context, uint32_t index, const struct partition_item *ite
     }
     subject->deleted_ms = item->deleted_ms;
     struct placed_item *placed = &subject->placed;
-    *placed =
-        (struct placed_item){.known = item->known, .has_card = item->has_card, .published_ms = item->published_ms};
+    *placed = (struct placed_item){.known = item->known,
+                                   .has_card = item->has_card,
+                                   .had_events = !sums_empty(subject->sums),
+                                   .published_ms = item->published_ms};
     subject->before = arena_take(&work->texts, work->plan->count * sizeof(*subject->before));
     if (!subject->before || !copy_text(work, item->id, &placed->id) || !copy_text(work, item->site, &subject->site) ||
         !copy_text(work, item->groups, &placed->groups))
@@ -267,6 +270,7 @@ static void write_subject(struct sums_work *work, struct subject *subject, struc
     item_sets_find(placed->has_card, placed->groups, placed->old, work->hash_key, &sets);
     write_places(work->plan, &sets, &work->cutoffs, work->now_ms, placed, commit);
     write_period_places(&work->period_cuts, &sets, placed, subject->periods, subject->erased, commit);
+    write_author_places(work->hash_key, &work->cutoffs, work->now_ms, placed, commit);
 }
 
 // Series without a view are of a site that has been erased, which may have been made up, or of one that has votes
@@ -348,32 +352,17 @@ static void make_card(struct batch *batch, uint32_t entry, const struct entry_re
 }
 
 static void make_deltas(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    switch (record->type) {
-    case 'B':
-    case 'V':
+    static const struct {
+        char record;
+        enum delta_type type;
+    } cards[] = {{'E', DELTA_ERASE}, {'S', DELTA_SET}, {'C', DELTA_CARD}, {'D', DELTA_DELETE}, {'I', DELTA_IMPORT}};
+    if (record->type == 'V')
         make_vote(batch, entry, record);
-        break;
-    case 'W':
+    else if (record->type == 'W')
         make_view(batch, entry, record);
-        break;
-    case 'E':
-        make_card(batch, entry, record, DELTA_ERASE);
-        break;
-    case 'S':
-        make_card(batch, entry, record, DELTA_SET);
-        break;
-    case 'C':
-        make_card(batch, entry, record, DELTA_CARD);
-        break;
-    case 'D':
-        make_card(batch, entry, record, DELTA_DELETE);
-        break;
-    case 'I':
-        make_card(batch, entry, record, DELTA_IMPORT);
-        break;
-    default:
-        break;
-    }
+    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++)
+        if (cards[i].record == record->type)
+            make_card(batch, entry, record, cards[i].type);
 }
 
 const struct projection_type sums_projection = {

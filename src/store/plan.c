@@ -77,7 +77,7 @@ static bool make_fingerprint(struct plan *plan) {
     static const struct secret_key no_key;
     struct buffer text;
     buffer_init(&text, 64 << 10);
-    buffer_add_bytes(&text, BYTES("items without a card have sets of their own\n"));
+    buffer_add_bytes(&text, BYTES("items without a card have sets of their own, and so have authors\n"));
     for (uint32_t i = 0; i < plan->count; i++)
         describe(&plan->rankings[i], &text);
     struct bytes whole = buffer_bytes(&text);

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""What Redis holds of authors: each item with an author and an event is in one set, and in none once that is over."""
+import collections
+import os
+import time
+
+import pytest
+import redis
+
+from support.contract import load
+from support.service import Service
+from support.wait import wait_until
+
+SITE = "/v1/authors.example"
+
+
+def redis_of(service):
+    return redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+
+
+def sets(service, site=None):
+    """The members of the sets of authors by the reference of the author, over all partitions; an item twice would be seen."""
+    found = collections.defaultdict(list)
+    store = redis_of(service)
+    for key in store.scan_iter("{e*}r*:.author:*", 1000):
+        found[key.rsplit(b":", 1)[1]] += [member.decode() for member in store.zrange(key, 0, -1)]
+    return sorted(sorted(members) for members in found.values())
+
+
+def vote(service, item, voter="v", kind="vote"):
+    load(service, SITE, [{"type": kind, "item": item, "visitor": voter}])
+
+
+@pytest.fixture
+def running(own):
+    return own(rate_limits="off", list_unknown="on")
+
+
+def put(service, item, **card):
+    assert service.keyed("PUT", f"{SITE}/items/{item}", card).status == 200
+
+
+def becomes(service, wanted):
+    wait_until(lambda: sets(service) == wanted, 10, f"the sets of authors are {wanted}")
+
+
+def test_an_item_is_in_the_set_of_its_author_while_it_has_events(running):
+    put(running, "a", author="One Name")
+    load(running, SITE, [{"type": "view", "item": "b", "visitor": "v"}])
+    assert sets(running) == [], "without an event, and without a card"
+    vote(running, "a")
+    becomes(running, [["a"]])
+    put(running, "b", author="One Name")
+    becomes(running, [["a", "b"]])
+    vote(running, "a", kind="unvote")
+    becomes(running, [["b"]])
+    vote(running, "a")
+    becomes(running, [["a", "b"]])
+    put(running, "b", author="Two")
+    becomes(running, [["a"], ["b"]])
+    put(running, "b", title="by nobody")
+    becomes(running, [["a"]])
+    put(running, "b", author="One \t\n Name")
+    becomes(running, [["a", "b"]])
+    for item in "ab":
+        assert running.keyed("DELETE", f"{SITE}/items/{item}").status == 204
+    becomes(running, [])
+    vote(running, "a")
+    assert sets(running) == [], "it has no card any more"
+
+
+def test_many_changes_of_a_card_at_once_leave_nothing(running):
+    load(running, SITE, [{"type": "vote", "item": "a", "visitor": "v"}])
+    assert running.lines(f"{SITE}/items", [{"item": "a", "author": f"Author {n % 40}"} for n in range(200)]).json["accepted"] == 200
+    becomes(running, [["a"]])
+    put(running, "a", title="by nobody")
+    becomes(running, [])
+
+
+def test_a_vote_writes_nothing_to_the_sets_of_authors(running):
+    """Only the first event of an item does: 40 items of 8 authors get further votes, and the same sets are written as without authors."""
+    def written(prefix, **card):
+        names = [f"{prefix}{n}" for n in range(40)]
+        assert running.lines(f"{SITE}/items", [{"item": name, **{key: value.format(n % 8) for key, value in card.items()}}
+                                               for n, name in enumerate(names)]).json["accepted"] == 40
+        load(running, SITE, [{"type": "vote", "item": name, "visitor": "v0"} for name in names])
+        store = redis_of(running)
+        before = store.info("commandstats")["cmdstat_zadd"]["calls"]
+        load(running, SITE, [{"type": "vote", "item": name, "visitor": "v1"} for name in names])
+        return store.info("commandstats")["cmdstat_zadd"]["calls"] - before
+    plain, authored = written("p"), written("q", author="Author {}")
+    assert [len(one) for one in sets(running)] == [5] * 8
+    assert abs(plain - authored) <= 16, "one commit more or less in which one ranking of a partition is written twice"
+
+
+def test_an_author_of_more_items_than_a_set_holds_keeps_the_newest():
+    """One partition keeps 642, and cuts a set at 1,284: then an older item does not come in, a newer one does."""
+    service = Service(partitions=1, rate_limits="off")
+    try:
+        names = [f"i{n:04}" for n in range(1300)]
+        now = int(time.time())
+        rows = [{"item": name, "author": "Prolific", "published_at": now - 10000 + n} for n, name in enumerate(names)]
+        assert service.lines(f"{SITE}/items", rows).json["accepted"] == 1300
+        load(service, SITE, [{"type": "vote", "item": name, "visitor": "v"} for name in names])
+        wait_until(lambda: sets(service) == [names[-642:]], 20, "the set is cut")
+        vote(service, names[0], "w")
+        assert service.lines(f"{SITE}/items", [{"item": name, "author": "Prolific", "published_at": at}
+                                               for name, at in (("old", now - 20000), ("new", now))]).json["accepted"] == 2
+        load(service, SITE, [{"type": "vote", "item": name, "visitor": "v"} for name in ("old", "new")])
+        wait_until(lambda: sets(service) == [sorted([*names[-642:], "new"])], 10, "the newer one is there, the older one is not")
+    finally:
+        service.stop()
