@@ -122,7 +122,7 @@ bool router_has_compared(struct router *router, uint64_t now_ms) {
         awaited |= node->asking_who;
         trying |= redis_is_trying(node->redis);
     }
-    if (!refresh->comparing || !any)
+    if (!refresh->comparing || !(any || refresh->conflict)) // the one that was first may be gone
         return !refresh->comparing;
     if (!refresh->ends_ms)
         refresh->ends_ms = now_ms + GRACE_MS;

@@ -72,6 +72,10 @@ static bool take_flag(int *argc, char **argv, const char *name) {
     return false;
 }
 
+static void warn(const char *line) {
+    fprintf(stderr, "engaged: warning: %s\n", line);
+}
+
 // Without --connect it asks no Redis. An embedded Redis is the service's own.
 static int run_check(int argc, char **argv) {
     struct settings settings;
@@ -81,7 +85,7 @@ static int run_check(int argc, char **argv) {
         !role_check(&settings, error, sizeof error))
         return fail(error);
     connects &= strncmp(settings.redis, "embedded:", 9) != 0;
-    if (connects && !probe_redis(&settings, error, sizeof error))
+    if (connects && !probe_redis(&settings, warn, error, sizeof error))
         return fail(error);
     puts(connects ? "The configuration is right, and so is the Redis that answers." : "The configuration is right.");
     settings_release(&settings);

@@ -39,8 +39,8 @@ def assert_untouched(server):
     assert not commands & {"evalsha", "eval", "script|load", "set", "hset", "xadd"}, commands
 
 
-def check(url):
-    done = subprocess.run([PROGRAM, "check", "--connect", *options_of({"redis": url, **KEYS})], stdout=subprocess.PIPE,
+def check(url, **more):
+    done = subprocess.run([PROGRAM, "check", "--connect", *options_of({"redis": url, **KEYS, **more})], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     return done.returncode, done.stdout
 
@@ -94,6 +94,8 @@ def test_hosts_of_two_clusters_behind_cluster(ending):
         service = ending(WaitingService(redis=url))
         service.wait_named("are nodes of different Clusters")
         assert service.vote("v").status == 503
+        code, said = check(url)
+        assert code == 1 and "are nodes of different Clusters" in said, said
         assert one.nodes[0].ask("DBSIZE") == other.nodes[0].ask("DBSIZE") == 0
         other.nodes[0].kill()  # nobody contradicts any more
         service.wait_taken()
@@ -108,6 +110,27 @@ def test_what_fits_is_said_to_be_right(cluster, group, alone):
         assert check(url) == (0, "The configuration is right, and so is the Redis that answers.\n"), url
     for server in (*cluster.nodes, *group.nodes, alone):
         assert_untouched(server)
+
+
+def test_each_node_of_a_cluster_is_asked():
+    with Cluster(masters=2, replicas=1, password="p", user="engaged", node_timeout=5000) as cluster:
+        url = f"cluster://engaged:p@127.0.0.1:{cluster.nodes[0].port}"
+        for node in cluster.nodes[1:]:  # a master, and replicas, which may become masters
+            node.ask("ACL", "SETUSER", "engaged", "resetpass", ">q")
+            words = f"127.0.0.1:{node.port}: AUTH: WRONGPASS"  # the map names a replica when it has told its offset
+            wait_until(lambda: (found := check(url))[0] == 1 and words in found[1], 30, lambda: check(url))
+            node.ask("ACL", "SETUSER", "engaged", "resetpass", ">p")
+        code, said = check(f"{url},127.0.0.1:1", wait_replicas=2)
+        assert code == 0 and "warning: redis: 127.0.0.1:1: Redis: Connection refused\n" in said, said
+        assert said.count(": replicas: 1, wait_replicas: 2\n") == 2, said
+        cluster.owner("engaged:meta").ask("HSET", "engaged:meta", "partitions", 16)
+        code, said = check(url, partitions=32)
+        assert code == 1 and "partitions: the data has 16, the setting says 32" in said, said
+        replica = cluster.first_replicas[0]
+        replica.freeze()  # it is named until the others have missed it
+        code, said = check(url, partitions=16, redis_timeout="500ms")
+        replica.thaw()
+        assert code == 0 and f"warning: redis: 127.0.0.1:{replica.port}: " in said, said
 
 
 def test_nobody_answers(alone):
