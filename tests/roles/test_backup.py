@@ -194,6 +194,7 @@ def test_what_is_no_backup_or_another_services_is_refused_and_nothing_changes(se
     for done, why in ((run_tool(service, "restore", junk), "does not load it"),
                       (run_tool(service, "restore", tmp_path / "none"), "No such file"),
                       (run_tool(service, "restore", file, hash_key="33" * 32), "hash_key"),
+                      (run_tool(service, "restore", file, time_zone="Asia/Kolkata"), "time_zone: the days of the data are those of UTC"),
                       (run_tool(service, "restore", file, partitions=8), "partitions"),
                       (run_tool(service, "backup", tmp_path / "no" / "folder"), "nothing was written")):
         assert done.returncode == 1 and why in done.stdout, done.stdout

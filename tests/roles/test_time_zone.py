@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from support.launch import wait_for
+from support.packed import month_of, unpack_state
 from support.program import PROGRAM
 from support.redis_cluster import Cluster
 from support.redis_server import RedisServer
@@ -127,6 +128,33 @@ def test_data_without_series_is_counted_from_now_on_in_any_zone(server):
     kept = works(server, "America/Santiago")
     assert (kept["time-zone"], kept["era"], kept["days-since"]) == ("America/Santiago", "0", "0")
     assert now + 60 <= int(kept["since"]) <= server.client().time()[0] + 61
+
+
+def counted(server):
+    """Of the only item: by signal, grain and number."""
+    [key] = server.client().scan_iter("*}s" + 16 * "?", count=1000)
+    return unpack_state(server.client().get(key))[1]
+
+
+def test_days_and_months_begin_again_and_hours_stay(server):
+    today = server.client().time()[0] // 86400
+    late = today * 86400 - 4 * 3600  # 20:00 UTC of yesterday, 1:30 of today in Kolkata
+    hour, empty = late // 3600, {"hour": {}, "day": {}, "month": {}}
+
+    def send(zone, flags, event):
+        service = ZoneService(server, zone, flags)
+        service.wait_ready([service.process])
+        row = {"item": "a", "visitor": event["type"], "time": late, **event}
+        wait_until(lambda: service.lines("/v1/s/events?wait=true", [row]).json.get("accepted") == 1, 20, service.log)
+        service.stop()
+        return counted(server)
+
+    assert send("UTC", [], {"type": "vote"}) == {0: {"hour": {hour: 1}, "day": {today - 1: 1}, "month": {month_of(today - 1): 1}}}
+    accepted = send("Asia/Kolkata", ["--accept-time-zone"], {"type": "view"})
+    assert accepted.get(8, empty) == {"hour": {hour: 1}, "day": {today: 1}, "month": {month_of(today): 1}}
+    assert accepted.get(0, empty) == {"hour": {hour: 1}, "day": {}, "month": {}}
+    later = send("Asia/Kolkata", [], {"type": "view", "visitor": "another"})
+    assert later[8] == {"hour": {hour: 2}, "day": {today: 2}, "month": {month_of(today): 2}} and later[0] == accepted[0]
 
 
 def test_in_a_cluster_it_is_the_same():
