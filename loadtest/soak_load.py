@@ -110,7 +110,7 @@ class Caller(threading.Thread):
         self.call("GET", f"/items/{self.draw()[1]}/page", 200)
 
     def ranking(self):
-        name, category = self.dice.choice(["hot", "day", "week", "rising", "top"]), self.dice.choice(["", *CATEGORIES])
+        name, category = self.dice.choice(["hot", "day", "week", "rising", "top", "most-read"]), self.dice.choice(["", *CATEGORIES])
         form = self.dice.choice(["json", "html", "feed"])
         self.call("GET", f"/rankings/{name}?limit=10&format={form}" + (f"&category={category}" if category else ""), 200)
 

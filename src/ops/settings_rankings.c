@@ -33,7 +33,8 @@ static const struct {
                         {"day", RANKING_DECAYED, 24 * HOUR_MS, 0},
                         {"week", RANKING_DECAYED, 168 * HOUR_MS, 0},
                         {"rising", RANKING_RISING, 3 * HOUR_MS, 3},
-                        {"top", RANKING_TOTAL, 0, 0}};
+                        {"top", RANKING_TOTAL, 0, 0},
+                        {"most-read", RANKING_WINDOW, 0, 0}}; // of 24 hours, views alone
 
 static bool fail(char why[static WHY_SIZE], const char *text) {
     snprintf(why, WHY_SIZE, "%s", text);
@@ -208,6 +209,10 @@ static void add_default_rankings(struct settings *settings) {
         ranking->type = default_rankings[i].type;
         ranking->half_life_ms = default_rankings[i].half_life_ms;
         ranking->floor = default_rankings[i].floor;
+        if (ranking->type != RANKING_WINDOW)
+            continue;
+        ranking->view_weight = 1;
+        memset(ranking->vote_weight, 0, sizeof ranking->vote_weight);
     }
 }
 

@@ -321,7 +321,7 @@ def test_the_rankings_there_are(service, ranked, site):
     assert ranked.get(f"{site}/rankings").json == {"rankings": [
         {"name": "decayed", "type": "decayed", "half_life": 3600}, {"name": "heavy", "type": "decayed", "half_life": 604800},
         {"name": "total", "type": "total"}, {"name": "best", "type": "best"}, {"name": "floored", "type": "total"}]}
-    assert [row["name"] for row in service.get(f"{site}/rankings").json["rankings"]] == ["hot", "day", "week", "rising", "top"]
+    assert [row["name"] for row in service.get(f"{site}/rankings").json["rankings"]] == ["hot", "day", "week", "rising", "top", "most-read"]
     for name in ("hot", "Total", "total%20", "totals", "tota", "popular", ".popular", ".newest", "%2E", "total%2F", "-"):
         answer = ranked.get(f"{site}/rankings/{name}")
         assert answer.status in (404, 400) and answer.json["code"] in ("unknown_ranking", "bad_path"), name

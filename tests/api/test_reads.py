@@ -92,7 +92,7 @@ def test_items_in_the_order_asked_and_unseen_ones_are_zero(service, site):
 
 def test_rankings_that_there_are(service, site):
     names = [r["name"] for r in service.get(site + "/rankings").json["rankings"]]
-    assert names == ["hot", "day", "week", "rising", "top"]
+    assert names == ["hot", "day", "week", "rising", "top", "most-read"]
     answer = service.get(site + "/rankings/none")
     assert (answer.status, answer.json["code"]) == (404, "unknown_ranking")
 

@@ -22,6 +22,7 @@ class Part:
     totals: dict = field(default_factory=dict)  # by site's reference
     rankings: dict = field(default_factory=dict)  # by key after the tag: {item's id: score}
     cutoffs: dict = field(default_factory=dict)
+    period_cutoffs: dict = field(default_factory=dict)  # by the period's name
     applied: dict = field(default_factory=dict)  # by projection: {source: id}
     offsets: dict = field(default_factory=dict)  # by projection: id
     last: tuple = (0, 0)  # id of the log
@@ -49,6 +50,8 @@ def read_part(client, number, partitions):
     for name in keys["r"]:
         part.rankings[name] = {member.decode(): score for member, score in client.zrange(tag + name, 0, -1, withscores=True)}
     part.cutoffs = {name.decode(): float(value) for name, value in client.hgetall(tag + "floor").items()}
+    for name in [key.decode()[len(tag):] for key in client.scan_iter(tag + "floor@*", count=AT_ONCE)]:
+        part.period_cutoffs[name[6:]] = {field.decode(): float(value) for field, value in client.hgetall(tag + name).items()}
     part.applied = {name: numbers(client.hgetall(tag + name)) for name in PROJECTIONS}
     positions = client.hgetall(tag + "pos")
     part.offsets = {name: offset_of(positions.get(other)) for name, other in zip(PROJECTIONS, (b"sums", b"neighbours"))}

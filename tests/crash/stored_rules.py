@@ -4,6 +4,7 @@ is a function of the partitions (stored.py) and the tailer that yields pairs (it
 
 They hold whatever was lost: a failover loses the end of a partition's history, never its middle, and all of it at once.
 """
+import datetime
 import math
 from collections import Counter, defaultdict
 
@@ -119,6 +120,44 @@ def missing_places(part, site_ref, site):
                 yield name_of(item), f"is not in {place} of partition {part.number}, where its {value} has a place"
 
 
+MOST_READ, DAYS_OPEN = "most-read", 35  # the preset ranking of views by day, of days that are open
+
+
+def days_of(sums):
+    """The views of a day, by its name."""
+    days = sums.series.get(VIEWS, {}).get("day", {})
+    return {(datetime.date(1970, 1, 1) + datetime.timedelta(day)).isoformat(): count for day, count in days.items()}
+
+
+def check_stored_periods(parts, _):
+    """In each open day a member's score is its views there, and what is no member has at most the cut."""
+    sites, now = site_names(parts), datetime.datetime.now(datetime.timezone.utc).date()
+    open_days = {(now - datetime.timedelta(back)).isoformat() for back in range(-1, DAYS_OPEN - 1)}
+    for part in parts:
+        worth = {}
+        for ref, item in part.items.items():
+            for day, count in days_of(sums_of(part, ref)).items():
+                worth[name_of(item), day, item.has_card] = count
+        for key, members in part.rankings.items():
+            name, _, day = key[18:].split(":")[0].partition("@")
+            for member, score in members.items() if name == MOST_READ and key.count(":") == 1 + key.endswith(":no-card") else ():
+                value = worth.get((member, day, not key.endswith(":no-card")))
+                if day in open_days and value != -score:
+                    yield member, f"is in {key} of partition {part.number} with {-score}, its series say {value}"
+        for site_ref, site in sites.items():
+            yield from missing_in_days(part, site_ref, site, open_days)
+
+
+def missing_in_days(part, site_ref, site, open_days):
+    for ref, item in part.items.items():
+        tail = "" if item.has_card else ":no-card"
+        for day, count in days_of(sums_of(part, ref)).items() if item.name[0] == site else ():
+            cut = -part.period_cutoffs.get(day, {}).get(f"{site_ref}:{MOST_READ}{tail}", 0)
+            held = name_of(item) in part.rankings.get(f"r{site_ref}:{MOST_READ}@{day}{tail}", {})
+            if day in open_days and not held and count > cut:
+                yield name_of(item), f"is not in {MOST_READ} of {day} of partition {part.number}, its {count} views are above the cut, {cut}"
+
+
 # ---- Against the logs
 
 
@@ -181,4 +220,4 @@ def check_tail_applied(parts, tailer):
                                  f"the last entry that touches it is {wanted}")
 
 
-STORED = [check_stored_counts, check_stored_totals, check_stored_rankings, check_tail_views, check_tail_ids, check_tail_applied]
+STORED = [check_stored_counts, check_stored_totals, check_stored_rankings, check_stored_periods, check_tail_views, check_tail_ids, check_tail_applied]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Each rule of what is stored and of the logs finds what it is meant for, and nothing in what is right."""
+import datetime
 import math
 import struct
 from copy import deepcopy
@@ -14,6 +15,8 @@ from tailer import Log
 SITE, HOUR_MS = b"crash.example", 3600000
 ITEM, OTHER = 0x20, 0x21  # of partitions 0 and 1
 READER = 7
+NOW = datetime.datetime.now(datetime.timezone.utc).date()
+TODAY = NOW.isoformat()
 SITE_KEY = "r0000000000000005"
 
 
@@ -59,10 +62,13 @@ def stored():
         part.offsets = {"sums": part.last, "near": part.last}
     parts[0].applied = {"sums": {0: (2, 0)}, "near": {1: (1, 0)}}
     parts[1].applied = {"sums": {1: (1, 0)}, "near": {1: (1, 0)}}
+    for part, ref in ((parts[0], ITEM), (parts[1], OTHER)):
+        part.sums[ref].series = {VIEWS: {"day": {(NOW - datetime.date(1970, 1, 1)).days: 1}}}
     both, third = 9 + math.log2(1.1), 9 + math.log2(0.1)
-    rank(parts[0], {"hot": {"a": both}, "day": {"a": both}, "week": {"a": both}, "top": {"a": 1.1}, ".popular": {"a": 9.0}})
+    rank(parts[0], {"hot": {"a": both}, "day": {"a": both}, "week": {"a": both}, "top": {"a": 1.1}, ".popular": {"a": 9.0},
+                    f"most-read@{TODAY}": {"a": 1}})
     rank(parts[1], {"hot:no-card": {"b": third}, "day:no-card": {"b": third}, "week:no-card": {"b": third},
-                    "top:no-card": {"b": 0.1}, ".popular:no-card": {"b": 9.0}})
+                    "top:no-card": {"b": 0.1}, ".popular:no-card": {"b": 9.0}, f"most-read@{TODAY}:no-card": {"b": 1}})
     return parts
 
 
@@ -102,6 +108,20 @@ def place_wrong(parts, _):
     parts[0].rankings[f"{SITE_KEY}:hot"]["a"] -= 0.001
 
 
+def day_gone(parts, _):
+    del parts[0].rankings[f"{SITE_KEY}:most-read@{TODAY}"]
+
+
+def day_wrong(parts, _):
+    parts[1].rankings[f"{SITE_KEY}:most-read@{TODAY}:no-card"]["b"] = -2.0
+
+
+def day_cut(parts, _):
+    """What is worth more than the cut is missing."""
+    parts[0].period_cutoffs[TODAY] = {f"{SITE_KEY[1:]}:most-read": -0.0}
+    del parts[0].rankings[f"{SITE_KEY}:most-read@{TODAY}"]
+
+
 def counted_twice(parts, _):
     parts[0].sums[ITEM].counts[VIEWS] = parts[0].totals[5].counts[VIEWS] = 2
     rank(parts[0], {"top": {"a": 1.2}, "rising": {"a": 0.0}})  # three events
@@ -134,6 +154,7 @@ def offset_behind(parts, _):
 @pytest.mark.parametrize("spoil, rules", [
     (count_wrong, {"stored_counts"}), (voter_gone, {"stored_counts"}), (sums_alone, {"stored_counts"}), (total_wrong, {"stored_totals"}),
     (place_gone, {"stored_rankings"}), (place_too_many, {"stored_rankings"}), (place_wrong, {"stored_rankings"}),
+    (day_gone, {"stored_periods"}), (day_wrong, {"stored_periods"}), (day_cut, {"stored_periods"}),
     (counted_twice, {"tail_views"}), (not_counted, {"tail_views", "tail_applied"}), (id_twice, {"tail_ids"}), (id_falls, {"tail_ids"}),
     (passed_over, {"tail_applied"}), (ahead, {"tail_applied"}), (offset_behind, {"tail_applied"})], ids=lambda value: getattr(value, "__name__", ""))
 def test_rule_finds(spoil, rules):
