@@ -356,7 +356,7 @@ static void make_deltas(struct batch *batch, uint32_t entry, const struct entry_
         char record;
         enum delta_type type;
     } cards[] = {{'E', DELTA_ERASE}, {'S', DELTA_SET}, {'C', DELTA_CARD}, {'D', DELTA_DELETE}, {'I', DELTA_IMPORT}};
-    if (record->type == 'V')
+    if (record->type == 'B' || record->type == 'V')
         make_vote(batch, entry, record);
     else if (record->type == 'W')
         make_view(batch, entry, record);
