@@ -13,6 +13,7 @@ from report import median, percentile, spread
 
 HOT = "/v1/load/rankings/hot?limit=10"
 RELATED = "/v1/load/items/i7/related?limit=10"
+SERIES = "/v1/load/series?step=hour"
 PAGE = "/v1/load/items/i7/page?related=8&ranking=10&recommendation=8"
 WINDOW = "/v1/load/rankings/most-read?limit=10"
 STATIC, VOTING = ("nginx static", "bare responder"), ("nginx+Lua", "webdis", "fastify+ioredis", "redis-benchmark")
@@ -47,6 +48,8 @@ PAIRED = [
              settings={"refresh_interval": "0"}),
     Scenario("ranking-cold", "a ranking of 10, read from Redis each time", {"TARGET": HOT}, seed="windows",
              settings={"refresh_interval": "0"}),
+    Scenario("series", "the site's views and votes by hour from memory", {"TARGET": SERIES}, STATIC, {"nginx static": 1.3}, seed="reads",
+             limits={"bare cpu": 1.3}),
     Scenario("pipelined", "the ranking, 16 requests in a write", {"TARGET": HOT, "DEPTH": 16}, STATIC,
              {"bare responder": 0.6}, seed="reads"),
     Scenario("votes-spread", "votes spread evenly", SPREAD, VOTING, {"nginx+Lua": 2, "webdis": 2}, limits={"redis": 14}),

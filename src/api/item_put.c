@@ -55,7 +55,7 @@ static void on_item(struct read_call *read, size_t index, const struct item_stat
     put->outcome = state->outcome;
     buffer_init(&put->body, 64 << 10);
     struct json_out json = json_out_to(&put->body);
-    item_render(&json, put->call->api->settings, put->call->item, state);
+    item_render(&json, put->call->api->settings, put->call->item, state, NULL);
 }
 
 static void on_read(struct read_call *read, enum outcome outcome) {

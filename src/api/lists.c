@@ -3,15 +3,18 @@
 #include "api/call.h"
 
 void item_start(struct call *call) {
-    serve_item(call->api->serve, call->request, call->site, call->item, call->params.plain);
+    const struct params *params = &call->params;
+    struct items_query query = {call->site, &call->item, 1, params->windows, params->plain};
+    serve_item(call->api->serve, call->request, &query);
 }
 
 void items_start(struct call *call) {
     const struct params *params = &call->params;
+    struct items_query query = {call->site, params->ids, params->id_count, params->windows, params->plain};
     if (params->id_count == 0)
         answer_error(call, BAD_PARAMETER, "at least one id is needed");
     else
-        serve_items(call->api->serve, call->request, call->site, params->ids, params->id_count, params->plain);
+        serve_items(call->api->serve, call->request, &query);
 }
 
 void rankings_start(struct call *call) {
@@ -30,6 +33,7 @@ static struct list_query query_of(const struct call *call, enum list_kind kind) 
                                .exclude = params->excluded,
                                .exclude_count = params->exclude_count,
                                .format = params->format,
+                               .windows = params->windows,
                                .target_is_plain = params->plain};
     query.offset = params->offset;
     if (kind == LIST_KINDS)

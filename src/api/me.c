@@ -154,7 +154,8 @@ static void ask_list(struct me *me, uint32_t limit) {
                                .offset = call->params.offset,
                                .exclude = call->params.excluded,
                                .exclude_count = call->params.exclude_count,
-                               .format = call->params.format};
+                               .format = call->params.format,
+                               .windows = call->params.windows};
     me->awaited++;
     me->has_list = true;
     me->personal.on_done = on_list;

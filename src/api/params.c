@@ -108,6 +108,35 @@ static enum outcome take_wait(struct params *params, struct bytes value) {
     return params->wait || bytes_eq(value, BYTES("false")) ? OK : BAD_PARAMETER;
 }
 
+static enum outcome take_window(struct params *params, struct bytes value) {
+    enum window window;
+    if (params->windows_named++ == WINDOWS || !window_find(value, &window))
+        return BAD_PARAMETER;
+    params->windows |= 1u << window;
+    return OK;
+}
+
+static enum outcome take_step(struct params *params, struct bytes value) {
+    return step_find(value, &params->step) ? OK : BAD_PARAMETER;
+}
+
+// Whole Unix seconds, else RFC 3339.
+static enum outcome take_time(struct json_time *time, struct bytes value) {
+    unsigned long long seconds;
+    bool right = bytes_to_u64(value, TIME_LAST_MS / 1000, &seconds) ? time_from_seconds((double)seconds, &time->unix_ms)
+                                                                    : time_parse(value, &time->unix_ms);
+    time->given = right && time->unix_ms >= 0;
+    return time->given ? OK : BAD_TIME;
+}
+
+static enum outcome take_from(struct params *params, struct bytes value) {
+    return take_time(&params->from, value);
+}
+
+static enum outcome take_to(struct params *params, struct bytes value) {
+    return take_time(&params->to, value);
+}
+
 static const struct {
     unsigned bit;
     bool repeatable;
@@ -132,6 +161,11 @@ static const struct {
     {PARAM_PERIOD, false, "period", "period: a day, week or month as the ranking has them, such as 2026-11-25",
      BAD_PARAMETER, take_period},
     {PARAM_NAME, false, "name", "name: a ranking that is defined", BAD_PARAMETER, take_name},
+    {PARAM_WINDOW, true, "window", "window: at most 8 of 1h, 24h, 7d, 30d, today, yesterday, week, month",
+     BAD_PARAMETER, take_window},
+    {PARAM_STEP, false, "step", "step: hour, day or month", BAD_PARAMETER, take_step},
+    {PARAM_FROM, false, "from", "from: RFC 3339 or Unix seconds, from 1970 on", BAD_TIME, take_from},
+    {PARAM_TO, false, "to", "to: RFC 3339 or Unix seconds, from 1970 on", BAD_TIME, take_to},
 };
 
 // Index into `known` of a parameter that is allowed here, or -1.

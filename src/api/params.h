@@ -4,6 +4,8 @@
 #pragma once
 #include "base/outcome.h"
 #include "http/http.h"
+#include "model/windows.h"
+#include "ops/json_in.h"
 #include "serve/serve.h"
 
 enum {
@@ -22,6 +24,11 @@ enum {
     PARAM_MAX_AGE = 1 << 21,
     PARAM_RULES = PARAM_CATEGORY | PARAM_MAX_AGE, // of every list
     PARAM_PERIOD = 65536,
+    PARAM_WINDOW = 2048,
+    PARAM_STEP = 4096,
+    PARAM_FROM = 8192,
+    PARAM_TO = 16384,
+    PARAM_SERIES = PARAM_STEP | PARAM_FROM | PARAM_TO,
     PARAM_PAGE = PARAM_RELATED | PARAM_RANKING | PARAM_RECOMMENDATION | PARAM_NAME,
 };
 
@@ -35,6 +42,10 @@ struct params {
     struct asked_age max_age;
     struct bytes *excluded, *ids;
     uint32_t exclude_count, id_count;
+    unsigned windows; // bits of 1 << enum window
+    uint32_t windows_named;
+    enum grain step;
+    struct json_time from, to;
     bool wait;
     bool plain; // nothing unknown was there
     struct arena *arena;

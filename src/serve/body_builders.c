@@ -20,6 +20,7 @@ void refresh_start(struct cached_body *cached) {
     refresh->cached = cached;
     refresh->began_ms = uv_now(cached->serve->loop);
     refresh->now_ms = clock_now_ms();
+    refresh->spans = window_set_at(cached->asked.windows, refresh->now_ms);
     buffer_init(&refresh->out, OUT_MAX);
     buffer_init(&refresh->fingerprint, OUT_MAX);
     buffer_init(&refresh->values, OUT_MAX);
@@ -76,6 +77,7 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
                           .excluded = asked->ids,
                           .excluded_count = asked->id_count,
                           .filled = kind != LIST_RANKING,
+                          .windows = asked->windows,
                           .on_done = on_done,
                           .context = refresh};
     list_init(list);
@@ -161,7 +163,7 @@ static void on_page_item(struct read_call *call, size_t index, const struct item
     refresh->outcome = state->outcome;
     buffer_add_bytes(&refresh->category, first_category(state->categories));
     buffer_add_bytes(&refresh->out, BYTES("{\"item\":"));
-    item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.item, state);
+    item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.item, state, &refresh->spans);
 }
 
 static void on_page_item_read(struct read_call *call, enum outcome outcome) {
@@ -206,7 +208,7 @@ static void on_item(struct read_call *call, size_t index, const struct item_stat
         return;
     }
     json.comma = !alone && refresh->out.at[refresh->out.len - 1] != '[';
-    item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.ids[index], state);
+    item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.ids[index], state, &refresh->spans);
 }
 
 static void on_item_read(struct read_call *call, enum outcome outcome) {

@@ -35,11 +35,15 @@ static size_t sort_ids(const struct question *question, struct bytes ids[static 
     return count;
 }
 
-enum { KEY_MAX = 128 << 10, KEY_FIXED = 24 + 4 * LIST_KINDS }; // before its parts
+enum { KEY_MAX = 128 << 10, KEY_FIXED = 34 + 4 * LIST_KINDS }; // before its parts
 
 static void make_key(const struct question *question, const struct bytes *ids, size_t id_count, struct buffer *key) {
     buffer_add_char(key, question->builder->letter);
     buffer_add_u8(key, (uint8_t)question->format);
+    buffer_add_u8(key, (uint8_t)question->windows);
+    buffer_add_u8(key, (uint8_t)question->grain);
+    buffer_add_u32(key, (uint32_t)question->first);
+    buffer_add_u32(key, (uint32_t)question->last);
     buffer_add_u8(key, question->category.at != NULL);
     buffer_add_u8(key, question->item.at != NULL);
     buffer_add_u8(key, question->past);

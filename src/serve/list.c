@@ -34,6 +34,7 @@ void list_init(struct list *list) {
     list->wanted = list->offset + list->limit + list->paged;
     if (list->wanted > PLACES_MAX)
         list->wanted = PLACES_MAX;
+    list->spans = window_set_at(list->windows, list->now_ms);
     buffer_init(&list->without, WITHOUT_MAX);
     buffer_init(&list->texts, TEXTS_MAX);
     buffer_init(&list->own_category, CATEGORY_ROOM);
@@ -152,7 +153,7 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
         placed->pin = rules_find(list->rules, candidate->item);
     buffer_add_bytes(&list->texts, state->id);
     placed->json_at = list->texts.len;
-    item_members(&json, list->serve->settings, state->id, state);
+    item_members(&json, list->serve->settings, state->id, state, &list->spans);
     placed->json_len = list->texts.len - placed->json_at;
     list_keep_facts(list, placed, &facts);
 }

@@ -73,6 +73,7 @@ void serve_personal(struct serve *serve, const struct http_request *request, str
         .offset = query->offset,
         .paged = true,
         .filled = true,
+        .windows = windows_shown(query),
         .on_done = on_done,
         .context = personal};
     if (visitor)

@@ -23,7 +23,7 @@ const char *format_media_type(enum list_format format) {
 }
 
 void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
-                  const struct item_state *state) {
+                  const struct item_state *state, const struct window_set *spans) {
     json_key(json, BYTES("item"));
     json_text(json, id);
     json_raw(json, state->card);
@@ -38,12 +38,13 @@ void item_members(struct json_out *json, const struct settings *settings, struct
     json_int(json, (int64_t)state->views);
     json_key(json, BYTES("visitors"));
     json_int(json, (int64_t)state->visitors);
+    windows_member(json, settings, state->series, spans);
 }
 
 void item_render(struct json_out *json, const struct settings *settings, struct bytes id,
-                 const struct item_state *state) {
+                 const struct item_state *state, const struct window_set *spans) {
     json_open(json, '{');
-    item_members(json, settings, id, state);
+    item_members(json, settings, id, state, spans);
     json_close(json, '}');
 }
 

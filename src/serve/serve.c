@@ -113,6 +113,7 @@ static struct question question_of(const struct serve *serve, const struct body_
                                 .max_age = query->max_age,
                                 .format = query->format,
                                 .offset = query->offset,
+                                .windows = windows_shown(query),
                                 .ids = query->exclude,
                                 .id_count = query->exclude_count};
     memcpy(question.limits, query->limits, sizeof question.limits);
@@ -159,16 +160,32 @@ void serve_page(struct serve *serve, struct http_request *request, const struct 
     answer_list(serve, request, &builder_page, query);
 }
 
-void serve_item(struct serve *serve, struct http_request *request, struct bytes site, struct bytes id,
-                bool target_is_plain) {
-    struct question question = {.builder = &builder_item, .site = site, .ids = &id, .id_count = 1};
-    answer(serve, request, &question, target_is_plain);
+static void answer_items(struct serve *serve, struct http_request *request, const struct body_builder *builder,
+                         const struct items_query *query) {
+    struct question question = {.builder = builder,
+                                .site = query->site,
+                                .ids = query->ids,
+                                .id_count = (uint32_t)query->count,
+                                .windows = query->windows};
+    answer(serve, request, &question, query->target_is_plain);
 }
 
-void serve_items(struct serve *serve, struct http_request *request, struct bytes site, const struct bytes *ids,
-                 size_t count, bool target_is_plain) {
-    struct question question = {.builder = &builder_items, .site = site, .ids = ids, .id_count = count};
-    answer(serve, request, &question, target_is_plain);
+void serve_item(struct serve *serve, struct http_request *request, const struct items_query *query) {
+    answer_items(serve, request, &builder_item, query);
+}
+
+void serve_items(struct serve *serve, struct http_request *request, const struct items_query *query) {
+    answer_items(serve, request, &builder_items, query);
+}
+
+void serve_series(struct serve *serve, struct http_request *request, const struct series_query *query) {
+    struct question question = {.builder = &builder_series,
+                                .site = query->site,
+                                .item = query->item,
+                                .grain = query->grain,
+                                .first = query->first,
+                                .last = query->last};
+    answer(serve, request, &question, query->target_is_plain);
 }
 
 void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site, bool target_is_plain) {

@@ -13,6 +13,7 @@
 #pragma once
 #include "base/json_out.h"
 #include "http/body.h"
+#include "model/windows.h"
 #include "store/plan.h"
 #include "store/store.h"
 
@@ -57,20 +58,40 @@ struct list_query {
     const struct bytes *exclude;
     uint32_t exclude_count;
     enum list_format format;
+    unsigned windows; // bits of 1 << enum window
     bool target_is_plain;
 };
 void serve_ranking(struct serve *serve, struct http_request *request, const struct list_query *query);
 void serve_related(struct serve *serve, struct http_request *request, const struct list_query *query);
 void serve_page(struct serve *serve, struct http_request *request, const struct list_query *query);
-void serve_item(struct serve *serve, struct http_request *request, struct bytes site, struct bytes id,
-                bool target_is_plain);
-void serve_items(struct serve *serve, struct http_request *request, struct bytes site, const struct bytes *ids,
-                 size_t count, bool target_is_plain);
+struct items_query {
+    struct bytes site;
+    const struct bytes *ids;
+    size_t count;
+    unsigned windows;
+    bool target_is_plain;
+};
+void serve_item(struct serve *serve, struct http_request *request, const struct items_query *query); // its first id
+void serve_items(struct serve *serve, struct http_request *request, const struct items_query *query);
+
+// The counts of each hour, day or month, of an item or of the whole site.
+enum { SERIES_OPEN = INT32_MIN }; // the oldest that is kept; the present one
+struct series_query {
+    struct bytes site, item; // item.at == NULL: of the site
+    enum grain grain;
+    int32_t first, last; // numbers (base/calendar.h), both included; or SERIES_OPEN
+    bool target_is_plain;
+};
+void serve_series(struct serve *serve, struct http_request *request, const struct series_query *query);
+bool step_find(struct bytes name, enum grain *ret_grain); // "hour", "day", "month"
+// The oldest number that is kept for sure: it is as old as the buckets of an item that was just read.
+int32_t step_first_kept(enum grain grain, int64_t now_ms);
+
 // The rankings that the configuration defines.
 void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site, bool target_is_plain);
 // An item as docs/api.md shows it, from the store, for answers of writes (PUT).
 void item_render(struct json_out *json, const struct settings *settings, struct bytes id,
-                 const struct item_state *state);
+                 const struct item_state *state, const struct window_set *spans); // `spans` NULL: none
 
 // A turn among the reads; its memory is the owner's.
 struct turn {

@@ -16,7 +16,7 @@
 //   list_rules.c     the rules of the settings          filling.c          what fills up a short list
 //   render.c         an item and a list as JSON         fragment.c         a list as HTML and as JSON Feed
 //   personal.c       the list for one visitor           feed.h, feed.c     what the forms of a list share
-//   rss.c            a list as RSS
+//   rss.c            a list as RSS                      by_time.c          windows of an item, series
 #pragma once
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -201,10 +201,12 @@ struct list {
     bool filled; // filled up to the limit while the site has items, if its rules do not say no
     bool past;   // of a window ranking: the list of this period
     int32_t period;
+    unsigned windows; // whose counts each entry has
     void (*on_done)(struct list *list, enum outcome outcome);
     void *context;
 
     int64_t now_ms;
+    struct window_set spans;
     struct buffer without; // ref_t of each item that the list must not contain
     struct rules *rules;
     struct list_rules filter;
@@ -287,7 +289,14 @@ const struct ranking *filling_of_categories(const struct plan *plan);
 
 // render.c: an item's members, without the braces around them.
 void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
-                  const struct item_state *state);
+                  const struct item_state *state, const struct window_set *spans);
+// The others have none, so what is asked makes no other body of them.
+static inline unsigned windows_shown(const struct list_query *query) {
+    return query->format == FORMAT_JSON || query->format == FORMAT_FEED ? query->windows : 0;
+}
+// by_time.c: the member "windows". `series` NULL: nothing was counted. `spans` NULL or empty: no such member.
+void windows_member(struct json_out *json, const struct settings *settings, const struct series *series,
+                    const struct window_set *spans);
 void list_render(const struct list *list, enum list_format format, struct buffer *out);
 // Adds to `fingerprint` the parts that the ETag depends on (order, reasons, counts, cards), and to `values` the parts
 // of the rest that change only when data changes. While both are equal the old body stays.
@@ -327,6 +336,9 @@ struct question {
     uint32_t limits[LIST_KINDS], offset;
     struct asked_age max_age;
     enum list_format format;
+    unsigned windows; // whose counts each item has
+    enum grain grain; // of a series; and from which number to which, both included
+    int32_t first, last;
     const struct bytes *ids; // of items to exclude, or to read
     uint32_t id_count;
 };
@@ -363,19 +375,21 @@ struct refresh {
     struct shared_wait rules_wait;
     int64_t now_ms; // clock time of its start
     uint64_t began_ms;
+    struct window_set spans; // of the question's windows, at its start
     struct list lists[LIST_KINDS];
     uint32_t lists_begun;
     struct buffer category; // the first one of a page's item
     struct buffer out, fingerprint, values;
     struct rules *rules;
-    enum outcome outcome; // of the items that were read
+    enum outcome outcome;  // of the items that were read
+    struct points *points; // of a series
 };
 struct body_builder {
     char letter; // in canonical keys
     void (*start)(struct refresh *refresh);
 };
 extern const struct body_builder builder_ranking, builder_related, builder_page, builder_item, builder_items,
-    builder_rankings;
+    builder_rankings, builder_series;
 
 void refresh_start(struct cached_body *cached);
 // Ends the refresh: `out` is the body, unless `outcome` says that it failed. `fingerprint` and `values`:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Reads over all partitions: the top of a ranking, the number of cards, a site's total popularity.
+// Reads over all partitions: the top of a ranking, the number of cards, a site's total popularity, its series.
 #include "base/clock.h"
 #include "model/sums.h"
+#include "ops/metrics.h"
 #include "store/reads.h"
 #include <stdlib.h>
 
@@ -185,17 +186,51 @@ static void on_totals(struct pipeline *pipeline) {
     read_end(pipeline, outcome);
 }
 
+static void ask_totals(struct pipeline *pipeline, ref_t site) {
+    for (uint32_t i = 0; i < keys_partitions(); i++) {
+        struct key key;
+        key_site_total(&key, i, site);
+        read_ask(pipeline, "GET", &key);
+    }
+}
+
 void store_read_site_total(struct store *store, struct read_call *call, ref_t site,
                            void (*on_total)(struct read_call *call, double total)) {
     struct pipeline *pipeline = read_begin(store, call, keys_partitions(), sizeof(struct total_state), on_totals);
     if (!pipeline)
         return;
     ((struct total_state *)pipeline->context)->on_total = on_total;
-    for (uint32_t i = 0; i < keys_partitions(); i++) {
-        struct key key;
-        key_site_total(&key, i, site);
-        begin_command(store, "GET");
-        add_key(store, &key);
-        read_add(pipeline);
+    ask_totals(pipeline, site);
+}
+
+// ---- A site's counts by time
+
+struct site_series_state {
+    struct read_state read;
+    void (*on_series)(struct read_call *call, const struct series *series);
+};
+
+// A partition that does not answer fails the read: a sum without it would be wrong and not look so.
+static void on_site_series(struct pipeline *pipeline) {
+    struct site_series_state *state = pipeline->context;
+    enum outcome outcome = read_outcome(pipeline);
+    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) {
+        struct sums sums;
+        bool usable = pipeline->at[i].outcome == OK &&
+                      sums_unpack(reply_text(pipeline->at[i].reply), &state->read.store->plan.lives, &sums);
+        if (!usable)
+            metric_add(METRIC_BAD_STATES, 1);
+        state->on_series(state->read.call, usable ? &sums.series : NULL);
     }
+    read_end(pipeline, outcome);
+}
+
+void store_read_site_series(struct store *store, struct read_call *call, ref_t site,
+                            void (*on_series)(struct read_call *call, const struct series *series)) {
+    struct pipeline *pipeline =
+        read_begin(store, call, keys_partitions(), sizeof(struct site_series_state), on_site_series);
+    if (!pipeline)
+        return;
+    ((struct site_series_state *)pipeline->context)->on_series = on_series;
+    ask_totals(pipeline, site);
 }

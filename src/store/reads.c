@@ -139,25 +139,25 @@ static enum outcome take_record(const redisReply *packed, const redisReply *card
     return outcome == OK || outcome == UNAVAILABLE ? outcome : INTERNAL;
 }
 
-static bool take_sums(const struct store *store, const redisReply *packed, struct item_state *item) {
-    struct sums sums;
-    if (!sums_unpack(reply_text(packed), &store->plan.lives, &sums))
+static bool take_sums(const struct store *store, const redisReply *packed, struct sums *sums, struct item_state *item) {
+    if (!sums_unpack(reply_text(packed), &store->plan.lives, sums))
         return false;
-    item->views += sums.signals[SIGNAL_VIEWS].count;
-    item->visitors = sums.early.count;
+    item->views += sums->signals[SIGNAL_VIEWS].count;
+    item->visitors = sums->early.count;
+    item->series = &sums->series;
     if (item->published_ms == 0) // else nobody asks
-        item->first_ms = first_event_ms(&sums.series);
+        item->first_ms = first_event_ms(&sums->series);
     return true;
 }
 
-static void take_item(const struct store *store, const struct pipelined *at, struct arena *texts,
+static void take_item(const struct store *store, const struct pipelined *at, struct arena *texts, struct sums *sums,
                       struct item_state *item) {
     *item = (struct item_state){.outcome = OK};
     bool good = true;
     for (int i = 0; i < COMMANDS_PER_ITEM; i++)
         good = good && at[i].outcome == OK;
     item->outcome = good ? take_record(at[AT_ITEM].reply, at[AT_CARD].reply, texts, item) : INTERNAL;
-    if (item->outcome == OK && item->known && !take_sums(store, at[AT_SUMS].reply, item))
+    if (item->outcome == OK && item->known && !take_sums(store, at[AT_SUMS].reply, sums, item))
         item->outcome = INTERNAL;
     if (item->outcome == INTERNAL)
         metric_add(METRIC_BAD_STATES, 1);
@@ -172,7 +172,8 @@ static void on_items(struct pipeline *pipeline) {
     arena_init(&texts, TEXTS_MAX);
     for (uint32_t i = 0; outcome == OK && i < pipeline->count; i += COMMANDS_PER_ITEM) {
         struct item_state item;
-        take_item(state->read.store, &pipeline->at[i], &texts, &item);
+        struct sums sums;
+        take_item(state->read.store, &pipeline->at[i], &texts, &sums, &item);
         if (item.outcome == UNAVAILABLE)
             outcome = UNAVAILABLE;
         else

@@ -180,6 +180,7 @@ struct item_state {
     uint64_t votes[KINDS_MAX]; // with base
     uint64_t views;            // with base
     uint64_t visitors;
+    const struct series *series; // counts by time, valid in on_item only; NULL: nothing was counted
 };
 // Calls `on_item` once per reference, in order, before on_done.
 void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
@@ -363,6 +364,10 @@ void store_import_item(struct store *store, struct item_call *call, bool has_car
 // The site's total popularity: log2 of the decayed sum of its views (model/decay.h, half-life POPULAR_HALF_LIFE_MS).
 void store_read_site_total(struct store *store, struct read_call *call, ref_t site,
                            void (*on_total)(struct read_call *call, double total));
+
+// The site's counts by time. Calls `on_series` for each partition, all of them or none; NULL: its data is not usable.
+void store_read_site_series(struct store *store, struct read_call *call, ref_t site,
+                            void (*on_series)(struct read_call *call, const struct series *series));
 
 // Completes OK after `ms`.
 void store_wait_ms(struct store *store, struct read_call *call, uint32_t ms);

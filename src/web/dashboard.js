@@ -59,30 +59,37 @@ const makePanel = panel => {
   section.classList.toggle('wide', !!panel.wide);
   $('of-' + panel.of).appendChild(section);
   if (!$('title-' + panel.id)) make(section, 'h3', panel.name, { id: 'title-' + panel.id });
+  panel.section = section;
   panel.problem = make(section, 'p', '', { class: 'problem' });
   panel.body = section.querySelector('.body') || make(section, 'div', undefined, { class: 'body' });
   panel.body.panel = panel.id;
+  if (!panel.text) return;
   const details = make(section, 'details'), summary = make(details, 'summary', 'As text');
   make(summary, 'span', ': ' + panel.name, { class: 'hidden' });
   panel.pre = make(details, 'pre', '');
   details.addEventListener('toggle', () => drawText(panel));
 };
 
-const drawText = panel => { if (panel.pre.parentNode.open) setText(panel.pre, panel.model ? panel.text(panel.model) : ''); };
+const drawText = panel => { if (panel.pre && panel.pre.parentNode.open) setText(panel.pre, panel.model ? panel.text(panel.model) : ''); };
+
+// What a panel asks for now; nothing while it shows an item and none is chosen.
+const askOf = panel => typeof panel.ask === 'function' ? panel.ask(page) : panel.ask;
 
 const drawPanel = (panel, answer) => {
   setText(panel.problem, answer.ok ? '' : 'Not up to date. ' + answer.problem + '.');
   if (!answer.ok) return;
   panel.model = panel.data(answer.value, page);
+  if (panel.model.title) setText($('title-' + panel.id), panel.model.title);
   panel.draw(panel.body, panel.model);
   drawText(panel);
 };
 
-const clearPanels = () => panels.forEach(panel => {
+const clearPanel = panel => {
   panel.body.textContent = '';
+  panel.section.hidden = !askOf(panel);
   panel.model = undefined;
   drawText(panel);
-});
+};
 
 // ---- State: what is worth an alarm. Its words change seldom, as each change is spoken
 
@@ -102,9 +109,9 @@ const drawState = answers => {
 // ---- Every two seconds
 
 const due = all => {
-  const now = Date.now(), asks = new Set([READY, METRICS]);
-  panels.forEach(panel => { if (all || now >= (page.next.get(panel.ask) || 0)) asks.add(panel.ask); });
-  panels.forEach(panel => { if (panel.every && asks.has(panel.ask)) page.next.set(panel.ask, now + panel.every - EVERY_MS / 2); });
+  const now = Date.now(), asks = new Set([READY, METRICS]), wanted = panels.map(panel => [askOf(panel), panel.every]).filter(([ask]) => ask);
+  wanted.forEach(([ask]) => { if (all || now >= (page.next.get(ask) || 0)) asks.add(ask); });
+  wanted.forEach(([ask, every]) => { if (every && asks.has(ask)) page.next.set(ask, now + every - EVERY_MS / 2); });
   return [...asks];
 };
 
@@ -116,7 +123,7 @@ const remember = answer => {
 
 const draw = answers => {
   remember(answers.get(METRICS));
-  panels.forEach(panel => { if (answers.has(panel.ask)) drawPanel(panel, answers.get(panel.ask)); });
+  panels.forEach(panel => { if (answers.has(askOf(panel))) drawPanel(panel, answers.get(askOf(panel))); });
   if (answers.get(EDITORIAL).ok) page.marks = answers.get(EDITORIAL).value.editorial;
   drawState(answers);
   const items = new Map(panels.filter(panel => panel.of === 'site' && panel.model).flatMap(panel => panel.model.rows).map(row => [row.item || row.id, row]));
@@ -152,6 +159,15 @@ addEventListener('pointerdown', event => { pressed = event.button === 0; });
 ['pointerup', 'pointercancel', 'blur'].forEach(name => addEventListener(name, release));
 addEventListener('pointermove', event => { if (pressed && !event.buttons) release(); });
 document.addEventListener('visibilitychange', () => { if (page && !document.hidden) loop(); });
+
+// ---- One item by time
+
+const chart = async item => {
+  page.charted = item;
+  panels.filter(panel => typeof panel.ask === 'function').forEach(clearPanel);
+  await refresh();
+  if (page && page.charted === item) say(`Shown below: ${item.title}, by hour and by day.`);
+};
 
 // ---- Editorial rules
 
@@ -273,8 +289,8 @@ const leave = answer => {
 };
 
 const begin = () => {
-  page = { history: [], marks: [], next: new Map(), edit, remove };
-  clearPanels();
+  page = { history: [], marks: [], next: new Map(), edit, remove, chart };
+  panels.forEach(clearPanel);
   $('hand').reset();
   setText($('site-name'), site);
   attempt('sessionStorage', kept => kept.setItem('engaged:key', key));

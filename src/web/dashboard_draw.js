@@ -26,7 +26,7 @@ export const setText = (element, text) => {
   node.deleteData(head + added.length, old.length - tail - head);
 };
 
-const setAttribute = (element, name, value) => {
+export const setAttribute = (element, name, value) => {
   if (value === undefined || value === null || value === false) element.removeAttribute(name);
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 };
@@ -68,10 +68,10 @@ export const keep = (parent, list, create, update) => {
 };
 
 // The one part of a panel's body with this tag and class; made the first time.
-const part = (body, tag, name, attributes) =>
+export const part = (body, tag, name, attributes) =>
   body.querySelector(`:scope > ${tag}.${name}`) || make(body, tag, undefined, { class: name, ...attributes });
 
-const drawHint = (body, text) => {
+export const drawHint = (body, text) => {
   const hint = part(body, 'p', 'hint');
   setText(hint, text);
   hint.hidden = !text;
@@ -99,13 +99,13 @@ export const moment = text => {
   return dates.format(at) + ' (' + distances.format(Math.round(away / length), unit) + ')';
 };
 
-// ---- Items of a list: { rows: [{ id, item, title, url, text, badge, edit }], hint }
+// ---- Items of a list: { rows: [{ id, item, title, url, text, badge, actions: [{ name, says, run }] }], hint }
 
 const createItem = (list, row) => {
   const element = make(list, 'li'), line = make(element, 'div', undefined, { class: 'line' });
   const title = make(line, row.url ? 'a' : 'span', undefined, { class: 'title', dir: 'auto' });
   if (row.url) Object.entries({ target: '_blank', rel: 'noopener noreferrer', title: NEW_TAB }).forEach(one => title.setAttribute(...one));
-  make(line, 'button', 'Edit', { class: 'small', type: 'button' }).addEventListener('click', event => row.edit(event.target));
+  row.actions.forEach(({ name, run }) => make(line, 'button', name, { class: 'small', type: 'button' }).addEventListener('click', event => run(event.target)));
   make(element, 'small', undefined, { class: 'meta' });
   make(element, 'small', undefined, { class: 'badge' });
   return element;
@@ -115,7 +115,7 @@ const updateItem = (element, row) => {
   const title = element.querySelector('.title'), badge = element.querySelector('.badge');
   setText(title, row.title);
   if (row.url) setAttribute(title, 'href', row.url);
-  setAttribute(element.querySelector('button'), 'aria-label', 'Edit ' + row.title);
+  element.querySelectorAll('button').forEach((button, i) => setAttribute(button, 'aria-label', row.actions[i].says + row.title));
   setText(element.querySelector('.meta'), row.text);
   setText(badge, row.badge);
   badge.hidden = !row.badge;

@@ -2,6 +2,8 @@
 // The panels and the alarms of the operators' page, as tables: to add one, add a row. The service's metrics are those of
 // all sites together.
 import { bytes, chartText, drawChart, drawFacts, drawItems, drawTable, factsText, itemsText, moment, number, seconds, tableText } from '/dashboard_draw.js';
+import { drawBars } from '/dashboard_bars.js';
+import { pointNames } from '/dashboard_times.js';
 
 export const WINDOW_MS = 120000;
 const PROJECTOR_LATE_S = 10, MEMORY_FULL = 0.8;
@@ -43,7 +45,23 @@ const ranked = ({ items }, page) => ({ hint: items.length ? '' : 'Nothing yet.',
   id: (isLink(entry.url) ? 'link ' : 'text ') + entry.item, item: entry.item, title: entry.title || entry.item, url: isLink(entry.url) && entry.url,
   text: ['score ' + entry.score.toPrecision(3), ...Object.entries(entry.votes).map(([kind, n]) => kind + ' ' + number(n)), number(entry.views) + ' views'].join(' · '),
   badge: entry.reason === 'ranked' ? '' : entry.reason,
-  edit: button => page.edit(entry.item, button) })) });
+  actions: [{ name: 'Edit', says: 'Edit ', run: button => page.edit(entry.item, button) },
+    { name: 'Chart', says: 'Chart of ', run: () => page.chart({ id: entry.item, title: entry.title || entry.item }) }] })) });
+
+// The points of a series, oldest first, each with a name; `undefined` is a count that is not known.
+const known = count => count === null ? undefined : count;
+const together = counts => counts.includes(null) ? undefined : counts.reduce((sum, count) => sum + count, 0);
+
+const bars = (answer, page) => {
+  const names = pointNames(answer), kinds = Object.keys(answer.votes);
+  const points = answer.views.map((views, i) => ({ ...names[i], views: known(views),
+    votes: together(kinds.map(kind => answer.votes[kind][i])), kinds: kinds.map(kind => known(answer.votes[kind][i])) }));
+  return { rows: [], title: answer.item && `${page.charted.title}, by ${answer.step}`, step: answer.step, points,
+    columns: columns(answer.step === 'hour' ? 'Hour' : 'Day', '#Views', ...(kinds.length > 1 ? kinds.map(kind => '#Votes: ' + kind) : ['#Votes'])),
+    hint: 'Times of ' + answer.time_zone + '.' + (points.some(point => point.views === undefined) ? ' Dotted: not known, from before counts by time began.' : '') };
+};
+
+const seriesOf = step => page => page.charted && `items/-/series?id=${encodeURIComponent(page.charted.id)}&step=${step}`;
 
 export const markText = mark =>
   [mark.pin && 'slot ' + mark.pin, mark.boost && '× ' + mark.boost, mark.bury && 'buried', mark.block && 'blocked'].filter(Boolean).join(', ');
@@ -124,14 +142,19 @@ const reading = facts((now, fresh, speedOf) => [
   { id: 'short lists', value: number(now('engaged_short_lists_total')) },
   { id: 'sent', value: bytes(now('engaged_http_sent_bytes_total')) }]);
 
-// ---- The panels: where, what is asked and how often (else every two seconds), what of it is shown, how, and the same as text
+// ---- The panels: where, what is asked (a function: of the item that is charted, if one is) and how often (else every two
+// seconds), what of it is shown, how, and the same as text (bars have a table)
 
 export const METRICS = '/metrics', READY = '/readyz', EDITORIAL = 'editorial';
 
 export const panels = [
   { id: 'rate', of: 'now', wide: true, name: 'Views and votes a second, all sites', ask: METRICS, data: speed, draw: drawChart, text: chartText },
+  { id: 'hours', of: 'site', name: 'The site by hour', ask: 'series?step=hour', every: 10000, data: bars, draw: drawBars },
+  { id: 'days', of: 'site', name: 'The site by day', ask: 'series?step=day', every: 10000, data: bars, draw: drawBars },
   { id: 'hot', of: 'site', name: 'Hot now', ask: 'rankings/hot?limit=10', data: ranked, draw: drawItems, text: itemsText },
   { id: 'rising', of: 'site', name: 'Rising now', ask: 'rankings/rising?limit=10', data: ranked, draw: drawItems, text: itemsText },
+  { id: 'item-hours', of: 'site', name: 'One item by hour', ask: seriesOf('hour'), every: 10000, data: bars, draw: drawBars },
+  { id: 'item-days', of: 'site', name: 'One item by day', ask: seriesOf('day'), every: 10000, data: bars, draw: drawBars },
   { id: 'editorial', of: 'site', wide: true, name: 'Editorial rules', ask: EDITORIAL, data: marks, draw: drawTable, text: tableText },
   { id: 'corrections', of: 'site', wide: true, name: 'Corrections and erasures', ask: 'corrections', every: 10000, data: corrections, draw: drawTable, text: tableText },
   { id: 'processes', of: 'service', name: 'Processes', ask: METRICS, data: processes, draw: drawFacts, text: factsText },

@@ -93,7 +93,7 @@ def test_the_key_stays_in_this_tab(own, browser):
 
 def test_numbers_live(service, browser):
     open_page(browser, service)
-    browser.until("return document.querySelectorAll('#hot li button').length === 10")
+    browser.until("return document.querySelectorAll('#hot li button').length === 20")
     titles = {entry["title"] for entry in service.get("/v1/sample/rankings/hot").json["items"]}
     assert set(browser.run("return [...document.querySelectorAll('#hot li .title')].map(e => e.textContent)")) == titles
     for n in range(40):
@@ -127,12 +127,13 @@ def test_a_refused_write_and_a_crawler_are_among_what_was_not_counted(service, b
 
 def test_each_panel_is_there_as_text(service, browser):
     open_page(browser, service)
+    browser.run("document.querySelector('#hot li button:last-child').click()")  # the charts of an item
     refreshed(browser)
     panels = browser.run("return [...document.querySelectorAll('main section')].map(e => e.id)")
-    assert len(panels) >= 10
+    assert len(panels) >= 14
     browser.run("document.querySelectorAll('main details').forEach(e => { e.open = true; })")
     refreshed(browser)
-    texts = dict(browser.run("return [...document.querySelectorAll('main section')].map(e => [e.id, e.querySelector('pre').textContent])"))
+    texts = dict(browser.run("return [...document.querySelectorAll('main section')].map(e => [e.id, e.querySelector('details pre, details table').textContent])"))
     assert all(texts[panel] for panel in panels)
     first = service.get("/v1/sample/rankings/hot").json["items"][0]
     assert f"1. {first['title']} [{first['item']}] score " in texts["panel-hot"]

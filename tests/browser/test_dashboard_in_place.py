@@ -56,7 +56,7 @@ def test_tab_reaches_everything_at_four_a_second(service, browser, marked):
     browser.until("return document.querySelector('#editorial tr')")
     seen, wanted = [], {"article", "note", "Remove " + marked}
     browser.run("document.getElementById('key').focus()")
-    while not wanted <= set(seen) and len(seen) < 60:
+    while not wanted <= set(seen) and len(seen) < 90:
         press(browser, Keys.TAB)
         seen.append(focused(browser))
         time.sleep(0.25)
@@ -85,7 +85,7 @@ def test_focus_stays_while_the_order_changes(service, browser):
 def test_a_press_held_over_a_refresh_is_a_click(service, browser):
     open_page(browser, service)
     browser.run("document.querySelectorAll('#hot li')[3].scrollIntoView({ block: 'center' })")
-    button = browser.driver.find_elements(By.CSS_SELECTOR, "#hot li button")[3]
+    button = browser.driver.find_elements(By.CSS_SELECTOR, "#hot li button")[6]
     name = button.get_attribute("aria-label")
     ActionChains(browser.driver, duration=0).click_and_hold(button).perform()
     first = stir(service)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A flood of reads leaves room in the queue to Redis for votes, and for the reads of other networks."""
 import http.client
+import itertools
 import os
 import signal
 import socket
@@ -272,4 +273,31 @@ def test_who_leaves_while_he_waits_for_his_turn_holds_nothing(what):
         assert small.metrics()["engaged_process_restarts_total"] == 0
     finally:
         os.kill(pid, signal.SIGCONT)
+        small.stop()
+
+
+def test_all_sets_of_windows_push_nothing_out_that_is_read():
+    """Bodies of a hundred items with each of the 255 sets, many times what body_cache holds, while others read one ranking. Each
+    body is of one set, however it is spelt."""
+    windows = ["1h", "24h", "7d", "30d", "today", "yesterday", "week", "month"]
+    small = Service(refresh_interval="1h", body_cache="2MiB")
+    try:
+        rows = [{"type": "view", "item": f"i{n:03}", "visitor": "v"} for n in range(100)]
+        assert small.lines(f"{SITE}/events?wait=true", rows).json["rejected"] == []
+        sets = [chosen for size in range(9) for chosen in itertools.combinations(windows, size)]
+        assert small.get(f"{SITE}/rankings/hot?limit=10").status == 200
+        before = small.metrics()
+        for n, chosen in enumerate(sets):
+            answer = small.get(f"{SITE}/rankings/top?limit=100&" + "&".join("window=" + name for name in chosen))
+            assert len(answer.json["items"]) == 100 and list(answer.json["items"][99].get("windows", ())) == list(chosen)
+            if n % 8 == 0:
+                assert small.get(f"{SITE}/rankings/hot?limit=10").status == 200
+        after_sets = small.metrics()
+        made = after_sets["engaged_body_refreshes_total"] - before["engaged_body_refreshes_total"]
+        assert made == len(sets) == 256, "the ranking that others read was not made again"
+        assert after_sets["engaged_body_cache_bytes"] < 3 << 20
+        for order in itertools.islice(itertools.permutations(windows), 0, 40000, 400):
+            assert small.get(f"{SITE}/items/i000?" + "&".join("window=" + name for name in order)).status == 200
+        assert small.metrics()["engaged_body_refreshes_total"] == after_sets["engaged_body_refreshes_total"] + 1
+    finally:
         small.stop()

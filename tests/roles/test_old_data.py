@@ -85,6 +85,29 @@ def test_data_of_another_format_is_refused_and_left_as_it_is(format, line):
         service.stop()
 
 
+@pytest.mark.contract("Windows", "A count is `null` where the span begins before")
+def test_counts_by_time_of_before_the_upgrade_are_null_and_not_0():
+    """Of an item that was there; one that came since has what it has."""
+    old = [path for path in FIXTURES if "format-3" in path][-1]
+    with open(old, encoding="utf-8") as file:
+        service = OldData(old[:-5] + ".tar.gz", **json.load(file)["settings"])
+    try:
+        token = service.post("/v1/a.example/visitors").json["visitor"]
+        for item in ("crowd", "new"):
+            assert service.post(f"/v1/a.example/items/{item}/votes", {"kind": "up"}, Engaged_Visitor=token).status == 200
+        windows = "?window=1h&window=today&window=month"
+        wait_until(lambda: service.get("/v1/a.example/items/new" + windows).json["windows"]["month"]["votes"]["up"] == 1, 20)
+        crowd = service.get("/v1/a.example/items/crowd" + windows).json["windows"]
+        assert [crowd[name]["votes"]["up"] for name in ("1h", "today", "month")] == [None] * 3
+        assert [crowd[name]["views"] for name in ("1h", "today", "month")] == [None] * 3
+        for step, points in (("hour", 48), ("day", 37), ("month", 36)):
+            assert service.get(f"/v1/a.example/items/crowd/series?step={step}").json["votes"]["up"] == [None] * points
+            assert service.get(f"/v1/a.example/series?step={step}").json["views"] == [None] * points
+            assert service.get(f"/v1/a.example/items/new/series?step={step}").json["votes"]["up"] == [0] * (points - 1) + [1]
+    finally:
+        service.stop()
+
+
 def options(service):
     settings = {**service.settings, "listen": f"127.0.0.1:{free_port()}", "ops_listen": f"127.0.0.1:{free_port()}"}
     return options_of(settings)

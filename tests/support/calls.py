@@ -55,6 +55,8 @@ CALLS = [
     Call(PRIVATE, "DELETE", "/me", 202),
     Call(SHARED, "GET", "/items/{item}", 200),
     Call(SHARED, "GET", "/items?id=a&id=b", 200),
+    Call(SHARED, "GET", "/items/{item}/series", 200),
+    Call(SHARED, "GET", "/series?step=day", 200),
     Call(SHARED, "GET", "/rankings", 200),
     Call(SHARED, "GET", "/rankings/hot", 200),
     Call(SHARED, "GET", "/items/{item}/related", 200),
