@@ -27,7 +27,8 @@ PARTITIONS = 16  # the preset
 class CrashService(Launch):
     presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "rate_limits": "off",
                "redis_timeout": f"{REDIS_TIMEOUT_S:g}s", "projection_interval": "10ms", "neighbour_interval": "200ms",
-               "refresh_interval": "200ms", "log_level": "info"}
+               "refresh_interval": "200ms", "log_level": "info",
+               "corrections_kept": 100000}  # a run of ten minutes makes more than the preset keeps
 
     name = "all"  # of the table of faults (faults.py)
     by_log = False  # whether the logs are on several Redis
