@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 import redis
 
@@ -70,8 +71,13 @@ class RedisServer:
         return redis.Redis(**place, password=self.password, **more)
 
     def ask(self, *words):
-        """The reply as text. Each call has a connection of its own, as the server may have died since the last."""
+        """The reply as text. Each call has a connection of its own, as the server may have died since the last. One that loads
+        its data, as a replica does that was just started, is asked again."""
         with contextlib.closing(self.client(decode_responses=True, socket_timeout=10)) as client:
+            for _ in range(200):
+                with contextlib.suppress(redis.BusyLoadingError):
+                    return client.execute_command(*words)
+                time.sleep(0.05)
             return client.execute_command(*words)
 
     def answers(self):
