@@ -139,9 +139,9 @@ instructions: deps-test ## instructions and allocations a request (installs valg
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) loadtest/instructions.py
 
-crash: deps-test ## kill and freeze processes under load, then check all counts: make crash SECONDS=600 FAULTS=all|cluster|sentinel|freeze-redis
+crash: deps-test ## kill and freeze processes under load, then check all counts: make crash SECONDS=600 [MARGIN=4, on a busy machine] FAULTS=all|cluster|sentinel|freeze-redis
 	$(Q)$(MAKE) --no-print-directory all $(SHIFTED_CLOCK)
-	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED))
+	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED)) $(if $(MARGIN),--margin $(MARGIN))
 
 planted: deps-browser ## plant bugs one by one; does the named test find each: make planted ONLY=store
 	$(Q)$(MAKE) --no-print-directory programs
