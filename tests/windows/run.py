@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""make windows: a real log is replayed through the service at its own time, and at INSTANTS instants the lists by window and
-period are compared with exact counts (log_replay.py). Every tenth vote is taken back, and
+"""make windows: a real log is replayed through the service at its own time, and at INSTANTS instants every window of every
+item and the lists by window and period are compared with exact counts (log_replay.py). Every tenth vote is taken back, and
 processes are killed all the while. SEED and ZONE repeat a run or change the calendar."""
 import argparse
 import gzip
@@ -69,12 +69,12 @@ def main():
         replay.run(instants)
     finally:
         replay.close()
-    print(f"{len(events)} events, {len(instants)} instants, zone {options.zone}, seed {options.seed}, "
+    print(f"{len(events)} events, {len(replay.items)} items, {len(instants)} instants, zone {options.zone}, seed {options.seed}, "
           f"{time.monotonic() - begin:.0f} s\n")
     for what, count in sorted(replay.tally.items()):
         print(f"  {what:32} {count}")
     share = replay.exact_share()
-    print(f"\nEvery score and every list that said `exact` was right. Exact: {share:.4f} of the sliding lists (aim {AIM}).")
+    print(f"\nEvery count and every list that said `exact` was right. Exact: {share:.4f} of the sliding lists (aim {AIM}).")
     return share < AIM
 
 

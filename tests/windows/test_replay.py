@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A made-up log of six weeks in a zone that changes its clocks, replayed as `make windows` replays a real one: sliding lists and lists of periods, with processes killed between and votes taken back."""
+"""A made-up log of six weeks in a zone that changes its clocks, replayed as `make windows` replays a real one: every count
+of every window, sliding lists and lists of periods, with processes killed between and votes taken back."""
 import os
 import random
 
@@ -45,9 +46,13 @@ def test_every_count_and_every_list_is_as_an_exact_computation_says():
     replay = Replay(made_up(chance), ZONE, chance, kills=2, depths=(10, 100))
     try:
         replay.run([instant // HOUR * HOUR + min(instant % HOUR, 3000) for instant in instants()])
+        before = replay.service.get("/v1/s/rankings/most-read")
+        replay.run([replay.clock + 2 * HOUR])  # without an event hours leave the windows
+        after = replay.service.get("/v1/s/rankings/most-read", If_None_Match=before.headers["etag"])
+        assert after.status == 200 and after.json["from"] > before.json["from"]
     finally:
         replay.close()
     tally = replay.tally
-    assert tally["instants"] == 6
+    assert tally["instants"] == 7 and tally["windows of items"] == 7 * 8 * len(replay.items)
     assert tally["past today, 10 places: lists"] > 0 and tally["24h, 10 places: exact"] > 0
     assert 0 < replay.exact_share() < 1, f"both kinds were there: {tally}"
