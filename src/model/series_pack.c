@@ -2,16 +2,10 @@
 // Packs series and reads them back (series.h).
 #include "model/series.h"
 
-enum { HOURS_A_DAY = 24, HAS_SINCE = 1, DAY_CODE = 3, HEAD_BITS = 3, VARINT_BITS = 42 };
+enum { HOURS_A_DAY = 24, HAS_SINCE = 1, DAY_CODE = 3, HEAD_BITS = 3, VARINT_BITS = 42, BUCKET_SIZE_MAX = 7 };
 enum { LAST = 2, MORE = 1, DISTANCE_BITS = 2, SIGNAL_BITS = 4, GRAINS_MASK = 7, LAST_SIGNAL = 8, NO_SIGNAL = 0xf8 };
 
 // ---- Packing
-
-static void add_varint(struct buffer *packed, uint64_t value) {
-    for (; value > 0x7f; value >>= 7)
-        buffer_add_u8(packed, (uint8_t)(value | 0x80));
-    buffer_add_u8(packed, (uint8_t)value);
-}
 
 static void pack_head(const struct series *series, struct buffer *packed) {
     bool has_since = series->era || series->since_s || series->days_since_s;
@@ -27,21 +21,9 @@ static void pack_head(const struct series *series, struct buffer *packed) {
     buffer_add_u32(packed, series->days_since_s);
 }
 
-// The buckets that are written of one grain.
-struct packed_grain {
-    struct bucket at[SERIES_HOURS];
-    uint32_t count;
-};
-
-static void copy_buckets(struct buckets buckets, struct packed_grain *written) {
-    written->count = buckets.count;
-    memcpy(written->at, buckets.at, buckets.count * sizeof *buckets.at);
-}
-
 // The months without what their days tell.
-static void months_left(struct buckets months, struct buckets days, struct packed_grain *written) {
-    uint32_t day = 0;
-    written->count = 0;
+static struct buckets months_left(struct buckets months, struct buckets days, struct bucket left[SERIES_MONTHS]) {
+    uint32_t day = 0, count = 0;
     for (uint32_t i = 0; i < months.count; i++) {
         int32_t first = calendar_first_day(GRAIN_MONTH, (int32_t)months.at[i].number);
         uint64_t told = 0;
@@ -49,35 +31,44 @@ static void months_left(struct buckets months, struct buckets days, struct packe
             told += days.at[day].count;
         if (months.at[i].count <= told)
             continue;
-        written->at[written->count] = months.at[i];
-        written->at[written->count++].count -= told;
+        left[count] = months.at[i];
+        left[count++].count -= told;
     }
+    return (struct buckets){left, count};
 }
 
-static void pack_buckets(const struct packed_grain *written, int32_t before, struct buffer *packed) {
-    for (uint32_t i = 0; i < written->count; i++) {
-        struct bucket bucket = written->at[i];
+static void pack_buckets(struct buckets buckets, int32_t before, struct buffer *packed) {
+    uint8_t *begin = (uint8_t *)buffer_reserve(packed, (size_t)buckets.count * BUCKET_SIZE_MAX), *at = begin;
+    for (uint32_t i = 0; begin && i < buckets.count; i++) {
+        struct bucket bucket = buckets.at[i];
         uint32_t distance = (uint32_t)(before - (int32_t)bucket.number);
-        bool last = i + 1 == written->count;
-        buffer_add_u8(packed, (uint8_t)(distance << DISTANCE_BITS | (last ? LAST : 0) | (bucket.count > 1 ? MORE : 0)));
-        if (bucket.count > 1)
-            add_varint(packed, bucket.count - 2);
+        bool last = i + 1 == buckets.count;
+        *at++ = (uint8_t)(distance << DISTANCE_BITS | (last ? LAST : 0) | (bucket.count > 1 ? MORE : 0));
+        if (bucket.count > 1) {
+            uint64_t value = bucket.count - 2;
+            for (; value > 0x7f; value >>= 7)
+                *at++ = (uint8_t)(value | 0x80);
+            *at++ = (uint8_t)value;
+        }
         before = (int32_t)bucket.number - 1;
     }
+    if (begin)
+        packed->len += (size_t)(at - begin);
 }
 
 static void pack_signal(const struct series *series, int signal, bool is_last, struct buffer *packed) {
-    struct packed_grain grains[GRAINS_COUNTED];
-    struct buckets days = series_buckets(series, signal, GRAIN_DAY);
-    copy_buckets(series_buckets(series, signal, GRAIN_HOUR), &grains[GRAIN_HOUR]);
-    copy_buckets(days, &grains[GRAIN_DAY]);
-    months_left(series_buckets(series, signal, GRAIN_MONTH), days, &grains[GRAIN_MONTH]);
+    struct bucket left[SERIES_MONTHS];
+    struct buckets grains[GRAINS_COUNTED];
     int head = signal << SIGNAL_BITS | (is_last ? LAST_SIGNAL : 0);
+    for (int grain = 0; grain < GRAINS_COUNTED; grain++)
+        grains[grain] = series_buckets(series, signal, (enum grain)grain);
+    grains[GRAIN_MONTH] = months_left(grains[GRAIN_MONTH], grains[GRAIN_DAY], left);
     for (int grain = 0; grain < GRAINS_COUNTED; grain++)
         head |= (grains[grain].count > 0) << grain;
     buffer_add_u8(packed, (uint8_t)head);
     for (int grain = 0; grain < GRAINS_COUNTED; grain++)
-        pack_buckets(&grains[grain], series->newest[grain], packed);
+        if (grains[grain].count)
+            pack_buckets(grains[grain], series->newest[grain], packed);
 }
 
 void series_pack(const struct series *series, struct buffer *packed) {
@@ -95,18 +86,6 @@ void series_pack(const struct series *series, struct buffer *packed) {
 
 // ---- Reading
 
-static uint64_t read_varint(struct reader *reader) {
-    uint64_t value = 0;
-    for (uint32_t shift = 0; shift < VARINT_BITS; shift += 7) {
-        uint8_t byte = read_u8(reader);
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return value;
-    }
-    reader->failed = true;
-    return 0;
-}
-
 static void read_head(struct reader *reader, struct series *series) {
     uint32_t head = read_u16(reader);
     head |= (uint32_t)read_u8(reader) << 16;
@@ -122,69 +101,80 @@ static void read_head(struct reader *reader, struct series *series) {
     series->days_since_s = read_u32(reader);
 }
 
-static void read_buckets(struct reader *reader, const struct series *series, enum grain grain,
-                         struct packed_grain *written) {
-    int32_t before = series->newest[grain], oldest = series_oldest(series, grain);
-    written->count = 0;
-    for (bool last = false; !last && !reader->failed;) {
-        uint8_t head = read_u8(reader);
+// False at the end of the bytes, or when the number is longer than a count can be.
+static bool take_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value) {
+    *ret_value = 0;
+    for (uint32_t shift = 0; shift < VARINT_BITS && *at < end; shift += 7) {
+        uint8_t byte = *(*at)++;
+        *ret_value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return true;
+    }
+    return false;
+}
+
+// Writes the buckets to `to`. Returns how many there are.
+static uint16_t read_buckets(struct reader *reader, int32_t before, int32_t oldest, struct bucket *to) {
+    const uint8_t *at = (const uint8_t *)reader->rest.at, *end = at + reader->rest.len;
+    uint16_t read = 0;
+    for (bool last = false; !last;) {
+        uint8_t head = at < end ? *at++ : 0;
         int32_t number = before - (head >> DISTANCE_BITS);
-        uint64_t count = head & MORE ? read_varint(reader) + 2 : 1;
-        reader->failed |= number < oldest || count >> BUCKET_COUNT_BITS;
+        uint64_t more = 0;
+        reader->failed |= number < oldest || (head & MORE && !take_varint(&at, end, &more)) ||
+                          (at == end && !(head & LAST)) || more > BUCKET_COUNT_MAX - 2;
         if (reader->failed)
-            return;
-        written->at[written->count++] =
-            (struct bucket){.number = (uint32_t)number & BUCKET_NUMBER_MAX, .count = count & BUCKET_COUNT_MAX};
+            return 0;
+        to[read++] = (struct bucket){.number = (uint32_t)number & BUCKET_NUMBER_MAX,
+                                     .count = (head & MORE ? more + 2 : 1) & BUCKET_COUNT_MAX};
         before = number - 1;
         last = head & LAST;
     }
-}
-
-static void append(struct series *series, uint16_t *end, int32_t number, uint64_t count) {
-    series->at[(*end)++] =
-        (struct bucket){.number = (uint32_t)number & BUCKET_NUMBER_MAX,
-                        .count = (count < BUCKET_COUNT_MAX ? count : BUCKET_COUNT_MAX) & BUCKET_COUNT_MAX};
+    reader->rest = (struct bytes){(const char *)at, (size_t)(end - at)};
+    return read;
 }
 
 // Both lists go from the latest to the oldest.
-static void append_months(struct series *series, const struct packed_grain *days, const struct packed_grain *left,
-                          uint16_t *end) {
+static void append_months(struct series *series, struct buckets days, struct buckets left, uint16_t *end) {
     uint32_t day = 0, other = 0;
-    while (day < days->count || other < left->count) {
-        int32_t month = other < left->count ? (int32_t)left->at[other].number : -1;
-        if (day < days->count) {
-            int32_t of_day = calendar_of_day(GRAIN_MONTH, (int32_t)days->at[day].number);
+    while (day < days.count || other < left.count) {
+        int32_t month = other < left.count ? (int32_t)left.at[other].number : -1;
+        if (day < days.count) {
+            int32_t of_day = calendar_of_day(GRAIN_MONTH, (int32_t)days.at[day].number);
             month = of_day > month ? of_day : month;
         }
         uint64_t count = 0;
         for (int32_t first = calendar_first_day(GRAIN_MONTH, month);
-             day < days->count && (int32_t)days->at[day].number >= first; day++)
-            count += days->at[day].count;
-        if (other < left->count && (int32_t)left->at[other].number == month)
-            count += left->at[other++].count;
-        append(series, end, month, count);
+             day < days.count && (int32_t)days.at[day].number >= first; day++)
+            count += days.at[day].count;
+        if (other < left.count && (int32_t)left.at[other].number == month)
+            count += left.at[other++].count;
+        count = count < BUCKET_COUNT_MAX ? count : BUCKET_COUNT_MAX;
+        series->at[(*end)++] =
+            (struct bucket){.number = (uint32_t)month & BUCKET_NUMBER_MAX, .count = count & BUCKET_COUNT_MAX};
     }
 }
 
 // Returns whether it is the last signal.
 static bool read_signal(struct reader *reader, struct series *series, int signal, uint16_t *end) {
-    struct packed_grain grains[GRAINS_COUNTED];
+    struct bucket left[SERIES_HOURS]; // of months
+    struct buckets of_months = {left, 0};
     int head = read_u8(reader);
-    for (int grain = 0; grain < GRAINS_COUNTED; grain++) {
-        grains[grain].count = 0;
-        if (head >> grain & 1)
-            read_buckets(reader, series, (enum grain)grain, &grains[grain]);
-    }
     reader->failed |= (head & GRAINS_MASK) == 0;
-    if (reader->failed)
-        return true;
-    for (int grain = 0; grain < GRAIN_MONTH; grain++) {
-        memcpy(&series->at[*end], grains[grain].at, grains[grain].count * sizeof *series->at);
-        *end = (uint16_t)(*end + grains[grain].count);
-        series->end[signal][grain] = *end;
+    for (int grain = 0; grain < GRAINS_COUNTED && !reader->failed; grain++) {
+        struct bucket *to = grain == GRAIN_MONTH ? left : &series->at[*end];
+        bool has = head >> grain & 1;
+        uint16_t count = 0;
+        if (has)
+            count = read_buckets(reader, series->newest[grain], series_oldest(series, (enum grain)grain), to);
+        if (grain == GRAIN_MONTH)
+            of_months.count = count;
+        else
+            series->end[signal][grain] = *end = (uint16_t)(*end + count);
     }
-    append_months(series, &grains[GRAIN_DAY], &grains[GRAIN_MONTH], end);
-    return head & LAST_SIGNAL;
+    if (!reader->failed)
+        append_months(series, series_buckets(series, signal, GRAIN_DAY), of_months, end);
+    return reader->failed || head & LAST_SIGNAL;
 }
 
 static void read_signals(struct reader *reader, struct series *series) {

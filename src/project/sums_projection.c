@@ -19,12 +19,13 @@ struct subject {
     struct placed_item placed; // but for sums and mode, filled when loaded
     struct place *before;
     struct bytes site;
-    struct sums *sums; // among the work's
+    struct sums *sums;   // among the work's
+    struct bytes packed; // as it is written; at == NULL: it is not
 };
 
 struct total {
     ref_t site;
-    bool changed;
+    bool changed, erased;
     struct sums sums;
 };
 
@@ -97,7 +98,7 @@ static bool begin(void *context, const ref_t *items, uint32_t item_count, const 
         work->subjects[i] = (struct subject){.item = items[i], .sums = &work->sums[i]};
     for (uint32_t i = 0; i < site_count; i++) {
         work->totals[i].site = sites[i];
-        work->totals[i].changed = false;
+        work->totals[i].changed = work->totals[i].erased = false;
         sums_clear(&work->totals[i].sums);
     }
     work->subject_count = item_count;
@@ -237,6 +238,8 @@ static void fold(void *context, uint32_t index, uint32_t total_index, const stru
         subject->changed = true;
     if (total && (effects & FOLD_CHANGED_TOTAL))
         total->changed = true;
+    if (total && delta->type == DELTA_ERASE)
+        total->erased = true;
     if ((effects & FOLD_WIPED_VIEWS) && delta->type != DELTA_IMPORT) // an import has set them already
         commit_visitors_clear(commit, subject->item);
     subject->erased |= delta->type == DELTA_ERASE || delta->type == DELTA_DELETE || (effects & FOLD_WIPED_VIEWS);
@@ -259,8 +262,11 @@ static struct bytes packed_state(struct sums_work *work, const struct sums *sums
 }
 
 static void write_subject(struct sums_work *work, struct subject *subject, struct commit *commit) {
-    if (subject->changed)
-        commit_state(commit, subject->item, packed_state(work, subject->sums));
+    if (subject->changed) {
+        struct bytes packed = packed_state(work, subject->sums);
+        commit_state(commit, subject->item, packed);
+        subject->packed = packed.len ? arena_copy(&work->texts, packed) : NO_BYTES;
+    }
     bool moves = subject->changed || subject->placed.mode != PLACE_CHANGED;
     if (!moves || subject->placed.id.len == 0)
         return;
@@ -273,11 +279,16 @@ static void write_subject(struct sums_work *work, struct subject *subject, struc
     write_author_places(work->hash_key, &work->cutoffs, work->now_ms, placed, commit);
 }
 
-// Series without a view are of a site that has been erased, which may have been made up, or of one that has votes
-// alone. They stay until nothing has come for as long as days are kept.
+// When the last views of a site are erased, only its series are left. They stay for as long as days are kept; another
+// event makes them stay. So nothing is left of a site that was made up.
 static void write_total(struct sums_work *work, const struct total *total, struct commit *commit) {
-    bool fades = total->sums.signals[SIGNAL_VIEWS].count == 0;
-    commit_total(commit, total->site, packed_state(work, &total->sums), fades ? SERIES_DAYS * DAY_MS : 0);
+    const struct sums *sums = &total->sums;
+    bool fades = total->erased && sums->signals[SIGNAL_VIEWS].count == 0;
+    int64_t end_ms = calendar_begin(GRAIN_HOUR, sums->series.newest[GRAIN_HOUR]) + SERIES_DAYS * DAY_MS;
+    if (fades && end_ms <= work->now_ms)
+        commit_total(commit, total->site, NO_BYTES, 0);
+    else
+        commit_total(commit, total->site, packed_state(work, sums), fades ? end_ms - work->now_ms : 0);
 }
 
 static bool write(void *context, struct commit *commit) {
@@ -296,14 +307,15 @@ static bool describe(void *context, uint32_t index, struct partition_item *ret_i
     struct subject *subject = &work->subjects[index];
     if (!subject->usable || !subject->placed.known)
         return false;
-    *ret_item = (struct partition_item){.state = packed_state(work, subject->sums),
-                                        .deleted_ms = subject->deleted_ms,
-                                        .known = true,
-                                        .has_card = subject->placed.has_card,
-                                        .id = subject->placed.id,
-                                        .site = subject->site,
-                                        .groups = subject->placed.groups,
-                                        .published_ms = subject->placed.published_ms};
+    *ret_item =
+        (struct partition_item){.state = subject->packed.at ? subject->packed : packed_state(work, subject->sums),
+                                .deleted_ms = subject->deleted_ms,
+                                .known = true,
+                                .has_card = subject->placed.has_card,
+                                .id = subject->placed.id,
+                                .site = subject->site,
+                                .groups = subject->placed.groups,
+                                .published_ms = subject->placed.published_ms};
     return !work->packed.failed;
 }
 
