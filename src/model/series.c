@@ -190,11 +190,16 @@ static void later(uint32_t *since_s, uint32_t other_s) {
         *since_s = other_s;
 }
 
-void series_replace(struct series *series, int signal, const struct series *by) {
+void series_replace(struct series *series, int signal, const struct series *by, int64_t now_ms) {
+    uint32_t now_s = (uint32_t)(now_ms / SECOND_MS) + 1;
     series_clear_signal(series, signal);
     later(&series->since_s, by->since_s);
-    later(&series->days_since_s, by->days_since_s);
+    later(&series->days_since_s, by->days_since_s == SINCE_UNKNOWN ? now_s : by->days_since_s);
     series_move(series, signal, by, NULL);
+}
+
+void series_for_export(struct series *series) {
+    series->era = ERA_OF_EXPORT;
 }
 
 void series_follow_era(struct series *series) {
@@ -237,7 +242,8 @@ bool series_lie_before(const struct series *series, int signal, uint64_t events,
     if (!numbers_of(unix_ms, numbers))
         return false;
     for (int grain = 0; grain < GRAINS_COUNTED; grain++)
-        if (series->newest[grain] > numbers[grain] || series_since(series, (enum grain)grain) > unix_ms ||
+        if (series->newest[grain] > numbers[grain] ||
+            (series_since(series, (enum grain)grain) > unix_ms && series->days_since_s != SINCE_UNKNOWN) ||
             series_count(series, signal, (enum grain)grain, 0, INT32_MAX) > events)
             return false;
     return true;

@@ -17,7 +17,8 @@
 // 4 months), and the buckets of each, latest first: u8 = distance · 4 + 2 if it is the grain's last + 1 if its count is
 // more than 1, and then varint count - 2. The distance of the first is that from the newest event; of another that from
 // the one before, less 1. A month has what its days do not tell: its count less those of the days in it that are kept;
-// 0 is left out.
+// 0 is left out. In an export the era is 255, and behind the two instants is a u32, a fingerprint of the name of the
+// time zone: days and months of another zone are not taken.
 //
 // sums.c packs and unpacks it; fold.c adds and takes; store and serve read.
 #pragma once
@@ -28,6 +29,9 @@
 enum { SIGNAL_VIEWS = 8, SIGNAL_COUNT = 9 }; // 0…7: kinds of vote
 enum { SERIES_HOURS = 48, SERIES_DAYS = 37, SERIES_MONTHS = 36 };
 enum { SERIES_BUCKETS = SIGNAL_COUNT * (SERIES_HOURS + SERIES_DAYS + SERIES_MONTHS) };
+
+enum { ERA_OF_EXPORT = 255 };
+#define SINCE_UNKNOWN UINT32_MAX // days of an export from another zone
 
 enum { BUCKET_NUMBER_BITS = 24, BUCKET_COUNT_BITS = 40 };
 #define BUCKET_NUMBER_MAX ((UINT32_C(1) << BUCKET_NUMBER_BITS) - 1)
@@ -70,8 +74,10 @@ void series_add(struct series *series, int signal, int64_t event_ms, uint64_t co
 // passes over an event from before `since`.
 void series_take(struct series *series, int signal, int64_t event_ms);
 void series_clear_signal(struct series *series, int signal);
-// The signal becomes that of another state, for an import. The newest event and `since` are the later ones of both.
-void series_replace(struct series *series, int signal, const struct series *by);
+// The signal becomes that of another state, for an import. The newest event and `since` are the later ones of both. If
+// the other one's days were of another zone, days and months begin now.
+void series_replace(struct series *series, int signal, const struct series *by, int64_t now_ms);
+void series_for_export(struct series *series); // the next thing is series_pack
 // Adds the signal's events of `more` and takes those of `less`, never below zero: what the series of a site learn when
 // an item is set. Either may be NULL.
 void series_move(struct series *series, int signal, const struct series *more, const struct series *less);

@@ -7,6 +7,14 @@ enum { LAST = 2, MORE = 1, DISTANCE_BITS = 2, SIGNAL_BITS = 4, GRAINS_MASK = 7, 
 
 // ---- Packing
 
+// FNV-1a, 32 bits.
+static uint32_t zone_fingerprint(void) {
+    uint32_t hash = 0x811c9dc5;
+    for (const char *at = calendar_zone(); *at; at++)
+        hash = (hash ^ (uint8_t)*at) * 0x01000193;
+    return hash;
+}
+
 static void pack_head(const struct series *series, struct buffer *packed) {
     bool has_since = series->era || series->since_s || series->days_since_s;
     int32_t hour = series->newest[GRAIN_HOUR], code = series->newest[GRAIN_DAY] - hour / HOURS_A_DAY + 1;
@@ -19,6 +27,8 @@ static void pack_head(const struct series *series, struct buffer *packed) {
     buffer_add_u8(packed, series->era);
     buffer_add_u32(packed, series->since_s);
     buffer_add_u32(packed, series->days_since_s);
+    if (series->era == ERA_OF_EXPORT)
+        buffer_add_u32(packed, zone_fingerprint());
 }
 
 // The months without what their days tell.
@@ -86,7 +96,9 @@ void series_pack(const struct series *series, struct buffer *packed) {
 
 // ---- Reading
 
-static void read_head(struct reader *reader, struct series *series) {
+// Returns whether its days are of another zone, which an export says.
+static bool read_head(struct reader *reader, struct series *series) {
+    uint8_t era_now = series->era;
     uint32_t head = read_u16(reader);
     head |= (uint32_t)read_u8(reader) << 16;
     int32_t hour = (int32_t)(head >> HEAD_BITS), day = hour / HOURS_A_DAY - 1 + (int32_t)(head >> 1 & DAY_CODE);
@@ -95,10 +107,15 @@ static void read_head(struct reader *reader, struct series *series) {
     series->newest[GRAIN_MONTH] = calendar_of_day(GRAIN_MONTH, series->newest[GRAIN_DAY]);
     series->era = 0;
     if (!(head & HAS_SINCE))
-        return;
+        return false;
     series->era = read_u8(reader);
     series->since_s = read_u32(reader);
     series->days_since_s = read_u32(reader);
+    if (series->era != ERA_OF_EXPORT)
+        return false;
+    bool other_zone = read_u32(reader) != zone_fingerprint();
+    series->era = other_zone ? ERA_OF_EXPORT : era_now;
+    return other_zone;
 }
 
 // False at the end of the bytes, or when the number is longer than a count can be.
@@ -192,11 +209,13 @@ static void read_signals(struct reader *reader, struct series *series) {
 
 bool series_unpack(struct reader *reader, struct series *ret_series) {
     series_clear(ret_series);
-    read_head(reader, ret_series);
+    bool other_zone = read_head(reader, ret_series);
     read_signals(reader, ret_series);
     if (reader->failed)
         series_clear(ret_series);
     else
         series_follow_era(ret_series);
+    if (other_zone && !reader->failed)
+        ret_series->days_since_s = SINCE_UNKNOWN;
     return !reader->failed;
 }

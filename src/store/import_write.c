@@ -20,7 +20,7 @@ bool store_views_valid(const struct store *store, struct bytes views) {
 
 // The hours of views that an older program has exported are not known.
 static void read_series(struct sums *sums, const struct sums *given, struct bytes views) {
-    series_replace(&sums->series, SIGNAL_VIEWS, &given->series);
+    series_replace(&sums->series, SIGNAL_VIEWS, &given->series, clock_now_ms());
     if (!sums_have_series(views))
         series_begin_late(&sums->series, clock_now_ms());
 }

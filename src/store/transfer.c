@@ -24,6 +24,7 @@ static bool pack_views(const struct store *store, struct bytes packed, struct bu
         sums.signals[signal].count = 0;
         series_clear_signal(&sums.series, signal);
     }
+    series_for_export(&sums.series);
     if (sums.signals[SIGNAL_VIEWS].count)
         sums_pack(&sums, &store->plan.lives, ret_views);
     return !ret_views->failed;

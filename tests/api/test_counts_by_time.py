@@ -214,11 +214,29 @@ def test_an_import_of_hours_that_cannot_be_is_refused(world):
     world.send([world.view("given", now), world.view("given", now)])
     line = next(json.loads(line) for line in export(world.service) if '"item":"given"' in line)
     packed = bytes.fromhex(line["view_sums"])
-    at = len(packed) - 8  # newest hour and day, signal, an hour and a day with their counts less 2, of this day alone
-    assert packed[at + 3] == 16 * VIEWS + 8 + 3, packed[at:].hex()
+    # Newest hour and day, what an export says of its days, signal, an hour and a day with their counts less 2.
+    at, signal = len(packed) - 21, len(packed) - 5
+    assert packed[signal] == 16 * VIEWS + 8 + 3, packed[at:].hex()
     ahead = (int.from_bytes(packed[at:at + 3], "little") + 24 * 8).to_bytes(3, "little")
-    for wrong in (packed[:at] + ahead + packed[at + 3:], packed[:at + 5] + b"\1" + packed[at + 6:], packed[:-1], packed + b"\0"):
+    for wrong in (packed[:at] + ahead + packed[at + 3:], packed[:signal + 2] + b"\1" + packed[signal + 3:], packed[:-1], packed + b"\0"):
         answer = world.service.lines(f"{SITE}/import?wait=true", [{**line, "view_sums": wrong.hex()}]).json
         assert answer["rejected"] == [{"line": 1, "code": "bad_field"}], (answer, wrong.hex())
     assert world.service.lines(f"{SITE}/import?wait=true", [line]).json["rejected"] == []
     assert held(world.service, "given") == world.expected(["given"])
+
+
+def test_an_import_from_another_zone_begins_days_and_months(world):
+    now = int(time.time())
+    world.send([world.view("elsewhere", now - 60), world.vote("elsewhere", "e1", "up", now - 50)])
+    lines = [line for line in export(world.service) if '"item":"elsewhere"' in line]
+    another = Service(kinds="up down", time_zone="Pacific/Auckland", **SECRETS)
+    try:
+        for _ in range(2):
+            take(another, lines)
+            series = held(another, "elsewhere")
+            assert series[VIEWS] == {"hour": {(now - 60) // HOUR: 1}, "day": {}, "month": {}}
+            assert sum(series[0]["day"].values()) == 1  # votes come one by one, with their times
+        take(world.service, sorted(export(another)))  # and back: what is not known stays so
+        assert held(world.service, "elsewhere")[VIEWS] == series[VIEWS]
+    finally:
+        another.stop()

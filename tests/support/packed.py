@@ -60,7 +60,7 @@ def unpack_series(packed):
     """The format of src/model/series.h: {signal: {grain: {number: count}}}."""
     reader, series, last = Packed(packed), {}, False
     head = int.from_bytes(packed[:3], "little")
-    reader.at = 12 if head & 1 else 3
+    reader.at = (16 if packed[3] == 255 else 12) if head & 1 else 3
     day = (head >> 3) // 24 - 1 + (head >> 1 & 3)
     newest = {"hour": head >> 3, "day": day, "month": month_of(day)}
     while not last:

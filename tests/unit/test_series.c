@@ -264,6 +264,31 @@ static void test_another_zone_begins_days_and_months_again(void **state) {
     series_begin((struct series_beginning){0});
 }
 
+static void test_an_export_is_of_its_zone(void **state) {
+    (void)state;
+    static struct series series, target;
+    char room[PACKED_MAX];
+    series_clear(&series);
+    series_add(&series, SIGNAL_VIEWS, NOW, 2);
+    series_for_export(&series);
+    struct bytes packed = pack(&series, room);
+    series_begin((struct series_beginning){.era = 7, .days_since_s = 5}); // as another service of this zone may have
+    assert_true(unpack(packed, &series));
+    assert_int_equal(series_count(&series, SIGNAL_VIEWS, GRAIN_DAY, 0, INT32_MAX), 2);
+    assert_int_equal(series_since(&series, GRAIN_DAY), 0);
+    open_zone("Asia/Tokyo");
+    assert_true(unpack(packed, &series));
+    assert_true(series_lie_before(&series, SIGNAL_VIEWS, 2, NOW));
+    series_clear(&target);
+    series_replace(&target, SIGNAL_VIEWS, &series, NOW + DAY_MS);
+    assert_int_equal(series_count(&target, SIGNAL_VIEWS, GRAIN_HOUR, 0, INT32_MAX), 2);
+    assert_int_equal(series_count(&target, SIGNAL_VIEWS, GRAIN_MONTH, 0, INT32_MAX), 0);
+    assert_int_equal(series_since(&target, GRAIN_HOUR), 0);
+    assert_int_equal(series_since(&target, GRAIN_DAY), NOW + DAY_MS + 1000);
+    open_zone("UTC");
+    series_begin((struct series_beginning){0});
+}
+
 static void test_a_signal_is_cleared_and_replaced_alone(void **state) {
     (void)state;
     static struct series series, given, empty;
@@ -280,13 +305,13 @@ static void test_a_signal_is_cleared_and_replaced_alone(void **state) {
     series_add(&given, SIGNAL_VIEWS, NOW + 40 * DAY_MS, 7);
     series_add(&given, 2, NOW, 7);
     given.since_s = 5;
-    series_replace(&series, SIGNAL_VIEWS, &given);
+    series_replace(&series, SIGNAL_VIEWS, &given, NOW);
     assert_int_equal(series_since(&series, GRAIN_HOUR), 5000);
     assert_int_equal(series_count(&series, SIGNAL_VIEWS, GRAIN_DAY, 0, INT32_MAX), 7);
     assert_int_equal(series_count(&series, 7, GRAIN_DAY, 0, INT32_MAX),
                      4); // the newest event is later: 37 days are kept
     assert_int_equal(series_count(&series, 2, GRAIN_MONTH, 0, INT32_MAX), 3);
-    series_replace(&series, SIGNAL_VIEWS, &empty);
+    series_replace(&series, SIGNAL_VIEWS, &empty, NOW);
     assert_int_equal(series_count(&series, SIGNAL_VIEWS, GRAIN_MONTH, 0, INT32_MAX), 0);
     assert_int_equal(series_oldest(&series, GRAIN_DAY), (NOW + 40 * DAY_MS) / DAY_MS - 36);
 }
@@ -392,6 +417,7 @@ int main(void) {
         cmocka_unit_test(test_a_bucket_holds_the_most_and_no_more),
         cmocka_unit_test(test_before_since_nothing_is_taken),
         cmocka_unit_test(test_another_zone_begins_days_and_months_again),
+        cmocka_unit_test(test_an_export_is_of_its_zone),
         cmocka_unit_test(test_a_signal_is_cleared_and_replaced_alone),
         cmocka_unit_test(test_a_site_learns_the_difference),
         cmocka_unit_test(test_a_given_series_lies_before_an_instant),
