@@ -6,6 +6,7 @@
 #include "project/period_places.h"
 #include "project/projection_type.h"
 #include "project/ref_index.h"
+#include "project/sums_deltas.h"
 #include <stdlib.h>
 
 enum { TEXTS_MAX = 16 << 20 };
@@ -331,52 +332,6 @@ static bool delta_site(const struct secret_key *hash_key, const struct delta *de
     return true;
 }
 
-static void make_vote(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    struct delta *delta = batch_add_delta(batch, entry, DELTA_VOTE, record->item);
-    if (!delta)
-        return;
-    delta->kind = record->kind;
-    delta->old_kind = record->old_kind;
-    delta->vote.site = record->voted_site;
-    delta->vote.time_ms = record->time_ms;
-    delta->vote.old_time_ms = record->old_time_ms;
-}
-
-static void make_view(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    struct delta *delta = batch_add_delta(batch, entry, DELTA_VIEW, record->item);
-    if (!delta)
-        return;
-    delta->view.visitor = record->visitor;
-    delta->view.time_ms = record->time_ms;
-    delta->view.site = record->site;
-    delta->view.id = record->id;
-}
-
-static void make_card(struct batch *batch, uint32_t entry, const struct entry_record *record, enum delta_type type) {
-    struct delta *delta = batch_add_delta(batch, entry, type, record->item);
-    if (!delta)
-        return;
-    delta->card.groups = record->groups;
-    delta->card.site = record->site;
-    delta->card.id = record->id;
-    delta->card.before = record->before;
-    delta->card.packed = record->packed;
-}
-
-static void make_deltas(struct batch *batch, uint32_t entry, const struct entry_record *record) {
-    static const struct {
-        char record;
-        enum delta_type type;
-    } cards[] = {{'E', DELTA_ERASE}, {'S', DELTA_SET}, {'C', DELTA_CARD}, {'D', DELTA_DELETE}, {'I', DELTA_IMPORT}};
-    if (record->type == 'B' || record->type == 'V')
-        make_vote(batch, entry, record);
-    else if (record->type == 'W')
-        make_view(batch, entry, record);
-    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++)
-        if (cards[i].record == record->type)
-            make_card(batch, entry, record, cards[i].type);
-}
-
 const struct projection_type sums_projection = {
     .projection = PROJECTION_SUMS,
     .name = "sums",
@@ -384,7 +339,7 @@ const struct projection_type sums_projection = {
     .commits = METRIC_SUMS_COMMITS,
     .done_to = METRIC_SUMS_DONE_TO,
     .batch_bytes = 2 << 20,
-    .make_deltas = make_deltas,
+    .make_deltas = sums_deltas,
     .delta_site = delta_site,
     .work_new = work_new,
     .work_free = work_free,
