@@ -28,6 +28,7 @@ static struct list_query query_of(const struct call *call, enum list_kind kind) 
                                .ranking = call->name,
                                .item = call->item,
                                .category = params->category,
+                               .author = params->author,
                                .max_age = params->max_age,
                                .period = params->period,
                                .exclude = params->excluded,

@@ -149,6 +149,7 @@ static void ask_list(struct me *me, uint32_t limit) {
     struct call *call = me->call;
     struct list_query query = {.site = call->site,
                                .category = call->params.category,
+                               .author = call->params.author,
                                .max_age = call->params.max_age,
                                .limits = {[LIST_RECOMMENDATION] = limit},
                                .offset = call->params.offset,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // One table of parameters: each has its bit, how often it may occur, and a reader.
 #include "api/params.h"
+#include "api/card.h"
 #include "base/calendar.h"
 #include "base/times.h"
 #include "http/uri.h"
 #include "model/names.h"
 #include "ops/metrics.h"
 
-enum { LIMIT_PRESET = 10, CATEGORY_MAX = 64, NAME_SHOWN = 64 };
+enum { LIMIT_PRESET = 10, NAME_SHOWN = 64 };
 #define AGE_MAX_MS (INT64_C(36500) * 86400 * 1000)
 
 static enum outcome take_limit(struct params *params, struct bytes value) {
@@ -68,16 +69,25 @@ static enum outcome take_format(struct params *params, struct bytes value) {
     return BAD_PARAMETER;
 }
 
-static enum outcome take_category(struct params *params, struct bytes value) {
+// Folded as in the card, which has at most so many characters of it.
+static enum outcome take_name_of_card(struct params *params, struct bytes value, size_t most, struct bytes *ret_name) {
     char *copy = arena_take(params->arena, value.len + 1);
     if (!copy)
         return UNAVAILABLE;
     memcpy(copy, value.at, value.len);
-    value = (struct bytes){copy, bytes_fold_blanks(copy, value.len)}; // as in the card
-    if (value.len == 0 || !bytes_are_text(value) || bytes_characters(value) > CATEGORY_MAX)
+    value = (struct bytes){copy, bytes_fold_blanks(copy, value.len)};
+    if (value.len == 0 || !bytes_are_text(value) || bytes_characters(value) > most)
         return BAD_PARAMETER;
-    params->category = value;
+    *ret_name = value;
     return OK;
+}
+
+static enum outcome take_category(struct params *params, struct bytes value) {
+    return take_name_of_card(params, value, CARD_CATEGORY_MAX, &params->category);
+}
+
+static enum outcome take_author(struct params *params, struct bytes value) {
+    return take_name_of_card(params, value, CARD_AUTHOR_MAX, &params->author);
 }
 
 static enum outcome take_max_age(struct params *params, struct bytes value) {
@@ -147,6 +157,7 @@ static const struct {
     {PARAM_LIMIT, false, "limit", "limit: a whole number from 1 to 100", BAD_LIMIT, take_limit},
     {PARAM_OFFSET, false, "offset", "offset: a whole number, with limit at most 500", BAD_LIMIT, take_offset},
     {PARAM_CATEGORY, false, "category", "category: 1 to 64 characters", BAD_PARAMETER, take_category},
+    {PARAM_AUTHOR, false, "author", "author: 1 to 200 characters", BAD_PARAMETER, take_author},
     {PARAM_MAX_AGE, false, "max_age", "max_age: a duration such as 30m, 3h or 7d; 0 for any age", BAD_PARAMETER,
      take_max_age},
     {PARAM_EXCLUDE, true, "exclude", "exclude: at most 100, each the id of an item", BAD_EXCLUDE, take_exclude},

@@ -22,7 +22,8 @@ enum {
     PARAM_NAME = 1024, // of the page's ranking
     PARAM_OFFSET = 1 << 20,
     PARAM_MAX_AGE = 1 << 21,
-    PARAM_RULES = PARAM_CATEGORY | PARAM_MAX_AGE, // of every list
+    PARAM_AUTHOR = 1 << 25,
+    PARAM_RULES = PARAM_CATEGORY | PARAM_AUTHOR | PARAM_MAX_AGE, // of every list
     PARAM_PERIOD = 65536,
     PARAM_WINDOW = 2048,
     PARAM_STEP = 4096,
@@ -39,6 +40,7 @@ struct params {
     struct bytes period;         // as it was given; at == NULL: that of now
     enum list_format format;
     struct bytes category; // at == NULL: none
+    struct bytes author;   // the same
     struct asked_age max_age;
     struct bytes *excluded, *ids;
     uint32_t exclude_count, id_count;

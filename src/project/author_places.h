@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The sets of authors: for each author of a site one set in a partition, of the items that the author has written and
 // that have an event, the newest first. They say which items the rankings of an author consist of; the values are
-// computed from the sums when such a ranking is read. So a vote or a view writes nothing
+// computed from the sums when such a ranking is read (serve/author_snapshot.c). So a vote or a view writes nothing
 // here, a new ranking needs no new set, and an author costs one set a partition, not one for each ranking and period.
 //
 // An item's value there is the time of its card; a half millisecond more says that the card has none, and that it was

@@ -61,12 +61,13 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
     const struct question *asked = &refresh->cached->asked;
     struct serve *serve = refresh->cached->serve;
     struct list *list = &refresh->lists[refresh->lists_begun++];
-    bool of_ranking = asked->builder == &builder_page && kind != LIST_RANKING; // a page names its ranking's category
+    bool of_ranking = asked->builder == &builder_page && kind != LIST_RANKING; // a page names its ranking's
     *list = (struct list){.serve = serve,
                           .kind = kind,
                           .site = asked->site,
                           .item = asked->item,
                           .category = of_ranking ? NO_BYTES : asked->category,
+                          .author = of_ranking ? NO_BYTES : asked->author,
                           .ranking = asked->ranking,
                           .past = asked->past,
                           .period = asked->period,

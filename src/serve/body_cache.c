@@ -35,7 +35,7 @@ static size_t sort_ids(const struct question *question, struct bytes ids[static 
     return count;
 }
 
-enum { KEY_MAX = 128 << 10, KEY_FIXED = 34 + 4 * LIST_KINDS }; // before its parts
+enum { KEY_MAX = 128 << 10, KEY_FIXED = 35 + 4 * LIST_KINDS }; // before its parts
 
 static void make_key(const struct question *question, const struct bytes *ids, size_t id_count, struct buffer *key) {
     buffer_add_char(key, question->builder->letter);
@@ -45,6 +45,7 @@ static void make_key(const struct question *question, const struct bytes *ids, s
     buffer_add_u32(key, (uint32_t)question->first);
     buffer_add_u32(key, (uint32_t)question->last);
     buffer_add_u8(key, question->category.at != NULL);
+    buffer_add_u8(key, question->author.at != NULL);
     buffer_add_u8(key, question->item.at != NULL);
     buffer_add_u8(key, question->past);
     buffer_add_u32(key, (uint32_t)question->period);
@@ -57,6 +58,7 @@ static void make_key(const struct question *question, const struct bytes *ids, s
     add_part(key, question->site);
     add_part(key, question->item);
     add_part(key, question->category);
+    add_part(key, question->author);
     add_part(key, question->ranking ? question->ranking->name : NO_BYTES);
     for (size_t i = 0; i < id_count; i++)
         add_part(key, ids[i]);
@@ -81,8 +83,11 @@ static void point_into_key(struct cached_body *cached, const struct question *qu
     asked->site = take_part(&at);
     asked->item = take_part(&at);
     asked->category = take_part(&at);
+    asked->author = take_part(&at);
     if (!question->category.at)
         asked->category = NO_BYTES;
+    if (!question->author.at)
+        asked->author = NO_BYTES;
     if (!question->item.at)
         asked->item = NO_BYTES;
     take_part(&at); // skips the ranking's name: `ranking` lives as long as the plan

@@ -28,6 +28,10 @@ void feed_title(const struct list *list, struct buffer *out) {
         buffer_addf(out, ", ");
         buffer_add_bytes(out, list->category);
     }
+    if (list->author.at) {
+        buffer_addf(out, ", by ");
+        buffer_add_bytes(out, list->author);
+    }
 }
 
 void feed_home_page(const struct list *list, struct buffer *out) {
@@ -63,6 +67,8 @@ void feed_address(const struct list *list, enum list_format format, uint32_t off
         add_pair(out, "offset", bytes_of_int(offset, digits));
     if (list->category.at)
         add_pair(out, "category", list->category);
+    if (list->author.at)
+        add_pair(out, "author", list->author);
     if (list->max_age.given)
         buffer_addf(out, "&max_age=%" PRId64 "ms", list->max_age.ms);
     if (list->past) {

@@ -126,6 +126,8 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
     }
     if (list->category.at && !category_is_among(state->categories, list->category))
         return false;
+    if (list->author.at && !bytes_eq(state->author, list->author))
+        return false;
     if (candidate_is_pinned(candidate))
         return true;
     if (is_too_old(list, state)) {

@@ -13,11 +13,13 @@ static struct list_rules rules_of_section(const struct list *list) {
     return settings->lists[list->kind == LIST_RELATED ? RULED_RELATED : RULED_RECOMMENDATION];
 }
 
-// The category stays where the list has it.
+// Category and author stay where the list has them.
 void list_rules_init(struct list *list) {
     list->filter = rules_of_section(list);
     if (list->category.at)
         list->filter.category = (struct rule_words){&list->category, 1};
+    if (list->author.at)
+        list->filter.author = (struct rule_words){&list->author, 1};
     if (list->max_age.given)
         list->filter.max_age_ms = list->max_age.ms;
 }

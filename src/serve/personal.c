@@ -3,7 +3,7 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { OUT_MAX = 4 << 20, NAMES_MAX = 1 << 10 };
+enum { OUT_MAX = 4 << 20, NAMES_MAX = 2 << 10 };
 
 struct personal {
     struct ask ask; // first
@@ -12,7 +12,7 @@ struct personal {
     enum list_format format;
     ref_t visitor;
     struct list list;
-    struct buffer names; // the bytes that the list's views point into: its site, then its category
+    struct buffer names; // the bytes that the list's views point into: its site, category and author
 };
 
 static void personal_free(struct personal *personal) {
@@ -52,6 +52,7 @@ void serve_personal(struct serve *serve, const struct http_request *request, str
     buffer_init(&names, NAMES_MAX);
     buffer_add_bytes(&names, query->site);
     buffer_add_bytes(&names, query->category);
+    buffer_add_bytes(&names, query->author);
     if (!personal || names.failed) {
         free(personal);
         buffer_release(&names);
@@ -67,6 +68,8 @@ void serve_personal(struct serve *serve, const struct http_request *request, str
         .kind = LIST_RECOMMENDATION,
         .site = {names.at, query->site.len},
         .category = query->category.at ? (struct bytes){names.at + query->site.len, query->category.len} : NO_BYTES,
+        .author = query->author.at ? (struct bytes){names.at + query->site.len + query->category.len, query->author.len}
+                                   : NO_BYTES,
         .max_age = query->max_age,
         .visitor = visitor ? &personal->visitor : NULL,
         .limit = query->limits[LIST_RECOMMENDATION],

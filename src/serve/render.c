@@ -63,12 +63,16 @@ static struct bytes name_of(const struct list *list) {
 // "ranking:hot:sport", "related:some-item", "recommendation:": what the list is made for.
 static void add_list_id(struct json_out *json, const struct list *list) {
     struct buffer id;
-    buffer_init(&id, 2048);
+    buffer_init(&id, 4096);
     buffer_addf(&id, "%s:", list_kind_name(list->kind));
     buffer_add_bytes(&id, list->kind == LIST_RANKING ? list->ranking->name : list->item);
     if (list->category.at) {
         buffer_add_char(&id, ':');
         buffer_add_bytes(&id, list->category);
+    }
+    if (list->author.at) {
+        buffer_addf(&id, ":by:");
+        buffer_add_bytes(&id, list->author);
     }
     json_key(json, BYTES("list"));
     json_text(json, buffer_bytes(&id));

@@ -110,6 +110,7 @@ static struct question question_of(const struct serve *serve, const struct body_
                                 .site = query->site,
                                 .item = query->item,
                                 .category = query->category,
+                                .author = query->author,
                                 .max_age = query->max_age,
                                 .format = query->format,
                                 .offset = query->offset,
@@ -126,7 +127,7 @@ static struct question question_of(const struct serve *serve, const struct body_
 static enum outcome find_period(const struct list_query *query, struct question *question) {
     const struct ranking *ranking = question->ranking;
     struct period period;
-    if (ranking->kind != RANK_WINDOW || question->category.at ||
+    if (ranking->kind != RANK_WINDOW || question->category.at || question->author.at ||
         !calendar_parse(query->period, &period.grain, &period.number) || period.grain != window_sets(ranking->window))
         return BAD_PARAMETER;
     if (!period_is_readable(period, clock_now_ms()))

@@ -51,6 +51,7 @@ struct list_query {
     struct bytes ranking;  // its name
     struct bytes item;     // of related, and of a page
     struct bytes category; // at == NULL: as the rules of the list say
+    struct bytes author;   // the same
     struct bytes period;   // of a window ranking; at == NULL: its window of now
     struct asked_age max_age;
     uint32_t limits[LIST_KINDS]; // 0: no such list

@@ -122,9 +122,9 @@ struct snapshot {
     UT_hash_handle hh;
     const struct ranking *ranking;
     ref_t site, category;
-    char *site_name; // for the references of its entries
-    bool has_category, cards_only, deep, past;
-    int32_t period; // past: its number
+    char *site_name;                                      // for the references of its entries
+    bool has_category, by_author, cards_only, deep, past; // by_author: an author stands for the category
+    int32_t period;                                       // past: its number
     struct read_call call;
     struct snapshot_entries *reading;
     size_t reading_bytes;
@@ -135,6 +135,7 @@ struct snapshot_question {
     struct bytes site;
     const struct ranking *ranking;
     const ref_t *category; // NULL: the whole site
+    bool by_author;        // it is not a category but an author
     bool cards_only;
     bool deep; // SNAPSHOT_DEPTH_DEEP entries, else SNAPSHOT_DEPTH
     bool past; // of a window ranking: the list of this period
@@ -142,6 +143,7 @@ struct snapshot_question {
 };
 // Calls back now or later, with struct snapshot_entries.
 void snapshot_get(struct serve *serve, const struct snapshot_question *question, struct shared_wait *wait);
+bool author_snapshot_start(struct snapshot *snapshot); // author_snapshot.c: the same for an author
 bool window_snapshot_start(struct snapshot *snapshot); // window_snapshot.c: begins to read it; then shared_done comes
 
 // ---- Editorial rules
@@ -190,10 +192,10 @@ struct placed {
 struct list {
     struct serve *serve;
     enum list_kind kind;
-    struct bytes site, item, category; // views of what outlives the list; item and category may be absent
-    const struct ranking *ranking;     // of LIST_RANKING
-    const ref_t *visitor;              // of LIST_RECOMMENDATION: for this visitor; NULL: for readers of `item`, if any
-    const struct bytes *excluded;      // the ids as the request named them; of a shared list
+    struct bytes site, item, category, author; // views of what outlives the list; but the site all may be absent
+    const struct ranking *ranking;             // of LIST_RANKING
+    const ref_t *visitor;         // of LIST_RECOMMENDATION: for this visitor; NULL: for readers of `item`, if any
+    const struct bytes *excluded; // the ids as the request named them; of a shared list
     uint32_t excluded_count;
     uint32_t limit, offset; // how many places it shows, and how many come before them
     bool paged;             // it says whether more places follow
@@ -329,7 +331,7 @@ struct body_builder;
 // What a request asks for. Each question has one body.
 struct question {
     const struct body_builder *builder;
-    struct bytes site, item, category;
+    struct bytes site, item, category, author;
     const struct ranking *ranking;
     bool past; // of a window ranking: the list of this period
     int32_t period;

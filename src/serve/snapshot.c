@@ -111,6 +111,8 @@ static void on_top_done(struct read_call *call, enum outcome outcome) {
 
 static bool start(struct shared_fetch *shared) {
     struct snapshot *snapshot = (struct snapshot *)shared;
+    if (snapshot->by_author)
+        return author_snapshot_start(snapshot);
     if (snapshot->ranking->kind == RANK_WINDOW)
         return window_snapshot_start(snapshot);
     snapshot->call = (struct read_call){.on_done = on_top_done, .context = snapshot};
@@ -130,7 +132,8 @@ static void make_key(const struct snapshot_question *question, ref_t site, char 
     if (question->past)
         snprintf(ret_key + len, SNAPSHOT_KEY_MAX - (size_t)len, "@%" PRId32, question->period);
     if (question->category)
-        snprintf(ret_key + len, SNAPSHOT_KEY_MAX - (size_t)len, ":%016" PRIx64, *question->category);
+        snprintf(ret_key + len, SNAPSHOT_KEY_MAX - (size_t)len, "%c%016" PRIx64, question->by_author ? '=' : ':',
+                 *question->category);
 }
 
 static struct snapshot *snapshot_find(struct serve *serve, const struct snapshot_question *question) {
@@ -150,6 +153,7 @@ static struct snapshot *snapshot_find(struct serve *serve, const struct snapshot
     snapshot->site = site;
     snapshot->has_category = question->category != NULL;
     snapshot->category = question->category ? *question->category : 0;
+    snapshot->by_author = question->by_author;
     snapshot->cards_only = question->cards_only;
     snapshot->deep = question->deep;
     snapshot->past = question->past;

@@ -55,23 +55,32 @@ bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct 
 
 // ---- A ranking: its set for the site, or those for the categories that the list asks for
 
-// How many sets of categories there are; 0: none. Past periods have none.
-static uint32_t own_categories(const struct list *list) {
-    return list->past ? 0 : list->filter.category.count;
+static bool is_by_author(const struct list *list) {
+    return !list->past && list->filter.author.count > 0;
+}
+
+// What its ranking is read by: the authors, else the categories that it asks for; if there are none the whole site, and
+// so for past periods.
+static struct rule_words own_words(const struct list *list) {
+    if (list->past)
+        return (struct rule_words){NULL, 0};
+    return is_by_author(list) ? list->filter.author : list->filter.category;
 }
 
 static uint32_t own_sets(const struct list *list) {
-    return own_categories(list) ? own_categories(list) : 1;
+    uint32_t count = own_words(list).count;
+    return count ? count : 1;
 }
 
 static void ask_own(struct list *list, bool deep,
                     void (*on_snapshot)(struct shared_wait *wait, struct shared_value *read)) {
-    const struct rule_words *asked = &list->filter.category;
-    bool by_category = own_categories(list) > 0;
-    ref_t category = by_category ? category_ref(list->serve->hash_key, asked->at[list->own_next]) : 0;
+    struct rule_words asked = own_words(list);
+    ref_t (*ref_of)(const struct secret_key *, struct bytes) = is_by_author(list) ? author_ref : category_ref;
+    ref_t ref = asked.count ? ref_of(list->serve->hash_key, asked.at[list->own_next]) : 0;
     struct snapshot_question question = {.site = list->site,
                                          .ranking = list->ranking,
-                                         .category = by_category ? &category : NULL,
+                                         .category = asked.count ? &ref : NULL,
+                                         .by_author = is_by_author(list),
                                          .cards_only = list->rules->cards_only,
                                          .deep = deep,
                                          .past = list->past,

@@ -93,7 +93,8 @@ void store_read_top(struct store *store, struct read_call *call, ref_t site, str
            deepest = deep && bound < NEWEST_KEPT ? NEWEST_KEPT : bound; // a set may lack items below this rank
     state->max = max;
     state->each = max < deepest ? max : deepest;
-    state->kept = ranking_bound(category ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
+    bool by_author = bytes_eq(ranking, BYTES(AUTHOR_NAME));
+    state->kept = ranking_bound(category && !by_author ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
     if (deep && state->kept < NEWEST_KEPT)
         state->kept = NEWEST_KEPT;
     state->on_top = on_top;

@@ -265,7 +265,7 @@ def test_fill_site_and_none(own):
     assert ids(service.get(f"{site}/me/recommendations", Engaged_Visitor=token)) == []
 
 
-@contract("Rules of lists", "category and max_age are parameters too")
+@contract("Rules of lists", "category, author and max_age are parameters too")
 def test_parameters_of_related_and_recommendation(plain, site):
     now = time.time()
     cards(plain, site, hub={"categories": ["sport"]},
