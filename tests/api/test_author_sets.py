@@ -2,12 +2,14 @@
 """What Redis holds of authors: each item with an author and an event is in one set, and in none once that is over."""
 import collections
 import os
+import signal
+import struct
 import time
 
 import pytest
 import redis
 
-from support.contract import load
+from support.contract import ids, load
 from support.service import Service
 from support.wait import wait_until
 
@@ -110,3 +112,29 @@ def test_an_author_of_more_items_than_a_set_holds_keeps_the_newest():
         wait_until(lambda: sets(service) == [sorted([*names[-642:], "new"])], 10, "the newer one is there, the older one is not")
     finally:
         service.stop()
+
+
+def test_items_of_earlier_data_are_found_by_the_author_in_their_card(running):
+    """Data of format 3 has the author in the card alone, and no sets of authors: a rebuild makes them."""
+    for item in "abc":
+        put(running, item, author="One Name", categories=["sea"] if item == "a" else [])
+    load(running, SITE, [{"type": "vote", "item": item, "visitor": "v"} for item in "ab"])
+    becomes(running, [["a", "b"]])
+    store, mark = redis_of(running), b"\x1eOne Name"
+    for key in store.scan_iter("{e*}i????????????????", 1000):
+        record = store.get(key)
+        at = record.index(mark)
+        groups, voters = struct.unpack("<H", record[at - 2 - (b"sea" in record) * 3:][:2])[0], struct.unpack("<H", record[5:7])[0]
+        begin = at - groups + len(mark)
+        store.set(key, record[:5] + struct.pack("<H", voters - len(mark)) + record[7:begin - 2] + struct.pack("<H", groups - len(mark))
+                  + record[begin:at] + record[at + len(mark):])
+    store.delete(*store.scan_iter("{e*}r*:.author:*", 1000))
+    for key in store.scan_iter("{e*}pos", 1000):
+        store.hset(key, "plan", "of-format-3")
+    (projector,) = running.children("projector")
+    os.kill(projector, signal.SIGKILL)
+    wait_until(lambda: sets(running) == [["a", "b"]], 30, "the rebuild has found the authors")
+    assert sorted(ids(running.get(f"{SITE}/rankings/top?author=One+Name"))) == ["a", "b"]
+    assert ids(running.get(f"{SITE}/rankings/top?author=One+Name&category=sea")) == ["a"]
+    vote(running, "c")
+    becomes(running, [["a", "b", "c"]])
