@@ -157,6 +157,20 @@ def test_days_and_months_begin_again_and_hours_stay(server):
     assert later[8] == {"hour": {hour: 2}, "day": {today: 2}, "month": {month_of(today): 2}} and later[0] == accepted[0]
 
 
+@pytest.mark.contract("Windows", "A count is `null` where the span begins before")
+def test_readers_are_told_null_for_days_of_before_and_hours_as_ever(server):
+    for zone, flags in (("UTC", []), ("Asia/Kolkata", ["--accept-time-zone"])):
+        service = ZoneService(server, zone, flags)
+        service.wait_ready([service.process])
+        wait_until(lambda: service.lines("/v1/s/events?wait=true", [{"type": "view", "item": "a", "visitor": zone}]).json.get("accepted") == 1, 20, service.log)  # noqa: B023
+        item = service.get("/v1/s/items/a?window=24h&window=today&window=7d&window=month").json
+        series = {step: [service.get(f"/v1/s/{of}series?step={step}").json["views"] for of in ("", "items/a/")] for step in ("hour", "day", "month")}
+        service.stop()
+    assert item["views"] == 2 and {name: window["views"] for name, window in item["windows"].items()} == {"24h": 2, "today": None, "7d": None, "month": None}
+    assert all(sum(points) == 2 for points in series["hour"])
+    assert all(set(points) == {None} for step in ("day", "month") for points in series[step])
+
+
 def test_in_a_cluster_it_is_the_same():
     with Cluster(replicas=0) as cluster:
         assert works(cluster, "UTC")["era"] == "0"
