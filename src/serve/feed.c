@@ -19,7 +19,13 @@ void feed_link(const struct list *list, struct bytes url, struct buffer *out) {
     uri_add_valid(out, url);
 }
 
+// "2026-11-25", of the list of a past day, week or month.
+static void period_name(const struct list *list, char name[static CALENDAR_NAME_SIZE]) {
+    calendar_name(window_sets(list->ranking->window), list->period, name);
+}
+
 void feed_title(const struct list *list, struct buffer *out) {
+    char period[CALENDAR_NAME_SIZE];
     buffer_add_bytes(out, list->site);
     buffer_addf(out, ": %s", list_kind_name(list->kind));
     buffer_addf(out, list->kind == LIST_RANKING ? " " : list->kind == LIST_RELATED ? " to " : "");
@@ -31,6 +37,10 @@ void feed_title(const struct list *list, struct buffer *out) {
     if (list->author.at) {
         buffer_addf(out, ", by ");
         buffer_add_bytes(out, list->author);
+    }
+    if (list->past) {
+        period_name(list, period);
+        buffer_addf(out, ", %s", period);
     }
 }
 
@@ -72,7 +82,7 @@ void feed_address(const struct list *list, enum list_format format, uint32_t off
     if (list->max_age.given)
         buffer_addf(out, "&max_age=%" PRId64 "ms", list->max_age.ms);
     if (list->past) {
-        calendar_name(window_sets(list->ranking->window), list->period, period);
+        period_name(list, period);
         add_pair(out, "period", bytes_of(period));
     }
     for (uint32_t i = 0; i < list->excluded_count; i++)

@@ -25,7 +25,8 @@ struct bytes placed_id(const struct list *list, const struct placed *placed);
 // A card's address, valid and absolute: one that begins with a slash is of the site's site_url. Without that setting
 // there is none.
 void feed_link(const struct list *list, struct bytes url, struct buffer *out);
-// "sample: ranking hot, city", "sample: related to some-item", "sample: recommendation".
+// "sample: ranking hot, city", "sample: ranking most-read, 2026-11-25", "sample: related to some-item", "sample:
+// recommendation".
 void feed_title(const struct list *list, struct buffer *out);
 // The site's home page: its site_url, else the first origin that is declared, else the host that the site is named by.
 void feed_home_page(const struct list *list, struct buffer *out);

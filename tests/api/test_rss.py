@@ -4,6 +4,7 @@
 import email.utils
 import gzip
 import re
+import time
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
@@ -199,6 +200,17 @@ def test_a_page_of_a_feed_names_the_next_one(named):
         path = links["next"].removeprefix("https://engaged.example")
         assert "max_age=3600000ms" in path and "offset=" in path
     assert seen == [entry["item"] for entry in named.get(f"{site}/rankings/top?limit=100&max_age=1h").json["items"]] and len(seen) >= 5
+
+
+def test_the_list_of_a_past_day_says_which_day(named):
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400))
+    event = {"type": "view", "item": "read", "visitor": "yesterday", "time": f"{day}T12:00:00Z"}
+    assert named.lines("/v1/sub/events?wait=true", [event]).json["accepted"] == 1
+    _, channel = rss_of(named, f"/v1/sub/rankings/most-read?format=rss&period={day}")
+    assert channel.findtext("title") == f"sub: ranking most-read, {day}" and texts(channel.find("item"), "guid") == ["read"]
+    assert channel.find(ATOM + "link").attrib["href"].endswith(f"/rankings/most-read?format=rss&limit=10&period={day}")
+    _, channel = rss_of(named, "/v1/sub/rankings/most-read?format=rss")
+    assert channel.findtext("title") == "sub: ranking most-read"
 
 
 def test_without_any_address_a_channel_still_has_a_link(service):
