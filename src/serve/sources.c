@@ -309,6 +309,10 @@ static void on_first_table(struct read_call *call, enum outcome outcome) {
 
 static void ask_item_tables(struct list *list) {
     ref_t item = item_ref(list->serve->hash_key, list->site, list->item);
+    if (list->own_category.failed) {
+        list_end(list, UNAVAILABLE);
+        return;
+    }
     ask_tables(list, &item, 1, list->kind == LIST_RELATED ? on_tables : on_first_table);
 }
 

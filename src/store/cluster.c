@@ -53,10 +53,12 @@ static void look_again(struct cluster *cluster, uint64_t at_ms) {
 
 // ---- The settings and the data
 
-static void disagree(struct cluster *cluster) {
+void cluster_disagree(struct cluster *cluster) {
     cluster->agreed = false;
+    cluster->meta_epoch = 0;
     for (uint32_t i = 0; i < keys_partitions(); i++)
         router_open_place(cluster->store->router, i, false);
+    look_again(cluster, cluster->meta_not_before_ms);
 }
 
 static void on_meta(struct redis_call *call) {
@@ -67,7 +69,7 @@ static void on_meta(struct redis_call *call) {
     cluster->asking_meta = false;
     cluster->meta_not_before_ms = now + (wrong ? REFUSED_MS : AGAIN_MS);
     if (wrong)
-        disagree(cluster);
+        cluster_disagree(cluster);
     else if (call->outcome == OK)
         cluster->agreed = true;
     if (wrong || call->outcome != OK)

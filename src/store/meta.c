@@ -133,6 +133,8 @@ static void on_recorded(struct redis_call *call) {
     store->was_recorded |= store->recorded;
     if (agreed)
         follow(store, call->reply);
+    if (store->cluster && call->outcome == OK && !store->recorded)
+        cluster_disagree(store->cluster); // the connection of one node would end alone
     if (node && call->outcome == OK && !store->recorded)
         redis_drop(node->redis, refusal.len ? refusal.at : "engaged:meta has no answer");
     if (node && call->outcome == INTERNAL)

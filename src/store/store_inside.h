@@ -76,6 +76,7 @@ void cluster_look(void *store);                                               //
 void cluster_turn(struct cluster *cluster);                                   // at the end of each turn
 bool cluster_agrees(const struct cluster *cluster);                           // the settings agree with the data
 struct bytes cluster_life(const struct cluster *cluster, uint32_t partition); // digest of it; empty: not known yet
+void cluster_disagree(struct cluster *cluster); // the data is not that of the settings: nothing is written any more
 void cluster_open_again(struct store_node *at, bool close); // what the node owns; `close`: it has another life
 void cluster_hear_time(struct store_node *at, int64_t unix_ms);
 
