@@ -123,6 +123,7 @@ static bool add_pins(struct list *list) {
         there->group = rule->pin <= list->wanted ? GROUP_PINNED : GROUP_PINNED_BEHIND;
         there->value = -(double)rule->pin;
         there->reason = "pinned";
+        there->left_out = false;
     }
     return true;
 }

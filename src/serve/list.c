@@ -59,6 +59,7 @@ void list_release(struct list *list) {
     free(list->candidates);
     free(list->slots);
     free(list->refs);
+    free(list->numbers);
     free(list->placed);
     free(list->tables);
 }
@@ -144,7 +145,7 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
 
 static void on_state(struct read_call *call, size_t index, const struct item_state *state) {
     struct list *list = call->context;
-    const struct candidate *candidate = &list->candidates[list->candidate_next + index];
+    const struct candidate *candidate = &list->candidates[list->candidate_next + list->numbers[index]];
     struct facts facts = list_facts(state);
     if (!is_eligible(list, candidate, state, &facts))
         return;
@@ -247,7 +248,10 @@ static bool make_capacity(struct list *list) {
     ref_t *refs = realloc(list->refs, list->batch * sizeof *refs);
     if (refs)
         list->refs = refs;
-    return placed && refs;
+    uint32_t *numbers = realloc(list->numbers, list->batch * sizeof *numbers);
+    if (numbers)
+        list->numbers = numbers;
+    return placed && refs && numbers;
 }
 
 // A batch does not end between candidates of equal value whose ids are not known: their states are needed to sort them.
@@ -277,10 +281,15 @@ static void read_batch(struct list *list, size_t left) {
         list_end(list, UNAVAILABLE);
         return;
     }
-    for (size_t i = 0; i < list->batch; i++)
-        list->refs[i] = list->candidates[list->candidate_next + i].item;
+    list->ref_count = 0;
+    for (uint32_t i = 0; i < list->batch; i++) {
+        const struct candidate *candidate = &list->candidates[list->candidate_next + i];
+        list->numbers[list->ref_count] = i;
+        list->refs[list->ref_count] = candidate->item;
+        list->ref_count += !candidate->left_out;
+    }
     list->call = (struct read_call){.on_done = on_states, .context = list};
-    store_read_items(list->serve->store, &list->call, list->refs, list->batch, on_state);
+    store_read_items(list->serve->store, &list->call, list->refs, list->ref_count, on_state);
 }
 
 // Rules may leave out so many candidates that the list stays short: then the metrics say so.

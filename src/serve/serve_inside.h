@@ -179,6 +179,7 @@ struct candidate {
     uint32_t group;
     const char *reason;
     struct snapshot_entry *entry; // of the snapshot that it was found in; NULL: found elsewhere
+    bool left_out;                // by the rules, as is known without reading it; it counts as read
 };
 
 struct placed {
@@ -231,7 +232,9 @@ struct list {
     bool left_short;                               // a rule has left out an item
     bool exact;                                    // nothing is missing
     uint32_t logged_again;
-    ref_t *refs;
+    ref_t *refs;       // what is read of the batch
+    uint32_t *numbers; // of each: its number in the batch
+    size_t ref_count;
     struct placed *placed;
     size_t placed_count;
     size_t wanted;         // places to be computed: those before the offset, those that are shown, and one more

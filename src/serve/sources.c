@@ -39,10 +39,10 @@ static bool is_logarithmic(const struct ranking *ranking) {
 static bool add_entry(struct list *list, const struct ranking *ranking, struct snapshot_entry *entry, uint32_t group,
                       const char *reason) {
     double score = group == GROUP_SOURCE ? ranking_score(ranking, entry->value, list->now_ms) : 0;
-    struct candidate candidate = {entry->item, entry->value, score, group, reason, entry};
-    bool left_out = entry->facts && !rules_allow(&list->filter, &entry->facts->facts, list->now_ms);
-    list->left_short |= left_out || (entry->unfit && ranking->oldest_age_ms);
-    return entry->unfit || left_out || candidate_add(list, candidate, is_logarithmic(ranking));
+    struct candidate candidate = {entry->item, entry->value, score, group, reason, entry, false};
+    candidate.left_out = entry->facts && !rules_allow(&list->filter, &entry->facts->facts, list->now_ms);
+    list->left_short |= candidate.left_out || (entry->unfit && ranking->oldest_age_ms);
+    return entry->unfit || candidate_add(list, candidate, is_logarithmic(ranking));
 }
 
 bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries,
@@ -241,7 +241,7 @@ static bool add_suggestions(struct list *list, struct snapshot_entries *snapshot
         const struct suggestion *one = &suggestions[i];
         fits = candidate_add(list,
                              (struct candidate){one->item, one->score, one->score, GROUP_SOURCE,
-                                                one->from_neighbours ? "related" : "popular", NULL},
+                                                one->from_neighbours ? "related" : "popular", NULL, false},
                              false);
     }
     return fits && (!fills_by_site ||

@@ -343,6 +343,13 @@ def test_at_most_2000_candidates_are_read_and_the_metrics_say_so(ruled):
     assert lists_end_short(ruled, "/v1/short.example", 2000) == (0, 1)
 
 
+def test_what_is_known_to_be_left_out_counts_as_read(own):
+    service = own(configuration=RULES, refresh_interval="1m")
+    assert lists_end_short(service, "/v1/short.example", 2000) == (0, 1)
+    assert ids(service.get("/v1/short.example/items/hub/related?limit=6")) == []
+    assert service.metrics()["engaged_lists_cut_total"] == 2
+
+
 def test_what_rules_left_out_is_not_read_again_for_the_next_list(own):
     """As long as the order is the same: here a minute. Anybody may ask for another age or category each time."""
     service = own(refresh_interval="1m")
