@@ -29,11 +29,13 @@ const struct ranking *filling_of_categories(const struct plan *plan) {
 struct filling_step {
     const struct ranking *ranking;
     struct bytes category; // at == NULL: the whole site
+    bool of_author;        // `category` is an author
     const char *reason;
 };
 
 // First the popular of the categories that the list is for, then those of the site, then the rankings of the settings
-// (of those categories only, if the list asks for them), then the newest cards.
+// (of those categories only, if the list asks for them), then the newest cards. If the list asks for authors, all that
+// they have written comes behind the popular of the site.
 static bool step_at(const struct list *list, uint32_t index, struct filling_step *ret_step) {
     const struct serve *serve = list->serve;
     const struct plan *plan = serve->plan;
@@ -41,19 +43,24 @@ static bool step_at(const struct list *list, uint32_t index, struct filling_step
     uint32_t own = asked->count ? asked->count : list->own_category.len > 0, each = asked->count ? asked->count : 1;
     if (index < own) {
         struct bytes category = asked->count ? asked->at[index] : buffer_bytes(&list->own_category);
-        *ret_step = (struct filling_step){serve->category_filling, category, "popular_in_category"};
+        *ret_step = (struct filling_step){serve->category_filling, category, false, "popular_in_category"};
         return true;
     }
     index -= own;
-    *ret_step = (struct filling_step){&plan->rankings[plan->popular], NO_BYTES, "popular"};
+    *ret_step = (struct filling_step){&plan->rankings[plan->popular], NO_BYTES, false, "popular"};
     if (index-- == 0)
         return true;
-    if (index < plan->popular * each) { // the popular ranking is the last of the plan
-        struct bytes category = asked->count ? asked->at[index % each] : NO_BYTES;
-        *ret_step = (struct filling_step){&plan->rankings[index / each], category, "popular"};
+    if (index < list->filter.author.count) {
+        *ret_step = (struct filling_step){&serve->author_items, list->filter.author.at[index], true, "popular"};
         return true;
     }
-    *ret_step = (struct filling_step){&serve->newest_cards, NO_BYTES, "popular"};
+    index -= list->filter.author.count;
+    if (index < plan->popular * each) { // the popular ranking is the last of the plan
+        struct bytes category = asked->count ? asked->at[index % each] : NO_BYTES;
+        *ret_step = (struct filling_step){&plan->rankings[index / each], category, false, "popular"};
+        return true;
+    }
+    *ret_step = (struct filling_step){&serve->newest_cards, NO_BYTES, false, "popular"};
     return index == plan->popular * each;
 }
 
@@ -87,7 +94,10 @@ bool source_fill(struct list *list) {
     struct filling_step step;
     if (!next_step(list, &step))
         return false;
-    ref_t category = step.category.at ? category_ref(list->serve->hash_key, step.category) : 0;
+    const struct secret_key *hash_key = list->serve->hash_key;
+    ref_t category = step.of_author     ? author_ref(hash_key, step.category)
+                     : step.category.at ? category_ref(hash_key, step.category)
+                                        : 0;
     struct snapshot_question question = {.site = list->site,
                                          .ranking = step.ranking,
                                          .category = step.category.at ? &category : NULL,

@@ -64,6 +64,7 @@ struct serve {
     const struct secret_key *hash_key;
     const struct plan *plan;
     struct ranking newest_cards;            // NEWEST_NAME, as a ranking
+    struct ranking author_items;            // AUTHOR_NAME, the same
     const struct ranking *category_filling; // stands for the popular of a category
     struct store *store;
     void (*answer_error)(struct http_request *request, enum outcome outcome);
