@@ -93,7 +93,6 @@ struct snapshot_entry {
     bool unfit;                // no list that is made from this snapshot may contain it
     struct known_facts *facts; // what its rules have left it out for, in an earlier list; NULL: not known
 };
-// A list with other rules need not read the item again. Facts with long texts are not kept.
 struct known_facts {
     struct facts facts; // views of the text
     char text[];
@@ -214,10 +213,9 @@ struct list {
     struct buffer without; // ref_t of each item that the list must not contain
     struct rules *rules;
     struct list_rules filter;
-    struct spread *spread; // of the first spread_count placed entries; NULL: the rules want none
-    size_t spread_count;
-    struct buffer own_category; // the first one of `item`, if its popular items fill the list up
-    bool knows_category;
+    struct spread *spread;           // of the first spread_count placed entries; NULL: the rules want none
+    struct buffer own_category;      // the first one of `item`, if its popular items fill the list up
+    bool knows_category, fills_deep; // what that is; the step of filling.c was read, but not its rest
     struct shared_wait rules_wait, snapshot_wait;
     struct read_call call;
     struct candidate *candidates;
@@ -233,18 +231,16 @@ struct list {
     bool left_short;                               // a rule has left out an item
     bool exact;                                    // nothing is missing
     uint32_t logged_again;
-    ref_t *refs;       // what is read of the batch
-    uint32_t *numbers; // of each: its number in the batch
-    size_t ref_count;
+    ref_t *refs;                  // what is read of the batch
+    uint32_t *numbers, ref_count; // of each: its number in the batch; how many
     struct placed *placed;
-    size_t placed_count;
+    size_t placed_count, spread_count;
     size_t wanted;         // places to be computed: those before the offset, those that are shown, and one more
     double least;          // what its source has read so far is complete down to this value, before boosts
     bool sources_end;      // nothing is left to read but what comes last
     bool goes_on;          // more places follow
     struct buffer texts;   // ids and JSON of the placed entries
     uint32_t next_filling; // which step of filling.c
-    bool fills_deep;       // that step was read, but not its rest
     ref_t recent[COVIEW_ITEMS];
     size_t recent_count;
     int64_t latest_ms; // when recent[0] was read
