@@ -473,7 +473,10 @@ def test_views_after_an_import_add_to_it_whatever_log_they_are_in(fresh):
     for name in names:
         view(service, name)
     settle(service)
-    assert [counts(service, name) for name in names] == [(2, 2, 1)] * len(names)
+    # Of some ten thousand pairs of visitors one has the same register (model/sketch.h) and counts as one visitor.
+    found = [counts(service, name) for name in names]
+    assert [(views, votes) for views, _, votes in found] == [(2, 1)] * len(names)
+    assert sum(visitors for _, visitors, _ in found) >= 2 * len(names) - 3
     assert total_views(service) == 202
     take(service, lines)
     assert [counts(service, name) for name in names] == [(1, 1, 1)] * len(names)

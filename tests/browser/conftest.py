@@ -75,7 +75,7 @@ class Browser:
 
 @pytest.fixture(scope="session")
 def service():
-    running = Service(refresh_interval="50ms", redis_timeout="500ms")
+    running = Service(refresh_interval="50ms", redis_timeout="2s")
     subprocess.run([sys.executable, os.path.join(ROOT, "loadtest/sample.py"), "--url",
                     f"http://127.0.0.1:{running.port}", "--key", "k"], check=True, stdout=subprocess.DEVNULL)
     yield running
@@ -107,7 +107,7 @@ def shared_browser():
 @pytest.fixture(scope="module")
 def own_browser(shared_browser):
     """A service without samples whose rate limits are out of the way, and one browser for all tests of a file."""
-    running = Service(refresh_interval="50ms", redis_timeout="500ms", new_visitors_per_minute="100000", new_visitors_burst="100000",
+    running = Service(refresh_interval="50ms", redis_timeout="2s", new_visitors_per_minute="100000", new_visitors_burst="100000",
                       views_per_minute="100000", views_burst="100000", votes_per_minute="100000", votes_burst="100000")
     yield running, shared_browser
     running.stop()
