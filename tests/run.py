@@ -23,7 +23,7 @@ AT_ONCE = ({"http": 4, "api": 4}, {"roles": 4, "operator": 4, "check": 1}, {"fau
 SHARED_OUT_BY = {"crash": "load"}  # else by "loadfile"
 # What a sanitizer would see in a browser it sees in tests/api; counts are of the plain build; checks read texts.
 PLAIN_ONLY = ("check", "browser", "guards", "model")
-TRIED_AGAIN_MAX = 3  # of a folder: more are no accident
+TRIED_AGAIN_MAX = 6  # of a folder: more are no accident
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SANITIZERS = "address,undefined"
 PASSED_ALONE = []  # the tests that failed beside others and passed alone

@@ -6,6 +6,7 @@ import pytest
 
 from support.dashboard_page import open_page
 from support.demo_page import BUTTON
+from support.wait import wait_until
 
 AXE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
                    "engaged-browser/node_modules/axe-core/axe.min.js")
@@ -30,14 +31,20 @@ def emulate(browser, **features):
         "features": [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]})
 
 
+def votes(service):
+    return service.get("/v1/sample/items/river-bath").json["votes"]["up"]
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_violation_on_a_page(service, shared_browser, name):
     browser = shared_browser
     emulate(browser, forced_colors="active" if name == "forced-colours" else "none")
     browser.open(f"http://127.0.0.1:{service.port}/?item=river-bath{PAGES[name]}")
     browser.until(FILLED)
+    before = votes(service)
     browser.run(f"{BUTTON}.click()")
     browser.until(f"return {BUTTON}.getAttribute('aria-pressed') === 'true'")
+    wait_until(lambda: votes(service) == before + 1, 25, "the vote is counted")
     if name == "planted":
         browser.run("document.querySelector('engaged-list').shadowRoot.querySelector('img').removeAttribute('alt')")
         assert [rule for rule, _ in violations(browser)] == ["image-alt"]
@@ -46,6 +53,7 @@ def test_axe_finds_no_violation_on_a_page(service, shared_browser, name):
     browser.run(f"{BUTTON}.click()")
     browser.until(f"return {BUTTON}.getAttribute('aria-pressed') === 'false'")
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    wait_until(lambda: votes(service) == before, 25, "the vote is taken back before the next page is opened")
 
 
 def test_axe_finds_no_violation_on_the_dashboard(service, shared_browser):

@@ -23,7 +23,7 @@ def browser(tab):
 @pytest.fixture(scope="module")
 def fragile():
     """A service for this file, which it breaks; it is whole again after each test."""
-    running = Service(redis_timeout="500ms", memory_limit="64MiB")
+    running = Service(redis_timeout="2s", memory_limit="64MiB")
     for n in range(12):
         running.keyed("PUT", f"/v1/sample/items/item-{n}", {"title": f"Item number {n}"})
         running.keyed("POST", f"/v1/sample/items/item-{n}/views", Engaged_Visitor="u")
