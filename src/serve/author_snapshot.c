@@ -42,37 +42,27 @@ static void sort_members(struct author_reading *reading) {
         qsort(reading->at, kept, sizeof reading->at[0], best_first);
 }
 
-static struct snapshot_entries *make_entries(struct author_reading *reading, size_t *ret_size) {
+static struct snapshot_entries *make_entries(struct author_reading *reading) {
     sort_members(reading);
-    *ret_size = sizeof(struct snapshot_entries) + reading->count * sizeof(struct snapshot_entry) + reading->text_size;
-    struct snapshot_entries *entries = malloc(*ret_size);
+    struct snapshot_entries *entries = snapshot_entries_new(reading->count, reading->text_size);
     if (!entries)
         return NULL;
-    char *text = (char *)&entries->at[reading->count];
-    *entries = (struct snapshot_entries){.value.holders = 1,
-                                         .whole = true,
-                                         .window = {.now_ms = reading->now_ms,
-                                                    .from_ms = reading->span.from_ms,
-                                                    .complete = reading->complete,
-                                                    .floored = reading->floored},
-                                         .count = reading->count};
-    for (size_t i = 0; i < reading->count; i++) {
-        const struct window_member *member = &reading->at[i];
-        struct bytes id = {text, member->id.len};
-        memcpy(text, member->id.at, id.len);
-        text += id.len;
-        entries->at[i] = (struct snapshot_entry){.item = member->item, .value = member->value, .id = id};
-    }
+    entries->whole = true;
+    entries->window = (struct window_facts){.now_ms = reading->now_ms,
+                                            .from_ms = reading->span.from_ms,
+                                            .complete = reading->complete,
+                                            .floored = reading->floored};
+    for (size_t i = 0; i < reading->count; i++)
+        snapshot_entries_add(entries, reading->at[i].item, reading->at[i].value, reading->at[i].id);
     return entries;
 }
 
 static void finish(struct author_reading *reading, enum outcome outcome) {
     struct snapshot *snapshot = reading->snapshot;
-    size_t size = 0;
-    struct snapshot_entries *entries = outcome == OK ? make_entries(reading, &size) : NULL;
+    struct snapshot_entries *entries = outcome == OK ? make_entries(reading) : NULL;
     free(reading->texts);
     free(reading);
-    shared_done(&snapshot->shared, entries ? &entries->value : NULL, size);
+    shared_done(&snapshot->shared, entries ? &entries->value : NULL, entries ? entries->size : 0);
 }
 
 // ---- What each item is worth

@@ -25,6 +25,7 @@
 #include "model/related.h"
 #include "serve/flight.h"
 #include "serve/serve.h"
+#include "serve/turns.h"
 #include <uv.h>
 
 enum {
@@ -39,23 +40,6 @@ enum {
     CARDS_ENOUGH = 20 // a site with so many cards lists only items that have one
 };
 
-// ---- Turns
-
-struct turns {
-    uint32_t running, max;
-    bool handing_on;
-    struct turn_queue *queues, *ring; // by network; the queue whose turn is next
-};
-void turns_init(struct turns *turns, uint32_t redis_queue);
-bool turns_are_full(const struct turns *turns);
-// TURN_NOW: the turn has begun. TURN_LATER: `on_turn` will run, unless turn_leave is called. TURN_NEVER: there is no
-// memory for a queue. A turn that has begun ends with turn_end.
-enum turn_answer { TURN_NOW, TURN_LATER, TURN_NEVER };
-enum turn_answer turn_take(struct turns *turns, uint64_t network, struct turn *turn,
-                           void (*on_turn)(struct turn *turn));
-void turn_hasten(struct turns *turns, uint64_t network, struct turn *turn); // moves it to this queue if it is shorter
-void turn_leave(struct turns *turns, struct turn *turn);                    // does nothing if it does not wait
-void turn_end(struct turns *turns);
 void asks_sweep(struct serve *serve);
 
 struct serve {
@@ -98,7 +82,6 @@ struct known_facts {
     char text[];
 };
 void snapshot_note_facts(struct snapshot_entry *entry, const struct facts *facts); // entry NULL: does nothing
-void snapshot_drop_facts(struct shared_value *entries);
 // What lists say of the window that they were counted in.
 struct window_facts {
     int64_t now_ms, from_ms;
@@ -113,9 +96,13 @@ struct snapshot_entries {
     bool whole;                 // the ranking has no more entries
     double total;               // the site's total popularity; read for the ranking of the popular only
     struct window_facts window; // of a window ranking
-    size_t count;
+    size_t size, count;         // size: bytes of all of it
+    char *text_end;
     struct snapshot_entry at[]; // then their ids
 };
+// Room for so many entries, whose ids have so many bytes together. Its holder is the caller. NULL without memory.
+struct snapshot_entries *snapshot_entries_new(size_t count, size_t text_size);
+void snapshot_entries_add(struct snapshot_entries *entries, ref_t item, double value, struct bytes id);
 
 struct snapshot {
     struct shared_fetch shared; // first; its value is struct snapshot_entries
@@ -127,7 +114,6 @@ struct snapshot {
     int32_t period;                                       // past: its number
     struct read_call call;
     struct snapshot_entries *reading;
-    size_t reading_bytes;
     char key[48 + NAME_SIZE];
 };
 // Which snapshot is wanted: of a site or of one of its categories, with or without the items that have no card.

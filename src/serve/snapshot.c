@@ -35,10 +35,29 @@ void snapshot_note_facts(struct snapshot_entry *entry, const struct facts *facts
         memcpy(text + facts->categories.len, facts->author.at, facts->author.len);
 }
 
-void snapshot_drop_facts(struct shared_value *value) {
+static void drop_facts(struct shared_value *value) {
     struct snapshot_entries *entries = (struct snapshot_entries *)value;
     for (size_t i = 0; i < entries->count; i++)
         free(entries->at[i].facts);
+}
+
+// ---- Entries
+
+struct snapshot_entries *snapshot_entries_new(size_t count, size_t text_size) {
+    size_t size = sizeof(struct snapshot_entries) + count * sizeof(struct snapshot_entry) + text_size;
+    struct snapshot_entries *entries = malloc(size);
+    if (!entries)
+        return NULL;
+    *entries = (struct snapshot_entries){.value = {.holders = 1, .drop = drop_facts}, .size = size};
+    entries->text_end = (char *)&entries->at[count];
+    return entries;
+}
+
+void snapshot_entries_add(struct snapshot_entries *entries, ref_t item, double value, struct bytes id) {
+    struct bytes copy = {entries->text_end, id.len};
+    memcpy(entries->text_end, id.at, id.len);
+    entries->text_end += id.len;
+    entries->at[entries->count++] = (struct snapshot_entry){item, value, copy, false, NULL};
 }
 
 // ---- Refreshing
@@ -47,35 +66,19 @@ static size_t max_of(const struct snapshot *snapshot) {
     return snapshot->deep ? SNAPSHOT_DEPTH_DEEP : SNAPSHOT_DEPTH;
 }
 
-static size_t entries_size(const struct ranked *list, size_t count) {
-    size_t size = sizeof(struct snapshot_entries) + count * sizeof(struct snapshot_entry);
-    for (size_t i = 0; i < count; i++)
-        size += list[i].id.len;
-    return size;
-}
-
 // Hashes each id once per refresh, as every list that is made from the snapshot needs the references.
-static void fill_entries(const struct snapshot *snapshot, const struct ranked *list, size_t count,
-                         struct snapshot_entries *entries) {
-    struct bytes site = bytes_of(snapshot->site_name);
-    char *text = (char *)&entries->at[count];
-    *entries = (struct snapshot_entries){.value = {.holders = 1, .drop = snapshot_drop_facts}, .count = count};
-    for (size_t i = 0; i < count; i++) {
-        struct bytes id = {text, list[i].id.len};
-        memcpy(text, list[i].id.at, id.len);
-        text += id.len;
-        entries->at[i] = (struct snapshot_entry){item_ref(snapshot->shared.serve->hash_key, site, id), list[i].value,
-                                                 id, false, NULL};
-    }
-}
-
 static void on_top(struct read_call *call, const struct ranked *list, size_t count, bool whole) {
     struct snapshot *snapshot = call->context;
-    snapshot->reading_bytes = entries_size(list, count);
-    snapshot->reading = malloc(snapshot->reading_bytes);
+    struct bytes site = bytes_of(snapshot->site_name);
+    size_t text_size = 0;
+    for (size_t i = 0; i < count; i++)
+        text_size += list[i].id.len;
+    snapshot->reading = snapshot_entries_new(count, text_size);
     if (!snapshot->reading)
         return;
-    fill_entries(snapshot, list, count, snapshot->reading);
+    for (size_t i = 0; i < count; i++)
+        snapshot_entries_add(snapshot->reading, item_ref(snapshot->shared.serve->hash_key, site, list[i].id),
+                             list[i].value, list[i].id);
     snapshot->reading->whole = whole;
 }
 
@@ -91,7 +94,7 @@ static void finish(struct snapshot *snapshot, enum outcome outcome) {
         free(read);
         read = NULL;
     }
-    shared_done(&snapshot->shared, read ? &read->value : NULL, snapshot->reading_bytes);
+    shared_done(&snapshot->shared, read ? &read->value : NULL, read ? read->size : 0);
 }
 
 static void on_total_done(struct read_call *call, enum outcome outcome) {

@@ -35,49 +35,34 @@ static bool has_memory(const struct window_reading *reading) {
 
 // ---- The entries
 
-static size_t entries_size(const struct window_member *members, size_t count) {
-    size_t size = sizeof(struct snapshot_entries) + count * sizeof(struct snapshot_entry);
-    for (size_t i = 0; i < count; i++)
-        size += members[i].id.len;
-    return size;
-}
-
-static void fill_entries(const struct window_reading *reading, size_t count, struct snapshot_entries *entries) {
+static struct snapshot_entries *make_entries(const struct window_reading *reading, size_t count) {
     const struct window_member *members = members_of(reading);
-    char *text = (char *)&entries->at[count];
-    *entries = (struct snapshot_entries){.value = {.holders = 1, .drop = snapshot_drop_facts},
-                                         .whole = true,
-                                         .window = {.now_ms = reading->now_ms,
-                                                    .from_ms = reading->span.from_ms,
-                                                    .period = reading->period,
-                                                    .left_out = reading->sets.left_out,
-                                                    .complete = reading->sets.complete,
-                                                    .floored = reading->floored},
-                                         .count = count};
-    for (size_t i = 0; i < count; i++) {
-        struct bytes id = {text, members[i].id.len};
-        memcpy(text, members[i].id.at, id.len);
-        text += id.len;
-        entries->at[i] = (struct snapshot_entry){members[i].item, members[i].value, id, false, NULL};
-    }
+    struct snapshot_entries *entries = snapshot_entries_new(count, reading->texts.len);
+    if (!entries)
+        return NULL;
+    entries->whole = true;
+    entries->window = (struct window_facts){.now_ms = reading->now_ms,
+                                            .from_ms = reading->span.from_ms,
+                                            .period = reading->period,
+                                            .left_out = reading->sets.left_out,
+                                            .complete = reading->sets.complete,
+                                            .floored = reading->floored};
+    for (size_t i = 0; i < count; i++)
+        snapshot_entries_add(entries, members[i].item, members[i].value, members[i].id);
+    return entries;
 }
 
 static void finish(struct window_reading *reading, enum outcome outcome) {
     struct snapshot *snapshot = reading->snapshot;
     struct snapshot_entries *entries = NULL;
-    size_t count = 0, size = 0;
-    if (outcome == OK && has_memory(reading)) {
-        count = window_members_best(members_of(reading), reading->count, SNAPSHOT_DEPTH_DEEP, &reading->sets.left_out);
-        size = entries_size(members_of(reading), count);
-        entries = malloc(size);
-    }
-    if (entries)
-        fill_entries(reading, count, entries);
+    if (outcome == OK && has_memory(reading))
+        entries = make_entries(reading, window_members_best(members_of(reading), reading->count, SNAPSHOT_DEPTH_DEEP,
+                                                            &reading->sets.left_out));
     buffer_release(&reading->texts);
     buffer_release(&reading->members);
     buffer_release(&reading->refs);
     free(reading);
-    shared_done(&snapshot->shared, entries ? &entries->value : NULL, size);
+    shared_done(&snapshot->shared, entries ? &entries->value : NULL, entries ? entries->size : 0);
 }
 
 // ---- Counting

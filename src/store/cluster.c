@@ -72,7 +72,7 @@ static void on_meta(struct redis_call *call) {
         cluster_disagree(cluster);
     else if (call->outcome == OK)
         cluster->agreed = true;
-    if (wrong || call->outcome != OK)
+    if (call->outcome != OK)
         cluster->meta_epoch = 0;
     look_again(cluster, call->outcome == OK && !wrong ? now : cluster->meta_not_before_ms);
     freeReplyObject(call->reply);

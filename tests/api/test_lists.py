@@ -8,6 +8,7 @@ import time
 import pytest
 import redis
 
+from support.contract import ids
 from support.service import Service
 from support.wait import wait_until
 
@@ -42,11 +43,6 @@ def lists():
     running = Service(configuration=RANKINGS)
     yield running
     running.stop()
-
-
-def ids(answer):
-    assert answer.status == 200, answer.body
-    return [entry["item"] for entry in answer.json["items"]]
 
 
 def reasons(answer):
