@@ -48,8 +48,11 @@ static int32_t age_of(struct period period, int64_t now_ms) {
 
 // The clock of another machine may be a little ahead, so an event may be of the next period already.
 bool period_is_open(struct period period, int64_t now_ms) {
-    int32_t age = age_of(period, now_ms);
-    return age >= -1 && age < kept[period.grain].open;
+    return age_of(period, now_ms) >= -1 && !period_is_closed(period, now_ms);
+}
+
+bool period_is_closed(struct period period, int64_t now_ms) {
+    return age_of(period, now_ms) >= kept[period.grain].open;
 }
 
 bool period_is_readable(struct period period, int64_t now_ms) {

@@ -45,6 +45,7 @@ int64_t period_begin_ms(struct period period);
 int64_t period_end_ms(struct period period); // the first instant behind it
 // Its events still move its sets: it is one of the last 35 days, 5 weeks, 24 months, or begins within a minute.
 bool period_is_open(struct period period, int64_t now_ms);
+bool period_is_closed(struct period period, int64_t now_ms); // it was open and is so no more
 // Its list can be asked for: one of the last 35 days, 12 weeks, 24 months.
 bool period_is_readable(struct period period, int64_t now_ms);
 // Its sets by category are kept: it is one of the last PERIODS_READ_MAX.

@@ -211,7 +211,7 @@ struct window_sets_question {
     uint32_t period_count; // at most PERIODS_READ_MAX
 };
 struct window_sets {
-    bool complete;   // no partition is in a rebuild, and each was read
+    bool complete;   // each partition was read, none is in a rebuild, and none was rebuilt when a period was closed
     double left_out; // an item in none of the sets is worth at most so much in all of the periods together
 };
 // Calls `on_member` for each member of each set, in no order, and then `on_all` once, before on_done, if the outcome is

@@ -8,11 +8,13 @@
 // ---- Sets of periods
 
 // A partition is asked for its plan; then for each period for the members of its set of items with a card and of the
-// one of those without, if both are wanted, and for what was left out of these sets.
+// one of those without, if both are wanted, and for what was left out of these sets; then for its plan again, because
+// other clients come between the commands of a pipeline: a rebuild may have begun or ended there.
 enum { KINDS_OF_SET_MAX = 2 };
 
 struct sets_state {
     struct read_state read;
+    struct period at[PERIODS_READ_MAX];
     uint32_t periods, kinds;
     struct window_sets found;
     void (*on_member)(struct read_call *call, struct bytes id, double value);
@@ -20,7 +22,7 @@ struct sets_state {
 };
 
 static uint32_t answers_of(const struct sets_state *state) {
-    return 1 + state->periods * (state->kinds + 1);
+    return 2 + state->periods * (state->kinds + 1);
 }
 
 static void take_members(const struct sets_state *state, const struct pipelined *set) {
@@ -39,14 +41,25 @@ static double cut_at(const redisReply *cuts, uint32_t kind) {
     return isfinite(cut) && cut > 0 ? cut : 0;
 }
 
-static bool has_plan(const struct sets_state *state, const struct pipelined *at) {
-    return at->outcome == OK && bytes_eq(reply_text(at->reply), bytes_of(state->read.store->plan.fingerprint));
+// Since when the rankings of a partition are complete, in ms. -1: they are not.
+static int64_t complete_since(const struct sets_state *state, const struct pipelined *at) {
+    const redisReply *reply = at->outcome == OK ? at->reply : NULL;
+    bool has_plan = bytes_eq(reply_text_at(reply, 0), bytes_of(state->read.store->plan.fingerprint));
+    return has_plan && reply_text_at(reply, 1).len ? reply_int(reply_at(reply, 1)) : -1;
+}
+
+// A period that was closed before then was not filled up.
+static bool is_complete(const struct sets_state *state, int64_t since_ms) {
+    bool complete = since_ms >= 0;
+    for (uint32_t i = 0; i < state->periods; i++)
+        complete = complete && !period_is_closed(state->at[i], since_ms);
+    return complete;
 }
 
 // `at`: the replies of one partition.
 static void take_partition(struct sets_state *state, const struct pipelined *at) {
     double cuts[KINDS_OF_SET_MAX][PERIODS_READ_MAX] = {{0}};
-    state->found.complete &= has_plan(state, at++);
+    int64_t since_ms = complete_since(state, at++);
     for (uint32_t period = 0; period < state->periods; period++, at += state->kinds + 1) {
         for (uint32_t i = 0; i <= state->kinds; i++)
             state->found.complete &= at[i].outcome == OK;
@@ -55,6 +68,7 @@ static void take_partition(struct sets_state *state, const struct pipelined *at)
             cuts[kind][period] = cut_at(at[state->kinds].reply, kind);
         }
     }
+    state->found.complete &= is_complete(state, since_ms) && complete_since(state, at) == since_ms;
     for (uint32_t kind = 0; kind < state->kinds; kind++)
         state->found.left_out = fmax(state->found.left_out, cuts_sum(cuts[kind], state->periods));
 }
@@ -73,9 +87,10 @@ static void ask_plan(struct pipeline *pipeline, uint32_t partition) {
     struct store *store = ((struct read_state *)pipeline->context)->store;
     struct key key;
     key_offsets(&key, partition);
-    begin_command(store, "HGET");
+    begin_command(store, "HMGET");
     add_key(store, &key);
     command_add_text(&store->command, "plan");
+    command_add_text(&store->command, "since");
     read_add(pipeline);
 }
 
@@ -124,6 +139,7 @@ void store_read_window_sets(struct store *store, struct read_call *call, const s
         return;
     struct sets_state *state = pipeline->context;
     asked.read = state->read;
+    memcpy(asked.at, question->periods, question->period_count * sizeof *asked.at);
     *state = asked;
     for (uint32_t partition = 0; partition < keys_partitions(); partition++) {
         ask_plan(pipeline, partition);
@@ -133,6 +149,7 @@ void store_read_window_sets(struct store *store, struct read_call *call, const s
                                            .name = question->ranking,
                                            .category = question->category,
                                            .period = question->periods[i]});
+        ask_plan(pipeline, partition);
     }
 }
 

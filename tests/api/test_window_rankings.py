@@ -203,6 +203,15 @@ def test_a_list_that_a_rule_leaves_short_is_not_exact(service, site, now):
     assert ids(answer) == ["c", "b"] and answer.json["exact"] is False
 
 
+@contract("GET /v1/{site}/rankings/{ranking}", "A week that had ended five weeks before the ranking was defined")
+def test_a_week_that_was_over_before_the_ranking_was_defined_is_not_exact(service, site, now):
+    """Its events came, or might have come, while there was no set that they could move."""
+    load(service, site, views("late", 3, now - 8 * 7 * DAY) + views("open", 2, now - 4 * 7 * DAY))
+    for weeks, expected in ((8, []), (5, []), (4, [("open", 2)])):
+        answer = service.get(f"{site}/rankings/week?period={name(day(now - weeks * 7 * DAY), 'week')}")
+        assert (scores(answer), answer.json["exact"]) == (expected, weeks == 4)
+
+
 # ---- Periods
 
 @contract("GET /v1/{site}/rankings/{ranking}", "The list of a period (today, week, month) names it", "?period=2026-11-25 answers the list of that day")

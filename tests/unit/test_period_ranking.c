@@ -221,6 +221,7 @@ static void assert_open(enum grain grain, int64_t now, int64_t event, bool open,
     struct period period = period_at(grain, event);
     if (period_is_open(period, now) != open || period_is_readable(period, now) != readable)
         fail_msg("%s, from %s: %d %d", name_of(period), calendar_zone(), open, readable);
+    assert_true(period_is_closed(period, now) == (!open && event < now));
 }
 
 static void test_open_until_the_35th_day(void **state) {
