@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -35,8 +36,11 @@ AS_EMBEDDED = {"appendonly": "yes", "maxmemory_policy": "noeviction", "hash_max_
 
 
 class Redis(RedisServer):
-    def __init__(self, fsync="everysec", **more):
+    def __init__(self, fsync="everysec", data=None, **more):
+        """`data`: a folder with the log of another one, whose data it begins with."""
         super().__init__(unix=True, **{**AS_EMBEDDED, "appendfsync": fsync, **more})
+        if data:
+            shutil.copytree(data, f"{self.directory}/appendonlydir")
         self.start()
 
     def cli(self, *command):
@@ -47,9 +51,9 @@ class Redis(RedisServer):
         return dict(line.strip().split(":", 1) for line in self.cli("INFO", section).splitlines() if ":" in line)
 
     def figures(self):
-        used, disk = self.info("cpu"), self.info("persistence")
-        return {"cpu": 1e6 * (float(used["used_cpu_user"]) + float(used["used_cpu_sys"])),
-                "aof": int(disk["aof_current_size"])}
+        used, disk, stats = self.info("cpu"), self.info("persistence"), self.info("stats")
+        return {"cpu": 1e6 * (float(used["used_cpu_user"]) + float(used["used_cpu_sys"])), "aof": int(disk["aof_current_size"]),
+                "commands": int(stats["total_commands_processed"]), "trips": int(stats["total_reads_processed"])}
 
     def logs(self):
         """Keys of the service's logs; walks over all keys."""
@@ -68,7 +72,11 @@ class Result:
         self.latency = {name: measured[name] for name in ("p50", "p99", "p99.9")
                         if measured.get(name, -1) >= 0}
         self.bad = measured.get("bad", 0) + measured.get("broken", 0)
-        self.cpu, self.redis_us, self.aof_bytes, self.extra = {}, None, None, {}
+        self.cpu, self.redis_us, self.aof_bytes, self.commands, self.trips, self.extra = {}, None, None, None, None, {}
+
+    def all_us(self):
+        """Processor time a request, of all processes and Redis."""
+        return sum(self.cpu.values()) + (self.redis_us or 0)
 
 
 def wrk(port, seconds, connections, work):
@@ -100,8 +108,8 @@ def drive(target, seconds, connections, work):
     result.cpu = {role: (cpu_us(pid) - spent[role]) / result.requests for role, pid in pids.items()}
     if redis:
         now = redis.figures()
-        result.redis_us = (now["cpu"] - stored["cpu"]) / result.requests
-        result.aof_bytes = (now["aof"] - stored["aof"]) / result.requests
+        result.redis_us, result.aof_bytes, result.commands, result.trips = (
+            (now[name] - stored[name]) / result.requests if name in now else None for name in ("cpu", "aof", "commands", "trips"))
     return result
 
 

@@ -3,6 +3,7 @@
 """make bench-compare A=rev B=rev: builds two revisions in temporary worktrees and sets them side by side in alternating
 drives of the same traffic. Ratios are B over A; the revision "." means the working tree."""
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,10 +12,9 @@ import tempfile
 
 from bench import drive, stopping
 from client import ROOT
-from peers import Engaged
 from report import machine, median, number, spread
 from run import Plan
-from scenarios import PAIRED, SEEDS
+from scenarios import PAIRED, open_service, visitors_of
 
 MAIN = "ranking,page,votes-spread,votes-zipf,views,mixed"
 
@@ -39,22 +39,21 @@ class Tree:
             subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", self.folder], check=True)
 
 
-def compare(scenario, trees, plans):
-    with stopping(*[Engaged(scenario.fsync, tree.program) for tree in trees]) as targets:
-        for target, plan in zip(targets, plans):
-            SEEDS[scenario.seed](target, plan)
-            target.flush_after = scenario.work.get("WORK") in ("views", "mixed")
-        visitors, results = "readers" if scenario.seed == "readers" else "visitors", ([], [])
+def compare(scenario, plans):
+    with contextlib.ExitStack() as opened:
+        targets = [opened.enter_context(stopping(open_service(scenario, plan)))[0] for plan in plans]
+        results = ([], [])
         for _ in range(plans[0].pairs):
             for target, plan, into in zip(targets, plans, results):
-                work = {**scenario.work, **plan.work(visitors), "ITEMS": scenario.items}
+                work = {**scenario.work, **plan.work(visitors_of(scenario)), "ITEMS": scenario.items}
                 into.append(drive(target, plan.seconds, scenario.connections, work))
     return results
 
 
 FIGURES = {"/s": lambda one: one.rate, "p99 µs": lambda one: one.latency.get("p99", 0),
            "worker µs": lambda one: one.cpu["worker"], "projector µs": lambda one: one.cpu.get("projector", 0),
-           "Redis µs": lambda one: one.redis_us, "AOF bytes": lambda one: one.aof_bytes}
+           "Redis µs": lambda one: one.redis_us, "all µs": lambda one: one.all_us(),
+           "Redis commands": lambda one: one.commands, "AOF bytes": lambda one: one.aof_bytes}
 
 
 def print_rows(scenario, results):
@@ -87,7 +86,7 @@ def main():
             print(f"{machine()}; A {given.a}, B {given.b}; {plans[0].pairs} × {plans[0].seconds} s, 64 connections\n\n"
                   "| scenario | figure | A | B | B ÷ A (min–max) |\n|---|---|---|---|---|", flush=True)
             for scenario in wanted:
-                print_rows(scenario, compare(scenario, trees, plans))
+                print_rows(scenario, compare(scenario, plans))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

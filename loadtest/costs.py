@@ -94,9 +94,7 @@ def growth(plan, report):
                 votes[items].append(drive(target, plan.seconds, 64, work))
                 reads[items].append(drive(target, plan.seconds, 64, {"TARGET": HOT}))
 
-    def whole(result):
-        return sum(result.cpu.values()) + result.redis_us
-    costs = {items: (median([whole(one) for one in votes[items]]),
+    costs = {items: (median([one.all_us() for one in votes[items]]),
                      median([one.cpu["worker"] for one in reads[items]])) for items in sizes}
     report.table(f"growth: votes spread evenly over all items, each voted on before; everysec, {plan.pairs} × {plan.seconds} s",
                  ["items", "votes /s", "Redis µs a vote", "CPU µs a vote, all processes", "reads /s", "worker µs a read"],

@@ -60,6 +60,9 @@ class Report:
         self.lines.append(text)
 
     def table(self, heading, columns, rows):
+        """Columns that are empty are left out."""
+        filled = [at for at in range(len(columns)) if not rows or any(row[at] not in (None, "") for row in rows)]
+        columns, rows = [columns[at] for at in filled], [[row[at] for at in filled] for row in rows]
         self.say(f"\n### {heading}\n\n| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
         for row in rows:
             self.say("| " + " | ".join(number(cell) for cell in row) + " |")

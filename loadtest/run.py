@@ -65,7 +65,7 @@ class Plan:
     def work(self, kind):
         """The rest of wrk's environment (traffic.lua). No two drives draw the same: a vote made again changes nothing."""
         self.seed += 1
-        return {"ITEMS": self.items, "TOKENS": self.file(kind), "SEED": self.seed}
+        return {"ITEMS": self.items, "SEED": self.seed, **({"TOKENS": self.file(kind)} if kind else {})}
 
 
 def scenarios():

@@ -7,9 +7,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from bench import drive, stopping
+from bench import Redis, drive, stopping
 from peers import PEERS, Engaged, Missing
 from report import median, percentile, spread
+import tail
 
 HOT = "/v1/load/rankings/hot?limit=10"
 RELATED = "/v1/load/items/i7/related?limit=10"
@@ -31,10 +32,12 @@ class Scenario:
     seed: str = ""  # of SEEDS
     settings: dict = field(default_factory=dict)  # of the service
     items: int = 10**6
-    limits: dict = field(default_factory=dict)  # most of a column: "redis"; "bare cpu": times the bare responder's
+    limits: dict = field(default_factory=dict)  # most of a column: LIMITS; "bare cpu": times the bare responder's
+    cheaper: dict = field(default_factory=dict)  # peer: how many times our processor time it has to take
 
 
 SPREAD, ZIPF = {"WORK": "votes", "LAW": "uniform"}, {"WORK": "votes", "LAW": "zipf"}
+TAIL = {"WORK": "tail", "LAW": "turns"}
 PAIRED = [
     Scenario("ranking", "a ranking of 10 from memory", {"TARGET": HOT}, STATIC, {"nginx static": 1.3}, seed="reads",
              limits={"bare cpu": 1.3}),
@@ -52,8 +55,18 @@ PAIRED = [
              limits={"bare cpu": 1.3}),
     Scenario("pipelined", "the ranking, 16 requests in a write", {"TARGET": HOT, "DEPTH": 16}, STATIC,
              {"bare responder": 0.6}, seed="reads"),
-    Scenario("votes-spread", "votes spread evenly", SPREAD, VOTING, {"nginx+Lua": 2, "webdis": 2}, limits={"redis": 14}),
-    Scenario("votes-zipf", "votes by a zipf law", ZIPF, VOTING, {"nginx+Lua": 2.5, "webdis": 2.5}, limits={"redis": 8}),
+    Scenario("tail-page", "a page of 8 + 8 + 8 entries of the long tail", {**TAIL, "TARGET": tail.PAGE}, STATIC[:1], {"nginx static": 0.2},
+             seed="tail", items=tail.ITEMS, limits={"worker": 50, "redis": 12, "p99 ms": 20}),
+    Scenario("tail-related", "8 Related of the long tail", {**TAIL, "TARGET": tail.RELATED}, STATIC[:1], {"nginx static": 0.3},
+             seed="tail", items=tail.ITEMS),
+    Scenario("tail-fragment", "the same as HTML", {**TAIL, "TARGET": tail.FRAGMENT}, STATIC[:1], {"nginx static": 0.3},
+             seed="tail", items=tail.ITEMS),
+    Scenario("tail-item", "an item of the long tail", {**TAIL, "TARGET": ""}, STATIC[:1], {"nginx static": 0.3},
+             seed="tail", items=tail.ITEMS),
+    Scenario("votes-spread", "votes spread evenly", SPREAD, VOTING, {"nginx+Lua": 2, "webdis": 2}, limits={"redis": 14},
+             cheaper={"nginx+Lua": 2.2}),
+    Scenario("votes-zipf", "votes by a zipf law", ZIPF, VOTING, {"nginx+Lua": 2.5, "webdis": 2.5}, limits={"redis": 8},
+             cheaper={"nginx+Lua": 2.0}),
     Scenario("votes-always", "votes spread evenly", SPREAD, VOTING[:2], {"nginx+Lua": 2, "webdis": 2}, "always",
              limits={"redis": 14}),
     Scenario("votes-always-1024", "votes spread evenly", SPREAD, VOTING[:2], {"nginx+Lua": 2, "webdis": 2}, "always", 1024,
@@ -99,7 +112,22 @@ def add_readers(target, plan):
 
 
 SEEDS = {"": lambda target, plan: None, "reads": lambda target, plan: add_reads(target), "readers": add_readers,
-         "windows": lambda target, plan: add_windows(target)}
+         "windows": lambda target, plan: add_windows(target), "tail": lambda target, plan: None}
+STORED = {"tail": tail.stored}  # what Redis holds from the start
+
+
+def open_service(scenario, plan):
+    """The service with the data of the scenario."""
+    stored = STORED.get(scenario.seed)
+    redis = Redis(scenario.fsync, stored(plan.program)) if stored else None
+    target = Engaged(scenario.fsync, plan.program, redis, **scenario.settings)
+    try:
+        SEEDS[scenario.seed](target, plan)
+    except Exception:
+        target.stop()
+        raise
+    target.flush_after = scenario.work.get("WORK") in ("views", "mixed")
+    return target
 
 
 class Watch:
@@ -155,26 +183,45 @@ def measure(scenario, target, peers, plan):
     results = {one.name: [] for one in (target, *peers)}
     for _ in range(plan.pairs):
         for one in (target, *peers):
-            visitors = "users" if one is not target else "readers" if scenario.seed == "readers" else "visitors"
-            work = {**scenario.work, **plan.work(visitors), "ITEMS": scenario.items}
+            work = {**scenario.work, **plan.work(visitors_of(scenario, one is target)), "ITEMS": scenario.items}
             if one is not target:
                 results[one.name].append(drive(one, plan.seconds, scenario.connections, peer_work(scenario, work)))
                 continue
-            with Watch(target) as watch:
-                results[one.name].append(drive(one, plan.seconds, scenario.connections, work))
-            results[one.name][-1].extra["lag"] = percentile(watch.lags or [0], 0.99)
+            results[one.name].append(drive_service(one, plan, scenario, work))
     return results
+
+
+def visitors_of(scenario, ours=True):
+    """Which file of them; reads need none."""
+    if scenario.work.get("WORK", "read") in ("read", "tail"):
+        return None
+    return "users" if not ours else "readers" if scenario.seed == "readers" else "visitors"
+
+
+def drive_service(target, plan, scenario, work):
+    """With how many of its bodies came from memory, and the lag of what was written."""
+    before = target.metrics()
+    with Watch(target) as watch:
+        result = drive(target, plan.seconds, scenario.connections, work)
+    after = target.metrics()
+    hits, misses = (after[name] - before[name] for name in BODY_READS)
+    if scenario.seed == "tail":
+        result.extra["hits"] = 100 * hits / max(1, hits + misses)
+    if visitors_of(scenario):
+        result.extra["lag"] = percentile(watch.lags or [0], 0.99)
+    return result
 
 
 def peer_work(scenario, work):
     """Peers that vote know only votes; nginx knows only its file."""
     if scenario.peers[0] in STATIC:
-        return {**work, "WORK": "read"}
+        return {"DEPTH": work.get("DEPTH", 1), "WORK": "read"}
     return {**work, "WORK": "votes"}
 
 
-COLUMNS = ["target", "/s", "engaged ÷ it (min–max)", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs a request", "Redis µs",
-           "AOF bytes", "lag p99 ms", "errors"]
+BODY_READS = [f'engaged_body_reads_total{{from="{place}"}}' for place in ("memory", "refresh")]
+COLUMNS = ["target", "/s", "engaged ÷ it (min–max)", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs a request", "Redis µs", "all µs",
+           "Redis commands", "Redis reads", "AOF bytes", "lag p99 ms", "bodies from memory %", "errors"]
 
 
 def row_of(name, results, ours):
@@ -186,8 +233,13 @@ def row_of(name, results, ours):
     latency = [middle([one.latency.get(key) for one in results]) for key in ("p50", "p99", "p99.9")]
     return [f"**{name}**" if results is ours else name, middle([one.rate for one in results]),
             "" if results is ours else spread(ratios), *[value and value / 1000 for value in latency], cpu,
-            middle([one.redis_us for one in results]), middle([one.aof_bytes for one in results]),
-            middle([one.extra.get("lag") for one in results]), str(sum(one.bad for one in results))]
+            *[middle([figure(one) for one in results]) for figure in FIGURES], str(sum(one.bad for one in results))]
+
+
+FIGURES = [lambda one: one.redis_us, lambda one: one.all_us(), lambda one: one.commands, lambda one: one.trips,
+           lambda one: one.aof_bytes, lambda one: one.extra.get("lag"), lambda one: one.extra.get("hits")]
+LIMITS = {"redis": ("Redis µs a request", lambda one: one.redis_us), "worker": ("worker µs a request", lambda one: one.cpu["worker"]),
+          "p99 ms": ("p99 ms", lambda one: one.latency["p99"] / 1000)}
 
 
 def check_aims(scenario, results, report):
@@ -196,9 +248,13 @@ def check_aims(scenario, results, report):
         if results.get(peer):
             ratio = median([own.rate / other.rate for own, other in zip(ours, results[peer])])
             report.aim(f"{scenario.name}: rate ÷ {peer}", ratio, ">=", least)
-    if "redis" in scenario.limits:
-        report.aim(f"{scenario.name}: Redis µs a vote", median([one.redis_us for one in ours]), "<=",
-                   scenario.limits["redis"])
+    for peer, least in scenario.cheaper.items():
+        if results.get(peer):
+            ratio = median([other.all_us() / own.all_us() for own, other in zip(ours, results[peer])])
+            report.aim(f"{scenario.name}: processor time of {peer} and its Redis ÷ ours", ratio, ">=", least)
+    for name, (what, figure) in LIMITS.items():
+        if name in scenario.limits:
+            report.aim(f"{scenario.name}: {what}", median([figure(one) for one in ours]), "<=", scenario.limits[name])
     if "bare cpu" in scenario.limits and results.get("bare responder"):
         ratio = median([own.cpu["worker"] / bare.cpu["bare responder"]
                         for own, bare in zip(ours, results["bare responder"])])
@@ -206,11 +262,12 @@ def check_aims(scenario, results, report):
 
 
 def run_paired(scenario, plan, report):
-    with stopping(Engaged(scenario.fsync, **scenario.settings)) as (target,):
-        SEEDS[scenario.seed](target, plan)
+    with stopping(open_service(scenario, plan)) as (target,):
         path = scenario.work.get("TARGET", PAGE)
+        if scenario.seed == "tail":
+            path = tail.mean_path(target, path)
+            report.say(f"\n{scenario.name}: {tail.full_lists(target)}")
         reply = reply_of(target, path) if scenario.peers and scenario.peers[0] in STATIC else b""
-        target.flush_after = scenario.work.get("WORK") in ("views", "mixed")
         with stopping(*open_peers(scenario, reply, report)) as peers:
             results = measure(scenario, target, peers, plan)
     size = f", {len(reply)} bytes with the head" if reply else ""

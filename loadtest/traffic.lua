@@ -11,8 +11,12 @@ if os.getenv('TOKENS') then
 end
 math.randomseed(tonumber(os.getenv('SEED') or 1) * 1000)
 
-local span = math.log(items + 1)
+local span, at, STRIDE = math.log(items + 1), random(items), 61803 -- by the golden section, prime to any number of items of ours
 local laws = {
+    turns = function() -- each once before any comes again
+        at = at + STRIDE
+        return at % items + 1
+    end,
     uniform = function() return random(items) end,
     zipf = function() return floor(exp(random() * span)) end, -- 1/k: uniform by the logarithm of the rank
 }
@@ -50,6 +54,8 @@ function works.views()
 end
 
 function works.read() return read(target) end
+
+function works.tail() return read('/v1/load/items/i' .. item() .. target) end
 
 -- A page's private call: the vote on its item, and a box of eight.
 function works.me()
