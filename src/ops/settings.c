@@ -8,7 +8,7 @@
 
 // Variables that are no settings: the supervisor sets them for its children (roles/), and the tests for the projector.
 static const char *const reserved[] = {"ROLE",       "ROW",        "METRICS_FD", "CEILINGS_FD",
-                                       "GENERATION", "SUPERVISOR", "FAILPOINT"};
+                                       "GENERATION", "SUPERVISOR", "FAILPOINT",  "FILES_FD"};
 static const char prefix[] = "ENGAGED_";
 
 struct sources {
@@ -118,11 +118,21 @@ static bool read_all(struct settings *settings, struct sources *sources) {
     return settings_finish(settings, why) || fail(sources, "settings", why);
 }
 
+// A child has copies of the files that its supervisor has read.
+static bool take_files(struct settings *settings, struct sources *sources) {
+    static const char name[] = "ENGAGED_FILES_FD=";
+    for (char **variable = sources->environment; *variable; variable++)
+        if (strncmp(*variable, name, sizeof name - 1) == 0)
+            return given_files_take(&settings->files, atoi(*variable + sizeof name - 1)) ||
+                   fail(sources, "ENGAGED_FILES_FD", "holds no copy of files");
+    return true;
+}
+
 bool settings_read(struct settings *settings, int argc, char **argv, char **environment, char *ret_error,
                    size_t error_size) {
     struct sources sources = {argc, argv, environment, NULL, ret_error, error_size};
     memset(settings, 0, sizeof *settings);
-    if (read_all(settings, &sources))
+    if (take_files(settings, &sources) && read_all(settings, &sources))
         return true;
     settings_release(settings);
     return false;
@@ -133,6 +143,7 @@ void settings_release(struct settings *settings) {
         rules_release(&settings->lists[i]);
     for (uint32_t i = 0; i < settings->ranking_count; i++)
         rules_release(&settings->rankings[i].rules);
+    given_files_release(&settings->files);
     free(settings->site_list);
     settings->site_list = NULL;
     settings->site_count = 0;

@@ -6,6 +6,7 @@
 #pragma once
 #include "base/bytes.h"
 #include "base/list_rules.h"
+#include "ops/given_files.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -76,8 +77,9 @@ struct settings {
     int list_opened;                // the section that is being read
     struct site_setting *site_list; // sorted by name
     uint32_t site_count;
-    bool accept_time_zone;   // --accept-time-zone: a start may change time_zone
-    const char *config_file; // the path as it was given, part of argv or the environment; NULL: there is none
+    struct given_file *files; // the content of the files that settings name
+    bool accept_time_zone;    // --accept-time-zone: a start may change time_zone
+    const char *config_file;  // the path as it was given, part of argv or the environment; NULL: there is none
 };
 
 // Reads all three sources. On failure it returns false, and `ret_error` has one line that names the place ("--worker:

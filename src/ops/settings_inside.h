@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the files of the settings share: one value by name, and the sections. Nobody else includes it.
 #pragma once
+#include "ops/given_files.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -11,9 +12,34 @@ struct list_rules;
 // All report a failure as text without the place, into `why`.
 enum { WHY_SIZE = 256 };
 
+// What a TEXT may hold; settings_texts.c has a row for each.
+enum text_form {
+    LISTEN,
+    PUBLISHER_LISTEN,
+    MODE,
+    REDIS,
+    LOGIN,
+    PASSWORD,
+    HEX_KEY,
+    BEARER,
+    KINDS,
+    ZONE,
+    PROXIES,
+    SECRET_FILE,
+    ORIGIN
+};
+
+bool text_set(char *at, size_t size, enum text_form form, const char *text, char why[static WHY_SIZE]);
+bool text_is_secret(enum text_form form); // it is never shown
+
 // Sets `name` (with '_') from text. False with the reason.
 bool value_set(struct settings *settings, const char *name, const char *text, char why[static WHY_SIZE]);
 bool value_exists(const char *name);
+const char *value_text(const struct settings *settings, const char *name); // of a TEXT; NULL: there is none
+// Calls `fn` for each TEXT of this form until it returns false; false then.
+bool value_each(struct settings *settings, enum text_form form,
+                bool (*fn)(struct settings *settings, const char *name, char why[static WHY_SIZE]),
+                char why[static WHY_SIZE]);
 // The present name of a setting that has been renamed; else the name itself.
 const char *value_name_now(const char *name);
 void value_set_all_defaults(struct settings *settings);
@@ -42,6 +68,10 @@ bool rule_set(struct list_rules *rules, const char *key, const char *text, char 
 void rules_print(const struct list_rules *rules, bool of_ranking);
 void lists_print(const struct settings *settings);
 void rules_release(struct list_rules *rules);
+// Reads the secrets that are in files. settings_secrets.c
+bool secrets_finish(struct settings *settings, char why[static WHY_SIZE]);
+bool secret_from_file(struct settings *settings, const char *path, char secret[static GIVEN_SECRET_MAX + 1],
+                      char why[static WHY_SIZE]);
 // Checks that the three listeners have different addresses; publisher_listen becomes PUBLISHERS_ON_OPS when its address
 // is that of ops_listen.
 bool listeners_finish(struct settings *settings, char why[static WHY_SIZE]);

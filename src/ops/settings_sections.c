@@ -113,19 +113,28 @@ static bool set_site_url(struct site_setting *site, const char *text, char why[s
     return true;
 }
 
-bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]) {
-    struct site_setting *site = &settings->site_list[settings->site_count - 1];
-    if (strcmp(key, "origins") == 0)
-        return set_origins(site, text, why);
-    if (strcmp(key, "site_url") == 0)
-        return set_site_url(site, text, why);
-    if (strcmp(key, "secret_key") != 0)
-        return fail(why, "a site has the keys secret_key, origins and site_url");
+static bool set_key(struct site_setting *site, const char *text, char why[static WHY_SIZE]) {
+    if (site->secret_key[0])
+        return fail(why, "secret_key and secret_key_file: only one of them may be set");
     if (strlen(text) >= sizeof site->secret_key || !bearer_valid(text))
         return fail(why, "secret_key: at most 255 visible ASCII characters, or sha256: and 64 hex digits");
     snprintf(site->secret_key, sizeof site->secret_key, "%s", text);
     bearer_fold(site->secret_key);
     return true;
+}
+
+bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]) {
+    char secret[GIVEN_SECRET_MAX + 1];
+    struct site_setting *site = &settings->site_list[settings->site_count - 1];
+    if (strcmp(key, "origins") == 0)
+        return set_origins(site, text, why);
+    if (strcmp(key, "site_url") == 0)
+        return set_site_url(site, text, why);
+    if (strcmp(key, "secret_key") == 0)
+        return set_key(site, text, why);
+    if (strcmp(key, "secret_key_file") == 0)
+        return secret_from_file(settings, text, secret, why) && set_key(site, secret, why);
+    return fail(why, "a site has the keys secret_key, secret_key_file, origins and site_url");
 }
 
 // ---- In the end
@@ -149,7 +158,9 @@ static int by_name(const void *a, const void *b) {
 }
 
 // What has no effect was meant otherwise.
-static bool replicas_finish(const struct settings *settings, char why[static WHY_SIZE]) {
+static bool redis_finish(const struct settings *settings, char why[static WHY_SIZE]) {
+    if (settings->redis_password[0] && strncmp(settings->redis, "embedded:", 9) == 0)
+        return fail(why, "redis_password: redis is embedded, which has none");
     if (settings->wait_replicas_strict && !settings->wait_replicas)
         return fail(why, "wait_replicas_strict: wait_replicas is 0, so no replica is waited for");
     if (strncmp(settings->redis, "sentinel://", 11) == 0)
@@ -163,13 +174,15 @@ static bool replicas_finish(const struct settings *settings, char why[static WHY
 
 bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
     value_set_by_address(settings);
+    if (!secrets_finish(settings, why))
+        return false;
     if (!rankings_finish(settings, why))
         return false;
     if (settings->site_count)
         qsort(settings->site_list, settings->site_count, sizeof settings->site_list[0], by_name);
     if (settings->head_limit < settings->request_line_limit)
         return fail(why, "head_limit: less than request_line_limit");
-    return replicas_finish(settings, why) && listeners_finish(settings, why);
+    return redis_finish(settings, why) && listeners_finish(settings, why);
 }
 
 void settings_print_sections(const struct settings *settings) {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Single values: text to settings by the table, and the table as help and as a configuration.
-#include "base/calendar.h"
-#include "base/netaddr.h"
 #include "base/times.h"
 #include "ops/settings.h"
 #include "ops/settings_inside.h"
@@ -12,22 +10,6 @@
 enum { WORDS_MAX = 4 };
 
 enum value_type { VALUE_TEXT, VALUE_CHOICE, VALUE_NUMBER, VALUE_SECONDS, VALUE_DURATION, VALUE_SIZE, VALUE_SWITCH };
-
-// What a TEXT may hold; `text_forms` below has a row for each.
-enum text_form {
-    LISTEN,
-    PUBLISHER_LISTEN,
-    MODE,
-    REDIS,
-    LOGIN,
-    PASSWORD,
-    HEX_KEY,
-    BEARER,
-    KINDS,
-    ZONE,
-    PROXIES,
-    ORIGIN
-};
 
 struct setting {
     const char *name;
@@ -84,6 +66,20 @@ static const struct setting *find(const char *name) {
 
 bool value_exists(const char *name) {
     return find(name) != NULL;
+}
+
+const char *value_text(const struct settings *settings, const char *name) {
+    const struct setting *setting = find(name);
+    return setting && setting->type == VALUE_TEXT ? (const char *)settings + setting->offset : NULL;
+}
+
+bool value_each(struct settings *settings, enum text_form form,
+                bool (*fn)(struct settings *settings, const char *name, char why[static WHY_SIZE]),
+                char why[static WHY_SIZE]) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].type == VALUE_TEXT && table[i].form == form && !fn(settings, table[i].name, why))
+            return false;
+    return true;
 }
 
 // ---- Text to value
@@ -154,124 +150,6 @@ static bool set_scaled(struct settings *settings, const struct setting *setting,
     return true;
 }
 
-// ---- Texts of a certain form
-
-static bool is_port(const char *text) {
-    unsigned long long port = 0;
-    return bytes_to_u64(bytes_of(text), 65535, &port) && port > 0;
-}
-
-// "fd:N" is what a supervisor tells its workers: a socket that it has opened for all of them.
-static bool is_listen(const char *text) {
-    unsigned long long fd;
-    if (strncmp(text, "unix:", 5) == 0)
-        return text[5] != '\0' && strlen(text + 5) < 108;
-    if (strncmp(text, "fd:", 3) == 0)
-        return bytes_to_u64(bytes_of(text + 3), 1 << 20, &fd);
-    const char *colon = strrchr(text, ':');
-    if (!colon || colon == text || !is_port(colon + 1))
-        return false;
-    return (text[0] == '[' && colon[-1] == ']') || memchr(text, ':', (size_t)(colon - text)) == NULL;
-}
-
-// Octal. The owner must be able to read and write, because it is the service.
-static bool is_mode(const char *text) {
-    text += strlen(text) == 4 && *text == '0';
-    return *text == '\0' || (strlen(text) == 3 && strspn(text, "01234567") == 3 && *text >= '6');
-}
-
-static bool is_redis(const char *text) {
-    static const char *const schemes[] = {"embedded:", "redis://", "unix:", "cluster://", "sentinel://"};
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
-            return true;
-    return false;
-}
-
-static bool is_hex_key(const char *text) {
-    return *text == '\0' || (strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64);
-}
-
-// A key, or its hash. A client sends the key in a header field, so it has no blanks and only ASCII.
-bool bearer_valid(const char *text) {
-    if (strncmp(text, "sha256:", 7) == 0)
-        return strlen(text) == 7 + 64 && strspn(text + 7, "0123456789abcdefABCDEF") == 64;
-    for (; *text; text++)
-        if (*text <= ' ' || *text > '~')
-            return false;
-    return true;
-}
-
-void bearer_fold(char *text) {
-    for (char *at = text; strncmp(text, "sha256:", 7) == 0 && *at; at++)
-        *at = *at >= 'A' && *at <= 'F' ? (char)(*at - 'A' + 'a') : *at;
-}
-
-static bool is_origin(const char *text) {
-    return *text == '\0' || origin_valid(text);
-}
-
-static bool is_publisher_listen(const char *text) {
-    return *text == '\0' || strcmp(text, PUBLISHERS_ON_OPS) == 0 || is_listen(text);
-}
-
-static void fold_origin(char *text) {
-    if (*text)
-        origin_fold(text);
-}
-
-static bool is_proxy_list(const char *text) {
-    struct netranges ranges;
-    return netranges_parse(bytes_of(text), &ranges);
-}
-
-static bool is_zone(const char *text) {
-    const char *why;
-    return calendar_zone_known(text, &why);
-}
-
-static const struct {
-    bool (*fits)(const char *text); // NULL: settings_split_kinds checks it
-    void (*fold)(char *text);       // changes it to the one spelling that is compared; NULL: there is only one
-    bool secret;                    // never shown
-    bool hides;                     // a part may be secret, so an error does not repeat it
-    const char *form;
-} text_forms[] = {
-    [LISTEN] = {is_listen, .form = "host:port, [v6]:port or unix:PATH"},
-    [PUBLISHER_LISTEN] = {is_publisher_listen, .form = "host:port, [v6]:port, unix:PATH, ops_listen or nothing"},
-    [MODE] = {is_mode, .form = "a mode in octal, 0600 to 0777"},
-    [REDIS] = {is_redis, .hides = true,
-               .form = "embedded:DIR, redis://..., unix:PATH, cluster://... or sentinel://.../NAME"},
-    [LOGIN] = {.fits = NULL},
-    [PASSWORD] = {.secret = true, .hides = true},
-    [HEX_KEY] = {is_hex_key, .secret = true, .hides = true, .form = "64 hex digits"},
-    [BEARER] = {bearer_valid, bearer_fold, .secret = true, .hides = true,
-                .form = "visible ASCII characters, or sha256: and 64 hex digits"},
-    [KINDS] = {.fits = NULL},
-    [ZONE] = {is_zone, .form = "a time zone that this machine knows (package tzdata), such as Europe/Berlin"},
-    [PROXIES] = {is_proxy_list,
-                 .form = "auto, or a list of at most 64 addresses, ranges such as 10.0.0.0/8, unix or auto"},
-    [ORIGIN] = {is_origin, fold_origin, .form = "https://host[:port]"},
-};
-
-static bool set_text(struct settings *settings, const struct setting *setting, const char *text,
-                     char why[static WHY_SIZE]) {
-    enum text_form form = setting->form;
-    if (strlen(text) >= setting->size) {
-        snprintf(why, WHY_SIZE, "longer than %zu bytes", setting->size - 1);
-        return false;
-    }
-    if (text_forms[form].fits && !text_forms[form].fits(text)) {
-        snprintf(why, WHY_SIZE, text_forms[form].hides ? "%.0snot %s" : "\"%.60s\" is not %s", text,
-                 text_forms[form].form);
-        return false;
-    }
-    char *copy = memcpy((char *)settings + setting->offset, text, strlen(text) + 1);
-    if (text_forms[form].fold)
-        text_forms[form].fold(copy);
-    return true;
-}
-
 // ---- Words
 
 // "drop, strict or count"
@@ -314,7 +192,7 @@ bool value_set(struct settings *settings, const char *name, const char *text, ch
     settings->given[setting - table] = true;
     switch (setting->type) {
     case VALUE_TEXT:
-        return set_text(settings, setting, text, why);
+        return text_set((char *)settings + setting->offset, setting->size, setting->form, text, why);
     case VALUE_CHOICE:
         return set_choice(settings, setting, text, why);
     case VALUE_SWITCH:
@@ -380,7 +258,7 @@ static void print_scaled(enum value_type type, int64_t number) {
 
 static void print_value(const struct setting *setting, const char *at) {
     if (setting->type == VALUE_TEXT)
-        puts(text_forms[setting->form].secret && *at ? "(set)" : at);
+        puts(text_is_secret(setting->form) && *at ? "(set)" : at);
     else if (setting->type == VALUE_CHOICE)
         puts(setting->words[*(const unsigned *)(const void *)at]);
     else if (setting->type == VALUE_SWITCH)

@@ -3,6 +3,7 @@
 // port under its own password, and the service's Redis replicates it (store/replace.h).
 #include "roles/backup.h"
 #include "base/clock.h"
+#include "redis/address_settings.h"
 #include "roles/secrets.h"
 #include "store/replace.h"
 #include <arpa/inet.h>
@@ -126,7 +127,7 @@ static bool take_backup(const struct address *address, const char *file) {
 
 static bool address_of(const struct role *role, struct address *ret_address) {
     char error[256];
-    if (!address_parse(role->settings->redis, ret_address, error, sizeof error))
+    if (!address_of_settings(role->settings, ret_address, error, sizeof error))
         return false;
     if (ret_address->kind == ADDRESS_CLUSTER)
         complain("redis", "a Cluster has no one file: copy the dump of each master instead (docs/cluster.md)");

@@ -13,7 +13,7 @@
 
 enum { TICK_MS = 50, BACK_OFF_LEAST_MS = 100, BACK_OFF_MAX_MS = 5000, HEALTHY_MS = 10000, KILL_AFTER_MS = 1000 };
 enum { CRASHES_REPORTED = 5, ENDS_BORNE = 1 };
-enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 3 + LISTENERS, VARIABLES = 6, VARIABLE_SIZE = 64 };
+enum { STANDARD_FILES = 3, FILES = STANDARD_FILES + 4 + LISTENERS, VARIABLES = 7, VARIABLE_SIZE = 64 };
 
 // ---- One child
 
@@ -89,7 +89,8 @@ static char **child_environment(const struct child *child, char variables[VARIAB
     snprintf(variables[3], VARIABLE_SIZE, "ENGAGED_CEILINGS_FD=%d", STANDARD_FILES + 1);
     snprintf(variables[4], VARIABLE_SIZE, "ENGAGED_GENERATION=%llu", (unsigned long long)child->launch->generation);
     snprintf(variables[5], VARIABLE_SIZE, "ENGAGED_SUPERVISOR=%d", (int)getpid());
-    for (int i = 0; i < VARIABLES; i++)
+    snprintf(variables[6], VARIABLE_SIZE, "ENGAGED_FILES_FD=%d", FILES - 1);
+    for (int i = 0; i < VARIABLES - (child->launch->files.given < 0); i++)
         environment[count++] = variables[i];
     return environment;
 }
@@ -110,7 +111,8 @@ static void start(struct child *child) {
                                          hand_over(launch->files.shared.rate_limits),
                                          hand_over(launch->files.config)};
     for (int i = 0; i < LISTENERS; i++)
-        files[FILES - LISTENERS + i] = hand_over(child->worker < 0 ? -1 : launch->sockets[child->worker].listen[i]);
+        files[FILES - 1 - LISTENERS + i] = hand_over(child->worker < 0 ? -1 : launch->sockets[child->worker].listen[i]);
+    files[FILES - 1] = hand_over(launch->files.given);
     uv_process_options_t options = {.file = launch->program,
                                     .args = launch->argv,
                                     .env = child_environment(child, variables),

@@ -263,6 +263,8 @@ static bool fill(struct launch *launch, const struct settings *settings, int arg
         snprintf(ret_error, size, "%s: cannot be copied", settings->config_file);
         return false;
     }
+    if (settings->files && (launch->files.given = out_of_the_way(given_files_copy(settings->files))) < 0)
+        return false;
     for (int i = 0; i < LISTENERS; i++)
         snprintf(launch->address[i], sizeof launch->address[i], "%s", address_of(settings, i));
     launch->workers = worker_count(settings);
@@ -282,7 +284,7 @@ struct launch *launch_new(const struct settings *settings, const char *directory
         snprintf(ret_error, error_size, "no memory is left");
         return NULL;
     }
-    launch->files = (struct launch_files){*shared, -1};
+    launch->files = (struct launch_files){*shared, -1, -1};
     snprintf(launch->directory, sizeof launch->directory, "%s", directory);
     if (fill(launch, settings, argc, argv, before, ret_error, error_size))
         return launch;
@@ -313,6 +315,8 @@ void launch_free(struct launch *launch, const struct launch *heir) {
     free(launch->sockets);
     if (launch->files.config >= 0)
         close(launch->files.config);
+    if (launch->files.given >= 0)
+        close(launch->files.given);
     if (launch->program_fd >= 0)
         close(launch->program_fd);
     free(launch->argv);

@@ -16,6 +16,7 @@ struct shared_files {
 struct launch_files {
     struct shared_files shared;
     int config; // a copy of the configuration file
+    int given;  // copies of the files that settings name
 };
 
 // The listening sockets of one worker. The supervisor holds them, and the next generation's worker of the same number

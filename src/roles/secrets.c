@@ -3,7 +3,7 @@
 // another hash key every voter would be new.
 #include "roles/secrets.h"
 #include "http/http.h"
-#include "redis/address.h"
+#include "redis/address_settings.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -94,6 +94,8 @@ static const char *variable_of(const char *option, size_t len) {
                                             {"--secret-old", "ENGAGED_SECRET_OLD"},
                                             {"--secret-key", "ENGAGED_SECRET_KEY"},
                                             {"--hash-key", "ENGAGED_HASH_KEY"},
+                                            {"--redis-password", "ENGAGED_REDIS_PASSWORD"},
+                                            {"--sentinel-password", "ENGAGED_SENTINEL_PASSWORD"},
                                             {"--redis", "ENGAGED_REDIS"}};
     char name[NAME_SIZE];
     snprintf(name, sizeof name, "%.*s", (int)len, option);
@@ -216,7 +218,7 @@ bool role_check(const struct settings *settings, char *ret_error, size_t error_s
         return check_directory(settings, directory, ret_error, error_size) &&
                (is_program("redis-server") ||
                 fail(ret_error, error_size, "redis", "redis-server is not in PATH, and an embedded Redis needs it"));
-    return address_parse(settings->redis, &address, ret_error, error_size) &&
+    return address_of_settings(settings, &address, ret_error, error_size) &&
            take_keys(&role, settings, ret_error, error_size);
 }
 
@@ -229,6 +231,6 @@ bool role_prepare(struct role *role, struct settings *settings, char *ret_error,
         if (!from_directory(directory, settings, ret_error, error_size))
             return false;
     }
-    return address_parse(settings->redis, &address, ret_error, error_size) &&
+    return address_of_settings(settings, &address, ret_error, error_size) &&
            take_keys(role, settings, ret_error, error_size);
 }

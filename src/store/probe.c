@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Blocking questions to each host of the setting, and to the master that Sentinels name.
 #include "store/probe.h"
+#include "redis/address_settings.h"
 #include "redis/misfit.h"
 #include "redis/reply_parts.h"
 #include "redis/sentinel.h"
@@ -75,15 +76,15 @@ static enum probed probe_data(const struct probe *probe, const struct address *a
 
 // ---- A Sentinel
 
-static void use_login_of_sentinels(const struct probe *probe, struct address *at) {
-    snprintf(at->user, sizeof at->user, "%s", probe->settings->sentinel_user);
-    snprintf(at->password, sizeof at->password, "%s", probe->settings->sentinel_password);
+static void use_login_of_sentinels(struct address *at) {
+    memcpy(at->user, at->sentinel_user, sizeof at->user);
+    memcpy(at->password, at->sentinel_password, sizeof at->password);
 }
 
 static enum probed probe_sentinel(const struct probe *probe, const struct address *at, struct sentinel_answer *answer) {
     struct address own = *at;
     char why[160];
-    use_login_of_sentinels(probe, &own);
+    use_login_of_sentinels(&own);
     redisContext *context = probe_connect(probe, &own);
     if (!context)
         return SILENT;
@@ -149,7 +150,7 @@ bool probe_redis(const struct settings *settings, void (*on_warning)(const char 
     struct probe probe = {settings, ret_error, error_size, on_warning};
     struct probed_hosts hosts = {.count = 0};
     struct address address;
-    if (!address_parse(settings->redis, &address, ret_error, error_size))
+    if (!address_of_settings(settings, &address, ret_error, error_size))
         return false;
     if (address.kind == ADDRESS_UNIX)
         return probe_data(&probe, &address, NULL) == FITS;

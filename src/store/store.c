@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Start and stop of the store, and the end of each turn of the loop, when the queued writes are sent in batches.
+#include "redis/address_settings.h"
 #include "store/bucket_cache.h"
 #include "store/store_inside.h"
 #include <inttypes.h>
@@ -83,16 +84,6 @@ static void on_node_gone(void *context, struct node *node) {
     free(node->context);
 }
 
-static bool read_address(struct store *store) {
-    struct address *address = &store->address;
-    char error[256];
-    if (!address_parse(store->settings->redis, address, error, sizeof error))
-        return false;
-    snprintf(address->sentinel_user, sizeof address->sentinel_user, "%s", store->settings->sentinel_user);
-    snprintf(address->sentinel_password, sizeof address->sentinel_password, "%s", store->settings->sentinel_password);
-    return true;
-}
-
 static bool start_redis(struct store *store) {
     const struct settings *settings = store->settings;
     struct router_hooks hooks = {.on_node = on_node,
@@ -123,7 +114,8 @@ struct store *store_start(void *loop, const struct settings *settings, const str
     store->refused_context = context;
     store->deferred_end = &store->deferred;
     command_init(&store->command);
-    bool good = read_address(store);
+    char error[256];
+    bool good = address_of_settings(settings, &store->address, error, sizeof error);
     good &= write_queue_init(&store->votes, store, &vote_kind);
     good &= write_queue_init(&store->views, store, &view_kind);
     store->bucket_cache = bucket_cache_new();

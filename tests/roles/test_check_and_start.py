@@ -7,11 +7,11 @@ import os
 import re
 import socket
 import subprocess
-import threading
 
 import pytest
 
 from support.launch import Launch, end
+from support.place import Place
 from support.program import BUILD, PROGRAM, ROOT
 from support.redis_server import RedisServer
 from support.settings_table import settings_table
@@ -56,6 +56,9 @@ TEXTS = {
               ["redis://127.0.0.1", "redis://u:p@[::1]:6379/3", "unix:/nowhere/socket", "cluster://h1,h2", "sentinel://h1,h2/m"]),
     "sentinel_user": (["u" * 64], ["", "u" * 63]),
     "sentinel_password": (["p" * 256], ["", "p" * 150, "a b"]),
+    "redis_password": (["p" * 256], ["", "p" * 150, "a b"]),
+    **{f"{name}_file": (["/nowhere/at/all", "/", "/dev/null"], [""]) for name in
+       ("redis_password", "sentinel_password", "secret", "secret_old", "hash_key", "secret_key")},
     "secret": (NOT_A_KEY, ["AB" * 32]),
     "secret_old": (NOT_A_KEY, ["", HEX]),
     "hash_key": (NOT_A_KEY, ["AB" * 32]),
@@ -72,7 +75,8 @@ TEXTS = {
 
 # What a setting needs beside it.
 BEHIND_SENTINELS = f"redis = sentinel://h1/m\nsecret = {HEX}\nhash_key = {HEX}\n"
-NEEDS = {"wait_replicas_strict": "wait_replicas = 1\n", "sentinel_user": BEHIND_SENTINELS + "sentinel_password = p\n",
+NEEDS = {"redis_password": f"redis = redis://h1\nsecret = {HEX}\nhash_key = {HEX}\n",
+         "wait_replicas_strict": "wait_replicas = 1\n", "sentinel_user": BEHIND_SENTINELS + "sentinel_password = p\n",
          "sentinel_password": BEHIND_SENTINELS}
 
 # Whole files, each wrong as a whole or in the line named.
@@ -119,7 +123,8 @@ FILES = [
     (b"listen = unix:/tmp/engaged-a\npublisher_listen = unix:/tmp/../tmp/engaged-a\n", None), (b"ops_listen = 127.0.0.1:8081\npublisher_listen = 0.0.0.0:8081\n", None),
     (b"redis = redis://127.0.0.1\nsecret = %s\n" % HEX.encode(), None), (b"redis = redis://127.0.0.1\nhash_key = %s\n" % HEX.encode(), None),
     (b"redis = unix:/nowhere\n", None), (b"wait_replicas_strict = on\n", None), (b"sentinel_user = u\n", None),
-    (b"sentinel_password = p\n", None), (f"{BEHIND_SENTINELS}sentinel_user = u\n".encode(), None),
+    (b"sentinel_password = p\n", None), (b"redis_password = p\n", None),
+    (f"redis = redis://:p@h1\nredis_password = p\nsecret = {HEX}\nhash_key = {HEX}\n".encode(), None), (f"{BEHIND_SENTINELS}sentinel_user = u\n".encode(), None),
     (f"redis = cluster://h1\nsecret = {HEX}\nhash_key = {HEX}\nwait_replicas = 0\nwait_replicas_strict = on\n".encode(), None),
 ]
 
@@ -163,40 +168,6 @@ def right_values(kind, name, fields):
     return ["on", "off"] if kind == "SWITCH" else [text_of(kind, value) for value in edges(kind, fields)]
 
 
-class Place:
-    """A folder for the files; runs the program on them."""
-
-    def __init__(self, folder):
-        self.folder, self.made, self.lock = folder, 0, threading.Lock()
-
-    def write(self, text):
-        with self.lock:
-            self.made += 1
-            path = self.folder / f"{self.made}.conf"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    def run(self, *arguments, **environment):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGED_")}
-        process = subprocess.Popen([PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                   cwd=self.folder, env={**kept, **environment})
-        try:
-            said = process.communicate(timeout=20)[1]
-        except subprocess.TimeoutExpired:  # it was not refused: the service goes on
-            process.terminate()
-            said = process.communicate()[1]
-        return process.returncode, said.decode(errors="replace")
-
-    def compare(self, *options, **environment):
-        """The line with which both refuse it."""
-        code, said = self.run("check", *options, **environment)
-        assert code == 1 and said.startswith("engaged: ") and said.count("\n") == 1, (options, environment, code, said)
-        line = said[len("engaged: "):-1]
-        code, said = self.run(*options, **environment)
-        assert code == 1 and said.count("\n") == 1 and said.endswith(line + "\n"), (options, environment, line, code, said)
-        return line
-
-
 @pytest.fixture
 def place(tmp_path):
     return Place(tmp_path)
@@ -223,8 +194,8 @@ def wrong_rows():
 def refuses_value(place, name, value):
     line = place.compare("--config", place.write(f"# a comment\n\n{name} = {value}\n"))
     by_line = ".conf:3: " in line
-    assert by_line or name == "kinds" or "listen" in name or name == "redis" or ("secret" in name and "required" in line), (name, value, line)
-    assert not ("secret" in name and len(value) > 8 and value in line), "a secret is not repeated"
+    assert by_line or name == "kinds" or "listen" in name or name == "redis" or ("secret" in name and "required" in line) or name.endswith("_file"), (name, value, line)
+    assert not ("secret" in name and not name.endswith("_file") and len(value) > 8 and value in line), "a secret is not repeated"
 
 
 def test_the_table_is_read_whole():
@@ -359,7 +330,7 @@ def test_check_makes_nothing_and_asks_no_redis(place):
 
 # ---- Processes take what check takes: all edges at once, in a few starts
 
-NOT_AT_EDGE = {"partitions", "listen", "ops_listen", "publisher_listen", "redis", "secret", "hash_key", "kinds", "sites",
+NOT_AT_EDGE = {"redis_password", "partitions", "listen", "ops_listen", "publisher_listen", "redis", "secret", "hash_key", "kinds", "sites",
                "sentinel_user", "sentinel_password"}
 OTHERWISE = {"workers": "2",  # 256 are too many for a test
              "request_line_limit": "64KiB", "head_limit": "256KiB"}

@@ -9,6 +9,7 @@ wait.py           waiting for a condition
 processes.py      children, memory and descriptors, by /proc
 reports.py        what a process must never write: sanitizer reports, failed assertions, open handles
 launch.py         the base of every launcher: folder, ports, settings, log, verdict
+place.py          what `engaged check` and a start say of a configuration
 service.py        the service as it is delivered, and its client (fixture `own` in conftest.py makes them)
 fault_service.py  workers and projectors without a supervisor, to be killed one by one; fault_calls.py calls them
 redis_server.py   a redis-server for one test; scripted_redis.py is a proxy before one that answers by rules
