@@ -36,7 +36,7 @@ const struct rule *rules_find(const struct rules *rules, ref_t item) {
 static void rules_free(struct lru_entry *entry) {
     struct site_rules *site_rules = (struct site_rules *)entry;
     HASH_DEL(site_rules->shared.serve->rules_cached, site_rules);
-    value_release(site_rules->shared.value);
+    shared_release(&site_rules->shared);
     free(site_rules->reading);
     free(site_rules);
 }

@@ -32,7 +32,19 @@ void value_release(struct shared_value *value) {
     free(value);
 }
 
+void value_grow(struct shared_value *value, size_t bytes) {
+    struct shared_fetch *shared = value->of;
+    if (shared)
+        lru_resize(&shared->serve->lru, &shared->lru, shared->lru.bytes + bytes);
+}
+
 // ---- Shared values
+
+void shared_release(struct shared_fetch *shared) {
+    if (shared->value)
+        shared->value->of = NULL;
+    value_release(shared->value);
+}
 
 static void tell(struct flight_wait *waits, struct shared_value *value) {
     while (waits) {
@@ -57,8 +69,9 @@ static void take_value(struct shared_fetch *shared, struct shared_value *value, 
     shared->good = value != NULL;
     if (!value)
         return;
-    value_release(shared->value);
+    shared_release(shared);
     shared->value = value;
+    value->of = shared;
     lru_resize(&shared->serve->lru, &shared->lru, shared->own_bytes + bytes);
 }
 

@@ -33,9 +33,12 @@ struct flight_wait *flight_end(struct flight *flight);
 struct shared_value {
     uint32_t holders;
     void (*drop)(struct shared_value *value);
+    struct shared_fetch *of; // NULL: it has been replaced, or dropped by the LRU list
 };
 void value_hold(struct shared_value *value);
 void value_release(struct shared_value *value); // NULL is fine
+// So many bytes hang on it from now on. They count towards the bound of the LRU list.
+void value_grow(struct shared_value *value, size_t bytes);
 
 struct shared_wait {
     struct flight_wait wait; // first
@@ -52,6 +55,7 @@ struct shared_fetch {
     struct shared_value *value; // NULL before the first
     size_t own_bytes;           // size without the value
 };
+void shared_release(struct shared_fetch *shared); // the value that it has; others may still hold it
 // Calls back now or later. `shared` may be freed when it returns.
 void shared_get(struct shared_fetch *shared, struct shared_wait *wait);
 // Ends a refresh. Takes over `value`, which has one holder and `bytes` bytes; NULL: the refresh failed.

@@ -113,6 +113,20 @@ static void note_too_old(struct list *list, const struct candidate *candidate) {
         store_log_card_again(list->serve->store, candidate->item);
 }
 
+// Lists of the same snapshot then leave it out without reading it.
+static void note_facts(struct list *list, struct snapshot_entry *entry, const struct facts *facts) {
+    for (uint32_t i = 0; entry && i < list->snapshot_count; i++) {
+        struct snapshot_entries *entries = list->snapshots[i];
+        if (entry >= entries->at && entry < entries->at + entries->count)
+            snapshot_note_facts(entries, entry, facts);
+    }
+}
+
+static bool is_asked_for(const struct list *list, const struct facts *facts) {
+    return (!list->category.at || category_is_among(facts->categories, list->category)) &&
+           (!list->author.at || bytes_eq(facts->author, list->author));
+}
+
 // A pin makes an item eligible that is too old or against the rules, but not one without a needed card, or of another
 // category than the one that is asked for.
 static bool is_eligible(struct list *list, const struct candidate *candidate, const struct item_state *state,
@@ -125,10 +139,10 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
         note_unfit(candidate);
         return false;
     }
-    if (list->category.at && !category_is_among(state->categories, list->category))
+    if (!is_asked_for(list, facts)) {
+        note_facts(list, candidate->entry, facts);
         return false;
-    if (list->author.at && !bytes_eq(state->author, list->author))
-        return false;
+    }
     if (candidate_is_pinned(candidate))
         return true;
     if (is_too_old(list, state)) {
@@ -139,7 +153,7 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
         return true;
     list->left_short = true;
     if (!rules_allow(&list->filter, facts, list->now_ms))
-        snapshot_note_facts(candidate->entry, facts);
+        note_facts(list, candidate->entry, facts);
     return false;
 }
 

@@ -81,7 +81,6 @@ struct known_facts {
     struct facts facts; // views of the text
     char text[];
 };
-void snapshot_note_facts(struct snapshot_entry *entry, const struct facts *facts); // entry NULL: does nothing
 // What lists say of the window that they were counted in.
 struct window_facts {
     int64_t now_ms, from_ms;
@@ -103,6 +102,8 @@ struct snapshot_entries {
 // Room for so many entries, whose ids have so many bytes together. Its holder is the caller. NULL without memory.
 struct snapshot_entries *snapshot_entries_new(size_t count, size_t text_size);
 void snapshot_entries_add(struct snapshot_entries *entries, ref_t item, double value, struct bytes id);
+// What is known of one of the entries. It counts as memory of the snapshot.
+void snapshot_note_facts(struct snapshot_entries *entries, struct snapshot_entry *entry, const struct facts *facts);
 
 struct snapshot {
     struct shared_fetch shared; // first; its value is struct snapshot_entries

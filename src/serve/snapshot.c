@@ -11,7 +11,7 @@
 static void snapshot_free(struct lru_entry *entry) {
     struct snapshot *snapshot = (struct snapshot *)entry;
     HASH_DEL(snapshot->shared.serve->snapshots, snapshot);
-    value_release(snapshot->shared.value);
+    shared_release(&snapshot->shared);
     free(snapshot->reading);
     free(snapshot->site_name);
     free(snapshot);
@@ -19,12 +19,13 @@ static void snapshot_free(struct lru_entry *entry) {
 
 // ---- What lists have found out
 
-enum { FACTS_TEXT_MAX = 256 };
+enum { FACTS_TEXT_MAX = 256, ALLOCATED_BYTES = 16 }; // of each allocation, besides what it holds
 
-void snapshot_note_facts(struct snapshot_entry *entry, const struct facts *facts) {
-    size_t len = facts->categories.len + facts->author.len;
-    if (!entry || entry->facts || len > FACTS_TEXT_MAX || !(entry->facts = malloc(sizeof *entry->facts + len)))
+void snapshot_note_facts(struct snapshot_entries *entries, struct snapshot_entry *entry, const struct facts *facts) {
+    size_t len = facts->categories.len + facts->author.len, size = sizeof *entry->facts + len;
+    if (entry->facts || len > FACTS_TEXT_MAX || !(entry->facts = malloc(size)))
         return;
+    value_grow(&entries->value, size + ALLOCATED_BYTES);
     char *text = entry->facts->text;
     entry->facts->facts = *facts;
     entry->facts->facts.categories.at = text;

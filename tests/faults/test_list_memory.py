@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""What a worker holds and reads for lists whose rules leave out nearly all: rules by author, by category, by age. Anybody may
+ask for them, each with an author of its own."""
+import os
+import time
+import urllib.parse
+
+import pytest
+import redis
+
+from support.processes import resident_bytes
+from support.service import Service
+
+SITE, MB = "/v1/s", 1 << 20
+CACHE, BESIDES = 8 * MB, 16 * MB  # docs/operating.md: body_cache, and less than so much besides
+AUTHORS, EACH, LISTS = 17, 500, 12
+RANKINGS = "".join(f"[ranking r{number}]\ntype = window\nwindow = 24h\nviews = 1\nvotes = {number}\n\n" for number in range(LISTS))
+
+
+def author(number):
+    return f"Author {number} " + "x" * 180
+
+
+@pytest.fixture(scope="module")
+def service():
+    running = Service(configuration=RANKINGS, body_cache=str(CACHE // MB) + "MiB", refresh_interval="1h", rate_limits="off")
+    now = int(time.time())
+    for first in range(0, AUTHORS * EACH, 500):
+        items = range(first, first + 500)
+        cards = [{"item": f"i{n}", "title": "t", "author": author(n % AUTHORS), "categories": ["c" * 40], "published_at": now - 30 * 86400} for n in items]
+        assert running.lines(f"{SITE}/items", cards).json["rejected"] == []
+        answer = running.lines(f"{SITE}/events?wait=true", [{"type": "view", "item": f"i{n}", "visitor": f"v{n}"} for n in items])
+        assert answer.json["rejected"] == []
+    yield running
+    running.stop()
+
+
+def ask(service, number, ranking, rest=""):
+    answer = service.get(f"{SITE}/rankings/r{ranking}?author={urllib.parse.quote(author(number))}&limit=1{rest}")
+    assert answer.status == 200
+    return answer.json["items"]
+
+
+def test_lists_of_authors_whose_items_are_all_left_out_stay_within_the_cache(service):
+    before = resident_bytes(service.children("worker")[0])
+    for ranking in range(LISTS):
+        for number in range(AUTHORS):
+            assert len(ask(service, number, ranking)) == 1
+            assert ask(service, number, ranking, "&max_age=1h") == [], "all items are a month old"
+    held = resident_bytes(service.children("worker")[0]) - before
+    assert held < CACHE + BESIDES, f"{held / MB:.0f} MiB"
+
+
+def keys_read(service):
+    with redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock")) as asked:
+        stats = asked.info("stats")
+    return stats["keyspace_hits"] + stats["keyspace_misses"]
+
+
+def test_authors_that_there_are_not_cost_no_reads_of_what_is_known(service):
+    """Each list looks for items of its author among the popular ones. What an item is, is read once."""
+    paths = [f"{SITE}/items/i{number}/related?author=Nobody{number}" for number in range(41)]
+    assert service.get(paths[0]).json["items"] == []
+    before = keys_read(service)
+    for path in paths[1:]:
+        assert service.get(path).json["items"] == []
+    assert keys_read(service) - before < 40 * 300, "each would read 2,000 items"
