@@ -221,7 +221,7 @@ class Strike:
     healed: float = 0.0  # all was whole again
     recovered: float = 0.0  # every client has had a write of after that acknowledged; 0: not within its time
     skipped: bool = False
-    freezes: bool = False  # a worker: what it holds waits as long
+    freezes: bool = False  # a worker, or the supervisor while one is dead: what it holds waits as long
     ended: float = 0.0  # the fault itself
     down: bool = False
 
@@ -275,6 +275,8 @@ class Nemesis:
             self.strikes[-1].skipped = second.begin(self.service, self.dice) is False
             if (fault.name, second.name) == ("freeze-worker", "kill-worker"):
                 self.strikes[-2].down = True
+            elif (fault.name, second.name) == ("freeze-supervisor", "kill-worker"):
+                self.strikes[-2].freezes = True  # nobody starts the worker anew
             seconds /= 2
         time.sleep(seconds)
 

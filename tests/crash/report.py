@@ -40,7 +40,7 @@ def faults_table(history):
 
 
 def logs_line(tailer):
-    entries = [seen for log in tailer.logs for seen in log.entries.values()]
+    entries = [seen for log in tailer.logs for seen in log.all()]
     views = sum(len(seen.entry.views) for seen in entries)
     votes = sum(len(seen.entry.votes) for seen in entries)
     return (f"the logs had {len(entries)} entries of {votes} votes and {views} views; {len(tailer.lost())} of them were lost or "

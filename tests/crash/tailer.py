@@ -66,19 +66,25 @@ class Log:
     def __init__(self, partition, key):
         self.partition, self.key = partition, key
         self.entries, self.order = {}, []  # by id; ids as they came, which must rise
+        self.replaced = []  # entries whose id another one has now
         self.broken = {}  # texts, each once
         self.missed = 0  # entries that were trimmed before they were seen
         self.lock = threading.Lock()
+
+    def all(self):
+        return [*self.entries.values(), *self.replaced]
 
     def last(self):
         return self.order[-1] if self.order else (0, 0)
 
     def take(self, ident, value):
         known = self.entries.get(ident)
-        if known:
+        if known and known.value == value:
             known.lost = False
-            if known.value != value:
-                self.broken[f"id {ident[0]}-{ident[1]} has had two values"] = True
+            return
+        if known:
+            self.replaced.append(known)
+            self.entries[ident] = Seen(ident, value)
             return
         if self.order and ident < self.order[-1]:
             self.broken[f"id {ident[0]}-{ident[1]} came after {self.order[-1][0]}-{self.order[-1][1]}"] = True
@@ -185,4 +191,4 @@ class Tailer:
 
     def lost(self):
         """(log, entry) of each that is."""
-        return [(log, seen) for log in self.logs for seen in log.entries.values() if self.is_lost(seen)]
+        return [(log, seen) for log in self.logs for seen in log.all() if self.is_lost(seen)]

@@ -9,7 +9,7 @@ import pytest
 
 from packed import VIEWS, Item, Sums, read_entry
 from stored import Part
-from stored_rules import STORED
+from stored_rules import STORED, check_tail_ids
 from tailer import Log
 
 SITE, HOUR_MS = b"crash.example", 3600000
@@ -173,6 +173,15 @@ def test_lost_entry_may_be_counted_or_not():
         if views == 2:
             parts[0].applied["sums"][1] = (2, 0)
         assert not broken_rules(parts, tailer)
+
+
+def test_lost_entry_may_leave_its_id_to_another():
+    tailer = Tailer()
+    tailer.logs[1].take_some([((2, 0), view(ITEM, b"a"))])
+    tailer.logs[1].take_whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1)
+    tailer.logs[1].take_some([((2, 0), vote(ITEM, 255))])
+    assert not list(check_tail_ids(None, tailer))
+    assert [seen.lost for seen in tailer.logs[1].replaced] == [True]
 
 
 def test_what_was_trimmed_is_not_lost():
