@@ -1,18 +1,22 @@
+-- include: may
 -- Records at the first start how the data is made, and compares it at every later start (store/handshake.c). Tools, and
--- processes that have not taken over yet, only compare.
+-- processes that have not taken over yet, only compare. A record that somebody has deleted comes back from its copy.
 --
--- KEYS   engaged:meta
+-- KEYS   engaged:meta, its copy
 -- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end),
 --        5 time zone, 6 "record" or "", 7 "accept" (another time zone) or "", 8 the time in s, 9 to 11 era, since and days-since
 --        that the caller knows, or ""
 -- Reply  array: "", era (how often another time zone was accepted), since (from when on the data has series, in s), days-since
 --        (from when on it has those of days, in s); or one line that says what differs
 
+may('HSET', KEYS[2], '', '')
+
 -- The oldest format that this program still reads. It writes the present format only.
 local OLDEST = 2
 
 local FIELDS = {'format', 'partitions', 'hash-key', 'kinds', 'time-zone', 'era', 'since', 'days-since'}
 local held = redis.call('HMGET', KEYS[1], unpack(FIELDS))
+if not held[1] then held = redis.call('HMGET', KEYS[2], unpack(FIELDS)) end
 if held[1] then
     local known = held[4] .. ' '
     local format, newest = tonumber(held[1]) or 0, tonumber(ARGV[1])
@@ -43,7 +47,9 @@ if held[5] and held[5] ~= zone then
 end
 if ARGV[6] ~= '' then
     redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
-    redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4],
-        'time-zone', zone, 'era', era, 'since', since, 'days-since', days_since)
+    for _, key in ipairs(KEYS) do
+        redis.call('HSET', key, 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4],
+            'time-zone', zone, 'era', era, 'since', since, 'days-since', days_since)
+    end
 end
 return {'', era, since, tonumber(days_since)}

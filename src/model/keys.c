@@ -236,6 +236,13 @@ void key_meta(struct key *key) {
     spell(key, PLACE_META);
 }
 
+void key_meta_copy(struct key *key) {
+    static const char text[] = "engaged:copy{engaged:meta}";
+    key->len = 0;
+    key->place = (uint16_t)place_more(PLACE_META);
+    add(key, text, sizeof text - 1);
+}
+
 // ---- Reading back
 
 static int digit_of(char c) {

@@ -29,7 +29,8 @@
 //                                             lives in which it is valid; the life under which the log was opened
 //                                             (lua/open.lua); `plan` and `rankings`: the definitions for which the
 //                                             rankings are complete, those that are kept up to date, and
-//                                             `since` when they are complete (project/rebuild.c)
+//                                             `since` when they are complete (project/rebuild.c); `ended`: up to when
+//                                             periods were ended (lua/periods.lua)
 //   {e7}floor                         hash    cutoffs of the rankings that were trimmed
 //   {e7}floor@2026-11-26              hash    the same of the sets of a period
 //   {e7}periods                       zset    keys of the sets and cutoffs of periods → when each is cut or removed
@@ -39,6 +40,7 @@
 //                                             (project/pass.c)
 //   engaged:meta                      hash    format, partitions, fingerprint of the hash key, kinds; which service
 //                                             projects, its plan, when it renewed its claim
+//   engaged:copy{engaged:meta}        hash    the same without the claim, in case somebody deletes it (lua/meta.lua)
 // clang-format on
 // References are 16 hex digits.
 #pragma once
@@ -93,6 +95,7 @@ void key_absent(struct key *key,
                 uint32_t partition); // there is never such a key: whether the slot moves (store/scan_walk.c)
 void key_corrections(struct key *key, bool done);
 void key_meta(struct key *key);
+void key_meta_copy(struct key *key); // in the same slot
 // The hash slot of a key, as Redis Cluster computes it (CRC16 of the tag, mod 16384).
 uint16_t key_slot(struct bytes key);
 // Reads the reference from a key that SCAN found, if the key is of the kind `letter` ('i', 's' …).

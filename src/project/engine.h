@@ -78,10 +78,10 @@ struct rebuild {
 
 // The sets of rankings by period that end (period_ends.c).
 struct period_ends {
-    int32_t day;      // for which all is done; 0: none
-    uint64_t next_ns; // not before then
-    uint32_t partition, count;
-    bool failed; // a partition
+    int32_t day;                     // for which all is done; 0: none
+    uint64_t next_ns;                // not before then
+    uint32_t partition, count, lost; // lost: partitions whose periods were ended by a clock that was ahead
+    bool failed;                     // a partition
     struct due_set due[DUE_AT_ONCE];
 };
 

@@ -3,6 +3,7 @@
 // (store/period_sets.h), partition by partition, after a round. A partition that fails is tried again a minute later:
 // nothing waits for it, because what is no longer readable is no longer answered.
 #include "base/clock.h"
+#include "ops/log.h"
 #include "project/engine.h"
 
 #define PAUSE_NS (UINT64_C(60) * 1000 * 1000 * 1000)
@@ -16,7 +17,7 @@ enum step period_ends_first(struct engine *engine) {
     if (engine->type->projection != PROJECTION_SUMS || ends->day == today() || clock_mono_ns() < ends->next_ns)
         return ROUND_DONE;
     ends->next_ns = clock_mono_ns() + PAUSE_NS;
-    ends->partition = 0;
+    ends->partition = ends->lost = 0;
     ends->failed = false;
     return STEP_FIND_DUE;
 }
@@ -43,6 +44,8 @@ enum step begin_find_due(struct engine *engine) {
         ends->failed = true;
     if (ends->partition == engine->partitions) {
         ends->day = ends->failed ? 0 : today();
+        if (ends->lost)
+            log_warn("the clock was set back: the rankings of %u partitions are refilled", ends->lost);
         return ROUND_DONE;
     }
     ends->count = 0;
@@ -51,19 +54,24 @@ enum step begin_find_due(struct engine *engine) {
 }
 
 enum step end_find_due(struct engine *engine) {
-    if (engine->period_ends.count)
-        return STEP_END_PERIODS;
-    engine->period_ends.partition++;
-    return STEP_FIND_DUE;
+    (void)engine;
+    return STEP_END_PERIODS;
+}
+
+static void on_lost(struct read_call *call) {
+    struct engine *engine = call->context;
+    engine->rebuild.needed[engine->period_ends.partition] = true;
+    engine->period_ends.lost++;
 }
 
 enum step begin_end_periods(struct engine *engine) {
     struct period_ends *ends = &engine->period_ends;
-    store_end_periods(engine->store, engine_call(engine), ends->partition, ends->due, ends->count);
+    store_end_periods(engine->store, engine_call(engine), ends->partition, ends->due, ends->count, on_lost);
     return STEP_WAITS;
 }
 
+// There may be more of a partition that had many.
 enum step end_end_periods(struct engine *engine) {
-    (void)engine;
+    engine->period_ends.partition += engine->period_ends.count < DUE_AT_ONCE;
     return STEP_FIND_DUE;
 }

@@ -3,6 +3,8 @@
 // kinds of vote, the time zone, and from when on it has series. Each connection compares it with the settings, and
 // tells the series how they began (series_begin), before anything is read or written.
 //
+// The record has a copy in the same slot: without it nobody would know which era the days in the states are of.
+//
 // The time zone decides which day an event lies in, so another one than the data's is refused. With --accept-time-zone
 // a start takes it: the era goes up by one, and days and months of another era are dropped when a state is read. Only
 // the first processes of a start accept, and only until they have recorded their zone; so neither a reload nor two
@@ -44,9 +46,11 @@ static void begin(struct command *command, const struct settings *settings, cons
     struct key key;
     char text[KINDS_MAX * NAME_SIZE] = "";
     size_t len = 0;
-    script_begin(command, SCRIPT_META, 1);
+    script_begin(command, SCRIPT_META, 2);
     key_meta(&key);
     command->place = key.place;
+    command_add(command, key_bytes(&key));
+    key_meta_copy(&key);
     command_add(command, key_bytes(&key));
     command_add_int(command, FORMAT);
     command_add_int(command, keys_partitions());

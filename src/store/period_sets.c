@@ -74,21 +74,33 @@ static void add_name(struct command *command, struct bytes text) {
     command_add(command, (struct bytes){name, len + rest});
 }
 
+struct end_state {
+    struct read_state read;
+    void (*on_lost)(struct read_call *call);
+};
+
 static void on_ended(struct pipeline *pipeline) {
-    read_end(pipeline, pipeline_outcome(pipeline));
+    struct end_state *state = pipeline->context;
+    enum outcome outcome = pipeline_outcome(pipeline);
+    if (outcome == OK && reply_int(pipeline->at[0].reply))
+        state->on_lost(state->read.call);
+    read_end(pipeline, outcome);
 }
 
 void store_end_periods(struct store *store, struct read_call *call, uint32_t partition, const struct due_set *sets,
-                       size_t count) {
-    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_ended);
+                       size_t count, void (*on_lost)(struct read_call *call)) {
+    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct end_state), on_ended);
     int64_t now_ms = clock_now_ms();
     struct key key;
     if (!pipeline)
         return;
-    script_begin(&store->command, SCRIPT_PERIODS, 2 + 2 * (uint32_t)count);
+    ((struct end_state *)pipeline->context)->on_lost = on_lost;
+    script_begin(&store->command, SCRIPT_PERIODS, 3 + 2 * (uint32_t)count);
     key_periods(&key, partition);
     add_key(store, &key);
     key_applied(&key, partition, PROJECTION_SUMS);
+    add_key(store, &key);
+    key_offsets(&key, partition);
     add_key(store, &key);
     for (size_t i = 0; i < count; i++) {
         struct period_end end = end_of(key_bytes(&sets[i].key), now_ms);
@@ -98,6 +110,7 @@ void store_end_periods(struct store *store, struct read_call *call, uint32_t par
         add_key(store, &key);
     }
     command_add_int(&store->command, (int64_t)version_new());
+    command_add_int(&store->command, now_ms);
     for (size_t i = 0; i < count; i++) {
         struct bytes text = key_bytes(&sets[i].key);
         struct period_end end = end_of(text, now_ms);

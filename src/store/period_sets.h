@@ -13,6 +13,7 @@ struct due_set {
 // Reads what is due in a partition: at most DUE_AT_ONCE.
 void store_read_due(struct store *store, struct read_call *call, uint32_t partition,
                     void (*on_due)(struct read_call *call, struct bytes key));
-// Does what is due with them; each waits for a later time then, or is gone.
+// Does what is due with them, none at least; each waits for a later time then, or is gone. Calls `on_lost` before
+// on_done if periods were ended that are not over, by a clock that was ahead: the partition must be rebuilt.
 void store_end_periods(struct store *store, struct read_call *call, uint32_t partition, const struct due_set *sets,
-                       size_t count);
+                       size_t count, void (*on_lost)(struct read_call *call));

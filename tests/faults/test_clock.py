@@ -5,17 +5,8 @@ import json
 import time
 
 from support.fault_calls import OneWorker, call, serving, vote
+from support.scripted_redis import shift
 from support.wait import wait_until
-
-
-def shift(redis, seconds):
-    """Redis tells a time that is off by so much."""
-    def act(client, ask):
-        ask()
-        text = f"{time.time() + seconds:.6f}".split(".")
-        client.sendall(b"*2\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(part), part.encode()) for part in text))
-    redis.obey_redis()
-    redis.rule("time", act)
 
 
 def ahead(service):

@@ -5,39 +5,16 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import time
 
 import pytest
 
 from support.fault_service import FaultService
-from support.redis_server import RedisServer
+from support.redis_server import Keeper
 from support.wait import wait_until
 
 SITE = "/v1/s"
-
-
-class Keeper(RedisServer):
-    """A Redis whose data of an earlier instant comes back."""
-
-    def keep(self):
-        self.client().save()
-        shutil.copy(f"{self.directory}/dump.rdb", f"{self.directory}/kept.rdb")
-
-    def start_again(self):
-        self.kill()
-        shutil.copy(f"{self.directory}/kept.rdb", f"{self.directory}/dump.rdb")
-        self.start()
-
-    def replace(self):
-        """As `engaged restore` does it: the connections of others stay open."""
-        staged = RedisServer(repl_diskless_sync_delay=0)
-        shutil.copy(f"{self.directory}/kept.rdb", f"{staged.directory}/dump.rdb")
-        with staged:
-            self.client().replicaof("127.0.0.1", staged.port)
-            wait_until(lambda: self.client().info("replication").get("master_link_status") == "up", 10, "copied")
-            self.client().replicaof("NO", "ONE")
 
 
 @contextlib.contextmanager

@@ -121,6 +121,14 @@ def test_a_record_that_is_deleted_is_written_again_as_it_was(server, ending):
     wait_until(lambda: record(server) == kept, 20, lambda: f"{kept}\n{record(server)}")
 
 
+def test_a_record_that_is_deleted_while_no_service_runs_comes_back_as_it_was(server):
+    works(server, "UTC")
+    kept = works(server, "Asia/Kolkata", ["--accept-time-zone"])
+    server.client().delete("engaged:meta")
+    assert "the days of the data are those of Asia/Kolkata, the setting says UTC" in refused(server, "UTC")
+    assert works(server, "Asia/Kolkata") == kept and kept["era"] == "1"
+
+
 def test_data_without_series_is_counted_from_now_on_in_any_zone(server):
     works(server, "UTC")
     server.client().hdel("engaged:meta", "time-zone", "era", "since", "days-since")
@@ -164,6 +172,8 @@ def test_readers_are_told_null_for_days_of_before_and_hours_as_ever(server):
         service.wait_ready([service.process])
         wait_until(lambda: service.lines("/v1/s/events?wait=true", [{"type": "view", "item": "a", "visitor": zone}]).json.get("accepted") == 1, 20, service.log)  # noqa: B023
         item = service.get("/v1/s/items/a?window=24h&window=today&window=7d&window=month").json
+        exact = service.get("/v1/s/rankings/most-read").json["exact"]
+        assert exact is (zone == "UTC"), "its set of the day before began again"
         series = {step: [service.get(f"/v1/s/{of}series?step={step}").json["views"] for of in ("", "items/a/")] for step in ("hour", "day", "month")}
         service.stop()
     assert item["views"] == 2 and {name: window["views"] for name, window in item["windows"].items()} == {"24h": 2, "today": None, "7d": None, "month": None}

@@ -85,6 +85,16 @@ def be_silent(client, ask):
     ask()
 
 
+def shift(redis, seconds):
+    """Redis tells a time that is off by so much."""
+    def act(client, ask):
+        ask()
+        text = f"{time.time() + seconds:.6f}".split(".")
+        client.sendall(b"*2\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(part), part.encode()) for part in text))
+    redis.obey_redis()
+    redis.rule("time", act)
+
+
 class ScriptedRedis:
     def __enter__(self):
         self.redis = RedisServer().start()
