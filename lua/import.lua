@@ -5,14 +5,15 @@
 -- a later view adds to them, whatever log it is in.
 --
 -- KEYS   item, card, log, version of the sums, newest cards of the site in this partition, unique visitors, sums,
---        tombstones of format 2 (no longer needed, as everything before is projected)
+--        tombstones of format 2 (no longer needed, as everything before is projected), offsets
 -- ARGV   1 accept time in ms, 2 number of kinds, 3 id, 4 name (text8 site, text16 id), 5 reference (8 bytes), 6 card,
 --        7 groups, 8 published (ms), 9 base, 10 newest cards to keep, 11 "1" if there is a card,
 --        12 unique visitors (HyperLogLog) or "" for none, 13 next version of the sums, 14 the sums that were read, 15 the
---        new sums or "" for none
+--        new sums or "" for none, 16 field of the site's gap, 17 from when on the item's hours and days are known (ms), or
+--        "" if they are as the data's
 -- Reply  array: status (0 done, 2 retry with these sums, 3 another item has the reference), id of the log entry or the sums
 
-for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD', 'STRLEN', 'STRLEN', 'ZCARD'}) do
+for i, command in ipairs({'STRLEN', 'STRLEN', 'XLEN', 'HLEN', 'ZCARD', 'STRLEN', 'STRLEN', 'ZCARD', 'HLEN'}) do
     redis.call(command, KEYS[i])
 end
 
@@ -56,5 +57,8 @@ set_or_remove(KEYS[7], ARGV[15])
 set_or_remove(KEYS[6], ARGV[12])
 redis.call('ZREM', KEYS[8], ARGV[5])
 redis.call('HSET', KEYS[4], 'version', ARGV[13])
+if ARGV[17] ~= '' and tonumber(redis.call('HGET', KEYS[9], ARGV[16]) or 0) < tonumber(ARGV[17]) then
+    redis.call('HSET', KEYS[9], ARGV[16], ARGV[17])
+end
 record = record .. 'S' .. ARGV[5] .. name .. text16(sums) .. text16(ARGV[15])
 return {0, redis.call('XADD', KEYS[3], '*', '1', struct.pack('<d', tonumber(ARGV[1])) .. record)}

@@ -4,6 +4,7 @@
 #include "model/keys.h"
 #include "model/period_ranking.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -201,6 +202,10 @@ void key_applied(struct key *key, uint32_t partition, enum projection projection
 
 void key_offsets(struct key *key, uint32_t partition) {
     begin(key, partition, "pos");
+}
+
+void gap_field(ref_t site, char ret_field[static GAP_FIELD_SIZE]) {
+    snprintf(ret_field, GAP_FIELD_SIZE, "gap%016" PRIx64, site);
 }
 
 void key_cutoffs(struct key *key, uint32_t partition) {

@@ -30,7 +30,8 @@
 //                                             (lua/open.lua); `plan` and `rankings`: the definitions for which the
 //                                             rankings are complete, those that are kept up to date, and
 //                                             `since` when they are complete (project/rebuild.c); `ended`: up to when
-//                                             periods were ended (lua/periods.lua)
+//                                             periods were ended (lua/periods.lua); `gap<site>`: from when on all imported
+//                                             items are counted by time (store/import_write.c)
 //   {e7}floor                         hash    cutoffs of the rankings that were trimmed
 //   {e7}floor@2026-11-26              hash    the same of the sets of a period
 //   {e7}periods                       zset    keys of the sets and cutoffs of periods → when each is cut or removed
@@ -87,6 +88,8 @@ void key_log(struct key *key, uint32_t partition);
 enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
 void key_applied(struct key *key, uint32_t partition, enum projection projection);
 void key_offsets(struct key *key, uint32_t partition);
+enum { GAP_FIELD_SIZE = 20 };
+void gap_field(ref_t site, char ret_field[static GAP_FIELD_SIZE]); // of a partition's offsets
 void key_cutoffs(struct key *key, uint32_t partition);
 struct period; // model/period_ranking.h
 void key_period_cutoffs(struct key *key, uint32_t partition, struct period period);

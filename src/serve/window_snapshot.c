@@ -129,7 +129,8 @@ static void take_members(struct window_reading *reading) {
 static void on_sets(struct read_call *call, const struct window_sets *sets) {
     struct window_reading *reading = call->context;
     reading->sets = *sets;
-    reading->sets.complete &= reading->span.from_ms >= (int64_t)series_began_s() * 1000 &&
+    reading->sets.complete &= reading->span.from_ms >= sets->gap_ms &&
+                              reading->span.from_ms >= (int64_t)series_began_s() * 1000 &&
                               reading->span.from_ms >= (int64_t)series_days_began_s() * 1000;
 }
 

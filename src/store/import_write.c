@@ -25,6 +25,14 @@ static void read_series(struct sums *sums, const struct sums *given, struct byte
         series_begin_late(&sums->series, clock_now_ms());
 }
 
+// From when on the counts of an item by time are known, if that is later than for all others; else 0.
+static int64_t gap_of(const struct series *series) {
+    int64_t hours_ms = series_since(series, GRAIN_HOUR), days_ms = series_since(series, GRAIN_DAY);
+    int64_t known_ms = hours_ms > days_ms ? hours_ms : days_ms;
+    uint32_t began_s = series_began_s() > series_days_began_s() ? series_began_s() : series_days_began_s();
+    return known_ms > (int64_t)began_s * 1000 ? known_ms : 0;
+}
+
 // Computes the new sums. INTERNAL when the present ones cannot be read.
 static enum outcome put_together(struct item_write *write) {
     const struct half_lives *lives = &write->store->plan.lives;
@@ -35,16 +43,30 @@ static enum outcome put_together(struct item_write *write) {
     sums.signals[SIGNAL_VIEWS] = given.signals[SIGNAL_VIEWS];
     sums.early = given.early;
     read_series(&sums, &given, write->views);
+    write->gap_ms = sums_empty(&sums) ? 0 : gap_of(&sums.series);
     buffer_clear(&write->sums_now);
     if (!sums_empty(&sums))
         sums_pack(&sums, lives, &write->sums_now);
     return write->sums.failed || write->sums_now.failed ? UNAVAILABLE : OK;
 }
 
+// An item whose hours or days are known from an instant on only may be missing in the lists of windows that begin
+// before.
+static void add_gap(struct item_write *write) {
+    struct store *store = write->store;
+    char field[GAP_FIELD_SIZE];
+    gap_field(site_ref(store->hash_key, write->item->site), field);
+    command_add_text(&store->command, field);
+    if (write->gap_ms)
+        command_add_int(&store->command, write->gap_ms);
+    else
+        command_add(&store->command, NO_BYTES);
+}
+
 static void send_import(struct item_write *write) {
     struct store *store = write->store;
     struct key key;
-    script_begin(&store->command, SCRIPT_IMPORT, 8);
+    script_begin(&store->command, SCRIPT_IMPORT, 9);
     add_put_keys(store, write->item);
     key_uniques(&key, write->item->item);
     add_key(store, &key);
@@ -52,12 +74,15 @@ static void send_import(struct item_write *write) {
     add_key(store, &key);
     key_dead(&key, partition_of(write->item->item, keys_partitions()));
     add_key(store, &key);
+    key_offsets(&key, partition_of(write->item->item, keys_partitions()));
+    add_key(store, &key);
     add_card(store, write->item);
     command_add_text(&store->command, write->has_card ? "1" : "");
     command_add(&store->command, write->visitors);
     add_next_version(store);
     command_add(&store->command, buffer_bytes(&write->sums));
     command_add(&store->command, buffer_bytes(&write->sums_now));
+    add_gap(write);
     send_patient(store, &write->call);
 }
 

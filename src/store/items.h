@@ -16,6 +16,7 @@ struct item_write {
     bool has_card;
     struct bytes views, visitors;
     struct buffer sums, sums_now; // the sums as they were read, and the new ones
+    int64_t gap_ms;
 };
 
 // NULL without memory: the call ends at the end of the turn.

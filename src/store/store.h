@@ -212,6 +212,7 @@ struct window_sets_question {
 };
 struct window_sets {
     bool complete;   // each partition was read, none is in a rebuild, and none was rebuilt when a period was closed
+    int64_t gap_ms;  // before then imported items may have counts that nobody knows; 0: there are none
     double left_out; // an item in none of the sets is worth at most so much in all of the periods together
 };
 // Calls `on_member` for each member of each set, in no order, and then `on_all` once, before on_done, if the outcome is

@@ -17,6 +17,7 @@ struct sets_state {
     struct period at[PERIODS_READ_MAX];
     uint32_t periods, kinds;
     struct window_sets found;
+    char gap_field[GAP_FIELD_SIZE];
     void (*on_member)(struct read_call *call, struct bytes id, double value);
     void (*on_sets)(struct read_call *call, const struct window_sets *sets);
 };
@@ -56,10 +57,15 @@ static bool is_complete(const struct sets_state *state, int64_t since_ms) {
     return complete;
 }
 
+static int64_t gap_of(const struct pipelined *at) {
+    const redisReply *reply = at->outcome == OK ? at->reply : NULL;
+    return reply_text_at(reply, 2).len ? reply_int(reply_at(reply, 2)) : 0;
+}
+
 // `at`: the replies of one partition.
 static void take_partition(struct sets_state *state, const struct pipelined *at) {
     double cuts[KINDS_OF_SET_MAX][PERIODS_READ_MAX] = {{0}};
-    int64_t since_ms = complete_since(state, at++);
+    int64_t since_ms = complete_since(state, at), gap_ms = gap_of(at++);
     for (uint32_t period = 0; period < state->periods; period++, at += state->kinds + 1) {
         for (uint32_t i = 0; i <= state->kinds; i++)
             state->found.complete &= at[i].outcome == OK;
@@ -69,6 +75,8 @@ static void take_partition(struct sets_state *state, const struct pipelined *at)
         }
     }
     state->found.complete &= is_complete(state, since_ms) && complete_since(state, at) == since_ms;
+    if (gap_ms > state->found.gap_ms)
+        state->found.gap_ms = gap_ms;
     for (uint32_t kind = 0; kind < state->kinds; kind++)
         state->found.left_out = fmax(state->found.left_out, cuts_sum(cuts[kind], state->periods));
 }
@@ -84,13 +92,15 @@ static void on_sets(struct pipeline *pipeline) {
 }
 
 static void ask_plan(struct pipeline *pipeline, uint32_t partition) {
-    struct store *store = ((struct read_state *)pipeline->context)->store;
+    struct sets_state *state = pipeline->context;
+    struct store *store = state->read.store;
     struct key key;
     key_offsets(&key, partition);
     begin_command(store, "HMGET");
     add_key(store, &key);
     command_add_text(&store->command, "plan");
     command_add_text(&store->command, "since");
+    command_add_text(&store->command, state->gap_field);
     read_add(pipeline);
 }
 
@@ -139,6 +149,7 @@ void store_read_window_sets(struct store *store, struct read_call *call, const s
         return;
     struct sets_state *state = pipeline->context;
     asked.read = state->read;
+    gap_field(question->site, asked.gap_field);
     memcpy(asked.at, question->periods, question->period_count * sizeof *asked.at);
     *state = asked;
     for (uint32_t partition = 0; partition < keys_partitions(); partition++) {

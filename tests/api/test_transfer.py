@@ -8,6 +8,7 @@ import time
 import pytest
 import redis
 
+from support.contract import load
 from support.service import Service
 from support.wait import wait_until
 
@@ -150,3 +151,21 @@ def test_a_vote_of_the_future_is_refused(service, site):
 def test_they_need_the_key(service, site):
     assert service.get(f"{site}/export").status == 401
     assert service.post(f"{site}/import", b"", Content_Type="application/x-ndjson").status == 401
+
+
+@pytest.mark.contract("GET /v1/{site}/rankings/{ranking}", "After an import whose hours or days are not known")
+def test_lists_by_window_after_an_import_of_another_zone_are_not_exact(service, site, ending):
+    """What was viewed before has no place in any set there, and the counts of its days are null."""
+    load(service, site, [{"type": "view", "item": "a", "visitor": f"v{number}"} for number in range(3)])
+    lines, another = export(service, site), ending(Service(kinds="up down", time_zone="Pacific/Auckland"))
+    load(another, "/v1/other.example", [{"type": "view", "item": "b", "visitor": "v"}])
+    wait_until(lambda: another.get(f"{site}/rankings/most-read").json["exact"], 20)
+    for _ in range(2):
+        take(another, site, lines)
+        answer = another.get(f"{site}/rankings/most-read")
+        assert (answer.json["items"], answer.json["exact"]) == ([], False)
+    load(another, site, [{"type": "view", "item": "c", "visitor": "v"}])
+    assert another.get(f"{site}/rankings/most-read").json["exact"] is False
+    assert another.get("/v1/other.example/rankings/most-read").json["exact"] is True, "nothing was imported there"
+    take(service, site, lines)
+    assert service.get(f"{site}/rankings/most-read").json["exact"] is True
