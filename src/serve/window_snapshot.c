@@ -182,6 +182,11 @@ static void choose_periods(struct window_reading *reading, struct period ret_per
         reading->period = ret_periods[0];
 }
 
+// Who gets a card later than that stays in the set of those without one. list.c leaves out those that still have none.
+static bool has_late_cards(const struct window_reading *reading) {
+    return reading->period.grain != GRAIN_HOUR && period_is_closed(reading->period, reading->now_ms);
+}
+
 bool window_snapshot_start(struct snapshot *snapshot) {
     struct window_reading *reading = calloc(1, sizeof *reading);
     struct period periods[PERIODS_READ_MAX];
@@ -197,7 +202,7 @@ bool window_snapshot_start(struct snapshot *snapshot) {
     struct window_sets_question question = {.site = snapshot->site,
                                             .ranking = snapshot->ranking->name,
                                             .category = snapshot->has_category ? &snapshot->category : NULL,
-                                            .cards_only = snapshot->cards_only,
+                                            .cards_only = snapshot->cards_only && !has_late_cards(reading),
                                             .periods = periods,
                                             .period_count = period_count};
     reading->call = (struct read_call){.on_done = on_sets_read, .context = reading};

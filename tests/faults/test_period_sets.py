@@ -3,6 +3,7 @@
 each partition, ranking and open period: a member's score is its weighted count there; what is no member has at most the
 cut; the cut only rises."""
 import contextlib
+import json
 import random
 import time
 
@@ -170,6 +171,28 @@ def test_what_is_over_is_cut_and_what_can_no_longer_be_read_is_removed():
         assert client.zcount(f"{tag}periods", "-inf", time.time() * 1000) == 0 and client.exists(the_set, part) == 2
         ledger.check()
         assert len(ledger.site()) == 16
+
+
+def test_an_item_that_gets_its_card_after_a_week_was_closed_keeps_its_place_there():
+    """It stays in the set of the items without a card: its buckets are gone by then."""
+    with serving() as (ledger, service):
+        for number in range(25):  # so many that items without a card are not listed
+            ledger.put(f"i{number}", ["sea"])
+        ledger.add(("late", "up", day(0, 60), "v"), ("made-up", "up", day(0, 60), "v"))
+        closed, tag, site = period_of("week", day(7 * 8)), ledger.tag_of("late").decode(), ledger.site()
+        ledger.client.zadd(f"{tag}r{site}:w@{closed}:no-card", {"late": -5, "made-up": -9})
+        ledger.client.zadd(f"{tag}r{site}:w@{closed}", {"i3": -2})
+        ledger.client.hset(f"{tag}pos", "since", (day(7 * 9)) * 1000)
+
+        def listed():
+            status, body = service.client().call("GET", f"{SITE}/rankings/w?period={closed}")
+            assert status == 200
+            answer = json.loads(body)
+            return [(entry["item"], entry["score"]) for entry in answer["items"]], answer["exact"]
+
+        wait_until(lambda: listed() == ([("i3", 2)], True), 20, listed)
+        ledger.put("late", ["sea"])
+        wait_until(lambda: listed() == ([("late", 5), ("i3", 2)], True), 20, listed)
 
 
 def test_another_grain_of_a_ranking_has_no_old_sets():
