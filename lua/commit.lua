@@ -14,7 +14,7 @@
 --        number of rankings, then of each: key (counted likewise), bound (0: it only loses members), its name among the
 --        cutoffs, the key of these (counted likewise; 0: KEYS[2]), a cutoff: members with a worse score are removed, as
 --        candidates better than they were not sent ("": all were sent), and when a new set is to be cut or removed (0:
---        never)
+--        never). A set that is empty waits no more
 -- Reply  array: 1 written or 0 version or life has changed, version now, 1 if a trimmed ranking needs a rebuild
 
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
@@ -77,6 +77,12 @@ local function cut(cutoffs, name, score, due)
     if redis.call('HSET', cutoffs, name, score) == 1 then wait(cutoffs, due) end
 end
 
+-- While the slot moves, a set that was emptied just now can't be asked any more.
+local function is_moved(reply)
+    return type(reply) == 'table' and not string.find(reply.err, '^WRONGTYPE')
+end
+
+local empty = {}
 for i = 0, tonumber(ARGV[arg + 1]) - 1 do
     local at = arg + 2 + 6 * i
     local index, bound, name = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2]
@@ -86,6 +92,7 @@ for i = 0, tonumber(ARGV[arg + 1]) - 1 do
         cut(cutoffs, name, cut_beyond, due)
     end
     local size = redis.pcall('ZCARD', key)
+    if due ~= '0' and (size == 0 or is_moved(size)) then empty[#empty + 1] = key end
     if type(size) == 'number' and bound > 0 then
         if size > 0 and size == added[index] then wait(key, due) end
         if size > 2 * bound then
@@ -96,5 +103,6 @@ for i = 0, tonumber(ARGV[arg + 1]) - 1 do
         end
     end
 end
+if #empty > 0 then redis.pcall('ZREM', KEYS[before + waiting], unpack(empty)) end
 if rebuild == 1 then redis.pcall('HDEL', KEYS[3], 'plan') end
 return {1, ARGV[2], rebuild}

@@ -110,6 +110,8 @@ def test_a_card_moves_all_open_sets_and_a_deletion_leaves_all_that_can_be_read()
         assert status == 204, answer
         ledger.add(("b", "up", int(time.time()), "behind"))
         assert sets_of(client, "a") == {}
+        waiting = {key.decode() for key in client.zrange(f"{tag}periods", 0, -1) if b"}r" in key}
+        assert waiting == {key.decode() for key in client.scan_iter("{*}r*@*", 1000)} - {f"{tag}r{site}:w@{closed}"}, "none that is empty"
         del ledger.events["a"], ledger.cards["a"]
         ledger.check()
         assert client.zscore(f"{tag}r{site}:w@{closed}", "b") == -3
