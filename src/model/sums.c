@@ -144,6 +144,20 @@ bool sums_have_series(struct bytes packed) {
     return packed.len == 0 || packed.at[0] == FORMAT || packed.at[0] == FORMAT_EARLY;
 }
 
+bool sums_tell_visitors(struct bytes packed) {
+    struct reader reader = reader_of(packed);
+    uint8_t format = read_u8(&reader), lives = read_u8(&reader), signals = read_u8(&reader);
+    if (packed.len == 0 || format == FORMAT_EARLY || format == FORMAT_NO_SERIES_EARLY)
+        return true;
+    read_bytes(&reader, sizeof(double) + lives * sizeof(uint64_t));
+    for (uint8_t i = 0; i < signals && !reader.failed; i++) {
+        if (read_u8(&reader) == SIGNAL_VIEWS)
+            return false;
+        read_bytes(&reader, sizeof(uint64_t) + lives * sizeof(double));
+    }
+    return true;
+}
+
 static bool read_all(struct reader *reader, const struct half_lives *lives, struct sums *sums) {
     struct half_lives stored;
     uint8_t format = read_u8(reader), life_count = read_u8(reader), signals = read_u8(reader);

@@ -47,3 +47,6 @@ bool sums_lie_before(const struct sums *sums, const struct half_lives *lives, in
 bool sums_unpack(struct bytes packed, const struct half_lives *lives, struct sums *ret_sums);
 // Whether the state was packed with series; true for an empty one.
 bool sums_have_series(struct bytes packed);
+// Whether the state itself tells how many visitors there are: they are early (early.h), or there was no view. Else the
+// sketch has to be asked. True for a corrupt state.
+bool sums_tell_visitors(struct bytes packed);

@@ -5,12 +5,25 @@
 
 // ---- Reading
 
-enum { READ_CHUNK = 64 * 1024 };
+// hiredis moves what it has left after each reply, so it gets little at a time.
+enum { READ_CHUNK = 64 * 1024, FED_AT_ONCE = 8 * 1024 };
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
     struct redis_connection *redis = handle->data;
     (void)suggested;
     *ret_buf = uv_buf_init(redis->read_chunk, READ_CHUNK);
+}
+
+static void take(struct redis_connection *redis, struct bytes read) {
+    while (read.len && redis->reader && redis->state != REDIS_STATE_CLOSING) {
+        size_t len = read.len < FED_AT_ONCE ? read.len : FED_AT_ONCE;
+        if (redisReaderFeed(redis->reader, read.at, len) != REDIS_OK) {
+            redis_drop(redis, "no memory for a reply");
+            return;
+        }
+        pending_take_replies(redis);
+        read = (struct bytes){read.at + len, read.len - len};
+    }
 }
 
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf) {
@@ -22,11 +35,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf) {
         return;
     }
     redis->heard_at_ms = uv_now(redis->loop);
-    if (redisReaderFeed(redis->reader, buf->base, (size_t)got) != REDIS_OK) {
-        redis_drop(redis, "no memory for a reply");
-        return;
-    }
-    pending_take_replies(redis);
+    take(redis, (struct bytes){buf->base, (size_t)got});
 }
 
 // False without memory.

@@ -156,7 +156,7 @@ void store_delete_item(struct store *store, struct item_call *call);
 // is projected later makes the item exist again and counts.
 void store_remove_unchanged(struct store *store, struct item_call *call);
 
-// ---- Reads: one pipeline each
+// ---- Reads: one pipeline each, or two
 
 struct read_call {
     void (*on_done)(struct read_call *call, enum outcome outcome);
@@ -180,11 +180,17 @@ struct item_state {
     uint64_t votes[KINDS_MAX]; // with base
     uint64_t views;            // with base
     uint64_t visitors;
+    struct bytes sums;           // packed (model/sums.h), as stored
     const struct series *series; // counts by time, valid in on_item only; NULL: nothing was counted
 };
 // Calls `on_item` once per reference, in order, before on_done.
 void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                       void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
+// The same for items of which some were read before: `known` has their states of then, or NULL. What they say of bytes
+// that are still the same is not found out again.
+void store_reread_items(struct store *store, struct read_call *call, const ref_t *items,
+                        const struct item_state *const *known, size_t count,
+                        void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
 // Reads one item for a write that waits for it: it is not held with the reads when the queue is full.
 void store_look_item(struct store *store, struct read_call *call, const ref_t *item,
                      void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));

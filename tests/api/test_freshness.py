@@ -141,16 +141,22 @@ def test_with_refresh_interval_0_a_read_sees_what_was_acknowledged_before_it():
         direct = Service(**keys, redis=f"redis://127.0.0.1:{scripted.redis.port}")
         try:
             path = f"{SITE}/items/a"
-            assert ups(slow.get(path)) == 0
-            scripted.rule("pfcount", after(0.6), times=1)  # the last of an item's four
+            assert direct.post(f"{SITE}/items/a/votes").status == 200
+            assert ups(slow.get(path)) == 1
+
+            def late(client, ask):
+                reply = ask()
+                time.sleep(0.6)
+                client.sendall(reply)
+            scripted.rule("mget", late, times=1)  # record, card and sums of an item
             got = []
             early = threading.Thread(target=lambda: got.append(ups(slow.get(path))))
             early.start()
             time.sleep(0.2)
             assert direct.post(f"{SITE}/items/a/votes").status == 200
-            assert ups(slow.get(path)) == 1
+            assert ups(slow.get(path)) == 2
             early.join()
-            assert got == [0]
+            assert got == [1]
         finally:
             for service in (direct, slow):
                 service.stop()

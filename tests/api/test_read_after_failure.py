@@ -35,7 +35,7 @@ def stale_after_failure(scripted, service, direct, count):
         may_fail.wait(20)
         client.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
 
-    scripted.rule("pfcount", fail, times=1)  # the last of an item's four
+    scripted.rule("mget", fail, times=1)  # record, card and sums of an item
     failed = threading.Thread(target=service.get, args=(PATH,))
     failed.start()
     assert begun.wait(20)

@@ -82,6 +82,10 @@ class Service(Launch):
         rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
         return {name: metric_value(value) for name, value in rows}
 
+    def item_reads(self):
+        """How many states of items were asked for, of Redis or of memory."""
+        return sum(value for name, value in self.metrics().items() if name.startswith("engaged_item_reads_total"))
+
     def stop(self):
         self.judge(end(self.process))
 

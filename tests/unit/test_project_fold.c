@@ -327,6 +327,28 @@ static void a_state_without_series_begins_to_count(void **state) {
     buffer_release(&packed);
 }
 
+static bool tells_visitors(size_t cut) {
+    struct buffer packed;
+    struct bytes whole = pack(&article, &packed);
+    bool tells = sums_tell_visitors((struct bytes){whole.at, cut ? cut : whole.len});
+    buffer_release(&packed);
+    return tells;
+}
+
+static void a_state_tells_its_visitors_while_they_are_early(void **state) {
+    (void)state;
+    sums_clear(&article);
+    assert_true(sums_tell_visitors(NO_BYTES));
+    assert_true(tells_visitors(0));
+    sums_add(&article, &lives, 0, INT64_C(1760000000000));
+    assert_true(tells_visitors(0)); // a vote alone
+    sums_add(&article, &lives, SIGNAL_VIEWS, INT64_C(1760000000000));
+    assert_false(tells_visitors(0));
+    assert_true(tells_visitors(3)); // whoever unpacks it finds it corrupt
+    assert_true(early_visitors_add(&article.early, 7, true));
+    assert_true(tells_visitors(0));
+}
+
 static void a_table_forgets_a_neighbour(void **state) {
     (void)state;
     static struct neighbours table;
@@ -389,6 +411,7 @@ int main(void) {
         cmocka_unit_test(a_set_moves_the_total_by_the_difference),
         cmocka_unit_test(each_record_moves_the_series_of_item_and_site),
         cmocka_unit_test(a_state_without_series_begins_to_count),
+        cmocka_unit_test(a_state_tells_its_visitors_while_they_are_early),
         cmocka_unit_test(a_table_forgets_a_neighbour),
         cmocka_unit_test(unknown_kinds_do_no_harm),
         cmocka_unit_test(co_views_respect_deletions),
