@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The tools of a measurement: a Redis, wrk and open_loop, and the processor time of each process."""
+"""The tools of a measurement: a Redis, the load generators, and the processor time of each process."""
 import contextlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -73,19 +74,33 @@ class Result:
                         if measured.get(name, -1) >= 0}
         self.bad = measured.get("bad", 0) + measured.get("broken", 0)
         self.cpu, self.redis_us, self.aof_bytes, self.commands, self.trips, self.extra = {}, None, None, None, None, {}
+        self.generator = None  # µs a request, % of a core
 
     def all_us(self):
         """Processor time a request, of all processes and Redis."""
         return sum(self.cpu.values()) + (self.redis_us or 0)
 
 
-def wrk(port, seconds, connections, work):
+def spent_by_children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1e6 * (used.ru_utime + used.ru_stime)
+
+
+def drive_closed(port, seconds, connections, work):
+    """A closed loop of one thread. wrk draws the requests; what is always the same read is asked for at less cost, unless
+    `work` names a GENERATOR."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
                f"{ROOT}/loadtest/traffic.lua", f"http://127.0.0.1:{port}/"]
+    if work.get("WORK", "read") == "read" and work.get("DEPTH", 1) == 1 and work.get("GENERATOR") != "wrk":
+        command = [f"{PROGRAMS}/closed_loop", str(port), str(seconds), str(connections), work["TARGET"]]
+    before = spent_by_children()
     text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True,
                           env={**os.environ, **{name: str(value) for name, value in work.items()}}).stdout
+    spent = spent_by_children() - before
     measured = json.loads(text.split("JSON ", 1)[1].splitlines()[0])
-    return Result(measured, measured["requests"])
+    result = Result(measured, measured["requests"])
+    result.generator = spent / result.requests, spent / measured["seconds"] / 1e4
+    return result
 
 
 def open_loop(port, rate, seconds, connections, requests):

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 
-from bench import descriptors, open_loop, status_kib, stopping, wrk
+from bench import descriptors, drive_closed, open_loop, status_kib, stopping
 from peers import Engaged, Missing, NginxLua
 from report import median, percentile
 from scenarios import HOT, Watch, add_reads
@@ -167,7 +167,7 @@ def visible(plan, report):
         numbers = Numbers(range(4000))
         probes = [threading.Thread(target=probe, args=(target, numbers, tokens, delays, over)) for _ in range(threads)]
         work, loads = {**VOTE_WORK, **plan.work("visitors")}, []
-        loader = threading.Thread(target=lambda: loads.append(wrk(target.port, seconds, 64, work)))
+        loader = threading.Thread(target=lambda: loads.append(drive_closed(target.port, seconds, 64, work)))
         loader.start()
         time.sleep(1)
         for thread in probes:
@@ -202,7 +202,7 @@ def keeps_up(plan, report):
         begin = time.monotonic()
         try:
             with Watch(target, 0.5) as watch:
-                load = wrk(target.port, math.ceil(60 * plan.minutes), 64,
+                load = drive_closed(target.port, math.ceil(60 * plan.minutes), 64,
                            {"WORK": "writes", "LAW": "zipf", **plan.work("visitors")})
         finally:
             over.set()

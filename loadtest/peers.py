@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from bench import PROGRAMS, Redis, Result, wrk
+from bench import PROGRAMS, Redis, Result, drive_closed
 from client import ROOT, Client
 from own import OwnService, free_port, wait_until
 
@@ -60,7 +60,7 @@ class Engaged:
         return roles
 
     def load(self, seconds, connections, work):
-        return wrk(self.port, seconds, connections, work)
+        return drive_closed(self.port, seconds, connections, work)
 
     def metrics(self):
         return self.service.metrics()
@@ -71,11 +71,11 @@ class Engaged:
         before = metrics.get("engaged_projection_lag_milliseconds" + label)
         return metrics["engaged_projection_lag_seconds" + label] if before is None else before / 1000
 
-    def wait_projected(self, projection):
+    def wait_projected(self, projection, seconds=120):
         """Until all that was accepted before this call is projected."""
         began = time.monotonic()
         time.sleep(0.3)  # the projector looks every 250 ms
-        wait_until(lambda: self.lag(projection) < time.monotonic() - began, 120, pause=0.05)
+        wait_until(lambda: self.lag(projection) < time.monotonic() - began, seconds, pause=0.05)
 
     def settle(self):
         """Until all that was accepted is in the rankings; with `flush_after` also in the neighbours."""
@@ -133,7 +133,7 @@ class Peer:
         return {self.name: self.process.pid}
 
     def load(self, seconds, connections, work):
-        return wrk(self.port, seconds, connections, self.work(work))
+        return drive_closed(self.port, seconds, connections, self.work(work))
 
     def work(self, work):
         return work

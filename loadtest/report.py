@@ -67,10 +67,10 @@ class Report:
         for row in rows:
             self.say("| " + " | ".join(number(cell) for cell in row) + " |")
 
-    def aim(self, what, measured, sign, bound):
-        """`sign`: "<=" or ">="."""
+    def aim(self, what, measured, sign, bound, ours=None, theirs=None):
+        """`sign`: "<=" or ">="; `measured` is a ratio if it has two sides."""
         reached = measured <= bound if sign == "<=" else measured >= bound
-        self.aims.append((what, number(measured), sign.replace("<=", "≤").replace(">=", "≥") + " " + number(bound),
+        self.aims.append((what, number(ours), number(theirs), number(measured), sign.replace("<=", "≤").replace(">=", "≥") + " " + number(bound),
                           "yes" if reached else "**no**"))
         return reached
 
@@ -101,9 +101,9 @@ class Report:
 
     def end(self):
         if self.aims:
-            self.table("Aims", ["what", "measured", "aim", "reached"], self.aims)
+            self.table("Aims", ["what", "ours", "peer's", "ratio, or figure", "aim", "reached"], self.aims)
         for peer, why in self.missing.items():
             self.say(f"\nMissing: {peer}: {why} (`make loadtest-deps`)")
         with open(f"{self.folder}/report.md", "w", encoding="utf-8") as file:
             file.write("\n".join(self.lines) + "\n")
-        return all(aim[3] == "yes" for aim in self.aims)
+        return all(aim[-1] == "yes" for aim in self.aims)

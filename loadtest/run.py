@@ -25,7 +25,7 @@ from report import Report, machine
 from scenarios import PAIRED, run_paired
 
 
-LEFT_OUT_IF_QUICK = ("related", "votes-always", "undo", "mixed-long-tail", "open-loop-reads", "visible", "cluster")
+LEFT_OUT_IF_QUICK = ("related", "page-wrk", "tail-related", "tail-fragment", "votes-always", "undo", "mixed-long-tail", "open-loop-reads", "visible", "cluster")
 
 
 class Plan:

@@ -63,8 +63,8 @@ def fill(target):
         client.lines("/v1/load/items", rows)
     for rows in in_chunks(events(draw)):
         client.lines("/v1/load/events", rows)
-    target.flush()
-    target.settle()
+    for projection in 10 * ("sums", "neighbours"):  # between two batches a projector of before says that it has nothing left
+        target.wait_projected(projection, 600)
 
 
 def name_of(program):
@@ -84,8 +84,10 @@ def forget_old():
 
 def make(path, program):
     with stopping(Redis("no")) as (redis,):
-        with stopping(Engaged(program=program, redis=redis)) as (target,):
+        with stopping(Engaged(program=program, redis=redis, neighbour_interval="1s")) as (target,):
             fill(target)
+            if "learned of Related 8.0, of Recommendation 8.0" not in full_lists(target):
+                raise RuntimeError(f"the articles are not all projected: {full_lists(target)}")
             target.service.__exit__(None, None, None)
             redis.cli("BGREWRITEAOF")
             wait_until(lambda: redis.info("persistence")["aof_rewrite_in_progress"] == "0", 120, pause=0.1)
