@@ -1,249 +1,289 @@
 -- include: may
 -- include: item
 -- Decides and logs the votes and retractions of one batch (store/vote_writes.c).
--- Items are read with one MGET and written with one MSET. Between them only voters' buckets are touched; a bucket of a
--- wrong type is detected before its vote changes anything. A bad item fails only its own votes, a bad log those of its
--- group. Voters leave their buckets last: while a Cluster moves the slot, a bucket that was emptied is gone and can't be
--- read any more.
+-- Items are read with one MGET and written with one MSET. Before MSET only voters' buckets and the logs are touched; a
+-- bucket of a wrong type is detected before its vote changes anything. A bad item fails only its own votes, a bad log
+-- those of its group. Voters leave their buckets last: while a Cluster moves the slot, a bucket that was emptied is gone
+-- and can't be read any more.
 --
 -- KEYS   the items, each once; then a log per group (one partition); then the buckets that votes name
--- ARGV   1 accept time in ms, 2 number of kinds, 3 number of items, 4 number of groups; then per vote, by group and item:
---        its item's name (text8 site, text16 id), and the data of the vote:
---        u8 flags (1 begins an item, 2 begins a group, 4 only if the item has a card, 8 has a time of its own, which may be
---        older than the vote that is stored), u16 buckets that the caller believes the item has (0: its voters are in the
---        item; else KEYS has the vote's bucket), the beginning of its log record (src/model/entry.h: 'B', item, site,
---        voter, kind, time, or in all votes of the call 'V', without the site; kind 255 retracts), and, to retract only one vote, that vote (kind, time)
--- Reply  array: results of all votes in order, packed: u8 status, u8 kind now (255 none), u32 buckets, u32 voters,
---        u64 votes per kind (base included); then the ids of the groups' log entries, each followed by a space; no id
---        if nothing changed
--- Status 0 unchanged, 1 changed, 2 retry with these buckets, 3 another item has the reference, 4 data of a wrong type or
---        corrupt, 5 no card
+-- ARGV   1 bytes: u8 kinds, u16 items, u16 groups, u16 names; then of each vote, by group and item: u8 flags (1 begins an
+--        item, 2 begins a group, 4 only if the item has a card, 8 has a time of its own, which may be older than the vote
+--        that is stored, 16 retracts only one vote, 32 retracts, 64 begins a group with buckets, 128 names the item), u16
+--        buckets that the caller believes the item has (0: its voters are in the item; else KEYS has the vote's bucket);
+--        then of each vote with flag 128 its item's name (text8 site, text16 id); the others have that of the vote before;
+--        then of each group its log entry (src/model/entry.h), as if all votes were new: the accept time, then records that
+--        are all 'B', or all 'V'; kind 255 retracts;
+--        then of each vote with flag 16 that vote (kind, time)
+-- Reply  array: the results of all votes in order; then the ids of the groups' log entries, each followed by a space; no id
+--        if nothing changed. A result begins with u8 status. After status 1 (changed) come the item's flags, kinds, buckets
+--        and so on as in its record now (src/model/item.h), up to its counts. After any other: u8 kind now (255 none), u32
+--        buckets, u32 voters, u64 votes per kind (base included)
+-- Status 0 unchanged, 1 and 6 changed, 2 retry with these buckets, 3 another item has the reference, 4 data of a wrong type
+--        or corrupt, 5 no card
 
--- The loop is long on purpose: Lua would create functions and the locals that they capture at every call, which costs a
--- small batch more than its votes. For the same reason an item is kept as the numbers of its packed head (src/model/item.h)
--- and one string, the tail, with all that follows them.
+-- What a vote costs here is the strings and tables that Lua makes for it. So a new vote on an item without base votes,
+-- nearly every one, makes the new record and little else: a part of the old one is copied as it is, the log's entry is the
+-- one that the caller sent, and the result is the beginning of the record. All others go through decide.
 
-local UNCHANGED, CHANGED, RETRY, CLASH, BROKEN, NO_CARD = 0, 1, 2, 3, 4, 5
-local FORMAT, FLAGS, KINDS, BUCKETS, VOTERS_AT, COUNTS = 1, 2, 3, 4, 5, 6 -- numbers of an item's head; FORMAT is also its value
-local HEAD, COUNT, HEAD_FORMAT = 15, 4, '<BBBI2I2d' -- bytes of a head without counts, bytes of a count
-local RECORD = 4 -- where a vote's record begins in its data; voter, kind and time end it
-local ENTRY_SIZE, ENTRY_VOTE, ENTRY_TIME = 13, 9, 10 -- bytes of an entry: voter (8 bytes), kind, time, as an item holds it
-local byte, sub, find, pack, unpack_bytes, call = string.byte, string.sub, string.find, struct.pack, struct.unpack, redis.call
+local UNCHANGED, STORED, RETRY, CLASH, BROKEN, NO_CARD, CHANGED = 0, 1, 2, 3, 4, 5, 6
+local FORMAT, NO_KIND = STORED, 255 -- a record begins with its format
+local HEAD, COUNT, VOTER, ENTRY = 15, 4, 8, 13 -- bytes of a head without counts, a count, a voter, a voter with the vote
+local NO_TEXTS = '\0\0\0' -- no base, no groups
+local byte, sub, find, pack, call = string.byte, string.sub, string.find, struct.pack, redis.call
+
+local control = {byte(ARGV[1], 1, -1)}
+local kinds, item_count = control[1], control[2] + 256 * control[3]
+local group_count, name_count = control[4] + 256 * control[5], control[6] + 256 * control[7]
+local before_entry = byte(ARGV[name_count + 2], 9) == byte('B') and 17 or 9 -- bytes of a record before voter, kind and time
+local record_size, head_size = before_entry + ENTRY + 5, HEAD + COUNT * kinds
+local explicit = '<BBI4I4' .. string.rep('I8', kinds)
+local items, leaving -- the module of lua/item.lua; by bucket the voters that will be removed from it; nil: none
 
 -- Any other error is Redis's own (no memory, no disk). It comes before the first write and fails the whole call.
 local function is_wrong_type(reply)
     if type(reply) ~= 'table' then return false end
-    if string.sub(reply.err, 1, 9) ~= 'WRONGTYPE' then error(reply) end
+    if sub(reply.err, 1, 9) ~= 'WRONGTYPE' then error(reply) end
     return true
 end
 
-local leaving -- by bucket: the voters that will be removed from it; nil: none
-
--- Whether a vote or retraction of the time `since` is newer than the stored vote. In one second the later line is newer.
-local function follows(held, kind, since)
-    local time = struct.unpack('<i4', held, 2)
-    return since > time or (since == time and string.byte(held) ~= kind)
+-- Whether `vote` replaces the stored vote. 255 retracts `only` that vote, or any vote if it is nil. With `since` the newer
+-- vote counts; in one second the later line is newer.
+local function replaces(held, kind, only, since)
+    if since and held then
+        local time = struct.unpack('<i4', held, 2)
+        return since > time or (since == time and byte(held) ~= kind)
+    end
+    if kind == NO_KIND then return held and (not only or held == only) or false end
+    return not held or byte(held) ~= kind
 end
 
--- Replaces a voter's vote in a bucket. Returns the vote before, and whether it was replaced (nil: the bucket is not
--- usable). `kind` 255 retracts `only` that vote, or any vote if it is ''.
-local function swap_in_bucket(bucket, voter, vote, kind, only, since)
-    local left = leaving and leaving[bucket]
+-- These two return the vote before, and whether it was replaced (nil: the bucket is not usable).
+local function swap_in_item(item, voter, vote, only, since)
+    local voters, kind = item.voters, byte(vote)
+    local at = find(voters, voter, 1, true)
+    while at and at % ENTRY ~= 1 do at = find(voters, voter, at + 1, true) end
+    local held = at and sub(voters, at + VOTER, at + ENTRY - 1)
+    if not replaces(held, kind, only, since) then return held, false end
+    if held then voters = sub(voters, 1, at - 1) .. sub(voters, at + ENTRY) end
+    item.voters = kind == NO_KIND and voters or voters .. voter .. vote
+    return held, true
+end
+
+local function swap_in_bucket(bucket, voter, vote, only, since)
+    local left, kind = leaving and leaving[bucket], byte(vote)
     if left and left[voter] then
-        if kind == 255 then return nil, false end
+        if kind == NO_KIND then return nil, false end
         left[voter] = nil
-        redis.call('HSET', bucket, voter, vote)
+        call('HSET', bucket, voter, vote)
         return nil, true
     end
-    local fresh = kind ~= 255 and redis.pcall('HSETNX', bucket, voter, vote)
+    local fresh = kind ~= NO_KIND and redis.pcall('HSETNX', bucket, voter, vote)
     if fresh == 1 then return nil, true end
     local held = not is_wrong_type(fresh) and redis.pcall('HGET', bucket, voter)
     if is_wrong_type(fresh) or is_wrong_type(held) or (held and #held ~= #vote) then return nil, nil end
-    if held and since and not follows(held, kind, since) then return held, false end
-    if kind == 255 then
-        if not held or (only ~= '' and held ~= only) then return held, false end
+    if not replaces(held, kind, only, since) then return held, false end
+    if kind == NO_KIND then
         leaving, left = leaving or {}, left or {}
         leaving[bucket], left[voter] = left, true
     else
-        if not since and string.byte(held) == kind then return held, false end
-        redis.call('HSET', bucket, voter, vote)
+        call('HSET', bucket, voter, vote)
     end
     return held, true
 end
 
 -- "views votes votes …" → votes by kind; nil if the item is corrupt.
-local function read_base(tail)
-    local whole, _, text = pcall(item_module().split_meta, tail)
+local function read_base(meta)
+    local whole, _, text = pcall(items.split_meta, meta)
     local base = {}
     for number in string.gmatch(whole and text or '', '%d+') do base[#base + 1] = tonumber(number) end
     table.remove(base, 1)
     return whole and base or nil
 end
 
-local NO_KIND = 255
-local VOTER = #ARGV > 4 and byte(ARGV[6], RECORD) == string.byte('B') and 21 or 13
-local KIND, RECORD_END = VOTER + 8, VOTER + 12
-local NO_VOTE = pack('<Bi4', NO_KIND, 0)
-local kinds, item_count, group_count = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local result_format = '<BBI4I4' .. string.rep('I8', kinds)
-local head_format, head_size = HEAD_FORMAT .. string.rep('I4', kinds), HEAD + COUNT * kinds
-local new_head, no_base = {FORMAT, 0, kinds, 0, 0, 0}, {}
-for kind = 1, kinds do new_head[COUNTS + kind], no_base[kind] = 0, 0 end
+local function tell(status, kind, item, base)
+    local shown, voters = {}, 0
+    for at = 1, kinds do shown[at] = item and item.counts[at] + (base[at] or 0) or 0 end
+    for _, count in ipairs(item and item.counts or shown) do voters = voters + count end
+    return pack(explicit, status, kind, item and item.buckets or 0, voters, unpack(shown))
+end
+
+-- Any vote. Returns its result and, if it changed something, the record and the vote before (nil: none).
+local function decide(record, name, entry, flags, buckets, bucket, only)
+    items = items or item_module()
+    local item
+    if record then item = items.open(record, kinds) elseif record == nil then item = items.new(name, kinds) end
+    local base = item and item.has_base and read_base(item.meta) or {}
+    if not item or item.meta == '' or (item.has_base and not base) then return tell(BROKEN, NO_KIND) end
+    if not items.is_named(item, name) then return tell(CLASH, NO_KIND, item, base) end
+    if item.buckets ~= buckets then return tell(RETRY, NO_KIND, item, base) end
+    if flags % 8 >= 4 and not item.has_card then return tell(NO_CARD, NO_KIND, item, base) end
+
+    local voter, vote = sub(entry, 1, VOTER), sub(entry, VOTER + 1)
+    local since = flags % 16 >= 8 and struct.unpack('<i4', vote, 2)
+    local held, went = (bucket and swap_in_bucket or swap_in_item)(bucket or item, voter, vote, only, since)
+    if went == nil then return tell(BROKEN, NO_KIND, item, base) end
+    if not went then return tell(UNCHANGED, held and byte(held) or NO_KIND, item, base) end
+    local counts, kind, old = item.counts, byte(vote), held and byte(held) + 1
+    if counts[old] then counts[old] = counts[old] - 1 end
+    if kind ~= NO_KIND then counts[kind + 1] = counts[kind + 1] + 1 end
+    return tell(CHANGED, kind, item, base), items.pack(item), held or nil
+end
 
 -- MGET replies nil for a key of a wrong type, so absent keys are asked for by EXISTS.
-local packed = call('MGET', unpack(KEYS, 1, item_count))
-local absent, wrong_type = {}, {}
-for i = 1, item_count do
-    if not packed[i] then absent[#absent + 1] = KEYS[i] end
+local records, absent = call('MGET', unpack(KEYS, 1, item_count)), {}
+for at = 1, item_count do
+    if not records[at] then absent[#absent + 1], records[at] = KEYS[at], nil end
 end
-if #absent > 0 and call('EXISTS', unpack(absent)) > 0 then
-    for _, key in ipairs(absent) do wrong_type[key] = call('EXISTS', key) == 1 end
+if absent[1] and call('EXISTS', unpack(absent)) > 0 then
+    for at = 1, item_count do
+        if not records[at] and call('EXISTS', KEYS[at]) == 1 then records[at] = false end
+    end
 end
 
 may('XADD', KEYS[item_count + 1], '*', '1', '')
+may('MSET', KEYS[1], '')
+may('PERSIST', KEYS[1])
 if #KEYS > item_count + group_count then
     local bucket = KEYS[#KEYS]
     may('HSETNX', bucket, '', '')
     may('HSET', bucket, '', '')
     may('HDEL', bucket, '')
-    may('MSET', KEYS[1], '')
-    may('PERSIST', KEYS[1])
 end
 
-local time = pack('<d', tonumber(ARGV[1]))
-local results, records, set = {}, {}, {} -- records: per group the accept time, then its log records
-local item_at, log_at, bucket_at, result_count, set_count = 0, item_count, item_count + group_count, 0, 0
-local log_is_wrong_type, record_count
-local head, tail, first_voter, voters, base, changed -- of the present item; head is nil if the item is not usable
-local own_kinds, own_format, own_size -- of its record, which may have kinds that were added after the caller started
+local results, formats, told, stored_format = {}, {}, false, 'c' .. head_size
+local new_heads, grown = {}, {} -- by kind, and length of the name: heads of new records; by kind: the form of one with a vote more
+local set, set_at, set_count = {}, 0, 0
+local item_at, name_at, log_at, bucket_at, only_at = 0, 1, 0, item_count + group_count, 1 + name_count + group_count
+local entries, at, log, pieces, log_is_bad, name = {} -- entries: of each group, whole or in pieces; `at`: where the record begins
 local gives = false -- whether the batch gives a vote; else it only retracts
 
-for arg = 5, #ARGV, 2 do
-    local name, data, bucket = ARGV[arg], ARGV[arg + 1]
-    local flags, low, high = byte(data, 1, 3)
-    if flags % 4 >= 2 then -- a group begins
-        log_at = log_at + 1
-        records[log_at], record_count = {time}, 1
-        log_is_wrong_type = type(redis.pcall('XLEN', KEYS[log_at])) == 'table'
+for place = 8, #control, 3 do
+    local flags, buckets, bucket = control[place], control[place + 1] + 256 * control[place + 2]
+    if flags % 4 >= 2 then
+        log_at, at, pieces = log_at + 1, 9 - record_size, nil
+        log = ARGV[1 + name_count + log_at]
+        entries[log_at] = log
+        log_is_bad = flags % 128 >= 64 and type(redis.pcall('XLEN', KEYS[item_count + log_at])) == 'table'
     end
-
-    if flags % 2 == 1 then -- an item begins
-        item_at = item_at + 1
-        head, voters, base, changed = nil, 0, no_base, false
-        own_kinds, own_format, own_size = kinds, head_format, head_size
-        local record = packed[item_at]
-        if not record then
-            tail = name .. '\0\0\0' -- no base, no categories
-            if not wrong_type[KEYS[item_at]] then
-                head = {unpack(new_head)}
-                head[VOTERS_AT] = head_size + #tail
-            end
-        elseif #record > HEAD and byte(record) == FORMAT then
-            local stored = byte(record, KINDS)
-            if stored < kinds then -- kinds were added since it was written
-                local items = item_module()
-                local item = items.open(record, kinds)
-                record = item and items.pack(item) or ''
-            elseif stored > kinds then
-                own_kinds, own_size = stored, HEAD + COUNT * stored
-                own_format = HEAD_FORMAT .. string.rep('I4', stored)
-            end
-            tail = sub(record, own_size + 1)
-            if tail ~= '' then
-                head = {unpack_bytes(own_format, record)}
-                for kind = 1, own_kinds do voters = voters + head[COUNTS + kind] end
-                if head[VOTERS_AT] > #record or (#record - head[VOTERS_AT]) % ENTRY_SIZE ~= 0 then head = nil end
-                if head and head[FLAGS] >= 2 then base = read_base(tail) end
-            end
-        end
-        if not base or log_is_wrong_type then head = nil end
-        first_voter = head and head[VOTERS_AT] - own_size + 1
+    if flags % 2 == 1 then item_at, set_at = item_at + 1, 0 end
+    if flags >= 128 then
+        name_at = name_at + 1
+        name = ARGV[name_at]
     end
-
-    local buckets = low + 256 * high
     if buckets > 0 then
         bucket_at = bucket_at + 1
         bucket = KEYS[bucket_at]
     end
+    at = at + record_size
+    local entry = sub(log, at + before_entry, at + before_entry + ENTRY - 1)
+    local old, new = records[item_at]
+    local plain = flags % 64 < 4 and not log_is_bad
 
-    local status, kind, held = UNCHANGED, byte(data, KIND)
-    if not head then
-        status = BROKEN
-    elseif find(tail, name, 1, true) ~= 1 then
-        status = CLASH
-    elseif head[BUCKETS] ~= buckets then
-        status = RETRY
-    elseif flags % 8 >= 4 and head[FLAGS] % 2 == 0 then
-        status = NO_CARD
-    else
-        local entry, only, went = sub(data, VOTER, RECORD_END), #data > RECORD_END and sub(data, RECORD_END + 1) or ''
-        local since = flags >= 8 and unpack_bytes('<i4', entry, ENTRY_TIME)
-        local voter = sub(entry, 1, ENTRY_VOTE - 1)
-        if bucket then
-            held, went = swap_in_bucket(bucket, voter, sub(entry, ENTRY_VOTE), kind, only, since)
-        else
-            local at = #tail >= first_voter and find(tail, voter, first_voter, true)
-            while at and (at - first_voter) % ENTRY_SIZE ~= 0 do at = find(tail, voter, at + 1, true) end
-            held = at and sub(tail, at + ENTRY_VOTE - 1, at + ENTRY_SIZE - 1)
-            if kind == NO_KIND then
-                went = held and (only == '' or held == only) or false
-            else
-                went = not held or byte(held) ~= kind
+    if plain and old then
+        local format, marks, stored, low, high, end_low, end_high = byte(old, 1, 7)
+        local size, first = #old, end_high and end_low + 256 * end_high
+        if first and format == FORMAT and marks < 2 and stored == kinds and low + 256 * high == buckets and first <= size
+            and (size - first) % ENTRY == 0 and find(old, name, head_size + 1, true) == head_size + 1 then
+            local fresh
+            if not bucket then
+                fresh = size == first or not find(old, sub(entry, 1, VOTER), first + 1, true)
+            elseif not leaving then
+                fresh = redis.pcall('HSETNX', bucket, sub(entry, 1, VOTER), sub(entry, VOTER + 1)) == 1
             end
-            if since and held then went = follows(held, kind, since) end
-            if went and held then tail = sub(tail, 1, at - 1) .. sub(tail, at + ENTRY_SIZE) end
-            if went and kind ~= NO_KIND then tail = tail .. entry end
+            if fresh then
+                local kind = kinds == 1 and 0 or byte(entry, VOTER + 1)
+                local count = HEAD + COUNT * kind
+                local a, b, c, d = byte(old, count + 1, count + COUNT)
+                local form = grown[kind] or '<c' .. count .. 'I4c0c0'
+                grown[kind] = form
+                new = pack(form, old, 1 + a + 256 * b + 65536 * c + 16777216 * d, sub(old, count + COUNT + 1), bucket and '' or entry)
+            end
         end
-        if went == nil then
-            status = BROKEN
-        elseif went then
-            status, changed = CHANGED, true
-            record_count = record_count + 1
-            records[log_at][record_count] = sub(data, RECORD, RECORD_END) .. (held or NO_VOTE)
-            if held then
-                local old = COUNTS + 1 + byte(held)
-                head[old], voters = (head[old] or 0) - 1, voters - 1
-            end
-            if kind ~= NO_KIND then
-                gives = true
-                local new = COUNTS + 1 + kind
-                head[new], voters = (head[new] or 0) + 1, voters + 1
-            end
-        else
-            kind = held and byte(held) or NO_KIND
+    elseif plain and old == nil and not bucket then
+        local kind = kinds == 1 and 0 or byte(entry, VOTER + 1)
+        local length = #name * 256 + kind
+        local head = new_heads[length]
+        if not head then
+            head = pack('<BBBI2I2d', FORMAT, 0, kinds, 0, head_size + #name + #NO_TEXTS, 0)
+                .. string.rep('\0', COUNT * kind) .. '\1\0\0\0' .. string.rep('\0', COUNT * (kinds - kind - 1))
+            new_heads[length] = head
         end
-    end
-    if status > CHANGED then kind = NO_KIND end
-
-    result_count = result_count + 1
-    if not head then
-        results[result_count] = pack(result_format, status, kind, 0, 0, unpack(no_base))
-    elseif kinds == 1 then
-        results[result_count] = pack(result_format, status, kind, head[BUCKETS], voters, head[COUNTS + 1] + (base[1] or 0))
-    else
-        local shown = {}
-        for at = 1, kinds do shown[at] = head[COUNTS + at] + (base[at] or 0) end
-        results[result_count] = pack(result_format, status, kind, head[BUCKETS], voters, unpack(shown))
+        new = head .. name .. NO_TEXTS .. entry
     end
 
-    local following = ARGV[arg + 3]
-    if changed and (not following or byte(following) % 2 == 1) then -- the item ends
-        set[set_count + 1], set[set_count + 2] = KEYS[item_at], pack(own_format, unpack(head)) .. tail
-        set_count = set_count + 2
+    local number = #results + 1
+    if new then
+        results[number], formats[number], gives = new, stored_format, true
+        if pieces then pieces[#pieces + 1] = sub(log, at, at + record_size - 1) end
+    else
+        local only, held
+        if flags % 32 >= 16 then
+            only_at = only_at + 1
+            only = ARGV[only_at]
+        end
+        if log_is_bad then
+            results[number] = tell(BROKEN, NO_KIND)
+        else
+            results[number], new, held = decide(old, name, entry, flags, buckets, bucket, only)
+        end
+        formats[number], told = 'c0', true
+        if not pieces then
+            pieces = {sub(log, 1, at - 1)}
+            entries[log_at] = pieces
+        end
+        if new then
+            gives = gives or flags % 64 < 32
+            pieces[#pieces + 1] = held and sub(log, at, at + record_size - 6) .. held or sub(log, at, at + record_size - 1)
+        end
+    end
+    if new then
+        records[item_at] = new
+        if set_at == 0 then
+            set_at, set_count = set_count + 2, set_count + 2
+            set[set_at - 1] = KEYS[item_at]
+        end
+        set[set_at] = new
     end
 end
 
--- At the memory limit Redis refuses MSET, unless the script has run a write that it allows. PERSIST is one, and changes
+-- Nothing of this group is stored. Only a group without buckets gets here.
+local function spoil(group)
+    local number, group_of, item = 0, 0, 0
+    for place = 8, #control, 3 do
+        local flags = control[place]
+        number, group_of, item = number + 1, group_of + (flags % 4 >= 2 and 1 or 0), item + flags % 2
+        if group_of == group then
+            results[number], formats[number], told = tell(BROKEN, NO_KIND), 'c0', true
+            for in_set = #set - 1, 1, -2 do
+                if set[in_set] == KEYS[item] then
+                    table.remove(set, in_set)
+                    table.remove(set, in_set)
+                end
+            end
+        end
+    end
+end
+
+-- At the memory limit Redis refuses XADD, unless the script has run a write that it allows. PERSIST is one, and changes
 -- nothing, as no item expires. So votes can be retracted then.
-if set_count > 0 and not gives then call('PERSIST', KEYS[1]) end
-if set_count > 0 then call('MSET', unpack(set)) end
+if set[1] and not gives then call('PERSIST', KEYS[1]) end
+local ids = {}
+for group = 1, log_at do
+    local entry, id = entries[group], ''
+    if type(entry) == 'table' then entry = (entry[2] or #entry[1] > 8) and table.concat(entry) end
+    if entry then id = redis.pcall('XADD', KEYS[item_count + group], '*', '1', entry) end
+    if is_wrong_type(id) then
+        spoil(group)
+        id = ''
+    end
+    ids[group] = id .. ' '
+end
+if set[1] then call('MSET', unpack(set)) end
 for bucket, left in pairs(leaving or {}) do
-    local voters_left = {}
-    for voter in pairs(left) do voters_left[#voters_left + 1] = voter end
-    if voters_left[1] then call('HDEL', bucket, unpack(voters_left)) end
+    local voters = {}
+    for voter in pairs(left) do voters[#voters + 1] = voter end
+    if voters[1] then call('HDEL', bucket, unpack(voters)) end
 end
-local ids = ''
-for at = item_count + 1, log_at do
-    ids = ids .. (records[at][2] and call('XADD', KEYS[at], '*', '1', table.concat(records[at])) or '') .. ' '
-end
-return {table.concat(results), ids}
+local format = told and table.concat(formats) or string.rep(stored_format, #results)
+return {pack(format, unpack(results)), table.concat(ids)}

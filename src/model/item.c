@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Reads an item's record, and writes a new item's. The scripts of lua/ write all changes.
 #include "model/item.h"
-#include "base/reader.h"
 #include <math.h>
 
 enum { FORMAT = 1, HAS_CARD = 1, HEAD_SIZE = 15, COUNT_SIZE = 4, EMPTY_TEXTS = 3 };
@@ -45,6 +44,15 @@ bool item_unpack(struct bytes packed, struct item *ret_item) {
         return false;
     *ret_item = item;
     return true;
+}
+
+uint32_t item_read_head(struct reader *reader, uint32_t *ret_buckets) {
+    read_u8(reader); // flags
+    uint32_t kinds = read_u8(reader);
+    *ret_buckets = read_u16(reader);
+    read_u16(reader); // where the voters begin
+    read_f64(reader); // published
+    return kinds;
 }
 
 void item_pack_name(struct bytes site, struct bytes id, struct buffer *packed) {

@@ -12,6 +12,7 @@
 // alone (card_author in store/store_inside.h). The log's records of a card have the old groups in the same form.
 #pragma once
 #include "base/buffer.h"
+#include "base/reader.h"
 #include "model/voters.h"
 
 enum { ITEM_KINDS_MAX = 8, GROUPS_AUTHOR = 0x1e };
@@ -33,6 +34,8 @@ struct item {
 
 // False for an unknown format or a corrupt record.
 bool item_unpack(struct bytes packed, struct item *ret_item);
+// Reads a record's head after its format, up to the counts. Returns how many kinds it has.
+uint32_t item_read_head(struct reader *reader, uint32_t *ret_buckets);
 // The item's name in the form that the scripts compare: text8 site, text16 id.
 void item_pack_name(struct bytes site, struct bytes id, struct buffer *packed);
 // An item without votes, voters and card.

@@ -82,13 +82,13 @@ def test_an_older_worker_that_reads_the_vote_of_a_kind_that_it_does_not_know_sho
 def batch(votes, first):
     """The call of so many fresh votes on as many items of one partition: KEYS and ARGV of lua/vote.lua."""
     numbers = range(first, first + votes)
-    arguments = []
-    for number in numbers:
-        name = b"\x01s" + struct.pack("<H", 8) + b"%08d" % number
-        flags = 3 if number == first else 1
-        arguments += [name, struct.pack("<BHcQQQBi", flags, 0, b"B", number, 5, 7 * number + 1, 0, 1000)]
+    control = struct.pack("<BHHH", 1, votes, 1, votes) + b"".join(
+        struct.pack("<BH", 128 + (3 if number == first else 1), 0) for number in numbers)
+    names = [b"\x01s" + struct.pack("<H", 8) + b"%08d" % number for number in numbers]
+    entry = struct.pack("<d", 1700000000000) + b"".join(
+        struct.pack("<cQQQBiBi", b"B", number, 5, 7 * number + 1, 0, 1000, 255, 0) for number in numbers)
     keys = [b"{e0}i%016x" % number for number in numbers] + [b"{e0}log"]
-    return [len(keys), *keys, 1700000000000, 1, votes, 1, *arguments]
+    return [len(keys), *keys, control, *names, entry]
 
 
 def test_a_vote_costs_no_more_in_a_call_of_many():

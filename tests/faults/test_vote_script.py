@@ -9,8 +9,10 @@ import pytest
 from support.program import script_text
 from support.redis_server import RedisServer
 
-UNCHANGED, CHANGED, RETRY, CLASH, BROKEN, NO_CARD = range(6)
+UNCHANGED, CHANGED, RETRY, CLASH, BROKEN, NO_CARD, CHANGED_TOLD = range(7)
+STORED = CHANGED
 NO_KIND = 255
+NO_VOTE = struct.pack("<Bi", NO_KIND, 0)
 NOW = 1700000000000
 SITE_REF = 5
 SITE = b"s"
@@ -66,15 +68,15 @@ class Item:
         self.counts += [0] * (kinds - len(self.counts))
         if held:
             self.counts[held[0]] -= 1
-        record = b"B" + struct.pack("<QQQ", self.ref, SITE_REF, vote["voter"]) + vote["packed"] + (held or struct.pack("<Bi", NO_KIND, 0))
+        record = b"B" + struct.pack("<QQQ", self.ref, SITE_REF, vote["voter"]) + vote["packed"] + (held or NO_VOTE)
         return CHANGED, kind, record
 
     def shown(self, kinds):
         if self.foreign:
-            return struct.pack(f"<II{kinds}Q", 0, 0, *[0] * kinds)
+            return (0, 0, *[0] * kinds)
         base = self.base[1:] + [0] * kinds
         counts = self.counts + [0] * kinds
-        return struct.pack(f"<II{kinds}Q", self.buckets, sum(self.counts), *[counts[i] + base[i] for i in range(kinds)])
+        return (self.buckets, sum(self.counts), *[counts[i] + base[i] for i in range(kinds)])
 
 
 def make_vote(rng, item, kinds):
@@ -94,7 +96,7 @@ def make_vote(rng, item, kinds):
 def call_of(votes, partitions, kinds):
     """As store/vote_writes.c puts it together."""
     votes.sort(key=lambda vote: (vote["item"].ref % partitions, vote["item"].ref))
-    items, logs, buckets, arguments = [], [], [], []
+    items, logs, buckets, names, entries, only, control = [], [], [], [], [], [], b""
     before = None
     for vote in votes:
         item = vote["item"]
@@ -103,15 +105,39 @@ def call_of(votes, partitions, kinds):
         before = item
         if begins_item:
             items.append(item.tag(partitions) + b"i%d" % item.ref)
+        named = begins_item or vote["name"] != names[-1]
+        if named:
+            names.append(vote["name"])
         if begins_group:
             logs.append(item.tag(partitions) + b"log")
+            entries.append(struct.pack("<d", NOW))
         if vote["buckets"]:
             buckets.append(item.tag(partitions) + b"v%d:%d" % (item.ref, vote["voter"] % vote["buckets"]))
-        flags = begins_item + 2 * begins_group + 4 * vote["needs_card"]
-        arguments += [vote["name"], struct.pack("<BH", flags, vote["buckets"]) + b"B" + struct.pack("<QQQ", item.ref, SITE_REF, vote["voter"])
-                      + vote["packed"] + vote["only"]]
+        if vote["only"]:
+            only.append(vote["only"])
+        in_buckets = any(other["buckets"] for other in votes if other["item"].ref % partitions == item.ref % partitions)
+        flags = begins_item + 2 * begins_group + 4 * vote["needs_card"] + 8 * vote.get("dated", False) + 16 * bool(vote["only"]) \
+            + 32 * (vote["kind"] == NO_KIND) + 64 * (begins_group and in_buckets) + 128 * named
+        control += struct.pack("<BH", flags, vote["buckets"])
+        entries[-1] += b"B" + struct.pack("<QQQ", item.ref, SITE_REF, vote["voter"]) + vote["packed"] + NO_VOTE
     keys = items + logs + buckets
-    return keys, [NOW, kinds, len(items), len(logs), *arguments]
+    return keys, [struct.pack("<BHHH", kinds, len(items), len(logs), len(names)) + control, *names, *entries, *only]
+
+
+def results_of(reply, kinds):
+    """Of each vote: status, kind now (None: as asked), buckets, voters and counts."""
+    data, at, results = reply[0], 0, []
+    while at < len(data):
+        if data[at] == STORED:
+            fields = struct.unpack_from(f"<BBBHHd{kinds}I", data, at)
+            at += 15 + 4 * kinds
+            assert fields[1] < 2 and fields[2] == kinds, "no base, and no kind that the caller does not know"
+            results.append((CHANGED, None, fields[3], sum(fields[6:]), *fields[6:]))
+        else:
+            fields = struct.unpack_from(f"<BBII{kinds}Q", data, at)
+            at += 10 + 8 * kinds
+            results.append((CHANGED if fields[0] == CHANGED_TOLD else fields[0], *fields[1:]))
+    return results
 
 
 def expected_of(votes, partitions, kinds):
@@ -122,7 +148,7 @@ def expected_of(votes, partitions, kinds):
         if record:
             item.exists = True
             records.setdefault(item.tag(partitions) + b"log", []).append(record)
-        results.append(struct.pack("<BB", status, kind) + item.shown(kinds))
+        results.append((status, kind, *item.shown(kinds)))
     return results, records
 
 
@@ -162,8 +188,8 @@ def test_random_batches_are_decided_stored_and_logged_as_the_model_says(kinds):
             logged = {key: client.xlen(key) for key in (b"{e%d}log" % n for n in range(partitions))}
             results, records = expected_of(votes, partitions, kinds)
             reply = client.execute_command("EVALSHA", script, len(keys), *keys, *arguments)
-            size = len(results[0])
-            assert [reply[0][at:at + size] for at in range(0, len(reply[0]), size)] == results
+            told = results_of(reply, kinds)
+            assert [one if one[1] is not None else (one[0], asked[1], *one[2:]) for one, asked in zip(told, results)] == results
             ids = reply[1].split(b" ")[:-1]
             groups = [key for key in keys if key.endswith(b"log")]
             assert len(ids) == len(groups)
@@ -184,8 +210,9 @@ def vote_of(item, voter, kind, **more):
 
 
 def statuses(reply, count):
-    size = len(reply[0]) // count
-    return [reply[0][at] for at in range(0, len(reply[0]), size)]
+    told = [one[0] for one in results_of(reply, 2)]
+    assert len(told) == count
+    return told
 
 
 @pytest.fixture
@@ -222,10 +249,19 @@ def test_a_voter_is_found_at_the_beginning_of_an_entry_only(call):
 def test_votes_of_a_partition_whose_log_is_foreign_change_nothing_and_others_are_counted(call):
     client, run = call
     client.set(b"{e0}log", "foreign")
-    bad, good = Item(2), Item(3)
-    reply = run(vote_of(bad, 1, 0), vote_of(good, 1, 0))
-    assert statuses(reply, 2) == [BROKEN, CHANGED] and reply[1].split(b" ")[0] == b""
-    assert not client.exists(b"{e0}i2") and client.exists(b"{e1}i3")
+    reply = run(vote_of(Item(2), 1, 0), vote_of(Item(4), 1, 0), vote_of(Item(3), 1, 0))
+    assert statuses(reply, 3) == [BROKEN, BROKEN, CHANGED] and reply[1].split(b" ")[0] == b""
+    assert not client.exists(b"{e0}i2", b"{e0}i4") and client.exists(b"{e1}i3")
+
+
+def test_with_a_foreign_log_no_bucket_is_touched(call):
+    client, run = call
+    client.set(b"{e0}log", "foreign")
+    item = Item(2, buckets=2)
+    client.set(b"{e0}i2", item.record())
+    reply = run(vote_of(Item(4), 1, 0), vote_of(item, 4, 0), vote_of(item, 5, NO_KIND))
+    assert statuses(reply, 3) == [BROKEN] * 3
+    assert client.get(b"{e0}i2") == item.record() and sorted(client.keys()) == [b"{e0}i2", b"{e0}log"]
 
 
 def test_a_bucket_that_is_foreign_spoils_its_votes_alone(call):
