@@ -15,7 +15,8 @@
 //   {e7}r<site>:<name>                zset    ranking: member the item's id, score minus the ranking's value, so ZRANGE 0 9
 //                                             is the top ten
 //   {e7}r<site>:<name>:<category>     zset    the same for one category
-//   {e7}r<site>:.author:<author>      zset    the items of one author, newest first (project/author_places.h)
+//   {e7}r<site>:.author:<author>      zset    the items of one author that have events, newest first, and `.unread` those
+//                                             that have none (project/author_places.h)
 //   {e7}r<site>:<name>:no-card        zset    the site's items without a card, which take no place from the others
 //   {e7}r<site>:<name>@2026-11-26     zset    the same for a period (a day, 2026-W48, 2026-11), then ":<category>" or
 //                                             ":no-card" as above (model/period_ranking.h)

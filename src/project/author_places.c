@@ -11,23 +11,26 @@ static struct bytes author_of(struct bytes groups) {
     return groups_split(groups).author;
 }
 
-static void leave(const struct secret_key *hash_key, const struct placed_item *item, struct bytes author,
-                  struct commit *commit) {
-    ref_t ref = author_ref(hash_key, author);
-    struct ranking_at set = {.site = item->site, .name = BYTES(AUTHOR_NAME), .category = &ref};
-    commit_leave(commit, &set, bound(), item->id);
+static struct ranking_at set_of(const struct placed_item *item, bool has_events, const ref_t *author) {
+    return (struct ranking_at){
+        .site = item->site, .name = has_events ? BYTES(AUTHOR_NAME) : BYTES(UNREAD_NAME), .category = author};
 }
 
-static void place(const struct secret_key *hash_key, const struct cutoffs *cutoffs, int64_t now_ms,
-                  const struct placed_item *item, struct bytes author, struct commit *commit) {
-    ref_t ref = author_ref(hash_key, author);
-    struct ranking_at set = {.site = item->site, .name = BYTES(AUTHOR_NAME), .category = &ref};
+// A rebuild reads items with events only, so nobody must notice that a set of the others has become small.
+static void leave(const struct placed_item *item, bool has_events, ref_t author, struct commit *commit) {
+    struct ranking_at set = set_of(item, has_events, &author);
+    commit_leave(commit, &set, has_events ? bound() : 0, item->id);
+}
+
+static void place(const struct cutoffs *cutoffs, int64_t now_ms, const struct placed_item *item, bool has_events,
+                  ref_t author, struct commit *commit) {
+    struct ranking_at set = set_of(item, has_events, &author);
     double value = item->published_ms ? (double)item->published_ms : (double)now_ms + 0.5;
     const double *cutoff = cutoff_of(cutoffs, &set);
     if (!cutoff || value > *cutoff)
         commit_place(commit, &set, bound(), item->id, value, true);
     else
-        commit_leave(commit, &set, bound(), item->id);
+        leave(item, has_events, author, commit);
 }
 
 void write_author_places(const struct secret_key *hash_key, const struct cutoffs *cutoffs, int64_t now_ms,
@@ -36,13 +39,13 @@ void write_author_places(const struct secret_key *hash_key, const struct cutoffs
     if (item->mode == PLACE_CHANGED && item->had_events == has_events)
         return;
     struct bytes author = item->known && item->has_card ? author_of(item->groups) : NO_BYTES;
-    if (author.len && has_events)
-        place(hash_key, cutoffs, now_ms, item, author, commit);
-    else if (author.len)
-        leave(hash_key, item, author, commit);
+    if (author.len) {
+        place(cutoffs, now_ms, item, has_events, author_ref(hash_key, author), commit);
+        leave(item, !has_events, author_ref(hash_key, author), commit);
+    }
     for (const struct old_groups *old = item->old; old; old = old->next) {
         struct bytes left = author_of(old->joined);
-        if (left.len && !bytes_eq(left, author))
-            leave(hash_key, item, left, commit);
+        for (int events = 0; left.len && !bytes_eq(left, author) && events <= 1; events++)
+            leave(item, events, author_ref(hash_key, left), commit);
     }
 }

@@ -35,7 +35,7 @@ struct filling_step {
 
 // First the popular of the categories that the list is for, then those of the site, then the rankings of the settings
 // (of those categories only, if the list asks for them), then the newest cards. If the list asks for authors, all that
-// they have written comes behind the popular of the site.
+// they have written comes behind the popular of the site, what nobody has read last.
 static bool step_at(const struct list *list, uint32_t index, struct filling_step *ret_step) {
     const struct serve *serve = list->serve;
     const struct plan *plan = serve->plan;
@@ -50,11 +50,14 @@ static bool step_at(const struct list *list, uint32_t index, struct filling_step
     *ret_step = (struct filling_step){&plan->rankings[plan->popular], NO_BYTES, false, "popular"};
     if (index-- == 0)
         return true;
-    if (index < list->filter.author.count) {
-        *ret_step = (struct filling_step){&serve->author_items, list->filter.author.at[index], true, "popular"};
+    const struct rule_words *authors = &list->filter.author;
+    if (index < 2 * authors->count) {
+        bool unread = index >= authors->count;
+        *ret_step = (struct filling_step){unread ? &serve->author_unread : &serve->author_items,
+                                          authors->at[index % authors->count], true, "popular"};
         return true;
     }
-    index -= list->filter.author.count;
+    index -= 2 * authors->count;
     if (index < plan->popular * each) { // the popular ranking is the last of the plan
         struct bytes category = asked->count ? asked->at[index % each] : NO_BYTES;
         *ret_step = (struct filling_step){&plan->rankings[index / each], category, false, "popular"};

@@ -44,6 +44,7 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
     turns_init(&serve->turns, (uint32_t)settings->redis_queue);
     serve->newest_cards = (struct ranking){.name = BYTES(NEWEST_NAME), .kind = RANK_TOTAL};
     serve->author_items = (struct ranking){.name = BYTES(AUTHOR_NAME), .kind = RANK_TOTAL};
+    serve->author_unread = (struct ranking){.name = BYTES(UNREAD_NAME), .kind = RANK_TOTAL};
     serve->category_filling = filling_of_categories(plan);
     add_fields(serve);
     uv_timer_init(loop, &serve->sweep);

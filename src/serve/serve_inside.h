@@ -47,9 +47,9 @@ struct serve {
     const struct settings *settings;
     const struct secret_key *hash_key;
     const struct plan *plan;
-    struct ranking newest_cards;            // NEWEST_NAME, as a ranking
-    struct ranking author_items;            // AUTHOR_NAME, the same
-    const struct ranking *category_filling; // stands for the popular of a category
+    struct ranking newest_cards;                // NEWEST_NAME, as a ranking
+    struct ranking author_items, author_unread; // AUTHOR_NAME and UNREAD_NAME, the same
+    const struct ranking *category_filling;     // stands for the popular of a category
     struct store *store;
     void (*answer_error)(struct http_request *request, enum outcome outcome);
     uint64_t (*network_of)(const struct http_request *request);

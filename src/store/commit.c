@@ -242,7 +242,7 @@ void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint3
     struct commit_key *slot = target_ranking(commit, ranking);
     if (!slot)
         return;
-    slot->bound = bound;
+    slot->bound = bound > slot->bound ? bound : slot->bound;
     command_add(&slot->out, id);
 }
 

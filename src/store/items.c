@@ -95,7 +95,7 @@ void add_card(struct store *store, const struct item_call *call) {
     command_add(&store->command, call->card.groups);
     command_add_int(&store->command, call->card.published_ms);
     add_card_base(store, &call->card);
-    command_add_int(&store->command, NEWEST_KEPT);
+    command_add_int(&store->command, newest_kept());
 }
 
 void add_put_keys(struct store *store, const struct item_call *call) {

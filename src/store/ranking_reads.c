@@ -78,6 +78,18 @@ static void ask_tops(struct top_state *state, struct pipeline *pipeline, const s
     }
 }
 
+uint32_t newest_kept(void) {
+    return ranking_bound(NEWEST_DEPTH, keys_partitions());
+}
+
+// How many items a set has for certain, if there are so many.
+static uint32_t kept_of(struct bytes ranking, const ref_t *category) {
+    bool by_author = bytes_eq(ranking, BYTES(AUTHOR_NAME)) || bytes_eq(ranking, BYTES(UNREAD_NAME));
+    if (bytes_eq(ranking, BYTES(NEWEST_NAME)))
+        return newest_kept();
+    return ranking_bound(category && !by_author ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
+}
+
 void store_read_top(struct store *store, struct read_call *call, ref_t site, struct bytes ranking,
                     const ref_t *category, bool cards_only, size_t max,
                     void (*on_top)(struct read_call *call, const struct ranked *list, size_t count, bool whole)) {
@@ -88,15 +100,11 @@ void store_read_top(struct store *store, struct read_call *call, ref_t site, str
     if (!pipeline)
         return;
     struct top_state *state = pipeline->context;
-    bool deep = max > RANKING_DEPTH && bytes_eq(ranking, BYTES(NEWEST_NAME));
-    size_t bound = ranking_bound(RANKING_DEPTH, keys_partitions()),
-           deepest = deep && bound < NEWEST_KEPT ? NEWEST_KEPT : bound; // a set may lack items below this rank
+    size_t bound = ranking_bound(RANKING_DEPTH, keys_partitions()), kept = kept_of(ranking, category);
+    size_t deepest = kept > bound ? kept : bound; // a set may lack items below this rank
     state->max = max;
     state->each = max < deepest ? max : deepest;
-    bool by_author = bytes_eq(ranking, BYTES(AUTHOR_NAME));
-    state->kept = ranking_bound(category && !by_author ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
-    if (deep && state->kept < NEWEST_KEPT)
-        state->kept = NEWEST_KEPT;
+    state->kept = kept;
     state->on_top = on_top;
     ask_tops(state, pipeline, &at);
     at.no_card = true;

@@ -197,9 +197,11 @@ void store_look_item(struct store *store, struct read_call *call, const ref_t *i
 
 // The newest cards of a site are a ranking of this name; its score is minus the time in ms.
 #define NEWEST_NAME ".newest"
-enum { NEWEST_KEPT = 200 }; // in each partition
-// So are the items of an author, which stands for the category.
+enum { NEWEST_DEPTH = 2000 };
+uint32_t newest_kept(void); // in each partition
+// So are the items of an author that have events, and those that have none. The author stands for the category.
 #define AUTHOR_NAME ".author"
+#define UNREAD_NAME ".unread"
 // Reads the best `max` items of a ranking, merged over all partitions. Calls `on_top` once before on_done, if the
 // outcome is OK. `whole`: the list is the whole ranking; neither `max` nor a partition's bound has cut it.
 // `cards_only`: leaves out the items without a card; a category has none of them.

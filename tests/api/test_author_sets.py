@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What Redis holds of authors: each item with an author and an event is in one set, and in none once that is over."""
+"""What Redis holds of authors: each item with an author is in one set, by whether it has an event, and in none once it is gone."""
 import collections
 import os
 import signal
@@ -20,11 +20,11 @@ def redis_of(service):
     return redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
 
 
-def sets(service, site=None):
+def sets(service, kind="author"):
     """The members of the sets of authors by the reference of the author, over all partitions; an item twice would be seen."""
     found = collections.defaultdict(list)
     store = redis_of(service)
-    for key in store.scan_iter("{e*}r*:.author:*", 1000):
+    for key in store.scan_iter(f"{{e*}}r*:.{kind}:*", 1000):
         found[key.rsplit(b":", 1)[1]] += [member.decode() for member in store.zrange(key, 0, -1)]
     return sorted(sorted(members) for members in found.values())
 
@@ -69,6 +69,31 @@ def test_an_item_is_in_the_set_of_its_author_while_it_has_events(running):
     becomes(running, [])
     vote(running, "a")
     assert sets(running) == [], "it has no card any more"
+
+
+def test_an_item_that_nobody_has_read_is_in_another_set_of_its_author(running):
+    def becomes_unread(wanted, read):
+        wait_until(lambda: (sets(running, "unread"), sets(running)) == (wanted, read), 10, lambda: sets(running, "unread"))
+
+    for item in "ab":
+        put(running, item, author="One Name")
+    becomes_unread([["a", "b"]], [])
+    vote(running, "a")
+    becomes_unread([["b"]], [["a"]])
+    vote(running, "a", kind="unvote")
+    becomes_unread([["a", "b"]], [])
+    put(running, "b", author="Two")
+    becomes_unread([["a"], ["b"]], [])
+    put(running, "b", title="by nobody")
+    becomes_unread([["a"]], [])
+    vote(running, "a")
+    becomes_unread([], [["a"]])
+    put(running, "a", author="Two")
+    becomes_unread([], [["a"]])
+    put(running, "c", author="Two")
+    for item in "ac":
+        assert running.keyed("DELETE", f"{SITE}/items/{item}").status == 204
+    becomes_unread([], [])
 
 
 def test_many_changes_of_a_card_at_once_leave_nothing(running):
