@@ -8,6 +8,8 @@ SANITIZER ?=
 comma := ,
 BUILD := build$(if $(SANITIZER),-$(subst $(comma),-,$(SANITIZER)))
 PREFIX ?= /usr/local
+UNIT_FOLDER ?= $(PREFIX)/lib/systemd/system
+DATA_FOLDER := /var/lib/engaged
 PYTHON ?= /usr/bin/python3
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
@@ -31,7 +33,7 @@ SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all)
 # pkg-config is asked once, and only when something is compiled, because `make deps` may have to come first.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBRARIES)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBRARIES)))$(PKG_LIBS)
-ALL_CFLAGS = $(STANDARD) $(WARNINGS) $(CFLAGS) $(SANITIZE) $(PKG_CFLAGS) $(LLHTTP_FLAGS) -DVERSION='"$(VERSION)"' -MMD -MP
+ALL_CFLAGS = $(STANDARD) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) $(PKG_CFLAGS) $(LLHTTP_FLAGS) -DVERSION='"$(VERSION)"' -MMD -MP
 
 # llhttp comes as C sources (Debian's node-llhttp), built in strict mode, see the HTTP room; where there are none, as the
 # library libllhttp of newer distributions.
@@ -48,6 +50,7 @@ ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
 SCRIPT_PARTS := lua/item.lua lua/may.lua
 SCRIPTS := $(filter-out $(SCRIPT_PARTS),$(sort $(wildcard lua/*.lua)))
 WIDGET_PARTS := $(wildcard src/widget/*.js)
+MANUALS := $(BUILD)/gen/engaged.8 $(BUILD)/gen/engaged.conf.5 $(BUILD)/gen/engaged.conf
 ASSETS := $(sort $(wildcard src/web/*)) $(BUILD)/gen/widget.js $(BUILD)/gen/widget.mjs
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
@@ -61,7 +64,7 @@ VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py te
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
 .PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted model fuzz fuzzers asan quality replay windows loadtest loadtest-deps failover instructions soak valgrind \
-	guards-record bench-compare clean install programs
+	guards-record bench-compare clean install deb test-install programs
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/engaged ## build the program (build/engaged)
@@ -172,12 +175,25 @@ fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) $(FAILING_MALLOC) $(SHIFTED_CLOCK) ## the program and everything the tests run
 
-install: all ## install the program, a configuration (one that is there stays) and the unit
+# A configuration that is there stays. The user is made where the files go to their own places, not into a package.
+install: all $(MANUALS) ## install the program, a configuration (one that is there stays), the unit, its user and the manuals
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
-	install -D -m 644 deploy/engaged.conf $(DESTDIR)/etc/engaged.conf.example
-	[ -e $(DESTDIR)/etc/engaged.conf ] || install -m 644 deploy/engaged.conf $(DESTDIR)/etc/engaged.conf
-	install -D -m 644 deploy/engaged.service $(DESTDIR)$(PREFIX)/lib/systemd/system/engaged.service
-	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(PREFIX)/lib/systemd/system/engaged.service
+	install -D -m 644 deploy/engaged.conf $(DESTDIR)$(PREFIX)/share/doc/engaged/examples/engaged.conf
+	[ -e $(DESTDIR)/etc/engaged.conf ] || install -D -m 644 $(BUILD)/gen/engaged.conf $(DESTDIR)/etc/engaged.conf
+	install -D -m 644 deploy/engaged.service $(DESTDIR)$(UNIT_FOLDER)/engaged.service
+	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(UNIT_FOLDER)/engaged.service
+	install -D -m 644 $(BUILD)/gen/engaged.8 $(DESTDIR)$(PREFIX)/share/man/man8/engaged.8
+	install -D -m 644 $(BUILD)/gen/engaged.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/engaged.conf.5
+	[ -n "$(DESTDIR)" ] || getent passwd engaged >/dev/null || \
+	useradd --system --user-group --home-dir $(DATA_FOLDER) --no-create-home --shell /usr/sbin/nologin engaged
+
+# The tree is packed as it is, also what is not committed.
+deb: ## build a Debian package in build/deb (installs debhelper)
+	$(Q)deploy/install-packages $(PACKAGES_RUN) debhelper
+	$(Q)deploy/debian/build $(BUILD)/deb $(VERSION)
+
+test-install: deps-test ## packages and installations in a bare Debian 12: root, debootstrap; in minutes
+	$(Q)$(PYTHON) tests/install/run.py
 
 clean: ## remove what was built
 	rm -rf build build-*
@@ -186,7 +202,7 @@ clean: ## remove what was built
 
 $(BUILD)/engaged: $(OBJECTS) $(LLHTTP_OBJECTS)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(PKG_LIBS) -lm
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 
 $(BUILD)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -196,7 +212,7 @@ $(BUILD)/%.o: src/%.c Makefile
 $(BUILD)/llhttp/%.o: $(LLHTTP_SOURCE)/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INCLUDE) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INCLUDE) -c -o $@ $<
 
 # The scripts byte for byte, each with the SHA-1 that EVALSHA names it by; before it what its head includes.
 script_parts = $$(sed -n 's|^-- include: \(.*\)|lua/\1.lua|p' $$f) $$f
@@ -212,6 +228,18 @@ $(BUILD)/gen/scripts.c: $(SCRIPTS) $(SCRIPT_PARTS) Makefile
 	for f in $(SCRIPTS); do n=$$(basename $$f .lua); \
 	  printf '    {"%s", script_%s, script_%s_end, "%s"},\n' $$n $$n $$n $$(cat $(script_parts) | sha1sum | cut -c1-40); done; \
 	echo '};'; echo 'const size_t script_source_count = sizeof script_sources / sizeof *script_sources;'; } > $@
+
+$(BUILD)/gen/engaged.8 $(BUILD)/gen/engaged.conf.5: $(BUILD)/gen/%: deploy/man/make.py deploy/man/%.in deploy/engaged.conf \
+		src/ops/settings.def src/roles/tools.def Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)$(PYTHON) deploy/man/make.py $* $(VERSION) > $@
+
+# What is installed has its data where a service has it, not in the folder that it is started from.
+$(BUILD)/gen/engaged.conf: deploy/engaged.conf Makefile
+	@mkdir -p $(@D)
+	$(Q)sed 's|^# redis = embedded:./data$$|redis = embedded:$(DATA_FOLDER)|' $< > $@
+	$(Q)grep -q '^redis = ' $@
 
 # The widget is its parts in one function: a classic script, and an ES module.
 $(BUILD)/gen/widget.js $(BUILD)/gen/widget.mjs: $(WIDGET_PARTS) src/widget/join.py Makefile

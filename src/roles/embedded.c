@@ -95,8 +95,8 @@ static void close_to_others(const struct embedded *embedded) {
         return;
     fchmod(dirfd(folder), 0700);
     for (struct dirent *entry; (entry = readdir(folder));)
-        if (entry->d_name[0] != '.')
-            fchmodat(dirfd(folder), entry->d_name, 0600, 0);
+        if (entry->d_name[0] != '.' && fchmodat(dirfd(folder), entry->d_name, 0600, 0) != 0)
+            log_warn("%s/%s may be readable for others: %s", path, entry->d_name, strerror(errno));
     closedir(folder);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Each tool reads the settings as the service does, without its own options. To add one: a function and its row.
+// Each tool reads the settings as the service does, without its own options. To add one: a row of tools.def and its
+// function.
 #include "roles/tools.h"
 #include "api/assets.h"
 #include "base/clock.h"
@@ -14,6 +15,8 @@
 #include <string.h>
 
 extern char **environ;
+
+enum { HELP_COLUMN = 38 };
 
 // Takes "--name VALUE" out of argv.
 static const char *take_option(int *argc, char **argv, const char *name) {
@@ -162,18 +165,8 @@ static int run_partitions(int argc, char **argv) {
 }
 
 static const struct tool tools[] = {
-    {"tokens", "tokens --site S --count N   print visitor tokens, for load tests", run_tokens},
-    {"memory", "memory                      print what Redis holds for a running service, by kind", run_memory},
-    {"partitions", "partitions [--seconds N]    print what each partition holds and gets, and how to even them out",
-     run_partitions},
-    {"backup", "backup FILE                 write all data of a running service to FILE", run_backup},
-    {"restore", "restore FILE                put the data of FILE in the place of a running service's", run_restore},
-    {"widget",
-     "widget [--hash]             print widget.js, or what its integrity attribute says, for a copy of your own",
-     run_widget},
-    {"check",
-     "check [--connect]           read the configuration and say what is wrong, with --connect also of the Redis there",
-     run_check},
+#define TOOL(name, arguments, help) {#name, arguments, help, run_##name},
+#include "roles/tools.def"
 };
 
 const struct tool *tool_find(const char *name) {
@@ -184,6 +177,8 @@ const struct tool *tool_find(const char *name) {
 }
 
 void tools_print_help(void) {
-    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
-        printf("  engaged %s\n", tools[i].help);
+    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++) {
+        int used = printf("  engaged %s %s", tools[i].name, tools[i].arguments);
+        printf("%*s%s\n", used < HELP_COLUMN ? HELP_COLUMN - used : 1, "", tools[i].help);
+    }
 }

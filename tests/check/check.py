@@ -14,6 +14,7 @@ import sys
 
 from contract import check_sentences
 from fields import check_declarations, check_fields
+from manuals import check_manuals
 from modules import check_modules
 from names import check_headings, check_links, check_named, check_twice
 from widget import check_widget_document
@@ -231,7 +232,8 @@ def check_widget():
 CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone, check_format, check_opening,
           check_scripts, check_lengths, check_functions, check_documents,
           check_contract, check_sentences, check_widget_document, check_faults, check_widget,
-          check_twice, check_named, check_headings, check_links, check_words, check_modules, check_fields, check_declarations]
+          check_twice, check_named, check_headings, check_links, check_words, check_modules, check_fields, check_declarations,
+          check_manuals]
 
 
 def main():

@@ -107,10 +107,10 @@ def test_make_install_leaves_a_unit_that_starts_and_keeps_a_configuration_that_i
     install(tmp_path)
     unit = (tmp_path / "usr/local/lib/systemd/system/engaged.service").read_text()
     command = re.search(r"^ExecStart=(.*)$", unit, re.M).group(1).split()
-    command = [word if word.startswith("--") else
-               f"embedded:{tmp_path}/data" if word.startswith("embedded:") else f"{tmp_path}{word}" for word in command]
+    assert "redis = embedded:/var/lib/engaged\n" in (tmp_path / "etc/engaged.conf").read_text()
+    command = [word if word.startswith("--") else f"{tmp_path}{word}" for word in command]
     port = free_port()
-    process = subprocess.Popen([*command, "--listen", f"127.0.0.1:{port}", "--ops-listen", f"127.0.0.1:{free_port()}",
+    process = subprocess.Popen([*command, "--redis", f"embedded:{tmp_path}/data", "--listen", f"127.0.0.1:{port}", "--ops-listen", f"127.0.0.1:{free_port()}",
                                 "--workers", "1"], stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: process.poll() is not None or status_at(port) == 200, 20)
@@ -122,7 +122,9 @@ def test_make_install_leaves_a_unit_that_starts_and_keeps_a_configuration_that_i
     (tmp_path / "etc/engaged.conf").write_text("max_age = 7\n")
     install(tmp_path)
     assert (tmp_path / "etc/engaged.conf").read_text() == "max_age = 7\n"
-    assert "max_age = 1" in (tmp_path / "etc/engaged.conf.example").read_text()
+    assert "max_age = 1" in (tmp_path / "usr/local/share/doc/engaged/examples/engaged.conf").read_text()
+    assert "B engaged check" in (tmp_path / "usr/local/share/man/man8/engaged.8").read_text()
+    assert "B max_age\n" in (tmp_path / "usr/local/share/man/man5/engaged.conf.5").read_text()
 
 
 def test_make_run_beside_one_that_runs_says_so_and_starts_nothing(own):
