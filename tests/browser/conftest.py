@@ -34,9 +34,17 @@ class Browser:
         self.driver = webdriver.Chrome(service=Driver("/usr/bin/chromedriver"), options=options)
         self.driver.set_page_load_timeout(20)
         self.driver.set_script_timeout(20)
+        self.take_focus()
+
+    def take_focus(self):
+        """The window of some headless Chromiums, such as 150, never has it by itself: then `focus()` leads to no ring."""
+        self.driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
 
     def open(self, url):
+        """Until the page's modules have run. The first page of a new tab comes back before that on a busy machine (chromedriver 150)."""
         self.driver.get(url)
+        blank = "about:blank"
+        self.until("return document.readyState === 'complete' && (location.href === arguments[0]) === arguments[1]", blank, url == blank)
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
@@ -147,7 +155,7 @@ def tab(one_browser):
     driver = one_browser.driver
     first = driver.current_window_handle
     driver.switch_to.new_window("tab")
-    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
+    one_browser.take_focus()
     one_browser.errors()
     yield one_browser
     for handle in driver.window_handles:

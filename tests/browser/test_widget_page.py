@@ -167,4 +167,4 @@ def test_the_first_example_as_a_file_shows_and_says_why_no_vote_counts(stage, br
     browser.until("return document.querySelector('engaged-vote').shadowRoot.querySelector('button')")
     browser.run("document.querySelector('engaged-vote').shadowRoot.querySelector('button').click()")
     browser.until("return /bad_origin/.test(document.querySelector('engaged-vote').shadowRoot.textContent)")
-    assert [call.status for call in gate.calls if call.method == "GET" and "/page" in call.target] == [200]
+    wait_until(lambda: [call.status for call in gate.calls if call.method == "GET" and "/page" in call.target] == [200], 25, "the page is read")
