@@ -66,7 +66,7 @@ bool ranking_open(struct settings *settings, const char *name, char why[static W
 static bool weight_parse(const char *text, double *ret_weight) {
     char *end;
     double weight = strtod(text, &end);
-    if (end == text || *end || !isfinite(weight) || fabs(weight) > 1e6)
+    if (end == text || *end || !isfinite(weight) || fabs(weight) > 1e6 || (weight && fabs(weight) < 1e-6))
         return false;
     *ret_weight = weight;
     return true;
@@ -168,8 +168,11 @@ static const struct {
     {"type", "decayed, rising, best, total or window", set_type},
     {"half_life", "a duration from 1m to 3650d", set_half_life},
     {"window", "24h, 7d, 30d, today, week or month", set_window},
-    {"votes", "a weight for all kinds, or kind:weight for those that count (kinds as in the setting kinds)", set_votes},
-    {"views", "a weight", set_views},
+    {"votes",
+     "a weight (0, or from 0.000001 to 1000000, also below 0) for all kinds, or kind:weight for those that count "
+     "(kinds as in the setting kinds)",
+     set_votes},
+    {"views", "a weight: 0, or from 0.000001 to 1000000, also below 0", set_views},
     {"floor", "a number of events", set_floor},
     {"oldest_age", "a duration; 0 for any age", set_oldest_age},
 };
@@ -274,8 +277,8 @@ void ranking_print(const struct settings *settings, const struct ranking_setting
         printf("window = %s\n", ranking->window);
     printf("votes =");
     for (uint32_t kind = 0; kind < settings->kind_count; kind++)
-        printf(" %s:%g", settings->kind_names[kind], ranking->vote_weight[kind]);
-    printf("\nviews = %g\nfloor = %u\noldest_age = %lldms\n", ranking->view_weight, ranking->floor,
+        printf(" %s:%.15g", settings->kind_names[kind], ranking->vote_weight[kind]);
+    printf("\nviews = %.15g\nfloor = %u\noldest_age = %lldms\n", ranking->view_weight, ranking->floor,
            (long long)ranking->oldest_age_ms);
     rules_print(&ranking->rules, true);
 }

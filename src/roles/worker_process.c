@@ -129,10 +129,6 @@ static bool listen_for_publishers(struct worker_process *process) {
     return listen_on(process, 2, address, &api_publisher_callbacks);
 }
 
-static void answer_serve_error(struct http_request *request, enum outcome outcome) {
-    api_answer_error(request, outcome, NULL);
-}
-
 static bool listen_on_all(struct worker_process *process) {
     const struct settings *settings = process->api.settings;
     return listen_on(process, 0, settings->listen, &api_public_callbacks) &&
@@ -177,7 +173,7 @@ static bool start(struct worker_process *process, const struct role *role) {
     }
     process->api.store = store_start(&process->loop, settings, &role->hash_key, on_refused, process);
     process->api.serve = process->api.store ? serve_start(&process->loop, settings, &role->hash_key, &process->plan,
-                                                          process->api.store, answer_serve_error, limit_network_hash)
+                                                          process->api.store, api_answer_error, limit_network_hash)
                                             : NULL;
     if (!process->api.serve || !assets_make(&process->api.assets, clock_now_ms())) {
         log_error("a worker does not start: no memory, or the address of Redis is not valid");

@@ -61,7 +61,7 @@ static void answer_one(struct cached_body *cached, struct http_request *request,
     if (cached->body && outcome != INTERNAL && outcome != UNKNOWN_PERIOD)
         http_reply_body(request, cached->body);
     else
-        cached->serve->answer_error(request, outcome == OK ? UNAVAILABLE : outcome);
+        cached->serve->answer_error(request, outcome == OK ? UNAVAILABLE : outcome, NULL);
 }
 
 // A reply may lead to another request at once, also for this body, so `waits` is no longer part of the flight.

@@ -27,7 +27,7 @@ static void add_fields(struct serve *serve) {
 
 struct serve *serve_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
                           const struct plan *plan, struct store *store,
-                          void (*answer_error)(struct http_request *request, enum outcome outcome),
+                          void (*answer_error)(struct http_request *request, enum outcome outcome, const char *detail),
                           uint64_t (*network_of)(const struct http_request *request)) {
     struct serve *serve = calloc(1, sizeof *serve);
     if (!serve)
@@ -98,7 +98,7 @@ static void answer(struct serve *serve, struct http_request *request, const stru
                    bool target_is_plain) {
     struct cached_body *cached = cached_body_get(serve, question);
     if (!cached) {
-        serve->answer_error(request, UNAVAILABLE);
+        serve->answer_error(request, UNAVAILABLE, NULL);
         return;
     }
     if (target_is_plain)
@@ -125,12 +125,25 @@ static struct question question_of(const struct serve *serve, const struct body_
     return question;
 }
 
-// A period of the ranking's own kind, by its name. Past ones are kept for the whole site only.
-static enum outcome find_period(const struct list_query *query, struct question *question) {
-    const struct ranking *ranking = question->ranking;
+// What is wrong with asking a ranking for its list of a period; NULL: nothing.
+static const char *period_fault(const struct question *question, enum grain grain) {
+    static const char *const kinds[] = {[GRAIN_DAY] = "period: this ranking has days, such as 2026-11-25",
+                                        [GRAIN_WEEK] = "period: this ranking has weeks, such as 2026-W48",
+                                        [GRAIN_MONTH] = "period: this ranking has months, such as 2026-11"};
+    if (question->ranking->kind != RANK_WINDOW)
+        return "period: only a ranking of the type window has periods";
+    if (question->category.at || question->author.at)
+        return "period: it is kept for the whole site only, so category and author cannot be asked for";
+    enum grain own = window_sets(question->ranking->window);
+    return own == grain ? NULL : kinds[own];
+}
+
+// A period of the ranking's own kind, by its name.
+static enum outcome find_period(const struct list_query *query, struct question *question, const char **ret_fault) {
     struct period period;
-    if (ranking->kind != RANK_WINDOW || question->category.at || question->author.at ||
-        !calendar_parse(query->period, &period.grain, &period.number) || period.grain != window_sets(ranking->window))
+    if (!calendar_parse(query->period, &period.grain, &period.number))
+        return BAD_PARAMETER;
+    if ((*ret_fault = period_fault(question, period.grain)))
         return BAD_PARAMETER;
     if (!period_is_readable(period, clock_now_ms()))
         return UNKNOWN_PERIOD;
@@ -143,12 +156,13 @@ static void answer_list(struct serve *serve, struct http_request *request, const
                         const struct list_query *query) {
     struct question question = question_of(serve, builder, query);
     enum outcome outcome = query->ranking.at && !question.ranking ? UNKNOWN_RANKING : OK;
+    const char *fault = NULL;
     if (outcome == OK && query->period.at)
-        outcome = find_period(query, &question);
+        outcome = find_period(query, &question, &fault);
     if (outcome == OK)
         answer(serve, request, &question, query->target_is_plain);
     else
-        serve->answer_error(request, outcome);
+        serve->answer_error(request, outcome, fault);
 }
 
 void serve_ranking(struct serve *serve, struct http_request *request, const struct list_query *query) {

@@ -36,7 +36,7 @@ const char *format_media_type(enum list_format format);
 // `network_of` hashes the network that a request comes from.
 struct serve *serve_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
                           const struct plan *plan, struct store *store,
-                          void (*answer_error)(struct http_request *request, enum outcome outcome),
+                          void (*answer_error)(struct http_request *request, enum outcome outcome, const char *detail),
                           uint64_t (*network_of)(const struct http_request *request));
 // After the last request was answered, before store_stop; refreshes in flight are waited for.
 void serve_stop(struct serve *serve, void (*on_stopped)(void *context), void *context);

@@ -51,7 +51,7 @@ struct serve {
     struct ranking author_items, author_unread; // AUTHOR_NAME and UNREAD_NAME, the same
     const struct ranking *category_filling;     // stands for the popular of a category
     struct store *store;
-    void (*answer_error)(struct http_request *request, enum outcome outcome);
+    void (*answer_error)(struct http_request *request, enum outcome outcome, const char *detail);
     uint64_t (*network_of)(const struct http_request *request);
     struct buffer fields; // header lines of every body
     struct cached_body *cached_bodies;

@@ -101,8 +101,8 @@ def scores(answer):
     return [(entry["item"], entry["score"]) for entry in answer.json["items"]]
 
 
-def refused(answer, status, code):
-    assert (answer.status, answer.json["code"]) == (status, code), answer.body
+def refused(answer, status, code, why=""):
+    assert (answer.status, answer.json["code"]) == (status, code) and why in answer.json.get("detail", ""), answer.body
 
 
 def moment(text):
@@ -245,14 +245,16 @@ def test_each_period_has_its_list(service, site, now, kind, sliding):
           "A period of another kind than the ranking's")
 def test_periods_that_there_are_not(service, site, now):
     today = day(now)
-    for ranking, other in (("day", "week"), ("week", "day"), ("month", "day"), ("most-read", "month"), ("top", "day")):
-        refused(service.get(f"{site}/rankings/{ranking}?period={name(today, other)}"), 400, "bad_parameter")
+    for ranking, other, why in (("day", "week", "this ranking has days"), ("week", "day", "has weeks"), ("month", "day", "has months"),
+                                ("most-read", "month", "has days"), ("top", "day", "only a ranking of the type window")):
+        refused(service.get(f"{site}/rankings/{ranking}?period={name(today, other)}"), 400, "bad_parameter", why)
     for text in ("", "today", "2026-02-30", "2026-W54", "2026-13", "2026-1-1", "2026-11-26T18", "-2026-01-01", "2026-11-26%00", "26-11-26"):
         refused(service.get(f"{site}/rankings/day?period={text}"), 400, "bad_parameter")
     for text in ("0001-01-01", "9999-12-31"):
         refused(service.get(f"{site}/rankings/day?period={text}"), 404, "unknown_period")
     refused(service.get(f"{site}/rankings/day?period={today}&period={today}"), 400, "repeated_parameter")
-    refused(service.get(f"{site}/rankings/day?period={today}&category=city"), 400, "bad_parameter")
+    for asked in ("category=city", "author=Ann"):
+        refused(service.get(f"{site}/rankings/day?period={today}&{asked}"), 400, "bad_parameter", "for the whole site only")
     refused(service.get(f"{site}/rankings/none?period={today}"), 404, "unknown_ranking")
     assert service.keyed("GET", f"{site}/rankings/day?period={today}").status == 200, "it is known with the key"
     refused(service.keyed("GET", f"{site}/items/a/related?period={today}"), 400, "unknown_parameter")

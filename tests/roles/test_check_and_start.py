@@ -135,7 +135,7 @@ GOOD_FILES = [
     b"".join(b"[ranking r%d]\n" % i for i in range(32)), b"".join(b"[site s%d]\n" % i for i in range(1024)),
     b"[site a]\n" + b"origins = https://a.example\n" * 16, b"[site a]\norigins = https://A.example:443  http://[::1]:80\n",
     *[b"[site a]\nsite_url = %s\n" % url for url in (b"https://N.example", b"http://[::1]:8080/", b"https://n.example:443/a/b-c_d~e%20f", b"http://localhost/" + b"a" * 150)],
-    b"[ranking a]\nhalf_life = 1m\n", b"[ranking a]\nhalf_life = 3650d\n", b"[ranking a]\nvotes = 1e6\nviews = -1e6\n", b"[ranking a]\nfloor = 1000000\n",
+    b"[ranking a]\nhalf_life = 1m\n", b"[ranking a]\nhalf_life = 3650d\n", b"[ranking a]\nvotes = 1e6\nviews = -1e6\n", b"[ranking a]\nvotes = -0.000001\nviews = 1e-6\n", b"[ranking a]\nfloor = 1000000\n",
     b"[ranking a]\noldest_age = 36500d\n", b"[ranking a]\nfloor = 0\noldest_age = 0\n", b"kinds = a b\n[ranking x]\ntype = best\n",
     b"".join(b"[ranking r%d]\nhalf_life = %dh\n" % (i, 7 + i) for i in range(15)), b"request_line_limit = 32KiB\nhead_limit = 32KiB\n",
     b"listen = unix:/tmp/engaged-a\nops_listen = unix:/tmp/engaged-b\n", b"listen = 127.0.0.1:8080\nops_listen = [::ffff:127.0.0.2]:8080\n",

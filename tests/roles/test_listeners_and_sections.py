@@ -80,6 +80,8 @@ def test_the_operators_listener_takes_the_publishers_calls_and_stays_the_operato
     ("[list recommendation]\nfill = some\n", 2, "fill: \"some\" is not category, site or none"),
     ("[list recommendation]\nfill = site\nfill = none\n", 3, "fill: it is set twice"),
     ("[list recommendation]\nkind = x\n", 2, "kind: a list has no such key"),
+    ("[ranking a]\nviews = 1e-10\n", 2, "views: \"1e-10\" is not a weight: 0, or from 0.000001"),
+    ("[ranking a]\nvotes = up:1e-7\n", 2, "votes: \"up:1e-7\" is not a weight (0, or from 0.000001"),
     ("[ranking a]\nper_category = -1\n", 2, "per_category: \"-1\" is not a number"),
     ("category = a\n", 1, "no such setting"),
     ("[site bad_name]\n", 1, "a site's name"),
