@@ -56,14 +56,24 @@ FIGURES = {"/s": lambda one: one.rate, "p99 µs": lambda one: one.latency.get("p
            "Redis commands": lambda one: one.commands, "AOF bytes": lambda one: one.aof_bytes}
 
 
-def print_rows(scenario, results):
+# Most of B ÷ A, by revision A, scenario and figure.
+AIMS = {("2765bec", "votes-zipf", "Redis µs"): 0.6}
+
+
+def verdict(aim, ratios):
+    if aim is None or not ratios:
+        return ""
+    return f"≤ {aim}: {'yes' if median(ratios) <= aim else '**no**'}"
+
+
+def print_rows(scenario, results, before_revision):
     for name, figure in FIGURES.items():
         before, after = ([figure(one) for one in side] for side in results)
         if scenario.seed == "reads" and "TARGET" in scenario.work and name in ("projector µs", "Redis µs", "AOF bytes"):
             continue  # what the timers do
         ratios = [b / a for a, b in zip(before, after) if a]
         print(f"| {scenario.name} | {name} | {number(median(before))} | {number(median(after))} | "
-              f"{spread(ratios) if ratios else ''} |", flush=True)
+              f"{spread(ratios) if ratios else ''} | {verdict(AIMS.get((before_revision, scenario.name, name)), ratios)} |", flush=True)
 
 
 def main():
@@ -84,9 +94,9 @@ def main():
                 plans.append(Plan(given.quick, None, own, tree.program))
                 plans[-1].pairs = given.turns or plans[-1].pairs
             print(f"{machine()}; A {given.a}, B {given.b}; {plans[0].pairs} × {plans[0].seconds} s, 64 connections\n\n"
-                  "| scenario | figure | A | B | B ÷ A (min–max) |\n|---|---|---|---|---|", flush=True)
+                  "| scenario | figure | A | B | B ÷ A (min–max) | aim, reached |\n|---|---|---|---|---|---|", flush=True)
             for scenario in wanted:
-                print_rows(scenario, compare(scenario, plans))
+                print_rows(scenario, compare(scenario, plans), given.a)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -379,7 +379,8 @@ enum step begin_write_offsets(struct engine *engine) {
 }
 
 enum step end_write_offsets(struct engine *engine) {
-    engine->pending_since_ms = behind_since_ms(engine->left_behind);
+    if (!engine_wants_more(engine)) // else the logs have more, which is no older than this batch
+        engine->pending_since_ms = behind_since_ms(engine->left_behind);
     if (engine->chunk_items * 2 <= CHUNK_ITEMS)
         engine->chunk_items *= 2;
     return STEP_TRIM_LOGS;

@@ -2,10 +2,12 @@
 """The projection's lag in /metrics grows while the projector is frozen, is gone or cannot write."""
 import os
 import signal
+import threading
 import time
 
 import pytest
 
+from support.scripted_redis import ScriptedRedis, after
 from support.service import Service
 from support.wait import wait_until
 
@@ -42,6 +44,31 @@ def test_it_stays_near_nothing_while_nothing_happens_and_the_neighbours_wait_for
         assert lag(service) < 0.9
     finally:
         service.stop()
+
+
+def test_it_does_not_fall_between_two_batches_of_what_has_piled_up():
+    views = 40000  # with their long ids more than a batch takes
+    with ScriptedRedis() as redis:
+        service = Service(redis=f"redis://127.0.0.1:{redis.port}", neighbour_interval="1h", projection_interval="1s", secret="11" * 32,
+                          hash_key="22" * 32)
+        try:
+            service.lines("/v1/s/events?wait=true", [{"type": "view", "item": "a", "visitor": "v"}])
+            time.sleep(2)  # the neighbours have looked again, and wait for an hour now
+            for begin in range(0, views, 10000):
+                service.lines("/v1/s/events", [{"type": "view", "item": f"{n % 997:0200}", "visitor": f"v{n // 6}"}
+                                               for n in range(begin, begin + 10000)])
+            wait_until(lambda: lag(service) < 1.5 < lag(service, "neighbours"), 60, "the sums are projected, the neighbours wait")
+            redis.rule("xrange", after(0.03))
+            waiter = threading.Thread(target=service.lines, args=("/v1/s/events?wait=true", [{"type": "view", "item": "a", "visitor": "w"}]))
+            waiter.start()
+            seen = []  # of the neighbours: the events that are projected, and the lag
+            while waiter.is_alive():
+                metrics = service.metrics()
+                seen.append((metrics['engaged_projected_events_total{projection="neighbours"}'], metrics[LAG % "neighbours"]))
+        finally:
+            service.stop()
+    early = [at for (_, at), (then, _) in zip(seen, seen[1:]) if then < seen[-1][0] and at < 0.5]
+    assert not early, f"{len(early)} of {len(seen)} say that nothing waits"
 
 
 def test_it_grows_while_redis_does_not_answer(service):
