@@ -32,10 +32,11 @@ local HEAD, COUNT, VOTER, ENTRY = 15, 4, 8, 13 -- bytes of a head without counts
 local NO_TEXTS = '\0\0\0' -- no base, no groups
 local byte, sub, find, pack, call = string.byte, string.sub, string.find, struct.pack, redis.call
 
-local control = {byte(ARGV[1], 1, -1)}
+local keys, arguments = KEYS, ARGV
+local control = {byte(arguments[1], 1, -1)}
 local kinds, item_count = control[1], control[2] + 256 * control[3]
 local group_count, name_count = control[4] + 256 * control[5], control[6] + 256 * control[7]
-local before_entry = byte(ARGV[name_count + 2], 9) == byte('B') and 17 or 9 -- bytes of a record before voter, kind and time
+local before_entry = byte(arguments[name_count + 2], 9) == byte('B') and 17 or 9 -- bytes of a record before voter, kind and time
 local record_size, head_size = before_entry + ENTRY + 5, HEAD + COUNT * kinds
 local explicit = '<BBI4I4' .. string.rep('I8', kinds)
 local items, leaving -- the module of lua/item.lua; by bucket the voters that will be removed from it; nil: none
@@ -131,27 +132,27 @@ local function decide(record, name, entry, flags, buckets, bucket, only)
 end
 
 -- MGET replies nil for a key of a wrong type, so absent keys are asked for by EXISTS.
-local records, absent = call('MGET', unpack(KEYS, 1, item_count)), {}
+local records, absent = call('MGET', unpack(keys, 1, item_count)), {}
 for at = 1, item_count do
-    if not records[at] then absent[#absent + 1], records[at] = KEYS[at], nil end
+    if not records[at] then absent[#absent + 1], records[at] = keys[at], nil end
 end
 if absent[1] and call('EXISTS', unpack(absent)) > 0 then
     for at = 1, item_count do
-        if not records[at] and call('EXISTS', KEYS[at]) == 1 then records[at] = false end
+        if not records[at] and call('EXISTS', keys[at]) == 1 then records[at] = false end
     end
 end
 
-may('XADD', KEYS[item_count + 1], '*', '1', '')
-may('MSET', KEYS[1], '')
-may('PERSIST', KEYS[1])
-if #KEYS > item_count + group_count then
-    local bucket = KEYS[#KEYS]
+may('XADD', keys[item_count + 1], '*', '1', '')
+may('MSET', keys[1], '')
+may('PERSIST', keys[1])
+if #keys > item_count + group_count then
+    local bucket = keys[#keys]
     may('HSETNX', bucket, '', '')
     may('HSET', bucket, '', '')
     may('HDEL', bucket, '')
 end
 
-local results, formats, told, stored_format = {}, {}, false, 'c' .. head_size
+local results, number, told, stored_format = {}, 0, nil, 'c' .. head_size -- told: by number the results that are no beginning of a record
 local new_heads, grown = {}, {} -- by kind, and length of the name: heads of new records; by kind: the form of one with a vote more
 local set, set_at, set_count = {}, 0, 0
 local item_at, name_at, log_at, bucket_at, only_at = 0, 1, 0, item_count + group_count, 1 + name_count + group_count
@@ -162,18 +163,18 @@ for place = 8, #control, 3 do
     local flags, buckets, bucket = control[place], control[place + 1] + 256 * control[place + 2]
     if flags % 4 >= 2 then
         log_at, at, pieces = log_at + 1, 9 - record_size, nil
-        log = ARGV[1 + name_count + log_at]
+        log = arguments[1 + name_count + log_at]
         entries[log_at] = log
-        log_is_bad = flags % 128 >= 64 and type(redis.pcall('XLEN', KEYS[item_count + log_at])) == 'table'
+        log_is_bad = flags % 128 >= 64 and type(redis.pcall('XLEN', keys[item_count + log_at])) == 'table'
     end
     if flags % 2 == 1 then item_at, set_at = item_at + 1, 0 end
     if flags >= 128 then
         name_at = name_at + 1
-        name = ARGV[name_at]
+        name = arguments[name_at]
     end
     if buckets > 0 then
         bucket_at = bucket_at + 1
-        bucket = KEYS[bucket_at]
+        bucket = keys[bucket_at]
     end
     at = at + record_size
     local entry = sub(log, at + before_entry, at + before_entry + ENTRY - 1)
@@ -181,9 +182,9 @@ for place = 8, #control, 3 do
     local plain = flags % 64 < 4 and not log_is_bad
 
     if plain and old then
-        local format, marks, stored, low, high, end_low, end_high = byte(old, 1, 7)
+        local format, marks, stored, low, high, end_low, end_high, _, _, _, _, _, _, _, _, a, b, c, d = byte(old, 1, HEAD + COUNT)
         local size, first = #old, end_high and end_low + 256 * end_high
-        if first and format == FORMAT and marks < 2 and stored == kinds and low + 256 * high == buckets and first <= size
+        if size > HEAD and format == FORMAT and stored == kinds and marks < 2 and low + 256 * high == buckets and first <= size
             and (size - first) % ENTRY == 0 and find(old, name, head_size + 1, true) == head_size + 1 then
             local fresh
             if not bucket then
@@ -192,16 +193,18 @@ for place = 8, #control, 3 do
                 fresh = redis.pcall('HSETNX', bucket, sub(entry, 1, VOTER), sub(entry, VOTER + 1)) == 1
             end
             if fresh then
-                local kind = kinds == 1 and 0 or byte(entry, VOTER + 1)
-                local count = HEAD + COUNT * kind
-                local a, b, c, d = byte(old, count + 1, count + COUNT)
-                local form = grown[kind] or '<c' .. count .. 'I4c0c0'
-                grown[kind] = form
+                local kind = kinds > 1 and byte(entry, VOTER + 1) or 0
+                local count, form = HEAD + COUNT * kind, grown[kind]
+                if kind > 0 then a, b, c, d = byte(old, count + 1, count + COUNT) end
+                if not form then
+                    form = '<c' .. count .. 'I4c0c0'
+                    grown[kind] = form
+                end
                 new = pack(form, old, 1 + a + 256 * b + 65536 * c + 16777216 * d, sub(old, count + COUNT + 1), bucket and '' or entry)
             end
         end
     elseif plain and old == nil and not bucket then
-        local kind = kinds == 1 and 0 or byte(entry, VOTER + 1)
+        local kind = kinds > 1 and byte(entry, VOTER + 1) or 0
         local length = #name * 256 + kind
         local head = new_heads[length]
         if not head then
@@ -212,22 +215,23 @@ for place = 8, #control, 3 do
         new = head .. name .. NO_TEXTS .. entry
     end
 
-    local number = #results + 1
+    number = number + 1
     if new then
-        results[number], formats[number], gives = new, stored_format, true
+        results[number], gives = new, true
         if pieces then pieces[#pieces + 1] = sub(log, at, at + record_size - 1) end
     else
         local only, held
         if flags % 32 >= 16 then
             only_at = only_at + 1
-            only = ARGV[only_at]
+            only = arguments[only_at]
         end
         if log_is_bad then
             results[number] = tell(BROKEN, NO_KIND)
         else
             results[number], new, held = decide(old, name, entry, flags, buckets, bucket, only)
         end
-        formats[number], told = 'c0', true
+        told = told or {}
+        told[number] = true
         if not pieces then
             pieces = {sub(log, 1, at - 1)}
             entries[log_at] = pieces
@@ -241,7 +245,7 @@ for place = 8, #control, 3 do
         records[item_at] = new
         if set_at == 0 then
             set_at, set_count = set_count + 2, set_count + 2
-            set[set_at - 1] = KEYS[item_at]
+            set[set_at - 1] = keys[item_at]
         end
         set[set_at] = new
     end
@@ -254,9 +258,10 @@ local function spoil(group)
         local flags = control[place]
         number, group_of, item = number + 1, group_of + (flags % 4 >= 2 and 1 or 0), item + flags % 2
         if group_of == group then
-            results[number], formats[number], told = tell(BROKEN, NO_KIND), 'c0', true
+            told = told or {}
+            results[number], told[number] = tell(BROKEN, NO_KIND), true
             for in_set = #set - 1, 1, -2 do
-                if set[in_set] == KEYS[item] then
+                if set[in_set] == keys[item] then
                     table.remove(set, in_set)
                     table.remove(set, in_set)
                 end
@@ -267,12 +272,12 @@ end
 
 -- At the memory limit Redis refuses XADD, unless the script has run a write that it allows. PERSIST is one, and changes
 -- nothing, as no item expires. So votes can be retracted then.
-if set[1] and not gives then call('PERSIST', KEYS[1]) end
+if set[1] and not gives then call('PERSIST', keys[1]) end
 local ids = {}
 for group = 1, log_at do
     local entry, id = entries[group], ''
     if type(entry) == 'table' then entry = (entry[2] or #entry[1] > 8) and table.concat(entry) end
-    if entry then id = redis.pcall('XADD', KEYS[item_count + group], '*', '1', entry) end
+    if entry then id = redis.pcall('XADD', keys[item_count + group], '*', '1', entry) end
     if is_wrong_type(id) then
         spoil(group)
         id = ''
@@ -285,5 +290,10 @@ for bucket, left in pairs(leaving or {}) do
     for voter in pairs(left) do voters[#voters + 1] = voter end
     if voters[1] then call('HDEL', bucket, unpack(voters)) end
 end
-local format = told and table.concat(formats) or string.rep(stored_format, #results)
+local format = string.rep(stored_format, number)
+if told then
+    local formats = {}
+    for at = 1, number do formats[at] = told[at] and 'c0' or stored_format end
+    format = table.concat(formats)
+end
 return {pack(format, unpack(results)), table.concat(ids)}

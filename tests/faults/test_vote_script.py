@@ -254,6 +254,17 @@ def test_votes_of_a_partition_whose_log_is_foreign_change_nothing_and_others_are
     assert not client.exists(b"{e0}i2", b"{e0}i4") and client.exists(b"{e1}i3")
 
 
+def test_a_record_that_was_cut_anywhere_fails_its_vote_and_stays(call):
+    client, run = call
+    item = Item(2)
+    whole = item.record()
+    for length in range(1, len(whole)):
+        client.set(b"{e0}i2", whole[:length])
+        assert statuses(run(vote_of(item, 1, 0)), 1)[0] in (BROKEN, CLASH), length
+        assert client.get(b"{e0}i2") == whole[:length]
+    assert client.xlen(b"{e0}log") == 0
+
+
 def test_with_a_foreign_log_no_bucket_is_touched(call):
     client, run = call
     client.set(b"{e0}log", "foreign")
