@@ -53,6 +53,8 @@ PAIRED = [
              settings={"refresh_interval": "0"}),
     Scenario("ranking-cold", "a ranking of 10, read from Redis each time", {"TARGET": HOT}, seed="windows", connections=1,
              settings={"refresh_interval": "0"}),
+    Scenario("offset-cold", "its last page, at offset 490", {"TARGET": HOT + "&offset=490"}, seed="windows", connections=1,
+             settings={"refresh_interval": "0"}),
     Scenario("series", "the site's views and votes by hour from memory", {"TARGET": SERIES}, STATIC, {"nginx static": 1.3}, seed="reads",
              limits={"bare cpu": 1.3}),
     Scenario("pipelined", "the ranking, 16 requests in a write", {"TARGET": HOT, "DEPTH": 16}, STATIC,
