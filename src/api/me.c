@@ -59,7 +59,7 @@ static bool are_items(const struct json_many *ids) {
     return true;
 }
 
-static enum outcome fault_of(const struct me_body *body, const char **ret_detail) {
+static enum outcome fault_of(const struct me_body *body, uint32_t offset, const char **ret_detail) {
     *ret_detail = "ids: one is no id of an item";
     if (!are_items(&body->ids))
         return BAD_ITEM;
@@ -69,18 +69,21 @@ static enum outcome fault_of(const struct me_body *body, const char **ret_detail
     *ret_detail = "recommendations: at most 100";
     if (body->recommendations.value > LIST_LIMIT_MAX)
         return BAD_LIMIT;
+    *ret_detail = "offset: with recommendations at most 500";
+    if (offset + body->recommendations.value > PLACES_MAX)
+        return BAD_LIMIT;
     *ret_detail = NULL;
     return OK;
 }
 
-// From the body, what a GET has in its query.
+// From the body, what a GET has in its query. The rules of the list are in the query here too.
 static enum outcome read_body(struct call *call, struct bytes *ret_visitor) {
     struct me_body body = {.visitor = NO_BYTES};
     struct http_request *request = call->request;
     struct params *params = &call->params;
     enum outcome outcome = json_read(request->body, me_fields, call->keyed, &body, request->arena, &call->detail);
     if (outcome == OK)
-        outcome = fault_of(&body, &call->detail);
+        outcome = fault_of(&body, params->offset, &call->detail);
     if (outcome != OK)
         return outcome;
     params->ids = body.ids.at;

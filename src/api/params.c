@@ -250,7 +250,7 @@ enum outcome params_read(struct http_request *request, unsigned allowed, bool st
         if (outcome != OK)
             return outcome;
     }
-    if (params.offset + params.limit > PLACES_MAX) {
+    if ((allowed & PARAM_LIMIT) && params.offset + params.limit > PLACES_MAX) {
         *ret_detail = "offset: with limit at most 500";
         return BAD_LIMIT;
     }

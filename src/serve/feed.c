@@ -85,6 +85,9 @@ void feed_address(const struct list *list, enum list_format format, uint32_t off
         period_name(list, period);
         add_pair(out, "period", bytes_of(period));
     }
+    for (int window = 0; window < WINDOWS; window++)
+        if (list->windows >> window & 1)
+            add_pair(out, "window", bytes_of(window_name((enum window)window)));
     for (uint32_t i = 0; i < list->excluded_count; i++)
         add_pair(out, "exclude", list->excluded[i]);
 }

@@ -146,6 +146,7 @@ def test_where_a_feed_can_be_had(own):
                            "/rankings/top?format=feed&limit=3&category=a%20b%26c&exclude=a&exclude=b"),
                           ("/items/-/related?id=https%3A%2F%2Fx.example%2Fa%3Fb&format=feed&limit=100",
                            "/items/https%3A%2F%2Fx.example%2Fa%3Fb/related?format=feed&limit=100"),
+                          ("/rankings/top?window=7d&format=feed&window=1h&limit=3&offset=2", "/rankings/top?format=feed&limit=3&offset=2&window=1h&window=7d"),
                           ("/items/%E5%AD%97~-._/related?format=feed", "/items/%E5%AD%97~-._/related?format=feed&limit=10")):
         feed = feed_of(running, "/v1/declared" + path)
         assert (feed["feed_url"], feed["home_page_url"]) == (base + address, "http://news.example:8080/")

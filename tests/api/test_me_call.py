@@ -34,6 +34,23 @@ def names(answer):
     return [entry["item"] for entry in answer["items"]]
 
 
+@pytest.mark.contract("POST /v1/{site}/me", "The list takes offset")
+def test_the_list_takes_the_parameters_of_lists(service, filled):
+    site = "/v1/me-rules.example"
+    rows = [{"item": f"i{n}", "title": "t", "author": f"Author {n % 2}", "categories": [f"c{n % 3}"], "published_at": time.time() - n * 86400}
+            for n in range(12)]
+    assert service.lines(site + "/items", rows).json["accepted"] == 12
+    for query in ("category=c1", "author=Author+1", "max_age=5d", "offset=3", "offset=1&category=c2&author=Author+0&window=24h"):
+        alone = service.get(f"{site}/me/recommendations?limit=4&{query}").json["items"]
+        together = service.post(f"{site}/me?{query}", {"recommendations": 4}).json["recommendation"]["items"]
+        assert together == alone and alone, query
+    assert service.post(f"{site}/me?offset=499", {"recommendations": 1}).status == 200
+    for query, count, code in (("offset=500", 1, "bad_limit"), ("offset=499", 2, "bad_limit"), ("max_age=old", 1, "bad_parameter"),
+                               ("category=", 1, None), ("limit=3", 1, "unknown_parameter")):
+        answer = service.keyed("POST", f"{site}/me?{query}", {"recommendations": count})
+        assert code is None or (answer.status, answer.json["code"]) == (400, code), (query, answer.body)
+
+
 @pytest.mark.parametrize("visitor", ["ev1.forged", "nobody"])
 @pytest.mark.parametrize("where", ["body", "header"])
 def test_a_token_that_is_not_valid_is_not_told_of_other_fields(service, filled, visitor, where):

@@ -112,6 +112,8 @@ FILES = [
     (b"[ranking a]\nfloor = 1000001\n", 2), (b"[ranking a]\nfloor = 1.5\n", 2), (b"[ranking a]\noldest_age = 36501d\n", 2),
     (b"[ranking a]\noldest_age = 1y\n", 2), (b"[ranking a]\ntype = total\ntype = total\n", 3),
     # Contradictions
+    (b"[ranking a]\ntype = window\nviews = -1\n", 3), (b"[ranking a]\ntype = window\nvotes = up:-0.000001\n", 3), (b"[ranking a]\nviews = -1\ntype = window\n", 3),
+    (b"kinds = up down\n[ranking a]\nvotes = up:1 down:-1\nwindow = 7d\ntype = window\n", 5),
     (b"request_line_limit = 32KiB\nhead_limit = 31KiB\n", None), (b"[ranking a]\nvotes = 0\nviews = 0\n", None),
     (b"[ranking a]\ntype = best\n", None), (b"[ranking a]\ntype = total\nhalf_life = 3h\n", None), (b"kinds = a b\n[ranking a]\nvotes = up:1\n", 3),
     (b"".join(b"[ranking r%d]\nhalf_life = %dh\n" % (i, 7 + i) for i in range(16)), None),
@@ -135,7 +137,7 @@ GOOD_FILES = [
     b"".join(b"[ranking r%d]\n" % i for i in range(32)), b"".join(b"[site s%d]\n" % i for i in range(1024)),
     b"[site a]\n" + b"origins = https://a.example\n" * 16, b"[site a]\norigins = https://A.example:443  http://[::1]:80\n",
     *[b"[site a]\nsite_url = %s\n" % url for url in (b"https://N.example", b"http://[::1]:8080/", b"https://n.example:443/a/b-c_d~e%20f", b"http://localhost/" + b"a" * 150)],
-    b"[ranking a]\nhalf_life = 1m\n", b"[ranking a]\nhalf_life = 3650d\n", b"[ranking a]\nvotes = 1e6\nviews = -1e6\n", b"[ranking a]\nvotes = -0.000001\nviews = 1e-6\n", b"[ranking a]\nfloor = 1000000\n",
+    b"[ranking a]\nhalf_life = 1m\n", b"[ranking a]\nhalf_life = 3650d\n", b"[ranking a]\ntype = window\nviews = 0\n", b"[ranking a]\nvotes = 1e6\nviews = -1e6\n", b"[ranking a]\nvotes = -0.000001\nviews = 1e-6\n", b"[ranking a]\nfloor = 1000000\n",
     b"[ranking a]\noldest_age = 36500d\n", b"[ranking a]\nfloor = 0\noldest_age = 0\n", b"kinds = a b\n[ranking x]\ntype = best\n",
     b"".join(b"[ranking r%d]\nhalf_life = %dh\n" % (i, 7 + i) for i in range(15)), b"request_line_limit = 32KiB\nhead_limit = 32KiB\n",
     b"listen = unix:/tmp/engaged-a\nops_listen = unix:/tmp/engaged-b\n", b"listen = 127.0.0.1:8080\nops_listen = [::ffff:127.0.0.2]:8080\n",
