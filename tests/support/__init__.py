@@ -27,6 +27,7 @@ demo_page.py      the demo page in a browser
 calls.py          every call of a site, with a body that it takes
 by_time.py        what windows and series of a list of events have to be
 period_ledger.py  whether the sets of rankings by period are what the events say
+vote_calls.py     calls of the votes' script, as a worker puts them together
 gate.py           between a browser and the service: counts calls, keeps them away, slows them; a publisher's pages
 firefox.py        Firefox over WebDriver BiDi
 widget_rows.py    the states that the widget may meet, and what must be shown, spoken and sent in each
