@@ -14,15 +14,15 @@ PYTHON ?= /usr/bin/python3
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-LIBRARIES := libuv hiredis libsodium jansson inih zlib
+LIBRARIES := libuv hiredis libsodium jansson inih zlib openssl
 PACKAGES_RUN := pkg-config libuv1-dev node-llhttp libhiredis-dev redis-server libsodium-dev libjansson-dev libinih-dev \
-	uthash-dev zlib1g-dev tzdata python3 curl
+	uthash-dev zlib1g-dev libssl-dev tzdata python3 curl
 # The peers of the load test, and what draws its plots; npm installs fastify and ioredis.
 PACKAGES_LOADTEST := libnginx-mod-http-lua lua-nginx-redis webdis python3-matplotlib
 PACKAGES_NPM := fastify ioredis
 BROWSER_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-browser
 NODE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-loadtest
-PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-pytest-xdist python3-redis python3-hypothesis clang-format \
+PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-pytest-xdist python3-redis python3-cryptography python3-hypothesis clang-format \
 	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind spin
 
 CC ?= gcc

@@ -76,7 +76,7 @@ static const char *fault_of(const struct stat *about, enum given_kind kind) {
         return "is a directory";
     if (!S_ISREG(about->st_mode))
         return "is not a file";
-    if (kind == GIVEN_SECRET && about->st_mode & (S_IRWXO | S_IWGRP))
+    if (kind != GIVEN_CERTIFICATES && about->st_mode & (S_IRWXO | S_IWGRP))
         return "is a secret that other users can read or change: chmod g-w,o-rwx";
     if (about->st_size == 0)
         return "is empty";

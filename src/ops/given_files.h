@@ -14,8 +14,8 @@ struct given_file {
     struct bytes path, text; // one allocation with the struct; each has a NUL behind it
 };
 
-// A secret: no other user than the owner and the group may read or change the file.
-enum given_kind { GIVEN_SECRET, GIVEN_CERTIFICATES };
+// Of a secret and a key no other users than the owner and the group may read or change the file.
+enum given_kind { GIVEN_SECRET, GIVEN_KEY, GIVEN_CERTIFICATES };
 
 // Reads the file, or finds it among those that were read. False, with the reason behind the path, when it cannot be
 // read, is empty, too large or open to others.

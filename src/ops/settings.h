@@ -90,6 +90,7 @@ void settings_release(struct settings *settings);
 // Both write to stdout, for --help and --print-config.
 void settings_print_help(void);
 void settings_print_config(const struct settings *settings);
+bool settings_use_tls(const struct settings *settings); // with Redis: rediss:// or redis_tls
 // "https://host[:port]" of a site_url.
 struct bytes site_url_origin(const char *site_url);
 // The section of a site; NULL: it has none.

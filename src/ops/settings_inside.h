@@ -26,6 +26,9 @@ enum text_form {
     ZONE,
     PROXIES,
     SECRET_FILE,
+    KEY_FILE,
+    CERTIFICATES_FILE,
+    HOST,
     ORIGIN
 };
 
@@ -72,6 +75,8 @@ void rules_release(struct list_rules *rules);
 bool secrets_finish(struct settings *settings, char why[static WHY_SIZE]);
 bool secret_from_file(struct settings *settings, const char *path, char secret[static GIVEN_SECRET_MAX + 1],
                       char why[static WHY_SIZE]);
+// Reads the files of TLS. settings_tls.c
+bool tls_finish(struct settings *settings, char why[static WHY_SIZE]);
 // Checks that the three listeners have different addresses; publisher_listen becomes PUBLISHERS_ON_OPS when its address
 // is that of ops_listen.
 bool listeners_finish(struct settings *settings, char why[static WHY_SIZE]);

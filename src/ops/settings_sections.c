@@ -174,7 +174,7 @@ static bool redis_finish(const struct settings *settings, char why[static WHY_SI
 
 bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
     value_set_by_address(settings);
-    if (!secrets_finish(settings, why))
+    if (!secrets_finish(settings, why) || !tls_finish(settings, why))
         return false;
     if (!rankings_finish(settings, why))
         return false;

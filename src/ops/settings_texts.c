@@ -31,7 +31,7 @@ static bool is_mode(const char *text) {
 }
 
 static bool is_redis(const char *text) {
-    static const char *const schemes[] = {"embedded:", "redis://", "unix:", "cluster://", "sentinel://"};
+    static const char *const schemes[] = {"embedded:", "redis://", "rediss://", "unix:", "cluster://", "sentinel://"};
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
             return true;
@@ -75,6 +75,13 @@ static bool is_proxy_list(const char *text) {
     return netranges_parse(bytes_of(text), &ranges);
 }
 
+static bool is_host(const char *text) {
+    for (const char *at = text; *at; at++)
+        if (*at <= ' ' || *at > '~' || strchr("/@,?[]*", *at))
+            return false;
+    return true;
+}
+
 static bool is_zone(const char *text) {
     const char *why;
     return calendar_zone_known(text, &why);
@@ -91,7 +98,7 @@ static const struct {
     [PUBLISHER_LISTEN] = {is_publisher_listen, .form = "host:port, [v6]:port, unix:PATH, ops_listen or nothing"},
     [MODE] = {is_mode, .form = "a mode in octal, 0600 to 0777"},
     [REDIS] = {is_redis, .hides = true,
-               .form = "embedded:DIR, redis://..., unix:PATH, cluster://... or sentinel://.../NAME"},
+               .form = "embedded:DIR, redis://..., rediss://..., unix:PATH, cluster://... or sentinel://.../NAME"},
     [LOGIN] = {.fits = NULL},
     [PASSWORD] = {.secret = true, .hides = true},
     [HEX_KEY] = {is_hex_key, .secret = true, .hides = true, .form = "64 hex digits"},
@@ -102,6 +109,9 @@ static const struct {
     [PROXIES] = {is_proxy_list,
                  .form = "auto, or a list of at most 64 addresses, ranges such as 10.0.0.0/8, unix or auto"},
     [SECRET_FILE] = {.fits = NULL}, // settings_secrets.c reads them
+    [KEY_FILE] = {.fits = NULL},
+    [CERTIFICATES_FILE] = {.fits = NULL},
+    [HOST] = {is_host, .form = "a host name or an address"},
     [ORIGIN] = {is_origin, fold_origin, .form = "https://host[:port]"},
 };
 

@@ -13,6 +13,7 @@ static const struct form {
     {ADDRESS_REDIS, "redis://", "6379", "redis://[user:password@]host:port[/db]", 1},
     {ADDRESS_CLUSTER, "cluster://", "6379", "cluster://[user:password@]host:port,host:port,...", HOSTS_MAX},
     {ADDRESS_SENTINEL, "sentinel://", "26379", "sentinel://[user:password@]host:port,host:port,.../NAME", HOSTS_MAX},
+    {ADDRESS_REDIS, "rediss://", "6379", "rediss://[user:password@]host:port[/db]", 1},
 };
 
 enum { FORM_COUNT = sizeof forms / sizeof *forms };
@@ -207,8 +208,8 @@ bool address_parse(const char *text, struct address *ret_address, char *ret_erro
     struct address address = {.database = 0};
     struct reading reading = {.form = form_of(whole), .address = &address};
     if (!reading.form) {
-        snprintf(ret_error, error_size, "redis: unknown form of address (%s, %s, %s or %s)", forms[0].looks,
-                 forms[1].looks, forms[2].looks, forms[3].looks);
+        snprintf(ret_error, error_size, "redis: unknown form of address (%s, %s, %s, %s or %s)", forms[0].looks,
+                 forms[1].looks, forms[4].looks, forms[2].looks, forms[3].looks);
         return false;
     }
     size_t scheme = strlen(reading.form->scheme);

@@ -2,6 +2,7 @@
 // The address of a Redis, or of several: the setting `redis`. Pure.
 //
 //   redis://[user:password@]host[:port][/db]             one Redis
+//   rediss://…                                           the same over TLS
 //   unix:PATH                                            one Redis, by its socket
 //   cluster://[user:password@]h1[:p1],h2[:p2],…          a Cluster; the hosts are nodes that are asked for its map
 //   sentinel://[user:password@]h1[:p1],h2[:p2],…/NAME    the master NAME, which the Sentinels of this list know
@@ -21,9 +22,13 @@ struct host_port {
     char port[PORT_SIZE];
 };
 
+struct tls_context;
+
 struct address {
     enum address_kind kind;
-    char path[108]; // of the Unix socket
+    struct tls_context *tls;  // NULL: no TLS. address_of_settings makes it, address_parse does not
+    char tls_name[HOST_SIZE]; // the name that is verified in place of the host; empty: the host
+    char path[108];           // of the Unix socket
     char host[HOST_SIZE];
     char port[PORT_SIZE];
     char user[64], password[256]; // empty: none

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The connection's states: resolve, connect, handshake, ready, closing, waiting, and connect again. At the end of each
-// turn of the loop all commands of the turn are written. pending.c has the queue of commands and reads the replies.
+// The connection's states: resolve, connect (connection_open.c), handshake, ready, closing, waiting, and connect again.
+// At the end of each turn of the loop all commands of the turn are written. pending.c has the queue of commands and
+// reads the replies.
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "redis/connection_inside.h"
@@ -12,10 +13,8 @@ enum {
     BACK_OFF_MAX_MS = 5000,
     SWEEP_MS = 25,
     OUT_MAX = 256 << 20, // bytes of unsent commands; queue_max is reached long before
-    READER_IDLE_BUFFER = 1 << 20,
 };
 
-static void connect_now(struct redis_connection *redis);
 static void on_peer_closed(uv_handle_t *handle);
 
 static const char *state_name(const struct redis_connection *redis) {
@@ -45,7 +44,7 @@ bool redis_is_ready(const struct redis_connection *redis) {
 
 static int connections_ready; // of this process, without those that only listen
 
-static void set_state(struct redis_connection *redis, enum redis_state state) {
+void redis_set_state(struct redis_connection *redis, enum redis_state state) {
     bool changes = (redis->state == REDIS_STATE_READY) != (state == REDIS_STATE_READY);
     if (changes && !redis->hooks.on_message && !redis->first) {
         connections_ready += state == REDIS_STATE_READY ? 1 : -1;
@@ -65,7 +64,7 @@ static uint64_t with_jitter(uint64_t ms) {
 }
 
 static void wait_and_connect(struct redis_connection *redis) {
-    set_state(redis, REDIS_STATE_WAITING);
+    redis_set_state(redis, REDIS_STATE_WAITING);
     redis->retry_at_ms = redis->first ? UINT64_MAX : uv_now(redis->loop) + with_jitter(redis->back_off_ms);
     redis->back_off_ms = redis->back_off_ms * 2 > BACK_OFF_MAX_MS ? BACK_OFF_MAX_MS : redis->back_off_ms * 2;
 }
@@ -79,7 +78,9 @@ void redis_drop(struct redis_connection *redis, const char *why) {
                  redis->back_off_ms);
     snprintf(redis->trouble, sizeof redis->trouble, "%s", why);
     bool open = redis->state != REDIS_STATE_RESOLVING;
-    set_state(redis, REDIS_STATE_CLOSING);
+    if (redis->tls)
+        connection_tls_end(redis);
+    redis_set_state(redis, REDIS_STATE_CLOSING);
     pending_fail_all(redis);
     buffer_clear(&redis->out);
     if (open)
@@ -94,16 +95,16 @@ void redis_drop(struct redis_connection *redis, const char *why) {
     }
 }
 
-static void close_own_handles(struct redis_connection *redis);
-
 static void on_peer_closed(uv_handle_t *handle) {
     struct redis_connection *redis = handle->data;
     redisReaderFree(redis->reader);
     redis->reader = NULL;
+    tls_free(redis->tls);
+    redis->tls = NULL;
     redis->writing_now = false;
     buffer_clear(&redis->writing);
     if (redis->stopping)
-        close_own_handles(redis);
+        redis_close_own_handles(redis);
     else
         wait_and_connect(redis);
 }
@@ -132,102 +133,11 @@ static void on_check(uv_check_t *check) {
     turn(check->data);
 }
 
-// ---- Connecting
-
-static void on_connect(uv_connect_t *request, int status) {
-    struct redis_connection *redis = request->data;
-    if (redis->state != REDIS_STATE_CONNECTING)
-        return;
-    if (status < 0) {
-        redis_drop(redis, uv_strerror(status));
-        return;
-    }
-    if (redis->address.kind != ADDRESS_UNIX)
-        uv_tcp_nodelay(&redis->peer.tcp, 1), uv_tcp_keepalive(&redis->peer.tcp, 1, 30);
-    redis->reader = bounded_reader_new();
-    if (!redis->reader || !redis_read_start(redis)) {
-        redis_drop(redis, "no memory");
-        return;
-    }
-    redis->reader->maxbuf = READER_IDLE_BUFFER;
-    metric_add(METRIC_REDIS_CONNECTS, 1);
-    redis->heard_at_ms = uv_now(redis->loop);
-    set_state(redis, REDIS_STATE_HANDSHAKE);
-    redis->hooks.on_connected(redis->hooks.context);
-}
-
-static void open_tcp(struct redis_connection *redis, const struct sockaddr *at) {
-    set_state(redis, REDIS_STATE_CONNECTING);
-    uv_tcp_init(redis->loop, &redis->peer.tcp);
-    redis->peer.stream.data = redis;
-    redis->connect.data = redis;
-    int status = uv_tcp_connect(&redis->connect, &redis->peer.tcp, at, on_connect);
-    if (status < 0)
-        redis_drop(redis, uv_strerror(status));
-}
-
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
-    struct redis_connection *redis = request->data;
-    redis->resolving = false;
-    if (redis->stopping)
-        close_own_handles(redis);
-    else if (redis->state == REDIS_STATE_RESOLVING && status < 0)
-        redis_drop(redis, uv_strerror(status));
-    else if (redis->state == REDIS_STATE_RESOLVING)
-        open_tcp(redis, found->ai_addr);
-    uv_freeaddrinfo(found);
-}
-
-static bool is_looked_up(const struct redis_connection *redis) {
-    return strcmp(redis->looked_up.host, redis->address.host) == 0 &&
-           strcmp(redis->looked_up.port, redis->address.port) == 0;
-}
-
-// False while the address is not known, or while the name of another one is still looked up: the next sweep tries
-// again.
-static bool has_address(struct redis_connection *redis) {
-    const char *why = NULL;
-    if (redis->hooks.on_connecting)
-        why = redis->hooks.on_connecting(redis->hooks.context, &redis->address);
-    if (!why && redis->resolving && !is_looked_up(redis))
-        why = "another name is still looked up";
-    if (why) {
-        snprintf(redis->trouble, sizeof redis->trouble, "%s", why);
-        set_state(redis, REDIS_STATE_WAITING);
-    }
-    return !why;
-}
+// ---- Time
 
 void redis_hurry(struct redis_connection *redis) {
     redis->back_off_ms = BACK_OFF_LEAST_MS;
     redis->retry_at_ms = 0;
-}
-
-static void connect_now(struct redis_connection *redis) {
-    if (!has_address(redis))
-        return;
-    redis->deadline_ms = uv_now(redis->loop) + redis->timeout_ms;
-    redis->connect.data = redis;
-    if (redis->address.kind == ADDRESS_UNIX) {
-        set_state(redis, REDIS_STATE_CONNECTING);
-        uv_pipe_init(redis->loop, &redis->peer.pipe, 0);
-        redis->peer.stream.data = redis;
-        uv_pipe_connect(&redis->connect, &redis->peer.pipe, redis->address.path, on_connect);
-        return;
-    }
-    set_state(redis, REDIS_STATE_RESOLVING);
-    if (redis->resolving)
-        return; // an earlier look-up is still under way: its answer serves
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    redis->resolve.data = redis;
-    memcpy(redis->looked_up.host, redis->address.host, sizeof redis->looked_up.host);
-    memcpy(redis->looked_up.port, redis->address.port, sizeof redis->looked_up.port);
-    int status =
-        uv_getaddrinfo(redis->loop, &redis->resolve, on_resolved, redis->address.host, redis->address.port, &hints);
-    if (status < 0)
-        redis_drop(redis, uv_strerror(status));
-    else
-        redis->resolving = true;
 }
 
 // Runs every 25 ms: finds what has timed out, and makes the next attempt to connect.
@@ -235,11 +145,11 @@ static void on_sweep(uv_timer_t *timer) {
     struct redis_connection *redis = timer->data;
     uint64_t now = uv_now(redis->loop);
     if (redis->state == REDIS_STATE_WAITING && now >= redis->retry_at_ms)
-        connect_now(redis);
+        redis_connect_now(redis);
     else if ((redis->state == REDIS_STATE_RESOLVING || redis->state == REDIS_STATE_CONNECTING ||
-              redis->state == REDIS_STATE_HANDSHAKE) &&
+              redis->state == REDIS_STATE_TLS || redis->state == REDIS_STATE_HANDSHAKE) &&
              now >= redis->deadline_ms)
-        redis_drop(redis, "no answer in time");
+        redis_drop(redis, redis->state == REDIS_STATE_TLS ? TLS_SILENCE : "no answer in time");
     else if (redis->state == REDIS_STATE_READY && pending_expire(redis, now) &&
              now - redis->heard_at_ms > redis->timeout_ms)
         redis_drop(redis, "silent");
@@ -260,7 +170,7 @@ void redis_ready(struct redis_connection *redis) {
         return;
     redis->back_off_ms = BACK_OFF_LEAST_MS;
     redis->trouble[0] = '\0';
-    set_state(redis, REDIS_STATE_READY);
+    redis_set_state(redis, REDIS_STATE_READY);
     if (redis->first)
         redis_ready(redis->first);
     else if (!redis->hooks.on_message)
@@ -353,7 +263,7 @@ struct redis_connection *redis_start(uv_loop_t *loop, const struct address *addr
     start_handles(redis);
     if (redis->writes)
         start_handles(redis->writes);
-    connect_now(redis);
+    redis_connect_now(redis);
     return redis;
 }
 
@@ -373,11 +283,11 @@ static void on_own_closed(uv_handle_t *handle) {
     on_stopped(context);
 }
 
-static void close_own_handles(struct redis_connection *redis) {
+void redis_close_own_handles(struct redis_connection *redis) {
     if (redis->resolving)
         return; // on_resolved calls this function again
     pending_tell_failed(redis);
-    set_state(redis, REDIS_STATE_STOPPED);
+    redis_set_state(redis, REDIS_STATE_STOPPED);
     uv_close((uv_handle_t *)&redis->sweep, on_own_closed);
     uv_close((uv_handle_t *)&redis->prepare, on_own_closed);
     uv_close((uv_handle_t *)&redis->check, on_own_closed);
@@ -395,5 +305,5 @@ void redis_stop(struct redis_connection *redis, void (*on_stopped)(void *context
     if (was == REDIS_STATE_RESOLVING)
         uv_cancel((uv_req_t *)&redis->resolve);
     if (redis->state == REDIS_STATE_WAITING)
-        close_own_handles(redis);
+        redis_close_own_handles(redis);
 }

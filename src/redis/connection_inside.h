@@ -3,11 +3,13 @@
 #pragma once
 #include "base/keyed.h"
 #include "redis/connection.h"
+#include "redis/tls.h"
 
 #define REDIS_STATES(X)                                                                                                \
     X(REDIS_STATE_WAITING, "waiting")                                                                                  \
     X(REDIS_STATE_RESOLVING, "resolving")                                                                              \
     X(REDIS_STATE_CONNECTING, "connecting")                                                                            \
+    X(REDIS_STATE_TLS, "in the TLS handshake")                                                                         \
     X(REDIS_STATE_HANDSHAKE, "in handshake")                                                                           \
     X(REDIS_STATE_READY, "ready")                                                                                      \
     X(REDIS_STATE_CLOSING, "closing")                                                                                  \
@@ -48,6 +50,7 @@ struct redis_connection {
     uv_idle_t idle;
     redisReader *reader;
     char *read_chunk;
+    struct tls *tls;            // NULL: there is none
     struct buffer out, writing; // the commands of this turn; those that the kernel has not taken yet
     struct host_port looked_up; // what is being resolved
     bool writing_now, resolving, stopping, refuses_writes;
@@ -77,9 +80,24 @@ struct redis_connection {
     void *stopped_context;
 };
 
+// connection.c
+void redis_set_state(struct redis_connection *redis, enum redis_state state);
+void redis_close_own_handles(struct redis_connection *redis);
+
+// connection_open.c
+void redis_connect_now(struct redis_connection *redis);
+void redis_begin_handshake(struct redis_connection *redis); // the owner's
+
+// connection_tls.c
+void connection_tls_start(struct redis_connection *redis);
+void connection_tls_take(struct redis_connection *redis, struct bytes sealed); // what was read
+bool connection_tls_seal(struct redis_connection *redis); // `out` into `writing`; false: it was dropped
+void connection_tls_end(struct redis_connection *redis);
+
 // connection_io.c
-bool redis_read_start(struct redis_connection *redis); // false: not possible
-void redis_write_out(struct redis_connection *redis);  // what the kernel takes now; the rest as soon as it does
+bool redis_read_start(struct redis_connection *redis);                      // false: not possible
+void redis_take_replies(struct redis_connection *redis, struct bytes read); // bytes of Redis, without TLS
+void redis_write_out(struct redis_connection *redis); // what the kernel takes now; the rest as soon as it does
 
 // pending.c
 bool pending_init(struct redis_connection *redis, uint32_t queue_max);

@@ -14,7 +14,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
     *ret_buf = uv_buf_init(redis->read_chunk, READ_CHUNK);
 }
 
-static void take(struct redis_connection *redis, struct bytes read) {
+void redis_take_replies(struct redis_connection *redis, struct bytes read) {
     while (read.len && redis->reader && redis->state != REDIS_STATE_CLOSING) {
         size_t len = read.len < FED_AT_ONCE ? read.len : FED_AT_ONCE;
         if (redisReaderFeed(redis->reader, read.at, len) != REDIS_OK) {
@@ -26,16 +26,27 @@ static void take(struct redis_connection *redis, struct bytes read) {
     }
 }
 
+static void drop_for(struct redis_connection *redis, int status) {
+    if (redis->tls && tls_is_fresh(redis->tls))
+        redis_drop(redis, TLS_ENDED_EARLY);
+    else
+        redis_drop(redis, status == UV_EOF ? "closed by Redis" : uv_strerror(status));
+}
+
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf) {
     struct redis_connection *redis = stream->data;
     if (got == 0 || redis->state == REDIS_STATE_CLOSING)
         return;
     if (got < 0) {
-        redis_drop(redis, got == UV_EOF ? "closed by Redis" : uv_strerror((int)got));
+        drop_for(redis, (int)got);
         return;
     }
     redis->heard_at_ms = uv_now(redis->loop);
-    take(redis, (struct bytes){buf->base, (size_t)got});
+    struct bytes read = {buf->base, (size_t)got};
+    if (redis->tls)
+        connection_tls_take(redis, read);
+    else
+        redis_take_replies(redis, read);
 }
 
 // False without memory.
@@ -52,16 +63,22 @@ static void on_written(uv_write_t *request, int status) {
     redis->writing_now = false;
     buffer_clear(&redis->writing);
     if (status < 0 && status != UV_ECANCELED)
-        redis_drop(redis, uv_strerror(status));
+        drop_for(redis, status);
 }
 
 void redis_write_out(struct redis_connection *redis) {
-    bool open = redis->state == REDIS_STATE_HANDSHAKE || redis->state == REDIS_STATE_READY;
-    if (!open || redis->writing_now || redis->out.len == 0)
+    bool open =
+        redis->state == REDIS_STATE_HANDSHAKE || redis->state == REDIS_STATE_READY || redis->state == REDIS_STATE_TLS;
+    if (!open || redis->writing_now || (redis->out.len == 0 && !redis->tls))
         return;
-    struct buffer swap = redis->writing;
-    redis->writing = redis->out;
-    redis->out = swap;
+    if (redis->tls) {
+        if (!connection_tls_seal(redis) || redis->writing.len == 0)
+            return;
+    } else {
+        struct buffer swap = redis->writing;
+        redis->writing = redis->out;
+        redis->out = swap;
+    }
     uv_buf_t rest = uv_buf_init(redis->writing.at, (unsigned)redis->writing.len);
     int sent = uv_try_write(&redis->peer.stream, &rest, 1);
     if (sent == (int)redis->writing.len) {

@@ -34,14 +34,18 @@ static uint32_t collect(const struct sentinel_watch *watch, struct sentinel_answ
     return count;
 }
 
+static bool is_tls_trouble(const char *trouble) {
+    return strncmp(trouble, "TLS: ", 5) == 0;
+}
+
 // Without an answer: the trouble of one Sentinel tells it best.
 static void explain(struct sentinel_watch *watch, uint32_t answers) {
     snprintf(watch->why, sizeof watch->why,
              answers ? "only Sentinels with an old state answer" : "no Sentinel answers");
     for (const struct sentinel *one = watch->sentinels; one && !answers; one = one->next)
-        if (one->trouble[0]) {
-            snprintf(watch->why, sizeof watch->why, "the Sentinel at %.64s:%s %.70s", one->at.host, one->at.port,
-                     one->trouble);
+        if (one->trouble[0] || is_tls_trouble(redis_trouble(one->redis))) {
+            snprintf(watch->why, sizeof watch->why, "the Sentinel at %.48s:%s %.80s", one->at.host, one->at.port,
+                     one->trouble[0] ? one->trouble : redis_trouble(one->redis));
             return;
         }
 }

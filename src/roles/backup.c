@@ -67,8 +67,23 @@ static void show_output(int out) {
 
 // ---- Backup
 
+// redis-cli verifies the CA, but no name.
+static char **say_tls(const struct settings *settings, const struct address *address, char **argv) {
+    const char *const files[][2] = {
+        {"--cacert", settings->redis_ca}, {"--cert", settings->redis_cert}, {"--key", settings->redis_key}};
+    if (!address->tls)
+        return argv;
+    *argv++ = (char *)"--tls";
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (*files[i][1]) {
+            *argv++ = (char *)files[i][0];
+            *argv++ = (char *)files[i][1];
+        }
+    return argv;
+}
+
 // The arguments of redis-cli for an address. The password is in the environment, which `ps` does not show.
-static void say_where(const struct address *address, char **argv) {
+static void say_where(const struct settings *settings, const struct address *address, char **argv) {
     if (address->password[0])
         setenv("REDISCLI_AUTH", address->password, 1);
     if (address->kind == ADDRESS_UNIX) {
@@ -84,13 +99,13 @@ static void say_where(const struct address *address, char **argv) {
         *argv++ = (char *)"--user";
         *argv++ = (char *)address->user;
     }
-    *argv = NULL;
+    *say_tls(settings, address, argv) = NULL;
 }
 
-static bool snapshot(const struct address *address, const char *file) {
-    char *argv[16] = {(char *)"redis-cli", (char *)"--rdb", (char *)file};
+static bool snapshot(const struct settings *settings, const struct address *address, const char *file) {
+    char *argv[24] = {(char *)"redis-cli", (char *)"--rdb", (char *)file};
     int status = -1, out = memfd_create("engaged-output", MFD_CLOEXEC);
-    say_where(address, argv + 3);
+    say_where(settings, address, argv + 3);
     pid_t pid = out < 0 ? -1 : spawn_program(argv, -1, out);
     if (pid < 0)
         complain("redis-cli", strerror(errno));
@@ -110,11 +125,11 @@ static bool write_through(const char *file) {
 }
 
 // The file appears whole or not at all: until it is on the disk it has another name, of this process alone.
-static bool take_backup(const struct address *address, const char *file) {
+static bool take_backup(const struct settings *settings, const struct address *address, const char *file) {
     char partial[PATH_SIZE];
     snprintf(partial, sizeof partial, "%s.partial.%d", file, (int)getpid());
     umask(077);
-    if (!snapshot(address, partial)) {
+    if (!snapshot(settings, address, partial)) {
         unlink(partial);
         return false;
     }
@@ -139,9 +154,11 @@ static bool address_of(const struct role *role, struct address *ret_address) {
 }
 
 int backup_run(const struct role *role, const char *file) {
-    struct address address;
+    struct address address = {.host_count = 0};
     struct stat made;
-    if (!address_of(role, &address) || !take_backup(&address, file) || stat(file, &made) != 0)
+    bool good = address_of(role, &address) && take_backup(role->settings, &address, file) && stat(file, &made) == 0;
+    address_release(&address);
+    if (!good)
         return complain("backup", "failed; nothing was written");
     printf("%s: %lld bytes. Keep the service's secret and hash_key with it (an embedded Redis: DIR/secrets): under "
            "another hash_key nobody's votes are found.\n",
@@ -259,12 +276,12 @@ static bool is_on_this_machine(const struct address *address) {
            strncmp(address->host, "127.", 4) == 0;
 }
 
-static bool keep_what_is(const struct address *live, const char *file) {
+static bool keep_what_is(const struct settings *settings, const struct address *live, const char *file) {
     char before[PATH_SIZE], when[32];
     time_t now = (time_t)(clock_now_ms() / 1000);
     strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", gmtime(&now));
     snprintf(before, sizeof before, "%s.before-%s", file, when);
-    if (!take_backup(live, before))
+    if (!take_backup(settings, live, before))
         return false;
     printf("What was there before is in %s.\n", before);
     return true;
@@ -317,24 +334,28 @@ static int exchange(const struct role *role, const struct address *live, struct 
         show_output(staged->out);
         return complain(file, "Redis does not load it");
     }
-    if (!fits || !keep_what_is(live, file))
+    if (!fits || !keep_what_is(role->settings, live, file))
         return complain("restore", error);
     return exchange_safely(live, staged, file);
+}
+
+static int restore_to(const struct role *role, const struct address *live, const char *file) {
+    struct staged staged = {.pid = -1, .out = -1};
+    if (access(file, R_OK) != 0)
+        return complain(file, strerror(errno));
+    if (!is_on_this_machine(live))
+        return complain("restore", "run it on the machine of the Redis: that one must reach the file's data");
+    int code = exchange(role, live, &staged, file);
+    end_staged(&staged);
+    return code;
 }
 
 int restore_run(const struct role *role, const char *file) {
     struct stat about;
     if (stat(file, &about) == 0 && !S_ISREG(about.st_mode))
         return complain(file, "not a regular file");
-    struct address live;
-    struct staged staged = {.pid = -1, .out = -1};
-    if (!address_of(role, &live))
-        return 1;
-    if (access(file, R_OK) != 0)
-        return complain(file, strerror(errno));
-    if (!is_on_this_machine(&live))
-        return complain("restore", "run it on the machine of the Redis: that one must reach the file's data");
-    int code = exchange(role, &live, &staged, file);
-    end_staged(&staged);
+    struct address live = {.host_count = 0};
+    int code = address_of(role, &live) ? restore_to(role, &live, file) : 1;
+    address_release(&live);
     return code;
 }

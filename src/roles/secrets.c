@@ -206,9 +206,17 @@ static bool is_program(const char *name) {
     return false;
 }
 
+// The address is right, and so are the certificates.
+static bool is_redis_named(const struct settings *settings, char *ret_error, size_t error_size) {
+    struct address address;
+    if (!address_of_settings(settings, &address, ret_error, error_size))
+        return false;
+    address_release(&address);
+    return true;
+}
+
 bool role_check(const struct settings *settings, char *ret_error, size_t error_size) {
     struct role role;
-    struct address address;
     const char *directory = embedded_directory(settings);
     const char *const addresses[] = {settings->listen, settings->ops_listen, settings->publisher_listen};
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
@@ -218,19 +226,16 @@ bool role_check(const struct settings *settings, char *ret_error, size_t error_s
         return check_directory(settings, directory, ret_error, error_size) &&
                (is_program("redis-server") ||
                 fail(ret_error, error_size, "redis", "redis-server is not in PATH, and an embedded Redis needs it"));
-    return address_of_settings(settings, &address, ret_error, error_size) &&
-           take_keys(&role, settings, ret_error, error_size);
+    return is_redis_named(settings, ret_error, error_size) && take_keys(&role, settings, ret_error, error_size);
 }
 
 bool role_prepare(struct role *role, struct settings *settings, char *ret_error, size_t error_size) {
     char directory[512];
-    struct address address;
     role->settings = settings;
     if (embedded_directory(settings)) {
         snprintf(directory, sizeof directory, "%s", embedded_directory(settings));
         if (!from_directory(directory, settings, ret_error, error_size))
             return false;
     }
-    return address_of_settings(settings, &address, ret_error, error_size) &&
-           take_keys(role, settings, ret_error, error_size);
+    return is_redis_named(settings, ret_error, error_size) && take_keys(role, settings, ret_error, error_size);
 }

@@ -84,14 +84,15 @@ static int run_check(int argc, char **argv) {
     struct settings settings;
     char error[512];
     bool connects = take_flag(&argc, argv, "--connect");
-    if (!settings_read(&settings, argc, argv, environ, error, sizeof error) ||
-        !role_check(&settings, error, sizeof error))
+    if (!settings_read(&settings, argc, argv, environ, error, sizeof error))
         return fail(error);
     connects &= strncmp(settings.redis, "embedded:", 9) != 0;
-    if (connects && !probe_redis(&settings, warn, error, sizeof error))
+    bool right =
+        role_check(&settings, error, sizeof error) && (!connects || probe_redis(&settings, warn, error, sizeof error));
+    settings_release(&settings);
+    if (!right)
         return fail(error);
     puts(connects ? "The configuration is right, and so is the Redis that answers." : "The configuration is right.");
-    settings_release(&settings);
     return 0;
 }
 
@@ -118,11 +119,11 @@ static int run_with_role(int argc, char **argv, int (*run)(const struct role *ro
     struct settings settings;
     struct role role;
     char error[512];
-    if (!settings_read(&settings, argc, argv, environ, error, sizeof error) ||
-        !role_prepare(&role, &settings, error, sizeof error))
+    if (!settings_read(&settings, argc, argv, environ, error, sizeof error))
         return fail(error);
+    bool right = role_prepare(&role, &settings, error, sizeof error);
     secrets_hide(&argc, argv);
-    int code = run(&role, file);
+    int code = right ? run(&role, file) : fail(error);
     settings_release(&settings);
     return code;
 }

@@ -31,11 +31,11 @@ bool probe_is_refusal(const struct probe *probe) {
     return answer && answer[6] >= 'A' && answer[6] <= 'Z' && answer[7] >= 'A' && answer[7] <= 'Z';
 }
 
-redisContext *probe_connect(const struct probe *probe, const struct address *at) {
+struct blocking *probe_connect(const struct probe *probe, const struct address *at) {
     char why[160];
     int64_t ms = probe->settings->redis_timeout_ms;
     struct timeval limit = {ms / 1000, ms % 1000 * 1000};
-    redisContext *context = blocking_connect(at, limit, limit, why, sizeof why);
+    struct blocking *context = blocking_connect(at, limit, limit, why, sizeof why);
     if (!context)
         probe_tell(probe, SILENT, at, why);
     return context;
@@ -43,20 +43,25 @@ redisContext *probe_connect(const struct probe *probe, const struct address *at)
 
 // ---- A Redis with data
 
-static enum probed look_at_answers(const struct probe *probe, const struct address *at, const redisReply *info,
-                                   const redisReply *role) {
+static const char *no_answer(const struct blocking *context) {
+    const char *why = blocking_trouble(context);
+    return *why ? why : "it does not answer";
+}
+
+static enum probed look_at_answers(const struct probe *probe, const struct address *at, const struct blocking *context,
+                                   const redisReply *info, const redisReply *role) {
     const char *why = misfit_of_mode(at->kind, reply_text(info));
     if (why)
         return probe_tell(probe, MISFIT, at, why);
     if (!role || role->type == REDIS_REPLY_ERROR)
-        return probe_tell(probe, SILENT, at, role ? role->str : "it does not answer");
+        return probe_tell(probe, SILENT, at, role ? role->str : no_answer(context));
     why = misfit_of_role(at->kind, reply_text_at(role, 0));
     return why ? probe_tell(probe, MISFIT, at, why) : FITS;
 }
 
-enum probed probe_answers(const struct probe *probe, const struct address *at, redisContext *context) {
+enum probed probe_answers(const struct probe *probe, const struct address *at, struct blocking *context) {
     redisReply *info = BLOCKING_CALL(context, "INFO", "server"), *role = BLOCKING_CALL(context, "ROLE");
-    enum probed probed = look_at_answers(probe, at, info, role);
+    enum probed probed = look_at_answers(probe, at, context, info, role);
     freeReplyObject(info);
     freeReplyObject(role);
     return probed;
@@ -64,13 +69,13 @@ enum probed probe_answers(const struct probe *probe, const struct address *at, r
 
 // `cluster` is NULL if it is none.
 static enum probed probe_data(const struct probe *probe, const struct address *at, struct probed_cluster *cluster) {
-    redisContext *context = probe_connect(probe, at);
+    struct blocking *context = probe_connect(probe, at);
     if (!context)
         return SILENT;
     enum probed probed = probe_answers(probe, at, context);
     if (probed == FITS && cluster)
         probed = probe_map(probe, at, context, cluster);
-    redisFree(context);
+    blocking_end(context);
     return probed;
 }
 
@@ -85,20 +90,20 @@ static enum probed probe_sentinel(const struct probe *probe, const struct addres
     struct address own = *at;
     char why[160];
     use_login_of_sentinels(&own);
-    redisContext *context = probe_connect(probe, &own);
+    struct blocking *context = probe_connect(probe, &own);
     if (!context)
         return SILENT;
     redisReply *reply = BLOCKING_CALL(context, "SENTINEL", "MASTER", at->master);
     enum probed probed = FITS;
     if (!reply)
-        probed = probe_tell(probe, SILENT, at, context->errstr);
+        probed = probe_tell(probe, SILENT, at, blocking_trouble(context));
     else if (reply->type == REDIS_REPLY_ERROR) {
         sentinel_meaning_of(reply->str, at->master, why, sizeof why);
         probed = probe_tell(probe, MISFIT, at, why);
     } else if (!sentinel_read_master(reply, answer))
         probed = probe_tell(probe, MISFIT, at, "it names no address of a master");
     freeReplyObject(reply);
-    redisFree(context);
+    blocking_end(context);
     return probed;
 }
 
@@ -152,13 +157,14 @@ bool probe_redis(const struct settings *settings, void (*on_warning)(const char 
     struct address address;
     if (!address_of_settings(settings, &address, ret_error, error_size))
         return false;
-    if (address.kind == ADDRESS_UNIX)
-        return probe_data(&probe, &address, NULL) == FITS;
-    if (address.kind == ADDRESS_CLUSTER && !(hosts.cluster = probed_cluster_new())) {
+    bool good = address.kind != ADDRESS_CLUSTER || (hosts.cluster = probed_cluster_new());
+    if (!good)
         snprintf(ret_error, error_size, "no memory");
-        return false;
-    }
-    bool good = probe_all(&probe, &address, &hosts);
+    else if (address.kind == ADDRESS_UNIX)
+        good = probe_data(&probe, &address, NULL) == FITS;
+    else
+        good = probe_all(&probe, &address, &hosts);
     free(hosts.cluster);
+    address_release(&address);
     return good;
 }

@@ -46,7 +46,7 @@ static void add_nodes(struct probed_cluster *cluster, const struct address *aske
 }
 
 // The first host says which Cluster is meant.
-enum probed probe_map(const struct probe *probe, const struct address *at, redisContext *context,
+enum probed probe_map(const struct probe *probe, const struct address *at, struct blocking *context,
                       struct probed_cluster *cluster) {
     char why[PROBE_WHY];
     redisReply *slots = BLOCKING_CALL(context, "CLUSTER", "SLOTS");
@@ -54,7 +54,7 @@ enum probed probe_map(const struct probe *probe, const struct address *at, redis
     cluster->heard.count = cluster->heard.next = 0;
     members_read(&cluster->heard, slots);
     if (!slots)
-        probed = probe_tell(probe, SILENT, at, context->errstr);
+        probed = probe_tell(probe, SILENT, at, blocking_trouble(context));
     else if (slots->type == REDIS_REPLY_ERROR)
         probed = probe_tell(probe, MISFIT, at, slots->str);
     else if (slots->elements == 0)
@@ -75,7 +75,7 @@ enum probed probe_map(const struct probe *probe, const struct address *at, redis
 }
 
 // Another node than that of the key says MOVED: then nothing is compared.
-static enum probed compare_partitions(const struct probe *probe, const struct address *at, redisContext *context) {
+static enum probed compare_partitions(const struct probe *probe, const struct address *at, struct blocking *context) {
     char why[PROBE_WHY];
     redisReply *held = BLOCKING_CALL(context, "HGET", "engaged:meta", "partitions");
     int64_t partitions = held && held->type == REDIS_REPLY_STRING ? reply_int(held) : 0;
@@ -87,7 +87,7 @@ static enum probed compare_partitions(const struct probe *probe, const struct ad
     return probe_tell(probe, MISFIT, at, why);
 }
 
-static void warn_of_replicas(const struct probe *probe, const struct address *at, redisContext *context) {
+static void warn_of_replicas(const struct probe *probe, const struct address *at, struct blocking *context) {
     char why[PROBE_WHY];
     redisReply *info = BLOCKING_CALL(context, "INFO", "replication");
     struct bytes text = reply_text(info);
@@ -104,7 +104,7 @@ static void warn_of_replicas(const struct probe *probe, const struct address *at
 // A replica may be away; it is not known then whether it would take the login.
 static enum probed probe_node(const struct probe *probe, struct address *at, bool master) {
     char why[PROBE_WHY];
-    redisContext *context = probe_connect(probe, at);
+    struct blocking *context = probe_connect(probe, at);
     if (!context && !probe_is_refusal(probe) && !master) {
         snprintf(why, sizeof why, "%s", probe->error);
         probe_warn_line(probe, why);
@@ -117,7 +117,7 @@ static enum probed probe_node(const struct probe *probe, struct address *at, boo
         probed = compare_partitions(probe, at, context);
     if (probed == FITS && master)
         warn_of_replicas(probe, at, context);
-    redisFree(context);
+    blocking_end(context);
     return probed == FITS ? FITS : MISFIT;
 }
 

@@ -31,21 +31,21 @@ static bool fail(char *ret_error, const char *what, const char *why) {
 #define CALL BLOCKING_CALL
 
 // Frees the reply. False, with the error of Redis, when there is no reply or it is an error.
-static bool went_well(redisContext *context, const char *what, redisReply *reply, char *ret_error) {
+static bool went_well(struct blocking *context, const char *what, redisReply *reply, char *ret_error) {
     bool good = reply && reply->type != REDIS_REPLY_ERROR;
     if (!good)
-        fail(ret_error, what, reply ? reply->str : context->errstr);
+        fail(ret_error, what, reply ? reply->str : blocking_trouble(context));
     freeReplyObject(reply);
     return good;
 }
 
-static redisContext *connect_to(const struct address *address, char *ret_error) {
+static struct blocking *connect_to(const struct address *address, char *ret_error) {
     struct timeval connecting = {CONNECTING_MAX_S, 0}, answering = {CALL_MAX_S, 0};
     return blocking_connect(address, connecting, answering, ret_error, REPLACE_ERROR_SIZE);
 }
 
 // True when INFO has the line `name:value`. False, too, when Redis does not answer.
-static bool info_says(redisContext *context, const char *section, const char *name, const char *value) {
+static bool info_says(struct blocking *context, const char *section, const char *name, const char *value) {
     char line[96];
     redisReply *reply = CALL(context, "INFO", section);
     snprintf(line, sizeof line, "\n%s:%s\r\n", name, value);
@@ -57,14 +57,14 @@ static bool info_says(redisContext *context, const char *section, const char *na
 
 // ---- Is it the right data
 
-static bool is_loaded(redisContext *staged, char *ret_error) {
-    for (int i = 0; i < LOADING_MAX_S * POLLS_A_SECOND && staged->err == 0; i++, usleep(POLL_US))
+static bool is_loaded(struct blocking *staged, char *ret_error) {
+    for (int i = 0; i < LOADING_MAX_S * POLLS_A_SECOND && blocking_is_alive(staged); i++, usleep(POLL_US))
         if (info_says(staged, "persistence", "loading", "0"))
             return true;
     return fail(ret_error, "the file", "cannot be loaded");
 }
 
-static bool is_ours(redisContext *staged, char *ret_error) {
+static bool is_ours(struct blocking *staged, char *ret_error) {
     struct key meta;
     key_meta(&meta);
     meta.at[meta.len] = '\0';
@@ -74,30 +74,34 @@ static bool is_ours(redisContext *staged, char *ret_error) {
     return there || fail(ret_error, "the file", "is no backup of engaged");
 }
 
-static redisReply *compare(redisContext *staged, const struct settings *settings, const struct secret_key *hash_key) {
+static redisReply *compare(struct blocking *staged, const struct settings *settings,
+                           const struct secret_key *hash_key) {
     const struct script_source *script = &script_sources[SCRIPT_META];
-    freeReplyObject(redisCommand(staged, "SCRIPT LOAD %b", script->at, (size_t)(script->end - script->at)));
+    size_t len = (size_t)(script->end - script->at);
+    freeReplyObject(
+        blocking_call_bytes(staged, (const char *[]){"SCRIPT", "LOAD", script->at}, (size_t[]){6, 4, len}, 3));
     enum { META_MAX = 64 << 10 };
     struct command command;
     struct buffer text;
     command_init(&command);
     buffer_init(&text, META_MAX);
     meta_begin_plain(&command, settings, hash_key);
-    void *reply = NULL;
-    if (command_write(&command, &text) && redisAppendFormattedCommand(staged, text.at, text.len) == REDIS_OK)
-        redisGetReply(staged, &reply);
+    redisReply *reply = command_write(&command, &text) ? blocking_send(staged, text.at, text.len) : NULL;
     buffer_release(&text);
     command_release(&command);
     return reply;
 }
 
-static bool agrees(redisContext *staged, const struct settings *settings, const struct secret_key *hash_key,
+static bool agrees(struct blocking *staged, const struct settings *settings, const struct secret_key *hash_key,
                    char *ret_error) {
     redisReply *reply = compare(staged, settings, hash_key);
     const redisReply *line = reply_at(reply, 0);
     bool good = line && line->type == REDIS_REPLY_STRING && line->len == 0;
     if (!good)
-        fail(ret_error, "the file", line && line->str ? line->str : reply && reply->str ? reply->str : staged->errstr);
+        fail(ret_error, "the file",
+             line && line->str     ? line->str
+             : reply && reply->str ? reply->str
+                                   : blocking_trouble(staged));
     freeReplyObject(reply);
     return good;
 }
@@ -106,23 +110,23 @@ bool replace_check(const struct address *staged, const struct settings *settings
                    char ret_error[static REPLACE_ERROR_SIZE]) {
     scripts_verify();
     keys_init((uint32_t)settings->partitions);
-    redisContext *context = connect_to(staged, ret_error);
+    struct blocking *context = connect_to(staged, ret_error);
     if (!context)
         return false;
     bool good =
         is_loaded(context, ret_error) && is_ours(context, ret_error) && agrees(context, settings, hash_key, ret_error);
-    redisFree(context);
+    blocking_end(context);
     return good;
 }
 
 // ---- The exchange
 
 // Sets the password with which the live Redis logs in at its master: the staged one's, and afterwards the old one.
-static bool set_master_password(redisContext *live, const char *password, char *ret_error) {
+static bool set_master_password(struct blocking *live, const char *password, char *ret_error) {
     return went_well(live, "CONFIG SET masterauth", CALL(live, "CONFIG", "SET", "masterauth", password), ret_error);
 }
 
-static char *master_password(redisContext *live) {
+static char *master_password(struct blocking *live) {
     redisReply *reply = CALL(live, "CONFIG", "GET", "masterauth");
     struct bytes text = reply_text_at(reply, 1);
     char *copy = text.len ? strndup(text.at, text.len) : strdup("");
@@ -131,21 +135,22 @@ static char *master_password(redisContext *live) {
 }
 
 // Asks the staged Redis first: if it has died, its connection says so.
-static bool has_all(redisContext *live, redisContext *staged) {
+static bool has_all(struct blocking *live, struct blocking *staged) {
     return info_says(staged, "persistence", "loading", "0") &&
            info_says(live, "replication", "master_link_status", "up") && info_says(live, "persistence", "loading", "0");
 }
 
 // Redis rewrites its append-only file after the data has come. Until then a crash would bring the old data back.
-static bool is_on_disk(redisContext *live) {
+static bool is_on_disk(struct blocking *live) {
     return info_says(live, "persistence", "aof_enabled", "0") ||
            (info_says(live, "persistence", "aof_rewrite_in_progress", "0") &&
             info_says(live, "persistence", "aof_rewrite_scheduled", "0") &&
             info_says(live, "persistence", "aof_last_bgrewrite_status", "ok"));
 }
 
-static bool wait_for_data(redisContext *live, redisContext *staged, char *ret_error) {
-    for (int i = 0; i < LOADING_MAX_S * POLLS_A_SECOND && live->err == 0 && staged->err == 0; i++, usleep(POLL_US))
+static bool wait_for_data(struct blocking *live, struct blocking *staged, char *ret_error) {
+    for (int i = 0; i < LOADING_MAX_S * POLLS_A_SECOND && blocking_is_alive(live) && blocking_is_alive(staged);
+         i++, usleep(POLL_US))
         if (has_all(live, staged) && is_on_disk(live))
             return true;
     return fail(ret_error, "Redis", "did not take the data over");
@@ -158,7 +163,7 @@ struct clients {
     uint64_t ids; // their sum
 };
 
-static struct clients clients_of(redisContext *live) {
+static struct clients clients_of(struct blocking *live) {
     struct clients clients = {0, 0};
     redisReply *reply = CALL(live, "CLIENT", "LIST");
     struct bytes text = reply_text(reply);
@@ -174,10 +179,11 @@ static struct clients clients_of(redisContext *live) {
 
 // Clients connect again one by one, with pauses, and close connections that they do not accept. All are back and have
 // finished their handshake when several looks in a row see the same ones.
-static void wait_for_clients(redisContext *live, size_t count) {
+static void wait_for_clients(struct blocking *live, size_t count) {
     struct clients before = {0, 0};
     int same = 0;
-    for (int i = 0; i < RETURNING_MAX_S * POLLS_A_SECOND && live->err == 0 && same < SAME_LOOKS; i++, usleep(POLL_US)) {
+    for (int i = 0; i < RETURNING_MAX_S * POLLS_A_SECOND && blocking_is_alive(live) && same < SAME_LOOKS;
+         i++, usleep(POLL_US)) {
         struct clients now = clients_of(live);
         bool settled = now.count >= count && now.count == before.count && now.ids == before.ids;
         same = settled ? same + 1 : 0;
@@ -185,7 +191,16 @@ static void wait_for_clients(redisContext *live, size_t count) {
     }
 }
 
-static bool exchange(redisContext *live, redisContext *staged, const struct address *from, char *ret_error) {
+// The staged Redis speaks no TLS: a Redis that replicates by TLS alone would wait for it in vain.
+static bool can_replicate(struct blocking *live, char *ret_error) {
+    redisReply *reply = CALL(live, "CONFIG", "GET", "tls-replication");
+    bool by_tls = bytes_eq(reply_text_at(reply, 1), BYTES("yes"));
+    freeReplyObject(reply);
+    return !by_tls || fail(ret_error, "Redis",
+                           "its tls-replication is on: switch it off for the restore (CONFIG SET tls-replication no)");
+}
+
+static bool exchange(struct blocking *live, struct blocking *staged, const struct address *from, char *ret_error) {
     bool begun = set_master_password(live, from->password, ret_error) &&
                  went_well(live, "REPLICAOF", CALL(live, "REPLICAOF", from->host, from->port), ret_error);
     if (!begun)
@@ -200,37 +215,33 @@ static bool exchange(redisContext *live, redisContext *staged, const struct addr
 
 bool replace_data(const struct address *live, const struct address *staged, char ret_error[static REPLACE_ERROR_SIZE]) {
     char error[REPLACE_ERROR_SIZE];
-    redisContext *to = connect_to(live, ret_error), *from = to ? connect_to(staged, ret_error) : NULL;
+    struct blocking *to = connect_to(live, ret_error), *from = to ? connect_to(staged, ret_error) : NULL;
     char *before = from ? master_password(to) : NULL;
     size_t clients = before ? clients_of(to).count : 0;
-    bool good = before && exchange(to, from, staged, ret_error);
+    bool good = before && can_replicate(to, ret_error) && exchange(to, from, staged, ret_error);
     if (before)
         set_master_password(to, before, error);
     if (good)
         wait_for_clients(to, clients);
     free(before);
-    if (from)
-        redisFree(from);
-    if (to)
-        redisFree(to);
+    blocking_end(from);
+    blocking_end(to);
     return good;
 }
 
 char *replace_master_password(const struct address *live) {
     char error[REPLACE_ERROR_SIZE];
-    redisContext *context = connect_to(live, error);
+    struct blocking *context = connect_to(live, error);
     char *password = context ? master_password(context) : NULL;
-    if (context)
-        redisFree(context);
+    blocking_end(context);
     return password;
 }
 
 bool replace_undo(const struct address *live, const char *master_password_before) {
     char error[REPLACE_ERROR_SIZE];
-    redisContext *context = connect_to(live, error);
+    struct blocking *context = connect_to(live, error);
     bool good = context && went_well(context, "REPLICAOF NO ONE", CALL(context, "REPLICAOF", "NO", "ONE"), error) &&
                 set_master_password(context, master_password_before, error);
-    if (context)
-        redisFree(context);
+    blocking_end(context);
     return good;
 }

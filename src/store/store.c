@@ -131,6 +131,7 @@ struct store *store_start(void *loop, const struct settings *settings, const str
         free(store->partition_lives);
         free(store->cluster);
         free(store->waits);
+        address_release(&store->address);
         free(store);
         return NULL;
     }
@@ -155,6 +156,7 @@ static void on_part_closed(struct store *store) {
     free(store->partition_lives);
     free(store->cluster);
     free(store->waits);
+    address_release(&store->address);
     free(store);
     on_stopped(context);
 }

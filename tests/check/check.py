@@ -26,6 +26,7 @@ STRANGERS = {("store", "http"), ("project", "http")}  # a room to the left that 
 THIRD_PARTY = {
     "uv.h": ("src/redis/", "src/store/", "src/http/", "src/serve/", "src/project/", "src/roles/"),
     "hiredis/": ("src/redis/", "src/store/"),
+    "openssl/": ("src/redis/tls.c",),
     "llhttp.h": ("src/http/",),
     "jansson.h": ("src/ops/json_in.c",),
     "sodium.h": ("src/base/keyed.c",),

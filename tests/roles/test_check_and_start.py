@@ -51,12 +51,14 @@ TEXTS = {
     "listen_mode": (["0577", "577", "0800", "66", "06600", "rw-rw----", "0x1b0", "-660"], ["", "0600", "0777", "660"]),
     "redis": (["", "embedded:", "embedded:" + "x" * 120, "embedded:/nowhere/at/all", "redis:", "redis://", "redis://:6379",
                "redis://127.0.0.1:0", "redis://127.0.0.1:65536", "redis://127.0.0.1:x", "redis://127.0.0.1/x", "redis://127.0.0.1/65536",
-               "redis://[::1", "unix:", "unix:/" + "x" * 120, "127.0.0.1:6379", "rediss://127.0.0.1", "http://127.0.0.1",
+               "redis://[::1", "unix:", "unix:/" + "x" * 120, "127.0.0.1:6379", "rediss://", "redis+tls://127.0.0.1", "http://127.0.0.1",
                "cluster://", "cluster://h1/1", "cluster://h1,h1", "cluster://h1,", "sentinel://h1", "sentinel://h1/", "sentinel://h1:0/m"],
-              ["redis://127.0.0.1", "redis://u:p@[::1]:6379/3", "unix:/nowhere/socket", "cluster://h1,h2", "sentinel://h1,h2/m"]),
+              ["redis://127.0.0.1", "rediss://127.0.0.1", "rediss://u:p@[::1]:6379/3", "redis://u:p@[::1]:6379/3", "unix:/nowhere/socket", "cluster://h1,h2", "sentinel://h1,h2/m"]),
     "sentinel_user": (["u" * 64], ["", "u" * 63]),
     "sentinel_password": (["p" * 256], ["", "p" * 150, "a b"]),
     "redis_password": (["p" * 256], ["", "p" * 150, "a b"]),
+    **{name: (["/nowhere/at/all", "/", "/dev/null"], [""]) for name in ("redis_ca", "redis_cert", "redis_key")},
+    "redis_tls_name": (["a b", "a/b", "*.a.example", "[::1]", "\u00fc"], ["", "a.example", "::1"]),
     **{f"{name}_file": (["/nowhere/at/all", "/", "/dev/null"], [""]) for name in
        ("redis_password", "sentinel_password", "secret", "secret_old", "hash_key", "secret_key")},
     "secret": (NOT_A_KEY, ["AB" * 32]),
@@ -75,7 +77,8 @@ TEXTS = {
 
 # What a setting needs beside it.
 BEHIND_SENTINELS = f"redis = sentinel://h1/m\nsecret = {HEX}\nhash_key = {HEX}\n"
-NEEDS = {"redis_password": f"redis = redis://h1\nsecret = {HEX}\nhash_key = {HEX}\n",
+NEEDS = {**dict.fromkeys(("redis_tls", "redis_tls_name"), f"redis = rediss://h1\nsecret = {HEX}\nhash_key = {HEX}\n"),
+         "redis_password": f"redis = redis://h1\nsecret = {HEX}\nhash_key = {HEX}\n",
          "wait_replicas_strict": "wait_replicas = 1\n", "sentinel_user": BEHIND_SENTINELS + "sentinel_password = p\n",
          "sentinel_password": BEHIND_SENTINELS}
 
@@ -196,7 +199,7 @@ def wrong_rows():
 def refuses_value(place, name, value):
     line = place.compare("--config", place.write(f"# a comment\n\n{name} = {value}\n"))
     by_line = ".conf:3: " in line
-    assert by_line or name == "kinds" or "listen" in name or name == "redis" or ("secret" in name and "required" in line) or name.endswith("_file"), (name, value, line)
+    assert by_line or name == "kinds" or "listen" in name or name == "redis" or ("secret" in name and "required" in line) or name.endswith("_file") or "Redis is not spoken to by TLS" in line, (name, value, line)
     assert not ("secret" in name and not name.endswith("_file") and len(value) > 8 and value in line), "a secret is not repeated"
 
 
@@ -332,7 +335,7 @@ def test_check_makes_nothing_and_asks_no_redis(place):
 
 # ---- Processes take what check takes: all edges at once, in a few starts
 
-NOT_AT_EDGE = {"redis_password", "partitions", "listen", "ops_listen", "publisher_listen", "redis", "secret", "hash_key", "kinds", "sites",
+NOT_AT_EDGE = {"redis_password", "redis_tls", "redis_tls_name", "partitions", "listen", "ops_listen", "publisher_listen", "redis", "secret", "hash_key", "kinds", "sites",
                "sentinel_user", "sentinel_password"}
 OTHERWISE = {"workers": "2",  # 256 are too many for a test
              "request_line_limit": "64KiB", "head_limit": "256KiB"}

@@ -41,6 +41,8 @@ class Node(RedisServer):
         self.own_port, self.own_bus = free_port(), free_port()
         super().__init__(self.own_port, **SETTINGS, cluster_port=self.own_bus, cluster_node_timeout=cluster.node_timeout)
         self.settings.update(cluster.settings)
+        if cluster.tls:
+            self.speak_tls(*cluster.tls, tls_cluster="yes", tls_replication="yes")
         self.clock_path = os.path.join(self.directory, "clock")
         self.shift_clock(0)
         self.program = ("env", f"LD_PRELOAD={os.path.join(ROOT, BUILD, 'shifted_clock.so')}", f"SHIFTED_CLOCK={self.clock_path}",
@@ -79,7 +81,7 @@ class Node(RedisServer):
 
     def client(self, **more):
         """Straight to it, past its proxy; as the default user, who may do all."""
-        return redis.Redis(port=self.own_port, password=self.password, **more)
+        return redis.Redis(port=self.own_port, password=self.password, **self.secured(), **more)
 
     def state(self):
         """Of the Cluster, as it sees it: "ok" or "fail"."""
@@ -102,12 +104,12 @@ def slots_in(words):
 
 class Cluster:
     """`settings` are those of Redis, with _ for -, of each node. With a password the service logs in as `user`, if there is
-    one; nodes do as the default user."""
+    one; nodes do as the default user. `tls`: an authority, and the certificate of all nodes."""
 
     def __init__(self, masters=3, replicas=1, spares=0, node_timeout=1000, proxied=False, password=None, user=None,
-                 rights="~* &* +@all", **settings):
+                 rights="~* &* +@all", tls=None, **settings):
         self.node_timeout, self.proxied, self.settings = node_timeout, proxied, settings
-        self.password, self.user, self.rights = password, user, rights
+        self.password, self.user, self.rights, self.tls = password, user, rights, tls
         count = masters * (1 + replicas) + spares
         self.nodes = [Node(self, number) for number in range(count)]
         self.first_masters, self.first_replicas = self.nodes[:masters], self.nodes[masters:masters * (1 + replicas)]

@@ -18,6 +18,7 @@ class RedisServer:
     """`with RedisServer() as server`, or start and stop. `settings` are those of Redis, with _ for -."""
 
     password = None  # of the default user
+    tls = None  # support.certificates.Authority
 
     def __init__(self, port=None, unix=False, program=("redis-server",), **settings):
         self.program, self.is_frozen = program, False
@@ -30,6 +31,15 @@ class RedisServer:
         if unix:
             self.settings["unixsocket"] = self.socket
         self.process = None
+
+    def speak_tls(self, tls, certificate, **settings):
+        """From its next start on, and nothing else. `tls`: the authority by which it knows clients."""
+        self.tls = tls
+        self.settings.update(tls_port=self.settings.get("tls_port", self.settings["port"]), port=0, tls_cert_file=certificate[0],
+                             tls_key_file=certificate[1], tls_ca_cert_file=tls.certificate,
+                             **{"tls_auth_clients": self.settings.get("tls_auth_clients", "no"), **settings})
+        self.url = self.url.replace("redis://", "rediss://")
+        return self
 
     def start(self):
         options = [part for name, value in self.settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
@@ -68,7 +78,12 @@ class RedisServer:
 
     def client(self, **more):
         place = {"unix_socket_path": self.socket} if self.socket else {"port": self.port}
-        return redis.Redis(**place, password=self.password, **more)
+        return redis.Redis(**place, password=self.password, **self.secured(), **more)
+
+    def secured(self):
+        if not self.tls:
+            return {}
+        return {"ssl": True, "ssl_cert_reqs": "none", "ssl_certfile": self.tls.client[0], "ssl_keyfile": self.tls.client[1]}
 
     def ask(self, *words):
         """The reply as text. Each call has a connection of its own, as the server may have died since the last. One that loads

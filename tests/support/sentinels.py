@@ -20,9 +20,11 @@ SETTINGS = {"repl_diskless_sync_delay": 0, "appendonly": "yes", "appendfsync": "
 class Member(RedisServer):
     """A data node or a sentinel. What it has stored stays there from a kill to a restart."""
 
-    def __init__(self, password=None, **settings):
+    def __init__(self, password=None, tls=None, **settings):
         super().__init__(**settings)
         self.password = password
+        if tls:
+            self.speak_tls(*tls, tls_replication="yes")
         if password:
             self.settings.update(requirepass=password)
 
@@ -33,8 +35,8 @@ class Member(RedisServer):
 class DataNode(Member):
     """A sentinel writes into its settings who its master is, so they are a file."""
 
-    def __init__(self, password, **settings):
-        super().__init__(password, **SETTINGS, **settings)
+    def __init__(self, password, tls=None, **settings):
+        super().__init__(password, tls, **SETTINGS, **settings)
         self.path = os.path.join(self.directory, "redis.conf")
         if password:
             self.settings.update(masterauth=password)
@@ -47,8 +49,8 @@ class DataNode(Member):
 
 
 class Sentinel(Member):
-    def __init__(self, password, data_password, master, quorum, down_after, quick):
-        super().__init__(password)
+    def __init__(self, password, data_password, master, quorum, down_after, quick, tls):
+        super().__init__(password, tls)
         self.quick = quick
         self.path = os.path.join(self.directory, "sentinel.conf")
         lines = [f"monitor {NAME} 127.0.0.1 {master.port} {quorum}", f"down-after-milliseconds {NAME} {down_after}",
@@ -85,13 +87,13 @@ class Sentinels:
     returns only after some ten seconds: that long it is a second master."""
 
     def __init__(self, sentinels=3, replicas=1, down_after=1000, quick=True, password=None, sentinel_password=None,
-                 **settings):
+                 tls=None, **settings):
         self.password = password
-        self.nodes = [DataNode(password, **settings) for _ in range(1 + replicas)]
+        self.nodes = [DataNode(password, tls, **settings) for _ in range(1 + replicas)]
         for node in self.nodes[1:]:
             node.settings.update(replicaof=f"127.0.0.1 {self.nodes[0].port}")
         quorum = sentinels // 2 + 1
-        self.sentinels = [Sentinel(sentinel_password, password, self.nodes[0], quorum, down_after, quick)
+        self.sentinels = [Sentinel(sentinel_password, password, self.nodes[0], quorum, down_after, quick, tls)
                           for _ in range(sentinels)]
 
     def __enter__(self):

@@ -41,6 +41,8 @@ static void test_addresses(void **state) {
     expect("redis://user:p@ss@host/65535", "user", "p@ss", "host", "6379", 65535);
     expect("redis://:a@b:c@[::1]:7", "", "a@b:c", "::1", "7", 0);
     expect("redis://host:06379/", "", "", "host", "6379", 0);
+    assert_true(parse("rediss://h:1/3") && address.kind == ADDRESS_REDIS && address.database == 3 && !address.tls);
+    assert_string_equal(address.host, "h");
     assert_true(parse("unix:/run/redis.sock") && address.kind == ADDRESS_UNIX);
     assert_string_equal(address.path, "/run/redis.sock");
 }
@@ -112,7 +114,7 @@ static void test_the_reason_is_named(void **state) {
         {"redis://h1,h2", "more than 1 host ("},
         {"redis://h/65536", "database is not a number"},
         {"unix:", "socket's path"},
-        {"rediss://h", "unknown form"},
+        {"redis+tls://h", "unknown form"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_false(parse(rows[i][0]));
@@ -159,7 +161,7 @@ static void test_what_is_none_is_refused_without_its_password(void **state) {
                                         "redis://u:geheim@host/x",
                                         "redis://u:geheim@host/65536",
                                         "redis://u:geheim@[::1",
-                                        "rediss://u:geheim@host",
+                                        "redis+tls://u:geheim@host",
                                         "redis://u:geheim",
                                         "cluster://u:geheim",
                                         "cluster://u:geheim@h,h",
