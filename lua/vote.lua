@@ -71,7 +71,8 @@ local function swap_in_item(item, voter, vote, only, since)
     return held, true
 end
 
-local function swap_in_bucket(bucket, voter, vote, only, since)
+-- `fresh` is what HSETNX has replied, if it was asked already; it costs as much as the rest of a vote.
+local function swap_in_bucket(bucket, voter, vote, only, since, fresh)
     local left, kind = leaving and leaving[bucket], byte(vote)
     if left and left[voter] then
         if kind == NO_KIND then return nil, false end
@@ -79,7 +80,7 @@ local function swap_in_bucket(bucket, voter, vote, only, since)
         call('HSET', bucket, voter, vote)
         return nil, true
     end
-    local fresh = kind ~= NO_KIND and redis.pcall('HSETNX', bucket, voter, vote)
+    if fresh == nil then fresh = kind ~= NO_KIND and redis.pcall('HSETNX', bucket, voter, vote) end
     if fresh == 1 then return nil, true end
     local held = not is_wrong_type(fresh) and redis.pcall('HGET', bucket, voter)
     if is_wrong_type(fresh) or is_wrong_type(held) or (held and #held ~= #vote) then return nil, nil end
@@ -110,7 +111,7 @@ local function tell(status, kind, item, base)
 end
 
 -- Any vote. Returns its result and, if it changed something, the record and the vote before (nil: none).
-local function decide(record, name, entry, flags, buckets, bucket, only)
+local function decide(record, name, entry, flags, buckets, bucket, only, fresh)
     items = items or item_module()
     local item
     if record then item = items.open(record, kinds) elseif record == nil then item = items.new(name, kinds) end
@@ -122,7 +123,7 @@ local function decide(record, name, entry, flags, buckets, bucket, only)
 
     local voter, vote = sub(entry, 1, VOTER), sub(entry, VOTER + 1)
     local since = flags % 16 >= 8 and struct.unpack('<i4', vote, 2)
-    local held, went = (bucket and swap_in_bucket or swap_in_item)(bucket or item, voter, vote, only, since)
+    local held, went = (bucket and swap_in_bucket or swap_in_item)(bucket or item, voter, vote, only, since, fresh)
     if went == nil then return tell(BROKEN, NO_KIND, item, base) end
     if not went then return tell(UNCHANGED, held and byte(held) or NO_KIND, item, base) end
     local counts, kind, old = item.counts, byte(vote), held and byte(held) + 1
@@ -132,11 +133,11 @@ local function decide(record, name, entry, flags, buckets, bucket, only)
 end
 
 -- MGET replies nil for a key of a wrong type, so absent keys are asked for by EXISTS.
-local records, absent = call('MGET', unpack(keys, 1, item_count)), {}
+local records, missing = call('MGET', unpack(keys, 1, item_count)), {}
 for at = 1, item_count do
-    if not records[at] then absent[#absent + 1], records[at] = keys[at], nil end
+    if not records[at] then missing[#missing + 1], records[at] = keys[at], nil end
 end
-if absent[1] and call('EXISTS', unpack(absent)) > 0 then
+if missing[1] and call('EXISTS', unpack(missing)) > 0 then
     for at = 1, item_count do
         if not records[at] and call('EXISTS', keys[at]) == 1 then records[at] = false end
     end
@@ -178,7 +179,7 @@ for place = 8, #control, 3 do
     end
     at = at + record_size
     local entry = sub(log, at + before_entry, at + before_entry + ENTRY - 1)
-    local old, new = records[item_at]
+    local old, new, fresh = records[item_at]
     local plain = flags % 64 < 4 and not log_is_bad
 
     if plain and old then
@@ -186,13 +187,14 @@ for place = 8, #control, 3 do
         local size, first = #old, end_high and end_low + 256 * end_high
         if size > HEAD and format == FORMAT and stored == kinds and marks < 2 and low + 256 * high == buckets and first <= size
             and (size - first) % ENTRY == 0 and find(old, name, head_size + 1, true) == head_size + 1 then
-            local fresh
+            local absent
             if not bucket then
-                fresh = size == first or not find(old, sub(entry, 1, VOTER), first + 1, true)
+                absent = size == first or not find(old, sub(entry, 1, VOTER), first + 1, true)
             elseif not leaving then
-                fresh = redis.pcall('HSETNX', bucket, sub(entry, 1, VOTER), sub(entry, VOTER + 1)) == 1
+                fresh = redis.pcall('HSETNX', bucket, sub(entry, 1, VOTER), sub(entry, VOTER + 1))
+                absent = fresh == 1
             end
-            if fresh then
+            if absent then
                 local kind = kinds > 1 and byte(entry, VOTER + 1) or 0
                 local count, form = HEAD + COUNT * kind, grown[kind]
                 if kind > 0 then a, b, c, d = byte(old, count + 1, count + COUNT) end
@@ -228,7 +230,7 @@ for place = 8, #control, 3 do
         if log_is_bad then
             results[number] = tell(BROKEN, NO_KIND)
         else
-            results[number], new, held = decide(old, name, entry, flags, buckets, bucket, only)
+            results[number], new, held = decide(old, name, entry, flags, buckets, bucket, only, fresh)
         end
         told = told or {}
         told[number] = true

@@ -10,7 +10,7 @@ import pytest
 
 from support.program import ROOT, script_text
 from support.redis_server import RedisServer
-from support.vote_calls import STORED, call_of, packed_name, results_of, vote_of
+from support.vote_calls import STORED, UNCHANGED, call_of, packed_name, results_of, vote_of
 
 VOTES, PARTITIONS, CALLS = 32, 16, 150
 INSTRUCTIONS_MOST = 0.42  # of the yardstick's vote; 0.39 when it was recorded
@@ -37,10 +37,10 @@ def test_a_batch_is_one_mget_one_mset_and_an_entry_for_each_log():
         items = [Item(number) for number in range(VOTES)]
         logs = len({item.ref % PARTITIONS for item in items})
 
-        def commands_of(batch_items):
+        def commands_of(batch_items, call=None, expected=None):
             client.config_resetstat()
-            reply = client.execute_command("EVALSHA", script, *batch(rng, batch_items))
-            assert [result[0] for result in results_of(reply, 1)] == [STORED] * len(batch_items)
+            reply = client.execute_command("EVALSHA", script, *(call or batch(rng, batch_items)))
+            assert [result[0] for result in results_of(reply, 1)] == (expected or [STORED] * len(batch_items))
             stats = client.info("commandstats")
             return {name[len("cmdstat_"):]: one["calls"] for name, one in stats.items() if name not in ("cmdstat_evalsha", "cmdstat_config|resetstat")}
 
@@ -50,6 +50,9 @@ def test_a_batch_is_one_mget_one_mset_and_an_entry_for_each_log():
         name = packed_name(hot.name)
         client.set(hot.tag(PARTITIONS) + b"i%d" % hot.ref, struct.pack("<BBBHHdI", 1, 0, 1, 2, 19 + len(name) + 3, 0, 40) + name + bytes(3))
         assert commands_of([hot, hot]) == {"mget": 1, "mset": 1, "xadd": 1, "xlen": 1, "hsetnx": 2}, "of an item with buckets"
+        again = batch(rng, [hot])
+        client.execute_command("EVALSHA", script, *again)
+        assert commands_of([hot], again, [UNCHANGED]) == {"mget": 1, "xlen": 1, "hsetnx": 1, "hget": 1}, "of a vote made again"
 
 
 def instructions(folder, calls):
