@@ -43,7 +43,9 @@ def top_path(site=SITE):
 
 
 def card(item, number):
-    return {"title": f"{item}, edition {number}", "categories": [f"c{number % 4}"]}
+    """Now and then without a category or an author, and of one in the place of another."""
+    return {"title": f"{item}, edition {number}", "categories": [f"c{number % 4}", "all"][number % 3 == 0:number % 7],
+            "author": f"Author {number % 5}" if number % 6 else ""}
 
 
 # What each kind of call asks: method, path, body.

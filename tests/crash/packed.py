@@ -38,6 +38,8 @@ class Item:
     voters: list  # kinds, of those inside
     has_card: bool
     has_base: bool
+    categories: tuple = ()
+    author: str = ""
 
 
 def read_item(packed):
@@ -46,8 +48,11 @@ def read_item(packed):
     votes = list(struct.unpack_from(f"<{kinds}I", packed, reader.at))
     reader.at += 4 * kinds
     name = reader.text("B").decode(), reader.text("H").decode()
+    reader.text("B")
+    categories, _, author = reader.text("H").decode().partition("\x1e")
     voters = [packed[at + 8] for at in range(voters_at, len(packed), VOTER)] if buckets == 0 else []
-    return Item(name, buckets, votes, voters, bool(flags & 1), bool(flags & 2))
+    return Item(name, buckets, votes, voters, bool(flags & 1), bool(flags & 2),
+                tuple(categories.split("\x1f")) if categories else (), author)
 
 
 @dataclass

@@ -158,6 +158,48 @@ def missing_in_days(part, site_ref, site, open_days):
                 yield name_of(item), f"is not in {MOST_READ} of {day} of partition {part.number}, its {count} views are above the cut, {cut}"
 
 
+# ---- Sets of categories and authors: their names are hashes, so they are told apart by what they have
+
+GROUPED = {"top": "a category", ".author": "an author", ".unread": "an author, of what nobody has read"}
+
+
+def sets_by_item(part):
+    """By kind and item: the names of the sets of groups that have it."""
+    found = defaultdict(set)
+    for key, members in part.rankings.items():
+        site, kind, *group = key.split(":")
+        for member in members if kind in GROUPED and group and group != ["no-card"] else ():
+            found[kind, member].add((site, group[0]))
+    return found
+
+
+def wanted_sets(item, sums):
+    """Of each kind, how many."""
+    has_events = any(sums.counts.values())
+    return {"top": len(item.categories) if item.has_card and total(sums) else 0,
+            ".author": int(bool(item.author) and has_events), ".unread": int(bool(item.author) and not has_events)}
+
+
+def check_stored_groups(parts, _):
+    """An item is in a set for each of its categories, in one of its author, and in none of another."""
+    of_author, of_set = {}, {}
+    for part in parts:
+        items, held = {name_of(item): (ref, item) for ref, item in part.items.items()}, sets_by_item(part)
+        cut = {kind for kind in GROUPED for name in part.cutoffs if f":{kind}:" in name}
+        for (kind, member) in held:
+            if member not in items:
+                yield member, f"is in a set of {GROUPED[kind]} of partition {part.number}, and is no item"
+        for name, (ref, item) in items.items():
+            for kind, count in wanted_sets(item, sums_of(part, ref)).items():
+                sets = held[kind, name]
+                if len(sets) > count or (len(sets) < count and kind not in cut):
+                    yield name, f"is in {len(sets)} sets of {GROUPED[kind]} of partition {part.number}, not in {count}"
+            for place in held[".author", name] | held[".unread", name]:
+                author = (place[0], item.author)
+                if of_author.setdefault(author, place) != place or of_set.setdefault(place, author) != author:
+                    yield name, f"is in the set of another author in partition {part.number}"
+
+
 # ---- Against the logs
 
 
@@ -224,4 +266,4 @@ def check_tail_applied(parts, tailer):
                                  f"the last entry that touches it is {wanted}")
 
 
-STORED = [check_stored_counts, check_stored_totals, check_stored_rankings, check_stored_periods, check_tail_views, check_tail_ids, check_tail_applied]
+STORED = [check_stored_counts, check_stored_totals, check_stored_rankings, check_stored_periods, check_stored_groups, check_tail_views, check_tail_ids, check_tail_applied]

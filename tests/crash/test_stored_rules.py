@@ -50,9 +50,14 @@ def rank(part, rankings):
         part.rankings[f"{SITE_KEY}:{name}"] = {member: -value for member, value in members.items()}
 
 
+def top_of(item, value):
+    """In the site and in its two categories."""
+    return {name: {item: value} for name in ("top", "top:0c", "top:0d")}
+
+
 def stored():
     parts = [Part(0, last=(2, 0)), Part(1, last=(1, 0))]
-    parts[0].items[ITEM] = Item((SITE.decode(), "a"), 0, [1], [0], True, False)
+    parts[0].items[ITEM] = Item((SITE.decode(), "a"), 0, [1], [0], True, False, ("c0", "all"), "Author 1")
     parts[1].items[OTHER] = Item((SITE.decode(), "b"), 0, [0], [], False, False)
     lives = [3 * HOUR_MS, 6 * HOUR_MS, 12 * HOUR_MS, 24 * HOUR_MS, 168 * HOUR_MS]
     parts[0].sums[ITEM] = Sums({0: 1, VIEWS: 1}, {life: {0: 9.0, VIEWS: 9.0} for life in lives})
@@ -67,6 +72,7 @@ def stored():
     both, third = 9 + math.log2(1.1), 9 + math.log2(0.1)
     rank(parts[0], {"hot": {"a": both}, "day": {"a": both}, "week": {"a": both}, "top": {"a": 1.1}, ".popular": {"a": 9.0},
                     f"most-read@{TODAY}": {"a": 1}})
+    rank(parts[0], {**top_of("a", 1.1), ".author:0a": {"a": 5.0}})
     rank(parts[1], {"hot:no-card": {"b": third}, "day:no-card": {"b": third}, "week:no-card": {"b": third},
                     "top:no-card": {"b": 0.1}, ".popular:no-card": {"b": 9.0}, f"most-read@{TODAY}:no-card": {"b": 1}})
     return parts
@@ -108,6 +114,31 @@ def place_wrong(parts, _):
     parts[0].rankings[f"{SITE_KEY}:hot"]["a"] -= 0.001
 
 
+def category_gone(parts, _):
+    del parts[0].rankings[f"{SITE_KEY}:top:0c"]
+
+
+def author_gone(parts, _):
+    del parts[0].rankings[f"{SITE_KEY}:.author:0a"]
+
+
+def author_left(parts, _):
+    rank(parts[0], {".author:0b": {"a": 5.0}})
+
+
+def author_of_another(parts, _):
+    parts[1].items[OTHER].author = "Author 2"
+    rank(parts[1], {".author:0a": {"b": 5.0}})
+
+
+def unread_left(parts, _):
+    rank(parts[0], {".unread:0a": {"a": 5.0}})
+
+
+def gone_item_in_a_set(parts, _):
+    rank(parts[1], {".unread:0a": {"gone": 5.0}})
+
+
 def day_gone(parts, _):
     del parts[0].rankings[f"{SITE_KEY}:most-read@{TODAY}"]
 
@@ -124,7 +155,7 @@ def day_cut(parts, _):
 
 def counted_twice(parts, _):
     parts[0].sums[ITEM].counts[VIEWS] = parts[0].totals[5].counts[VIEWS] = 2
-    rank(parts[0], {"top": {"a": 1.2}, "rising": {"a": 0.0}})  # three events
+    rank(parts[0], {**top_of("a", 1.2), "rising": {"a": 0.0}})  # three events
 
 
 def not_counted(_, tailer):
@@ -154,6 +185,8 @@ def offset_behind(parts, _):
 @pytest.mark.parametrize("spoil, rules", [
     (count_wrong, {"stored_counts"}), (voter_gone, {"stored_counts"}), (sums_alone, {"stored_counts"}), (total_wrong, {"stored_totals"}),
     (place_gone, {"stored_rankings"}), (place_too_many, {"stored_rankings"}), (place_wrong, {"stored_rankings"}),
+    (category_gone, {"stored_groups"}), (author_gone, {"stored_groups"}), (author_left, {"stored_groups"}),
+    (author_of_another, {"stored_groups"}), (unread_left, {"stored_groups"}), (gone_item_in_a_set, {"stored_groups"}),
     (day_gone, {"stored_periods"}), (day_wrong, {"stored_periods"}), (day_cut, {"stored_periods"}),
     (counted_twice, {"tail_views"}), (not_counted, {"tail_views", "tail_applied"}), (id_twice, {"tail_ids"}), (id_falls, {"tail_ids"}),
     (passed_over, {"tail_applied"}), (ahead, {"tail_applied"}), (offset_behind, {"tail_applied"})], ids=lambda value: getattr(value, "__name__", ""))
@@ -169,7 +202,7 @@ def test_lost_entry_may_be_counted_or_not():
         tailer.logs[1].take_some([((2, 0), view(ITEM, b"a"))])
         tailer.logs[1].take_whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1)
         parts[0].sums[ITEM].counts[VIEWS] = parts[0].totals[5].counts[VIEWS] = views
-        rank(parts[0], {"top": {"a": 1 + views / 10}, **({"rising": {"a": 0.0}} if views == 2 else {})})
+        rank(parts[0], {**top_of("a", 1 + views / 10), **({"rising": {"a": 0.0}} if views == 2 else {})})
         if views == 2:
             parts[0].applied["sums"][1] = (2, 0)
         assert not broken_rules(parts, tailer)
