@@ -2,6 +2,8 @@
 // A Redis that evicts keys loses acknowledged votes silently. So its policy is read on each new connection and every
 // few seconds, and while it may evict, the writes of callers are refused unless redis_eviction = accept. A volatile-…
 // policy evicts only keys with a time to live: visitors' histories and recent deletions. Then a view may count again.
+// Sets of periods must have none, though they end: a set that went without its cut would make lists wrong that say
+// `exact`.
 #include "ops/log.h"
 #include "redis/pipeline.h"
 #include "store/store_inside.h"

@@ -159,6 +159,8 @@ def test_what_is_over_is_cut_and_what_can_no_longer_be_read_is_removed():
         tag, site = ledger.tag_of(items[0]).decode(), ledger.site()
         waiting = {key.decode() for key in client.zrange(f"{tag}periods", 0, -1)}
         assert waiting == {key.decode() for key in client.scan_iter("{*}r*@*", 1000)}, "each set waits"
+        keys = [key for pattern in ("{*}r*@*", "{*}floor*", "{*}periods", "{*}r*:.*") for key in client.scan_iter(pattern, 1000)]
+        assert {client.ttl(key) for key in keys} == {-1}, "a volatile-… policy of Redis must not take one without its cut"
         name = period_of("day", day(2))
         the_set, part = f"{tag}r{site}:d@{name}:no-card", next(key for key in waiting if f":d@{name}:" in key and "no-card" not in key)
         old = {f"{tag}r{site}:d@2020-02-29": "zset", f"{tag}floor@2020-02-29": "hash", f"{tag}r{site}:d@2020-02-29:no-card": "zset"}
