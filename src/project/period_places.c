@@ -165,11 +165,17 @@ static size_t sets_of(const struct period_move_of *move, struct period period) {
 // `may_be_member`: of its own sets.
 static void write_period(const struct period_move_of *move, struct period period, bool may_be_member) {
     const struct placed_item *item = move->item;
+    bool repairs = item->mode == PLACE_REPAIR;
     double value = item->known ? period_value(move->ranking, &item->sums->series, period) : 0;
     for (size_t i = 0; i < sets_of(move, period); i++) {
         struct ranking_at at = set_at(move, i, period);
         bool own = move->sets->at[i].state == SET_OWN, may_be = own ? may_be_member : item->mode != PLACE_CHANGED;
-        switch (period_move(own ? value : 0, own ? cut_of(move->cuts, &at) : 0, may_be)) {
+        double cut = own ? cut_of(move->cuts, &at) : 0;
+        if (own && repairs && value > 0 && value == cut) { // of many equal ones none would be left
+            commit_keep(move->commit, &at, bound_of(), item->id, value);
+            continue;
+        }
+        switch (period_move(own ? value : 0, cut, may_be)) {
         case PERIOD_PLACE:
             commit_place(move->commit, &at, bound_of(), item->id, value, may_be);
             break;

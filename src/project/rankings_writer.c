@@ -67,6 +67,7 @@ static uint32_t bound_of(const struct ranking_at *ranking) {
     return ranking_bound(ranking->category ? CATEGORY_DEPTH : RANKING_DEPTH, keys_partitions());
 }
 
+// In a rebuild members that are worth just the cutoff stay: of many equal ones none would be left.
 static void write_place(const struct move *move, const struct ranking_at *ranking) {
     const struct placed_item *item = move->item;
     const double *cutoff = cutoff_of(move->cutoffs, ranking);
@@ -78,7 +79,9 @@ static void write_place(const struct move *move, const struct ranking_at *rankin
             commit_place(move->commit, ranking, bound_of(ranking), item->id, move->now.value, may_be_member);
         return;
     }
-    if (may_be_member)
+    if (item->mode == PLACE_REPAIR && move->now.eligible && move->now.value == *cutoff)
+        commit_keep(move->commit, ranking, bound_of(ranking), item->id, move->now.value);
+    else if (may_be_member)
         commit_leave(move->commit, ranking, bound_of(ranking), item->id);
 }
 

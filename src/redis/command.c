@@ -56,6 +56,21 @@ uint32_t command_count(const struct command *command) {
     return (uint32_t)(command->ends.len / sizeof(uint32_t));
 }
 
+struct bytes command_argument(const struct command *command, uint32_t i) {
+    const uint32_t *ends = (const uint32_t *)(const void *)command->ends.at;
+    uint32_t start = i ? ends[i - 1] : 0;
+    return (struct bytes){command->bytes.at + start, ends[i] - start};
+}
+
+void command_copy(struct command *to, const struct command *from, uint32_t begin, uint32_t end) {
+    if (from->bytes.failed || from->ends.failed) { // a part of it must not be sent
+        to->bytes.failed = true;
+        return;
+    }
+    for (uint32_t i = begin; i < end; i++)
+        command_add(to, command_argument(from, i));
+}
+
 // A command in RESP: "*3", then for each argument a line such as "$4" and a line with its bytes. CR LF ends each line.
 static void write_count(struct buffer *out, char type, size_t count) {
     buffer_add_char(out, type);

@@ -33,6 +33,9 @@ void command_add_ref(struct command *command,
 // Ends an argument whose bytes were appended to `bytes` one by one.
 void command_end_argument(struct command *command);
 uint32_t command_count(const struct command *command);
+struct bytes command_argument(const struct command *command, uint32_t i);
+// Adds the arguments from `begin` to `end` of another one.
+void command_copy(struct command *to, const struct command *from, uint32_t begin, uint32_t end);
 // Appends the command in Redis's protocol (RESP). Without memory, also when an argument could not be added before, it
 // returns false and appends nothing.
 bool command_write(const struct command *command, struct buffer *out) MUST_CHECK;

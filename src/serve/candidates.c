@@ -35,6 +35,10 @@ static struct candidate *find(const struct list *list, ref_t item) {
     return index ? &list->candidates[index - 1] : NULL;
 }
 
+bool candidates_are_full(const struct list *list) {
+    return list->candidate_count >= CANDIDATES_MAX;
+}
+
 bool candidate_is_there(const struct list *list, ref_t item) {
     return find(list, item) != NULL;
 }
@@ -101,7 +105,7 @@ bool candidate_add(struct list *list, struct candidate candidate, bool logarithm
     struct candidate *there = find(list, candidate.item);
     if (there && !there->entry)
         there->entry = candidate.entry;
-    if (list->candidate_count == CANDIDATES_MAX || there || is_excluded(list, candidate.item))
+    if (candidates_are_full(list) || there || is_excluded(list, candidate.item))
         return true;
     if (in_force(list, rule) && rule->block)
         return true;

@@ -12,7 +12,8 @@
 //   snapshot.c       the top of a ranking               editorial_rules.c  a site's editorial rules
 //   window_snapshot.c  the same by window, by period   window_exact.c     whether such a list lacks anything
 //   body_builders.c  what each kind of body holds       sources.c          where candidates come from
-//   candidates.c     a list's candidates, with rules    list.c             from candidates to placed entries
+//   ranking_source.c of a ranking: from several sets    candidates.c       a list's candidates, with rules
+//   list.c             from candidates to placed entries
 //   list_rules.c     the rules of the settings          filling.c          what fills up a short list
 //   render.c         an item and a list as JSON         fragment.c         a list as HTML and as JSON Feed
 //   personal.c       the list for one visitor           feed.h, feed.c     what the forms of a list share
@@ -212,6 +213,7 @@ struct list {
     uint32_t snapshot_count;
     uint32_t own_next;                             // of its ranking: which of the categories that it asks for is read
     bool own_cut;                                  // of its ranking: there is more than was read
+    uint32_t rest_first;                           // of `snapshots`: the first deep one of its ranking
     enum { READ_BEST, READ_ALL, READ_ENDED } read; // how much of its ranking was read
     bool has_window;                               // of a window ranking, once its sets were read
     struct window_facts window;                    // what was read
@@ -253,7 +255,8 @@ bool list_spread(struct list *list); // leaves out new entries that are too many
 // candidates.c: adds a candidate unless it is there already, blocked or excluded; boosts and buries it by its rule.
 bool candidate_add(struct list *list, struct candidate candidate, bool logarithmic); // false without memory
 bool candidate_is_there(const struct list *list, ref_t item);
-bool candidates_settle(struct list *list); // sorts the new candidates; false without memory
+bool candidates_are_full(const struct list *list); // no more are added
+bool candidates_settle(struct list *list);         // sorts the new candidates; false without memory
 int candidate_cmp(const struct candidate *left, const struct candidate *right); // by group and value
 bool candidate_is_pinned(const struct candidate *candidate);
 bool candidate_has_id(const struct candidate *candidate);          // its id settles its order before its state is read
@@ -266,9 +269,12 @@ bool window_is_exact(const struct list *list); // when its entries are placed, b
 
 // sources.c: reads candidates, adds them, then calls list_place.
 void source_start(struct list *list);
+void ranking_source_start(struct list *list);
 bool source_read_on(struct list *list); // false: its ranking has been read to the end
 // The list holds the entries until it ends; NULL: they could not be read, or there is no memory.
 struct snapshot_entries *list_keep_entries(struct list *list, struct shared_value *read);
+bool list_add_entry(struct list *list, const struct ranking *ranking, struct snapshot_entry *entry, uint32_t group,
+                    const char *reason); // false without memory
 bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries,
                        uint32_t group, const char *reason); // false without memory
 

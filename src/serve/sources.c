@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Where a list's candidates come from. A ranking takes them from its snapshot; Related and Recommendation take them
-// from tables of neighbours and from the popular items, by the formulas of model/related.h. filling.c fills up a list
-// that is still too short.
+// Where a list's candidates come from. A ranking takes them from its snapshots (ranking_source.c); Related and
+// Recommendation take them from tables of neighbours and from the popular items, by the formulas of model/related.h.
+// filling.c fills up a list that is still too short.
 #include "ops/metrics.h"
 #include "serve/serve_inside.h"
 #include <math.h>
@@ -36,8 +36,8 @@ static bool is_logarithmic(const struct ranking *ranking) {
     return ranking->kind == RANK_DECAYED || ranking->kind == RANK_RISING;
 }
 
-static bool add_entry(struct list *list, const struct ranking *ranking, struct snapshot_entry *entry, uint32_t group,
-                      const char *reason) {
+bool list_add_entry(struct list *list, const struct ranking *ranking, struct snapshot_entry *entry, uint32_t group,
+                    const char *reason) {
     double score = group == GROUP_SOURCE ? ranking_score(ranking, entry->value, list->now_ms) : 0;
     struct candidate candidate = {entry->item, entry->value, score, group, reason, entry, false};
     candidate.left_out = entry->facts && !rules_allow(&list->filter, &entry->facts->facts, list->now_ms);
@@ -49,138 +49,8 @@ bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct 
                        uint32_t group, const char *reason) {
     bool fits = true;
     for (size_t i = 0; fits && i < entries->count; i++)
-        fits = add_entry(list, ranking, &entries->at[i], group, reason);
+        fits = list_add_entry(list, ranking, &entries->at[i], group, reason);
     return fits;
-}
-
-// ---- A ranking: its set for the site, or those for the categories that the list asks for
-
-static bool is_by_author(const struct list *list) {
-    return !list->past && list->filter.author.count > 0;
-}
-
-// What its ranking is read by: the authors, else the categories that it asks for; if there are none the whole site, and
-// so for past periods.
-static struct rule_words own_words(const struct list *list) {
-    if (list->past)
-        return (struct rule_words){NULL, 0};
-    return is_by_author(list) ? list->filter.author : list->filter.category;
-}
-
-static uint32_t own_sets(const struct list *list) {
-    uint32_t count = own_words(list).count;
-    return count ? count : 1;
-}
-
-static void ask_own(struct list *list, bool deep,
-                    void (*on_snapshot)(struct shared_wait *wait, struct shared_value *read)) {
-    struct rule_words asked = own_words(list);
-    ref_t (*ref_of)(const struct secret_key *, struct bytes) = is_by_author(list) ? author_ref : category_ref;
-    ref_t ref = asked.count ? ref_of(list->serve->hash_key, asked.at[list->own_next]) : 0;
-    struct snapshot_question question = {.site = list->site,
-                                         .ranking = list->ranking,
-                                         .category = asked.count ? &ref : NULL,
-                                         .by_author = is_by_author(list),
-                                         .cards_only = list->rules->cards_only,
-                                         .deep = deep,
-                                         .past = list->past,
-                                         .period = list->period};
-    list->snapshot_wait.on_value = on_snapshot;
-    snapshot_get(list->serve, &question, &list->snapshot_wait);
-}
-
-static bool misses_lifted(const struct list *list) {
-    for (size_t i = 0; i < list->rules->count; i++)
-        if (rule_lifts(list, &list->rules->at[i]) && !candidate_is_there(list, list->rules->at[i].item))
-            return true;
-    return false;
-}
-
-// From `own_next` on, the next set of which there is more than was read.
-static bool find_cut(struct list *list) {
-    while (list->own_next < own_sets(list) && list->snapshots[list->own_next]->whole)
-        list->own_next++;
-    return list->own_next < own_sets(list);
-}
-
-// Adds only boosted items of the deep snapshot: the boost may put them before the best.
-static void on_lifted(struct shared_wait *wait, struct shared_value *read) {
-    struct list *list = list_of_wait(wait);
-    struct snapshot_entries *entries = list_keep_entries(list, read);
-    bool fits = entries != NULL;
-    for (size_t i = 0; fits && i < entries->count; i++)
-        if (rule_lifts(list, rules_find(list->rules, entries->at[i].item)))
-            fits = add_entry(list, list->ranking, &entries->at[i], GROUP_SOURCE, "ranked");
-    list->own_next++;
-    if (!fits)
-        list_end(list, UNAVAILABLE);
-    else if (find_cut(list))
-        ask_own(list, true, on_lifted);
-    else
-        list_place(list);
-}
-
-static void on_ranking(struct shared_wait *wait, struct shared_value *read) {
-    struct list *list = list_of_wait(wait);
-    struct snapshot_entries *entries = list_keep_entries(list, read);
-    if (entries && !entries->whole && entries->count && entries->at[entries->count - 1].value > list->least)
-        list->least = entries->at[entries->count - 1].value;
-    if (entries && list->ranking->kind == RANK_WINDOW)
-        window_take(list, &entries->window);
-    if (!entries || !list_add_snapshot(list, list->ranking, entries, GROUP_SOURCE, "ranked")) {
-        list_end(list, UNAVAILABLE);
-        return;
-    }
-    if (++list->own_next < own_sets(list)) {
-        ask_own(list, false, on_ranking);
-        return;
-    }
-    list->own_next = 0;
-    if (misses_lifted(list) && find_cut(list))
-        ask_own(list, true, on_lifted);
-    else
-        list_place(list);
-}
-
-static void start_ranking(struct list *list) {
-    ask_own(list, false, on_ranking);
-}
-
-// Both snapshots are of one ranking: an entry that is unfit in one is unfit in the other.
-static void carry_unfit(const struct snapshot_entries *best, struct snapshot_entries *whole) {
-    for (size_t i = 0; i < best->count && i < whole->count; i++)
-        if (best->at[i].unfit && best->at[i].item == whole->at[i].item)
-            whole->at[i].unfit = true;
-}
-
-static void on_rest(struct shared_wait *wait, struct shared_value *read) {
-    struct list *list = list_of_wait(wait);
-    struct snapshot_entries *entries = list_keep_entries(list, read);
-    if (!entries) {
-        list_end(list, UNAVAILABLE);
-        return;
-    }
-    carry_unfit(list->snapshots[list->own_next++], entries);
-    list->own_cut |= !entries->whole;
-    if (!list_add_snapshot(list, list->ranking, entries, GROUP_SOURCE, "ranked"))
-        list_end(list, UNAVAILABLE);
-    else if (find_cut(list))
-        ask_own(list, true, on_rest);
-    else
-        list_place(list);
-}
-
-bool source_read_on(struct list *list) {
-    if (list->kind != LIST_RANKING || list->read == READ_ENDED)
-        return false;
-    list->own_next = 0;
-    list->read = list->read == READ_BEST && find_cut(list) ? READ_ALL : READ_ENDED;
-    if (list->own_cut && list->placed_count < list->offset + list->limit)
-        metric_add(METRIC_SHORT_LISTS, 1);
-    list->least = -INFINITY;
-    if (list->read == READ_ALL)
-        ask_own(list, true, on_rest);
-    return list->read == READ_ALL;
 }
 
 // ---- The formulas
@@ -382,7 +252,7 @@ static void start_visitor_list(struct list *list) {
 
 void source_start(struct list *list) {
     if (list->kind == LIST_RANKING)
-        start_ranking(list);
+        ranking_source_start(list);
     else if (list->visitor)
         start_visitor_list(list);
     else if (list->item.at)

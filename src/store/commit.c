@@ -214,10 +214,12 @@ static void target_period(struct commit *commit, struct commit_key *set, struct 
     set->due_ms = period_due_ms(period);
 }
 
-static struct commit_key *target_ranking(struct commit *commit, const struct ranking_at *ranking) {
+static struct commit_key *target_ranking(struct commit *commit, const struct ranking_at *ranking, uint32_t bound) {
     struct key key;
     ranking_key(ranking, commit->partition, &key);
     struct commit_key *slot = commit_key(commit, &key);
+    if (slot && bound > slot->bound)
+        slot->bound = bound;
     if (!slot || slot->cutoff_name_len)
         return slot;
     slot->cutoff_name_len = ranking_name(ranking, slot->cutoff_name);
@@ -228,40 +230,33 @@ static struct commit_key *target_ranking(struct commit *commit, const struct ran
 
 void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
                   double value, bool may_be_member) {
-    struct commit_key *slot = target_ranking(commit, ranking);
+    struct commit_key *slot = target_ranking(commit, ranking, bound);
     if (!slot)
         return;
     struct ranking_candidate candidate = {value, command_count(&slot->in), may_be_member};
-    slot->bound = bound;
     command_add(&slot->in, id);
     buffer_add(&slot->candidates, &candidate, sizeof candidate);
     commit->failed |= slot->candidates.failed || slot->in.bytes.failed || slot->in.ends.failed;
 }
 
 void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id) {
-    struct commit_key *slot = target_ranking(commit, ranking);
+    struct commit_key *slot = target_ranking(commit, ranking, bound);
+    if (slot)
+        command_add(&slot->out, id);
+}
+
+void commit_keep(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
+                 double value) {
+    struct commit_key *slot = target_ranking(commit, ranking, bound);
     if (!slot)
         return;
-    slot->bound = bound > slot->bound ? bound : slot->bound;
-    command_add(&slot->out, id);
+    begin_piece(commit, "ZADD", slot->index, 3);
+    command_add_text(&commit->command_arguments, "XX");
+    command_add_double(&commit->command_arguments, -value);
+    command_add(&commit->command_arguments, id);
 }
 
 // ---- The call
-
-static struct bytes argument_at(const struct command *command, uint32_t i) {
-    const uint32_t *ends = (const uint32_t *)(const void *)command->ends.at;
-    uint32_t start = i ? ends[i - 1] : 0;
-    return (struct bytes){command->bytes.at + start, ends[i] - start};
-}
-
-static void copy_arguments(struct command *to, const struct command *from, uint32_t begin, uint32_t end) {
-    if (from->bytes.failed || from->ends.failed) { // a part of it must not be sent
-        to->bytes.failed = true;
-        return;
-    }
-    for (uint32_t i = begin; i < end; i++)
-        command_add(to, argument_at(from, i));
-}
 
 // Adds the members in commands of at most ARGUMENTS_MAX.
 static void add_members(struct commit *commit, const struct commit_key *key, const char *name,
@@ -271,7 +266,7 @@ static void add_members(struct commit *commit, const struct commit_key *key, con
     for (uint32_t begin = 0; begin < count; begin += ARGUMENTS_MAX) {
         uint32_t end = begin + ARGUMENTS_MAX < count ? begin + ARGUMENTS_MAX : count;
         begin_piece(commit, name, key->index, end - begin);
-        copy_arguments(&commit->command_arguments, members, begin, end);
+        command_copy(&commit->command_arguments, members, begin, end);
     }
 }
 
@@ -291,7 +286,7 @@ static uint32_t cut_candidates(struct commit_key *key) {
     key->cut_below = all[key->bound].value;
     for (uint32_t i = key->bound; i < count; i++)
         if (all[i].may_be_member)
-            command_add(&key->out, argument_at(&key->in, all[i].member));
+            command_add(&key->out, command_argument(&key->in, all[i].member));
     return key->bound;
 }
 
@@ -302,7 +297,7 @@ static void add_places(struct commit *commit, const struct commit_key *key, uint
         begin_piece(commit, "ZADD", key->index, 2 * (end - begin));
         for (uint32_t i = begin; i < end; i++) {
             command_add_double(&commit->command_arguments, -at[i].value);
-            command_add(&commit->command_arguments, argument_at(&key->in, at[i].member));
+            command_add(&commit->command_arguments, command_argument(&key->in, at[i].member));
         }
     }
 }
@@ -345,14 +340,14 @@ static void add_keys(struct commit *commit) {
     add_key(store, &key);
     key_offsets(&key, commit->partition);
     add_key(store, &key);
-    copy_arguments(&store->command, &commit->state_keys, 0, commit->states);
+    command_copy(&store->command, &commit->state_keys, 0, commit->states);
     HASH_ITER (hh, commit->keys, slot, next)
         add_key(store, &slot->key);
 }
 
 static void add_all(struct command *to, const struct command *from, uint32_t count) {
     command_add_int(to, count);
-    copy_arguments(to, from, 0, command_count(from));
+    command_copy(to, from, 0, command_count(from));
 }
 
 static void on_committed(struct redis_call *call) {

@@ -155,6 +155,9 @@ void commit_total(struct commit *commit, ref_t site, struct bytes packed, int64_
 // the cutoff says so. `may_be_member`: the item may be in the ranking already, with another score.
 void commit_place(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
                   double value, bool may_be_member);
+// Sets the item's score if it is in the ranking already.
+void commit_keep(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id,
+                 double value);
 void commit_leave(struct commit *commit, const struct ranking_at *ranking, uint32_t bound, struct bytes id);
 
 struct commit_result {

@@ -13,24 +13,30 @@ from support.service import Service
 
 SITE, MB = "/v1/s", 1 << 20
 CACHE, BESIDES = 8 * MB, 16 * MB  # docs/operating.md: body_cache, and less than so much besides
-AUTHORS, EACH, LISTS = 17, 500, 12
-RANKINGS = "".join(f"[ranking r{number}]\ntype = window\nwindow = 24h\nviews = 1\nvotes = {number}\n\n" for number in range(LISTS))
+AUTHORS, EACH, LISTS = 17, 450, 12
+DESK = "views = 1\nvotes = 0\n" + "".join(f"author = Author {number} {'x' * 150}\n" for number in range(1, AUTHORS)) + "\n"
+RANKINGS = f"[ranking desk]\ntype = window\nwindow = 24h\n{DESK}[ranking desk-total]\ntype = total\n{DESK}" + "".join(f"[ranking r{number}]\ntype = window\nwindow = 24h\nviews = 1\nvotes = {number}\n\n" for number in range(LISTS))
+
+
+BEST = f"i{AUTHORS - 1}"  # of the last author
 
 
 def author(number):
-    return f"Author {number} " + "x" * 180
+    return f"Author {number} " + "x" * 150
 
 
 @pytest.fixture(scope="module")
 def service():
     running = Service(configuration=RANKINGS, body_cache=str(CACHE // MB) + "MiB", refresh_interval="1h", rate_limits="off")
     now = int(time.time())
-    for first in range(0, AUTHORS * EACH, 500):
-        items = range(first, first + 500)
-        cards = [{"item": f"i{n}", "title": "t", "author": author(n % AUTHORS), "categories": ["c" * 40], "published_at": now - 30 * 86400} for n in items]
+    for first in range(0, AUTHORS * EACH, EACH):
+        items = range(first, first + EACH)
+        cards = [{"item": f"i{n}", "title": "t", "author": author(n % AUTHORS), "categories": ["c" * 60], "published_at": now - 30 * 86400} for n in items]
         assert running.lines(f"{SITE}/items", cards).json["rejected"] == []
         answer = running.lines(f"{SITE}/events?wait=true", [{"type": "view", "item": f"i{n}", "visitor": f"v{n}"} for n in items])
         assert answer.json["rejected"] == []
+    best = [{"type": "view", "item": BEST, "visitor": f"b{n}"} for n in range(5)]
+    assert running.lines(f"{SITE}/events?wait=true", best).json["rejected"] == []
     yield running
     running.stop()
 
@@ -65,3 +71,12 @@ def test_authors_that_there_are_not_cost_no_reads_of_what_is_known(service):
     for path in paths[1:]:
         assert service.get(path).json["items"] == []
     assert keys_read(service) - before < 40 * 300, "each would read 2,000 items"
+
+
+@pytest.mark.parametrize("ranking", ["desk", "desk-total"])
+def test_of_more_items_than_a_list_has_room_for_the_best_are_there(service, ranking):
+    """16 authors with 450 items each, read author by author: a list has room for 4,096."""
+    answer = service.get(f"{SITE}/rankings/{ranking}?limit=1").json
+    assert [(entry["item"], entry["score"]) for entry in answer["items"]] == [(BEST, 6)]
+    assert answer.get("exact", True) is True
+    assert service.get(f"{SITE}/rankings/{ranking}?limit=2").json.get("exact", False) is False, "thousands are worth as much as the second"

@@ -63,6 +63,25 @@ def test_a_cut_set_that_loses_half_is_filled_anew():
         assert cut == 0 and held.keys() == ledger.values("day", period_of("day", noon)).keys()
 
 
+def test_a_rebuild_of_many_equal_items_leaves_no_set_short():
+    """All have one view of yesterday, and a set is cut to them: those that have a place keep it. A set that had lost half would
+    have all rankings rebuilt again and again."""
+    noon = day(1)
+    with serving(partitions=1) as (ledger, service):
+        items = [f"i{number:03}" for number in range(4 * bound(1))]
+        ledger.add(*[(item, "view", noon, f"{item}v") for item in items])
+        ledger.cuts.clear()
+        service.projectors[-1].terminate()
+        assert service.projectors.pop().wait(30) == 0
+        service.configure(CONFIGURATION + "[ranking all]\ntype = total\n")
+        before = service.log().count("rankings were refilled")
+        service.start_projector()
+        wait_until(lambda: service.log().count("rankings were refilled") > before, 30)
+        held, cut = ledger.check(("day",))["d", period_of("day", noon), True, ledger.tag_of(items[0])]
+        assert cut > 0 and len(held) >= bound(1)
+        assert ledger.client.hexists(next(ledger.client.scan_iter("{*}pos")), "plan"), "another rebuild is due"
+
+
 def test_late_events_move_their_sets_while_these_are_open():
     with serving() as (ledger, _):
         ledger.add(("now", "view", int(time.time()), "v"))
