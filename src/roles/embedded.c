@@ -6,6 +6,7 @@
 // lock four times a second.
 #include "roles/embedded.h"
 #include "ops/log.h"
+#include "roles/redis_log.h"
 #include "roles/redis_memory.h"
 #include "roles/redis_pulse.h"
 #include "roles/secrets.h"
@@ -23,7 +24,6 @@
 #include <unistd.h>
 
 enum { PATH_SIZE = 1024, TICK_MS = 250, BACK_OFF_LEAST_MS = 100, BACK_OFF_MAX_MS = 5000, STOP_MAX_MS = 20000 };
-enum { LAST_WORDS_SIZE = 256 };
 
 struct lock {
     int fd;
@@ -36,6 +36,7 @@ struct embedded {
     char memory_limit[24]; // as Redis reads it; "0": it is set when Redis has loaded
     struct redis_memory memory;
     struct redis_pulse pulse;
+    struct redis_log log;
     struct lock owner;  // ours alone: who looks after the Redis
     struct lock server; // the Redis inherits it: held as long as we or it live
     bool running, closing, stopping;
@@ -79,6 +80,7 @@ static bool lock_take(struct lock *lock) {
 static void release(struct embedded *embedded) {
     redis_memory_stop(&embedded->memory);
     redis_pulse_stop(&embedded->pulse);
+    redis_log_close(&embedded->log);
     if (embedded->owner.fd >= 0)
         close(embedded->owner.fd);
     if (embedded->server.fd >= 0)
@@ -107,28 +109,10 @@ static void on_process_closed(uv_handle_t *handle) {
     embedded->closing = false;
 }
 
-// The last line that it wrote, which says why it gives up; empty: it wrote nothing.
-static void read_last_line(const struct embedded *embedded, char text[static LAST_WORDS_SIZE]) {
-    char path[PATH_SIZE], end[LAST_WORDS_SIZE] = "";
-    path_in(embedded, "redis.log", path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END), from = size < LAST_WORDS_SIZE ? 0 : size - LAST_WORDS_SIZE + 1;
-    ssize_t len = fd < 0 ? 0 : pread(fd, end, sizeof end - 1, from);
-    if (fd >= 0)
-        close(fd);
-    while (len > 0 && (end[len - 1] == '\n' || end[len - 1] == ' '))
-        end[--len] = '\0';
-    const char *line = strrchr(end, '\n');
-    snprintf(text, LAST_WORDS_SIZE, "%s", line ? line + 1 : end);
-}
-
 static void say_end(const struct embedded *embedded, int64_t status, int signal) {
-    char words[LAST_WORDS_SIZE] = "";
-    if (signal == 0)
-        read_last_line(embedded, words);
-    log_error("the embedded Redis ended (%s %d), starting it again in %u ms; see %s/redis.log%s%s",
-              signal ? "signal" : "status", signal ? signal : (int)status, (unsigned)embedded->back_off_ms,
-              embedded->directory, *words ? ": " : "", words);
+    const char *words = signal ? "" : embedded->log.last;
+    log_error("the embedded Redis ended (%s %d), starting it again in %u ms%s%s", signal ? "signal" : "status",
+              signal ? signal : (int)status, (unsigned)embedded->back_off_ms, *words ? ": " : "", words);
 }
 
 static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
@@ -136,6 +120,7 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal) {
     uint64_t now = uv_now(embedded->loop);
     if (now - embedded->started_ms > 2 * BACK_OFF_MAX_MS)
         embedded->back_off_ms = BACK_OFF_LEAST_MS;
+    redis_log_read(&embedded->log);
     if (!embedded->stopping)
         say_end(embedded, status, signal);
     embedded->start_at_ms = now + embedded->back_off_ms;
@@ -153,7 +138,7 @@ static void want_memory_limit(struct embedded *embedded) {
 }
 
 // `--dir` first: Redis goes there at once, so the other paths are relative to it. deploy/redis.conf has the reasons.
-static int spawn_on(struct embedded *embedded, int log_fd) {
+static int spawn_server(struct embedded *embedded) {
     char *arguments[] = {
         // clang-format off
         "redis-server",
@@ -162,7 +147,7 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
         "--unixsocket", "redis.sock",
         "--unixsocketperm", "700",
         "--pidfile", "redis.pid",
-        "--logfile", "redis.log",
+        "--logfile", "",
         "--daemonize", "no",
         "--appendonly", "yes",
         "--appendfsync", "always",
@@ -175,9 +160,9 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
         NULL,
         // clang-format on
     };
-    uv_stdio_container_t files[] = {{.flags = UV_IGNORE},
-                                    {.flags = UV_INHERIT_FD, .data.fd = log_fd},
-                                    {.flags = UV_INHERIT_FD, .data.fd = log_fd},
+    uv_stdio_container_t files[] = {{.flags = UV_INHERIT_FD, .data.fd = embedded->log.in},
+                                    {.flags = UV_INHERIT_FD, .data.fd = embedded->log.out},
+                                    {.flags = UV_INHERIT_FD, .data.fd = embedded->log.out},
                                     {.flags = UV_INHERIT_FD, .data.fd = embedded->server.fd}};
     // Detached: a terminal's Ctrl-C must not end Redis before the processes that still write to it.
     uv_process_options_t options = {.file = arguments[0],
@@ -203,23 +188,21 @@ static int spawn_on(struct embedded *embedded, int log_fd) {
     return status;
 }
 
-// What Redis says before it has opened its log goes there too. *ret_what is the file that a failure is about.
+// *ret_what is the file that a failure is about.
 static int spawn(struct embedded *embedded, const char **ret_what) {
-    char path[PATH_SIZE];
-    path_in(embedded, "redis.log", path);
     embedded->started_ms = uv_now(embedded->loop);
     embedded->start_at_ms = embedded->started_ms + BACK_OFF_MAX_MS;
     *ret_what = "its folder, or the file owner in it, was moved or replaced";
     if (!is_in_place(embedded))
         return UV_ENOENT;
     close_to_others(embedded);
-    *ret_what = "redis.log";
-    int log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (log_fd < 0)
-        return -errno;
+    *ret_what = "the pipe of its log";
+    int status = redis_log_open(&embedded->log);
+    if (status < 0)
+        return status;
     *ret_what = "redis-server";
-    int status = spawn_on(embedded, log_fd);
-    close(log_fd);
+    status = spawn_server(embedded);
+    redis_log_begin(&embedded->log);
     return status;
 }
 
@@ -254,6 +237,13 @@ static pid_t adopted_pid(const struct embedded *embedded) {
         pid = 0;
     fclose(file);
     return pid;
+}
+
+// An adopted Redis may not have written its process id yet, so this is tried again.
+static void read_log(struct embedded *embedded) {
+    if (embedded->owner.held && !embedded->running)
+        redis_log_adopt(&embedded->log, adopted_pid(embedded));
+    redis_log_read(&embedded->log);
 }
 
 static void signal_server(struct embedded *embedded, int signal) {
@@ -296,6 +286,7 @@ static void on_tick(uv_timer_t *timer) {
         redis_memory_tick(&embedded->memory, path);
         if (embedded->owner.held)
             redis_pulse_tick(&embedded->pulse, path, TICK_MS);
+        read_log(embedded);
     }
 }
 
@@ -330,6 +321,7 @@ struct embedded *embedded_start(uv_loop_t *loop, const char *directory, uint64_t
     embedded->process.data = embedded->tick.data = embedded;
     embedded->owner.fd = embedded->server.fd = embedded->memory.fd = embedded->pulse.fd = -1;
     embedded->back_off_ms = BACK_OFF_LEAST_MS;
+    redis_log_init(&embedded->log);
     snprintf(embedded->directory, sizeof embedded->directory, "%s", directory);
     snprintf(embedded->memory_limit, sizeof embedded->memory_limit, "%" PRIu64, memory_limit);
     int status = start_or_adopt(embedded, &what);

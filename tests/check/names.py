@@ -13,7 +13,7 @@ ELSEWHERE = {
     "civil_from_days": "H. Hinnant's function", "sd_notify": "systemd's function", "ps": "a command of the shell",
     "pidfd_open": "a system call that the test makes by number", "pidfd_getfd": "a system call that the test makes by number",
     "Node.js": "the language's own name", "tests/artefacts": "made by the test of pictures",
-    "uv.h": "libuv's header", "widget.js": "made by the build", "card.json": "a member of struct card",
+    "uv.h": "libuv's header", "widget.js": "made by the build", "deploy/container/.env": "the operator's file", "card.json": "a member of struct card",
 }
 # Still used twice, in just these files: to be renamed. A third file with the name is a fault.
 TWICE = {
@@ -60,6 +60,7 @@ def known_words():
     words = {word for path in tree() for word in re.split(r"[/.]", path)}
     for path in programs():
         words.update(re.findall(r"\w+", code(path)))
+    words.update("ENGAGED_" + name.upper() for name in re.findall(r"^[A-Z]+\((\w+)", code("src/ops/settings.def"), re.M))
     for name in re.findall(r"^RATE_LIMIT\((\w+)", code("src/ops/settings.def"), re.M):
         words.update((f"{name}_per_minute", f"{name}_burst"))  # the two settings that the row makes
     for path in files(".json", ".service", ".html", ".ini", ".pml"):

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """An embedded Redis that cannot start says why, and is back by itself when the cause is gone."""
+import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 
 from support.ports import free_port
@@ -10,6 +13,25 @@ from support.service import PROGRAM, Service
 from support.wait import wait_until
 
 REDIS = shutil.which("redis-server")
+
+
+class RawRedis:
+    """A connection of a program that is not ours."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(20)
+        self.socket.connect(path)
+
+    def command(self, *words):
+        self.socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words))
+        return self.socket.recv(4096)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
 
 
 def redis_pid(service):
@@ -41,18 +63,50 @@ def test_a_redis_server_that_is_gone_is_named_and_started_when_it_is_back(tmp_pa
         service.stop()
 
 
-def test_a_log_that_cannot_be_opened_is_named(tmp_path):
+def lines_of_redis(service):
+    return [line for line in service.log().splitlines() if "redis-server: " in line]
+
+
+def test_what_it_writes_is_in_our_log_in_our_form_and_in_no_file_of_its_own():
+    service = Service(log_format="json")
+    try:
+        wait_until(lambda: any("ready to accept connections" in line for line in lines_of_redis(service)), 10, service.log)
+        first = json.loads(lines_of_redis(service)[0])
+        assert first["process"] == "supervisor" and first["level"] == "info" and "Redis is starting" in first["text"]
+        assert not any(re.search(r"\d+:M \d\d", line) for line in lines_of_redis(service)), "our time alone"
+        assert "redis.log" not in os.listdir(os.path.join(service.folder, "d"))
+    finally:
+        service.stop()
+
+
+def test_one_that_outlives_its_supervisor_is_heard_by_the_next_one():
     service = Service()
     try:
-        log = os.path.join(service.folder, "d", "redis.log")
-        os.rename(log, log + ".old")
-        os.mkdir(log)
-        kill_redis(service)
-        wait_until(lambda: "does not start: redis.log" in service.log(), 10, service.log)
-        assert "on a directory" in service.log()
-        os.rmdir(log)
-        wait_until(lambda: ready(service), 15, service.log)
+        service.process.kill()
+        service.process.wait()
+        with RawRedis(os.path.join(service.folder, "d/redis.sock")) as redis:
+            assert redis.command("CONFIG", "SET", "loglevel", "verbose").startswith(b"+OK")  # it also tells of connections
+            before = len(lines_of_redis(service))
+            assert redis.command("BGREWRITEAOF")[:1] in b"+-"
+        service.start()
+        wait_until(lambda: any("rewriting" in line for line in lines_of_redis(service)[before:]), 10, service.log)
     finally:
+        service.stop()
+
+
+def test_it_waits_for_nobody_who_reads_its_log():
+    """The supervisor stands still, and Redis writes more than its pipe holds."""
+    service = Service(hang_timeout="0")
+    try:
+        os.kill(service.process.pid, signal.SIGSTOP)
+        with RawRedis(os.path.join(service.folder, "d/redis.sock")) as redis:
+            for _ in range(1500):
+                assert redis.command("EVAL", "redis.log(redis.LOG_WARNING, string.rep('x', 900))", "0").startswith(b"$-1")
+        os.kill(service.process.pid, signal.SIGCONT)
+        wait_until(lambda: " warn: redis-server: xxx" in service.log(), 10, service.log)
+        assert service.log().count("redis-server: xxx") < 1500
+    finally:
+        os.kill(service.process.pid, signal.SIGCONT)
         service.stop()
 
 
