@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "model/keys.h"
 #include "roles/backup.h"
+#include "roles/convert.h"
 #include "roles/memory.h"
 #include "roles/partitions.h"
 #include "roles/secrets.h"
@@ -163,6 +164,10 @@ static int run_partitions(int argc, char **argv) {
     if (seconds && (!bytes_to_u64(bytes_of(seconds), PARTITIONS_SECONDS_MAX, &number) || number == 0))
         return fail("partitions: --seconds is a number from 1 to 3600");
     return run_with_role(argc, argv, print_partitions, seconds ? seconds : "5");
+}
+
+static int run_convert(int argc, char **argv) {
+    return convert_run(argc, argv);
 }
 
 static const struct tool tools[] = {
