@@ -34,6 +34,8 @@ static const char *check_mode(struct store_node *at, const redisReply *reply) {
 
 // In a Cluster a replica is no fault: it owns nothing, and a change of roles is a change of owners.
 static const char *check_role(struct store_node *at, const redisReply *reply) {
+    if (reply && reply->type == REDIS_REPLY_ERROR)
+        return NULL; // is_role_of_proxy
     struct bytes role = reply_text_at(reply, 0);
     bool is_master = bytes_eq(role, BYTES("master"));
     if (at->store->cluster && is_master != at->is_master)
@@ -136,8 +138,15 @@ static const char *check_meta(struct store_node *at, const redisReply *reply) {
     return NULL;
 }
 
+// An endpoint before several masters may know no ROLE. It finds the masters itself, and INFO tells the role, too.
+static bool is_role_of_proxy(const struct handshake_call *handshake) {
+    return handshake->check == check_role && !handshake->at->store->settings->cross_slot;
+}
+
 // The text of an error for the log.
 static const char *meaning_of(const struct handshake_call *handshake, const char *error) {
+    if (strncmp(error, "CROSSSLOT", 9) == 0)
+        return "this endpoint refuses keys of several slots in one command: cross_slot = off";
     if (redis_is_refusal(error) && handshake->at->rights.road[0])
         return handshake->at->rights.road;
     if (handshake->check == check_meta && strncmp(error, "WRONGTYPE", 9) == 0)
@@ -150,9 +159,10 @@ static void on_answer(struct redis_call *call) {
     redisReply *reply = call->reply;
     const char *why = NULL;
     bool error = reply && reply->type == REDIS_REPLY_ERROR;
-    bool can_do_without = handshake->check == check_mode || handshake->check == eviction_check ||
-                          handshake->check == check_life || handshake->check == rights_check ||
-                          handshake->check == check_last || handshake->check == check_same_life;
+    bool can_do_without = handshake->check == check_mode || is_role_of_proxy(handshake) ||
+                          handshake->check == eviction_check || handshake->check == check_life ||
+                          handshake->check == rights_check || handshake->check == check_last ||
+                          handshake->check == check_same_life;
     bool refused = error && can_do_without && redis_is_refusal(reply->str);
     if (error && !refused)
         why = meaning_of(handshake, reply->str);

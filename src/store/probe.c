@@ -2,6 +2,7 @@
 // Blocking questions to each host of the setting, and to the master that Sentinels name.
 #include "store/probe.h"
 #include "redis/address_settings.h"
+#include "redis/connection.h"
 #include "redis/misfit.h"
 #include "redis/reply_parts.h"
 #include "redis/sentinel.h"
@@ -53,6 +54,8 @@ static enum probed look_at_answers(const struct probe *probe, const struct addre
     const char *why = misfit_of_mode(at->kind, reply_text(info));
     if (why)
         return probe_tell(probe, MISFIT, at, why);
+    if (role && role->type == REDIS_REPLY_ERROR && !probe->settings->cross_slot && redis_is_refusal(role->str))
+        return FITS; // a proxy
     if (!role || role->type == REDIS_REPLY_ERROR)
         return probe_tell(probe, SILENT, at, role ? role->str : no_answer(context));
     why = misfit_of_role(at->kind, reply_text_at(role, 0));

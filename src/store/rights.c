@@ -16,6 +16,7 @@ enum right_of {
     RIGHT_REFILL,
     RIGHT_CLUSTER,
     RIGHT_REPLICAS,
+    RIGHT_ROLE,
     RIGHT_NEEDS
 };
 #define REFUSES "Redis refuses %s to this user, or has it renamed"
@@ -43,6 +44,8 @@ static const char *const cannot[RIGHT_NEEDS] = {
 static enum right_of need_of(const struct store *store, const struct right *right) {
     if (right->need == RIGHT_REPLICAS)
         return store->settings->wait_replicas ? RIGHT_ROAD : RIGHT_NEEDS;
+    if (right->need == RIGHT_ROLE)
+        return store->settings->cross_slot ? RIGHT_ROAD : RIGHT_NEEDS;
     return right->need == RIGHT_CLUSTER && !store->cluster ? RIGHT_NEEDS : right->need;
 }
 
