@@ -23,7 +23,7 @@ PACKAGES_NPM := fastify ioredis
 BROWSER_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-browser
 NODE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-loadtest
 PACKAGES_TEST := libcmocka-dev python3-pytest python3-pytest-timeout python3-pytest-xdist python3-redis python3-cryptography python3-hypothesis clang-format \
-	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind spin
+	nginx varnish wrk patch chromium chromium-driver python3-selenium python3-jsonschema strace valgrind spin groff-base
 
 CC ?= gcc
 CFLAGS ?= -O2 -g

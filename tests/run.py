@@ -11,6 +11,7 @@ import concurrent.futures
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,7 @@ def run_build(sanitizer):
 
 def main():
     os.chdir(ROOT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, and so would all that is started here
     builds = [sys.argv[1]] if len(sys.argv) > 1 else ["", SANITIZERS]
     results = [run_build(sanitizer) for sanitizer in builds]
     passed, failed = sum(r[0] for r in results), sum(r[1] for r in results)
