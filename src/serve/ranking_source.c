@@ -160,12 +160,17 @@ static void on_rest(struct shared_wait *wait, struct shared_value *read) {
         list_end(list, UNAVAILABLE);
 }
 
+// The ranking has items that are not kept in its sets, or for which there was no room.
+static bool has_more(const struct list *list) {
+    return list->own_cut || (list->has_window && list->window.left_out > 0);
+}
+
 bool source_read_on(struct list *list) {
     if (list->kind != LIST_RANKING || list->read == READ_ENDED)
         return false;
     list->own_next = 0;
     list->read = list->read == READ_BEST && find_cut(list) ? READ_ALL : READ_ENDED;
-    if (list->own_cut && list->placed_count < list->offset + list->limit)
+    if (list->read == READ_ENDED && has_more(list) && list->placed_count < list->offset + list->limit)
         metric_add(METRIC_SHORT_LISTS, 1);
     list->least = -INFINITY;
     list->rest_first = list->snapshot_count;

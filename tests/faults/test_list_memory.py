@@ -15,7 +15,8 @@ SITE, MB = "/v1/s", 1 << 20
 CACHE, BESIDES = 8 * MB, 16 * MB  # docs/operating.md: body_cache, and less than so much besides
 AUTHORS, EACH, LISTS = 17, 450, 12
 DESK = "views = 1\nvotes = 0\n" + "".join(f"author = Author {number} {'x' * 150}\n" for number in range(1, AUTHORS)) + "\n"
-RANKINGS = f"[ranking desk]\ntype = window\nwindow = 24h\n{DESK}[ranking desk-total]\ntype = total\n{DESK}" + "".join(f"[ranking r{number}]\ntype = window\nwindow = 24h\nviews = 1\nvotes = {number}\n\n" for number in range(LISTS))
+OTHERS = "views = 1\nvotes = 0\n" + DESK[DESK.index("author"):].replace("author", "without_author")
+RANKINGS = f"[ranking rest]\ntype = window\nwindow = 24h\n{OTHERS}[ranking desk]\ntype = window\nwindow = 24h\n{DESK}[ranking desk-total]\ntype = total\n{DESK}" + "".join(f"[ranking r{number}]\ntype = window\nwindow = 24h\nviews = 1\nvotes = {number}\n\n" for number in range(LISTS))
 
 
 BEST = f"i{AUTHORS - 1}"  # of the last author
@@ -80,3 +81,14 @@ def test_of_more_items_than_a_list_has_room_for_the_best_are_there(service, rank
     assert [(entry["item"], entry["score"]) for entry in answer["items"]] == [(BEST, 6)]
     assert answer.get("exact", True) is True
     assert service.get(f"{SITE}/rankings/{ranking}?limit=2").json.get("exact", False) is False, "thousands are worth as much as the second"
+
+
+@pytest.mark.contract("Rules of lists", "At most 2,000 candidates")
+def test_a_list_by_window_whose_rules_leave_too_few_of_what_is_kept_says_so(service):
+    """All but one of 17 authors are left out. That one has 450 items, but few of them are among the best of the site."""
+    before = service.metrics()["engaged_short_lists_total"]
+    answer = service.get(f"{SITE}/rankings/rest?limit=100").json
+    assert 0 < len(answer["items"]) < 100 and answer["exact"] is False
+    assert service.metrics()["engaged_short_lists_total"] == before + 1
+    assert len(service.get(f"{SITE}/rankings/r0?limit=100").json["items"]) == 100
+    assert service.metrics()["engaged_short_lists_total"] == before + 1
