@@ -402,10 +402,10 @@ def test_a_feed_names_its_age(own):
 
 
 def test_an_author_beyond_the_popular_and_the_newest_is_found(own):
-    """One partition: it keeps 642 places of a ranking, up to twice as many before it is cut, and 200 newest cards."""
+    """One partition: it keeps 642 places of a ranking, up to twice as many before it is cut, and 2,276 newest cards."""
     service = own(configuration="[list related]\nauthor = Ann\n", partitions=1)
     site = "/v1/s"
-    others, hers = [f"i{n:04}" for n in range(1400)], [f"z{n}" for n in range(5)]
+    others, hers = [f"i{n:04}" for n in range(2400)], [f"z{n}" for n in range(5)]
     cards(service, site, **{name: {"published_at": "2020-01-01T00:00:00Z", "author": "Ann"} for name in hers})
     views(service, site, **{name: 1 for name in hers})
     cards(service, site, **{name: {"author": "Bob"} for name in others})

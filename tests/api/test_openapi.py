@@ -55,14 +55,19 @@ def test_nothing_documented_is_unknown(filled, document, path, method):
     check(document, operation, answer)
 
 
-@pytest.mark.parametrize("form", ["html", "feed"])
+FORMS = {"html": "text/html; charset=utf-8", "feed": "application/feed+json", "rss": "application/rss+xml; charset=utf-8"}
+
+
+@pytest.mark.parametrize("form", FORMS)
 @each_operation(has_formats)
 def test_other_formats(filled, document, form, path, method):
     operation = operation_of(document, path, method)
+    plain = send(filled, document, path, method, target(path, operation, limit=5))
+    assert plain.status == 200 and plain.headers["content-type"] == "application/json"
     for limit, status in ((5, 200), (0, 400)):
         answer = send(filled, document, path, method, target(path, operation, format=form, limit=limit))
         assert answer.status == status
-        assert answer.headers["content-type"].startswith("text/html") == (form == "html")
+        assert status != 200 or answer.headers["content-type"] == FORMS[form], "the JSON of before is another body"
         check(document, operation, answer)
 
 
