@@ -42,6 +42,7 @@ static void on_rule_removed(struct read_call *edit, enum outcome outcome) {
 
 static void on_deleted(struct item_call *item) {
     struct deletion *deletion = item->context;
+    serve_forget_item(deletion->call->api->serve, item->item);
     if (item->outcome == OK)
         answer_empty(deletion->call, 204);
     else

@@ -41,6 +41,7 @@ void item_put_start(struct call *call) {
 
 static void on_put(struct item_call *item) {
     struct put *put = item->context;
+    serve_forget_item(put->call->api->serve, item->item);
     if (item->outcome != OK) {
         answer_error(put->call, item->outcome, NULL);
         return;

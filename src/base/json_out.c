@@ -93,18 +93,71 @@ void json_int(struct json_out *json, int64_t value) {
     buffer_add_int(json->buffer, value);
 }
 
+// 10^-4 … 10^14: what has a magnitude in this range and at most 15 digits is written without trying.
+static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8, 1e9,
+                                1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18};
+enum { DIGITS = 15 };
+
+// How many places behind the point make `digits` digits of it, which is in that range.
+static int places_of(double magnitude, int digits) {
+    int places = digits + 3;
+    while (places > 0 && magnitude * powers[places] >= powers[digits])
+        places--;
+    return places;
+}
+
+static bool is_in_range(double magnitude) {
+    return magnitude >= 1e-4 && magnitude < 1e14;
+}
+
+double json_rounded(double value) {
+    enum { KEPT = 12 };
+    double magnitude = fabs(value);
+    if (!is_in_range(magnitude) || magnitude == floor(magnitude))
+        return value;
+    double power = powers[places_of(magnitude, KEPT)];
+    return copysign(round(magnitude * power) / power, value);
+}
+
+// A whole number of at most 15 digits over an exact power of ten is the double nearest to that decimal, and of the
+// decimals with 15 digits no other one is nearest to it.
+static bool add_short(struct buffer *buffer, double value) {
+    double magnitude = fabs(value);
+    if (!is_in_range(magnitude))
+        return false;
+    int places = places_of(magnitude, DIGITS);
+    double digits = round(magnitude * powers[places]);
+    if (digits >= powers[DIGITS] || digits / powers[places] != magnitude)
+        return false;
+    uint64_t left = (uint64_t)digits;
+    for (; places > 0 && left % 10 == 0; places--)
+        left /= 10;
+    char text[40], *at = text + sizeof text;
+    for (int place = 0; left || place <= places; left /= 10) {
+        *--at = (char)('0' + left % 10);
+        if (++place == places)
+            *--at = '.';
+    }
+    if (value < 0)
+        *--at = '-';
+    buffer_add(buffer, at, (size_t)(text + sizeof text - at));
+    return true;
+}
+
 void json_number(struct json_out *json, double value) {
     char text[32];
     if (!isfinite(value)) {
         json_null(json);
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    separate(json);
+    if (add_short(json->buffer, value))
+        return;
+    for (int digits = DIGITS; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;
     }
-    separate(json);
     buffer_add_bytes(json->buffer, bytes_of(text));
 }
 

@@ -80,6 +80,9 @@ void sums_pack(const struct sums *sums, const struct half_lives *lives, struct b
 
 static uint32_t nearest_life(const struct half_lives *lives, int64_t ms) {
     uint32_t best = 0;
+    for (uint32_t i = 0; i < lives->count; i++)
+        if (lives->ms[i] == ms)
+            return i;
     for (uint32_t i = 1; i < lives->count; i++) {
         double now = fabs(log2((double)lives->ms[i] / (double)ms));
         if (now < fabs(log2((double)lives->ms[best] / (double)ms)))

@@ -18,7 +18,8 @@ void refresh_start(struct cached_body *cached) {
         return;
     }
     refresh->cached = cached;
-    refresh->began_ms = uv_now(cached->serve->loop);
+    refresh->began_ms = refresh->oldest_ms = uv_now(cached->serve->loop);
+    refresh->age_max_ms = item_age_max(cached->serve, !cached->body);
     refresh->now_ms = clock_now_ms();
     refresh->spans = window_set_at(cached->asked.windows, refresh->now_ms);
     buffer_init(&refresh->out, OUT_MAX);
@@ -47,8 +48,24 @@ void refresh_end(struct refresh *refresh, enum outcome outcome) {
 
 // ---- Lists
 
+static void read_items(struct refresh *refresh, const ref_t *items, size_t count,
+                       void (*on_item)(struct items_read *read, size_t index, const struct recent_item *item),
+                       void (*on_done)(struct items_read *read, enum outcome outcome)) {
+    refresh->items = (struct items_read){.serve = refresh->cached->serve,
+                                         .age_max_ms = refresh->age_max_ms,
+                                         .on_item = on_item,
+                                         .on_done = on_done,
+                                         .context = refresh};
+    items_read_start(&refresh->items, items, count);
+}
+
+static void count_age(struct refresh *refresh, uint64_t oldest_ms) {
+    refresh->oldest_ms = oldest_ms < refresh->oldest_ms ? oldest_ms : refresh->oldest_ms;
+}
+
 static void on_only_list(struct list *list, enum outcome outcome) {
     struct refresh *refresh = list->context;
+    count_age(refresh, list->oldest_ms);
     if (outcome == OK) {
         list_render(list, refresh->cached->asked.format, &refresh->out);
         list_fingerprint(list, &refresh->fingerprint, &refresh->values);
@@ -79,6 +96,7 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
                           .excluded_count = asked->id_count,
                           .filled = kind != LIST_RANKING,
                           .windows = asked->windows,
+                          .age_max_ms = refresh->age_max_ms,
                           .on_done = on_done,
                           .context = refresh};
     list_init(list);
@@ -130,6 +148,7 @@ static void on_page_list(struct list *list, enum outcome outcome) {
         refresh_end(refresh, outcome);
         return;
     }
+    count_age(refresh, list->oldest_ms);
     buffer_addf(&refresh->out, ",\"%s\":", list_kind_name(list->kind));
     list_render(list, FORMAT_JSON, &refresh->out);
     list_fingerprint(list, &refresh->fingerprint, &refresh->values);
@@ -157,18 +176,19 @@ static void next_list(struct refresh *refresh, int kind) {
     list_start(list);
 }
 
-static void on_page_item(struct read_call *call, size_t index, const struct item_state *state) {
-    struct refresh *refresh = call->context;
+static void on_page_item(struct items_read *read, size_t index, const struct recent_item *item) {
+    struct refresh *refresh = read->context;
     struct json_out json = json_out_to(&refresh->out);
     (void)index;
-    refresh->outcome = state->outcome;
-    buffer_add_bytes(&refresh->category, first_category(state->categories));
+    refresh->outcome = item->state.outcome;
+    buffer_add_bytes(&refresh->category, first_category(item->state.categories));
     buffer_add_bytes(&refresh->out, BYTES("{\"item\":"));
-    item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.item, state, &refresh->spans);
+    recent_item_render(&json, item, refresh->cached->asked.item, &refresh->spans);
 }
 
-static void on_page_item_read(struct read_call *call, enum outcome outcome) {
-    struct refresh *refresh = call->context;
+static void on_page_item_read(struct items_read *read, enum outcome outcome) {
+    struct refresh *refresh = read->context;
+    count_age(refresh, read->oldest_ms);
     outcome = outcome == OK ? refresh->outcome : outcome;
     buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     if (outcome == OK)
@@ -187,8 +207,7 @@ static void on_page_rules(struct shared_wait *wait, struct shared_value *rules) 
         refresh_end(refresh, UNAVAILABLE);
         return;
     }
-    refresh->call = (struct read_call){.on_done = on_page_item_read, .context = refresh};
-    store_read_items(serve->store, &refresh->call, &item, 1, on_page_item);
+    read_items(refresh, &item, 1, on_page_item, on_page_item_read);
 }
 
 static void start_page(struct refresh *refresh) {
@@ -200,37 +219,37 @@ const struct body_builder builder_page = {'p', start_page};
 
 // ---- Items, one and many
 
-static void on_item(struct read_call *call, size_t index, const struct item_state *state) {
-    struct refresh *refresh = call->context;
+static void on_item(struct items_read *read, size_t index, const struct recent_item *item) {
+    struct refresh *refresh = read->context;
     struct json_out json = json_out_to(&refresh->out);
     bool alone = refresh->out.len == 0;
-    if (state->outcome != OK) { // one of many is left out; a single one fails the request
-        refresh->outcome = alone ? state->outcome : refresh->outcome;
+    if (item->state.outcome != OK) { // one of many is left out; a single one fails the request
+        refresh->outcome = alone ? item->state.outcome : refresh->outcome;
         return;
     }
     json.comma = !alone && refresh->out.at[refresh->out.len - 1] != '[';
-    item_render(&json, refresh->cached->serve->settings, refresh->cached->asked.ids[index], state, &refresh->spans);
+    recent_item_render(&json, item, refresh->cached->asked.ids[index], &refresh->spans);
 }
 
-static void on_item_read(struct read_call *call, enum outcome outcome) {
-    struct refresh *refresh = call->context;
+static void on_item_read(struct items_read *read, enum outcome outcome) {
+    struct refresh *refresh = read->context;
+    count_age(refresh, read->oldest_ms);
     buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     refresh_end(refresh, outcome == OK ? refresh->outcome : outcome);
 }
 
-static void on_items_read(struct read_call *call, enum outcome outcome) {
-    struct refresh *refresh = call->context;
+static void on_items_read(struct items_read *read, enum outcome outcome) {
+    struct refresh *refresh = read->context;
     buffer_add_bytes(&refresh->out, BYTES("]}"));
-    on_item_read(call, outcome);
+    on_item_read(read, outcome);
 }
 
-static void read_ids(struct refresh *refresh, void (*on_done)(struct read_call *call, enum outcome outcome)) {
+static void read_ids(struct refresh *refresh, void (*on_done)(struct items_read *read, enum outcome outcome)) {
     const struct cached_body *cached = refresh->cached;
     ref_t refs[IDS_MAX];
     for (uint32_t i = 0; i < cached->asked.id_count; i++)
         refs[i] = item_ref(cached->serve->hash_key, cached->asked.site, cached->asked.ids[i]);
-    refresh->call = (struct read_call){.on_done = on_done, .context = refresh};
-    store_read_items(cached->serve->store, &refresh->call, refs, cached->asked.id_count, on_item);
+    read_items(refresh, refs, cached->asked.id_count, on_item, on_done);
 }
 
 static void start_item(struct refresh *refresh) {

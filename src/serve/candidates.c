@@ -158,12 +158,20 @@ static int by_worth_and_id(const void *a, const void *b) {
     return bytes_cmp(left->entry->id, right->entry->id);
 }
 
-// Sorts the candidates that the last source added. Pins are added with those of the first source.
+static bool are_sorted(const struct candidate *at, size_t count) {
+    for (size_t i = 1; i < count; i++)
+        if (by_worth_and_id(&at[i - 1], &at[i]) > 0)
+            return false;
+    return true;
+}
+
+// Sorts the candidates that the last source added, which are seldom out of order. Pins are added with those of the
+// first source.
 bool candidates_settle(struct list *list) {
     if (list->candidate_next == 0 && !add_pins(list))
         return false;
     size_t left = list->candidate_count - list->candidate_next;
-    if (left > 1) {
+    if (!are_sorted(list->candidates + list->candidate_next, left)) {
         qsort(list->candidates + list->candidate_next, left, sizeof *list->candidates, by_worth_and_id);
         reindex(list);
     }

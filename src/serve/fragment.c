@@ -178,7 +178,7 @@ static void add_own_part(struct json_out *json, const struct list *list, size_t 
     json_key(json, BYTES("rank"));
     json_int(json, (int64_t)(list->offset + index + 1));
     json_key(json, BYTES("score"));
-    json_number(json, placed->candidate.score);
+    json_number(json, json_rounded(placed->candidate.score));
     add_text(json, "reason", bytes_of(placed->candidate.reason));
     json_raw(json, placed_json(list, placed));
     json_close(json, '}');

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 enum {
-    SLACK = 9,
+    SLACK = 3, // candidates that are read besides, as some may not be eligible
     TEXTS_MAX = 8 << 20,
     WITHOUT_MAX = 1 << 20,
     BATCH_MAX = 256,
@@ -31,6 +31,7 @@ enum {
 void list_init(struct list *list) {
     list->now_ms = clock_now_ms();
     list->least = -INFINITY;
+    list->began_ms = list->oldest_ms = uv_now(list->serve->loop);
     list->wanted = list->offset + list->limit + list->paged;
     if (list->wanted > PLACES_MAX)
         list->wanted = PLACES_MAX;
@@ -85,6 +86,14 @@ void list_start(struct list *list) {
 }
 
 // ---- States
+
+void list_read_items(struct list *list, const ref_t *items, size_t count,
+                     void (*on_item)(struct items_read *read, size_t index, const struct recent_item *item),
+                     void (*on_done)(struct items_read *read, enum outcome outcome)) {
+    list->items = (struct items_read){
+        .serve = list->serve, .age_max_ms = list->age_max_ms, .on_item = on_item, .on_done = on_done, .context = list};
+    items_read_start(&list->items, items, count);
+}
 
 static void log_unusable(void) {
     static uint64_t logged_ns;
@@ -157,8 +166,14 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
     return false;
 }
 
-static void on_state(struct read_call *call, size_t index, const struct item_state *state) {
-    struct list *list = call->context;
+static uint64_t digest_of(const struct list *list, const struct placed *placed) {
+    struct bytes json = placed_json(list, placed);
+    return keyed_hash64(list->serve->hash_key, 'm', &json, 1);
+}
+
+static void on_state(struct items_read *read, size_t index, const struct recent_item *item) {
+    struct list *list = read->context;
+    const struct item_state *state = &item->state;
     const struct candidate *candidate = &list->candidates[list->candidate_next + list->numbers[index]];
     struct facts facts = list_facts(state);
     if (!is_eligible(list, candidate, state, &facts))
@@ -170,13 +185,15 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
         placed->pin = rules_find(list->rules, candidate->item);
     buffer_add_bytes(&list->texts, state->id);
     placed->json_at = list->texts.len;
-    item_members(&json, list->serve->settings, state->id, state, &list->spans);
+    recent_item_members(&json, item, state->id, &list->spans);
     placed->json_len = list->texts.len - placed->json_at;
+    placed->digest = list->spans.count ? digest_of(list, placed) : item->digest;
     list_keep_facts(list, placed, &facts);
 }
 
-static void on_states(struct read_call *call, enum outcome outcome) {
-    struct list *list = call->context;
+static void on_states(struct items_read *read, enum outcome outcome) {
+    struct list *list = read->context;
+    list->oldest_ms = read->oldest_ms < list->oldest_ms ? read->oldest_ms : list->oldest_ms;
     list->candidate_next += list->batch;
     if (outcome == OK && !list->texts.failed && !list_spread(list))
         outcome = UNAVAILABLE;
@@ -302,8 +319,7 @@ static void read_batch(struct list *list, size_t left) {
         list->refs[list->ref_count] = candidate->item;
         list->ref_count += !candidate->left_out;
     }
-    list->call = (struct read_call){.on_done = on_states, .context = list};
-    store_read_items(list->serve->store, &list->call, list->refs, list->ref_count, on_state);
+    list_read_items(list, list->refs, list->ref_count, on_state, on_states);
 }
 
 // Rules may leave out so many candidates that the list stays short: then the metrics say so.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "serve/lru.h"
-#include "ops/metrics.h"
 
 static void unlink_entry(struct lru *lru, struct lru_entry *entry) {
     *(entry->newer ? &entry->newer->older : &lru->newest) = entry->older;
@@ -37,12 +36,13 @@ void lru_use(struct lru *lru, struct lru_entry *entry) {
 void lru_resize(struct lru *lru, struct lru_entry *entry, size_t bytes) {
     lru->bytes = lru->bytes - entry->bytes + bytes;
     entry->bytes = bytes;
-    metric_set(METRIC_BODY_BYTES, lru->bytes);
+    metric_set(lru->metric, lru->bytes);
 }
 
-static void drop(struct lru *lru, struct lru_entry *entry) {
+void lru_drop(struct lru *lru, struct lru_entry *entry) {
     unlink_entry(lru, entry);
     lru->bytes -= entry->bytes;
+    metric_set(lru->metric, lru->bytes);
     entry->free(entry);
 }
 
@@ -51,12 +51,12 @@ void lru_trim(struct lru *lru) {
     while (entry && lru->bytes > lru->bytes_max) {
         struct lru_entry *newer = entry->newer;
         if (!entry->busy)
-            drop(lru, entry);
+            lru_drop(lru, entry);
         entry = newer;
     }
 }
 
 void lru_drop_all(struct lru *lru) {
     while (lru->oldest)
-        drop(lru, lru->oldest);
+        lru_drop(lru, lru->oldest);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The LRU list: everything that the serve room caches (bodies, ranking snapshots, editorial rules) is on one doubly
-// linked list, ordered by last use, under one bound of bytes (`body_cache`). A struct that is to be cached begins with
-// a struct lru_entry. lru_trim drops the entries that were not used for longest, by their own `free`.
+// An LRU list: what the serve room caches is on one of two doubly linked lists, ordered by last use, each under a bound
+// of bytes: bodies, ranking snapshots and editorial rules (`body_cache`); states and tables (`item_cache`). A struct
+// that is to be cached begins with a struct lru_entry. lru_trim drops the entries that were not used for longest, by
+// their own `free`.
 #pragma once
+#include "ops/metrics.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,9 +18,11 @@ struct lru_entry {
 struct lru {
     struct lru_entry *newest, *oldest;
     size_t bytes, bytes_max;
+    enum metric metric; // a gauge of its bytes
 };
 void lru_add(struct lru *lru, struct lru_entry *entry, size_t bytes);
 void lru_use(struct lru *lru, struct lru_entry *entry);
 void lru_resize(struct lru *lru, struct lru_entry *entry, size_t bytes);
+void lru_drop(struct lru *lru, struct lru_entry *entry);
 void lru_trim(struct lru *lru); // drops entries until the bound is met, or all that remain are busy
 void lru_drop_all(struct lru *lru);

@@ -22,10 +22,11 @@ const char *format_media_type(enum list_format format) {
     return types[format];
 }
 
-void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
-                  const struct item_state *state, const struct window_set *spans) {
+size_t item_members(struct json_out *json, const struct settings *settings, struct bytes id,
+                    const struct item_state *state, const struct window_set *spans) {
     json_key(json, BYTES("item"));
     json_text(json, id);
+    size_t card_at = json->buffer->len + json->comma;
     json_raw(json, state->card);
     json_key(json, BYTES("votes"));
     json_open(json, '{');
@@ -39,6 +40,7 @@ void item_members(struct json_out *json, const struct settings *settings, struct
     json_key(json, BYTES("visitors"));
     json_int(json, (int64_t)state->visitors);
     windows_member(json, settings, state->series, spans);
+    return card_at;
 }
 
 void item_render(struct json_out *json, const struct settings *settings, struct bytes id,
@@ -86,7 +88,7 @@ static void add_entry(struct json_out *json, const struct list *list, size_t ind
     json_key(json, BYTES("rank"));
     json_int(json, (int64_t)(list->offset + index + 1));
     json_key(json, BYTES("score"));
-    json_number(json, placed->candidate.score);
+    json_number(json, json_rounded(placed->candidate.score));
     json_key(json, BYTES("reason"));
     json_text(json, bytes_of(placed->candidate.reason));
     json_raw(json, placed_json(list, placed));
@@ -116,7 +118,8 @@ static void render_json(const struct list *list, struct buffer *out) {
     json_key(&json, BYTES("name"));
     json_text(&json, name_of(list));
     json_key(&json, BYTES("computed_at"));
-    json_time(&json, list->has_window ? list->window.now_ms : list->now_ms);
+    json_time(&json,
+              list->has_window ? list->window.now_ms : list->now_ms - (int64_t)(list->began_ms - list->oldest_ms));
     if (list->kind == LIST_RANKING && list->ranking->half_life_ms) {
         json_key(&json, BYTES("half_life"));
         json_number(&json, (double)list->ranking->half_life_ms / 1000);
@@ -160,7 +163,7 @@ void list_fingerprint(const struct list *list, struct buffer *fingerprint, struc
         buffer_add_bytes(fingerprint, bytes_of(candidate->reason));
         if (list->kind == LIST_RANKING)
             buffer_add(values, &candidate->value, sizeof candidate->value);
-        buffer_add_bytes(fingerprint, placed_json(list, &list->placed[i]));
+        buffer_add_u64(fingerprint, list->placed[i].digest);
     }
     buffer_add_char(fingerprint, list->goes_on ? '+' : '\n');
 }

@@ -41,6 +41,10 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
     serve->answer_error = answer_error;
     serve->network_of = network_of;
     serve->lru.bytes_max = (size_t)settings->body_cache;
+    serve->lru.metric = METRIC_BODY_BYTES;
+    serve->items.bytes_max = (size_t)settings->item_cache;
+    serve->items.metric = METRIC_ITEM_BYTES;
+    buffer_init(&serve->item_text, ITEM_TEXT_MAX);
     turns_init(&serve->turns, (uint32_t)settings->redis_queue);
     serve->newest_cards = (struct ranking){.name = BYTES(NEWEST_NAME), .kind = RANK_TOTAL};
     serve->author_items = (struct ranking){.name = BYTES(AUTHOR_NAME), .kind = RANK_TOTAL};
@@ -65,6 +69,8 @@ static void on_closed(uv_handle_t *handle) {
     void (*on_stopped)(void *) = serve->on_stopped;
     void *context = serve->stopped_context;
     lru_drop_all(&serve->lru);
+    lru_drop_all(&serve->items);
+    buffer_release(&serve->item_text);
     buffer_release(&serve->fields);
     free(serve);
     on_stopped(context);

@@ -90,6 +90,8 @@ int32_t step_first_kept(enum grain grain, int64_t now_ms);
 
 // The rankings that the configuration defines.
 void serve_rankings(struct serve *serve, struct http_request *request, struct bytes site, bool target_is_plain);
+// An item was written or deleted here, so what is remembered of it is not used any more.
+void serve_forget_item(struct serve *serve, ref_t item);
 // An item as docs/api.md shows it, from the store, for answers of writes (PUT).
 void item_render(struct json_out *json, const struct settings *settings, struct bytes id,
                  const struct item_state *state, const struct window_set *spans); // `spans` NULL: none

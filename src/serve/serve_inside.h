@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What the files of this room share.
 //
-// Three things are cached, all on one LRU list (lru.h): finished bodies (struct cached_body); ranking snapshots (struct
+// Three things are cached on one LRU list (lru.h): finished bodies (struct cached_body); ranking snapshots (struct
 // snapshot), the top of one ranking, from which many bodies are made; and each site's editorial rules (struct rules).
-// A refresh (struct refresh) runs a body's builder once: it computes lists (struct list), renders them, and replaces
-// the body.
+// What bodies are made of is on another one (item_cache.h). A refresh (struct refresh) runs a body's builder once: it
+// computes lists (struct list), renders them, and replaces the body.
 //
 //   serve.c          entry points, start and stop       body_cache.c       canonical keys and aliases of bodies
 //   cached_body.c    freshness of a body, its waiters   lru.c              the LRU list, its bound of bytes
@@ -18,6 +18,7 @@
 //   render.c         an item and a list as JSON         fragment.c         a list as HTML and as JSON Feed
 //   personal.c       the list for one visitor           feed.h, feed.c     what the forms of a list share
 //   rss.c            a list as RSS                      by_time.c          windows of an item, series
+//   item_cache.c     states of items, for a second      table_cache.c      tables of neighbours, likewise
 #pragma once
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -25,6 +26,7 @@
 #include "model/period_ranking.h"
 #include "model/related.h"
 #include "serve/flight.h"
+#include "serve/item_cache.h"
 #include "serve/serve.h"
 #include "serve/turns.h"
 #include <uv.h>
@@ -60,6 +62,10 @@ struct serve {
     struct snapshot *snapshots;
     struct site_rules *rules_cached;
     struct lru lru;
+    struct lru items; // of item_cache.h, with the next three
+    struct recent_item *items_cached;
+    struct recent_table *tables_cached;
+    struct buffer item_text;
     struct turns turns;
     uint64_t failed_ms;                           // when the last refresh failed, or a wait for it ran out; 0: neither
     struct cached_body *waited_for, **waited_end; // bodies that requests wait for, longest wait first
@@ -174,6 +180,7 @@ struct placed {
     struct candidate candidate;
     const struct rule *pin;                                      // NULL: not pinned
     size_t id_at, id_len, json_at, json_len;                     // into texts
+    uint64_t digest;                                             // of the JSON
     size_t categories_at, categories_len, author_at, author_len; // the same, for the spread
 };
 
@@ -205,7 +212,11 @@ struct list {
     struct buffer own_category;      // the first one of `item`, if its popular items fill the list up
     bool knows_category, fills_deep; // what that is; the step of filling.c was read, but not its rest
     struct shared_wait rules_wait, snapshot_wait;
-    struct read_call call;
+    struct read_call call; // of the history
+    struct items_read items;
+    struct tables_read tables_read;
+    uint64_t age_max_ms, oldest_ms; // of what it is made of: how old it may be, and when the oldest was read
+    uint64_t began_ms;              // at now_ms
     struct candidate *candidates;
     uint16_t *slots; // hash table of the candidates by item: index plus 1; 0: free
     size_t candidate_count, candidate_next, batch;
@@ -234,7 +245,7 @@ struct list {
     size_t recent_count;
     int64_t latest_ms; // when recent[0] was read
     struct neighbours *tables;
-    size_t table_count;
+    size_t table_count, tables_asked;
 };
 void list_init(struct list *list);                           // the first part is filled by then
 void list_fill_of(struct list *list, struct bytes category); // `item` has this category; before list_start
@@ -282,9 +293,9 @@ bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct 
 bool source_fill(struct list *list); // false: nothing is left to fill with
 const struct ranking *filling_of_categories(const struct plan *plan);
 
-// render.c: an item's members, without the braces around them.
-void item_members(struct json_out *json, const struct settings *settings, struct bytes id,
-                  const struct item_state *state, const struct window_set *spans);
+// render.c: an item's members, without the braces around them. Returns where in the buffer the card begins.
+size_t item_members(struct json_out *json, const struct settings *settings, struct bytes id,
+                    const struct item_state *state, const struct window_set *spans);
 // The others have none, so what is asked makes no other body of them.
 static inline unsigned windows_shown(const struct list_query *query) {
     return query->format == FORMAT_JSON || query->format == FORMAT_FEED ? query->windows : 0;
@@ -367,6 +378,8 @@ void cached_body_remember_target(struct cached_body *cached, struct bytes target
 struct refresh {
     struct cached_body *cached;
     struct read_call call;
+    struct items_read items;
+    uint64_t age_max_ms, oldest_ms; // of what it is made of: how old it may be, and when the oldest was read
     struct shared_wait rules_wait;
     int64_t now_ms; // clock time of its start
     uint64_t began_ms;

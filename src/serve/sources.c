@@ -134,28 +134,33 @@ static void ask_popular(struct list *list) {
 
 // ---- Tables of neighbours
 
-static void on_table(struct read_call *call, size_t index, const struct neighbours *table, bool usable) {
-    struct list *list = call->context;
-    (void)index;
-    (void)usable; // a table that can't be read counts as empty: popular items fill the list
-    list->tables[list->table_count] = *table;
-    neighbours_keep(&list->tables[list->table_count++], list->filter.floor);
+static void take_tables(struct list *list, const struct tables_read *read, size_t count) {
+    list->oldest_ms = read->oldest_ms < list->oldest_ms ? read->oldest_ms : list->oldest_ms;
+    while (list->table_count < count)
+        neighbours_keep(&list->tables[list->table_count++], list->filter.floor);
 }
 
 static void ask_tables(struct list *list, const ref_t *items, size_t count,
-                       void (*on_done)(struct read_call *call, enum outcome outcome)) {
+                       void (*on_done)(struct tables_read *read, enum outcome outcome)) {
     if (!list->tables)
         list->tables = malloc((COVIEW_ITEMS + STRONGEST_NEIGHBOURS) * sizeof *list->tables);
     if (!list->tables) {
         list_end(list, UNAVAILABLE);
         return;
     }
-    list->call = (struct read_call){.on_done = on_done, .context = list};
-    store_read_neighbours(list->serve->store, &list->call, items, count, on_table);
+    list->tables_asked = list->table_count + count;
+    list->tables_read = (struct tables_read){.serve = list->serve,
+                                             .age_max_ms = list->age_max_ms,
+                                             .on_done = on_done,
+                                             .context = list,
+                                             .at = list->tables + list->table_count};
+    tables_read_start(&list->tables_read, items, count);
 }
 
-static void on_tables(struct read_call *call, enum outcome outcome) {
-    struct list *list = call->context;
+static void on_tables(struct tables_read *read, enum outcome outcome) {
+    struct list *list = read->context;
+    if (outcome == OK)
+        take_tables(list, read, list->tables_asked);
     if (outcome == OK)
         ask_popular(list);
     else
@@ -163,8 +168,8 @@ static void on_tables(struct read_call *call, enum outcome outcome) {
 }
 
 // Reads the tables of the item's strongest neighbours, for items that are two steps away.
-static void on_first_table(struct read_call *call, enum outcome outcome) {
-    struct list *list = call->context;
+static void on_first_table(struct tables_read *read, enum outcome outcome) {
+    struct list *list = read->context;
     const struct neighbours *first = &list->tables[0]; // strongest first
     ref_t strongest[STRONGEST_NEIGHBOURS];
     size_t count = 0;
@@ -172,6 +177,7 @@ static void on_first_table(struct read_call *call, enum outcome outcome) {
         list_end(list, outcome);
         return;
     }
+    take_tables(list, read, 1);
     for (; count < first->count && count < STRONGEST_NEIGHBOURS; count++)
         strongest[count] = first->at[count].item;
     ask_tables(list, strongest, count, on_tables);
@@ -194,13 +200,14 @@ void list_fill_of(struct list *list, struct bytes category) {
         buffer_add_bytes(&list->own_category, category);
 }
 
-static void on_own_item(struct read_call *call, size_t index, const struct item_state *state) {
+static void on_own_item(struct items_read *read, size_t index, const struct recent_item *item) {
     (void)index;
-    list_fill_of(call->context, first_category(state->categories));
+    list_fill_of(read->context, first_category(item->state.categories));
 }
 
-static void on_own_item_read(struct read_call *call, enum outcome outcome) {
-    struct list *list = call->context;
+static void on_own_item_read(struct items_read *read, enum outcome outcome) {
+    struct list *list = read->context;
+    list->oldest_ms = read->oldest_ms < list->oldest_ms ? read->oldest_ms : list->oldest_ms;
     if (outcome == OK)
         ask_item_tables(list);
     else
@@ -214,8 +221,7 @@ static void start_item_list(struct list *list) {
         ask_item_tables(list);
         return;
     }
-    list->call = (struct read_call){.on_done = on_own_item_read, .context = list};
-    store_read_items(list->serve->store, &list->call, &item, 1, on_own_item);
+    list_read_items(list, &item, 1, on_own_item, on_own_item_read);
 }
 
 // ---- A visitor's history

@@ -91,38 +91,57 @@ enum outcome read_outcome(const struct pipeline *pipeline) {
     return OK;
 }
 
-// ---- Neighbours
+// ---- Neighbours: one MGET, or where a call may touch one partition only (a Cluster) a GET for each. A key of a wrong
+// type is an empty table, as one that is not usable is.
 
 struct tables_state {
     struct read_state read;
+    size_t count;
     void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table, bool usable);
 };
+
+static void take_table(const struct tables_state *state, size_t index, enum outcome outcome, const redisReply *reply) {
+    struct neighbours table;
+    bool usable = outcome == OK && neighbours_unpack(reply_text(reply), &table);
+    if (!usable) {
+        metric_add(METRIC_BAD_STATES, 1);
+        neighbours_clear(&table);
+    }
+    state->on_table(state->read.call, index, &table, usable);
+}
 
 static void on_tables(struct pipeline *pipeline) {
     struct tables_state *state = pipeline->context;
     enum outcome outcome = read_outcome(pipeline);
-    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) {
-        struct neighbours table;
-        bool usable = pipeline->at[i].outcome == OK && neighbours_unpack(reply_text(pipeline->at[i].reply), &table);
-        if (!usable) {
-            metric_add(METRIC_BAD_STATES, 1);
-            neighbours_clear(&table);
-        }
-        state->on_table(state->read.call, i, &table, usable);
-    }
+    const struct pipelined *at = pipeline->at;
+    bool together = pipeline->count < state->count;
+    for (size_t i = 0; outcome == OK && i < state->count; i++)
+        if (together)
+            take_table(state, i, at->outcome, reply_at(at->reply, i));
+        else
+            take_table(state, i, at[i].outcome, at[i].reply);
     read_end(pipeline, outcome);
 }
 
 void store_read_neighbours(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                            void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table,
                                             bool usable)) {
-    struct pipeline *pipeline = read_begin(store, call, count, sizeof(struct tables_state), on_tables);
+    bool together = count > 1 && !store_cuts_by_partition(store);
+    struct pipeline *pipeline = read_begin(store, call, together ? 1 : count, sizeof(struct tables_state), on_tables);
     if (!pipeline)
         return;
-    ((struct tables_state *)pipeline->context)->on_table = on_table;
+    struct tables_state *state = pipeline->context;
+    state->on_table = on_table;
+    state->count = count;
+    begin_command(store, "MGET");
     for (size_t i = 0; i < count; i++) {
         struct key key;
         key_neighbours(&key, items[i]);
-        read_ask(pipeline, "GET", &key);
+        if (together)
+            add_key(store, &key);
+        else
+            read_ask(pipeline, "GET", &key);
     }
+    if (together)
+        read_add(pipeline);
 }

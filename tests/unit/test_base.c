@@ -5,9 +5,11 @@
 #include "base/hash.h"
 #include "base/json_out.h"
 #include "base/keyed.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 // After what it needs:
 #include <cmocka.h>
 
@@ -173,6 +175,67 @@ static void test_json_texts(void **state) {
     }
 }
 
+// The number as it is written, and the shortest form of at most 17 digits that reads back as the same.
+static void assert_written(double value) {
+    char wanted[40];
+    struct buffer out;
+    buffer_init(&out, 100);
+    struct json_out json = json_out_to(&out);
+    json_number(&json, value);
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(wanted, sizeof wanted, "%.*g", digits, value);
+        if (strtod(wanted, NULL) == value)
+            break;
+    }
+    buffer_add_char(&out, '\0');
+    assert_string_equal(out.at, wanted);
+    buffer_release(&out);
+}
+
+static void test_json_numbers_are_the_shortest_that_read_back(void **state) {
+    (void)state;
+    static const double odd[] = {0,
+                                 1,
+                                 -1,
+                                 0.1,
+                                 1e-4,
+                                 9.9e-5,
+                                 0.00010000000000000002,
+                                 1e14,
+                                 99999999999999.9,
+                                 1e15,
+                                 1e22,
+                                 0.3,
+                                 1.0 / 3,
+                                 2e-308,
+                                 100,
+                                 12.5,
+                                 999999999999999,
+                                 1e-7,
+                                 0.999999999999999,
+                                 1.1 * 3,
+                                 0.05,
+                                 123456.789,
+                                 -0.25,
+                                 1e300,
+                                 4e-5,
+                                 99999999999999.99};
+    uint64_t seed = 18;
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+        assert_written(odd[i]);
+    for (int i = 0; i < 200000; i++) {
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        double value = (double)(seed >> 20) / pow(10, (double)(i % 24));
+        assert_written(value);
+        assert_written(i % 2 ? (double)(seed >> 54) / pow(2, (double)(i % 30))
+                             : -(double)(seed >> 44) / pow(10, (double)(i % 12)));
+        double rounded = json_rounded(value);
+        assert_true(fabs(rounded - value) <= 5e-12 * value);
+        assert_true(json_rounded(rounded) == rounded);
+        assert_written(rounded);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
@@ -183,6 +246,7 @@ int main(void) {
         cmocka_unit_test(test_hashes_are_spread_under_a_key_of_the_process),
         cmocka_unit_test(test_blanks_are_folded),
         cmocka_unit_test(test_json_texts),
+        cmocka_unit_test(test_json_numbers_are_the_shortest_that_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+// The states of items (item_cache.h). A cached item never changes: a read that finds another state makes another one,
+// and those who hold the old one keep it until they are done.
+#include "base/keyed.h"
+#include "model/sums.h"
+#include "ops/metrics.h"
+#include "serve/serve_inside.h"
+#include <stdlib.h>
+
+uint64_t item_age_max(const struct serve *serve, bool first) {
+    uint64_t max = (uint64_t)serve->settings->refresh_interval_ms;
+    max = max < ITEM_FRESH_MS ? max : ITEM_FRESH_MS;
+    return first ? max : max / 4;
+}
+
+// ---- One item
+
+static void release(struct recent_item *item) {
+    if (item && --item->holders == 0)
+        free(item);
+}
+
+static void leave_cache(struct lru_entry *entry) {
+    struct recent_item *item = (struct recent_item *)entry;
+    HASH_DEL(item->serve->items_cached, item);
+    release(item);
+}
+
+static struct bytes copy_text(char **at, struct bytes text) {
+    struct bytes copy = {*at, text.len};
+    if (text.len)
+        memcpy(*at, text.at, text.len);
+    *at += text.len;
+    return copy;
+}
+
+// The card is a part of the members, so it is not kept twice.
+static void take_texts(struct recent_item *item, const struct item_state *state, struct bytes members, size_t card_at) {
+    char *at = item->text;
+    item->members = copy_text(&at, members);
+    item->state.card = (struct bytes){item->members.at + card_at, state->card.len};
+    item->state.id = copy_text(&at, state->id);
+    item->state.site = copy_text(&at, state->site);
+    item->state.categories = copy_text(&at, state->categories);
+    item->state.author = copy_text(&at, state->author);
+    item->state.sums = copy_text(&at, state->sums);
+}
+
+// NULL without memory.
+static struct recent_item *item_new(struct serve *serve, ref_t ref, const struct item_state *state) {
+    struct buffer *members = &serve->item_text;
+    struct json_out json = json_out_to(members);
+    size_t card_at = 0;
+    buffer_clear(members);
+    if (state->outcome == OK && state->known)
+        card_at = item_members(&json, serve->settings, state->id, state, NULL);
+    size_t size =
+        members->len + state->id.len + state->site.len + state->categories.len + state->author.len + state->sums.len;
+    struct recent_item *item = members->failed ? NULL : malloc(sizeof *item + size);
+    if (!item)
+        return NULL;
+    struct bytes text = buffer_bytes(members);
+    *item = (struct recent_item){.serve = serve, .item = ref, .holders = 1, .state = *state};
+    item->lru.free = leave_cache;
+    item->lru.bytes = sizeof *item + size;
+    item->state.series = NULL;
+    item->digest = keyed_hash64(serve->hash_key, 'm', &text, 1);
+    take_texts(item, state, text, card_at);
+    return item;
+}
+
+static bool is_same(const struct item_state *one, const struct item_state *other) {
+    return one->known == other->known && one->outcome == other->outcome && one->has_card == other->has_card &&
+           one->views == other->views && one->visitors == other->visitors && one->published_ms == other->published_ms &&
+           one->first_ms == other->first_ms && memcmp(one->votes, other->votes, sizeof one->votes) == 0 &&
+           bytes_eq(one->card, other->card) && bytes_eq(one->sums, other->sums) && bytes_eq(one->id, other->id) &&
+           bytes_eq(one->site, other->site) && bytes_eq(one->categories, other->categories) &&
+           bytes_eq(one->author, other->author);
+}
+
+// ---- The cache
+
+static struct recent_item *find(struct serve *serve, ref_t ref) {
+    struct recent_item *item;
+    HASH_FIND(hh, serve->items_cached, &ref, sizeof ref, item);
+    return item && item->generation == store_generation(serve->store) ? item : NULL;
+}
+
+void serve_forget_item(struct serve *serve, ref_t ref) {
+    struct recent_item *item;
+    HASH_FIND(hh, serve->items_cached, &ref, sizeof ref, item);
+    if (item)
+        lru_drop(&serve->items, &item->lru);
+}
+
+static void keep(struct recent_item *item) {
+    struct serve *serve = item->serve;
+    serve_forget_item(serve, item->item);
+    HASH_ADD(hh, serve->items_cached, item, sizeof item->item, item);
+    if (!HASH_HAS_TAKEN(item))
+        return;
+    item->holders++;
+    lru_add(&serve->items, &item->lru, item->lru.bytes);
+}
+
+// ---- A read
+
+static void deliver(struct items_read *read, enum outcome outcome) {
+    if (read->lacking)
+        outcome = UNAVAILABLE;
+    for (size_t i = 0; outcome == OK && i < read->count; i++)
+        read->on_item(read, i, read->items[i]);
+    for (size_t i = 0; i < read->count; i++)
+        release(read->items[i]);
+    free(read->items);
+    lru_trim(&read->serve->items);
+    read->on_done(read, outcome);
+}
+
+static void on_read(struct read_call *call, enum outcome outcome) {
+    deliver(call->context, outcome);
+}
+
+// Takes the place of the one that was known, or makes it young again.
+static void on_state(struct read_call *call, size_t index, const struct item_state *state) {
+    struct items_read *read = call->context;
+    struct serve *serve = read->serve;
+    struct recent_item **place = &read->items[read->places[index]], *made;
+    bool stays = *place && (*place)->generation == store_generation(serve->store) && is_same(&(*place)->state, state);
+    if (!stays) {
+        if (!(made = item_new(serve, read->wanted[index], state))) {
+            read->lacking = true;
+            return;
+        }
+        release(*place);
+        *place = made;
+    }
+    (*place)->read_ms = read->began_ms;
+    (*place)->generation = store_generation(serve->store);
+    if (!stays && state->outcome == OK && item_age_max(serve, true))
+        keep(*place);
+}
+
+static bool is_fresh(const struct items_read *read, const struct recent_item *item) {
+    return item && read->began_ms - item->read_ms < read->age_max_ms;
+}
+
+// One block of memory for what the read needs.
+static bool make_room(struct items_read *read, size_t count) {
+    size_t each = sizeof *read->items + sizeof *read->wanted + sizeof *read->known + sizeof *read->places;
+    read->items = calloc(count ? count : 1, each);
+    read->wanted = (ref_t *)(void *)(read->items + count);
+    read->known = (const struct item_state **)(void *)(read->wanted + count);
+    read->places = (uint32_t *)(void *)(read->known + count);
+    read->count = read->items ? count : 0;
+    read->missing = 0;
+    read->lacking = !read->items;
+    return read->items != NULL;
+}
+
+static void look(struct items_read *read, ref_t item, size_t place) {
+    struct recent_item *found = find(read->serve, item);
+    read->items[place] = found;
+    if (found) {
+        found->holders++;
+        lru_use(&read->serve->items, &found->lru);
+    }
+    if (is_fresh(read, found)) {
+        read->oldest_ms = found->read_ms < read->oldest_ms ? found->read_ms : read->oldest_ms;
+        return;
+    }
+    read->wanted[read->missing] = item;
+    read->known[read->missing] = found ? &found->state : NULL;
+    read->places[read->missing++] = (uint32_t)place;
+}
+
+void items_read_start(struct items_read *read, const ref_t *items, size_t count) {
+    read->began_ms = read->oldest_ms = uv_now(read->serve->loop);
+    if (make_room(read, count))
+        for (size_t i = 0; i < count; i++)
+            look(read, items[i], i);
+    metric_add(METRIC_ITEM_HITS, read->count - read->missing);
+    read->call = (struct read_call){.on_done = on_read, .context = read};
+    store_reread_items(read->serve->store, &read->call, read->wanted, read->known, read->missing, on_state);
+}
+
+// ---- What answers show
+
+void recent_item_members(struct json_out *json, const struct recent_item *item, struct bytes id,
+                         const struct window_set *spans) {
+    const struct serve *serve = item->serve;
+    if (item->members.len)
+        json_raw(json, item->members);
+    else
+        item_members(json, serve->settings, id, &item->state, NULL);
+    if (!spans || spans->count == 0)
+        return;
+    struct sums sums;
+    bool counted = item->state.known && sums_unpack(item->state.sums, &serve->plan->lives, &sums);
+    windows_member(json, serve->settings, counted ? &sums.series : NULL, spans);
+}
+
+void recent_item_render(struct json_out *json, const struct recent_item *item, struct bytes id,
+                        const struct window_set *spans) {
+    json_open(json, '{');
+    recent_item_members(json, item, id, spans);
+    json_close(json, '}');
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// What lists were made of a moment ago: the states of items and their tables of neighbours. Most entries of a page
+// stand on other pages too, and a page of the long tail is not in memory itself. So what one page has read serves the
+// others for at most ITEM_FRESH_MS, never longer than refresh_interval. With refresh_interval 0 nothing is kept.
+//
+// A body is as old as the oldest state in it (`oldest_ms`), so no body gets older than without the cache. What is too
+// old is read again, and still saves work: a card with the same bytes is not checked again, and the visitors of the
+// same sums are not counted again (store/item_reads.c).
+//
+// Both kinds are on one LRU list of their own, under one bound of bytes (`item_cache`). So whoever walks over all items
+// takes no room from bodies, and what every page shows stays. To keep another kind: a struct that begins with struct
+// lru_entry, a table, and a file like item_cache.c (items) or table_cache.c (tables).
+#pragma once
+#include "base/hash.h"
+#include "base/json_out.h"
+#include "model/windows.h"
+#include "serve/lru.h"
+#include "store/store.h"
+
+struct serve;
+
+enum { ITEM_FRESH_MS = 1000, TABLES_AT_ONCE = 10, ITEM_TEXT_MAX = 2 << 20 };
+
+// How old a state may be: for a body that is made for the first time, and for one that is asked for again and again,
+// and so would be refreshed more often if it were made of old states.
+uint64_t item_age_max(const struct serve *serve, bool first);
+
+struct recent_item {
+    struct lru_entry lru; // first
+    UT_hash_handle hh;
+    struct serve *serve;
+    ref_t item;
+    uint32_t holders;        // the cache, and reads
+    uint64_t read_ms;        // uv_now when it was asked for
+    uint64_t generation;     // store_generation then
+    struct item_state state; // its bytes are views of `text`; it has no series
+    struct bytes members;    // as answers show them, without windows; empty: nobody has seen the item
+    uint64_t digest;         // of the members; the same on all machines
+    char text[];
+};
+
+// A read of items, from memory or from Redis.
+struct items_read {
+    struct serve *serve;
+    uint64_t age_max_ms;
+    // Once per item, in order; then on_done once. Both come later, also if all is in memory.
+    void (*on_item)(struct items_read *read, size_t index, const struct recent_item *item);
+    void (*on_done)(struct items_read *read, enum outcome outcome);
+    void *context;
+    uint64_t oldest_ms; // when the oldest was read
+    // Its own.
+    struct read_call call;
+    struct recent_item **items; // of the read: those that are there, and those that are known and too old
+    size_t count, missing;
+    ref_t *wanted; // those that are missing
+    const struct item_state **known;
+    uint32_t *places;
+    uint64_t began_ms;
+    bool lacking;
+};
+void items_read_start(struct items_read *read, const ref_t *items, size_t count);
+struct list;
+void list_read_items(struct list *list, const ref_t *items, size_t count,
+                     void (*on_item)(struct items_read *read, size_t index, const struct recent_item *item),
+                     void (*on_done)(struct items_read *read, enum outcome outcome)); // list.c: the same for a list
+// The item's members, without the braces around them. `id`: of one that nobody has seen.
+void recent_item_members(struct json_out *json, const struct recent_item *item, struct bytes id,
+                         const struct window_set *spans);
+void recent_item_render(struct json_out *json, const struct recent_item *item, struct bytes id,
+                        const struct window_set *spans);
+
+// table_cache.c: a read of tables, the same way. `at` has room for all of them; one that can't be read is empty.
+struct tables_read {
+    struct serve *serve;
+    uint64_t age_max_ms;
+    void (*on_done)(struct tables_read *read, enum outcome outcome);
+    void *context;
+    struct neighbours *at;
+    uint64_t oldest_ms;
+    // Its own.
+    struct read_call call;
+    ref_t missing[TABLES_AT_ONCE];
+    size_t places[TABLES_AT_ONCE];
+    uint64_t began_ms;
+};
+void tables_read_start(struct tables_read *read, const ref_t *items, size_t count); // at most TABLES_AT_ONCE

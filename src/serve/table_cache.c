@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Tables of neighbours (item_cache.h). A list copies the tables that it needs, so nobody holds a cached one.
+#include "serve/serve_inside.h"
+#include <stdlib.h>
+
+struct recent_table {
+    struct lru_entry lru; // first
+    UT_hash_handle hh;
+    struct serve *serve;
+    ref_t item;
+    uint64_t read_ms, generation;
+    struct neighbours table; // as far as it is filled
+};
+
+static size_t size_of(const struct neighbours *table) {
+    return offsetof(struct neighbours, at) + table->count * sizeof table->at[0];
+}
+
+static void copy(struct neighbours *to, const struct neighbours *from) {
+    memcpy(to, from, size_of(from));
+}
+
+static void leave_cache(struct lru_entry *entry) {
+    struct recent_table *cached = (struct recent_table *)entry;
+    HASH_DEL(cached->serve->tables_cached, cached);
+    free(cached);
+}
+
+static struct recent_table *find(struct serve *serve, ref_t item) {
+    struct recent_table *cached;
+    HASH_FIND(hh, serve->tables_cached, &item, sizeof item, cached);
+    return cached;
+}
+
+static void forget(struct serve *serve, ref_t item) {
+    struct recent_table *cached = find(serve, item);
+    if (cached)
+        lru_drop(&serve->items, &cached->lru);
+}
+
+// Without memory it is not kept.
+static void keep(const struct tables_read *read, ref_t item, const struct neighbours *table) {
+    struct serve *serve = read->serve;
+    size_t size = offsetof(struct recent_table, table) + size_of(table);
+    forget(serve, item);
+    struct recent_table *cached = malloc(size);
+    if (!cached)
+        return;
+    memset(cached, 0, offsetof(struct recent_table, table));
+    cached->lru.free = leave_cache;
+    cached->serve = serve;
+    cached->item = item;
+    cached->read_ms = read->began_ms;
+    cached->generation = store_generation(serve->store);
+    copy(&cached->table, table);
+    HASH_ADD(hh, serve->tables_cached, item, sizeof cached->item, cached);
+    if (HASH_HAS_TAKEN(cached))
+        lru_add(&serve->items, &cached->lru, size);
+    else
+        free(cached);
+}
+
+static void on_table(struct read_call *call, size_t index, const struct neighbours *table, bool usable) {
+    struct tables_read *read = call->context;
+    copy(&read->at[read->places[index]], table); // one that can't be read is empty: popular items fill the list
+    if (usable && item_age_max(read->serve, true))
+        keep(read, read->missing[index], table);
+}
+
+static void on_read(struct read_call *call, enum outcome outcome) {
+    struct tables_read *read = call->context;
+    lru_trim(&read->serve->items);
+    read->on_done(read, outcome);
+}
+
+static bool look(struct tables_read *read, ref_t item, size_t place) {
+    struct serve *serve = read->serve;
+    struct recent_table *cached = find(serve, item);
+    if (!cached || cached->generation != store_generation(serve->store) ||
+        read->began_ms - cached->read_ms >= read->age_max_ms)
+        return false;
+    lru_use(&serve->items, &cached->lru);
+    copy(&read->at[place], &cached->table);
+    read->oldest_ms = cached->read_ms < read->oldest_ms ? cached->read_ms : read->oldest_ms;
+    return true;
+}
+
+void tables_read_start(struct tables_read *read, const ref_t *items, size_t count) {
+    size_t missing = 0;
+    read->began_ms = read->oldest_ms = uv_now(read->serve->loop);
+    for (size_t i = 0; i < count; i++)
+        if (!look(read, items[i], i)) {
+            read->missing[missing] = items[i];
+            read->places[missing++] = i;
+        }
+    read->call = (struct read_call){.on_done = on_read, .context = read};
+    store_read_neighbours(read->serve->store, &read->call, read->missing, missing, on_table);
+}
