@@ -2,6 +2,7 @@
 // What each kind of body holds. To add a kind: a builder with a letter of its own, whose start function leads to
 // refresh_end, and an entry point in serve.c.
 #include "base/clock.h"
+#include "serve/refresh.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 

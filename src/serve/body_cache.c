@@ -7,6 +7,7 @@
 //
 // Anybody can invent targets, so a body has at most ALIASES_MAX of them, and their bytes count towards the bound of the
 // LRU list (lru.h). The aliases are freed with their body.
+#include "serve/refresh.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 

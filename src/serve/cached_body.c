@@ -11,6 +11,7 @@
 // One refresh is in flight per body (flight.h), and each takes a turn (turns.c). After a failed refresh the next begins
 // `retry_ms` later. serve.c asks; body_builders.c makes the body and calls cached_body_refreshed.
 #include "ops/metrics.h"
+#include "serve/refresh.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 

@@ -169,12 +169,13 @@ bool source_read_on(struct list *list) {
     if (list->kind != LIST_RANKING || list->read == READ_ENDED)
         return false;
     list->own_next = 0;
-    list->read = list->read == READ_BEST && find_cut(list) ? READ_ALL : READ_ENDED;
-    if (list->read == READ_ENDED && has_more(list) && list->placed_count < list->offset + list->limit)
+    bool more = list->read == READ_BEST && find_cut(list);
+    list->read = more ? READ_ALL : READ_ENDED;
+    if (!more && has_more(list) && list->placed_count < list->offset + list->limit)
         metric_add(METRIC_SHORT_LISTS, 1);
     list->least = -INFINITY;
     list->rest_first = list->snapshot_count;
-    if (list->read == READ_ALL)
-        ask_own(list, true, on_rest);
-    return list->read == READ_ALL;
+    if (more)
+        ask_own(list, true, on_rest); // the list may have ended then
+    return more;
 }

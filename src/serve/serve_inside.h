@@ -3,7 +3,7 @@
 //
 // Three things are cached on one LRU list (lru.h): finished bodies (struct cached_body); ranking snapshots (struct
 // snapshot), the top of one ranking, from which many bodies are made; and each site's editorial rules (struct rules).
-// What bodies are made of is on another one (item_cache.h). A refresh (struct refresh) runs a body's builder once: it
+// What bodies are made of is on another one (item_cache.h). A refresh (refresh.h) runs a body's builder once: it
 // computes lists (struct list), renders them, and replaces the body.
 //
 //   serve.c          entry points, start and stop       body_cache.c       canonical keys and aliases of bodies
@@ -372,35 +372,3 @@ void cached_body_sweep(struct serve *serve);
 // Finds or makes it; NULL without memory.
 struct cached_body *cached_body_get(struct serve *serve, const struct question *question);
 void cached_body_remember_target(struct cached_body *cached, struct bytes target);
-
-// ---- Refreshes
-
-struct refresh {
-    struct cached_body *cached;
-    struct read_call call;
-    struct items_read items;
-    uint64_t age_max_ms, oldest_ms; // of what it is made of: how old it may be, and when the oldest was read
-    struct shared_wait rules_wait;
-    int64_t now_ms; // clock time of its start
-    uint64_t began_ms;
-    struct window_set spans; // of the question's windows, at its start
-    struct list lists[LIST_KINDS];
-    uint32_t lists_begun;
-    struct buffer category; // the first one of a page's item
-    struct buffer out, fingerprint, values;
-    struct rules *rules;
-    enum outcome outcome;  // of the items that were read
-    struct points *points; // of a series
-};
-struct body_builder {
-    char letter; // in canonical keys
-    void (*start)(struct refresh *refresh);
-};
-extern const struct body_builder builder_ranking, builder_related, builder_page, builder_item, builder_items,
-    builder_rankings, builder_series;
-
-void refresh_start(struct cached_body *cached);
-// Ends the refresh: `out` is the body, unless `outcome` says that it failed. `fingerprint` and `values`:
-// list_fingerprint.
-void refresh_end(struct refresh *refresh, enum outcome outcome);
-void cached_body_refreshed(struct cached_body *cached, struct refresh *refresh, enum outcome outcome);

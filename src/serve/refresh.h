@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// A refresh runs the builder of a body once. body_builders.c and by_time.c make bodies; cached_body.c starts refreshes.
+#pragma once
+#include "serve/serve_inside.h"
+
+struct refresh {
+    struct cached_body *cached;
+    struct read_call call;
+    struct items_read items;
+    uint64_t age_max_ms, oldest_ms; // of what it is made of: how old it may be, and when the oldest was read
+    struct shared_wait rules_wait;
+    int64_t now_ms; // clock time of its start
+    uint64_t began_ms;
+    struct window_set spans; // of the question's windows, at its start
+    struct list lists[LIST_KINDS];
+    uint32_t lists_begun;
+    struct buffer category; // the first one of a page's item
+    struct buffer out, fingerprint, values;
+    struct rules *rules;
+    enum outcome outcome;  // of the items that were read
+    struct points *points; // of a series
+};
+struct body_builder {
+    char letter; // in canonical keys
+    void (*start)(struct refresh *refresh);
+};
+extern const struct body_builder builder_ranking, builder_related, builder_page, builder_item, builder_items,
+    builder_rankings, builder_series;
+
+void refresh_start(struct cached_body *cached);
+// Ends the refresh: `out` is the body, unless `outcome` says that it failed. `fingerprint` and `values`:
+// list_fingerprint.
+void refresh_end(struct refresh *refresh, enum outcome outcome);
+void cached_body_refreshed(struct cached_body *cached, struct refresh *refresh, enum outcome outcome);
