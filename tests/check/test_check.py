@@ -80,6 +80,8 @@ CHANGED = [
     ("contract", "src/web/openapi.json", '"/healthz": {', '"/planted": {', "GET /planted is no route"),
     ("contract", "src/web/openapi.json", '"bad_limit",', "", "bad_limit"),
     ("contract", "src/web/openapi.json", '"bad_limit",', '"bad_limit", "planted",', "planted"),
+    ("packages", "deploy/debian/control", "libssl-dev,", "planted,", "the build needs libssl-dev"),
+    ("packages", "deploy/container/Dockerfile", "libssl-dev ", "", "the build needs libssl-dev"),
     ("manuals", "deploy/engaged.conf", "# demo = on", "# planted = on", "demo has no sentences"),
     ("manuals", "deploy/man/engaged.conf.5.in", "@SETTINGS@", "@PLANTED@", "@PLANTED@ is not filled in"),
     ("manuals", "deploy/man/engaged.conf.5.in", "@SETTINGS@", "", "listen of src/ops/settings.def is not there once"),
