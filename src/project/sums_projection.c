@@ -9,7 +9,7 @@
 #include "project/sums_deltas.h"
 #include <stdlib.h>
 
-enum { TEXTS_MAX = 16 << 20 };
+enum { TEXTS_MAX = 16 << 20, TEXTS_USUAL = 64 << 10 };
 #define DAY_MS INT64_C(86400000)
 
 struct subject {
@@ -53,6 +53,7 @@ static void *work_new(const struct plan *plan, const struct secret_key *hash_key
     work->plan = plan;
     work->hash_key = hash_key;
     arena_init(&work->texts, TEXTS_MAX);
+    arena_take(&work->texts, TEXTS_USUAL); // its first block, which a reset keeps: a chunk hardly ever needs another
     buffer_init(&work->packed, 64 << 10);
     return work;
 }
