@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Reads the states of many items: record, card and sums of each, and its number of visitors.
 //
-// What costs Redis is the number of commands, so the three keys of all items are one MGET, or where a call may touch
+// What costs Redis is the number of commands, so the four keys of all items are one MGET, or where a call may touch
 // one partition only (a Cluster) one for each partition. MGET takes a key of a wrong type for one that is not there,
 // and a Cluster that moves a slot refuses it (TRYAGAIN). So a second round asks for single keys: those that were not
-// found though they may be there, and those of a refused MGET. It also asks for the visitors of the items whose sums do
-// not tell them.
+// found though they may be there, and those of a refused MGET.
 //
 // Whoever has read an item before passes what was read (`known`): a card that has the same bytes is not checked again,
 // and the visitors of the same sums are not counted again.
 #include "model/first_event.h"
 #include "model/item.h"
+#include "model/sketch.h"
 #include "model/sums.h"
 #include "ops/json_in.h"
 #include "ops/metrics.h"
@@ -20,16 +20,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AT_RECORD, AT_CARD, AT_SUMS, KEYS_PER_ITEM, AT_VISITORS = KEYS_PER_ITEM, ANSWERS };
+enum { AT_RECORD, AT_CARD, AT_SUMS, AT_VISITORS, KEYS_PER_ITEM };
 enum { TEXTS_MAX = 1 << 20 };
 
 struct one {
     ref_t item;
     uint32_t index; // among the items of the call
     const struct item_state *known;
-    bool bad;                      // a key of it can't be read
-    bool asked[ANSWERS];           // in the second round
-    const redisReply *at[ANSWERS]; // NULL: not asked, or no answer
+    bool bad;                            // a key of it can't be read
+    uint64_t visitors;                   // by its sketch; 0: it has none
+    bool asked[KEYS_PER_ITEM];           // in the second round
+    const redisReply *at[KEYS_PER_ITEM]; // NULL: not asked, or no answer
 };
 
 struct items_state {
@@ -90,10 +91,7 @@ static bool same_sums(const struct one *one) {
 }
 
 static uint64_t visitors_of(const struct one *one, const struct sums *sums) {
-    int64_t counted = reply_int(one->at[AT_VISITORS]);
-    if (counted > 0)
-        return (uint64_t)counted;
-    return sums->early.count ? sums->early.count : same_sums(one) ? one->known->visitors : 0;
+    return same_sums(one) ? one->known->visitors : one->visitors ? one->visitors : sums->early.count;
 }
 
 static bool take_sums(const struct store *store, const struct one *one, struct sums *sums, struct item_state *item) {
@@ -118,6 +116,13 @@ static void take_item(const struct store *store, const struct one *one, struct a
         metric_add(METRIC_BAD_STATES, 1);
 }
 
+// Counts the visitors of the sketch, unless they were counted already.
+static void take_sketch(struct one *one) {
+    if (is_text(one->at[AT_VISITORS]) && !same_sums(one) &&
+        !sketch_count(reply_text(one->at[AT_VISITORS]), &one->visitors))
+        one->bad = true;
+}
+
 static int by_index(const void *a, const void *b) {
     const struct one *left = a, *right = b;
     return (left->index > right->index) - (left->index < right->index);
@@ -132,6 +137,7 @@ static void end(struct pipeline *last, enum outcome outcome) {
     for (size_t i = 0; outcome == OK && i < state->count; i++) {
         struct item_state item;
         struct sums sums;
+        take_sketch(&state->items[i]);
         take_item(state->read.store, &state->items[i], &texts, &sums, &item);
         if (item.outcome == UNAVAILABLE)
             outcome = UNAVAILABLE;
@@ -147,7 +153,7 @@ static void end(struct pipeline *last, enum outcome outcome) {
 // ---- The second round
 
 static void key_of(const struct one *one, int which, struct key *key) {
-    static void (*const keys[ANSWERS])(struct key *, ref_t) = {
+    static void (*const keys[KEYS_PER_ITEM])(struct key *, ref_t) = {
         [AT_RECORD] = key_item, [AT_CARD] = key_card, [AT_SUMS] = key_sums, [AT_VISITORS] = key_uniques};
     keys[which](key, one->item);
 }
@@ -156,7 +162,7 @@ static void on_second(struct pipeline *pipeline) {
     struct items_state *state = pipeline->context;
     uint32_t next = 0;
     for (size_t i = 0; i < state->count; i++)
-        for (int which = 0; which < ANSWERS; which++)
+        for (int which = 0; which < KEYS_PER_ITEM; which++)
             if (state->items[i].asked[which]) {
                 const struct pipelined *answer = &pipeline->at[next++];
                 state->items[i].bad |= answer->outcome != OK;
@@ -171,16 +177,16 @@ static uint32_t look_again(struct one *one) {
     struct item record;
     if (!found) { // its MGET was refused
         memset(one->asked, true, sizeof one->asked);
-        return ANSWERS;
+        return KEYS_PER_ITEM;
     }
     bool usable = is_text(found) && item_unpack(reply_text(found), &record);
     one->asked[AT_RECORD] = !is_text(found);
     one->asked[AT_CARD] = usable && record.has_card && !is_text(one->at[AT_CARD]);
     one->asked[AT_SUMS] = usable && !is_text(one->at[AT_SUMS]) && !same_sums(one);
-    bool told = same_sums(one) || sums_tell_visitors(reply_text(one->at[AT_SUMS]));
-    one->asked[AT_VISITORS] = one->asked[AT_SUMS] || (usable && !told);
+    bool told = is_text(one->at[AT_VISITORS]) || same_sums(one) || sums_tell_visitors(reply_text(one->at[AT_SUMS]));
+    one->asked[AT_VISITORS] = !is_text(one->at[AT_VISITORS]) && (one->asked[AT_SUMS] || (usable && !told));
     uint32_t count = 0;
-    for (int which = 0; which < ANSWERS; which++)
+    for (int which = 0; which < KEYS_PER_ITEM; which++)
         count += one->asked[which];
     return count;
 }
@@ -197,11 +203,11 @@ static struct pipeline *begin_second(struct items_state *state, struct pipeline 
 static void ask_again(struct pipeline *pipeline) {
     struct items_state *state = pipeline->context;
     for (size_t i = 0; i < state->count; i++)
-        for (int which = 0; which < ANSWERS; which++)
+        for (int which = 0; which < KEYS_PER_ITEM; which++)
             if (state->items[i].asked[which]) {
                 struct key key;
                 key_of(&state->items[i], which, &key);
-                read_ask(pipeline, which == AT_VISITORS ? "PFCOUNT" : "GET", &key);
+                read_ask(pipeline, "GET", &key);
             }
 }
 
