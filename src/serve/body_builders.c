@@ -33,7 +33,8 @@ void refresh_start(struct cached_body *cached) {
 void refresh_end(struct refresh *refresh, enum outcome outcome) {
     struct cached_body *cached = refresh->cached;
     struct serve *serve = cached->serve;
-    if (refresh->out.failed || refresh->fingerprint.failed || refresh->values.failed)
+    bool lacking = refresh->category.failed; // what fills a list up would be of another category
+    if (lacking || refresh->out.failed || refresh->fingerprint.failed || refresh->values.failed)
         outcome = UNAVAILABLE;
     cached_body_refreshed(cached, refresh, outcome);
     buffer_release(&refresh->out);
