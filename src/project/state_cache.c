@@ -5,11 +5,6 @@
 #include "base/hash.h"
 #include <stdlib.h>
 
-// Most items of a long tail are not there. To find that out uthash walks through a chain of up to this many entries,
-// each of them far away in memory; its own ten were a fifth of the projector's time.
-#undef HASH_BKT_CAPACITY_THRESH
-#define HASH_BKT_CAPACITY_THRESH 2U
-
 struct cached_item {
     UT_hash_handle hh;
     ref_t item;
