@@ -2,6 +2,7 @@
 // Preloaded into a process by test_allocations.py: makes one allocation fail, of any library. The orders are in a
 // file named by FAILING_MALLOC, which the test maps too. stderr says where the failed allocation was asked for.
 #include <dlfcn.h>
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -52,6 +53,7 @@ static int fails(void) {
         atomic_store(&orders->left, 1); // the next one too
     atomic_fetch_add(&orders->hits, 1);
     tell();
+    errno = ENOMEM;
     return 1;
 }
 

@@ -286,7 +286,7 @@ class FailingProjector(FaultService):
     worker_count = 1
 
     def __init__(self, server, orders):
-        super().__init__(server, refresh_interval="0", projection_interval="5ms")
+        super().__init__(server, redis=server.url, refresh_interval="0", projection_interval="5ms")
         self.orders = orders
 
     def spawn(self, role, **environment):
@@ -342,9 +342,10 @@ def test_row_20_a_failing_allocation_of_the_projector_loses_and_doubles_nothing(
 
 @pytest.mark.skipif(SANITIZED, reason="AddressSanitizer itself breaks when a thread starts without memory")
 def test_row_20_a_projector_without_memory_in_its_first_round_loses_and_doubles_nothing():
-    """Fresh each time, so that also those allocations fail that are made once and kept; its start may fail altogether."""
+    """Fresh each time, so that also those allocations fail that are made once and kept; its start may fail altogether. Redis is
+    reached by a Unix socket: libuv aborts when it can't start the thread that looks up an address."""
     orders = Orders()
-    with RedisServer() as server, FailingProjector(server, orders) as service:
+    with RedisServer(unix=True) as server, FailingProjector(server, orders) as service:
         orders.fail(10**9)
         write_one(service, 0)
         projector = service.start_projector()

@@ -27,12 +27,16 @@ FLOODS = {  # what one of so many connections asks for again and again
 }
 
 
+def fill(service):
+    rows = [{"type": "vote", "item": f"i{n:03}", "visitor": "v"} for n in range(300)]
+    rows += [{"type": "view", "item": f"i{n:03}", "visitor": f"r{n % 7}"} for n in range(300)]
+    assert service.lines(f"{SITE}/events?wait=true", rows).json["rejected"] == []
+
+
 @pytest.fixture(scope="module")
 def service():
     running = Service(refresh_interval="1s", neighbour_interval="1s", projection_interval="250ms", trusted_proxies="127.0.0.1")
-    rows = [{"type": "vote", "item": f"i{n:03}", "visitor": "v"} for n in range(300)]
-    rows += [{"type": "view", "item": f"i{n:03}", "visitor": f"r{n % 7}"} for n in range(300)]
-    assert running.lines(f"{SITE}/events?wait=true", rows).json["rejected"] == []
+    fill(running)
     yield running
     running.stop()
 
@@ -84,19 +88,28 @@ def test_no_vote_is_refused_while_one_network_reads_all_it_can(service, flood):
     assert set(running.statuses) == {200}, running.statuses
 
 
-def test_networks_take_turns(service):
-    """Another network's list that is in no memory comes soon, though 200 of the flood's wait before it."""
+def test_networks_take_turns():
+    """Another network's list that is in no memory comes soon, though 200 of the flood's wait before it. Nothing is kept in
+    memory, so that each page costs the worker more than it costs this process to ask for it."""
+    slow = Service(refresh_interval="0", trusted_proxies="127.0.0.1")
+
     def path_of(client, n):
         return f"{SITE}/items/f{client}-{n}/page?related=100&ranking=100&recommendation=100"
-    with Flood(service, 200, path_of, "203.0.113.2"):
-        def took(network, number):
-            began = time.monotonic()
-            answer = service.get(f"{SITE}/items/t{network}-{number}/related?limit=3", X_Forwarded_For=network)
-            assert answer.status == 200
-            return time.monotonic() - began
-        same = sorted(took("203.0.113.2", n) for n in range(5))[2]
-        other = sorted(took("198.51.100.7", n) for n in range(5))[2]
-    assert other * 2 < same, (other, same)
+
+    def took(network, number):
+        began = time.monotonic()
+        answer = slow.get(f"{SITE}/items/t{network}-{number}/related?limit=3", X_Forwarded_For=network)
+        assert answer.status == 200
+        return time.monotonic() - began
+
+    try:
+        fill(slow)
+        with Flood(slow, 200, path_of, "203.0.113.2"):
+            same = sorted(took("203.0.113.2", n) for n in range(5))[2]
+            other = sorted(took("198.51.100.7", n) for n in range(5))[2]
+        assert other * 2 < same, (other, same)
+    finally:
+        slow.stop()
 
 
 def test_a_body_in_memory_is_refreshed_under_another_networks_flood(service):
