@@ -57,10 +57,10 @@ static bool is_first(void) {
     return offset_ms != &own_offset_ms && __atomic_load_n(offset_ms, __ATOMIC_RELAXED) == 0;
 }
 
-enum clock_heard clock_set(int64_t unix_ms) {
-    int64_t mono_ms = milliseconds(CLOCK_MONOTONIC), offset = unix_ms - mono_ms;
-    bool steps = magnitude(offset - offset_now()) > CLOCK_STEP_MS;
-    if (steps && !is_first() && !step_lasts(offset, mono_ms))
+enum clock_heard clock_set(int64_t least_ms, int64_t most_ms) {
+    int64_t before = offset_now(), offset = before < least_ms ? least_ms : before > most_ms ? most_ms : before;
+    bool steps = magnitude(offset - before) > CLOCK_STEP_MS;
+    if (steps && !is_first() && !step_lasts(offset, milliseconds(CLOCK_MONOTONIC)))
         return CLOCK_DOUBTED;
     doubted_offset_ms = 0;
     __atomic_store_n(offset_ms, offset, __ATOMIC_RELAXED);

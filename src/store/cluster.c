@@ -160,26 +160,34 @@ static int compare_clocks(const void *a, const void *b) {
 }
 
 // Of an even number of clocks the lower one of the middle: a clock that is ahead would make ours stand still later.
+static int64_t median(int64_t *clocks, uint32_t count) {
+    qsort(clocks, count, sizeof clocks[0], compare_clocks);
+    return clocks[(count - 1) / 2];
+}
+
+// The median of the clocks lies between the medians of their bounds.
 static void set_clock(const struct store *store) {
-    int64_t ahead[CLOCKS_MAX];
+    int64_t least[CLOCKS_MAX], most[CLOCKS_MAX];
     uint64_t now = clock_mono_ns() / 1000000;
     uint32_t heard = 0, masters = 0;
     for (const struct store_node *node = store->nodes; node; node = node->next) {
         if (!node->node->owned)
             continue;
         masters++;
-        if (node->clock_heard_ms && now - node->clock_heard_ms < CLOCK_FRESH_MS && heard < CLOCKS_MAX)
-            ahead[heard++] = node->clock_ahead_ms;
+        if (!node->clock_heard_ms || now - node->clock_heard_ms >= CLOCK_FRESH_MS || heard == CLOCKS_MAX)
+            continue;
+        least[heard] = node->clock_least_ms;
+        most[heard++] = node->clock_most_ms;
     }
     if (heard == 0 || heard * 2 < masters)
         return; // one that is wrong must not be the only one
-    qsort(ahead, heard, sizeof ahead[0], compare_clocks);
-    hear_time(ahead[(heard - 1) / 2] + (int64_t)now);
+    hear_time(median(least, heard), median(most, heard));
 }
 
-void cluster_hear_time(struct store_node *at, int64_t unix_ms) {
+void cluster_hear_time(struct store_node *at, int64_t least_ms, int64_t most_ms) {
     at->clock_heard_ms = clock_mono_ns() / 1000000;
-    at->clock_ahead_ms = unix_ms - (int64_t)at->clock_heard_ms;
+    at->clock_least_ms = least_ms;
+    at->clock_most_ms = most_ms;
     set_clock(at->store);
 }
 

@@ -44,11 +44,15 @@ static const char *check_role(struct store_node *at, const redisReply *reply) {
     return misfit_of_role(at->store->address.kind, role);
 }
 
+static int64_t mono_ms(void) {
+    return (int64_t)(clock_mono_ns() / 1000000);
+}
+
 // Logs once when a step of the clock is doubted, and once when it is followed.
-void hear_time(int64_t unix_ms) {
+void hear_time(int64_t least_ms, int64_t most_ms) {
     static bool doubting;
-    double ahead_s = (double)(unix_ms - clock_now_ms()) / 1000;
-    enum clock_heard heard = clock_set(unix_ms);
+    double ahead_s = (double)(least_ms + mono_ms() - clock_now_ms()) / 1000;
+    enum clock_heard heard = clock_set(least_ms, most_ms);
     if (heard == CLOCK_DOUBTED && !doubting)
         log_warn("the clock of Redis differs by %.1f s: not followed unless it stays so for %d s", ahead_s,
                  CLOCK_STEP_LASTS_MS / 1000);
@@ -61,11 +65,17 @@ static const char *check_time(struct store_node *at, const redisReply *reply) {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
         return "TIME has no answer";
     int64_t unix_ms = reply_int(reply->element[0]) * 1000 + reply_int(reply->element[1]) / 1000;
+    int64_t least_ms = unix_ms - mono_ms(), most_ms = unix_ms + 1 - at->clock_asked_ms;
     if (at->store->cluster)
-        cluster_hear_time(at, unix_ms);
+        cluster_hear_time(at, least_ms, most_ms);
     else
-        hear_time(unix_ms);
+        hear_time(least_ms, most_ms);
     return NULL;
+}
+
+static void begin_time(struct store_node *at) {
+    at->clock_asked_ms = mono_ms();
+    begin_command(at->store, "TIME");
 }
 
 static void load_scripts(struct store_node *at);
@@ -230,7 +240,7 @@ void handshake_start(void *context, struct node *node) {
     begin_command(store, "ROLE");
     ask(at, check_role);
     select_database(at);
-    begin_command(store, "TIME");
+    begin_time(at);
     ask(at, check_time);
     eviction_ask(store);
     ask(at, eviction_check);
@@ -278,7 +288,7 @@ static void beat(struct store_node *at) {
     begin_command(store, "ROLE");
     send_to(at, &at->role.call);
     at->beat = (struct handshake_call){.call.on_reply = on_beat, .at = at};
-    begin_command(store, "TIME");
+    begin_time(at);
     send_to(at, &at->beat.call);
     open_look(at);
     if (at->beats++ % LOOK_BEATS == 0)

@@ -26,7 +26,8 @@ struct store_node {
     uint32_t handshake_count, beats;
     struct handshake_call role, beat; // of the heartbeat
     bool beating, is_master;
-    int64_t clock_ahead_ms; // of CLOCK_MONOTONIC; in a Cluster
+    int64_t clock_asked_ms;                // for its time, by CLOCK_MONOTONIC
+    int64_t clock_least_ms, clock_most_ms; // how far it is ahead of CLOCK_MONOTONIC (base/clock.h); in a Cluster
     uint64_t clock_heard_ms;
     struct handshake_call look; // the question for the life of the master: open.c
     bool looking;

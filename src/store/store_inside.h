@@ -59,7 +59,7 @@ void writes_handshake_start(void *store, struct node *node); // of the connectio
 // replicas.c: notes how many replicas are there, by INFO replication.
 void replicas_note(struct store_node *at, const redisReply *info);
 void heartbeat(uv_timer_t *timer);
-void hear_time(int64_t unix_ms);
+void hear_time(int64_t least_ms, int64_t most_ms);
 
 // meta.c. Begins the call that compares the settings with the data. Only the generation in charge records its settings.
 void meta_begin(struct store *store);
@@ -78,7 +78,7 @@ bool cluster_agrees(const struct cluster *cluster);                           //
 struct bytes cluster_life(const struct cluster *cluster, uint32_t partition); // digest of it; empty: not known yet
 void cluster_disagree(struct cluster *cluster); // the data is not that of the settings: nothing is written any more
 void cluster_open_again(struct store_node *at, bool close); // what the node owns; `close`: it has another life
-void cluster_hear_time(struct store_node *at, int64_t unix_ms);
+void cluster_hear_time(struct store_node *at, int64_t least_ms, int64_t most_ms);
 
 // rights.c and eviction.c: two more reasons to refuse writes, asked for in the handshake and every few seconds.
 void rights_ask(struct store *store); // begins the command
