@@ -67,7 +67,7 @@ class Log:
         self.partition, self.key = partition, key
         self.entries, self.order = {}, []  # by id; ids as they came, which must rise
         self.replaced = []  # entries whose id another one has now
-        self.broken = {}  # texts, each once
+        self.fallen = []  # (id, the entries with a higher one that were there before it)
         self.missed = 0  # entries that were trimmed before they were seen
         self.lock = threading.Lock()
 
@@ -87,8 +87,9 @@ class Log:
             self.entries[ident] = Seen(ident, value)
             return
         if self.order and ident < self.order[-1]:
-            self.broken[f"id {ident[0]}-{ident[1]} came after {self.order[-1][0]}-{self.order[-1][1]}"] = True
-            bisect.insort(self.order, ident)
+            at = bisect.bisect(self.order, ident)
+            self.fallen.append((ident, [self.entries[later] for later in self.order[at:]]))
+            self.order.insert(at, ident)
         else:
             self.order.append(ident)
         self.entries[ident] = Seen(ident, value)

@@ -217,6 +217,16 @@ def test_lost_entry_may_leave_its_id_to_another():
     assert [seen.lost for seen in tailer.logs[1].replaced] == [True]
 
 
+def test_id_may_fall_behind_a_lost_entry():
+    for lost in (True, False):
+        tailer = Tailer()
+        tailer.logs[1].take_some([((3, 0), view(ITEM, b"a"))])
+        if lost:
+            tailer.logs[1].take_whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1)
+        tailer.logs[1].take_some([((2, 0), vote(ITEM, 255))])
+        assert bool(list(check_tail_ids(None, tailer))) != lost
+
+
 def test_what_was_trimmed_is_not_lost():
     tailer = Tailer()
     tailer.logs[0].take_whole([((2, 0), view(ITEM, b"a"))], 2)
