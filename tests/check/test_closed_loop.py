@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from support.accepting import accept_all
 from support.program import ROOT
 
 CONNECTIONS = 3
@@ -27,15 +28,7 @@ class Server:
     def __init__(self):
         self.listener, self.asked, self.lock = socket.create_server(("127.0.0.1", 0)), [], threading.Lock()
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        accept_all(self.listener, self.serve)
 
     def serve(self, client):
         turn = 0

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import pytest
 import redis
+from support.accepting import accept_all
 from support.ports import free_port
 from support.redis_server import RedisServer
 from support.service import WaitingService
@@ -283,13 +284,7 @@ class Talker:
     def __init__(self, says):
         self.says, self.listener = says, socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self.listener.accept()
-                threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        accept_all(self.listener, self.serve)
 
     def serve(self, client):
         with client, contextlib.suppress(OSError):

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from support.accepting import accept_all
+
 
 def new_key():
     return ec.generate_private_key(ec.SECP256R1())
@@ -69,19 +71,11 @@ class TlsProxy:
         self.port = self.listening.getsockname()[1]
 
     def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
+        accept_all(self.listening, self.serve)
         return self
 
     def __exit__(self, *_):
         self.listening.close()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
         try:

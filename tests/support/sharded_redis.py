@@ -13,6 +13,7 @@ import shutil
 import socket
 import threading
 
+from support.accepting import accept_all
 from support.redis_server import RedisServer
 from support.scripted_redis import Cut, name_of, read_command, read_reply
 
@@ -76,7 +77,7 @@ class ShardedRedis:
             server.start()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        accept_all(self.listener, self.serve)
         return self
 
     def __exit__(self, *_):
@@ -116,14 +117,6 @@ class ShardedRedis:
         second.start()
 
     # ---- The proxy
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
         servers = Servers(self)
