@@ -26,10 +26,25 @@ static bool is_key(struct bytes given, struct bytes wanted) {
     return constant_time_eq(bytes_of(hex), (struct bytes){wanted.at + hashed.len, wanted.len - hashed.len});
 }
 
+// The name of the key, of the site's named ones or else of the setting secret_key; NULL: it is none of them. All named
+// keys are compared, so that the time does not tell which one it is.
+static const char *key_name(const struct call *call, struct bytes given) {
+    const struct site_setting *site = call->site_setting;
+    const char *name = is_key(given, wanted_key(call)) ? UNNAMED_KEY : NULL;
+    char hex[KEY_DIGEST_SIZE];
+    if (!site || site->key_count == 0)
+        return name;
+    sha256_hex(given, hex);
+    for (uint32_t i = 0; i < site->key_count; i++)
+        if (constant_time_eq(bytes_of(hex), bytes_of(site->keys[i].sha256)))
+            name = site->keys[i].name;
+    return name;
+}
+
 // A call that needs no key is OK without one, and with a wrong one: it may be a key of the page itself. A path without
 // a site has no key. The compare takes the same time wherever the keys differ.
 static enum outcome check_key(struct call *call) {
-    struct bytes field = call->request->fields[HTTP_AUTHORIZATION], wanted = wanted_key(call);
+    struct bytes field = call->request->fields[HTTP_AUTHORIZATION];
     bool needed = call->route && call->route->kind == ROUTE_PUBLISHER;
     static const struct bytes scheme = {"Bearer ", 7};
     if (!call->site.at)
@@ -37,7 +52,8 @@ static enum outcome check_key(struct call *call) {
     if (!field.at || field.len < scheme.len || !bytes_eq_nocase((struct bytes){field.at, scheme.len}, scheme))
         return needed ? KEY_REQUIRED : OK;
     struct bytes given = bytes_trim((struct bytes){field.at + scheme.len, field.len - scheme.len});
-    call->keyed = is_key(given, wanted);
+    call->key_name = key_name(call, given);
+    call->keyed = call->key_name != NULL;
     if (call->keyed || !needed)
         return OK;
     enum outcome outcome = limit_wrong_key(call);

@@ -13,6 +13,8 @@
 
 enum { SETTINGS_MAX = 128 }; // room for them
 enum { KINDS_MAX = 8, RANKINGS_MAX = 32, SITES_MAX = 1024, ORIGINS_MAX = 16, NAME_SIZE = 64 };
+enum { SITE_KEYS_MAX = 16, SITE_KEY_NAME_SIZE = 32, KEY_DIGEST_SIZE = 65 };
+#define UNNAMED_KEY "secret_key" // the name of the key of this setting, which no key.NAME may have
 
 // An item has a decayed sum for each half-life: one for a decayed ranking, two for a rising one (half_life and four
 // times it), and one for the popularity of its site.
@@ -41,10 +43,18 @@ struct ranking_setting {
 // The other lists that have rules, each in a section [list NAME].
 enum { RULED_RELATED, RULED_RECOMMENDATION, RULED_LISTS };
 
+// A line key.NAME of a site. Only the hash of the key is kept.
+struct site_key {
+    char name[SITE_KEY_NAME_SIZE];
+    char sha256[KEY_DIGEST_SIZE]; // in lower-case hex
+};
+
 // A [site NAME] section.
 struct site_setting {
     char name[NAME_SIZE];
-    char secret_key[256];           // empty: the site uses the general key
+    char secret_key[256];                // empty: the site uses the general key
+    struct site_key keys[SITE_KEYS_MAX]; // besides it
+    uint32_t key_count;
     char origins[ORIGINS_MAX][256]; // exact origins
     uint32_t origin_count;
     char site_url[256]; // the home page, whose origin makes rooted links absolute; empty: not set
@@ -93,5 +103,6 @@ void settings_print_config(const struct settings *settings);
 bool settings_use_tls(const struct settings *settings); // with Redis: rediss:// or redis_tls
 // "https://host[:port]" of a site_url.
 struct bytes site_url_origin(const char *site_url);
+bool site_key_name_valid(const char *name);
 // The section of a site; NULL: it has none.
 const struct site_setting *settings_site(const struct settings *settings, struct bytes name);

@@ -7,6 +7,7 @@
 
 struct settings; // settings.h
 struct ranking_setting;
+struct site_setting;
 struct list_rules;
 
 // All report a failure as text without the place, into `why`.
@@ -64,6 +65,10 @@ bool list_open(struct settings *settings, const char *name, char why[static WHY_
 bool list_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
 bool site_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
+// Takes the line key.NAME of a site. settings_keys.c
+bool site_key_set(struct site_setting *site, const char *name, const char *text, char why[static WHY_SIZE]);
+// Checks that no key has two names at one site. Called after all sources were read.
+bool site_keys_finish(const struct settings *settings, char why[static WHY_SIZE]);
 // The rules of a list, settings_rules.c. Rankings have fewer keys: their floor is their own.
 bool rule_exists(const char *key, bool of_ranking);
 bool rule_repeats(const char *key); // a section may have the line several times

@@ -134,7 +134,9 @@ bool site_set(struct settings *settings, const char *key, const char *text, char
         return set_key(site, text, why);
     if (strcmp(key, "secret_key_file") == 0)
         return secret_from_file(settings, text, secret, why) && set_key(site, secret, why);
-    return fail(why, "a site has the keys secret_key, secret_key_file, origins and site_url");
+    if (strncmp(key, "key.", 4) == 0)
+        return site_key_set(site, key + 4, text, why);
+    return fail(why, "a site has the settings secret_key, secret_key_file, key.NAME, origins and site_url");
 }
 
 // ---- In the end
@@ -180,6 +182,8 @@ bool settings_finish(struct settings *settings, char why[static WHY_SIZE]) {
         return false;
     if (settings->site_count)
         qsort(settings->site_list, settings->site_count, sizeof settings->site_list[0], by_name);
+    if (!site_keys_finish(settings, why))
+        return false;
     if (settings->head_limit < settings->request_line_limit)
         return fail(why, "head_limit: less than request_line_limit");
     return redis_finish(settings, why) && listeners_finish(settings, why);
@@ -192,6 +196,8 @@ void settings_print_sections(const struct settings *settings) {
     for (uint32_t i = 0; i < settings->site_count; i++) {
         const struct site_setting *site = &settings->site_list[i];
         printf("\n[site %s]\n%s", site->name, site->secret_key[0] ? "secret_key = (set)\n" : "");
+        for (uint32_t j = 0; j < site->key_count; j++)
+            printf("key.%s = (set)\n", site->keys[j].name);
         for (uint32_t j = 0; j < site->origin_count; j++)
             printf("origins = %s\n", site->origins[j]);
         if (site->site_url[0])

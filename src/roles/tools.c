@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 extern char **environ;
 
@@ -80,6 +81,24 @@ static void warn(const char *line) {
     fprintf(stderr, "engaged: warning: %s\n", line);
 }
 
+// The names of the keys of each site that has named ones.
+static void tell_keys(const struct settings *settings) {
+    for (uint32_t i = 0; i < settings->site_count; i++) {
+        const struct site_setting *site = &settings->site_list[i];
+        const char *comma = "";
+        if (site->key_count == 0)
+            continue;
+        printf("Keys of %s: ", site->name);
+        if (site->secret_key[0] || settings->secret_key[0]) {
+            printf("%s", UNNAMED_KEY);
+            comma = ", ";
+        }
+        for (uint32_t j = 0; j < site->key_count; j++, comma = ", ")
+            printf("%s%s", comma, site->keys[j].name);
+        puts(".");
+    }
+}
+
 // Without --connect it asks no Redis. An embedded Redis is the service's own.
 static int run_check(int argc, char **argv) {
     struct settings settings;
@@ -90,11 +109,28 @@ static int run_check(int argc, char **argv) {
     connects &= strncmp(settings.redis, "embedded:", 9) != 0;
     bool right =
         role_check(&settings, error, sizeof error) && (!connects || probe_redis(&settings, warn, error, sizeof error));
+    if (right)
+        tell_keys(&settings);
     settings_release(&settings);
     if (!right)
         return fail(error);
     puts(connects ? "The configuration is right, and so is the Redis that answers." : "The configuration is right.");
     return 0;
+}
+
+// ---- engaged key
+
+static int run_key(int argc, char **argv) {
+    struct secret_key key;
+    char hex[2 * KEY_SIZE + 1], sha256[KEY_DIGEST_SIZE];
+    if (argc != 2 || !site_key_name_valid(argv[1]) || strcasecmp(argv[1], UNNAMED_KEY) == 0)
+        return fail("key: NAME is needed, 1 to 31 of A-Z a-z 0-9 _ . -, beginning with none of . -");
+    random_fill(&key, sizeof key);
+    secret_key_format(&key, hex);
+    sha256_hex(bytes_of(hex), sha256);
+    printf("For %s, shown only now:\n%s\nFor the site's section of the configuration:\nkey.%s = sha256:%s\n", argv[1],
+           hex, argv[1], sha256);
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : fail("key: it can't be written");
 }
 
 // ---- engaged widget

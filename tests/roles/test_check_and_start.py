@@ -3,6 +3,7 @@
 refused by both with the same line, by the supervisor, before a process was started; right ones, at each edge, are taken by
 both."""
 import concurrent.futures
+import hashlib
 import os
 import re
 import socket
@@ -101,6 +102,12 @@ FILES = [
     (b"".join(b"[site s%d]\n" % i for i in range(1025)), 1025),
     # Keys of sections
     (b"[site a]\nworkers = 1\n", 2), (b"[site a]\ntype = total\n", 2), (b"[site a]\nsecret_key = a b\n", 2), (b"[site a]\nsecret_key = a\nsecret_key = a\n", 3),
+    *[(b"[site a]\n" + line + b"\n", 2) for line in (
+        b"key = x", b"key. = x", b"key.a =", b"key.a = b c", b"key.a = sha256:", b"key.a = sha256:" + HEX[1:].encode(), b"key.a b = x", b"key.a/b = x",
+        "key.\u00fc = x".encode(), b"key..a = x", b"key.-a = x", b"key." + b"a" * 32 + b" = x", b"key.secret_key = x", b"key.Secret_Key = x", b"key.a = " + b"x" * 256,
+        b"key.a_file = /nowhere/at all")],
+    (b"[site a]\nkey.a = x\nkey.a = y\n", 3), (b"[site a]\nkey.a = x\nkey.A = y\n", 3), (b"[ranking a]\nkey.a = x\n", 2), (b"key.a = x\n", 1),
+    (b"[site a]\n" + b"".join(b"key.k%d = x%d\n" % (i, i) for i in range(17)), 18),
     (b"[site a]\norigins =\n", 2), (b"[site a]\norigins = *\n", 2), (b"[site a]\n" + b"origins = https://a.example\n" * 17, 18),
     *[(b"[site a]\nsite_url = %s\n" % url, 2) for url in (
         b"", b"news.example", b"ftp://news.example", b"https://", b"https:///a", b"https://a@news.example", b"https://*.example", b"/a", b"https://n.example?a",
@@ -115,6 +122,8 @@ FILES = [
     (b"[ranking a]\nfloor = 1000001\n", 2), (b"[ranking a]\nfloor = 1.5\n", 2), (b"[ranking a]\noldest_age = 36501d\n", 2),
     (b"[ranking a]\noldest_age = 1y\n", 2), (b"[ranking a]\ntype = total\ntype = total\n", 3),
     # Contradictions
+    (b"[site a]\nkey.a = x\nkey.b = x\n", None), (b"[site a]\nkey.a = x\nsecret_key = x\n", None), (b"secret_key = x\n[site a]\nkey.a = x\n", None),
+    (f"[site a]\nkey.a = x\nkey.b = sha256:{hashlib.sha256(b'x').hexdigest().upper()}\n".encode(), None),
     (b"[ranking a]\ntype = window\nviews = -1\n", 3), (b"[ranking a]\ntype = window\nvotes = up:-0.000001\n", 3), (b"[ranking a]\nviews = -1\ntype = window\n", 3),
     (b"kinds = up down\n[ranking a]\nvotes = up:1 down:-1\nwindow = 7d\ntype = window\n", 5),
     (b"request_line_limit = 32KiB\nhead_limit = 31KiB\n", None), (b"[ranking a]\nvotes = 0\nviews = 0\n", None),
@@ -138,6 +147,8 @@ GOOD_FILES = [
     b"workers=1", b"workers: 1\n", b"workers\t=\t1\t\n", b"# x\n; y\n  # z\n", b"workers = 1 ; one\n", b"[site a] # x\n", b"[site a] ; x\n",
     b"[site " + b"a" * 63 + b"]\n", b"[ranking " + b"a" * 63 + b"]\n", b"[ranking site]\n", b"[site ranking]\n", b"[site a]\n[ranking a]\n",
     b"".join(b"[ranking r%d]\n" % i for i in range(32)), b"".join(b"[site s%d]\n" % i for i in range(1024)),
+    b"[site a]\nkey." + b"a" * 31 + b" = x\nkey.0_b-c.D = sha256:" + HEX.upper().encode() + b"\n[site b]\nkey.a = x\n",
+    b"[site a]\n" + b"".join(b"key.k%d = x%d\n" % (i, i) for i in range(16)), b"[site a]\nkey.a = " + b"x" * 150 + b"\n",
     b"[site a]\n" + b"origins = https://a.example\n" * 16, b"[site a]\norigins = https://A.example:443  http://[::1]:80\n",
     *[b"[site a]\nsite_url = %s\n" % url for url in (b"https://N.example", b"http://[::1]:8080/", b"https://n.example:443/a/b-c_d~e%20f", b"http://localhost/" + b"a" * 150)],
     b"[ranking a]\nhalf_life = 1m\n", b"[ranking a]\nhalf_life = 3650d\n", b"[ranking a]\ntype = window\nviews = 0\n", b"[ranking a]\nvotes = 1e6\nviews = -1e6\n", b"[ranking a]\nvotes = -0.000001\nviews = 1e-6\n", b"[ranking a]\nfloor = 1000000\n",
