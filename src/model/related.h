@@ -21,12 +21,18 @@ struct suggestion {
     bool from_neighbours; // else only popular
 };
 
-// Each returns the number written to ret_list (at most `max`), best first; equal scores by reference, which the caller
-// sorts by id.
-size_t related_rank(ref_t item, const struct neighbours *table, const struct popular *popular, size_t popular_count,
-                    struct suggestion *ret_list, size_t max);
-size_t recommend_rank(const ref_t *recent, const struct neighbours *const *tables, size_t count,
-                      const struct popular *popular, size_t popular_count, struct suggestion *ret_list, size_t max);
-size_t two_step_rank(ref_t item, const struct neighbours *table, const struct neighbours *const *next,
-                     size_t next_count, const struct popular *popular, size_t popular_count,
-                     struct suggestion *ret_list, size_t max);
+// Each returns the number written to ret_list: the best, at most `max`, in no order.
+size_t related_suggest(ref_t item, const struct neighbours *table, const struct popular *popular, size_t popular_count,
+                       struct suggestion *ret_list, size_t max);
+size_t recommend_suggest(const ref_t *recent, const struct neighbours *const *tables, size_t count,
+                         const struct popular *popular, size_t popular_count, struct suggestion *ret_list, size_t max);
+size_t two_step_suggest(ref_t item, const struct neighbours *table, const struct neighbours *const *next,
+                        size_t next_count, const struct popular *popular, size_t popular_count,
+                        struct suggestion *ret_list, size_t max);
+
+// Below 0: the left one comes first. Equal scores are ordered by reference; the caller orders them by id.
+int suggestion_cmp(const struct suggestion *left, const struct suggestion *right);
+// A list shows a few of some hundred, so they are not sorted but a heap, whose first is the best. After
+// suggestions_arrange, suggestion_take takes one after another, best first, and counts `count` down.
+void suggestions_arrange(struct suggestion *list, size_t count);
+struct suggestion suggestion_take(struct suggestion *list, size_t *count);

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CANDIDATES_MAX = 4096, SLOT_COUNT = 2 * CANDIDATES_MAX };
+enum { CANDIDATES_MAX = 4096, CANDIDATES_FIRST = 32, SLOTS_FIRST = 2 * CANDIDATES_FIRST };
 
 static bool is_excluded(const struct list *list, ref_t item) {
     const ref_t *without = (const ref_t *)(const void *)list->without.at;
@@ -24,9 +24,9 @@ static bool is_excluded(const struct list *list, ref_t item) {
 
 // The slot of an item, or the free slot that it would take.
 static size_t slot_of(const struct list *list, ref_t item) {
-    size_t slot = (size_t)(item >> 20) % SLOT_COUNT;
+    size_t mask = list->slot_count - 1, slot = (size_t)(item >> 20) & mask;
     while (list->slots[slot] && list->candidates[list->slots[slot] - 1].item != item)
-        slot = (slot + 1) % SLOT_COUNT;
+        slot = (slot + 1) & mask;
     return slot;
 }
 
@@ -55,6 +55,10 @@ bool rule_lifts(const struct list *list, const struct rule *rule) {
     return rule_holds(list, rule) && rule->boost > 1 && !rule->block;
 }
 
+bool rule_moves(const struct list *list, const struct rule *rule) {
+    return rule_holds(list, rule) && (rule->pin >= 1 || rule->boost != 1);
+}
+
 static bool is_pinned(const struct list *list, const struct rule *rule) {
     return rule_holds(list, rule) && !rule->block && rule->pin >= 1;
 }
@@ -73,27 +77,30 @@ static void apply_rule(const struct list *list, const struct rule *rule, struct 
         candidate->group += GROUP_BURIED;
 }
 
-static bool make_slots(struct list *list) {
-    if (!list->slots)
-        list->slots = calloc(SLOT_COUNT, sizeof *list->slots);
-    return list->slots != NULL;
-}
-
 static void reindex(struct list *list) {
-    memset(list->slots, 0, SLOT_COUNT * sizeof *list->slots);
+    memset(list->slots, 0, list->slot_count * sizeof *list->slots);
     for (size_t i = 0; i < list->candidate_count; i++)
         list->slots[slot_of(list, list->candidates[i].item)] = (uint16_t)(i + 1);
 }
 
-static bool append(struct list *list, const struct candidate *candidate) {
-    if (!make_slots(list))
+// The array and its table double, so that at most half of the slots are taken.
+static bool grow(struct list *list) {
+    size_t slot_count = list->slot_count ? 2 * list->slot_count : SLOTS_FIRST;
+    struct candidate *candidates = realloc(list->candidates, slot_count / 2 * sizeof *candidates);
+    if (candidates)
+        list->candidates = candidates;
+    uint16_t *slots = candidates ? realloc(list->slots, slot_count * sizeof *slots) : NULL;
+    if (!slots)
         return false;
-    if (list->candidate_count % 64 == 0) {
-        struct candidate *grown = realloc(list->candidates, (list->candidate_count + 64) * sizeof *grown);
-        if (!grown)
-            return false;
-        list->candidates = grown;
-    }
+    list->slots = slots;
+    list->slot_count = slot_count;
+    reindex(list);
+    return true;
+}
+
+static bool append(struct list *list, const struct candidate *candidate) {
+    if (list->candidate_count == list->slot_count / 2 && !grow(list))
+        return false;
     size_t slot = slot_of(list, candidate->item);
     list->candidates[list->candidate_count++] = *candidate;
     list->slots[slot] = (uint16_t)list->candidate_count;

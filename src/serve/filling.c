@@ -76,7 +76,7 @@ static void on_filling(struct shared_wait *wait, struct shared_value *read) {
         return;
     }
     uint32_t group = GROUP_FILLING + 2 * list->next_filling + list->fills_deep;
-    bool fits = list_add_snapshot(list, step.ranking, entries, group, step.reason);
+    bool fits = supply_entries(list, step.ranking, entries, group, step.reason);
     list->fills_deep = !list->fills_deep && !entries->whole;
     list->next_filling += !list->fills_deep;
     if (fits)

@@ -57,6 +57,7 @@ void list_release(struct list *list) {
     for (uint32_t i = 0; i < list->snapshot_count; i++)
         value_release((struct shared_value *)list->snapshots[i]);
     free(list->snapshots);
+    free(list->supply.suggestions);
     free(list->candidates);
     free(list->slots);
     free(list->refs);
@@ -339,8 +340,7 @@ static bool comes_later(const struct list *list, const struct candidate *candida
     return candidate->group >= GROUP_BURIED || (candidate->group == GROUP_SOURCE && candidate->value < list->least);
 }
 
-// How many candidates may be placed now.
-static size_t count_ready(const struct list *list) {
+size_t list_count_ready(const struct list *list) {
     size_t end = list->candidate_count;
     while (!list->sources_end && end > list->candidate_next && comes_later(list, &list->candidates[end - 1]))
         end--;
@@ -349,14 +349,16 @@ static size_t count_ready(const struct list *list) {
 }
 
 void list_place(struct list *list) {
-    if (!candidates_settle(list)) {
+    if (list->placed_count >= list->wanted) {
+        finish(list);
+        return;
+    }
+    if (!supply_take(list, wanted_size(list))) {
         list_end(list, UNAVAILABLE);
         return;
     }
-    size_t ready = count_ready(list);
-    if (list->placed_count >= list->wanted)
-        finish(list);
-    else if (ready)
+    size_t ready = list_count_ready(list);
+    if (ready)
         read_batch(list, ready);
     else if (list->sources_end)
         finish(list);

@@ -59,11 +59,13 @@ static uint32_t best_of(struct snapshot_entries *const *sets, const size_t *next
 }
 
 // Adds the entries of all snapshots of the list from the number `first` on, until there is no room. What has none is
-// worth no more than what has some.
+// worth no more than what has some. Those of a single one are its supply.
 static bool add_own(struct list *list, uint32_t first) {
     struct snapshot_entries *const *sets = list->snapshots + first;
     uint32_t count = list->snapshot_count - first, best;
     size_t next[SETS_MAX] = {0};
+    if (count == 1)
+        return supply_entries(list, list->ranking, sets[0], GROUP_SOURCE, "ranked");
     while ((best = best_of(sets, next, count)) < count) {
         struct snapshot_entry *entry = &sets[best]->at[next[best]++];
         if (candidates_are_full(list)) {

@@ -13,6 +13,7 @@
 //   window_snapshot.c  the same by window, by period   window_exact.c     whether such a list lacks anything
 //   body_builders.c  what each kind of body holds       sources.c          where candidates come from
 //   ranking_source.c of a ranking: from several sets    candidates.c       a list's candidates, with rules
+//   supply.c           what becomes candidates as it is needed
 //   list.c             from candidates to placed entries
 //   list_rules.c     the rules of the settings          filling.c          what fills up a short list
 //   render.c         an item and a list as JSON         fragment.c         a list as HTML and as JSON Feed
@@ -83,6 +84,7 @@ struct snapshot_entry {
     struct bytes id;
     bool unfit;                // no list that is made from this snapshot may contain it
     struct known_facts *facts; // what its rules have left it out for, in an earlier list; NULL: not known
+    double share;              // of the popular: of the site's popularity
 };
 struct known_facts {
     struct facts facts; // views of the text
@@ -100,7 +102,6 @@ struct window_facts {
 struct snapshot_entries {
     struct shared_value value;  // first
     bool whole;                 // the ranking has no more entries
-    double total;               // the site's total popularity; read for the ranking of the popular only
     struct window_facts window; // of a window ranking
     size_t size, count;         // size: bytes of all of it
     char *text_end;
@@ -176,6 +177,18 @@ struct candidate {
     bool left_out;                // by the rules, as is known without reading it; it counts as read
 };
 
+// What its source has found and what is no candidate yet: suggestions, a heap that the list owns, then the entries of a
+// snapshot (supply.c).
+struct supply {
+    struct suggestion *suggestions;
+    size_t suggestion_count;
+    struct snapshot_entry *next, *end;
+    const struct ranking *ranking; // of the entries, with the next two
+    uint32_t group;
+    const char *reason;
+    double last; // the value of the last that became a candidate
+};
+
 struct placed {
     struct candidate candidate;
     const struct rule *pin;                                      // NULL: not pinned
@@ -217,8 +230,10 @@ struct list {
     struct tables_read tables_read;
     uint64_t age_max_ms, oldest_ms; // of what it is made of: how old it may be, and when the oldest was read
     uint64_t began_ms;              // at now_ms
+    struct supply supply;
     struct candidate *candidates;
     uint16_t *slots; // hash table of the candidates by item: index plus 1; 0: free
+    size_t slot_count;
     size_t candidate_count, candidate_next, batch;
     struct snapshot_entries **snapshots; // whose entries became candidates; those of its ranking first
     uint32_t snapshot_count;
@@ -273,6 +288,7 @@ bool candidate_is_pinned(const struct candidate *candidate);
 bool candidate_has_id(const struct candidate *candidate);          // its id settles its order before its state is read
 bool rule_holds(const struct list *list, const struct rule *rule); // it is in force, and for this kind of list
 bool rule_lifts(const struct list *list, const struct rule *rule); // it holds, and moves the item up
+bool rule_moves(const struct list *list, const struct rule *rule); // it holds, and gives the item another place
 
 // window_exact.c: what the sets of a window say of a list.
 void window_take(struct list *list, const struct window_facts *read);
@@ -286,8 +302,13 @@ bool source_read_on(struct list *list); // false: its ranking has been read to t
 struct snapshot_entries *list_keep_entries(struct list *list, struct shared_value *read);
 bool list_add_entry(struct list *list, const struct ranking *ranking, struct snapshot_entry *entry, uint32_t group,
                     const char *reason); // false without memory
-bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries,
-                       uint32_t group, const char *reason); // false without memory
+
+// supply.c: what is to become candidates, in the order of its worth. False without memory.
+bool supply_suggestions(struct list *list, struct suggestion *suggestions, size_t count); // the list frees them
+bool supply_entries(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries, uint32_t group,
+                    const char *reason);
+bool supply_take(struct list *list, size_t wanted); // until so many are ready to be placed, and sorts them
+size_t list_count_ready(const struct list *list);   // list.c: how many candidates may be placed now
 
 // filling.c: adds what fills the list up, then calls list_place.
 bool source_fill(struct list *list); // false: nothing is left to fill with

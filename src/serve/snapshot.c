@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "serve/serve_inside.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -58,7 +59,7 @@ void snapshot_entries_add(struct snapshot_entries *entries, ref_t item, double v
     struct bytes copy = {entries->text_end, id.len};
     memcpy(entries->text_end, id.at, id.len);
     entries->text_end += id.len;
-    entries->at[entries->count++] = (struct snapshot_entry){item, value, copy, false, NULL};
+    entries->at[entries->count++] = (struct snapshot_entry){.item = item, .value = value, .id = copy};
 }
 
 // ---- Refreshing
@@ -83,9 +84,14 @@ static void on_top(struct read_call *call, const struct ranked *list, size_t cou
     snapshot->reading->whole = whole;
 }
 
+// Both sums decay alike, so an item's share of the site's popularity does not change with time.
 static void on_total(struct read_call *call, double total) {
     struct snapshot *snapshot = call->context;
-    snapshot->reading->total = total;
+    for (size_t i = 0; i < snapshot->reading->count && i < POPULAR_MAX; i++) {
+        struct snapshot_entry *entry = &snapshot->reading->at[i];
+        double share = exp2(entry->value - total);
+        entry->share = isfinite(share) ? share : 0;
+    }
 }
 
 static void finish(struct snapshot *snapshot, enum outcome outcome) {

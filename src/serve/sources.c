@@ -45,23 +45,12 @@ bool list_add_entry(struct list *list, const struct ranking *ranking, struct sna
     return entry->unfit || candidate_add(list, candidate, is_logarithmic(ranking));
 }
 
-bool list_add_snapshot(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries,
-                       uint32_t group, const char *reason) {
-    bool fits = true;
-    for (size_t i = 0; fits && i < entries->count; i++)
-        fits = list_add_entry(list, ranking, &entries->at[i], group, reason);
-    return fits;
-}
-
 // ---- The formulas
 
-// An item's share of the site's popularity. Both sums decay alike, so the share does not change with time.
 static size_t popular_of(const struct snapshot_entries *entries, struct popular ret_popular[static POPULAR_MAX]) {
     size_t count = entries->count < POPULAR_MAX ? entries->count : POPULAR_MAX;
-    for (size_t i = 0; i < count; i++) {
-        double share = exp2(entries->at[i].value - entries->total);
-        ret_popular[i] = (struct popular){entries->at[i].item, isfinite(share) ? share : 0};
-    }
+    for (size_t i = 0; i < count; i++)
+        ret_popular[i] = (struct popular){entries->at[i].item, entries->at[i].share};
     return count;
 }
 
@@ -75,23 +64,25 @@ static size_t suggest(const struct list *list, const struct snapshot_entries *sn
     for (size_t i = 0; i < list->table_count; i++)
         tables[i] = &list->tables[i];
     if (list->visitor || !list->item.at)
-        return recommend_rank(list->recent, tables, list->table_count, popular, popular_count, ret_list,
-                              SUGGESTIONS_MAX);
+        return recommend_suggest(list->recent, tables, list->table_count, popular, popular_count, ret_list,
+                                 SUGGESTIONS_MAX);
     ref_t item = item_ref(list->serve->hash_key, list->site, list->item);
     if (list->kind == LIST_RELATED)
-        return related_rank(item, tables[0], popular, popular_count, ret_list, SUGGESTIONS_MAX);
-    return two_step_rank(item, tables[0], tables + 1, list->table_count - 1, popular, popular_count, ret_list,
-                         SUGGESTIONS_MAX);
+        return related_suggest(item, tables[0], popular, popular_count, ret_list, SUGGESTIONS_MAX);
+    return two_step_suggest(item, tables[0], tables + 1, list->table_count - 1, popular, popular_count, ret_list,
+                            SUGGESTIONS_MAX);
 }
 
 // The popular items of a category come before those of the site: only those of the site that are better than one of the
 // neighbours stay. They do because lists without them are worse: on Deskdrop HR@10 falls from 0.559 to 0.540.
 static size_t drop_last_popular(struct suggestion *suggestions, size_t count, bool all) {
+    struct suggestion last = {.score = INFINITY}; // of those from neighbours
     size_t kept = 0;
-    while (count && !suggestions[count - 1].from_neighbours)
-        count--;
     for (size_t i = 0; i < count; i++)
-        if (!all || suggestions[i].from_neighbours)
+        if (suggestions[i].from_neighbours && suggestion_cmp(&suggestions[i], &last) > 0)
+            last = suggestions[i];
+    for (size_t i = 0; i < count; i++)
+        if (suggestions[i].from_neighbours || (!all && suggestion_cmp(&suggestions[i], &last) < 0))
             suggestions[kept++] = suggestions[i];
     return kept;
 }
@@ -104,18 +95,15 @@ static bool add_suggestions(struct list *list, struct snapshot_entries *snapshot
     const struct plan *plan = list->serve->plan;
     struct suggestion suggestions[SUGGESTIONS_MAX];
     size_t count = suggest(list, snapshot, suggestions);
-    bool fits = true, fills_by_site = list->filter.fill == FILL_SITE || fills_as_site(list);
+    bool fills_by_site = list->filter.fill == FILL_SITE || fills_as_site(list);
     if (!fills_by_site)
         count = drop_last_popular(suggestions, count, list->filter.fill == FILL_NONE);
-    for (size_t i = 0; fits && i < count; i++) {
-        const struct suggestion *one = &suggestions[i];
-        fits = candidate_add(list,
-                             (struct candidate){one->item, one->score, one->score, GROUP_SOURCE,
-                                                one->from_neighbours ? "related" : "popular", NULL, false},
-                             false);
-    }
-    return fits && (!fills_by_site ||
-                    list_add_snapshot(list, &plan->rankings[plan->popular], snapshot, GROUP_POPULAR, "popular"));
+    struct suggestion *kept = malloc(count * sizeof *kept + 1);
+    if (!kept)
+        return false;
+    memcpy(kept, suggestions, count * sizeof *kept);
+    return supply_suggestions(list, kept, count) &&
+           (!fills_by_site || supply_entries(list, &plan->rankings[plan->popular], snapshot, GROUP_POPULAR, "popular"));
 }
 
 static void on_popular(struct shared_wait *wait, struct shared_value *read) {

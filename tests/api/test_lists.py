@@ -338,6 +338,26 @@ def test_a_rule_holds_for_the_kinds_of_list_that_it_names_and_no_other(lists, si
         assert ids(lists.get(path)) == wanted, name
 
 
+@pytest.mark.parametrize("path", ["rankings/hot", "items/other/related", "me/recommendations"])
+def test_an_editor_moves_what_a_short_list_would_not_read(lists, site, path):
+    """Of 40 items a list of three reads the first few: a rule of the others, and their scores, hold all the same."""
+    names = [f"i{n:02}" for n in range(40)]
+    cards(lists, site, names)
+    views = [{"type": "view", "item": name, "visitor": f"r{k}", "time": time.time() - 9000} for n, name in enumerate(names)
+             for k in range(60 - n)]
+    assert lists.lines(f"{site}/events?wait=true", views).json["rejected"] == []
+    kinds = ["ranking", "related", "recommendation"]
+    scores = {entry["item"]: entry["score"] for entry in lists.get(f"{site}/{path}?limit=40").json["items"]}
+    assert list(scores) == names
+    hand(lists, site, "i38", boost=1000, lists=kinds)
+    hand(lists, site, "i00", boost=0.001, lists=kinds)
+    hand(lists, site, "i36", pin=2, lists=kinds)
+    short = lists.get(f"{site}/{path}?limit=3").json["items"]
+    assert [entry["item"] for entry in short] == ["i38", "i36", "i01"]
+    assert [entry["score"] for entry in short] == pytest.approx([1000 * scores["i38"], scores["i36"], scores["i01"]], rel=0.01)
+    assert ids(lists.get(f"{site}/{path}?limit=40")) == ["i38", "i36", *names[1:36], "i37", "i39", "i00"]
+
+
 # ---- Recommendations
 
 def test_every_exclude_holds_for_recommendations(lists, site):

@@ -37,7 +37,7 @@ static void test_recommendations_by_their_formula(void **state) {
     const ref_t recent[] = {1, 2, 3};
     struct popular popular[] = {{10, 0.5}, {2, 0.25}, {30, 0.25}};
     struct suggestion list[10];
-    size_t count = recommend_rank(recent, tables, 3, popular, 3, list, 10);
+    size_t count = recommend_suggest(recent, tables, 3, popular, 3, list, 10);
     assert_int_equal(count, 5); // 2 was read
     assert_null(find(list, count, 2));
     NEAR(find(list, count, 10)->score, 2.0 / 8 + 0.2 * 0.5);
@@ -46,8 +46,28 @@ static void test_recommendations_by_their_formula(void **state) {
     NEAR(find(list, count, 20)->score, 1.0 / 8 + 0.5 * 1.0 / 9);
     NEAR(find(list, count, 30)->score, 0.2 * 0.25);
     assert_true(find(list, count, 20)->from_neighbours && !find(list, count, 30)->from_neighbours);
-    for (size_t i = 1; i < count; i++)
-        assert_true(list[i - 1].score >= list[i].score);
+}
+
+// Whatever their number and however many scores are equal, they come in the order of suggestion_cmp, each once.
+static void test_suggestions_come_best_first(void **state) {
+    (void)state;
+    struct suggestion list[200];
+    uint64_t random = 1;
+    for (size_t size = 1; size <= 200; size++) {
+        for (size_t i = 0; i < size; i++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            list[i] = (struct suggestion){.item = (random >> 32) << 8 | i, .score = (double)(random >> 40 & 15)};
+        }
+        size_t left = size;
+        suggestions_arrange(list, left);
+        struct suggestion before = suggestion_take(list, &left);
+        for (size_t i = 1; i < size; i++) {
+            struct suggestion next = suggestion_take(list, &left);
+            assert_true(suggestion_cmp(&before, &next) < 0);
+            before = next;
+        }
+        assert_int_equal(left, 0);
+    }
 }
 
 // Σ_j c[i][j]/(C_i+5)·c[j][k]/(C_j+5): the step from the item to its neighbour weighs, strongest first.
@@ -58,7 +78,7 @@ static void test_two_steps_by_their_formula(void **state) {
     const struct neighbours *next[] = {&of_10, &of_11};
     struct popular popular[] = {{50, 1}};
     struct suggestion list[10];
-    size_t count = two_step_rank(1, &own, next, 2, popular, 1, list, 10);
+    size_t count = two_step_suggest(1, &own, next, 2, popular, 1, list, 10);
     assert_int_equal(count, 3); // the item itself is left out
     NEAR(find(list, count, 40)->score, 3.0 / 9 * (1.0 / 7));
     NEAR(find(list, count, 41)->score, 3.0 / 9 * (1.0 / 7) + 1.0 / 9 * (2.0 / 14));
@@ -76,10 +96,10 @@ static void test_two_steps_go_by_the_ten_strongest(void **state) {
         of[i] = table_of(200 + i, 1, 0, 0);
         next[i] = &of[i];
     }
-    assert_int_equal(two_step_rank(1, &own, next, 12, NULL, 0, list, 20), STRONGEST_NEIGHBOURS);
-    assert_int_equal(two_step_rank(1, &own, next, 4, NULL, 0, list, 20), 4);
-    assert_int_equal(two_step_rank(1, &own, next, 12, NULL, 0, list, 3), 3);
-    assert_int_equal(list[0].item, 200);
+    assert_int_equal(two_step_suggest(1, &own, next, 12, NULL, 0, list, 20), STRONGEST_NEIGHBOURS);
+    assert_int_equal(two_step_suggest(1, &own, next, 4, NULL, 0, list, 20), 4);
+    assert_int_equal(two_step_suggest(1, &own, next, 12, NULL, 0, list, 3), 3);
+    assert_non_null(find(list, 3, 200)); // the best are kept if there is no room for all
 }
 
 static const struct half_lives lives = {1, {3600000}};
@@ -174,6 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recommendations_by_their_formula),
         cmocka_unit_test(test_two_steps_by_their_formula),
+        cmocka_unit_test(test_suggestions_come_best_first),
         cmocka_unit_test(test_two_steps_go_by_the_ten_strongest),
         cmocka_unit_test(test_a_floor_counts_what_has_a_weight),
         cmocka_unit_test(test_a_floor_of_best_counts_votes_alone),

@@ -257,12 +257,15 @@ static void test_related_by_its_formula(void **state) {
     neighbours_clear(&table);
     neighbours_add(&table, 7, 2);
     neighbours_add(&table, 9, 1);
-    assert_int_equal(related_rank(1, &table, popular, 3, list, 10), 3); // item 1 itself is left out
-    assert_int_equal(list[0].item, 7);
-    NEAR(list[0].score, 2.0 / 8 + 0.2 * 0.5);
-    NEAR(list[1].score, 1.0 / 8);
-    NEAR(list[2].score, 0.2 * 0.25);
-    assert_true(list[0].from_neighbours && !list[2].from_neighbours);
+    assert_int_equal(related_suggest(1, &table, popular, 3, list, 10), 3); // item 1 itself is left out
+    size_t count = 3;
+    suggestions_arrange(list, count);
+    struct suggestion first = suggestion_take(list, &count), second = suggestion_take(list, &count), last = list[0];
+    assert_int_equal(first.item, 7);
+    NEAR(first.score, 2.0 / 8 + 0.2 * 0.5);
+    NEAR(second.score, 1.0 / 8);
+    NEAR(last.score, 0.2 * 0.25);
+    assert_true(first.from_neighbours && !last.from_neighbours);
 }
 
 int main(void) {
