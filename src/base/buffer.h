@@ -44,7 +44,8 @@ static inline void buffer_add_bytes(struct buffer *buffer, struct bytes data) {
 static inline void buffer_add_char(struct buffer *buffer, char byte) {
     buffer_add(buffer, &byte, 1);
 }
-void buffer_add_int(struct buffer *buffer, int64_t value); // in decimal digits
+void buffer_add_int(struct buffer *buffer, int64_t value);   // in decimal digits
+void buffer_add_double(struct buffer *buffer, double value); // as text that reads back exactly
 void buffer_addf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // Drops the first `len` bytes.
 void buffer_drop(struct buffer *buffer, size_t len);

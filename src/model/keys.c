@@ -2,13 +2,14 @@
 // Spells keys. A partition's tag is searched once: "e" and the number, then letters, until its slot is in the
 // partition's share of the 16,384 slots.
 #include "model/keys.h"
+#include "base/hex.h"
 #include "model/period_ranking.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SLOTS = 16384, PARTITIONS_MAX = 1024, REF_DIGITS = 16 };
+enum { SLOTS = 16384, PARTITIONS_MAX = 1024 };
 
 static struct tag {
     char at[TAG_SIZE];
@@ -103,10 +104,8 @@ static void add(struct key *key, const void *data, size_t len) {
 }
 
 static void add_ref(struct key *key, ref_t ref) {
-    static const char digits[] = "0123456789abcdef";
-    char text[REF_DIGITS];
-    for (int i = 0; i < REF_DIGITS; i++)
-        text[i] = digits[ref >> (60 - 4 * i) & 15];
+    char text[HEX_DIGITS];
+    hex_of_u64(ref, text);
     add(key, text, sizeof text);
 }
 
@@ -155,7 +154,7 @@ void key_history(struct key *key, ref_t visitor, bool anonymous) {
 }
 
 void key_to_other_history(struct key *key) {
-    char *letter = &key->at[key->len - REF_DIGITS - 1];
+    char *letter = &key->at[key->len - HEX_DIGITS - 1];
     *letter = *letter == 'a' ? 'h' : 'a';
 }
 
@@ -256,10 +255,10 @@ static int digit_of(char c) {
 
 bool key_parse(struct bytes key, char letter, ref_t *ret_ref) {
     const char *close = key.len ? memchr(key.at, '}', key.len) : NULL;
-    if (!close || key.at + key.len - close != 2 + REF_DIGITS || close[1] != letter)
+    if (!close || key.at + key.len - close != 2 + HEX_DIGITS || close[1] != letter)
         return false;
     ref_t ref = 0;
-    for (int i = 0; i < REF_DIGITS; i++) {
+    for (int i = 0; i < HEX_DIGITS; i++) {
         int digit = digit_of(close[2 + i]);
         if (digit < 0)
             return false;
@@ -294,9 +293,9 @@ static struct bytes before_byte(struct bytes text, char byte, struct bytes *ret_
 // What stands behind the site: name, period and category.
 static bool split_ranking(struct bytes key, struct bytes *ret_name, struct bytes *ret_period, struct bytes *ret_part) {
     const char *close = key.len ? memchr(key.at, '}', key.len) : NULL, *end = key.at + key.len;
-    if (!close || end - close <= 3 + REF_DIGITS || close[1] != 'r' || close[2 + REF_DIGITS] != ':')
+    if (!close || end - close <= 3 + HEX_DIGITS || close[1] != 'r' || close[2 + HEX_DIGITS] != ':')
         return false;
-    const char *name = close + 3 + REF_DIGITS;
+    const char *name = close + 3 + HEX_DIGITS;
     struct bytes whole = before_byte((struct bytes){name, (size_t)(end - name)}, ':', ret_part);
     *ret_name = before_byte(whole, '@', ret_period);
     return true;
@@ -334,8 +333,8 @@ enum key_kind key_kind_of(struct bytes key) {
     size_t left = close ? (size_t)(key.at + key.len - close) - 1 : 0;
     if (!left)
         return KEY_OTHER;
-    bool has_ref = left >= 1 + REF_DIGITS;
-    for (size_t i = 1; has_ref && i <= REF_DIGITS; i++)
+    bool has_ref = left >= 1 + HEX_DIGITS;
+    for (size_t i = 1; has_ref && i <= HEX_DIGITS; i++)
         has_ref = digit_of(close[1 + i]) >= 0;
     for (size_t i = 0; has_ref && i < sizeof letters / sizeof *letters; i++)
         if (letters[i].letter == close[1])

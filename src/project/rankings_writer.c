@@ -70,6 +70,8 @@ static uint32_t bound_of(const struct ranking_at *ranking) {
 // In a rebuild members that are worth just the cutoff stay: of many equal ones none would be left.
 static void write_place(const struct move *move, const struct ranking_at *ranking) {
     const struct placed_item *item = move->item;
+    if (!move->before.eligible && !move->now.eligible && item->mode != PLACE_REPAIR)
+        return;
     const double *cutoff = cutoff_of(move->cutoffs, ranking);
     bool was_in = move->before.eligible && (!cutoff || move->before.value >= *cutoff);
     bool may_be_member = was_in || item->mode == PLACE_REPAIR;

@@ -43,7 +43,7 @@ void command_add_int(struct command *command, int64_t argument) {
 }
 
 void command_add_double(struct command *command, double argument) {
-    buffer_addf(&command->bytes, "%.17g", argument);
+    buffer_add_double(&command->bytes, argument);
     command_end_argument(command);
 }
 

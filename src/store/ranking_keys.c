@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: MIT
 // The key of a set of a ranking, and the field of its cutoff.
+#include "base/hex.h"
 #include "store/projection.h"
-#include <inttypes.h>
 #include <stdio.h>
 
+static char *add(char *at, struct bytes text) {
+    memcpy(at, text.at, text.len);
+    return at + text.len;
+}
+
+static char *add_ref(char *at, ref_t ref) {
+    hex_of_u64(ref, at);
+    return at + HEX_DIGITS;
+}
+
+// Without snprintf: it was a quarter of the projector's instructions.
 size_t ranking_name(const struct ranking_at *ranking, char text[static RANKING_NAME_MAX]) {
-    int len = snprintf(text, RANKING_NAME_MAX, "%016" PRIx64 ":%.*s", ranking->site, (int)ranking->name.len,
-                       ranking->name.at);
+    _Static_assert(2 * (HEX_DIGITS + 1) + NAME_SIZE + sizeof ":no-card" <= RANKING_NAME_MAX, "it fits");
+    char *at = add_ref(text, ranking->site);
+    at = add(at, BYTES(":"));
+    at = add(at, ranking->name);
     if (ranking->category)
-        len += snprintf(text + len, RANKING_NAME_MAX - (size_t)len, ":%016" PRIx64, *ranking->category);
+        at = add_ref(add(at, BYTES(":")), *ranking->category);
     if (ranking->no_card)
-        len += snprintf(text + len, RANKING_NAME_MAX - (size_t)len, ":no-card");
-    return (size_t)len;
+        at = add(at, BYTES(":no-card"));
+    return (size_t)(at - text);
 }
 
 void ranking_key(const struct ranking_at *ranking, uint32_t partition, struct key *ret_key) {

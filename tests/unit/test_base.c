@@ -3,6 +3,7 @@
 #include "base/base64url.h"
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "base/json_out.h"
 #include "base/keyed.h"
 #include <math.h>
@@ -22,6 +23,59 @@ static void test_numbers(void **state) {
         snprintf(wanted, sizeof wanted, "%lld", (long long)numbers[i]);
         assert_true(bytes_eq(text, bytes_of(wanted)));
     }
+}
+
+static void test_hex_of_numbers(void **state) {
+    (void)state;
+    srand(1);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t number =
+            i < 64 ? UINT64_C(1) << i : (uint64_t)rand() << 40 ^ (uint64_t)rand() << 20 ^ (uint64_t)rand();
+        char text[HEX_DIGITS + 1] = "", wanted[HEX_DIGITS + 1];
+        hex_of_u64(number, text);
+        snprintf(wanted, sizeof wanted, "%016llx", (unsigned long long)number);
+        assert_string_equal(text, wanted);
+    }
+}
+
+static void add_double(struct buffer *buffer, double value) {
+    buffer_clear(buffer);
+    buffer_add_double(buffer, value);
+    buffer_add_char(buffer, '\0');
+    assert_true(strtod(buffer->at, NULL) == value);
+}
+
+static void test_doubles_read_back(void **state) {
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } known[] = {{0, "0"},
+                 {5, "5"},
+                 {-1.5, "-1.5"},
+                 {1e-9, "0.000000001"},
+                 {-1e-9, "-0.000000001"},
+                 {-8532.123456789, "-8532.123456789"},
+                 {100, "100"},
+                 {9007199.254740991, "9007199.254740991"},
+                 {1e-10, "1e-10"},
+                 {0x1p53, "9007199254740992"},
+                 {1.0 / 3, "0.33333333333333331"},
+                 {INFINITY, "inf"}};
+    struct buffer text;
+    buffer_init(&text, 1000);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        add_double(&text, known[i].value);
+        assert_string_equal(text.at, known[i].text);
+    }
+    srand(1);
+    for (int i = 0; i < 20000; i++) {
+        double any = (double)rand() / (1 + rand()) * (i % 2 ? 1 : -1), rounded = rint(any * 1e9) / 1e9;
+        add_double(&text, any);
+        add_double(&text, rounded);
+        add_double(&text, rint(rounded));
+    }
+    buffer_release(&text);
 }
 
 // The vectors of RFC 4648 that are whole triples, and one with both characters of its own.
@@ -239,6 +293,8 @@ static void test_json_numbers_are_the_shortest_that_read_back(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_hex_of_numbers),
+        cmocka_unit_test(test_doubles_read_back),
         cmocka_unit_test(test_base64url),
         cmocka_unit_test(test_sha384),
         cmocka_unit_test(test_text),
