@@ -10,9 +10,12 @@
 #include "store/projection.h"
 
 struct cached_item;
+struct cache_slot;
 
 struct cache {
-    struct cached_item *items; // uthash, least recently used first
+    struct cache_slot *slots; // a hash table with linear probing
+    uint32_t slot_count, count;
+    struct cached_item *oldest, *newest; // by their last use
     size_t bytes, max_bytes;
     uint32_t partitions;
     uint64_t *versions;    // per partition: the version of which the entries are current
