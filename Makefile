@@ -45,7 +45,7 @@ LLHTTP_FLAGS := $(if $(LLHTTP_INCLUDE),-isystem $(LLHTTP_INCLUDE))
 LIBRARIES += $(if $(LLHTTP_SOURCE),,libllhttp)
 
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
-OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/assets.o
+OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/assets.o $(BUILD)/gen/revision.o
 ROOM_OBJECTS := $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS)
 SCRIPT_PARTS := lua/item.lua lua/may.lua
 SCRIPTS := $(filter-out $(SCRIPT_PARTS),$(sort $(wildcard lua/*.lua)))
@@ -63,7 +63,7 @@ SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
-.PHONY: all help deps deps-test deps-browser run test test-widget unit check crash planted model fuzz fuzzers asan quality replay windows loadtest loadtest-deps failover instructions soak valgrind \
+.PHONY: all help deps deps-test deps-browser deps-prometheus run test test-widget unit check crash planted model fuzz fuzzers asan quality replay windows loadtest loadtest-deps failover instructions soak valgrind \
 	guards-record bench-compare clean install deb test-install programs
 .DELETE_ON_ERROR:
 
@@ -86,11 +86,17 @@ deps-browser: deps-test ## what a few tests of the browser need besides: Firefox
 	timeout 120 npm install --no-audit --no-fund --silent --prefix $(BROWSER_CACHE) axe-core; } || \
 	echo "axe-core could not be had by npm: its tests are left out."
 
+# Unpacked, not installed: no service starts.
+PROMETHEUS_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/engaged-prometheus
+deps-prometheus: deps-test ## what the tests of metrics need besides: promtool and Prometheus, from Debian's package, into a cache folder
+	$(Q)command -v promtool >/dev/null || [ -x $(PROMETHEUS_CACHE)/usr/bin/promtool ] || deploy/unpack-package prometheus $(PROMETHEUS_CACHE) || \
+	echo "promtool could not be had: its tests are left out."
+
 run: deps ## build, start with an embedded Redis in ./data and a sample site; REDIS=cluster or REDIS=sentinel: with such servers
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)REDIS=$(REDIS) deploy/run-sample
 
-test: deps-browser ## run all tests, then again under ASan and UBSan
+test: deps-browser deps-prometheus ## run all tests, then again under ASan and UBSan
 	$(Q)$(PYTHON) tests/run.py $(if $(SANITIZER),$(SANITIZER))
 
 unit: programs ## run the unit tests alone
@@ -246,6 +252,15 @@ $(BUILD)/gen/widget.js $(BUILD)/gen/widget.mjs: $(WIDGET_PARTS) src/widget/join.
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)
 	$(Q)$(PYTHON) src/widget/join.py $(if $(filter %.mjs,$@),module,script) > $@
+
+# The commit that the program is built from, for /metrics; outside of a clone `make REVISION=…` says it. Written if it is another.
+REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+.PHONY: revision
+revision:
+$(BUILD)/gen/revision.c: revision
+	@mkdir -p $(@D)
+	$(Q)text='extern const char metrics_revision[]; const char metrics_revision[] = "$(REVISION)";'; \
+	[ "$$(cat $@ 2>/dev/null)" = "$$text" ] || printf '%s\n' "$$text" > $@
 
 # The widget and the pages byte for byte.
 $(BUILD)/gen/assets.c: $(ASSETS) Makefile

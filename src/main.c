@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The program: reads the settings, then is a supervisor, one of its children (ENGAGED_ROLE), or a tool.
+#include "api/api.h"
 #include "base/calendar.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -102,6 +103,7 @@ static int run_service(int argc, char **argv) {
     const char *name = getenv("ENGAGED_ROLE");
     if (!name)
         supervisor_hold_reloads();
+    api_name_routes();
     if (!has_descriptors())
         return fail("too few descriptors are left for this process: raise ulimit -n");
     if (!settings_read(&settings, argc, argv, environ, error, sizeof error))

@@ -172,6 +172,7 @@ void api_answer_error(struct http_request *request, enum outcome outcome, const 
 }
 
 void answer_error(struct call *call, enum outcome outcome, const char *detail) {
+    call_refused(call, outcome);
     api_answer_error(call->request, outcome, detail);
 }
 

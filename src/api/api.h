@@ -19,7 +19,8 @@ struct api {
     struct assets assets;
     struct netranges trusted; // the setting trusted_proxies
     struct known_items *known;
-    bool draining; // set on SIGTERM: /readyz says so
+    uint8_t site_numbers[SITES_MAX]; // of the configuration's sites, in the metrics
+    bool draining;                   // set on SIGTERM: /readyz says so
 };
 
 // For http_server_start, with the struct api * as `app`: the public listener, and the operators' listener (it has
@@ -27,6 +28,8 @@ struct api {
 extern const struct http_callbacks api_public_callbacks;
 extern const struct http_callbacks api_ops_callbacks;
 extern const struct http_callbacks api_publisher_callbacks; // the setting publisher_listen
+void api_name_sites(struct api *api);
+void api_name_routes(void); // for the metrics, before metrics_attach
 // For on_answered of these when the setting access_log is on.
 void api_log_answer(const struct http_request *request, const struct http_answered *answered);
 // The problem+json of an outcome, with Retry-After, Allow and CORS where due. `detail` may be NULL.

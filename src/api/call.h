@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "api/params.h"
 #include "base/json_out.h"
+#include "ops/metrics.h"
 
 enum route_kind { ROUTE_SHARED, ROUTE_PRIVATE, ROUTE_PUBLISHER, ROUTE_HEALTH, ROUTE_OPS };
 enum route_body { ROUTE_BODY_NONE, ROUTE_BODY_JSON, ROUTE_BODY_LINES };
@@ -68,6 +69,11 @@ enum outcome auth_visitor_of_body(struct call *call) MUST_CHECK;
 enum outcome auth_visitor_text(struct call *call, struct bytes text, uint8_t ret_id[static VISITOR_ID_SIZE]) MUST_CHECK;
 void auth_new_visitor(struct visitor *visitor);
 void auth_cookie_name(const struct call *call, char name[static COOKIE_NAME_SIZE]);
+
+// counting.c: a call of a reader that counts nothing.
+void call_dropped(const struct call *call, enum metric_reason reason);
+void call_refused(const struct call *call, enum outcome outcome); // the same, if the outcome says so
+void api_on_counted(const struct http_count *counts, unsigned count, uint64_t ended_ns);
 
 // answer.c: the body of an error; returns its media type.
 const char *api_render_error(enum outcome outcome, const char *detail, struct buffer *body);

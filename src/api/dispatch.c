@@ -89,16 +89,18 @@ static struct http_body_plan on_head(struct http_request *request, enum listener
 // ---- The whole request
 
 static void run(struct call *call) {
-    if (call->refusal == BAD_ORIGIN && call->request->method == HTTP_METHOD_OPTIONS)
+    if (call->refusal == BAD_ORIGIN && call->request->method == HTTP_METHOD_OPTIONS) {
+        call_refused(call, BAD_ORIGIN); // the browser sends nothing after it
         answer_options(call);
-    else if (call->refusal != OK && answer_refused_image(call))
+    } else if (call->refusal != OK && answer_refused_image(call)) {
         return;
-    else if (call->refusal != OK)
+    } else if (call->refusal != OK) {
         answer_error(call, call->refusal, call->detail);
-    else if (!call->route)
+    } else if (!call->route) {
         answer_options(call);
-    else
+    } else {
         call->route->start(call);
+    }
 }
 
 static void on_request(struct http_request *request, enum listener listener) {
@@ -131,6 +133,7 @@ static const char server_error_fields[] = "Cache-Control: no-store\r\nAccess-Con
         .on_piece = lines_take,                                                                                        \
         .on_request = on_##name##_request,                                                                             \
         .on_cut = lines_cut,                                                                                           \
+        .on_counted = api_on_counted,                                                                                  \
         .render_error = api_render_error,                                                                              \
         .error_fields = {server_error_fields, sizeof server_error_fields - 1},                                         \
     }

@@ -4,7 +4,7 @@
 #include "ops/metrics.h"
 #include <stdio.h>
 
-enum { METRICS_MAX = 256 << 10, NOTE_SIZE = 512 };
+enum { NOTE_SIZE = 512 };
 
 void health_start(struct call *call) {
     answer_text(call, "text/plain; charset=utf-8", BYTES("ok\n"));
@@ -41,7 +41,7 @@ void ready_start(struct call *call) {
 
 void metrics_start(struct call *call) {
     struct buffer text;
-    buffer_init(&text, METRICS_MAX);
+    buffer_init(&text, METRIC_TEXT_MAX);
     metrics_render(&text);
     if (text.failed)
         answer_error(call, UNAVAILABLE, NULL);

@@ -3,6 +3,7 @@
 // routes.def, which are split at the first call. {item} may be "-": then the id is the parameter `id`.
 #include "api/call.h"
 #include "http/uri.h"
+#include "ops/metrics.h"
 #include <assert.h>
 
 enum { SEGMENTS_MAX = 8 };
@@ -16,6 +17,19 @@ static const struct route routes[] = {
 };
 
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
+
+// The numbers of routes in the metrics: 0 is a path or method that there is none for, then the table, then preflights.
+enum { FIRST_ROUTE = 1, PREFLIGHT_ROUTE = FIRST_ROUTE + ROUTE_COUNT, COUNTED_ROUTES };
+_Static_assert((int)COUNTED_ROUTES <= (int)METRIC_ROUTES_MAX, "the metrics have room for all routes");
+
+void api_name_routes(void) {
+    static const char *const pairs[COUNTED_ROUTES] = {"method=\"other\",route=\"other\"",
+#define ROUTE(method, pattern, start, kind, body, parameters) "method=\"" #method "\",route=\"" pattern "\"",
+#include "api/routes.def"
+#undef ROUTE
+                                                      "method=\"OPTIONS\",route=\"other\""};
+    metrics_set_routes(pairs, COUNTED_ROUTES);
+}
 
 struct segments {
     size_t count;
@@ -145,12 +159,16 @@ static enum outcome find_route(struct call *call, const struct segments *segment
             continue;
         take_names(call, &shapes[i], segments);
         call->route = &routes[i];
+        call->request->route = (uint16_t)(FIRST_ROUTE + i);
         return OK;
     }
     call->methods = methods_of(call, segments, listener);
     if (!call->methods)
         return NOT_FOUND;
-    return method == HTTP_METHOD_OPTIONS ? OK : METHOD_NOT_ALLOWED;
+    if (method != HTTP_METHOD_OPTIONS)
+        return METHOD_NOT_ALLOWED;
+    call->request->route = PREFLIGHT_ROUTE;
+    return OK;
 }
 
 bool path_is_shared(const struct call *call) {

@@ -40,8 +40,9 @@ static void answer_failed(struct call *call, enum outcome outcome) {
 }
 
 // Accepted, but not counted; so there is no token either.
-static void answer_uncounted(struct call *call, enum metric metric, const char *reason) {
+static void answer_uncounted(struct call *call, enum metric metric, enum metric_reason dropped, const char *reason) {
     metric_add(metric, 1);
+    call_dropped(call, dropped);
     call->visitor.fresh = false;
     answer(call, false, reason);
 }
@@ -49,13 +50,13 @@ static void answer_uncounted(struct call *call, enum metric metric, const char *
 // True when the request's own fields decided, and the call is answered.
 static bool answer_unwanted(struct call *call) {
     if (call->foreign)
-        answer_uncounted(call, METRIC_VIEWS_ORIGIN, "origin");
+        answer_uncounted(call, METRIC_VIEWS_ORIGIN, DROPPED_ORIGIN, "origin");
     else if (is_prefetch(call))
-        answer_uncounted(call, METRIC_VIEWS_PREFETCH, "prefetch");
+        answer_uncounted(call, METRIC_VIEWS_PREFETCH, DROPPED_PREFETCH, "prefetch");
     else if (is_bot(call))
-        answer_uncounted(call, METRIC_VIEWS_BOT, "bot");
+        answer_uncounted(call, METRIC_VIEWS_BOT, DROPPED_BOT, "bot");
     else if (opt_out_of(call) == OPT_OUT_DROP)
-        answer_uncounted(call, METRIC_VIEWS_OPT_OUT, "opt_out");
+        answer_uncounted(call, METRIC_VIEWS_OPT_OUT, DROPPED_OPT_OUT, "opt_out");
     else
         return false;
     return true;
@@ -63,7 +64,7 @@ static bool answer_unwanted(struct call *call) {
 
 static void answer_refused(struct call *call, enum outcome outcome) {
     if (outcome == TOO_MANY_REQUESTS)
-        answer_uncounted(call, METRIC_VIEWS_LIMIT, "limit");
+        answer_uncounted(call, METRIC_VIEWS_LIMIT, DROPPED_LIMIT, "limit");
     else
         answer_failed(call, outcome);
 }
@@ -140,6 +141,8 @@ static void on_look(struct item_look *look) {
 
 static void on_view(struct view_call *view) {
     struct call *call = view->context;
+    if (view->outcome == OK && view->result == VIEW_OVER)
+        call_dropped(call, DROPPED_LIMIT);
     if (view->outcome == OK)
         answer(call, view->result == VIEW_COUNTED, view->result == VIEW_OVER ? "limit" : "repeat");
     else

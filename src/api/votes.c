@@ -79,6 +79,7 @@ static void look(struct call *call, struct vote_call *vote, void (*on_done)(stru
 static void decide(struct call *call, struct vote_call *vote) {
     if (is_bot(call)) {
         metric_add(METRIC_VOTES_BOT, 1);
+        call_dropped(call, DROPPED_BOT);
         call->visitor.fresh = false; // nothing is counted: no token
         look(call, vote, on_look_of_bot);
         return;

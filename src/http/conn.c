@@ -103,7 +103,6 @@ static void on_head_whole(struct conn *conn, struct bytes raw, bool more_came) {
         return;
     }
     parse_begin(exchange);
-    ++*conn->server->counters.requests;
     conn->requests++;
     exchange->plan = conn->server->callbacks.on_head(&exchange->request);
     if (exchange->whole || exchange->plan.kind == HTTP_BODY_REFUSE)
@@ -305,6 +304,7 @@ static void flush_and_rearm(struct conn *conn) {
 }
 
 void conn_run(struct conn *conn, struct bytes fresh) {
+    struct http_server *server = conn->server;
     struct bytes input;
     if (!join_input(conn, fresh, &input)) {
         conn_close(conn);
@@ -319,6 +319,9 @@ void conn_run(struct conn *conn, struct bytes fresh) {
     flush_and_rearm(conn);
     if (conn->state != CONN_CLOSING)
         held_weigh(conn);
+    server->run_ns = 0;
+    if (server->counted)
+        reply_tell_counts(server);
 }
 
 static void on_dropped(struct conn *conn, size_t count) {

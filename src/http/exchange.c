@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Exchanges: one request with its answer, from a free list of the server. An exchange lives until the application has
 // answered, even if its connection has closed.
+#include "base/clock.h"
 #include "http/http_inside.h"
 #include <stdlib.h>
 
@@ -29,7 +30,9 @@ struct exchange *exchange_take(struct conn *conn) {
     exchange->conn = conn;
     exchange->request = (struct http_request){.arena = &exchange->arena, .app = server->app, .peer = conn->peer};
     head_begin(&exchange->head);
-    exchange->began_ns = server->callbacks.on_answered ? uv_hrtime() : 0;
+    if (!server->run_ns)
+        server->run_ns = clock_mono_ns();
+    exchange->began_ns = server->run_ns;
     exchange->plan = (struct http_body_plan){HTTP_BODY_REFUSE, 0};
     exchange->body_decoded = exchange->body_raw = 0;
     exchange->chunk = CHUNK_SIZE;

@@ -45,6 +45,7 @@ struct http_request {
     struct bytes fields[HTTP_FIELD_COUNT];
     struct bytes body; // all of it for HTTP_BODY_WHOLE, empty for HTTP_BODY_STREAM
     struct http_peer peer;
+    uint16_t route;      // the application's number of what is asked for, for on_counted; 0: not known
     bool has_body;       // a body of one byte or more was announced (or is chunked)
     struct arena *arena; // the request's own memory
     void *app;           // the application's, per server
@@ -67,6 +68,13 @@ struct http_answered {
     uint64_t took_us; // from the first byte of the request
 };
 
+// An answer, for counting. Those that one read has led to began together and end together.
+struct http_count {
+    uint16_t route, status; // of the request; 0 when its head could not be read
+    uint32_t times;         // that many were the same
+    uint64_t began_ns;      // clock_mono_ns
+};
+
 struct http_callbacks {
     // The head is complete; called before 100-continue is sent and before any body is read. For REFUSE on_request is
     // called at once (body empty) and must answer without it; what the client still sends is drained up to a small
@@ -86,6 +94,8 @@ struct http_callbacks {
     // NULL, or told once of every answer when it has been written, or was cut off. `request` NULL: the server's own
     // error, for a head that could not be read.
     void (*on_answered)(const struct http_request *request, const struct http_answered *answered);
+    // NULL, or told of every answer after it was written, several at once.
+    void (*on_counted)(const struct http_count *counts, unsigned count, uint64_t ended_ns);
 };
 
 struct http_reply {
@@ -127,8 +137,7 @@ struct http_limits {
 
 // Counters that the server raises; the owner maps them into its metrics. Never NULL.
 struct http_counters {
-    uint64_t *connections_opened, *connections_open, *connections_refused, *requests, *bad_requests, *timeouts,
-        *bytes_out;
+    uint64_t *connections_opened, *connections_open, *connections_refused, *bad_requests, *timeouts, *bytes_out;
 };
 
 struct http_server; // one per listening socket

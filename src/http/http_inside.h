@@ -30,6 +30,7 @@ enum {
     OUTPUT_KEPT = 128 << 10, // a larger output buffer is freed after use
     OUTPUTS_KEPT = 1 << 20,  // bytes of all unused output buffers together
     ERROR_BODY_MAX = 4 << 10,
+    COUNTS_MAX = 32,
     POOL_MAX = 1024, // structs in each free list; an exchange has at most about 7 KiB
 };
 
@@ -64,11 +65,11 @@ struct exchange {
     size_t body_decoded, body_raw;
     enum chunk_part chunk;
     bool last_chunk;
-    uint64_t began_ns;   // for on_answered
+    uint64_t began_ns;   // clock_mono_ns, at its first byte
     size_t streamed;     // bytes of the answer's body that the connection took
     size_t unsent;       // those of them that were not sent when the connection closed
     int streamed_status; // of a streamed answer
-    bool noted;          // on_answered was called
+    bool noted;          // it was counted, and on_answered was called
     void (*on_drain)(struct http_request *);
     enum outcome outcome; // why the body was refused; OK: it was not
     bool dispatched;      // the application has the request and owes an answer
@@ -142,6 +143,9 @@ struct http_server {
     char tail_text[TAIL_KINDS][80]; // the end of every head: Date, Connection, the empty line
     uint8_t tail_len[TAIL_KINDS];
     uint64_t tail_until;
+    uint64_t run_ns;  // when the run under way began; 0: no clock was read in it
+    uint32_t counted; // of `counts`: answers that on_counted is not told of yet
+    struct http_count counts[COUNTS_MAX];
     uint64_t drain_until;
     char *unix_path; // removed at the end
     uint64_t unix_inode;
@@ -213,7 +217,9 @@ bool reply_has_body(const struct exchange *exchange, int status);
 void reply_error(struct conn *conn, struct exchange *exchange, enum outcome outcome, const char *detail);
 // The connection that an answer is about to be written to; NULL when the client has left.
 struct conn *reply_conn(struct exchange *exchange);
-// Calls on_answered unless it was called before. `cut`: the client did not get the whole answer.
+// Tells on_counted of the answers so far.
+void reply_tell_counts(struct http_server *server);
+// Counts the answer and calls on_answered, unless that was done before. `cut`: the client did not get the whole answer.
 void reply_note(struct exchange *exchange, int status, size_t body_bytes, bool cut);
 // The client left while its answer was streamed.
 void reply_note_cut(struct exchange *exchange);

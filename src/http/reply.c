@@ -12,35 +12,10 @@ struct status {
     struct bytes line;
 };
 
-#define STATUS(code, reason)                                                                                           \
-    {                                                                                                                  \
-        code, {                                                                                                        \
-            "HTTP/1.1 " #code " " reason "\r\n", sizeof("HTTP/1.1 " #code " " reason "\r\n") - 1                       \
-        }                                                                                                              \
-    }
 static const struct status statuses[] = {
-    STATUS(200, "OK"),
-    STATUS(201, "Created"),
-    STATUS(202, "Accepted"),
-    STATUS(204, "No Content"),
-    STATUS(304, "Not Modified"),
-    STATUS(400, "Bad Request"),
-    STATUS(401, "Unauthorized"),
-    STATUS(403, "Forbidden"),
-    STATUS(404, "Not Found"),
-    STATUS(405, "Method Not Allowed"),
-    STATUS(408, "Request Timeout"),
-    STATUS(409, "Conflict"),
-    STATUS(413, "Content Too Large"),
-    STATUS(414, "URI Too Long"),
-    STATUS(415, "Unsupported Media Type"),
-    STATUS(422, "Unprocessable Content"),
-    STATUS(429, "Too Many Requests"),
-    STATUS(431, "Request Header Fields Too Large"),
-    STATUS(500, "Internal Server Error"),
-    STATUS(501, "Not Implemented"),
-    STATUS(503, "Service Unavailable"),
-    STATUS(505, "HTTP Version Not Supported"),
+#define STATUS(code, reason) {code, BYTES("HTTP/1.1 " #code " " reason "\r\n")},
+#include "base/statuses.def"
+#undef STATUS
 };
 
 static void add_status(struct buffer *out, int code) {
@@ -124,13 +99,41 @@ struct conn *reply_conn(struct exchange *exchange) {
     return exchange->conn && exchange->conn->state != CONN_CLOSING ? exchange->conn : NULL;
 }
 
+void reply_tell_counts(struct http_server *server) {
+    if (server->counted && server->callbacks.on_counted)
+        server->callbacks.on_counted(server->counts, server->counted, clock_mono_ns());
+    server->counted = 0;
+}
+
+// Within a run the clock is read once at its end, after all its answers were written. An answer that comes later, or
+// to nobody, has ended now.
+static inline void count_answer(struct http_server *server, bool in_run, uint16_t route, int status, uint64_t began) {
+    struct http_count *next = &server->counts[server->counted];
+    if (server->counted && next[-1].began_ns == began && next[-1].route == route && next[-1].status == status) {
+        next[-1].times++;
+    } else {
+        *next = (struct http_count){route, (uint16_t)status, 1, began};
+        server->counted++;
+    }
+    if (server->counted == COUNTS_MAX || !in_run)
+        reply_tell_counts(server);
+}
+
+static __attribute__((noinline)) void tell_answered(const struct exchange *exchange, int status, size_t body_bytes,
+                                                    bool cut) {
+    struct http_answered answered = {status, cut, body_bytes, (clock_mono_ns() - exchange->began_ns) / 1000};
+    exchange->server->callbacks.on_answered(exchange->request.path.at ? &exchange->request : NULL, &answered);
+}
+
 void reply_note(struct exchange *exchange, int status, size_t body_bytes, bool cut) {
-    const struct http_callbacks *callbacks = &exchange->server->callbacks;
-    if (!callbacks->on_answered || exchange->noted)
+    struct http_server *server = exchange->server;
+    if (exchange->noted)
         return;
     exchange->noted = true;
-    struct http_answered answered = {status, cut, body_bytes, (uv_hrtime() - exchange->began_ns) / 1000};
-    callbacks->on_answered(exchange->request.path.at ? &exchange->request : NULL, &answered);
+    if (server->callbacks.on_answered)
+        tell_answered(exchange, status, body_bytes, cut);
+    bool in_run = exchange->conn && exchange->conn->running;
+    count_answer(server, in_run, exchange->request.route, status, exchange->began_ns);
 }
 
 void reply_note_cut(struct exchange *exchange) {
@@ -179,9 +182,12 @@ void http_reply_made(struct http_request *request, int status, struct bytes head
 // The server's own error: the application renders its body.
 static void note_error(struct conn *conn, struct exchange *exchange, int status, size_t body_bytes) {
     struct http_answered answered = {.status = status, .body_bytes = body_bytes};
-    if (exchange)
+    if (exchange) {
         reply_note(exchange, status, body_bytes, false);
-    else if (conn->server->callbacks.on_answered)
+        return;
+    }
+    count_answer(conn->server, conn->running, 0, status, clock_mono_ns());
+    if (conn->server->callbacks.on_answered)
         conn->server->callbacks.on_answered(NULL, &answered);
 }
 

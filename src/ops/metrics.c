@@ -1,35 +1,23 @@
 // SPDX-License-Identifier: MIT
 // Rows of cells in a memfd that all processes of one service map. Before the rows are the shared clock's offset and the
 // generation in charge.
-#include "ops/metrics.h"
 #include "base/clock.h"
+#include "ops/metrics_inside.h"
 #include <errno.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROWS = METRICS_ROWS, CELLS = (METRIC_COUNT + 7) / 8 * 8 }; // a row is whole cache lines
-
-struct metric_memory {
-    int64_t clock_offset_ms;
-    uint64_t generation;
-    uint64_t layout; // of the rows
-    uint64_t instance;
-    int64_t rule_ms;
-    uint64_t padding[3];
-    uint64_t rows[ROWS][CELLS];
-};
-
-static struct metric_memory *shared;
-static uint64_t own_cells[METRIC_COUNT]; // until metrics_attach
-static uint64_t *cells = own_cells;
+static struct metric_row own_row; // until metrics_attach
+struct metric_memory *metrics_shared;
+struct metric_row *metrics_row = &own_row;
 static int64_t own_offset, own_rule_ms;
 static uint64_t own_generation, own_instance;
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_AGE };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_AGE, METRIC_INFO };
 
 static const struct {
     enum metric_kind kind;
@@ -38,12 +26,13 @@ static const struct {
 #define counter METRIC_COUNTER
 #define gauge METRIC_GAUGE
 #define age METRIC_AGE
+#define info METRIC_INFO
 #define METRIC(id, kind, name, label, help) {kind, name, label, help},
 #include "ops/metrics.def"
-#undef METRIC
 #undef counter
 #undef gauge
 #undef age
+#undef info
 };
 
 int metrics_create(void) {
@@ -57,14 +46,18 @@ int metrics_create(void) {
     return fd;
 }
 
-// A hash of all names (FNV-1a): an upgraded program may have other metrics than the supervisor that starts it.
-static uint64_t layout_of_rows(void) {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (int i = 0; i < METRIC_COUNT; i++)
-        for (const char *parts[] = {metrics[i].name, metrics[i].label}, **part = parts; part < parts + 2; part++)
-            for (const char *c = *part; *c; c++)
-                hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
+uint64_t metrics_hash(uint64_t hash, const char *text) {
+    for (; *text; text++)
+        hash = (hash ^ (uint8_t)*text) * UINT64_C(1099511628211);
     return hash;
+}
+
+// A hash of all names: an upgraded program may have other metrics than the supervisor that starts it.
+static uint64_t layout_of_rows(void) {
+    uint64_t hash = METRICS_HASH_BEGIN;
+    for (int i = 0; i < METRIC_COUNT; i++)
+        hash = metrics_hash(metrics_hash(hash, metrics[i].name), metrics[i].label);
+    return metrics_hash_families(hash);
 }
 
 static bool has_size(int fd, size_t size) {
@@ -72,63 +65,87 @@ static bool has_size(int fd, size_t size) {
     return fstat(fd, &file) == 0 && (size_t)file.st_size == size;
 }
 
+// Only rows that a process has had are summed: reading the others would give them memory.
+static void use_row(unsigned row) {
+    uint64_t used = __atomic_load_n(&metrics_shared->rows_used, __ATOMIC_RELAXED);
+    while (used < row + 1u && !__atomic_compare_exchange_n(&metrics_shared->rows_used, &used, row + 1u, true,
+                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    metrics_row = &metrics_shared->rows[row];
+}
+
 int metrics_attach(int fd, unsigned row) {
     uint64_t layout = layout_of_rows();
-    if (row >= ROWS || (fd >= 0 && !has_size(fd, sizeof *shared)))
+    size_t size = sizeof *metrics_shared;
+    if (row >= METRICS_ROWS || (fd >= 0 && !has_size(fd, size)))
         return -1;
-    void *at =
-        fd < 0 ? calloc(1, sizeof *shared) : mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (!at || at == MAP_FAILED)
+    int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+    struct metric_memory *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+    if (shared == MAP_FAILED)
         return -1;
-    shared = at;
     if (!shared->layout)
         shared->layout = layout; // the supervisor, which is the first
-    if (shared->layout != layout)
+    if (shared->layout != layout) {
+        munmap(shared, size);
         return -1;
-    cells = shared->rows[row];
+    }
+    metrics_shared = shared;
+    use_row(row);
     return 0;
 }
 
 int64_t *metrics_clock_offset(void) {
-    return shared ? &shared->clock_offset_ms : &own_offset;
+    return metrics_shared ? &metrics_shared->clock_offset_ms : &own_offset;
 }
 
 int64_t *metrics_rule_ms(void) {
-    return shared ? &shared->rule_ms : &own_rule_ms;
+    return metrics_shared ? &metrics_shared->rule_ms : &own_rule_ms;
 }
 
 uint64_t *metrics_generation(void) {
-    return shared ? &shared->generation : &own_generation;
+    return metrics_shared ? &metrics_shared->generation : &own_generation;
 }
 
 uint64_t *metrics_instance(void) {
-    return shared ? &shared->instance : &own_instance;
+    return metrics_shared ? &metrics_shared->instance : &own_instance;
 }
 
 uint64_t *metric_cell(enum metric metric) {
-    return &cells[metric];
+    return &metrics_row->cells[metric];
+}
+
+static unsigned rows_used(void) {
+    return metrics_shared ? (unsigned)__atomic_load_n(&metrics_shared->rows_used, __ATOMIC_RELAXED) : 0;
 }
 
 uint64_t metric_read(enum metric metric, unsigned row) {
-    return shared && row < ROWS ? __atomic_load_n(&shared->rows[row][metric], __ATOMIC_RELAXED) : 0;
+    return row < rows_used() ? __atomic_load_n(&metrics_shared->rows[row].cells[metric], __ATOMIC_RELAXED) : 0;
 }
 
-uint64_t metric_total(enum metric metric) {
-    uint64_t sum = shared ? 0 : own_cells[metric];
-    for (unsigned row = 0; shared && row < ROWS; row++)
-        sum += metric_read(metric, row);
+static uint64_t cell_at(const struct metric_row *row, size_t offset) {
+    return __atomic_load_n((const uint64_t *)((const char *)row + offset), __ATOMIC_RELAXED);
+}
+
+uint64_t metrics_sum_at(size_t offset) {
+    uint64_t sum = metrics_shared ? 0 : cell_at(&own_row, offset);
+    for (unsigned row = 0; row < rows_used(); row++)
+        sum += cell_at(&metrics_shared->rows[row], offset);
     return sum;
 }
 
+uint64_t metric_total(enum metric metric) {
+    return metrics_sum_at(offsetof(struct metric_row, cells) + sizeof(uint64_t) * metric);
+}
+
 void metrics_forget_gauges(unsigned row) {
-    for (int i = 0; shared && row < ROWS && i < METRIC_COUNT; i++)
+    for (int i = 0; row < rows_used() && i < METRIC_COUNT; i++)
         if (metrics[i].kind == METRIC_GAUGE)
-            shared->rows[row][i] = 0;
+            metrics_shared->rows[row].cells[i] = 0;
 }
 
 static uint64_t latest_of(enum metric metric) {
-    uint64_t latest = shared ? 0 : own_cells[metric];
-    for (unsigned row = 0; shared && row < ROWS; row++) {
+    uint64_t latest = metrics_shared ? 0 : own_row.cells[metric];
+    for (unsigned row = 0; row < rows_used(); row++) {
         uint64_t value = metric_read(metric, row);
         latest = value > latest ? value : latest;
     }
@@ -158,7 +175,10 @@ void metrics_render(struct buffer *text) {
                         metrics[i].kind == METRIC_COUNTER ? "counter" : "gauge");
         if (metrics[i].kind == METRIC_AGE)
             render_age(text, (enum metric)i);
+        else if (metrics[i].kind == METRIC_INFO)
+            buffer_addf(text, "%s{version=\"%s\",revision=\"%s\"} 1\n", metrics[i].name, VERSION, metrics_revision);
         else
             render_number(text, (enum metric)i);
     }
+    metrics_render_families(text);
 }

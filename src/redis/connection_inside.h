@@ -25,6 +25,7 @@ enum redis_state {
 struct pending {
     struct redis_call *call;
     uint64_t deadline_ms; // uv_now
+    uint64_t sent_ns;     // clock_mono_ns, of the turn in which it was sent
     struct held *kept; // its bytes: of an EVALSHA, in case Redis lacks the script; in a Cluster of each call. Or NULL
     int script;
     bool read, write; // it counts as a read; it is a caller's write (struct command)
@@ -54,6 +55,7 @@ struct redis_connection {
     struct buffer out, writing; // the commands of this turn; those that the kernel has not taken yet
     struct host_port looked_up; // what is being resolved
     bool writing_now, resolving, stopping, refuses_writes;
+    uint64_t sent_ns; // of the commands in `out`; 0: no clock was read for them
     uint32_t timeout_ms, back_off_ms;
     uint64_t retry_at_ms, deadline_ms, heard_at_ms;
     // The queue: a ring of `capacity` (a power of two) with `count` commands from `head` on. The first `expired` of

@@ -97,7 +97,7 @@ void redis_write_out(struct redis_connection *redis) {
 }
 
 void redis_begin_turn(struct redis_connection *redis) {
-    if (redis->state != REDIS_STATE_STOPPED)
+    if (redis->failed && redis->state != REDIS_STATE_STOPPED)
         pending_tell_failed(redis);
     if (redis->writes)
         redis_begin_turn(redis->writes);
@@ -107,10 +107,13 @@ bool redis_end_turn(struct redis_connection *redis) {
     bool again = redis->writes && redis_end_turn(redis->writes);
     if (redis->state == REDIS_STATE_STOPPED)
         return again;
-    pending_send_held(redis);
+    if (redis->held)
+        pending_send_held(redis);
     if (redis->first)
         confirm_end_turn(redis);
-    redis_write_out(redis);
+    if (redis->out.len || redis->tls)
+        redis_write_out(redis);
+    redis->sent_ns = 0;
     return again || redis->failed;
 }
 

@@ -8,6 +8,7 @@
 // redis_send adds to the ring while fewer than `queue_max` commands are in it. Reads beyond their share and patient
 // writes are held in a list in front of it, at most HELD_MAX. connection.c calls pending_send_held once a turn, and
 // pending_expire every 25 ms. error_replies.c says what an error reply means.
+#include "base/clock.h"
 #include "ops/metrics.h"
 #include "redis/connection_inside.h"
 #include "redis/redirect.h"
@@ -128,6 +129,9 @@ static void remember(struct redis_connection *redis, struct pending pending) {
     redis->reads += pending.read;
     redis->moved += pending.moved;
     redis->unwaited |= pending.write;
+    if (!redis->sent_ns)
+        redis->sent_ns = clock_mono_ns();
+    pending.sent_ns = redis->sent_ns;
     *pending_at(redis, redis->count++) = pending;
     metric_add(METRIC_REDIS_CALLS, 1);
 }
@@ -360,6 +364,7 @@ static bool is_message(const redisReply *reply) {
 }
 
 void pending_take_replies(struct redis_connection *redis) {
+    uint64_t now_ns = 0; // what was read at once has come at once
     while (redis->reader) {
         void *reply = NULL;
         bool good = redisReaderGetReply(redis->reader, &reply) == REDIS_OK;
@@ -382,6 +387,9 @@ void pending_take_replies(struct redis_connection *redis) {
         redis->reads -= pending.read;
         redis->moved -= pending.moved;
         redis->expired -= redis->expired > 0;
+        now_ns = now_ns ? now_ns : clock_mono_ns();
+        if (pending.call != &redis->wait) // which takes as long as replicas need
+            metric_round_trip(pending.write ? ROUND_TRIP_WRITE : ROUND_TRIP_OTHER, now_ns - pending.sent_ns);
         answer(redis, pending, reply);
         if (redis->state == REDIS_STATE_CLOSING)
             return;

@@ -105,7 +105,6 @@ static bool listen_on(struct worker_process *process, int index, const char *add
     struct http_counters counters = {metric_cell(METRIC_CONNECTIONS_OPENED),
                                      metric_cell(METRIC_CONNECTIONS_OPEN),
                                      metric_cell(METRIC_CONNECTIONS_REFUSED),
-                                     metric_cell(METRIC_REQUESTS),
                                      metric_cell(METRIC_BAD_REQUESTS),
                                      metric_cell(METRIC_TIMEOUTS),
                                      metric_cell(METRIC_BYTES_OUT)};
@@ -166,6 +165,7 @@ static bool start(struct worker_process *process, const struct role *role) {
         log_error("the rankings need more than %d half-lives", SETTING_HALF_LIVES_MAX);
         return false;
     }
+    api_name_sites(&process->api);
     process->api.known = known_items_new();
     if (!process->api.known || !netranges_parse(bytes_of(settings->trusted_proxies), &process->api.trusted)) {
         log_error("a worker does not start: no memory, or trusted_proxies is not valid");

@@ -157,8 +157,9 @@ struct cached_body *cached_body_get(struct serve *serve, const struct question *
     return cached;
 }
 
-void cached_body_remember_target(struct cached_body *cached, struct bytes target) {
+void cached_body_remember_target(struct cached_body *cached, const struct http_request *request) {
     struct serve *serve = cached->serve;
+    struct bytes target = request->target;
     struct alias *alias;
     HASH_FIND(hh, serve->aliases, target.at, target.len, alias);
     if (alias || cached->alias_count == ALIASES_MAX || !(alias = malloc(sizeof *alias + target.len)))
@@ -170,6 +171,7 @@ void cached_body_remember_target(struct cached_body *cached, struct bytes target
         return;
     }
     alias->cached = cached;
+    alias->route = request->route;
     alias->next = cached->aliases;
     cached->aliases = alias;
     cached->alias_count++;

@@ -97,6 +97,7 @@ bool serve_from_memory(struct serve *serve, struct http_request *request) {
     HASH_FIND(hh, serve->aliases, request->target.at, request->target.len, alias);
     if (!alias)
         return false;
+    request->route = alias->route;
     cached_body_answer(alias->cached, request);
     return true;
 }
@@ -109,7 +110,7 @@ static void answer(struct serve *serve, struct http_request *request, const stru
         return;
     }
     if (target_is_plain)
-        cached_body_remember_target(cached, request->target);
+        cached_body_remember_target(cached, request);
     cached_body_answer(cached, request);
 }
 

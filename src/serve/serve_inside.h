@@ -339,6 +339,7 @@ struct alias {
     UT_hash_handle hh;
     struct alias *next; // of the same body
     struct cached_body *cached;
+    uint16_t route; // of the request that it is of
     char target[];
 };
 
@@ -392,4 +393,4 @@ void cached_body_answer(struct cached_body *cached, struct http_request *request
 void cached_body_sweep(struct serve *serve);
 // Finds or makes it; NULL without memory.
 struct cached_body *cached_body_get(struct serve *serve, const struct question *question);
-void cached_body_remember_target(struct cached_body *cached, struct bytes target);
+void cached_body_remember_target(struct cached_body *cached, const struct http_request *request);

@@ -302,6 +302,7 @@ static void beat(struct store_node *at) {
 void heartbeat(uv_timer_t *timer) {
     struct store *store = timer->data;
     metric_add(METRIC_HEARTBEATS, 1);
+    metric_set(METRIC_REDIS_USABLE, store_ready(store, NULL) && !store_trouble(store));
     if (store->subscription)
         subscription_beat(store->subscription);
     for (struct store_node *at = store->nodes; at; at = at->next)

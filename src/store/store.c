@@ -56,8 +56,10 @@ static void tell_deferred(struct store *store) {
 static void on_turn(void *context) {
     struct store *store = context;
     tell_deferred(store);
-    write_queue_turn(&store->votes);
-    write_queue_turn(&store->views);
+    if (write_queue_is_due(&store->votes))
+        write_queue_turn(&store->votes);
+    if (write_queue_is_due(&store->views))
+        write_queue_turn(&store->views);
     if (store->cluster)
         cluster_turn(store->cluster);
 }

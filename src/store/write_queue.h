@@ -94,6 +94,10 @@ void write_queue_release(struct write_queue *queue);
 void write_queue_add(struct write_queue *queue, struct queued *write, uint32_t partition);
 // The end of a turn: ends the refused and the overdue writes, and sends those that may be sent.
 void write_queue_turn(struct write_queue *queue);
+// Most turns of the loop have nothing to write.
+static inline bool write_queue_is_due(const struct write_queue *queue) {
+    return queue->waiting || queue->refused.first;
+}
 // On shutdown: writes that wait are UNAVAILABLE.
 void write_queue_fail(struct write_queue *queue);
 

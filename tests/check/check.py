@@ -180,7 +180,7 @@ def check_documents():
     for status, code in table("src/base/outcomes.def", r'^OUTCOME\(\w+, (\d+), "(\w+)"'):
         if code != "ok" and f"| `{code}` | {status} |" not in documents["errors"]:
             yield f"docs/errors.md: outcome {code} ({status}) is missing"
-    for name in set(table("src/ops/metrics.def", r'^METRIC\(\w+, \w+, "(\w+)"')):
+    for name in set(table("src/ops/metrics.def", r'^(?:METRIC|FAMILY)\(\w+, \w+, "(\w+)"')):
         if f"`{name}`" not in documents["metrics"]:
             yield f"docs/metrics.md: metric {name} is missing"
     for method, pattern in table("src/api/routes.def", r'^ROUTE\((\w+), "([^"]+)", (?!asset_start)'):

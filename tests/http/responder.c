@@ -7,6 +7,7 @@
 #include "base/keyed.h"
 #include "http/body.h"
 #include "http/uri.h"
+#include <assert.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -305,6 +306,7 @@ static const struct route *route_of(struct bytes path) {
 }
 
 static struct http_body_plan on_head(struct http_request *request) {
+    requests++;
     return (struct http_body_plan){route_of(request->path)->body, BODY_LIMIT};
 }
 
@@ -377,13 +379,19 @@ static bool set_option(const char *argument) {
     return false;
 }
 
+static void on_counted(const struct http_count *counts, unsigned count, uint64_t ended_ns) {
+    for (unsigned i = 0; i < count; i++)
+        assert(counts[i].times && counts[i].status >= 200 && counts[i].began_ns <= ended_ns);
+}
+
 int main(int argc, char **argv) {
-    const struct http_counters counters = {&opened, &open_now, &refused, &requests, &bad, &timeouts, &bytes_out};
+    const struct http_counters counters = {&opened, &open_now, &refused, &bad, &timeouts, &bytes_out};
     const struct http_callbacks callbacks = {.on_head = on_head,
                                              .on_piece = on_piece,
                                              .on_request = on_request,
                                              .on_cut = on_cut,
-                                             .render_error = render_error};
+                                             .render_error = render_error,
+                                             .on_counted = on_counted};
     const char *listen = "127.0.0.1:0";
     char error[256];
     for (int i = 1; i < argc; i++)

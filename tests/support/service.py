@@ -82,9 +82,13 @@ class Service(Launch):
         rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
         return {name: metric_value(value) for name, value in rows}
 
+    def metric_sum(self, family):
+        """Of a metric with labels."""
+        return sum(value for name, value in self.metrics().items() if name.partition("{")[0] == family)
+
     def item_reads(self):
         """How many states of items were asked for, of Redis or of memory."""
-        return sum(value for name, value in self.metrics().items() if name.startswith("engaged_item_reads_total"))
+        return self.metric_sum("engaged_item_reads_total")
 
     def stop(self):
         self.judge(end(self.process))
