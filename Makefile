@@ -3,7 +3,7 @@
 # One object tree per configuration: build/ and, with SANITIZER=address,undefined, build-address-undefined/.
 # V=1 shows the commands. Nothing is configured: pkg-config says where the libraries are.
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 SANITIZER ?=
 comma := ,
 BUILD := build$(if $(SANITIZER),-$(subst $(comma),-,$(SANITIZER)))
@@ -63,7 +63,7 @@ SHIFTED_CLOCK := $(BUILD)/shifted_clock.so
 VALGRIND_TESTS := tests/http tests/api/test_writes.py tests/api/test_reads.py tests/api/test_rules.py tests/api/test_page.py \
 	tests/api/test_corrections.py tests/api/test_transfer.py tests/faults/test_bad_data.py
 
-.PHONY: all help deps deps-test deps-browser deps-prometheus run test test-widget unit check crash planted model fuzz fuzzers asan quality replay windows loadtest loadtest-deps failover instructions soak valgrind \
+.PHONY: all help deps deps-test deps-browser deps-prometheus run test test-upgrade test-widget unit check crash planted model fuzz fuzzers asan quality replay windows loadtest loadtest-deps failover instructions soak valgrind \
 	guards-record bench-compare clean install deb test-install programs
 .DELETE_ON_ERROR:
 
@@ -108,6 +108,10 @@ check: deps-test ## rooms, cycles, headers, formatting, documents: in seconds
 test-widget: deps-browser ## the widget in all pairs of its states; FULL=1: in all 240
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)FULL=$(FULL) $(PYTHON) -m pytest -q -p no:cacheprovider --timeout=300 tests/browser/test_widget_states.py
+
+test-upgrade: deps-test ## older revisions, built from the history: upgrades machine by machine, and the way back
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider --timeout=300 -rs tests/upgrade
 
 asan: ## build with the sanitizers
 	$(Q)$(MAKE) --no-print-directory SANITIZER=address,undefined programs

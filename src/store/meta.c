@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { FORMAT = 4 }; // of the data; lua/meta.lua knows the oldest that is still read
+// DATA_FORMAT (store/plan.h) is what this program writes; lua/meta.lua knows the oldest that is still read.
 
 const char meta_is_other[] =
     "the key engaged:meta is another program's: the service needs a Redis, or a database, without it";
@@ -52,7 +52,7 @@ static void begin(struct command *command, const struct settings *settings, cons
     command_add(command, key_bytes(&key));
     key_meta_copy(&key);
     command_add(command, key_bytes(&key));
-    command_add_int(command, FORMAT);
+    command_add_int(command, DATA_FORMAT);
     command_add_int(command, keys_partitions());
     snprintf(text, sizeof text, "%016" PRIx64, keyed_hash64(hash_key, 'f', NULL, 0));
     command_add_text(command, text);

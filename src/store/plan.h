@@ -5,6 +5,8 @@
 #include "model/period_ranking.h"
 #include "ops/settings.h"
 
+enum { DATA_FORMAT = 4 }; // of the data
+
 struct plan {
     struct half_lives lives;
     struct ranking rankings[RANKINGS_MAX + 1]; // the settings', in their order, then the site's popularity

@@ -18,6 +18,7 @@ from manuals import check_manuals
 from modules import check_modules
 from names import check_headings, check_links, check_named, check_twice
 from packages import check_packages
+from versions import check_version
 from widget import check_widget_document
 from words import check_words
 
@@ -235,7 +236,7 @@ CHECKS = [check_direction, check_cycles, check_third_party, check_headers_alone,
           check_scripts, check_lengths, check_functions, check_documents,
           check_contract, check_sentences, check_widget_document, check_faults, check_widget,
           check_twice, check_named, check_headings, check_links, check_words, check_modules, check_fields, check_declarations,
-          check_manuals, check_packages]
+          check_manuals, check_packages, check_version]
 
 
 def main():

@@ -74,6 +74,9 @@ PLANTED = [
 
 # Put in place of another text: what a line at the end cannot show.
 CHANGED = [
+    ("version", "Makefile", "VERSION := 0", "VERSION := 77", "src/web/openapi.json: the version is 0"),
+    ("version", "CHANGELOG.md", "## 0.2.0 (", "## 0.2 (", "CHANGELOG.md: the version is 0.2,"),
+    ("version", "README.md", "Version 0", "Versions 0", "README.md: the version is not there"),
     ("fields", "src/web/openapi.json", '"done_at": ', '"planted_at": ', "the field or parameter planted_at"),
     ("fields", "docs/api.md", "`done_at`", "`planted_at`", "the field or parameter done_at"),
     ("contract", "src/web/openapi.json", '"/healthz": {', '"/planted": {', "GET /healthz is missing"),

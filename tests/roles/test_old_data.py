@@ -5,11 +5,14 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 
 import pytest
+import redis
 
 from support.ports import free_port
 from support.program import PROGRAM, ROOT, options_of
+from support.redis_server import RedisServer
 from support.service import Service
 from support.wait import wait_until
 
@@ -48,11 +51,19 @@ def test_data_of_before_answers_the_same(expected_path):
         service.stop()
 
 
+def redis_of(service):
+    return redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+
+
 def recorded_format(service, to=None):
     """The format that the data's record says; with `to`, written there."""
-    redis = os.path.join(service.folder, "d", "redis.sock")
-    command = ["HGET", "engaged:meta", "format"] if to is None else ["HSET", "engaged:meta", "format", to]
-    return subprocess.run(["redis-cli", "-s", redis, *command], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    client = redis_of(service)
+    return client.hget("engaged:meta", "format").decode() if to is None else client.hset("engaged:meta", "format", to)
+
+
+def all_data(server):
+    """Every key and its value, as Redis packs it."""
+    return {key: server.dump(key) for key in server.scan_iter(count=1000)}
 
 
 def test_data_of_format_2_becomes_format_4():
@@ -71,16 +82,68 @@ def test_data_of_format_2_becomes_format_4():
     ("two", "the data has format two, this program reads 2 to 4"),
     ("5", "the data has format 5 of a newer program, this program reads 2 to 4"),
 ])
-def test_data_of_another_format_is_refused_and_left_as_it_is(format, line):
-    service = Service()
+def test_data_of_another_format_is_refused_and_left_as_it_is(format, line, made):
+    server, settings = made
+    server.hset("engaged:meta", "format", format)
+    before = all_data(server)
+    assert len(before) > 16, "it has logs, an item and votes"
+    second = subprocess.run([PROGRAM, *settings], stderr=subprocess.PIPE, text=True, timeout=20)
+    assert second.returncode == 1 and line in second.stderr, second.stderr
+    assert all_data(server) == before
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A Redis with the data of a service that has ended, and the options of one for it."""
+    with RedisServer() as server:
+        service = Service(redis=server.url, secret="11" * 32, hash_key="22" * 32)
+        assert service.keyed("POST", "/v1/s/items/a/votes", {"kind": "up"}, Engaged_Visitor="v").status == 200
+        wanted = options(service)
+        service.stop()
+        yield server.client(), wanted
+
+
+def save(server, path):
+    """All that a Redis holds, as a backup."""
+    subprocess.run(["redis-cli", *(["-s", server.socket] if server.socket else ["-p", str(server.port)]), "--rdb", path],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def clients(service):
+    return {one["id"] for one in redis_of(service).client_list() if not one["cmd"].startswith("client")}
+
+
+def restore(service, path):
+    """Its exit code, and what it says. A restore waits for those that are connected when it begins: not for who comes and goes at a start."""
+    wait_until(lambda: (before := clients(service)) and not time.sleep(0.3) and clients(service) == before, 20)
+    done = subprocess.run([PROGRAM, "restore", path, *options_of(service.settings)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=120)
+    return done.returncode, done.stdout
+
+
+def test_a_backup_of_an_older_format_is_restored_in_place_and_one_of_a_newer_is_refused(tmp_path):
+    old = [path for path in FIXTURES if "format-3" in path][-1]
+    with tarfile.open(old[:-5] + ".tar.gz") as packed:
+        packed.extractall(tmp_path / "d")
+    with open(old, encoding="utf-8") as file, RedisServer(dir=str(tmp_path / "d"), appendonly="yes", repl_diskless_sync_delay=0) as server:
+        settings = json.load(file)["settings"]
+        save(server, str(tmp_path / "older"))
+        server.client().hset("engaged:meta", "format", 5)
+        save(server, str(tmp_path / "newer"))
+    service = OldData(old[:-5] + ".tar.gz", **settings)
     try:
-        wait_until(lambda: service.log().count("redis: ready") == 2)
-        recorded_format(service, format)
-        with subprocess.Popen([PROGRAM, *options(service)], stderr=subprocess.PIPE, text=True) as second:
-            said = second.communicate(timeout=20)[1]
-        assert second.returncode == 1 and line in said, said
-        assert recorded_format(service) == format
-        recorded_format(service, "4")
+        site, crowd = "/v1/a.example", "/v1/a.example/items/crowd"
+        token = service.post(f"{site}/visitors").json["visitor"]
+        assert service.post(crowd + "/votes", {"kind": "up"}, Engaged_Visitor=token).json["votes"]["up"] == 901
+        code, said = restore(service, str(tmp_path / "newer"))
+        assert code == 1 and "the data has format 5 of a newer program, this program reads 2 to 4" in said
+        assert service.get(crowd).json["votes"]["up"] == 901, "nothing is changed"
+
+        code, said = restore(service, str(tmp_path / "older"))
+        assert code == 0, said
+        wait_until(lambda: (answer := service.get(crowd + "?window=month")).status == 200 and answer.json["votes"]["up"] == 900, 20)
+        assert service.get(crowd + "?window=month").json["windows"]["month"]["votes"]["up"] is None, "in which month they were is not known"
+        wait_until(lambda: recorded_format(service) == "4", 20)
     finally:
         service.stop()
 

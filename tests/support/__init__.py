@@ -21,6 +21,7 @@ scripted_cluster.py  nodes of a Cluster that answer by rules
 sentinels.py      three sentinels, a master and its replica; scripted_sentinel.py is one that says what a test wants
 log_writer.py     a projector alone, whose entries the test writes; packed.py reads what it has written
 sharded_redis.py  a store behind one address whose partitions fail apart
+old_program.py    older programs, built from the history; a service whose program is exchanged
 bare_debian.py    a bare Debian 12 in a folder, with processes and a network of its own
 systemd.py        the other end of $NOTIFY_SOCKET
 contract.py       the OpenAPI document, and whether it has an answer
