@@ -75,9 +75,21 @@ static size_t utf8_next(const uint8_t *at, size_t len, uint32_t *ret_code) {
     return size;
 }
 
+// Eight bytes that are all ASCII and no controls. A byte that is less than 0x20 borrows, one of 0x7f overflows.
+static bool are_plain(const uint8_t *at) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t eight;
+    memcpy(&eight, at, sizeof eight);
+    return ((eight | (eight - 0x20 * ones) | (eight + ones)) & (0x80 * ones)) == 0;
+}
+
 bool bytes_are_text(struct bytes text) {
     const uint8_t *at = (const uint8_t *)text.at, *end = at + text.len;
     while (at < end) {
+        if (end - at >= 8 && are_plain(at)) {
+            at += 8;
+            continue;
+        }
         if (*at < 0x80) {
             if (*at < 0x20 || *at == 0x7f)
                 return false;

@@ -53,10 +53,27 @@ static size_t escape_of(const uint8_t *at, size_t left, char escape[static 8]) {
 // What may have to be escaped, alone or with what follows.
 static const bool special_byte[256] = {[0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, ['<'] = true, [0xe2] = true};
 
+static void add_plain(struct buffer *buffer, struct bytes text) {
+    char *at = buffer_reserve(buffer, text.len + 2);
+    if (!at)
+        return;
+    *at++ = '"';
+    if (text.len)
+        memcpy(at, text.at, text.len);
+    at[text.len] = '"';
+    buffer->len += text.len + 2;
+}
+
 static void add_quoted(struct buffer *buffer, struct bytes text) {
     const uint8_t *at = (const uint8_t *)text.at;
     char escape[8];
     size_t run = 0, i = 0;
+    while (i < text.len && !special_byte[at[i]])
+        i++;
+    if (i == text.len) {
+        add_plain(buffer, text);
+        return;
+    }
     buffer_add_char(buffer, '"');
     for (;;) {
         while (i < text.len && !special_byte[at[i]])

@@ -146,13 +146,29 @@ static int64_t days_before(int64_t unix_ms) {
     return unix_ms / DAY_MS - (unix_ms % DAY_MS < 0);
 }
 
+static char *put_digits(char *at, unsigned value, int count) {
+    for (int i = count; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+    return at + count;
+}
+
+static char *put_number(char *at, unsigned value, int count, char behind) {
+    at = put_digits(at, value, count);
+    *at = behind;
+    return at + 1;
+}
+
 void time_format(int64_t unix_ms, char text[static TIME_TEXT_SIZE]) {
     int64_t ms = within_years(unix_ms), days = days_before(ms);
     struct civil date = civil_of_days(days);
     unsigned of_day = (unsigned)(ms - days * DAY_MS);
-    snprintf(text, TIME_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)date.year % 10000u,
-             (unsigned)date.month % 100u, (unsigned)date.day % 100u, of_day / 3600000 % 100, of_day / 60000 % 60,
-             of_day / 1000 % 60, of_day % 1000);
+    text = put_number(text, (unsigned)date.year, 4, '-');
+    text = put_number(text, (unsigned)date.month, 2, '-');
+    text = put_number(text, (unsigned)date.day, 2, 'T');
+    text = put_number(text, of_day / 3600000, 2, ':');
+    text = put_number(text, of_day / 60000 % 60, 2, ':');
+    text = put_number(text, of_day / 1000 % 60, 2, '.');
+    *put_number(text, of_day % 1000, 3, 'Z') = '\0';
 }
 
 void time_format_http(int64_t unix_ms, char text[static TIME_RFC822_SIZE]) {

@@ -7,11 +7,10 @@
 #include "base/keyed.h"
 #include "base/times.h"
 #include "http/accept.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { GZIP_LEVEL = 6, GZIP_WORTH = 256, TAG_ROOM = 24, HEAD_MAX = 64 << 10 };
+enum { GZIP_LEVEL = 6, GZIP_WORTH = 256, TAG_ROOM = 24, HEAD_MAX = 64 << 10, HEAD_FIXED = 200 };
 
 struct representation {
     struct bytes content;
@@ -27,24 +26,31 @@ struct body {
     char memory[]; // content, media type, fields
 };
 
-static const char checked_field[] = "Engaged-Checked-At: ";
-
 // ---- Heads
+
+static void add_field(struct buffer *head, struct bytes name, struct bytes value) {
+    buffer_add_bytes(head, name);
+    buffer_add_bytes(head, value);
+    buffer_add_bytes(head, BYTES("\r\n"));
+}
 
 static bool make_heads(struct body *body, struct representation *made, const char *coding) {
     buffer_init(&made->head, HEAD_MAX);
     buffer_init(&made->unchanged, HEAD_MAX);
-    buffer_addf(&made->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nContent-Type: ", made->content.len);
-    buffer_add_bytes(&made->head, body->media_type);
+    buffer_reserve(&made->head, HEAD_FIXED + body->media_type.len + body->fields.len);
+    buffer_reserve(&made->unchanged, HEAD_FIXED + body->fields.len);
+    buffer_add_bytes(&made->head, BYTES("HTTP/1.1 200 OK\r\nContent-Length: "));
+    buffer_add_int(&made->head, (int64_t)made->content.len);
+    add_field(&made->head, BYTES("\r\nContent-Type: "), body->media_type);
     if (coding)
-        buffer_addf(&made->head, "\r\nContent-Encoding: %s", coding);
-    buffer_add_bytes(&made->head, BYTES("\r\n"));
+        add_field(&made->head, BYTES("Content-Encoding: "), bytes_of(coding));
     buffer_add_bytes(&made->unchanged, BYTES("HTTP/1.1 304 Not Modified\r\n"));
     struct buffer *const both[] = {&made->head, &made->unchanged};
     for (int i = 0; i < 2; i++) {
-        buffer_addf(both[i], "ETag: W/%s\r\nVary: Accept-Encoding\r\n", body->tag);
+        add_field(both[i], BYTES("ETag: W/"), bytes_of(body->tag));
+        buffer_add_bytes(both[i], BYTES("Vary: Accept-Encoding\r\n"));
         buffer_add_bytes(both[i], body->fields);
-        buffer_addf(both[i], "%s%s\r\n", checked_field, body->checked_at);
+        add_field(both[i], BYTES("Engaged-Checked-At: "), bytes_of(body->checked_at));
     }
     return !made->head.failed && !made->unchanged.failed;
 }
@@ -112,6 +118,14 @@ static struct bytes place(char **at, struct bytes source) {
     return placed;
 }
 
+static void make_tag(uint64_t tag, char ret_text[static TAG_ROOM]) {
+    static const char digits[] = "0123456789abcdef";
+    ret_text[0] = ret_text[17] = '"';
+    ret_text[18] = '\0';
+    for (int i = 16; i > 0; i--, tag >>= 4)
+        ret_text[i] = digits[tag & 15];
+}
+
 struct body *body_new(struct bytes content, const char *media_type, struct bytes fields, uint64_t tag) {
     static const struct secret_key no_secret;
     struct bytes type = bytes_of(media_type);
@@ -124,7 +138,7 @@ struct body *body_new(struct bytes content, const char *media_type, struct bytes
     body->media_type = place(&at, type);
     body->fields = place(&at, fields);
     tag = tag ? tag : keyed_hash64(&no_secret, 'e', &content, 1);
-    snprintf(body->tag, sizeof body->tag, "\"%016llx\"", (unsigned long long)tag);
+    make_tag(tag, body->tag);
     time_format(0, body->checked_at);
     if (make_heads(body, &body->plain, NULL))
         return body;

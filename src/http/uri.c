@@ -103,6 +103,17 @@ static bool is_escape(struct bytes url, size_t at) {
     return at + 2 < url.len && is_hex(url.at[at + 1]) && is_hex(url.at[at + 2]);
 }
 
+bool uri_is_plain(struct bytes url) {
+    static const bool plain[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true, ['$'] = true,
+        ['&' ... '/'] = true, [':'] = true,         [';'] = true,         ['='] = true, ['?'] = true,
+        ['@'] = true,         ['_'] = true,         ['~'] = true};
+    for (size_t i = 0; i < url.len; i++)
+        if (!plain[(unsigned char)url.at[i]])
+            return false;
+    return true;
+}
+
 void uri_add_valid(struct buffer *out, struct bytes url) {
     size_t behind_host = authority_end(url);
     bool in_query = false, in_fragment = false;

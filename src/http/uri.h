@@ -19,3 +19,4 @@ void uri_add_escaped(struct buffer *out, struct bytes text);
 // An address that people wrote, as one that is valid (https://url.spec.whatwg.org): what browsers put right is put
 // right, and leads to the same place.
 void uri_add_valid(struct buffer *out, struct bytes url);
+bool uri_is_plain(struct bytes url); // uri_add_valid leaves it as it is, which is seen at once

@@ -110,3 +110,37 @@ bool json_members_are_plain(struct bytes members) {
     }
     return false;
 }
+
+// ---- One after another
+
+// Where the text ends whose first quote is at `at`. Most have no escape, and then a search for the next quote will do.
+static const char *end_of_text(const char *at, const char *end, bool *ret_escapes) {
+    const char *quote = memchr(at + 1, '"', (size_t)(end - at) - 1);
+    *ret_escapes = quote && memchr(at + 1, '\\', (size_t)(quote - at) - 1);
+    return !quote ? NULL : *ret_escapes ? take_text(at, end) : quote + 1;
+}
+
+bool json_plain_next(struct bytes *members, struct plain_member *ret_member) {
+    const char *at = members->at, *end = at + members->len;
+    bool escapes;
+    if (at == end || *at != '"')
+        return false;
+    const char *name_end = end_of_text(at, end, &escapes);
+    if (!name_end || escapes || end - name_end < 2 || *name_end != ':')
+        return false;
+    const char *value = name_end + 1, *value_end;
+    ret_member->name = (struct bytes){at + 1, (size_t)(name_end - at) - 2};
+    ret_member->is_text = *value == '"';
+    ret_member->has_escapes = false;
+    if (ret_member->is_text)
+        value_end = end_of_text(value, end, &ret_member->has_escapes);
+    else
+        value_end = *value == '[' ? take_array(value, end) : take_scalar(value, end);
+    if (!value_end || (value_end < end && (*value_end != ',' || value_end + 1 == end)))
+        return false;
+    size_t quotes = ret_member->is_text;
+    ret_member->value = (struct bytes){value + quotes, (size_t)(value_end - value) - 2 * quotes};
+    value_end += value_end < end;
+    *members = (struct bytes){value_end, (size_t)(end - value_end)};
+    return true;
+}

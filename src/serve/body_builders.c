@@ -6,9 +6,17 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
-enum { OUT_MAX = 4 << 20, CATEGORY_ROOM = 1 << 10 };
+enum { OUT_MAX = 4 << 20, CATEGORY_ROOM = 1 << 10, ENTRY_SIZE = 450, ENTRIES_EXPECTED = 64 };
 
 // ---- Begin and end
+
+// So that most bodies are written without moving them.
+static size_t expected_size(const struct question *asked) {
+    size_t entries = 1;
+    for (int kind = 0; kind < LIST_KINDS; kind++)
+        entries += asked->limits[kind];
+    return ENTRY_SIZE * (entries < ENTRIES_EXPECTED ? entries : ENTRIES_EXPECTED);
+}
 
 void refresh_start(struct cached_body *cached) {
     struct refresh *refresh = calloc(1, sizeof *refresh);
@@ -24,6 +32,7 @@ void refresh_start(struct cached_body *cached) {
     refresh->now_ms = clock_now_ms();
     refresh->spans = window_set_at(cached->asked.windows, refresh->now_ms);
     buffer_init(&refresh->out, OUT_MAX);
+    buffer_reserve(&refresh->out, expected_size(&cached->asked));
     buffer_init(&refresh->fingerprint, OUT_MAX);
     buffer_init(&refresh->values, OUT_MAX);
     buffer_init(&refresh->category, CATEGORY_ROOM);
@@ -51,7 +60,7 @@ void refresh_end(struct refresh *refresh, enum outcome outcome) {
 // ---- Lists
 
 static void read_items(struct refresh *refresh, const ref_t *items, size_t count,
-                       void (*on_item)(struct items_read *read, size_t index, const struct recent_item *item),
+                       void (*on_item)(struct items_read *read, size_t index, struct recent_item *item),
                        void (*on_done)(struct items_read *read, enum outcome outcome)) {
     refresh->items = (struct items_read){.serve = refresh->cached->serve,
                                          .age_max_ms = refresh->age_max_ms,
@@ -151,7 +160,9 @@ static void on_page_list(struct list *list, enum outcome outcome) {
         return;
     }
     count_age(refresh, list->oldest_ms);
-    buffer_addf(&refresh->out, ",\"%s\":", list_kind_name(list->kind));
+    buffer_add_bytes(&refresh->out, BYTES(",\""));
+    buffer_add_bytes(&refresh->out, bytes_of(list_kind_name(list->kind)));
+    buffer_add_bytes(&refresh->out, BYTES("\":"));
     list_render(list, FORMAT_JSON, &refresh->out);
     list_fingerprint(list, &refresh->fingerprint, &refresh->values);
     next_list(refresh, (int)list->kind + 1);
@@ -178,7 +189,7 @@ static void next_list(struct refresh *refresh, int kind) {
     list_start(list);
 }
 
-static void on_page_item(struct items_read *read, size_t index, const struct recent_item *item) {
+static void on_page_item(struct items_read *read, size_t index, struct recent_item *item) {
     struct refresh *refresh = read->context;
     struct json_out json = json_out_to(&refresh->out);
     (void)index;
@@ -221,7 +232,7 @@ const struct body_builder builder_page = {'p', start_page};
 
 // ---- Items, one and many
 
-static void on_item(struct items_read *read, size_t index, const struct recent_item *item) {
+static void on_item(struct items_read *read, size_t index, struct recent_item *item) {
     struct refresh *refresh = read->context;
     struct json_out json = json_out_to(&refresh->out);
     bool alone = refresh->out.len == 0;

@@ -149,11 +149,13 @@ static void wait_for_refresh(struct cached_body *cached, struct http_request *re
 // Replaces the body, unless the new one differs only because time has passed. False without memory.
 static bool put_up(struct cached_body *cached, struct refresh *refresh) {
     const struct secret_key *key = cached->serve->hash_key;
-    const struct bytes fingerprint[] = {buffer_bytes(&refresh->fingerprint), buffer_bytes(&refresh->values)};
-    uint64_t digest = keyed_hash64(key, 'd', fingerprint, 2);
+    struct bytes fingerprint = buffer_bytes(&refresh->fingerprint);
+    uint64_t tag = keyed_hash64(key, 'e', &fingerprint, 1);
+    const struct bytes whole[] = {{(const char *)&tag, sizeof tag}, buffer_bytes(&refresh->values)};
+    uint64_t digest = keyed_hash64(key, 'd', whole, 2);
     if (!cached->body || digest != cached->digest) {
         struct body *made = body_new(buffer_bytes(&refresh->out), format_media_type(cached->asked.format),
-                                     buffer_bytes(&cached->serve->fields), keyed_hash64(key, 'e', fingerprint, 1));
+                                     buffer_bytes(&cached->serve->fields), tag);
         if (!made)
             return false;
         if (cached->body) {

@@ -20,7 +20,9 @@ struct card_text {
 // The texts of a placed entry, in the arena. Without memory `out` has failed.
 void card_text_read(const struct list *list, const struct placed *placed, struct arena *arena, struct buffer *out,
                     struct card_text *ret_text);
-struct bytes placed_id(const struct list *list, const struct placed *placed);
+// card_text.c: the same for a fragment, which needs neither categories nor date. False: it is not plain.
+bool card_text_plain(const struct item_state *state, const struct settings *settings, struct arena *arena,
+                     struct card_text *ret_text);
 
 // A card's address, valid and absolute: one that begins with a slash is of the site's site_url. Without that setting
 // there is none.

@@ -9,7 +9,8 @@
 #include "serve/feed.h"
 #include <inttypes.h>
 
-enum { IMAGE_WIDTH = 160, IMAGE_HEIGHT = 90 };
+#define IMAGE_WIDTH "160"
+#define IMAGE_HEIGHT "90"
 
 #define TEXT(field)                                                                                                    \
     { .name = #field, .type = JSON_IN_TEXT, .offset = offsetof(struct card_text, field), .max = 2000 }
@@ -26,49 +27,53 @@ static const struct json_field fields[] = {
 };
 
 // Parses an entry's members, which item_members has rendered as JSON, back into texts.
-void card_text_read(const struct list *list, const struct placed *placed, struct arena *arena, struct buffer *out,
-                    struct card_text *ret_text) {
+static enum outcome read_members(struct bytes members, struct arena *arena, struct card_text *ret_text) {
     struct buffer object;
     const char *detail;
     *ret_text = (struct card_text){.title = NO_BYTES};
     buffer_init(&object, CARD_ARENA_MAX);
     buffer_add_char(&object, '{');
-    buffer_add_bytes(&object, placed_json(list, placed));
+    buffer_add_bytes(&object, members);
     buffer_add_char(&object, '}');
     enum outcome outcome =
         object.failed ? UNAVAILABLE : json_read_known(buffer_bytes(&object), fields, ret_text, arena, &detail);
+    buffer_release(&object);
+    return outcome;
+}
+
+void card_text_read(const struct list *list, const struct placed *placed, struct arena *arena, struct buffer *out,
+                    struct card_text *ret_text) {
+    enum outcome outcome = read_members(placed_json(list, placed), arena, ret_text);
     out->failed |= outcome == UNAVAILABLE;
     if (outcome != OK)
         *ret_text = (struct card_text){.title = NO_BYTES};
-    buffer_release(&object);
-}
-
-struct bytes placed_id(const struct list *list, const struct placed *placed) {
-    return (struct bytes){list->texts.at + placed->id_at, placed->id_len};
 }
 
 // ---- HTML
 
 static void add_escaped(struct buffer *out, struct bytes text) {
+    static const char *const escapes[256] = {
+        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;"};
+    size_t run = 0;
     for (size_t i = 0; i < text.len; i++) {
-        static const char *const escapes[128] = {
-            ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;"};
-        unsigned char c = (unsigned char)text.at[i];
-        if (c < 128 && escapes[c])
-            buffer_add_bytes(out, bytes_of(escapes[c]));
-        else
-            buffer_add_char(out, text.at[i]);
+        const char *escape = escapes[(unsigned char)text.at[i]];
+        if (!escape)
+            continue;
+        buffer_add(out, text.at + run, i - run);
+        buffer_add_bytes(out, bytes_of(escape));
+        run = i + 1;
     }
+    buffer_add(out, text.at + run, text.len - run);
 }
 
-static void add_span(struct buffer *out, const char *class, struct bytes text) {
-    buffer_addf(out, "<span class=\"engaged-%s\">", class);
-    add_escaped(out, text);
-    buffer_addf(out, "</span>");
-}
+#define ADD(literal) buffer_add_bytes(out, BYTES(literal))
 
 static void add_valid(struct buffer *out, struct bytes url) {
     struct buffer valid;
+    if (uri_is_plain(url)) {
+        add_escaped(out, url);
+        return;
+    }
     buffer_init(&valid, URL_MAX);
     uri_add_valid(&valid, url);
     add_escaped(out, buffer_bytes(&valid));
@@ -77,58 +82,71 @@ static void add_valid(struct buffer *out, struct bytes url) {
 }
 
 // A screen reader needs the label. Pages in other languages hide it and show their own.
-static void add_number(struct buffer *out, const char *name, uint64_t number) {
-    buffer_addf(out,
-                " <span class=\"engaged-%ss\">%" PRIu64 " <span class=\"engaged-label\" lang=\"en\">%s%s</span></span>",
-                name, number, name, number == 1 ? "" : "s");
+static void add_number(struct buffer *out, struct bytes name, uint64_t number) {
+    ADD(" <span class=\"engaged-");
+    buffer_add_bytes(out, name);
+    ADD("s\">");
+    buffer_add_int(out, (int64_t)number);
+    ADD(" <span class=\"engaged-label\" lang=\"en\">");
+    buffer_add_bytes(out, name);
+    buffer_add_bytes(out, number == 1 ? NO_BYTES : BYTES("s"));
+    ADD("</span></span>");
 }
 
 // The image's size is not known. Any size keeps the text below in its position while the image loads.
 static void add_image(struct buffer *out, struct bytes image) {
     if (!image.len)
         return;
-    buffer_addf(out, "<img class=\"engaged-image\" alt=\"\" loading=\"lazy\" width=\"%d\" height=\"%d\" src=\"",
-                IMAGE_WIDTH, IMAGE_HEIGHT);
+    ADD("<img class=\"engaged-image\" alt=\"\" loading=\"lazy\" width=\"" IMAGE_WIDTH "\" height=\"" IMAGE_HEIGHT
+        "\" src=\"");
     add_valid(out, image);
-    buffer_addf(out, "\">");
+    ADD("\">");
 }
 
 static void add_html_entry(const struct list *list, const struct placed *placed, struct buffer *out) {
     struct arena arena;
     struct card_text card;
     arena_init(&arena, CARD_ARENA_MAX);
-    card_text_read(list, placed, &arena, out, &card);
-    buffer_addf(out, "<li class=\"engaged-item\" data-item=\"");
-    add_escaped(out, placed_id(list, placed));
-    buffer_addf(out, "\" data-reason=\"%s\">", placed->candidate.reason);
+    if (!card_text_plain(&placed->item->state, list->serve->settings, &arena, &card))
+        card_text_read(list, placed, &arena, out, &card);
+    ADD("<li class=\"engaged-item\" data-item=\"");
+    add_escaped(out, placed_id(placed));
+    ADD("\" data-reason=\"");
+    buffer_add_bytes(out, bytes_of(placed->candidate.reason));
+    ADD("\">");
     if (card.url.len) {
-        buffer_addf(out, "<a class=\"engaged-link\" href=\"");
+        ADD("<a class=\"engaged-link\" href=\"");
         add_valid(out, card.url);
-        buffer_addf(out, "\">");
+        ADD("\">");
     }
     add_image(out, card.image);
-    add_span(out, "title", card.title.len ? card.title : placed_id(list, placed));
+    ADD("<span class=\"engaged-title\">");
+    add_escaped(out, card.title.len ? card.title : placed_id(placed));
+    ADD("</span>");
     if (card.url.len)
-        buffer_addf(out, "</a>");
+        ADD("</a>");
     if (card.author.len) {
-        buffer_addf(out, " ");
-        add_span(out, "author", card.author);
+        ADD(" <span class=\"engaged-author\">");
+        add_escaped(out, card.author);
+        ADD("</span>");
     }
     if (card.votes.count)
-        add_number(out, "vote", card.votes.values[0]);
-    add_number(out, "view", card.views.value);
-    buffer_addf(out, "</li>\n");
+        add_number(out, BYTES("vote"), card.votes.values[0]);
+    add_number(out, BYTES("view"), card.views.value);
+    ADD("</li>\n");
     arena_release(&arena);
 }
 
 void list_render_html(const struct list *list, struct buffer *out) {
-    buffer_addf(out, "<ol class=\"engaged engaged-%s\"", list_kind_name(list->kind));
+    ADD("<ol class=\"engaged engaged-");
+    buffer_add_bytes(out, bytes_of(list_kind_name(list->kind)));
+    ADD("\"");
     if (list->offset)
         buffer_addf(out, " start=\"%" PRIu32 "\"", list->offset + 1);
-    buffer_addf(out, ">\n");
+    ADD(">\n");
     for (size_t i = 0; i < list->placed_count; i++)
         add_html_entry(list, &list->placed[i], out);
-    buffer_addf(out, "</ol>\n");
+    ADD("</ol>\n");
 }
 
 // ---- JSON Feed
@@ -190,9 +208,9 @@ static void add_feed_entry(struct json_out *json, const struct list *list, size_
     struct card_text card;
     arena_init(&arena, CARD_ARENA_MAX);
     card_text_read(list, placed, &arena, json->buffer, &card);
-    struct bytes title = card.title.len ? card.title : placed_id(list, placed);
+    struct bytes title = card.title.len ? card.title : placed_id(placed);
     json_open(json, '{');
-    add_text(json, "id", placed_id(list, placed));
+    add_text(json, "id", placed_id(placed));
     add_link(json, "url", list, card.url);
     add_text(json, "title", title);
     add_text(json, "content_text", title);

@@ -15,7 +15,7 @@ uint64_t item_age_max(const struct serve *serve, bool first) {
 
 // ---- One item
 
-static void release(struct recent_item *item) {
+void recent_item_release(struct recent_item *item) {
     if (item && --item->holders == 0)
         free(item);
 }
@@ -23,7 +23,7 @@ static void release(struct recent_item *item) {
 static void leave_cache(struct lru_entry *entry) {
     struct recent_item *item = (struct recent_item *)entry;
     HASH_DEL(item->serve->items_cached, item);
-    release(item);
+    recent_item_release(item);
 }
 
 static struct bytes copy_text(char **at, struct bytes text) {
@@ -111,7 +111,7 @@ static void deliver(struct items_read *read, enum outcome outcome) {
     for (size_t i = 0; outcome == OK && i < read->count; i++)
         read->on_item(read, i, read->items[i]);
     for (size_t i = 0; i < read->count; i++)
-        release(read->items[i]);
+        recent_item_release(read->items[i]);
     free(read->items);
     lru_trim(&read->serve->items);
     read->on_done(read, outcome);
@@ -132,7 +132,7 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
             read->lacking = true;
             return;
         }
-        release(*place);
+        recent_item_release(*place);
         *place = made;
     }
     (*place)->read_ms = read->began_ms;

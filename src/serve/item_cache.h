@@ -30,7 +30,7 @@ struct recent_item {
     UT_hash_handle hh;
     struct serve *serve;
     ref_t item;
-    uint32_t holders;        // the cache, and reads
+    uint32_t holders;        // the cache, reads, and entries of lists
     uint64_t read_ms;        // uv_now when it was asked for
     uint64_t generation;     // store_generation then
     struct item_state state; // its bytes are views of `text`; it has no series
@@ -44,7 +44,7 @@ struct items_read {
     struct serve *serve;
     uint64_t age_max_ms;
     // Once per item, in order; then on_done once. Both come later, also if all is in memory.
-    void (*on_item)(struct items_read *read, size_t index, const struct recent_item *item);
+    void (*on_item)(struct items_read *read, size_t index, struct recent_item *item);
     void (*on_done)(struct items_read *read, enum outcome outcome);
     void *context;
     uint64_t oldest_ms; // when the oldest was read
@@ -59,9 +59,11 @@ struct items_read {
     bool lacking;
 };
 void items_read_start(struct items_read *read, const ref_t *items, size_t count);
+// Whoever has counted himself among the holders keeps it beyond on_item.
+void recent_item_release(struct recent_item *item);
 struct list;
 void list_read_items(struct list *list, const ref_t *items, size_t count,
-                     void (*on_item)(struct items_read *read, size_t index, const struct recent_item *item),
+                     void (*on_item)(struct items_read *read, size_t index, struct recent_item *item),
                      void (*on_done)(struct items_read *read, enum outcome outcome)); // list.c: the same for a list
 // The item's members, without the braces around them. `id`: of one that nobody has seen.
 void recent_item_members(struct json_out *json, const struct recent_item *item, struct bytes id,

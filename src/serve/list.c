@@ -54,6 +54,8 @@ void list_release(struct list *list) {
     buffer_release(&list->texts);
     buffer_release(&list->own_category);
     spread_free(list->spread);
+    for (size_t i = 0; i < list->placed_count; i++)
+        recent_item_release(list->placed[i].item);
     for (uint32_t i = 0; i < list->snapshot_count; i++)
         value_release((struct shared_value *)list->snapshots[i]);
     free(list->snapshots);
@@ -89,7 +91,7 @@ void list_start(struct list *list) {
 // ---- States
 
 void list_read_items(struct list *list, const ref_t *items, size_t count,
-                     void (*on_item)(struct items_read *read, size_t index, const struct recent_item *item),
+                     void (*on_item)(struct items_read *read, size_t index, struct recent_item *item),
                      void (*on_done)(struct items_read *read, enum outcome outcome)) {
     list->items = (struct items_read){
         .serve = list->serve, .age_max_ms = list->age_max_ms, .on_item = on_item, .on_done = on_done, .context = list};
@@ -167,12 +169,16 @@ static bool is_eligible(struct list *list, const struct candidate *candidate, co
     return false;
 }
 
-static uint64_t digest_of(const struct list *list, const struct placed *placed) {
-    struct bytes json = placed_json(list, placed);
-    return keyed_hash64(list->serve->hash_key, 'm', &json, 1);
+static void add_with_windows(struct list *list, struct placed *placed) {
+    struct json_out json = json_out_to(&list->texts);
+    placed->json_at = list->texts.len;
+    recent_item_members(&json, placed->item, placed_id(placed), &list->spans);
+    placed->json_len = list->texts.len - placed->json_at;
+    struct bytes members = placed_json(list, placed);
+    placed->digest = keyed_hash64(list->serve->hash_key, 'm', &members, 1);
 }
 
-static void on_state(struct items_read *read, size_t index, const struct recent_item *item) {
+static void on_state(struct items_read *read, size_t index, struct recent_item *item) {
     struct list *list = read->context;
     const struct item_state *state = &item->state;
     const struct candidate *candidate = &list->candidates[list->candidate_next + list->numbers[index]];
@@ -180,16 +186,12 @@ static void on_state(struct items_read *read, size_t index, const struct recent_
     if (!is_eligible(list, candidate, state, &facts))
         return;
     struct placed *placed = &list->placed[list->placed_count++];
-    struct json_out json = json_out_to(&list->texts);
-    *placed = (struct placed){.candidate = *candidate, .id_at = list->texts.len, .id_len = state->id.len};
+    *placed = (struct placed){.candidate = *candidate, .item = item, .digest = item->digest};
+    item->holders++;
     if (candidate_is_pinned(candidate))
         placed->pin = rules_find(list->rules, candidate->item);
-    buffer_add_bytes(&list->texts, state->id);
-    placed->json_at = list->texts.len;
-    recent_item_members(&json, item, state->id, &list->spans);
-    placed->json_len = list->texts.len - placed->json_at;
-    placed->digest = list->spans.count ? digest_of(list, placed) : item->digest;
-    list_keep_facts(list, placed, &facts);
+    if (list->spans.count)
+        add_with_windows(list, placed);
 }
 
 static void on_states(struct items_read *read, enum outcome outcome) {
@@ -206,11 +208,8 @@ static void on_states(struct items_read *read, enum outcome outcome) {
 
 // ---- Order
 
-static const char *sorted_texts; // `texts` of the list that is being sorted, as qsort passes no context
-
 static int by_id(const struct placed *left, const struct placed *right) {
-    return bytes_cmp((struct bytes){sorted_texts + left->id_at, left->id_len},
-                     (struct bytes){sorted_texts + right->id_at, right->id_len});
+    return bytes_cmp(placed_id(left), placed_id(right));
 }
 
 static int by_place(const void *a, const void *b) {
@@ -249,16 +248,17 @@ static bool put_pins_into_slots(struct list *list) {
 // Drops the entries before the offset and those behind the last place that is shown.
 static void show_page(struct list *list) {
     size_t before = list->offset < list->placed_count ? list->offset : list->placed_count;
-    list->placed_count -= before;
+    size_t shown = list->placed_count - before < list->limit ? list->placed_count - before : list->limit;
+    for (size_t i = 0; i < list->placed_count; i++)
+        if (i < before || i >= before + shown)
+            recent_item_release(list->placed[i].item);
+    list->goes_on = list->paged && list->placed_count - before > list->limit && list->offset + list->limit < PLACES_MAX;
     if (before)
-        memmove(list->placed, list->placed + before, list->placed_count * sizeof *list->placed);
-    list->goes_on = list->paged && list->placed_count > list->limit && list->offset + list->limit < PLACES_MAX;
-    if (list->placed_count > list->limit)
-        list->placed_count = list->limit;
+        memmove(list->placed, list->placed + before, shown * sizeof *list->placed);
+    list->placed_count = shown;
 }
 
 void list_sort(struct list *list, size_t first) {
-    sorted_texts = list->texts.at;
     if (list->placed_count > first)
         qsort(list->placed + first, list->placed_count - first, sizeof *list->placed, by_place);
 }

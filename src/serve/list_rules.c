@@ -39,22 +39,6 @@ bool list_has_room(const struct list *list, const struct facts *facts) {
     return !list->spread || spread_has_room(list->spread, &list->filter, list->serve->hash_key, facts);
 }
 
-void list_keep_facts(struct list *list, struct placed *placed, const struct facts *facts) {
-    if (!rules_spread(&list->filter))
-        return;
-    placed->categories_at = list->texts.len;
-    placed->categories_len = facts->categories.len;
-    buffer_add_bytes(&list->texts, facts->categories);
-    placed->author_at = list->texts.len;
-    placed->author_len = facts->author.len;
-    buffer_add_bytes(&list->texts, facts->author);
-}
-
-static struct facts kept_facts(const struct list *list, const struct placed *placed) {
-    return (struct facts){.categories = {list->texts.at + placed->categories_at, placed->categories_len},
-                          .author = {list->texts.at + placed->author_at, placed->author_len}};
-}
-
 // The best entries of the batch come first and take the room.
 bool list_spread(struct list *list) {
     if (!rules_spread(&list->filter))
@@ -64,8 +48,9 @@ bool list_spread(struct list *list) {
     size_t kept = list->spread_count;
     list_sort(list, kept);
     for (size_t i = kept; i < list->placed_count; i++) {
-        struct facts facts = kept_facts(list, &list->placed[i]);
+        struct facts facts = list_facts(&list->placed[i].item->state);
         if (!list->placed[i].pin && !list_has_room(list, &facts)) {
+            recent_item_release(list->placed[i].item);
             list->left_short = true;
             continue;
         }

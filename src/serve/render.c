@@ -53,6 +53,8 @@ void item_render(struct json_out *json, const struct settings *settings, struct 
 // ---- Lists
 
 struct bytes placed_json(const struct list *list, const struct placed *placed) {
+    if (list->spans.count == 0)
+        return placed->item->members;
     return (struct bytes){list->texts.at + placed->json_at, placed->json_len};
 }
 
@@ -66,7 +68,8 @@ static struct bytes name_of(const struct list *list) {
 static void add_list_id(struct json_out *json, const struct list *list) {
     struct buffer id;
     buffer_init(&id, 4096);
-    buffer_addf(&id, "%s:", list_kind_name(list->kind));
+    buffer_add_bytes(&id, bytes_of(list_kind_name(list->kind)));
+    buffer_add_char(&id, ':');
     buffer_add_bytes(&id, list->kind == LIST_RANKING ? list->ranking->name : list->item);
     if (list->category.at) {
         buffer_add_char(&id, ':');
@@ -82,15 +85,19 @@ static void add_list_id(struct json_out *json, const struct list *list) {
     buffer_release(&id);
 }
 
+// Without the checks of json_key and json_text: a page has two dozen entries. A reason is one of our words.
 static void add_entry(struct json_out *json, const struct list *list, size_t index) {
     const struct placed *placed = &list->placed[index];
+    struct buffer *out = json->buffer;
     json_open(json, '{');
-    json_key(json, BYTES("rank"));
-    json_int(json, (int64_t)(list->offset + index + 1));
-    json_key(json, BYTES("score"));
+    buffer_add_bytes(out, BYTES("\"rank\":"));
+    buffer_add_int(out, (int64_t)(list->offset + index + 1));
+    buffer_add_bytes(out, BYTES(",\"score\":"));
     json_number(json, json_rounded(placed->candidate.score));
-    json_key(json, BYTES("reason"));
-    json_text(json, bytes_of(placed->candidate.reason));
+    buffer_add_bytes(out, BYTES(",\"reason\":\""));
+    buffer_add_bytes(out, bytes_of(placed->candidate.reason));
+    buffer_add_char(out, '"');
+    json->comma = true;
     json_raw(json, placed_json(list, placed));
     json_close(json, '}');
 }

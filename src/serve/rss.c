@@ -63,7 +63,7 @@ static void add_link(struct buffer *out, const struct list *list, struct bytes u
 static void add_item(struct buffer *out, const struct list *list, const struct placed *placed) {
     struct arena arena;
     struct card_text card;
-    struct bytes id = placed_id(list, placed);
+    struct bytes id = placed_id(placed);
     char date[TIME_RFC822_SIZE];
     arena_init(&arena, CARD_ARENA_MAX);
     card_text_read(list, placed, &arena, out, &card);

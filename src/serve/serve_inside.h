@@ -17,6 +17,7 @@
 //   list.c             from candidates to placed entries
 //   list_rules.c     the rules of the settings          filling.c          what fills up a short list
 //   render.c         an item and a list as JSON         fragment.c         a list as HTML and as JSON Feed
+//   card_text.c        the texts of a plain card
 //   personal.c       the list for one visitor           feed.h, feed.c     what the forms of a list share
 //   rss.c            a list as RSS                      by_time.c          windows of an item, series
 //   item_cache.c     states of items, for a second      table_cache.c      tables of neighbours, likewise
@@ -191,10 +192,10 @@ struct supply {
 
 struct placed {
     struct candidate candidate;
-    const struct rule *pin;                                      // NULL: not pinned
-    size_t id_at, id_len, json_at, json_len;                     // into texts
-    uint64_t digest;                                             // of the JSON
-    size_t categories_at, categories_len, author_at, author_len; // the same, for the spread
+    const struct rule *pin;   // NULL: not pinned
+    struct recent_item *item; // held
+    size_t json_at, json_len; // into texts, of a list with windows
+    uint64_t digest;          // of the JSON
 };
 
 // One list, from the question to its placed entries. The caller fills the first part; list.c owns the rest.
@@ -254,7 +255,7 @@ struct list {
     double least;          // what its source has read so far is complete down to this value, before boosts
     bool sources_end;      // nothing is left to read but what comes last
     bool goes_on;          // more places follow
-    struct buffer texts;   // ids and JSON of the placed entries
+    struct buffer texts;   // JSON of the placed entries, if they have windows
     uint32_t next_filling; // which step of filling.c
     ref_t recent[COVIEW_ITEMS];
     size_t recent_count;
@@ -275,7 +276,6 @@ void list_sort(struct list *list, size_t first); // the placed entries from that
 void list_rules_init(struct list *list);
 struct facts list_facts(const struct item_state *state); // views of it
 bool list_has_room(const struct list *list, const struct facts *facts);
-void list_keep_facts(struct list *list, struct placed *placed, const struct facts *facts);
 bool list_spread(struct list *list); // leaves out new entries that are too many of a kind; false without memory
 
 // candidates.c: adds a candidate unless it is there already, blocked or excluded; boosts and buries it by its rule.
@@ -332,6 +332,9 @@ void list_render_html(const struct list *list, struct buffer *out); // fragment.
 void list_render_feed(const struct list *list, struct buffer *out);
 void list_render_rss(const struct list *list, struct buffer *out); // rss.c
 struct bytes placed_json(const struct list *list, const struct placed *placed);
+static inline struct bytes placed_id(const struct placed *placed) {
+    return placed->item->state.id;
+}
 
 // ---- Bodies
 

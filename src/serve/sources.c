@@ -93,16 +93,14 @@ static bool fills_as_site(const struct list *list) {
 
 static bool add_suggestions(struct list *list, struct snapshot_entries *snapshot) {
     const struct plan *plan = list->serve->plan;
-    struct suggestion suggestions[SUGGESTIONS_MAX];
+    struct suggestion *suggestions = malloc(SUGGESTIONS_MAX * sizeof *suggestions);
+    if (!suggestions)
+        return false;
     size_t count = suggest(list, snapshot, suggestions);
     bool fills_by_site = list->filter.fill == FILL_SITE || fills_as_site(list);
     if (!fills_by_site)
         count = drop_last_popular(suggestions, count, list->filter.fill == FILL_NONE);
-    struct suggestion *kept = malloc(count * sizeof *kept + 1);
-    if (!kept)
-        return false;
-    memcpy(kept, suggestions, count * sizeof *kept);
-    return supply_suggestions(list, kept, count) &&
+    return supply_suggestions(list, suggestions, count) &&
            (!fills_by_site || supply_entries(list, &plan->rankings[plan->popular], snapshot, GROUP_POPULAR, "popular"));
 }
 
@@ -188,7 +186,7 @@ void list_fill_of(struct list *list, struct bytes category) {
         buffer_add_bytes(&list->own_category, category);
 }
 
-static void on_own_item(struct items_read *read, size_t index, const struct recent_item *item) {
+static void on_own_item(struct items_read *read, size_t index, struct recent_item *item) {
     (void)index;
     list_fill_of(read->context, first_category(item->state.categories));
 }

@@ -112,6 +112,18 @@ def test_ids_titles_and_authors_are_escaped(service, site):
     assert page.elements[0][0] == "ol" and all(element[0] == "li" for element in page.of_class("engaged-item"))
 
 
+@pytest.mark.parametrize("text", ["say \"x\" \\ / & </b>", "\\\\", "\\n\\u0041", "字 é \U0001f600", "</b", "x" * 200])
+def test_texts_are_what_the_publisher_wrote_whatever_json_does_to_them(service, site, text):
+    """A card whose texts JSON escapes in one way or another, or not at all, and one without any."""
+    listed(service, site, [{"item": "a", "title": text, "author": text, "url": "/a?b=c&d='e'"}, {"item": "b"}], votes=2, views=3)
+    page = Entries(service.get(f"{site}/rankings/top?format=html").body.decode())
+    assert [element[2] for element in page.of_class("engaged-title")] == [text, "b"]
+    assert [element[2] for element in page.of_class("engaged-author")] == [text]
+    assert [element[1]["href"] for element in page.of_class("engaged-link")] == ["/a?b=c&d='e'"]
+    assert [element[2] for element in page.of_class("engaged-votes")] == 2 * ["2 votes"]
+    assert [element[2] for element in page.of_class("engaged-views")] == 2 * ["3 views"]
+
+
 # ---- Feeds
 
 def feed_of(service, path):

@@ -128,6 +128,13 @@ static void test_text(void **state) {
         assert_true(bytes_are_text(bytes_of(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(bytes_are_text(bytes_of(bad[i])));
+    for (int byte = 0; byte < 256; byte++) // in each place of the eight that are looked at together
+        for (size_t place = 0; place < 16; place++) {
+            char text[16];
+            memset(text, '~', sizeof text);
+            text[place] = (char)byte;
+            assert_int_equal(bytes_are_text((struct bytes){text, sizeof text}), byte >= 0x20 && byte < 0x7f);
+        }
 }
 
 static void test_buffer(void **state) {

@@ -117,11 +117,48 @@ static void whatever_is_plain_is_valid(void **state) {
     assert_true(found > MUTATIONS / 100);
 }
 
+static void members_come_one_after_another(void **state) {
+    (void)state;
+    struct bytes rest = BYTES("\"title\":\"a \\\"b\\\" c\",\"list\":[1,\"x,]\",\"y\"],\"n\":-12,\"url\":\"\"");
+    struct plain_member member;
+    assert_true(json_plain_next(&rest, &member) && member.is_text && member.has_escapes);
+    assert_true(bytes_eq(member.name, BYTES("title")) && bytes_eq(member.value, BYTES("a \\\"b\\\" c")));
+    assert_true(json_plain_next(&rest, &member) && !member.is_text);
+    assert_true(bytes_eq(member.name, BYTES("list")) && bytes_eq(member.value, BYTES("[1,\"x,]\",\"y\"]")));
+    assert_true(json_plain_next(&rest, &member) && bytes_eq(member.value, BYTES("-12")));
+    assert_true(json_plain_next(&rest, &member) && member.is_text && !member.has_escapes && !member.value.len);
+    assert_true(bytes_eq(member.name, BYTES("url")) && rest.len == 0);
+    assert_false(json_plain_next(&rest, &member));
+}
+
+// Of plain members all are taken; of others none that is not there.
+static void all_plain_members_are_taken_and_nothing_behind_them(void **state) {
+    (void)state;
+    uint64_t seed = 4;
+    for (int i = 0; i < MUTATIONS / 3; i++) {
+        struct bytes from = bytes_of(plain[i % (int)(sizeof plain / sizeof plain[0])]), rest;
+        char *copy = malloc(from.len);
+        memcpy(copy, from.at, from.len);
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        if (i % 4)
+            copy[(seed >> 33) % from.len] = "\"\\:,[]{}u0tn"[(seed >> 20) % 12];
+        rest = (struct bytes){copy, from.len - (size_t)(i % 3 ? (seed >> 40) % from.len : 0)};
+        bool all = is_plain(rest);
+        struct plain_member member;
+        while (json_plain_next(&rest, &member))
+            assert_true(member.value.at >= copy && member.value.at + member.value.len <= copy + from.len);
+        assert_true(!all || rest.len == 0);
+        free(copy);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_members_are_plain_and_valid),
         cmocka_unit_test(others_are_left_to_jansson),
         cmocka_unit_test(whatever_is_plain_is_valid),
+        cmocka_unit_test(members_come_one_after_another),
+        cmocka_unit_test(all_plain_members_are_taken_and_nothing_behind_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
