@@ -93,3 +93,32 @@ def test_visitors_are_counted_again_when_something_was_counted(service):
     views = [{"type": "view", "item": "i9", "visitor": f"new{n}"} for n in range(2)]
     assert service.lines(f"{SITE}/events?wait=true", views).json["rejected"] == []
     wait_until(lambda: service.get(f"{SITE}/items/i9").json["visitors"] == 5, 20, "two more visitors")
+
+
+def up(service, path):
+    return service.get(f"{SITE}/items/{path}").json["item"]["votes"]["up"]
+
+
+def seen_by_both(service, n):
+    """A state is some 0.3 s old, and has got a vote since. What a body that is new and one that is refreshed show of it then;
+    None where the machine was so slow that the state may be older than a second."""
+    old = service.get(f"{SITE}/items/i11/page?exclude=old{n}")
+    time.sleep(1.05)  # it wants to be refreshed, and its states are too old for any body
+    began, votes = time.monotonic(), up(service, f"i11/page?exclude=read{n}")
+    assert service.lines(f"{SITE}/events", [{"type": "vote", "item": "i11", "visitor": f"z{n}"}]).json["accepted"] == 1
+    time.sleep(0.3)
+    new = up(service, f"i11/page?exclude=new{n}")
+    asked = service.get(f"{SITE}/items/i11/page?exclude=old{n}")  # sent as it is, and refreshed then
+
+    def refreshed():
+        now = service.get(f"{SITE}/items/i11/page?exclude=old{n}")
+        return now if now.headers["engaged-checked-at"] > asked.headers["engaged-checked-at"] else None
+    assert asked.headers["engaged-checked-at"] == old.headers["engaged-checked-at"]
+    shown = wait_until(refreshed, 20, "the body is not refreshed").json["item"]["votes"]["up"]
+    return (new - votes, shown - votes) if time.monotonic() - began < 1 else None
+
+
+def test_a_new_body_takes_states_up_to_a_second_old_and_one_that_is_refreshed_up_to_a_quarter(service):
+    """Else a body that is asked for all the time would be as old as twice refresh_interval."""
+    seen = next(filter(None, (seen_by_both(service, n) for n in range(20))), None)
+    assert seen == (0, 1), seen
