@@ -2,12 +2,16 @@
 -- Records at the first start how the data is made, and compares it at every later start (store/handshake.c). Tools, and
 -- processes that have not taken over yet, only compare. A record that somebody has deleted comes back from its copy.
 --
--- KEYS   engaged:meta, its copy
+-- Fewer kinds than the data has are taken in two cases only, in which another machine has just added some: while a machine
+-- that knows them all is there, and of a machine that is in the list with the kinds that it has.
+--
+-- KEYS   engaged:meta, its copy, the machines (lua/machines.lua)
 -- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end),
 --        5 time zone, 6 "record" or "", 7 "accept" (another time zone) or "", 8 the time in s, 9 to 11 era, since and days-since
---        that the caller knows, or ""
+--        that the caller knows, or "", 12 how many kinds it knows, 13 the machine's instance, 14 the time in ms
 -- Reply  array: "", era (how often another time zone was accepted), since (from when on the data has series, in s), days-since
---        (from when on it has those of days, in s); or one line that says what differs
+--        (from when on it has those of days, in s), the data's kinds if the caller
+--        knows fewer; or one line that says what differs
 
 may('HSET', KEYS[2], '', '')
 
@@ -15,6 +19,17 @@ may('HSET', KEYS[2], '', '')
 local OLDEST = 2
 
 local FIELDS = {'format', 'partitions', 'hash-key', 'kinds', 'time-zone', 'era', 'since', 'days-since'}
+-- Whether a machine that is there knows so many kinds.
+local function is_known(count)
+    for i, record in ipairs(redis.call('HGETALL', KEYS[3])) do
+        local at, kinds = string.match(record, '^(%d+) %d+ %x+ (%d+) ')
+        if at and tonumber(kinds) >= count and math.abs(tonumber(ARGV[14]) - at) < 60000 then return true end
+    end
+    local own = redis.call('HGET', KEYS[3], ARGV[13]) or ''
+    return string.match(own, '^%d+ %d+ %x+ (%d+) ') == ARGV[12]
+end
+
+local kinds, more = ARGV[4], ''
 local held = redis.call('HMGET', KEYS[1], unpack(FIELDS))
 if not held[1] then held = redis.call('HMGET', KEYS[2], unpack(FIELDS)) end
 if held[1] then
@@ -27,7 +42,11 @@ if held[1] then
     end
     if held[2] ~= ARGV[2] then return {'partitions: the data has ' .. held[2] .. ', the setting says ' .. ARGV[2]} end
     if held[3] ~= ARGV[3] then return {'hash_key: not the key that the data was made with'} end
-    if string.sub(ARGV[4] .. ' ', 1, #known) ~= known then
+    local adds, fewer = string.sub(kinds .. ' ', 1, #known) == known, string.sub(known, 1, #kinds + 1) == kinds .. ' '
+    local _, count = string.gsub(known, ' ', '')
+    if not adds and fewer and is_known(count) then
+        kinds, more = held[4], held[4]
+    elseif not adds then
         return {'kinds: the data has "' .. held[4] .. '", new ones may only be added behind these'}
     end
 end
@@ -48,8 +67,8 @@ end
 if ARGV[6] ~= '' then
     redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
     for _, key in ipairs(KEYS) do
-        redis.call('HSET', key, 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', ARGV[4],
+        redis.call('HSET', key, 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', kinds,
             'time-zone', zone, 'era', era, 'since', since, 'days-since', days_since)
     end
 end
-return {'', era, since, tonumber(days_since)}
+return {'', era, since, tonumber(days_since), more}

@@ -19,7 +19,7 @@ import tempfile
 # The folders of a row run at the same time: where tests wait for processes, others use the processors. The number says how
 # many files (or single tests) of a folder run beside each other. What needs two processors, or must not be disturbed, has
 # a row of its own.
-AT_ONCE = ({"http": 4, "api": 4}, {"roles": 4, "operator": 4, "check": 1}, {"faults": 4, "cluster": 2, "crash": 2, "model": 1, "windows": 1}, {"browser": 2},
+AT_ONCE = ({"http": 4, "api": 4}, {"roles": 4, "operator": 4, "check": 1, "machines": 1}, {"faults": 4, "cluster": 2, "crash": 2, "model": 1, "windows": 1}, {"browser": 2},
            {"guards": 1})
 SHARED_OUT_BY = {"crash": "load"}  # else by "loadfile"
 # What a sanitizer would see in a browser it sees in tests/api; counts are of the plain build; checks read texts.

@@ -108,7 +108,8 @@ static void add_hex(struct json_out *json, const char *name, struct bytes data) 
     buffer_release(&hex);
 }
 
-// "views votes votes …" as PUT takes it.
+// "views votes votes …" as PUT takes it. Votes of a kind that this machine does not know yet must not be left out: the
+// export ends with an error, as it does for a voter.
 static void add_base(struct json_out *json, const struct settings *settings, struct bytes base) {
     char *rest;
     if (!base.len)
@@ -123,6 +124,7 @@ static void add_base(struct json_out *json, const struct settings *settings, str
         json_key(json, bytes_of(settings->kind_names[kind]));
         json_int(json, strtoll(rest, &rest, 10));
     }
+    json->buffer->failed |= rest < base.at + base.len && strtoll(rest, NULL, 10) != 0;
     json_close(json, '}');
     json_close(json, '}');
 }
@@ -187,7 +189,8 @@ static void on_voter(struct read_call *read, const struct voter *voter) {
     struct export *export = read->context;
     const struct settings *settings = export->call->api->settings;
     char text[24];
-    if (voter->kind >= (int)settings->kind_count)
+    export->piece.failed |= voter->kind >= (int)settings->kind_count;
+    if (export->piece.failed)
         return;
     struct json_out json = json_out_to(&export->piece);
     begin_line(&json, "vote", export->page[export->next].id);

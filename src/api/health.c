@@ -12,18 +12,17 @@ void health_start(struct call *call) {
 
 // A process that is not in charge is ready too: it takes votes and views. If it were not, neither of two processes that
 // replace each other would be ready.
-static const char waiting[] = "its lists are not: another service projects other [ranking] sections on the same Redis";
-
 static void tell_ready(struct call *call) {
     const char *partly = store_partly(call->api->store), *lacking = store_lacks(call->api->store);
     const char *complaint = partly ? partly : store_complaint(call->api->store);
-    const char *note = complaint ? complaint : metric_total(METRIC_PROJECTOR_WAITS) ? waiting : lacking;
+    const char *machines = metrics_noted();
+    const char *note = complaint ? complaint : metric_total(METRIC_PROJECTOR_WAITS) || !lacking ? machines : lacking;
     char text[NOTE_SIZE] = "ready\n";
     uint32_t unserved = store_unserved(call->api->store);
     if (unserved)
         snprintf(text, sizeof text, "ready; %u of %d partitions are not served (%s)\n", unserved,
                  (int)call->api->settings->partitions, store_why_unserved(call->api->store));
-    else if (note)
+    else if (*note)
         snprintf(text, sizeof text, "ready; %s\n", note);
     answer_text(call, "text/plain; charset=utf-8", bytes_of(text));
 }

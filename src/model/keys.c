@@ -240,11 +240,18 @@ void key_meta(struct key *key) {
     spell(key, PLACE_META);
 }
 
-void key_meta_copy(struct key *key) {
-    static const char text[] = "engaged:copy{engaged:meta}";
+static void spell_beside_meta(struct key *key, const char *text) {
     key->len = 0;
     key->place = (uint16_t)place_more(PLACE_META);
-    add(key, text, sizeof text - 1);
+    add(key, text, strlen(text));
+}
+
+void key_meta_copy(struct key *key) {
+    spell_beside_meta(key, "engaged:copy{engaged:meta}");
+}
+
+void key_machines(struct key *key) {
+    spell_beside_meta(key, "engaged:machines{engaged:meta}");
 }
 
 // ---- Reading back

@@ -30,7 +30,8 @@
 //                                             lives in which it is valid; the life under which the log was opened
 //                                             (lua/open.lua); `plan` and `rankings`: the definitions for which the
 //                                             rankings are complete, those that are kept up to date, and
-//                                             `since` when they are complete (project/rebuild.c); `ended`: up to when
+//                                             `since` when they are complete; `begun`: whose rebuild began last
+//                                             (project/rebuild.c); `ended`: up to when
 //                                             periods were ended (lua/periods.lua); `gap<site>`: from when on all imported
 //                                             items are counted by time (store/import_write.c)
 //   {e7}floor                         hash    cutoffs of the rankings that were trimmed
@@ -43,6 +44,8 @@
 //   engaged:meta                      hash    format, partitions, fingerprint of the hash key, kinds; which service
 //                                             projects, its plan, when it renewed its claim
 //   engaged:copy{engaged:meta}        hash    the same without the claim, in case somebody deletes it (lua/meta.lua)
+//   engaged:machines{engaged:meta}    hash    the machines that are alive, and when their plans were defined
+//                                             (lua/machines.lua)
 // clang-format on
 // References are 16 hex digits.
 #pragma once
@@ -99,7 +102,8 @@ void key_absent(struct key *key,
                 uint32_t partition); // there is never such a key: whether the slot moves (store/scan_walk.c)
 void key_corrections(struct key *key, bool done);
 void key_meta(struct key *key);
-void key_meta_copy(struct key *key); // in the same slot
+void key_meta_copy(struct key *key); // these two are in the same slot
+void key_machines(struct key *key);
 // The hash slot of a key, as Redis Cluster computes it (CRC16 of the tag, mod 16384).
 uint16_t key_slot(struct bytes key);
 // Reads the reference from a key that SCAN found, if the key is of the kind `letter` ('i', 's' …).

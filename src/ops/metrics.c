@@ -5,6 +5,7 @@
 #include "ops/metrics_inside.h"
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -108,6 +109,20 @@ uint64_t *metrics_generation(void) {
 
 uint64_t *metrics_instance(void) {
     return metrics_shared ? &metrics_shared->instance : &own_instance;
+}
+
+void metrics_note(const char *text) {
+    struct metric_memory *shared = metrics_shared;
+    uint64_t next = shared ? !shared->note : 0;
+    if (!shared || strcmp(shared->notes[!next], text) == 0)
+        return;
+    snprintf(shared->notes[next], sizeof shared->notes[next], "%s", text);
+    __atomic_store_n(&shared->note, next, __ATOMIC_RELEASE);
+}
+
+const char *metrics_noted(void) {
+    struct metric_memory *shared = metrics_shared;
+    return shared ? shared->notes[__atomic_load_n(&shared->note, __ATOMIC_ACQUIRE) & 1] : "";
 }
 
 uint64_t *metric_cell(enum metric metric) {

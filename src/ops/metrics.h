@@ -33,12 +33,16 @@ enum { METRICS_ROWS = 1024, METRIC_ROUTES_MAX = 80, METRIC_SITES_MAX = 64, METRI
 
 // Maps the shared rows (fd: a memfd of metrics_create, or -1 for private memory) and uses row `row`. Rows outlive a
 // process: a restarted worker continues to count in its row.
-int metrics_create(void);                  // an fd, or -1
-int metrics_attach(int fd, unsigned row);  // 0, or -1: no memory, or made by a program that counts other things
-int64_t *metrics_clock_offset(void);       // the shared cell for clock_share
-int64_t *metrics_rule_ms(void);            // when the last editorial rule was set
-uint64_t *metrics_generation(void);        // the shared cell for generation_share …
-uint64_t *metrics_instance(void);          // … and for the number that the supervisor draws at its start
+int metrics_create(void);                 // an fd, or -1
+int metrics_attach(int fd, unsigned row); // 0, or -1: no memory, or made by a program that counts other things
+int64_t *metrics_clock_offset(void);      // the shared cell for clock_share
+int64_t *metrics_rule_ms(void);           // when the last editorial rule was set
+uint64_t *metrics_generation(void);       // the shared cell for generation_share …
+uint64_t *metrics_instance(void);         // … and for the number that the supervisor draws at its start
+// What the projector says of the machines, for /readyz. One process writes it, seldom; all may read it.
+enum { METRICS_NOTE_SIZE = 320 };
+void metrics_note(const char *text);
+const char *metrics_noted(void);
 uint64_t *metric_cell(enum metric metric); // this process's cell
 static inline void metric_add(enum metric metric, uint64_t by) {
     *metric_cell(metric) += by;

@@ -54,6 +54,8 @@ struct metric_memory {
     uint64_t instance;
     int64_t rule_ms;
     uint64_t rows_used; // one more than the number of the last row that a process had
+    uint64_t note;      // which of the two is current: the other one is written, so that a reader has a whole one
+    char notes[2][METRICS_NOTE_SIZE];
     struct metric_site sites[METRIC_SITES_MAX];
     struct metric_row rows[METRICS_ROWS];
 };

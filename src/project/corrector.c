@@ -4,7 +4,6 @@
 #include "project/corrector.h"
 #include "base/clock.h"
 #include "model/keys.h"
-#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "project/corrector_inside.h"
@@ -294,21 +293,25 @@ static void turn(struct corrector *corrector) {
 
 static void on_timer(uv_timer_t *timer) {
     struct corrector *corrector = timer->data;
+    bool works = projector_works(corrector->projector, PROJECTION_SUMS);
     corrector->busy = true;
-    if (generation_is_current())
+    if (works) {
         turn(corrector);
-    else
-        corrector_restart(corrector); // another generation carries them out
+        return;
+    }
+    metric_set(METRIC_CORRECTIONS_RUNNING, 0);
+    corrector_restart(corrector); // another machine, or generation, carries them out
 }
 
 // ---- Start and stop
 
 struct corrector *corrector_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
-                                  struct store *store) {
+                                  struct store *store, const struct projector *projector) {
     struct corrector *corrector = calloc(1, sizeof *corrector);
     if (!corrector)
         return NULL;
     corrector->store = store;
+    corrector->projector = projector;
     corrector->settings = settings;
     corrector->hash_key = hash_key;
     arena_init(&corrector->texts, STEP_TEXTS_MAX);

@@ -11,6 +11,7 @@
 // ends with corrector_restart, which continues from what Redis has recorded.
 #pragma once
 #include "project/correction_list.h"
+#include "project/projector.h"
 #include "store/store.h"
 #include <uv.h>
 
@@ -70,6 +71,7 @@ struct tidy {
 
 struct corrector {
     struct store *store;
+    const struct projector *projector;
     const struct settings *settings;
     const struct secret_key *hash_key;
     uv_timer_t timer;

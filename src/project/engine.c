@@ -16,13 +16,6 @@ enum {
     APPLIED_AT_ONCE = 64,   // partitions whose applied ids are read together
 };
 
-void bad_state(const struct projection_type *type, ref_t item) {
-    static uint64_t logged_ns;
-    metric_add(METRIC_BAD_STATES, 1);
-    if (log_is_due(&logged_ns))
-        log_error("%s: the state of %016" PRIx64 " cannot be read; it is left alone", type->name, item);
-}
-
 static uint32_t entries_each(const struct engine *engine) {
     uint32_t each = ENTRIES_AT_ONCE / engine->partitions;
     return each < ENTRIES_LEAST ? ENTRIES_LEAST : each > ENTRIES_MAX ? ENTRIES_MAX : each;
@@ -99,7 +92,7 @@ static void end_round(struct engine *engine, enum step end) {
     engine->busy = false;
     if (end != ROUND_DONE)
         engine_forget(engine);
-    else if (engine->known && engine->applied)
+    else if (engine->known && engine->applied && !engine->looks)
         rollback_note(&engine->rollback, clock_mono_ns(), engine->applied, engine->life);
     engine->on_end(engine, end);
 }
@@ -211,15 +204,17 @@ struct read_call *engine_call(struct engine *engine) {
     return &engine->call;
 }
 
-void engine_round(struct engine *engine) {
+void engine_round(struct engine *engine, bool looks) {
     assert(!engine->busy);
     engine->busy = true;
+    engine->looks = looks;
     batch_clear(&engine->batch);
     if (engine->generation != store_generation(engine->store)) {
         engine_forget(engine);
         engine->generation = store_generation(engine->store);
     }
     note_behind(engine);
+    engine->known &= !looks;
     go(engine, engine->known ? rebuild_first(engine) : STEP_READ_OFFSETS);
 }
 
@@ -252,6 +247,10 @@ enum step begin_read_offsets(struct engine *engine) {
 }
 
 enum step end_read_offsets(struct engine *engine) {
+    if (engine->looks) {
+        engine->known = engine->generation == store_generation(engine->store);
+        return ROUND_DONE;
+    }
     memset(engine->scratch, 0, engine->partitions * sizeof(*engine->scratch));
     if (engine->applied)
         memset(engine->applied, 0, (size_t)engine->partitions * engine->partitions * sizeof(*engine->applied));

@@ -101,6 +101,7 @@ struct engine {
     void *context;
 
     bool busy;              // between engine_round and on_end
+    bool looks;             // this round only reads the offsets
     enum step step;         // the step that began last
     bool known;             // the offsets are those of Redis, or later,
     bool *behind;           // per partition: it is left out of this round
@@ -130,8 +131,9 @@ struct engine {
 
 bool engine_init(struct engine *engine);    // the caller has set the fields above the blank line; false without memory
 void engine_release(struct engine *engine); // not while it is busy
-// Begins a round. on_end follows, never before this has returned.
-void engine_round(struct engine *engine);
+// Begins a round. on_end follows, never before this has returned. `looks`: it only reads the offsets, which another
+// machine writes; before the next round that does more comes engine_forget.
+void engine_round(struct engine *engine, bool looks);
 // After a ROUND_DONE: whether there is more to do at once.
 bool engine_wants_more(const struct engine *engine);
 // Whether its offsets are of the present lives of the masters.
@@ -161,8 +163,8 @@ enum step write_failed(struct engine *engine); // the partition under way is lef
 
 bool rebuild_init(struct engine *engine);
 void rebuild_release(struct engine *engine);
-// Whether the partition's rankings are of our plan, or we are rebuilding them by it.
-bool rebuild_owns(const struct engine *engine, uint32_t partition, struct bytes plan);
+// Whether the partition's rankings are of our plan, or we are rebuilding them by it and nobody by another.
+bool rebuild_owns(const struct engine *engine, const struct partition_read *read);
 void rebuild_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings);
 bool rebuild_is_due(const struct engine *engine);
 void rebuild_leave(struct engine *engine, uint32_t partition); // it is left behind: its rebuild begins again later

@@ -60,7 +60,7 @@ static bool load(void *context, uint32_t index, const struct partition_item *ite
     struct neighbours_item *one = &work->items[index];
     one->usable = !item->corrupt && neighbours_unpack(item->state, &one->table);
     if (!one->usable)
-        bad_state(&neighbours_projection, one->item);
+        bad_state(neighbours_projection.name, one->item);
     one->deleted_ms = item->deleted_ms;
     return true;
 }

@@ -273,7 +273,7 @@ enum step end_read_chunk(struct engine *engine) {
         return engine_begin_again(engine);
     if (conflict && is_overtaken(part, engine->partitions))
         return ROUND_OVERTAKEN;
-    if (!rebuild_owns(engine, part->partition, part->call.plan))
+    if (!rebuild_owns(engine, &part->call))
         return ROUND_OVERTAKEN;
     if (!load_cached(engine))
         return STEP_READ_CHUNK;

@@ -40,5 +40,3 @@ struct projection_type {
 
 extern const struct projection_type sums_projection;
 extern const struct projection_type neighbours_projection;
-// Counts a packed state that cannot be read, and logs it at most once in ten seconds.
-void bad_state(const struct projection_type *type, ref_t item);

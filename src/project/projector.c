@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT
 // The pace of the two engines. Sums run every projection_interval, neighbours every neighbour_interval or when somebody
 // waits. Both run again at once while their logs are full, and after a pause when a round has failed.
+//
+// An engine whose projection another machine works (membership.h) sleeps. While the other one is awake it reads how far
+// that machine is once a second, because logs are trimmed up to what both projections have passed.
 #include "project/projector.h"
 #include "base/clock.h"
 #include "base/keyed.h"
 #include "ops/log.h"
 #include "project/behind.h"
-#include "project/claim.h"
 #include "project/engine.h"
 #include "project/failpoint.h"
+#include "project/membership.h"
 #include "project/trimmer.h"
 #include <stdlib.h>
 #include <uv.h>
 
 enum {
     NOT_NOW_MS = 20,
+    ASLEEP_MS = 100, // an engine that sleeps asks so often whether it is to wake,
+    LOOK_MS = 1000,  // and looks at the offsets of the one at work so often
     RETRY_FIRST_MS = 50,
     RETRY_MAX_MS = 1000,
     STAND_BACK_FIRST_MS =
@@ -33,6 +38,8 @@ struct pace {
     uint32_t retry_ms; // 0: the last round went well
     uint32_t stand_back_ms;
     uint64_t overtaken_ms; // the last time, by the loop's clock
+    uint64_t looked_ms;    // the last time at another's offsets
+    bool asleep;           // another machine works it
     bool poked;            // begin the next round at once
     bool may_begin;        // it waits for the timer only because there was nothing to do
 };
@@ -44,7 +51,7 @@ struct projector {
     struct store *store;
     struct plan plan;
     struct pace paces[PROJECTION_COUNT];
-    struct claim claim;
+    struct membership membership;
     struct behind behind;
     struct trimmer trimmer;
     struct log_id *passed; // per log: what both projections have passed
@@ -61,20 +68,63 @@ static void wait_for(struct pace *pace, uint64_t ms, bool may_begin) {
     uv_timer_start(&pace->timer, on_timer, ms, 0);
 }
 
+bool projector_works(const struct projector *projector, enum projection projection) {
+    return membership_works(&projector->membership, projection);
+}
+
+static bool any_awake(const struct projector *projector) {
+    for (int i = 0; i < PROJECTION_COUNT; i++)
+        if (!projector->paces[i].asleep)
+            return true;
+    return false;
+}
+
+// What was remembered is of no use afterwards: another machine writes meanwhile.
+static void fall_asleep_or_wake(struct pace *pace, bool works) {
+    if (works != pace->asleep)
+        return;
+    pace->asleep = !works;
+    pace->stand_back_ms = 0;
+    pace->looked_ms = 0;
+    engine_forget(&pace->engine);
+    if (!any_awake(pace->projector))
+        behind_clear(&pace->projector->behind);
+}
+
+static bool is_to_look(const struct pace *pace) {
+    uint64_t now_ms = uv_now(pace->projector->loop);
+    return any_awake(pace->projector) && (!pace->looked_ms || now_ms - pace->looked_ms >= LOOK_MS);
+}
+
+// Looks how far the other machine is, or waits. The lag of what it works is told there.
+static void sleep_on(struct pace *pace) {
+    struct projector *projector = pace->projector;
+    enum projection projection = pace->engine.type->projection;
+    if (membership_leaves(&projector->membership, projection))
+        metric_set(pace->engine.type->done_to, (uint64_t)clock_now_ms());
+    if (!store_ready(projector->store, NULL) || !is_to_look(pace)) {
+        wait_for(pace, ASLEEP_MS, false);
+        return;
+    }
+    pace->looked_ms = uv_now(projector->loop);
+    engine_round(&pace->engine, true);
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct pace *pace = timer->data;
-    bool held = claim_is_held(&pace->projector->claim);
-    if (!held) { // another projector may write from now on
-        engine_forget(&pace->engine);
-        behind_clear(&pace->projector->behind);
+    struct projector *projector = pace->projector;
+    fall_asleep_or_wake(pace, projector_works(projector, pace->engine.type->projection));
+    if (pace->asleep) {
+        sleep_on(pace);
+        return;
     }
-    if (!held || !store_ready(pace->projector->store, NULL)) {
+    if (!store_ready(projector->store, NULL)) {
         wait_for(pace, NOT_NOW_MS, false);
         return;
     }
     pace->poked = pace->may_begin = false;
-    behind_ask(&pace->projector->behind);
-    engine_round(&pace->engine);
+    behind_ask(&projector->behind);
+    engine_round(&pace->engine, false);
 }
 
 // Begins the next round without waiting for the interval.
@@ -103,7 +153,7 @@ static void release(struct projector *projector) {
 
 // ---- Stopping
 
-static void on_given_back(void *context) {
+static void on_left(void *context) {
     struct projector *projector = context;
     void (*on_stopped)(void *context) = projector->on_stopped;
     void *stopped_context = projector->stopped_context;
@@ -115,7 +165,7 @@ static void on_given_back(void *context) {
 
 static void on_nothing_asked(void *context) {
     struct projector *projector = context;
-    claim_stop(&projector->claim, on_given_back, projector);
+    membership_stop(&projector->membership, on_left, projector);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -164,7 +214,7 @@ static void on_read(struct engine *engine) {
     struct projector *projector = pace->projector;
     struct pace *neighbours = &projector->paces[PROJECTION_NEIGHBOURS];
     note_done(engine);
-    if (pace == neighbours)
+    if (pace == neighbours || neighbours->asleep)
         return;
     if (neighbours->engine.pending_since_ms == 0 && is_ahead_of(&engine->batch, &neighbours->engine))
         neighbours->engine.pending_since_ms = engine->batch.oldest_ms;
@@ -204,6 +254,7 @@ static void stand_back(struct pace *pace) {
         pace->stand_back_ms = STAND_BACK_MAX_MS;
     pace->overtaken_ms = now_ms;
     log_info("%s: another projector is at work, standing back", pace->engine.type->name);
+    membership_ask_now(&pace->projector->membership);
     wait_for(pace, pace->stand_back_ms + random_below(pace->stand_back_ms), false);
 }
 
@@ -229,16 +280,27 @@ static void after_failure(struct pace *pace, enum step end) {
 static void note_both(struct pace *pace) {
     struct pace *neighbours = &pace->projector->paces[PROJECTION_NEIGHBOURS];
     note_done(&pace->engine);
-    if (neighbours->engine.pending_since_ms == 0 && neighbours->retry_ms == 0)
+    if (!neighbours->asleep && neighbours->engine.pending_since_ms == 0 && neighbours->retry_ms == 0)
         note_done(&neighbours->engine);
+}
+
+// Without the sums nobody pokes the neighbours when entries come.
+static uint64_t interval_of(const struct pace *pace) {
+    const struct projector *projector = pace->projector;
+    const struct pace *sums = &projector->paces[PROJECTION_SUMS];
+    return sums->asleep && projector->settings->neighbour_interval_ms == 0 ? sums->interval_ms : pace->interval_ms;
 }
 
 static void on_end(struct engine *engine, enum step end) {
     struct pace *pace = engine->context;
-    if (end == ROUND_DONE)
+    if (end == ROUND_DONE && !pace->asleep)
         note_both(pace);
     if (pace->projector->stopping) {
         close_pace(pace);
+        return;
+    }
+    if (pace->asleep) {
+        wait_for(pace, ASLEEP_MS, false);
         return;
     }
     if (end != ROUND_DONE) {
@@ -249,7 +311,7 @@ static void on_end(struct engine *engine, enum step end) {
         log_info("%s: the store answers again", engine->type->name);
     pace->retry_ms = 0;
     behind_well(&pace->projector->behind);
-    wait_for(pace, engine_wants_more(engine) || pace->poked ? 0 : pace->interval_ms, true);
+    wait_for(pace, engine_wants_more(engine) || pace->poked ? 0 : interval_of(pace), true);
 }
 
 // ---- Starting
@@ -278,6 +340,7 @@ static void start_pace(struct pace *pace, int64_t interval_ms, int64_t least_ms)
     pace->interval_ms = (uint64_t)(interval_ms > 0 ? interval_ms : least_ms);
     uv_timer_init(pace->projector->loop, &pace->timer);
     pace->timer.data = pace;
+    pace->asleep = true;
     pace->projector->open_timers++;
     wait_for(pace, 0, false);
 }
@@ -312,7 +375,7 @@ struct projector *projector_start(void *loop, const struct settings *settings, c
         return NULL;
     }
     store_guard_logs(store);
-    claim_start(&projector->claim, loop, store, bytes_of(projector->plan.fingerprint));
+    membership_start(&projector->membership, loop, store, bytes_of(projector->plan.fingerprint));
     start_pace(&projector->paces[PROJECTION_SUMS], settings->projection_interval_ms, SUMS_LEAST_MS);
     start_pace(&projector->paces[PROJECTION_NEIGHBOURS], settings->neighbour_interval_ms, IDLE_MS);
     store_on_wake(store, on_wake, projector);

@@ -3,7 +3,7 @@
 // once, whatever is killed at whatever time. Two projectors at once are safe: the one that loses pauses for some
 // seconds.
 #pragma once
-#include "store/store.h"
+#include "store/projection.h"
 
 struct projector;
 
@@ -11,6 +11,8 @@ struct projector;
 // NULL without memory, or when the settings need too many half-lives (plan_make).
 struct projector *projector_start(void *loop, const struct settings *settings, const struct secret_key *hash_key,
                                   struct store *store);
+// Whether this machine works the projection now (membership.h). Corrections and sweeps go with the sums.
+bool projector_works(const struct projector *projector, enum projection projection);
 // Lets the call under way end and begins nothing new. `on_stopped` fires when its handles are closed. Call it before
 // store_stop.
 void projector_stop(struct projector *projector, void (*on_stopped)(void *context), void *context);

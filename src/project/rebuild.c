@@ -95,11 +95,16 @@ static void note_rankings(struct engine *engine, uint32_t partition, struct byte
     engine->rebuild.has_others[partition] = has_others;
 }
 
-bool rebuild_owns(const struct engine *engine, uint32_t partition, struct bytes plan) {
+// While no plan is complete there, the one that has begun counts: two projectors with different plans may both be at
+// work, as one of them does not know yet of the other.
+bool rebuild_owns(const struct engine *engine, const struct partition_read *read) {
     const struct rebuild *rebuild = &engine->rebuild;
-    bool ours = engine->type->projection != PROJECTION_SUMS || bytes_eq(plan, bytes_of(engine->plan->fingerprint));
+    struct bytes own = bytes_of(engine->plan->fingerprint);
+    uint32_t partition = read->partition;
+    bool ours = engine->type->projection != PROJECTION_SUMS || bytes_eq(read->plan, own);
     bool at_work = rebuild->needed[partition] || (rebuild->active && rebuild->running[partition]);
-    return ours || (at_work && plan.len == 0);
+    bool begun = read->begun.len == 0 || bytes_eq(read->begun, own);
+    return ours || (at_work && read->plan.len == 0 && begun);
 }
 
 void rebuild_note_plan(struct engine *engine, uint32_t partition, struct bytes plan, struct bytes rankings) {
@@ -194,7 +199,7 @@ enum step end_rebuild_probe(struct engine *engine) {
 enum step begin_rebuild_begin(struct engine *engine) {
     struct rebuild *rebuild = &engine->rebuild;
     char names[NAMES_SIZE];
-    store_rebuild_begin(engine->store, engine_call(engine), rebuild->next,
+    store_rebuild_begin(engine->store, engine_call(engine), rebuild->next, bytes_of(engine->plan->fingerprint),
                         write_names(engine, rebuild->kept[rebuild->next], names));
     return STEP_WAITS;
 }

@@ -26,6 +26,7 @@ enum {
 
 struct sweeper {
     struct store *store;
+    const struct projector *projector;
     struct plan plan;
     int64_t kept_ms;
     uv_timer_t timer;
@@ -168,6 +169,13 @@ static void on_scanned(struct read_call *call, enum outcome outcome) {
 static void on_timer(uv_timer_t *timer) {
     struct sweeper *sweeper = timer->data;
     sweeper->busy = true;
+    if (!projector_works(sweeper->projector, PROJECTION_SUMS)) { // another machine sweeps
+        sweeper->stayed = 0;
+        sweeper->more = false;
+        scan_restart(&sweeper->scan);
+        rest(sweeper, WALK_LEAST_MS);
+        return;
+    }
     sweeper->removal_count = sweeper->passed_over = sweeper->gone = 0;
     if (sweeper->more) {
         look_at_items(sweeper);
@@ -178,13 +186,15 @@ static void on_timer(uv_timer_t *timer) {
     store_scan_items(sweeper->store, &sweeper->call, &sweeper->scan, PAGE_KEYS, on_item);
 }
 
-struct sweeper *sweeper_start(void *loop, const struct settings *settings, struct store *store) {
+struct sweeper *sweeper_start(void *loop, const struct settings *settings, struct store *store,
+                              const struct projector *projector) {
     struct sweeper *sweeper = calloc(1, sizeof *sweeper);
     if (!sweeper || !plan_make(settings, &sweeper->plan)) {
         free(sweeper);
         return NULL;
     }
     sweeper->store = store;
+    sweeper->projector = projector;
     sweeper->kept_ms = settings->unknown_items_kept_ms;
     arena_init(&sweeper->texts, TEXTS_MAX);
     uv_timer_init(loop, &sweeper->timer);

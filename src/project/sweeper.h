@@ -3,10 +3,11 @@
 // made-up items do not stay. It works in the background, one page at a time; if it is interrupted, the next walk does
 // the rest.
 #pragma once
-#include "store/store.h"
+#include "project/projector.h"
 
 struct sweeper;
 
 // NULL without memory. `loop` is a uv_loop_t *; all arguments must outlive it.
-struct sweeper *sweeper_start(void *loop, const struct settings *settings, struct store *store);
+struct sweeper *sweeper_start(void *loop, const struct settings *settings, struct store *store,
+                              const struct projector *projector);
 void sweeper_stop(struct sweeper *sweeper, void (*on_stopped)(void *context), void *context);

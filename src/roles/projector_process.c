@@ -179,9 +179,11 @@ int projector_run(const struct role *role) {
     process.store = store_start(&process.loop, role->settings, &role->hash_key, on_refused, &process);
     process.projector =
         process.store ? projector_start(&process.loop, role->settings, &role->hash_key, process.store) : NULL;
-    process.corrector =
-        process.projector ? corrector_start(&process.loop, role->settings, &role->hash_key, process.store) : NULL;
-    process.sweeper = process.corrector ? sweeper_start(&process.loop, role->settings, process.store) : NULL;
+    process.corrector = process.projector ? corrector_start(&process.loop, role->settings, &role->hash_key,
+                                                            process.store, process.projector)
+                                          : NULL;
+    process.sweeper =
+        process.corrector ? sweeper_start(&process.loop, role->settings, process.store, process.projector) : NULL;
     if (!process.sweeper) {
         log_error("the projector does not start: no memory, or too many half-lives");
         return 1;

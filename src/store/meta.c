@@ -10,11 +10,15 @@
 // the first processes of a start accept, and only until they have recorded their zone; so neither a reload nor two
 // services with different zones change it back and forth.
 //
+// Kinds are added machine by machine: one that knows fewer than the data goes on, if another knows them all. It counts
+// and keeps the votes of the others as they are; it does not take such a vote, and does not show it.
+//
 // Another thing to compare: an argument of the script, its field, and its line in words.
 #include "base/calendar.h"
 #include "base/clock.h"
 #include "model/series.h"
 #include "ops/generation.h"
+#include "ops/log.h"
 #include "redis/reply_parts.h"
 #include "store/store_inside.h"
 #include <inttypes.h>
@@ -46,11 +50,13 @@ static void begin(struct command *command, const struct settings *settings, cons
     struct key key;
     char text[KINDS_MAX * NAME_SIZE] = "";
     size_t len = 0;
-    script_begin(command, SCRIPT_META, 2);
+    script_begin(command, SCRIPT_META, 3);
     key_meta(&key);
     command->place = key.place;
     command_add(command, key_bytes(&key));
     key_meta_copy(&key);
+    command_add(command, key_bytes(&key));
+    key_machines(&key);
     command_add(command, key_bytes(&key));
     command_add_int(command, DATA_FORMAT);
     command_add_int(command, keys_partitions());
@@ -64,6 +70,10 @@ static void begin(struct command *command, const struct settings *settings, cons
     command_add_text(command, accepts ? "accept" : "");
     command_add_int(command, clock_now_ms() / 1000 + 1); // what was counted in this second counts as before
     add_known(command);
+    command_add_int(command, settings->kind_count);
+    snprintf(text, sizeof text, "%016" PRIx64, generation_instance());
+    command_add_text(command, text);
+    command_add_int(command, clock_now_ms());
 }
 
 void meta_begin_plain(struct command *command, const struct settings *settings, const struct secret_key *hash_key) {
@@ -93,7 +103,17 @@ static const char *refuse(struct store *store, struct bytes refusal) {
     return store->refusal;
 }
 
+// Once: the workers and the projector of a machine each say it.
+static void tell_more_kinds(struct bytes kinds) {
+    static bool told;
+    if (kinds.len && !told)
+        log_warn("the data has more kinds of vote (%.*s) than this machine knows: another machine has added them",
+                 (int)kinds.len, kinds.at);
+    told = kinds.len != 0;
+}
+
 static void follow(struct store *store, const redisReply *reply) {
+    tell_more_kinds(reply_text_at(reply, 4));
     struct series_beginning told = {(uint8_t)reply_int(reply_at(reply, 1)), (uint32_t)reply_int(reply_at(reply, 2)),
                                     (uint32_t)reply_int(reply_at(reply, 3))};
     store->zone_recorded |= store->recorded;
@@ -103,7 +123,7 @@ static void follow(struct store *store, const redisReply *reply) {
 }
 
 static bool agrees(const redisReply *reply) {
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 4 && reply_text_at(reply, 0).len == 0;
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 5 && reply_text_at(reply, 0).len == 0;
 }
 
 const char *meta_take(struct store *store, const redisReply *reply) {

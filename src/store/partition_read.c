@@ -169,6 +169,7 @@ static void give_all(struct pipeline *pipeline) {
     take_applied(call, pipeline->at[AT_APPLIED].reply);
     call->life = reply_text_at(pipeline->at[AT_PLAN].reply, 0);
     call->plan = reply_text_at(pipeline->at[AT_PLAN].reply, 1);
+    call->begun = reply_text_at(pipeline->at[AT_PLAN].reply, 2);
     take_cutoffs(call, pipeline->at[AT_CUTOFFS].reply);
     for (size_t i = 0; i < call->period_count; i++)
         take_cuts(call, i, pipeline->at[AT_PERIODS + i].reply);
@@ -310,8 +311,8 @@ static void ask_plan(struct store *store, struct pipeline *pipeline, const struc
     begin_command(store, "HMGET");
     add_key(store, &key);
     command_add_text(&store->command, "life");
-    if (call->projection == PROJECTION_SUMS)
-        command_add_text(&store->command, "plan");
+    for (int i = 0; call->projection == PROJECTION_SUMS && i < 2; i++)
+        command_add_text(&store->command, i == 0 ? "plan" : "begun");
     add(store, pipeline);
 }
 

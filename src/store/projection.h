@@ -70,15 +70,29 @@ void store_ask_partition(struct store *store, struct read_call *call, uint32_t p
 
 // ---- Who projects
 
-struct projection_claim {
-    struct bytes plan; // its fingerprint
-    uint64_t instance, generation;
-    uint32_t holds_ms;
+enum { MACHINE_NAME_SIZE = 96 };
+struct machine_record {
+    uint64_t instance, generation; // of this start of the service, of its processes
+    struct bytes plan;             // its fingerprint
+    char name[MACHINE_NAME_SIZE];  // "<version> <host> (<instance>)"; empty: a projector without a service, which is in
+                                   // no list
 };
-// Claims the projection, or renews the claim. *ret_other_ms: 0 when the claim is ours, else for how long it is
-// another's; it must live until on_done. `release`: gives the claim back.
-void store_claim(struct store *store, struct read_call *call, const struct projection_claim *claim, bool release,
-                 uint64_t *ret_other_ms);
+struct machine {
+    uint64_t instance; // 0: nobody
+    char name[MACHINE_NAME_SIZE];
+};
+struct machines {
+    uint64_t wait_ms;      // for so long a program that knows no machines projects another plan
+    struct machine newest; // one with the plan that is projected, if that is another than ours
+    uint32_t count;        // how many are alive
+    struct machine at_work[PROJECTION_COUNT];
+};
+// Writes our record into the list of machines and reads the others. `ret_told` must live until on_done, and is filled
+// when that is OK.
+void store_beat(struct store *store, struct read_call *call, const struct machine_record *own,
+                struct machines *ret_told);
+// Removes our record, so that nobody has to wait until it is old.
+void store_leave(struct store *store, struct read_call *call, const struct machine_record *own);
 
 // ---- One partition
 
@@ -112,8 +126,9 @@ struct partition_read {
     void (*on_done)(struct partition_read *call, enum outcome outcome);
     void *context;
     // Set before the first on_… runs.
-    struct bytes life; // under which the log was opened
-    struct bytes plan; // the plan whose rankings are complete (sums only); empty: none
+    struct bytes life;  // under which the log was opened
+    struct bytes plan;  // the plan whose rankings are complete (sums only); empty: none
+    struct bytes begun; // the plan by which a rebuild began last (sums only); empty: not known
     uint64_t version;
     struct log_id *applied; // the caller's array, one per source partition: filled here ({0,0}: none)
     // The store's own.
@@ -173,9 +188,10 @@ void commit_free(struct commit *commit); // instead of commit_send
 
 // ---- Rebuilding the rankings of a partition from its states
 
-// Begin: removes the partition's plan and cutoffs, changes its version, and records that only these rankings are kept
-// up to date. End: records that the rankings of `plan`, of these names, are complete.
-void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings);
+// Begin: removes the partition's plan and cutoffs, changes its version, and records whose rebuild it is, and that only
+// these rankings are kept up to date. End: records that the rankings of `plan`, of these names, are complete.
+void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
+                         struct bytes rankings);
 void store_rebuild_end(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
                        struct bytes rankings);
 // One step of a scan over the sets of all rankings. Removes those for which `is_stale` is true. A set may be

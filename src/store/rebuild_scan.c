@@ -17,7 +17,8 @@ static uint32_t open_periods(const struct plan *plan, struct period ret_periods[
 }
 
 // It works at the memory limit too, because nothing is projected before a rebuild has begun.
-void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes rankings) {
+void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t partition, struct bytes plan,
+                         struct bytes rankings) {
     struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_all_plain);
     struct key key;
     if (!pipeline)
@@ -37,6 +38,7 @@ void store_rebuild_begin(struct store *store, struct read_call *call, uint32_t p
     }
     command_add(&store->command, rankings);
     command_add_int(&store->command, (int64_t)version_new());
+    command_add(&store->command, plan);
     pipeline_add(pipeline, store->router, &store->command);
 }
 
@@ -50,6 +52,8 @@ void store_rebuild_end(struct store *store, struct read_call *call, uint32_t par
     script_begin(&store->command, SCRIPT_KEEP, 1);
     add_key(store, &key);
     command_add_text(&store->command, "plan");
+    command_add(&store->command, plan);
+    command_add_text(&store->command, "begun");
     command_add(&store->command, plan);
     command_add_text(&store->command, "since");
     command_add_int(&store->command, clock_now_ms());

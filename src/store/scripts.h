@@ -6,7 +6,6 @@
 
 // One line per script, sorted by name as scripts_table.h is.
 #define SCRIPTS(X)                                                                                                     \
-    X(CLAIM, "claim")                                                                                                  \
     X(COMMIT, "commit")                                                                                                \
     X(CORRECT, "correct")                                                                                              \
     X(DELETE, "delete")                                                                                                \
@@ -14,6 +13,7 @@
     X(GONE, "gone")                                                                                                    \
     X(IMPORT, "import")                                                                                                \
     X(KEEP, "keep")                                                                                                    \
+    X(MACHINES, "machines")                                                                                            \
     X(META, "meta")                                                                                                    \
     X(OPEN, "open")                                                                                                    \
     X(PERIODS, "periods")                                                                                              \

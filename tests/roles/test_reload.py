@@ -341,7 +341,7 @@ def test_data_that_turns_foreign_under_a_running_service_does_not_end_it(own):
     client = redis_of(service)
     assert service.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="v").status == 200
     time.sleep(0.3)  # the supervisor has seen that the settings were right
-    client.hset("engaged:meta", "kinds", "up sideways")
+    client.hset("engaged:meta", "kinds", "sideways up")
     client.client_kill_filter(_type="normal")
     wait_until(lambda: service.get("/readyz").status == 503, what="not ready")
     wait_until(lambda: b"kinds" in service.get("/readyz").body, what="why")

@@ -11,6 +11,7 @@ reports.py        what a process must never write: sanitizer reports, failed ass
 launch.py         the base of every launcher: folder, ports, settings, log, verdict
 place.py          what `engaged check` and a start say of a configuration
 service.py        the service as it is delivered, and its client (fixture `own` in conftest.py makes them)
+machine.py        one of several machines on a Redis, which can be frozen, killed and restarted
 fault_service.py  workers and projectors without a supervisor, to be killed one by one; fault_calls.py calls them
 redis_server.py   a redis-server for one test; scripted_redis.py is a proxy before one that answers by rules
 certificates.py   an authority and what it signs, a proxy that speaks TLS

@@ -1,0 +1,103 @@
+-- include: may
+-- Keeps the list of the machines on this store (services, project/membership.c), and says who works which projection.
+--
+-- A machine is alive while its record is younger than LIVES. Of the plans of the living the one that was defined last is
+-- projected. When it was, is kept for each plan as long as a machine has it, and PLAN_KEPT longer: so a machine with an
+-- old plan that starts again does not bring the old plan back. Among the living with that plan a projection
+-- is worked by the one with the highest hash of both names (rendezvous hashing): who comes or goes moves nothing else.
+--
+-- engaged:meta has a claim for programs that know no machines: they wait while one with another plan renews it, and are
+-- waited for. So is a projector without a service (ARGV 6 is ""), which works everything and is in no list.
+--
+-- KEYS   engaged:meta, the machines: instance → "<when> <generation> <plan> <kinds> <version> <name>", "plan <plan>" →
+--        "<defined> <when it was there>"
+-- ARGV   1 instance, 2 generation of its processes, 3 fingerprint of its plan, 4 now (ms), 5 how many kinds of vote it
+--        knows, 6 its version and name, 7 "release" to leave the list, then the names of the projections
+-- Reply  array: for how many ms a program that knows no machines still projects another plan; instance and name of one that
+--        has the plan that is projected, "" when that is the caller's; how many are alive; then for each projection the
+--        instance and name of the machine that works it
+
+local LIVES, KEPT, PLAN_KEPT, CLAIM_HOLDS, GONE_MAX = 4000, 60000, 30 * 86400000, 5000, 100
+local instance, generation, plan, now, name = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[6]
+local held, members, defined, gone = redis.call('HGETALL', KEYS[2]), {}, {}, {}
+
+local function age(at) return math.abs(now - at) end -- a clock that is far ahead makes nobody live longer
+
+for i = 1, #held, 2 do
+    local its_plan, first, seen = string.match(held[i] .. ' ' .. held[i + 1], '^plan (%x+) (%d+) (%d+)$')
+    local at, its_generation, of, its_name = string.match(held[i + 1], '^(%d+) (%d+) (%x+) %d+ %S+ (.*)$')
+    if its_plan and age(seen) < PLAN_KEPT then
+        defined[its_plan] = math.min(tonumber(first), now)
+    elseif not its_plan and at and age(at) < KEPT then
+        members[held[i]] = {at = at, generation = its_generation, plan = of, name = its_name}
+    elseif #gone < GONE_MAX then
+        gone[#gone + 1] = held[i]
+    end
+end
+
+may('HSET', KEYS[1], '', '')
+may('HDEL', KEYS[1], '')
+local claim = redis.call('HMGET', KEYS[1], 'plan', 'projector', 'projector-at')
+local holder, holders_generation = string.match(claim[2] or '', '^(%x+):(%d+)$')
+
+local function hold(who, its_generation, at)
+    redis.call('HSET', KEYS[1], 'plan', plan, 'projector', who .. ':' .. its_generation, 'projector-at', at)
+    redis.call('HDEL', KEYS[1], 'projector-before') -- of an older program
+end
+
+if ARGV[7] == 'release' then
+    local own, heir = members[instance], nil
+    members[instance] = nil
+    for other, member in pairs(members) do
+        if member.plan == plan and age(member.at) < LIVES then heir = other end
+    end
+    if claim[1] == plan and holder == instance and holders_generation == generation then
+        if heir then
+            hold(heir, members[heir].generation, members[heir].at)
+        else
+            redis.call('HDEL', KEYS[1], 'plan', 'projector', 'projector-at')
+        end
+    end
+    if own and own.generation == generation then redis.call('HDEL', KEYS[2], instance) end
+    return {0, '', '', 0}
+end
+
+local stranger = holder and holder ~= instance and not members[holder] and claim[1] ~= plan
+local waits = stranger and age(tonumber(claim[3]) or 0) < CLAIM_HOLDS and CLAIM_HOLDS - age(claim[3]) or 0
+redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
+
+local at_work = {}
+if name == '' then
+    if waits == 0 then hold(instance, generation, ARGV[4]) end
+    for i = 8, #ARGV do at_work[#at_work + 1], at_work[#at_work + 2] = instance, '' end
+    return {waits, '', '', 0, unpack(at_work)}
+end
+
+members[instance] = {at = now, generation = generation, plan = plan, name = string.match(name, ' (.*)') or name}
+defined[plan] = defined[plan] or now
+redis.call('HSET', KEYS[2], instance, table.concat({ARGV[4], generation, plan, ARGV[5], name}, ' '),
+    'plan ' .. plan, string.format('%.0f %s', defined[plan], ARGV[4]))
+if #gone > 0 then redis.call('HDEL', KEYS[2], unpack(gone)) end
+
+local newest, of, count = plan, instance, 0
+for other, member in pairs(members) do
+    if age(member.at) >= LIVES then
+        members[other] = nil
+    else
+        local its, best = defined[member.plan] or 0, defined[newest]
+        if its > best or (its == best and member.plan > newest) then newest, of = member.plan, other end
+        count = count + 1
+    end
+end
+
+for i = 8, #ARGV do
+    local best, best_hash = '', ''
+    for other, member in pairs(members) do
+        local hash = redis.sha1hex(ARGV[i] .. other)
+        if member.plan == newest and hash > best_hash then best, best_hash = other, hash end
+    end
+    at_work[#at_work + 1], at_work[#at_work + 2] = best, members[best].name
+end
+if waits == 0 and newest == plan then hold(instance, generation, ARGV[4]) end
+if newest == plan then return {waits, '', '', count, unpack(at_work)} end
+return {waits, of, members[of].name, count, unpack(at_work)}

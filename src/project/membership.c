@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// Beats once a second, several times a second while a program that knows no machines is waited for, and says what has
+// changed: in the log, by metrics, and in the text that the workers show at /readyz.
+#include "project/membership.h"
+#include "base/keyed.h"
+#include "ops/generation.h"
+#include "ops/log.h"
+#include "ops/metrics.h"
+#include <stdio.h>
+
+enum {
+    ASK_MS = 50,        // while this generation is not in charge, or Redis is unreachable
+    ASK_AGAIN_MS = 250, // while another program is waited for
+    BEAT_MS = 1000,
+    SURE_MS = 3500, // an answer holds for this long after it was asked for: less than others take us to be alive
+};
+
+static const char *const names[PROJECTION_COUNT] = {[PROJECTION_SUMS] = "sums", [PROJECTION_NEIGHBOURS] = "neighbours"};
+static const enum metric active[PROJECTION_COUNT] = {
+    [PROJECTION_SUMS] = METRIC_SUMS_ACTIVE, [PROJECTION_NEIGHBOURS] = METRIC_NEIGHBOURS_ACTIVE};
+
+static uint64_t now_of(const struct membership *membership) {
+    return uv_now(membership->timer.loop);
+}
+
+static bool is_told(const struct membership *membership) {
+    return generation_is_current() && now_of(membership) < membership->until_ms;
+}
+
+bool membership_works(const struct membership *membership, enum projection projection) {
+    return is_told(membership) && membership->works[projection];
+}
+
+bool membership_leaves(const struct membership *membership, enum projection projection) {
+    return is_told(membership) && !membership->works[projection] && !membership->told.wait_ms;
+}
+
+// ---- What is said
+
+static bool is_alone(const struct machines *told) {
+    return told->count <= 1 && !told->newest.instance;
+}
+
+static void say_who_works(const struct membership *membership, size_t i) {
+    const struct machine *now = &membership->told.at_work[i];
+    if (now->instance == membership->said.at_work[i].instance || is_alone(&membership->told))
+        return;
+    if (now->instance == membership->own.instance)
+        log_info("%s: this machine projects them from now on", names[i]);
+    else
+        log_info("%s: %s projects them from now on", names[i], now->name);
+}
+
+static void say_plan(struct membership *membership) {
+    const struct machines *told = &membership->told;
+    bool waits = told->wait_ms || told->newest.instance;
+    if (waits && !membership->waits)
+        log_warn("%s projects other [ranking] sections on the same Redis%s: this one serves and does not project",
+                 told->newest.instance ? told->newest.name : "a service of an older version",
+                 told->newest.instance ? ", which were defined later" : "");
+    else if (!waits && membership->waits)
+        log_info("the [ranking] sections of this machine are projected");
+    membership->waits = waits;
+    metric_set(METRIC_PROJECTOR_WAITS, waits);
+}
+
+static const char *who(const struct membership *membership, size_t i) {
+    const struct machine *one = &membership->told.at_work[i];
+    return one->instance == membership->own.instance ? "this machine" : one->name;
+}
+
+static void note(const struct membership *membership) {
+    char text[METRICS_NOTE_SIZE] = "";
+    const struct machines *told = &membership->told;
+    if (told->newest.instance)
+        snprintf(text, sizeof text,
+                 "its lists are not: %s projects other [ranking] sections on the same Redis, which were defined later",
+                 told->newest.name);
+    else if (told->wait_ms)
+        snprintf(
+            text, sizeof text,
+            "its lists are not: a service of an older version projects other [ranking] sections on the same Redis");
+    else if (!is_alone(told))
+        snprintf(text, sizeof text, "of %u machines %s projects sums, %s neighbours", told->count,
+                 who(membership, PROJECTION_SUMS), who(membership, PROJECTION_NEIGHBOURS));
+    metrics_note(text);
+}
+
+static void say(struct membership *membership) {
+    say_plan(membership);
+    for (size_t i = 0; i < PROJECTION_COUNT; i++) {
+        say_who_works(membership, i);
+        metric_set(active[i], membership->works[i]);
+    }
+    metric_set(METRIC_MACHINES, membership->told.count ? membership->told.count : 1);
+    note(membership);
+    membership->said = membership->told;
+}
+
+// Of the two generations of a reload one counts.
+static void say_nothing(void) {
+    metric_set(METRIC_PROJECTOR_WAITS, 0);
+    metric_set(METRIC_MACHINES, 0);
+    for (size_t i = 0; i < PROJECTION_COUNT; i++)
+        metric_set(active[i], 0);
+}
+
+// ---- The beat
+
+static void on_closed(uv_handle_t *handle) {
+    struct membership *membership = handle->data;
+    membership->on_stopped(membership->stopped_context);
+}
+
+static void close_timer(struct membership *membership) {
+    uv_close((uv_handle_t *)&membership->timer, on_closed);
+}
+
+static void ask(struct membership *membership);
+
+static void on_timer(uv_timer_t *timer) {
+    ask(timer->data);
+}
+
+static void on_left(struct read_call *call, enum outcome outcome) {
+    (void)outcome;
+    close_timer(call->context);
+}
+
+static void leave(struct membership *membership) {
+    uv_timer_stop(&membership->timer);
+    say_nothing();
+    if (membership->until_ms == 0 || !store_ready(membership->store, NULL)) {
+        close_timer(membership);
+        return;
+    }
+    membership->until_ms = 0;
+    membership->call = (struct read_call){.on_done = on_left, .context = membership};
+    store_leave(membership->store, &membership->call, &membership->own);
+}
+
+static void take(struct membership *membership) {
+    const struct machines *told = &membership->told;
+    membership->until_ms = membership->sent_ms + SURE_MS;
+    for (size_t i = 0; i < PROJECTION_COUNT; i++)
+        membership->works[i] =
+            !told->wait_ms && !told->newest.instance && told->at_work[i].instance == membership->own.instance;
+    if (generation_is_current())
+        say(membership);
+}
+
+static void on_answered(struct read_call *call, enum outcome outcome) {
+    struct membership *membership = call->context;
+    membership->busy = false;
+    if (outcome == OK)
+        take(membership);
+    else if (membership->until_ms > membership->sent_ms) // nobody else can read it either
+        membership->until_ms = now_of(membership) + SURE_MS;
+    if (membership->stopping)
+        leave(membership);
+    else
+        uv_timer_start(&membership->timer, on_timer,
+                       outcome != OK              ? ASK_MS
+                       : membership->told.wait_ms ? ASK_AGAIN_MS
+                                                  : BEAT_MS,
+                       0);
+}
+
+static void ask(struct membership *membership) {
+    bool current = generation_is_current();
+    if (!current)
+        say_nothing();
+    if (!current || !store_ready(membership->store, NULL)) {
+        uv_timer_start(&membership->timer, on_timer, ASK_MS, 0);
+        return;
+    }
+    membership->busy = true;
+    membership->sent_ms = now_of(membership);
+    membership->call = (struct read_call){.on_done = on_answered, .context = membership};
+    store_beat(membership->store, &membership->call, &membership->own, &membership->told);
+}
+
+static void name_own(struct machine_record *own) {
+    char host[64];
+    size_t size = sizeof host;
+    own->instance = generation_instance();
+    own->generation = generation_own();
+    if (own->instance == 0) { // a projector without a service
+        random_fill(&own->instance, sizeof own->instance);
+        return;
+    }
+    if (uv_os_gethostname(host, &size) != 0)
+        snprintf(host, sizeof host, "an unknown host");
+    snprintf(own->name, sizeof own->name, "%s %.63s (%08x)", VERSION, host, (unsigned)(own->instance >> 32));
+}
+
+void membership_start(struct membership *membership, uv_loop_t *loop, struct store *store, struct bytes plan) {
+    *membership = (struct membership){.store = store, .own = {.plan = plan}};
+    name_own(&membership->own);
+    uv_timer_init(loop, &membership->timer);
+    membership->timer.data = membership;
+    uv_timer_start(&membership->timer, on_timer, 0, 0);
+}
+
+void membership_ask_now(struct membership *membership) {
+    if (!membership->busy && !membership->stopping)
+        uv_timer_start(&membership->timer, on_timer, 0, 0);
+}
+
+void membership_stop(struct membership *membership, void (*on_stopped)(void *context), void *context) {
+    membership->stopping = true;
+    membership->on_stopped = on_stopped;
+    membership->stopped_context = context;
+    if (!membership->busy)
+        leave(membership);
+}

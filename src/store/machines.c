@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// The list of the machines on this store, and who works which projection (lua/machines.lua).
+#include "base/clock.h"
+#include "store/reads.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char *const names[PROJECTION_COUNT] = {[PROJECTION_SUMS] = "sums", [PROJECTION_NEIGHBOURS] = "neighbours"};
+
+struct beat_state {
+    struct read_state read;
+    struct machines *told;
+};
+
+// In the order of the reply.
+enum { AT_WAIT, AT_NEWEST, AT_NEWEST_NAME, AT_COUNT, AT_MACHINES };
+
+static void read_machine(const redisReply *reply, size_t at, struct machine *ret_machine) {
+    struct bytes instance = reply_text_at(reply, at), name = reply_text_at(reply, at + 1);
+    int len = name.len < sizeof ret_machine->name ? (int)name.len : (int)sizeof ret_machine->name - 1;
+    uint64_t id = 0;
+    if (instance.len)
+        id = strtoull(instance.at, NULL, 16);
+    *ret_machine = (struct machine){.instance = id};
+    snprintf(ret_machine->name, sizeof ret_machine->name, "%.*s", len, len ? name.at : "");
+}
+
+static void on_told(struct pipeline *pipeline) {
+    struct beat_state *state = pipeline->context;
+    enum outcome outcome = pipeline_outcome(pipeline);
+    const redisReply *reply = pipeline->at[0].reply;
+    struct machines *told = state->told;
+    if (outcome == OK && told) {
+        told->wait_ms = (uint64_t)reply_int(reply_at(reply, AT_WAIT));
+        told->count = (uint32_t)reply_int(reply_at(reply, AT_COUNT));
+        read_machine(reply, AT_NEWEST, &told->newest);
+        for (size_t i = 0; i < PROJECTION_COUNT; i++)
+            read_machine(reply, AT_MACHINES + 2 * i, &told->at_work[i]);
+    }
+    read_end(pipeline, outcome);
+}
+
+static void begin(struct store *store, const struct machine_record *own, bool leaves) {
+    struct key key;
+    char instance[17];
+    snprintf(instance, sizeof instance, "%016" PRIx64, own->instance);
+    script_begin(&store->command, SCRIPT_MACHINES, 2);
+    key_meta(&key);
+    add_key(store, &key);
+    key_machines(&key);
+    add_key(store, &key);
+    command_add_text(&store->command, instance);
+    command_add_int(&store->command, (int64_t)own->generation);
+    command_add(&store->command, own->plan);
+    command_add_int(&store->command, clock_now_ms());
+    command_add_int(&store->command, store->settings->kind_count);
+    command_add_text(&store->command, own->name);
+    command_add_text(&store->command, leaves ? "release" : "");
+    for (size_t i = 0; i < PROJECTION_COUNT; i++)
+        command_add_text(&store->command, names[i]);
+}
+
+static void send_beat(struct store *store, struct read_call *call, const struct machine_record *own,
+                      struct machines *ret_told) {
+    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct beat_state), on_told);
+    if (!pipeline)
+        return;
+    ((struct beat_state *)pipeline->context)->told = ret_told;
+    begin(store, own, !ret_told);
+    pipeline_add_write(pipeline, store->router, &store->command);
+}
+
+void store_beat(struct store *store, struct read_call *call, const struct machine_record *own,
+                struct machines *ret_told) {
+    send_beat(store, call, own, ret_told);
+}
+
+void store_leave(struct store *store, struct read_call *call, const struct machine_record *own) {
+    send_beat(store, call, own, NULL);
+}

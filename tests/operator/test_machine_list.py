@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""The list of machines (lua/machines.lua, called as the services call it): who is alive, whose plan is projected, who works."""
+import hashlib
+
+import pytest
+
+from support.program import script_text
+from support.redis_server import RedisServer
+
+ONE, OTHER, THIRD = "1" * 16, "2" * 16, "3" * 16
+OLD, NEW = "aa" * 8, "bb" * 8
+META, LIST = "engaged:meta", "engaged:machines{engaged:meta}"
+DAY = 86400000
+BEGIN = 1700000000000
+
+
+@pytest.fixture(scope="module")
+def server():
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    server.client().flushall()
+    return server.client(decode_responses=True)
+
+
+@pytest.fixture
+def call(client):
+    script = client.register_script(script_text("machines"))
+
+    def beat(instance, now, plan=OLD, release=False, generation=1, name=None):
+        told = script([META, LIST], [instance, generation, plan, BEGIN + now, 1, f"0.2 host{instance[0]}" if name is None else name,
+                                     "release" if release else "", "sums", "neighbours"])
+        return {"wait": told[0], "newest": told[1], "count": told[3], "sums": told[4] if told[4:] else "",
+                "neighbours": told[6] if told[6:] else "", "names": told[5::2]}
+
+    return beat
+
+
+def highest(projection, *instances):
+    return max(instances, key=lambda instance: hashlib.sha1((projection + instance).encode()).hexdigest())
+
+
+def test_the_living_share_the_projections_and_each_is_told_the_same(call):
+    told = [call(one, now) for now in (0, 1000) for one in (ONE, OTHER, THIRD)]
+    assert told[3] == told[4] == told[5]
+    assert (told[5]["sums"], told[5]["neighbours"]) == (highest("sums", ONE, OTHER, THIRD), highest("neighbours", ONE, OTHER, THIRD))
+    assert told[5]["count"] == 3 and told[5]["wait"] == 0 and told[5]["names"][0] == "host" + told[5]["sums"][0]
+
+
+def test_one_that_is_silent_for_four_seconds_works_nothing_and_is_removed_after_a_minute(call, client):
+    worker = highest("sums", ONE, OTHER)
+    rest = {ONE: OTHER, OTHER: ONE}[worker]
+    call(worker, 0)
+    assert call(rest, 3999)["sums"] == worker and call(rest, 4000)["sums"] == rest
+    assert client.hexists(LIST, worker)
+    call(rest, 59999)
+    assert client.hexists(LIST, worker)
+    call(rest, 60000)
+    assert not client.hexists(LIST, worker)
+
+
+def test_a_clock_that_is_far_ahead_makes_nobody_live_longer(call):
+    call(THIRD, 9 * DAY, plan=NEW)
+    told = call(ONE, 0)
+    assert (told["sums"], told["newest"], told["count"]) == (ONE, "", 1)
+
+
+def test_who_ends_leaves_the_list_but_not_for_the_next_generation(call, client):
+    call(ONE, 0), call(OTHER, 10)
+    call(ONE, 20, generation=2)
+    call(ONE, 30, release=True)
+    assert client.hexists(LIST, ONE), "the next generation has renewed it"
+    call(ONE, 40, release=True, generation=2)
+    assert call(OTHER, 50)["sums"] == OTHER and client.hget(META, "projector") == OTHER + ":1"
+    call(OTHER, 60, release=True)
+    assert client.hgetall(META) == {} and set(client.hgetall(LIST)) == {"plan " + OLD}
+
+
+def test_the_plan_that_was_defined_last_is_projected_while_somebody_has_it(call, client):
+    call(ONE, 0)
+    told = call(OTHER, 100, plan=NEW)
+    assert (told["newest"], told["sums"], told["wait"]) == ("", OTHER, 0)
+    assert call(ONE, 1000)["newest"] == OTHER and client.hget(META, "plan") == NEW
+    call(THIRD, 1100)  # starts with the old plan, which is known
+    assert call(THIRD, 1200)["newest"] == OTHER and call(OTHER, 1300, plan=NEW)["sums"] == OTHER
+    told = call(ONE, 5300)
+    assert (told["newest"], told["count"]) == ("", 1) and client.hget(META, "plan") == OLD
+    call(OTHER, 6000, plan=NEW)
+    assert call(ONE, 6100)["newest"] == OTHER, "it is back"
+    call(OTHER, 6200, plan=NEW, release=True)
+    assert call(ONE, 6300)["newest"] == ""
+
+
+def test_a_plan_that_nobody_had_for_long_is_a_new_one(call):
+    call(ONE, 0), call(OTHER, DAY, plan=NEW)
+    assert call(ONE, DAY)["newest"] == OTHER
+    call(OTHER, 40 * DAY, plan=NEW)
+    assert call(ONE, 40 * DAY)["newest"] == "", "it was forgotten, so it was defined just now"
+
+
+def test_a_program_that_knows_no_machines_is_waited_for(call, client):
+    client.hset(META, mapping={"plan": OLD, "projector": THIRD + ":1", "projector-at": BEGIN})
+    assert call(ONE, 1000, plan=NEW)["wait"] == 4000 and client.hget(META, "plan") == OLD
+    assert call(ONE, 5000, plan=NEW)["wait"] == 0 and client.hget(META, "plan") == NEW
+    client.hset(META, mapping={"plan": NEW, "projector": THIRD + ":1", "projector-at": BEGIN + 5100})
+    assert call(ONE, 5200, plan=NEW)["wait"] == 0, "with the same plan both may work"
+
+
+def test_a_projector_without_a_service_works_everything_and_is_in_no_list(call, client):
+    told = call(ONE, 0, name="")
+    assert (told["wait"], told["sums"], told["neighbours"], told["count"]) == (0, ONE, ONE, 0) and not client.exists(LIST)
+    assert call(OTHER, 100, plan=NEW)["wait"] == 4900
+    call(ONE, 200, name="", release=True)
+    assert call(OTHER, 300, plan=NEW)["wait"] == 0
+
+
+def test_what_else_is_in_the_list_is_removed_little_by_little(call, client):
+    client.hset(LIST, mapping={f"junk{number}": "x" * 100 for number in range(250)} | {"plan zz": "1 2", OTHER: "1 2 3"})
+    for second in range(3):
+        assert call(ONE, 1000 * second)["sums"] == ONE
+    assert set(client.hgetall(LIST)) == {ONE, "plan " + OLD}
