@@ -9,6 +9,7 @@ import sys
 from client import ROOT
 
 sys.path.append(os.path.join(ROOT, "tests"))
+from support.certificates import Authority  # noqa: E402
 from support.launch import Launch, end  # noqa: E402
 from support.ports import free_port  # noqa: E402
 from support.program import options_of  # noqa: E402
@@ -17,7 +18,7 @@ from support.redis_server import RedisServer  # noqa: E402
 from support.service import metric_value  # noqa: E402
 from support.wait import wait_until  # noqa: E402
 
-__all__ = ["Cluster", "OwnService", "RedisServer", "free_port", "options_of", "wait_until"]
+__all__ = ["Authority", "Cluster", "OwnService", "RedisServer", "free_port", "options_of", "wait_until"]
 
 
 def by_known_names(program, settings):

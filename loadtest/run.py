@@ -23,9 +23,10 @@ from latency import LATENCIES
 from peers import KEYS
 from report import Report, machine
 from scenarios import PAIRED, run_paired
+from tls import TLS
 
 
-LEFT_OUT_IF_QUICK = ("related", "page-wrk", "tail-related", "tail-fragment", "votes-always", "undo", "mixed-long-tail", "open-loop-reads", "visible", "cluster")
+LEFT_OUT_IF_QUICK = ("related", "page-wrk", "tail-related", "tail-fragment", "votes-always", "undo", "mixed-long-tail", "open-loop-reads", "visible", "cluster", "tls")
 
 
 class Plan:
@@ -70,7 +71,7 @@ class Plan:
 
 def scenarios():
     named = {scenario.name: lambda plan, report, it=scenario: run_paired(it, plan, report) for scenario in PAIRED}
-    return {**named, **LATENCIES, **COSTS, **CLUSTER}
+    return {**named, **LATENCIES, **COSTS, **CLUSTER, **TLS}
 
 
 def arguments(known):

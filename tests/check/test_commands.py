@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Each fenced block of README.md and docs/ is tried by a test, or commands.txt says why none can; each make target and
-each command of the program that a document names is there; each document is linked from README.md."""
+"""Each fenced block of README.md and docs/ is tried by a test, or commands.txt says why none can, and so is each command in the
+sentences of the documents for operators; each make target and each command of the program that a document names is there;
+each document is linked from README.md."""
 import os
 import re
 import subprocess
@@ -9,6 +10,20 @@ import pytest
 
 from support.documents import NAMES, all_blocks, text_of
 from support.program import PROGRAM, ROOT
+
+
+IN_SENTENCES = ("docs/operating.md", "docs/upgrading.md")  # their commands in sentences have rows, too
+COMMANDS = ("apt-get", "build/engaged", "curl", "docker", "engaged", "install", "make", "openssl", "redis-cli", "redis-server", "systemctl")
+
+
+def spans_of(name, text):
+    """The commands between single backquotes, each once, as blocks are listed."""
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))]
+    return [(name, "", f"`{span}`") for span in dict.fromkeys(spans) if span.partition(" ")[0] in COMMANDS and " " in span]
+
+
+def all_commands():
+    return [*all_blocks(), *(span for name in IN_SENTENCES for span in spans_of(name, text_of(name)))]
 
 
 def rows():
@@ -36,12 +51,14 @@ def faults_of(blocks, table):
             yield f"commands.txt: no test {row[2]}"
 
 
-def test_every_block_is_tried():
-    assert not list(faults_of(all_blocks(), rows()))
+def test_every_block_and_every_command_is_tried():
+    assert not list(faults_of(all_commands(), rows()))
 
 
 @pytest.mark.parametrize("blocks, table, fault", [
     ([("README.md", "sh", "engaged planted\n")], [], "nothing tries"),
+    (spans_of("docs/operating.md", "Say `engaged\n  planted --now`, not `planted`.\n```sh\nengaged other --now\n```\n"),
+     [["docs/operating.md", "`engaged planted`", "- a reason that is long"]], "nothing tries '`engaged planted --now`'"),
     ([], [["README.md", "make gone", "- a reason that is long"]], "no block that begins"),
     ([("README.md", "sh", "make it\n")], [["README.md", "make it", "-"]], "no reason"),
     ([("README.md", "sh", "make it\n")], [["README.md", "make it", "tests/check/test_commands.py::test_gone"]], "no test"),

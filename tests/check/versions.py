@@ -5,7 +5,7 @@ import re
 from tree import read
 
 NAMED = {"src/web/openapi.json": r'^    "version": "(.*)",$', "README.md": r"^Version ([\d.]+\d)",
-         "CHANGELOG.md": r"^## Unreleased\n(?:(?!## ).*\n)*## (\S+) \(\d{4}-\d\d-\d\d\)$", "docs/upgrading.md": r"^## From \S+ to (\S+)$"}
+         "CHANGELOG.md": r"^## Unreleased\n(?:(?!## ).*\n)*## (\S+) \(\d{4}-\d\d-\d\d\)$", "docs/upgrading.md": r"^## From \S+ to (\S+)$", "docs/operating.md": r"engaged_([\d.]+)_amd64\.deb"}
 
 
 def check_version():

@@ -18,7 +18,8 @@ def main():
     if reason:
         print(f"The tests of installations are left out: {reason}.")
         return 0
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=900", "tests/install", *sys.argv[1:]],
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=900", "-n", "3", "--dist", "loadfile",
+                           "tests/install", *sys.argv[1:]],
                           cwd=ROOT).returncode
 
 

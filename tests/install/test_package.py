@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 from support.bare_debian import Started, as_user
-from support.program import ROOT
+from support.documents import blocks
+from support.program import ROOT, VERSION
 
 URL = "http://127.0.0.1:8080"
 
@@ -20,14 +21,20 @@ def package():
     with open("/etc/os-release", encoding="utf-8") as file:
         if 'VERSION_ID="12"' not in file.read():
             pytest.skip("this machine is no Debian 12, so the package would be for another one")
-    subprocess.run(["make", "-s", "deb"], cwd=ROOT, check=True)
+    subprocess.run(["make", "-s", "deb"], cwd=ROOT, check=True, env={**os.environ, "DEBFULLNAME": "A Builder", "DEBEMAIL": "builder@publisher.example"})
     return next(path for path in glob.glob(os.path.join(ROOT, "build/deb/engaged_*.deb")))
+
+
+BRING_UP, FIRST_ARTICLE = (next(text for text in blocks("docs/operating.md", "sh") if text.startswith(words)) for words in ("apt-get update", "curl "))
 
 
 @pytest.fixture(scope="module")
 def installed(machine, package):
-    shutil.copy(package, machine.path("/engaged.deb"))
-    machine.install("/engaged.deb")
+    """By the document's lines of apt-get; curl is for its other lines."""
+    lines = BRING_UP.splitlines()
+    assert lines[0] == "apt-get update" and lines[1] == f"apt-get install -y ./{os.path.basename(package)}"
+    shutil.copy(package, machine.path("/root"))
+    machine.run("cd /root\n" + "\n".join(lines[:2]) + "\napt-get install -y curl", networked=True)
     return machine
 
 
@@ -53,6 +60,7 @@ def readme_commands(machine):
     """The block of its README that configures it, without the start by systemd."""
     with open(machine.path("/usr/share/doc/engaged/README.Debian"), encoding="utf-8") as file:
         lines = [line.strip() for line in file if line.startswith("    ")]
+    assert BRING_UP.splitlines()[2:-1] == lines, "the document has the same"
     assert lines[-1] == "systemctl start engaged" and len(lines) > 1
     return "\n".join(lines[:-1])
 
@@ -62,6 +70,8 @@ def test_lintian_has_nothing_to_say(package):
     changes = glob.glob(os.path.join(ROOT, "build/deb/*.changes"))
     done = subprocess.run(["lintian", "--allow-root", "--pedantic", "--display-experimental", *changes], stdout=subprocess.PIPE, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout
+    fields = subprocess.run(["dpkg-deb", "-f", package, "Maintainer", "Version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert fields == f"Maintainer: A Builder <builder@publisher.example>\nVersion: {VERSION}\n"
 
 
 def test_it_is_enabled_and_waits_to_be_configured(installed):
@@ -88,10 +98,18 @@ def test_it_starts_by_the_line_of_its_unit_and_keeps_its_data(installed):
     assert service.stop() == 0, service.log()
 
 
+def test_its_first_article(installed):
+    service = start(installed)
+    assert "ready" in installed.run(BRING_UP.splitlines()[-1])
+    shown = installed.run(FIRST_ARTICLE)
+    assert service.stop() == 0, service.log()
+    assert '"A first article"' in shown and '"counted":true' in shown.replace(" ", ""), shown
+
+
 def test_a_changed_configuration_stays_and_a_purge_leaves_the_data(installed):
     with open(installed.path("/etc/engaged.conf"), "a", encoding="utf-8") as file:
         file.write("max_age = 7\n")
-    installed.run("dpkg -i /engaged.deb")
+    installed.run("dpkg -i /root/engaged_*.deb")
     assert "max_age = 7" in installed.run("engaged", "--print-config", "--config", "/etc/engaged.conf").replace("7s", "7")
     installed.run("apt-get purge -y -qq engaged")
     assert not os.path.exists(installed.path("/etc/engaged.conf")) and not os.path.exists(installed.path("/usr/bin/engaged"))

@@ -4,6 +4,9 @@
 debootstrap makes it once, with the mirror of this machine; a copy of it is unpacked for each use. Packages that were had once
 are kept. Only apt-get has this machine's network. Root is needed; `why_not` says what is missing.
 """
+import contextlib
+import fcntl
+import glob
 import os
 import re
 import shutil
@@ -15,16 +18,16 @@ from support.processes import read_file
 from support.wait import wait_until
 
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "engaged-install")
+KEPT = os.path.join(CACHE, "archives")
 KEPT_SECONDS = 7 * 86400  # then it is made again, so that its packages are not too old
 LOOPBACK_UP = ("import fcntl, socket, struct; s = socket.socket(); "
                "fcntl.ioctl(s, 0x8914, struct.pack('16sH14s', b'lo', 1, b''))")  # the interface is up
 MOUNTS = """set -e
-root=$1 archives=$2
+root=$1
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
-mount --bind "$archives" "$root/var/cache/apt/archives"
-/usr/bin/python3 -c "$3"
+/usr/bin/python3 -c "$2"
 exec sleep infinity"""
 
 
@@ -74,11 +77,21 @@ def make_archive(path):
 
 
 def archive():
+    """Of several that ask at once one makes it."""
     path = os.path.join(CACHE, "bookworm.tar")
-    os.makedirs(os.path.join(CACHE, "archives/partial"), exist_ok=True)
-    if not os.path.exists(path) or time.time() - os.path.getmtime(path) > KEPT_SECONDS:
-        make_archive(path)
+    os.makedirs(KEPT, exist_ok=True)
+    with open(os.path.join(CACHE, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(path) or time.time() - os.path.getmtime(path) > KEPT_SECONDS:
+            make_archive(path)
     return path
+
+
+def link_packages(source, target):
+    """Each system has the packages that were had once, and apt-get's locks for itself."""
+    for path in glob.glob(os.path.join(source, "*.deb")):
+        with contextlib.suppress(FileExistsError):
+            os.link(path, os.path.join(target, os.path.basename(path)))
 
 
 class BareDebian:
@@ -86,10 +99,11 @@ class BareDebian:
         self.root = tempfile.mkdtemp(prefix="root-", dir=os.path.dirname(archive()))
         subprocess.run(["tar", "-C", self.root, "-xf", archive()], check=True)
         os.chmod(self.root, 0o755)  # it is / for other users inside
+        link_packages(KEPT, self.path("/var/cache/apt/archives"))
         for name in ("resolv.conf", "hosts"):
             shutil.copy(f"/etc/{name}", f"{self.root}/etc/{name}")
         self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private",
-                                        "sh", "-c", MOUNTS, "sh", self.root, os.path.join(CACHE, "archives"), LOOPBACK_UP])
+                                        "sh", "-c", MOUNTS, "sh", self.root, LOOPBACK_UP])
         wait_until(lambda: self.inner() and b"sleep" in read_file(f"/proc/{self.inner()}/cmdline"), 30, "its mounts are there")
 
     def inner(self):
@@ -135,6 +149,7 @@ class BareDebian:
     def remove(self):
         self.holder.kill()
         self.holder.wait()
+        link_packages(self.path("/var/cache/apt/archives"), KEPT)
         shutil.rmtree(self.root)
 
 

@@ -6,6 +6,8 @@ import re
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", "build")
 PROGRAM = os.path.join(ROOT, BUILD, "engaged")
+with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as _makefile:
+    VERSION = re.search(r"^VERSION := (\S+)$", _makefile.read(), re.M).group(1)
 
 
 def options_of(settings):

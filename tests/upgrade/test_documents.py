@@ -2,14 +2,16 @@
 """The commands of docs/upgrading.md on one machine: an upgrade of an older program, and the way back. The folders are those of a
 test, systemd and apt-get are played, everything else is called as it stands there."""
 import os
+import re
 import subprocess
 
 import pytest
 
-from support.documents import blocks
+from support.documents import blocks, text_of
 from support.launch import end
 from support.old_program import Upgraded, format_of, old_program
-from support.program import PROGRAM
+from support.program import PROGRAM, options_of
+from support.redis_server import RedisServer
 from support.wait import wait_until
 
 OLD = "7e164bf"  # 0.1.0, of format 3
@@ -95,3 +97,31 @@ def test_the_commands_of_an_upgrade_and_of_the_way_back(host):
     assert host.format() == str(format_of(OLD))
     host.vote(range(VOTES))
     assert host.count() == VOTES, "their voters are known"
+
+
+def test_the_way_back_with_a_given_redis(tmp_path):
+    """The old program on the new one's data is refused and changes nothing; then the sentence's commands."""
+    saving, emptying = re.search(r"save and empty the Redis \(`(.*?)`,\s`(.*?)`\)", text_of("docs/upgrading.md")).groups()
+    with RedisServer(repl_diskless_sync_delay=0) as server:
+        service = Upgraded(old_program(OLD), redis=server.url, secret="11" * 32, hash_key="22" * 32)
+        try:
+            vote = {"method": "POST", "path": "/v1/s/items/a/votes", "body": {"kind": "up"}}
+            assert service.keyed(**vote, Engaged_Visitor="v").status == 200
+            backup = str(tmp_path / "before.rdb")
+            subprocess.run([service.program, "backup", backup, *options_of(service.settings)], stdout=subprocess.DEVNULL, check=True)
+            service.go_on_with(PROGRAM)
+            assert service.keyed(**vote, Engaged_Visitor="w").json["votes"]["up"] == 2
+            service.end()
+            service.program = old_program(OLD)
+            before = {key: server.client().dump(key) for key in server.client().scan_iter()}
+            assert service.refusal()[0] == 1
+            assert {key: server.client().dump(key) for key in server.client().scan_iter()} == before and before
+            for command in (saving, emptying):
+                subprocess.run(command.replace("redis-cli", f"redis-cli -p {server.port}"), shell=True, cwd=tmp_path, check=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            assert os.path.getsize(tmp_path / "newer.rdb")
+            service.start()
+            subprocess.run([service.program, "restore", backup, *options_of(service.settings)], stdout=subprocess.DEVNULL, check=True)
+            wait_until(lambda: service.get("/v1/s/items/a").json["votes"]["up"] == 1, 20, service.log)
+        finally:
+            service.stop()
