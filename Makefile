@@ -156,7 +156,7 @@ crash: deps-test ## kill and freeze processes under load, then check all counts:
 	$(Q)$(MAKE) --no-print-directory all $(SHIFTED_CLOCK)
 	$(Q)$(PYTHON) tests/crash/run.py --seconds $(or $(SECONDS),60) --faults $(or $(FAULTS),all) $(if $(SEED),--seed $(SEED)) $(if $(MARGIN),--margin $(MARGIN))
 
-planted: deps-browser ## plant bugs one by one; does the named test find each: make planted ONLY=store
+planted: deps-browser deps-prometheus ## plant bugs one by one; does the named test find each: make planted ONLY=store
 	$(Q)$(MAKE) --no-print-directory programs
 	$(Q)$(PYTHON) tests/planted/run.py $(if $(ONLY),--only $(ONLY))
 
