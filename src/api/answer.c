@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How a call ends: header fields by kind of route, problem+json from the table of outcomes, and the reply.
-#include "api/call.h"
+#include "api/audit.h"
 #include "base/clock.h"
 #include "http/uri.h"
 #include <stdio.h>
@@ -99,6 +99,7 @@ static void reply(struct http_request *request, int status, const char *media_ty
         .status = status, .media_type = media_type, .fields = buffer_bytes(fields), .body = body};
     if (fields->failed)
         answer = bare;
+    audit_answered(call_of(request), answer.status);
     http_reply(request, &answer);
 }
 
@@ -211,6 +212,7 @@ bool begin_stream(struct call *call, const char *media_type) {
     if (fields.failed)
         return false;
     struct http_reply head = {.status = 200, .media_type = media_type, .fields = buffer_bytes(&fields)};
+    audit_answered(call, head.status);
     http_stream_begin(call->request, &head);
     return true;
 }

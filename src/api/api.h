@@ -30,6 +30,9 @@ extern const struct http_callbacks api_ops_callbacks;
 extern const struct http_callbacks api_publisher_callbacks; // the setting publisher_listen
 void api_name_sites(struct api *api);
 void api_name_routes(void); // for the metrics, before metrics_attach
+// When nothing is served any more: sends what the audit log lacks. False: it lacks nothing, and `on_done` is not
+// called.
+bool api_finish(struct api *api, void (*on_done)(void *context), void *context) MUST_CHECK;
 // For on_answered of these when the setting access_log is on.
 void api_log_answer(const struct http_request *request, const struct http_answered *answered);
 // The problem+json of an outcome, with Retry-After, Allow and CORS where due. `detail` may be NULL.

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/hex.h"
 #include "ops/json_in.h"
+#include "ops/metrics.h"
 #include <endian.h>
 
 enum { COOKIES_TRIED = 8 }; // of one name: each costs a MAC
@@ -57,6 +58,7 @@ static enum outcome check_key(struct call *call) {
     if (call->keyed || !needed)
         return OK;
     enum outcome outcome = limit_wrong_key(call);
+    metric_add(METRIC_WRONG_KEYS, outcome == OK);
     return outcome == OK ? BAD_KEY : outcome;
 }
 

@@ -11,6 +11,7 @@ enum route_kind { ROUTE_SHARED, ROUTE_PRIVATE, ROUTE_PUBLISHER, ROUTE_HEALTH, RO
 enum route_body { ROUTE_BODY_NONE, ROUTE_BODY_JSON, ROUTE_BODY_LINES };
 enum listener { LISTENER_PUBLIC, LISTENER_OPS, LISTENER_PUBLISHER };
 
+struct audit;
 struct call;
 
 struct route {
@@ -47,7 +48,10 @@ struct call {
     bool foreign;                            // an image on a page whose origin may not write: answered, not counted
     struct params params;
     struct visitor visitor;
-    void *state; // the endpoint's own
+    struct audit *audit;          // audit.c: its entry in the audit log, if it has one
+    bool audited;                 // the audit log knows of it
+    unsigned long lines_accepted; // of a bulk call
+    void *state;                  // the endpoint's own
 };
 
 static inline struct call *call_of(struct http_request *request) {

@@ -147,6 +147,7 @@ void correction_post_start(struct call *call) {
         return;
     }
     state->call = call;
+    call->item = body.item; // for the audit log
     state->over_ms = end_of_this_second() + CLOCKS_DIFFER_MS;
     record(state, (uint32_t)call->api->settings->corrections_waiting, on_posted);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The callbacks of the HTTP room. A read that is in memory is answered at once; any other request passes route, auth
 // and parameters to its endpoint.
-#include "api/call.h"
+#include "api/audit.h"
 #include "api/lines.h"
 
 enum { EMPTY_BODY = 0 };
@@ -67,7 +67,7 @@ static struct http_body_plan plan_body(struct call *call) {
     if (call->refusal != OK || !call->route || call->route->body == ROUTE_BODY_NONE)
         return call->request->has_body ? refuse : (struct http_body_plan){HTTP_BODY_WHOLE, EMPTY_BODY};
     if (call->route->body == ROUTE_BODY_LINES) {
-        if (!lines_prepare(call)) {
+        if (!lines_prepare(call) || audit_body(call) != OK) {
             call->refusal = UNAVAILABLE;
             return refuse;
         }
@@ -99,7 +99,7 @@ static void run(struct call *call) {
     } else if (!call->route) {
         answer_options(call);
     } else {
-        call->route->start(call);
+        audit_start(call);
     }
 }
 

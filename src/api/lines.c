@@ -209,6 +209,7 @@ static int by_line(const void *a, const void *b) {
 void lines_answer(struct call *call) {
     struct lines *lines = call->state;
     struct buffer body;
+    call->lines_accepted = lines->accepted;
     buffer_init(&body, ANSWER_MAX);
     struct json_out json = json_out_to(&body);
     unsigned long listed = lines->rejected_count < REJECTED_LISTED ? lines->rejected_count : REJECTED_LISTED;

@@ -139,6 +139,17 @@ static enum outcome take_time(struct json_time *time, struct bytes value) {
     return time->given ? OK : BAD_TIME;
 }
 
+// "1764273600000-0"
+static enum outcome take_before(struct params *params, struct bytes value) {
+    const char *dash = value.len ? memchr(value.at, '-', value.len) : NULL;
+    unsigned long long ms, seq;
+    if (!dash || !bytes_to_u64((struct bytes){value.at, (size_t)(dash - value.at)}, UINT64_MAX, &ms) ||
+        !bytes_to_u64((struct bytes){dash + 1, value.len - (size_t)(dash - value.at) - 1}, UINT64_MAX, &seq) || ms == 0)
+        return BAD_PARAMETER;
+    params->before = (struct log_id){ms, seq};
+    return OK;
+}
+
 static enum outcome take_from(struct params *params, struct bytes value) {
     return take_time(&params->from, value);
 }
@@ -176,6 +187,7 @@ static const struct {
      BAD_PARAMETER, take_window},
     {PARAM_STEP, false, "step", "step: hour, day or month", BAD_PARAMETER, take_step},
     {PARAM_FROM, false, "from", "from: RFC 3339 or Unix seconds, from 1970 on", BAD_TIME, take_from},
+    {PARAM_BEFORE, false, "before", "before: the id of an entry, as next_before has it", BAD_PARAMETER, take_before},
     {PARAM_TO, false, "to", "to: RFC 3339 or Unix seconds, from 1970 on", BAD_TIME, take_to},
 };
 

@@ -24,6 +24,7 @@ enum {
     PARAM_MAX_AGE = 1 << 21,
     PARAM_AUTHOR = 1 << 25,
     PARAM_RULES = PARAM_CATEGORY | PARAM_AUTHOR | PARAM_MAX_AGE, // of every list
+    PARAM_BEFORE = 1 << 22,                                      // the id of an entry of the audit log
     PARAM_PERIOD = 65536,
     PARAM_WINDOW = 2048,
     PARAM_STEP = 4096,
@@ -48,6 +49,7 @@ struct params {
     uint32_t windows_named;
     enum grain step;
     struct json_time from, to;
+    struct log_id before; // {0,0}: not given
     bool wait;
     bool plain; // nothing unknown was there
     struct arena *arena;

@@ -183,6 +183,15 @@ void key_editorial(struct key *key, ref_t site) {
     begin_ref(key, "e", site);
 }
 
+void key_audit(struct key *key, ref_t site) {
+    begin_ref(key, "k", site);
+}
+
+void key_audit_sums(struct key *key, ref_t site) {
+    key_audit(key, site);
+    add(key, ":sums", 5);
+}
+
 void key_dead(struct key *key, uint32_t partition) {
     begin(key, partition, "dead");
 }
@@ -333,9 +342,9 @@ enum key_kind key_kind_of(struct bytes key) {
     static const struct {
         char letter;
         enum key_kind kind;
-    } letters[] = {{'i', KEY_ITEMS},      {'c', KEY_CARDS},   {'v', KEY_VOTERS},    {'s', KEY_SUMS},
-                   {'n', KEY_NEIGHBOURS}, {'u', KEY_UNIQUES}, {'h', KEY_HISTORIES}, {'a', KEY_HISTORIES},
-                   {'r', KEY_RANKINGS},   {'t', KEY_TOTALS},  {'e', KEY_EDITORIALS}};
+    } letters[] = {{'i', KEY_ITEMS},      {'c', KEY_CARDS},   {'v', KEY_VOTERS},     {'s', KEY_SUMS},
+                   {'n', KEY_NEIGHBOURS}, {'u', KEY_UNIQUES}, {'h', KEY_HISTORIES},  {'a', KEY_HISTORIES},
+                   {'r', KEY_RANKINGS},   {'t', KEY_TOTALS},  {'e', KEY_EDITORIALS}, {'k', KEY_AUDITS}};
     const char *close = key.len && key.at[0] == '{' ? memchr(key.at, '}', key.len) : NULL;
     size_t left = close ? (size_t)(key.at + key.len - close) - 1 : 0;
     if (!left)
@@ -360,6 +369,7 @@ const char *key_kind_name(enum key_kind kind) {
                                                  [KEY_RANKINGS] = "rankings",
                                                  [KEY_TOTALS] = "sites' totals",
                                                  [KEY_EDITORIALS] = "editorial",
+                                                 [KEY_AUDITS] = "audit log",
                                                  [KEY_PARTITION] = "logs and applied ids",
                                                  [KEY_OTHER] = "other"};
     return names[kind];

@@ -22,6 +22,8 @@
 //                                             ":no-card" as above (model/period_ranking.h)
 //   {e7}t<site>                       string  sums over the site's items of this partition
 //   {e7}e<site>                       hash    editorial rules: item reference in hex → JSON (lua/editorial.lua)
+//   {e7}k<site>                       stream  audit log: calls with a key, JSON members (store/audit_log.h)
+//   {e7}k<site>:sums                  hash    calls with a key that are only counted: key and call → how often, first, last
 //   {e7}dead                          zset    tombstones of format 2: item reference → accept time of the deletion
 //   {e7}gone                          zset    items deleted within the view window → when (lua/gone.lua)
 //   {e7}log                           stream  what was accepted (model/entry.h)
@@ -86,6 +88,8 @@ void key_ranking(struct key *key, uint32_t partition, ref_t site, struct bytes n
 void key_ranking_no_card(struct key *key, uint32_t partition, ref_t site, struct bytes name);
 void key_site_total(struct key *key, uint32_t partition, ref_t site);
 void key_editorial(struct key *key, ref_t site); // in the partition of the site's reference
+void key_audit(struct key *key, ref_t site);     // likewise
+void key_audit_sums(struct key *key, ref_t site);
 void key_dead(struct key *key, uint32_t partition);
 void key_gone(struct key *key, uint32_t partition);
 void key_log(struct key *key, uint32_t partition);
@@ -131,6 +135,7 @@ enum key_kind {
     KEY_RANKINGS,
     KEY_TOTALS,
     KEY_EDITORIALS,
+    KEY_AUDITS,
     KEY_PARTITION, // logs, applied ids, offsets, cutoffs, tombstones
     KEY_OTHER,
     KEY_KINDS

@@ -40,10 +40,15 @@ static void on_serve_stopped(void *context) {
     store_stop(process->api.store, on_store_stopped, process);
 }
 
+static void on_api_finished(void *context) {
+    struct worker_process *process = context;
+    serve_stop(process->api.serve, on_serve_stopped, process);
+}
+
 static void on_server_stopped(void *context) {
     struct worker_process *process = context;
-    if (--process->servers_open == 0)
-        serve_stop(process->api.serve, on_serve_stopped, process);
+    if (--process->servers_open == 0 && !api_finish(&process->api, on_api_finished, process))
+        on_api_finished(process);
 }
 
 static void stop_servers(struct worker_process *process) {

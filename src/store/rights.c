@@ -14,6 +14,7 @@ enum right_of {
     RIGHT_WAIT,
     RIGHT_CARDS,
     RIGHT_REFILL,
+    RIGHT_AUDIT,
     RIGHT_CLUSTER,
     RIGHT_REPLICAS,
     RIGHT_ROLE,
@@ -37,6 +38,7 @@ static const char *const cannot[RIGHT_NEEDS] = {
     [RIGHT_WAIT] = "deletion, import, export or ?wait=true",
     [RIGHT_CARDS] = "cards, import or editorial",
     [RIGHT_REFILL] = "new rankings",
+    [RIGHT_AUDIT] = "status in the audit log",
     [RIGHT_CLUSTER] = "call that follows a slot to another node",
 };
 
@@ -46,6 +48,8 @@ static enum right_of need_of(const struct store *store, const struct right *righ
         return store->settings->wait_replicas ? RIGHT_ROAD : RIGHT_NEEDS;
     if (right->need == RIGHT_ROLE)
         return store->settings->cross_slot ? RIGHT_ROAD : RIGHT_NEEDS;
+    if (right->need == RIGHT_AUDIT)
+        return store->settings->audit_entries ? RIGHT_AUDIT : RIGHT_NEEDS;
     return right->need == RIGHT_CLUSTER && !store->cluster ? RIGHT_NEEDS : right->need;
 }
 

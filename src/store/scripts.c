@@ -16,9 +16,9 @@ void scripts_verify(void) {
 
 // Scripts that write what callers send. They are refused while Redis would not keep it (store_trouble).
 static bool takes_writes(enum script script) {
-    static const bool takes[SCRIPT_COUNT] = {
-        [SCRIPT_VOTE] = true,   [SCRIPT_VIEW] = true,    [SCRIPT_PUT] = true,       [SCRIPT_DELETE] = true,
-        [SCRIPT_IMPORT] = true, [SCRIPT_CORRECT] = true, [SCRIPT_EDITORIAL] = true, [SCRIPT_SPLIT] = true};
+    static const bool takes[SCRIPT_COUNT] = {[SCRIPT_VOTE] = true,      [SCRIPT_VIEW] = true,   [SCRIPT_PUT] = true,
+                                             [SCRIPT_DELETE] = true,    [SCRIPT_IMPORT] = true, [SCRIPT_CORRECT] = true,
+                                             [SCRIPT_EDITORIAL] = true, [SCRIPT_SPLIT] = true,  [SCRIPT_AUDIT] = true};
     return takes[script];
 }
 

@@ -6,6 +6,8 @@
 
 // One line per script, sorted by name as scripts_table.h is.
 #define SCRIPTS(X)                                                                                                     \
+    X(AUDIT, "audit")                                                                                                  \
+    X(AUDIT_SUMS, "audit_sums")                                                                                        \
     X(COMMIT, "commit")                                                                                                \
     X(CORRECT, "correct")                                                                                              \
     X(DELETE, "delete")                                                                                                \

@@ -2,7 +2,7 @@
 // The operators' page: the key, the calls every two seconds, the messages, the form of editorial rules. The key stays in
 // this tab (sessionStorage, else memory) and is sent as a header only. dashboard_panels.js says what the panels show.
 import { clock, keep, make, setText } from '/dashboard_draw.js';
-import { alarms, EDITORIAL, markText, METRICS, panels, parseMetrics, READY, WINDOW_MS } from '/dashboard_panels.js';
+import { alarms, AUDIT, EDITORIAL, keysOf, markText, METRICS, panels, parseMetrics, READY, WINDOW_MS } from '/dashboard_panels.js';
 
 const EVERY_MS = 2000, SLOW_MS = 700, SITES_KEPT = 20;
 const $ = id => document.getElementById(id);
@@ -78,6 +78,7 @@ const askOf = panel => typeof panel.ask === 'function' ? panel.ask(page) : panel
 const drawPanel = (panel, answer) => {
   setText(panel.problem, answer.ok ? '' : 'Not up to date. ' + answer.problem + '.');
   if (!answer.ok) return;
+  panel.answer = answer;
   panel.model = panel.data(answer.value, page);
   if (panel.model.title) setText($('title-' + panel.id), panel.model.title);
   panel.draw(panel.body, panel.model);
@@ -87,7 +88,7 @@ const drawPanel = (panel, answer) => {
 const clearPanel = panel => {
   panel.body.textContent = '';
   panel.section.hidden = !askOf(panel);
-  panel.model = undefined;
+  panel.answer = panel.model = undefined;
   drawText(panel);
 };
 
@@ -121,12 +122,24 @@ const remember = answer => {
   page.history = [...page.history, { at: page.heard, of: answer.value }].filter(entry => entry.at >= page.heard - WINDOW_MS);
 };
 
+// The keys of the audit log to choose from, the chosen one also when nothing of it is there any more.
+const showKeys = keys => {
+  const all = ['', ...new Set([...keys, ...(page.auditKey ? [page.auditKey] : [])])];
+  keep($('audit-key'), all.map(id => ({ id })), (list, { id }) => make(list, 'option', id || 'All keys', { value: id }), () => {});
+};
+
+$('audit-key').addEventListener('change', () => {
+  page.auditKey = $('audit-key').value;
+  panels.filter(panel => panel.ask === AUDIT && panel.answer).forEach(panel => drawPanel(panel, panel.answer));
+});
+
 const draw = answers => {
   remember(answers.get(METRICS));
   panels.forEach(panel => { if (answers.has(askOf(panel))) drawPanel(panel, answers.get(askOf(panel))); });
   if (answers.get(EDITORIAL).ok) page.marks = answers.get(EDITORIAL).value.editorial;
   drawState(answers);
-  const items = new Map(panels.filter(panel => panel.of === 'site' && panel.model).flatMap(panel => panel.model.rows).map(row => [row.item || row.id, row]));
+  if (answers.has(AUDIT) && answers.get(AUDIT).ok) showKeys(keysOf(answers.get(AUDIT).value));
+  const items = new Map(panels.filter(panel => panel.of === 'site' && panel.model).flatMap(panel => panel.model.rows).filter(row => row.item).map(row => [row.item, row]));
   keep($('items'), [...items.keys()].map(id => ({ id })), (list, { id }) => make(list, 'option', undefined, { value: id, label: items.get(id).title || id }), () => {});
 };
 
@@ -292,6 +305,8 @@ const begin = () => {
   page = { history: [], marks: [], next: new Map(), edit, remove, chart };
   panels.forEach(clearPanel);
   $('hand').reset();
+  showKeys([]);
+  $('audit-key').value = '';
   setText($('site-name'), site);
   attempt('sessionStorage', kept => kept.setItem('engaged:key', key));
   attempt('localStorage', kept => kept.setItem('engaged:sites', JSON.stringify([site, ...keptSites().filter(name => name !== site)].slice(0, SITES_KEPT))));

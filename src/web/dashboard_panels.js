@@ -69,12 +69,31 @@ export const markText = mark =>
 const columns = (...names) => names.map(name => ({ name: name.replace('#', ''), number: name.startsWith('#') }));
 
 const marks = ({ editorial }, page) => ({ columns: columns('Item', 'What', 'Lists', 'Until', 'Note'), acts: true, hint: editorial.length ? '' : 'No rules are in force.',
-  rows: editorial.map(mark => ({ id: mark.item, actions: [{ name: 'Edit', run: button => page.edit(mark.item, button) }, { name: 'Remove', run: button => page.remove(mark.item, button) }],
+  rows: editorial.map(mark => ({ id: mark.item, item: mark.item, actions: [{ name: 'Edit', run: button => page.edit(mark.item, button) }, { name: 'Remove', run: button => page.remove(mark.item, button) }],
     cells: [mark.item, markText(mark), mark.block ? 'all' : mark.lists.join(', '), moment(mark.until), mark.note || ''] })) });
 
 const corrections = answer => ({ columns: columns('Asked for', 'What', 'State', '#Looked at', '#Votes taken back', 'Note'), hint: answer.corrections.length ? '' : 'None.',
   rows: answer.corrections.map(one => ({ id: one.correction,
     cells: [moment(one.requested_at), one.item || one.kind, one.state, number(one.scanned), number(one.retracted), one.note || ''] })) });
+
+// The audit log, of one key if one is chosen. Both panels draw one answer.
+export const AUDIT = 'audit?limit=100';
+const isChosen = page => ({ key }) => !page.auditKey || key === page.auditKey;
+const callText = call => call.replace('/v1/{site}/', '');
+const statusText = ({ status, accepted }) => (status === null ? 'not known' : String(status)) + (accepted === undefined ? '' : `, ${number(accepted)} lines taken`);
+
+export const keysOf = ({ entries, sums }) => [...new Set([...entries, ...sums].map(one => one.key))].sort();
+
+const audit = ({ entries, next_before: more }, page) => {
+  const rows = entries.filter(isChosen(page)).map(one => ({ id: one.id, cells: [moment(one.time), one.key, callText(one.call), one.item || '', statusText(one)] }));
+  return { columns: columns('When', 'Key', 'Call', 'Item', 'Status'), rows, hint: more ? 'Of the newest 100 changes.' : rows.length ? '' : 'No changes yet.' };
+};
+
+const auditSums = ({ sums }, page) => {
+  const rows = sums.filter(isChosen(page)).sort((a, b) => b.last_at.localeCompare(a.last_at)).map(one => ({ id: one.key + ' ' + one.call,
+    cells: [one.key, callText(one.call), number(one.count), moment(one.first_at), moment(one.last_at)] }));
+  return { columns: columns('Key', 'Call', '#Times', 'First', 'Last'), rows, hint: rows.length ? '' : 'None.' };
+};
 
 const REASONS = {
   'views repeat': 'Views: the same reader again', 'views bot': 'Views: crawlers and monitors', 'views prefetch': 'Views: fetched ahead',
@@ -157,6 +176,8 @@ export const panels = [
   { id: 'item-days', of: 'site', name: 'One item by day', ask: seriesOf('day'), every: 10000, data: bars, draw: drawBars },
   { id: 'editorial', of: 'site', wide: true, name: 'Editorial rules', ask: EDITORIAL, data: marks, draw: drawTable, text: tableText },
   { id: 'corrections', of: 'site', wide: true, name: 'Corrections and erasures', ask: 'corrections', every: 10000, data: corrections, draw: drawTable, text: tableText },
+  { id: 'audit', of: 'site', wide: true, name: 'Who did what', ask: AUDIT, every: 10000, data: audit, draw: drawTable, text: tableText },
+  { id: 'audit-sums', of: 'site', wide: true, name: 'Other calls by key', ask: AUDIT, every: 10000, data: auditSums, draw: drawTable, text: tableText },
   { id: 'processes', of: 'service', name: 'Processes', ask: METRICS, data: processes, draw: drawFacts, text: factsText },
   { id: 'redis', of: 'service', name: 'Redis', ask: METRICS, data: redis, draw: drawFacts, text: factsText },
   { id: 'projection', of: 'service', name: 'From votes to lists', ask: METRICS, data: projection, draw: drawFacts, text: factsText },

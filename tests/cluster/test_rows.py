@@ -86,6 +86,27 @@ def test_a_master_is_killed(cluster, load):
     load.judge()
 
 
+def test_a_change_goes_on_while_the_node_of_its_sites_audit_log_is_away(cluster, service, load):
+    """It is told in the service's own log; afterwards the audit log goes on."""
+    client, site = service.client(), load.site
+    assert client.acknowledged(200, "PUT", f"/v1/{site}/items/first", "{}")
+    old = next(cluster.owner(key) for key, at in cluster.scan("{e*}k*") if at.type(key) == b"stream" and b'"first"' in at.xrange(key)[-1][1][b"j"])
+    there = next(f"i{n}" for n in range(100) if client.acknowledged(200, "PUT", f"/v1/{site}/items/i{n}", "{}") and f"i{n}" in items_of_others(cluster, old))
+    new, = cluster.replicas_of(old)
+    old.kill()
+    wait_until(lambda: client.acknowledged(200, "PUT", f"/v1/{site}/items/{there}", '{"title":"meanwhile"}') and "the audit log cannot be written" in service.log(),
+               20, service.log)
+    wait_replaced(old, new)
+
+    def last():
+        found = client.acknowledged(200, "PUT", f"/v1/{site}/items/last", "{}") and client.acknowledged(200, "GET", f"/v1/{site}/audit")
+        return found and found["entries"][0].get("item") == "last"
+
+    wait_until(last, 30, service.log)
+    old.restart()
+    cluster.wait_ok()
+
+
 def test_a_master_is_frozen_and_wakes_when_it_has_been_replaced(cluster, load):
     old = busiest(cluster)
     new, = cluster.replicas_of(old)

@@ -71,6 +71,7 @@ CALLS = [
     Call(PUBLISHER, "POST", "/import", 200, '{"type":"item","item":"a","title":"t"}\n', NDJSON),
     Call(PUBLISHER, "POST", "/corrections", 202, {"visitor": "nobody"}),
     Call(PUBLISHER, "GET", "/corrections", 200),
+    Call(PUBLISHER, "GET", "/audit", 200),
     Call(PUBLISHER, "DELETE", "/items/{item}", 204),
 ]
 READS = [call for call in CALLS if call.method == "GET"]
