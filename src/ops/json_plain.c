@@ -40,11 +40,23 @@ static const char *take_wide(const char *at, const char *end) {
 // The bytes of a text that stand for themselves.
 static const bool itself[256] = {[0x20 ... '"' - 1] = true, ['"' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7f] = true};
 
+// Eight of these, looked at together: none has the upper bit, none is a control, a quote or a backslash. A byte borrows
+// from the next only if it is one of them itself.
+static bool are_themselves(const char *at) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t eight;
+    memcpy(&eight, at, sizeof eight);
+    uint64_t quotes = (eight ^ ('"' * ones)) - ones, backslashes = (eight ^ ('\\' * ones)) - ones;
+    return ((eight | (eight - 0x20 * ones) | quotes | backslashes) & (0x80 * ones)) == 0;
+}
+
 static const char *take_text(const char *at, const char *end) {
     if (at == end || *at++ != '"')
         return NULL;
     while (at && at < end && *at != '"') {
-        if (itself[(uint8_t)*at])
+        if (end - at >= 8 && are_themselves(at))
+            at += 8;
+        else if (itself[(uint8_t)*at])
             at++;
         else
             at = *at == '\\' ? take_escape(at + 1, end) : take_wide(at, end);

@@ -82,13 +82,13 @@ static bool is_same(const struct item_state *one, const struct item_state *other
 
 static struct recent_item *find(struct serve *serve, ref_t ref) {
     struct recent_item *item;
-    HASH_FIND(hh, serve->items_cached, &ref, sizeof ref, item);
+    HASH_FIND_BYHASHVALUE(hh, serve->items_cached, &ref, sizeof ref, hash_of_ref(ref), item);
     return item && item->generation == store_generation(serve->store) ? item : NULL;
 }
 
 void serve_forget_item(struct serve *serve, ref_t ref) {
     struct recent_item *item;
-    HASH_FIND(hh, serve->items_cached, &ref, sizeof ref, item);
+    HASH_FIND_BYHASHVALUE(hh, serve->items_cached, &ref, sizeof ref, hash_of_ref(ref), item);
     if (item)
         lru_drop(&serve->items, &item->lru);
 }
@@ -96,7 +96,7 @@ void serve_forget_item(struct serve *serve, ref_t ref) {
 static void keep(struct recent_item *item) {
     struct serve *serve = item->serve;
     serve_forget_item(serve, item->item);
-    HASH_ADD(hh, serve->items_cached, item, sizeof item->item, item);
+    HASH_ADD_BYHASHVALUE(hh, serve->items_cached, item, sizeof item->item, hash_of_ref(item->item), item);
     if (!HASH_HAS_TAKEN(item))
         return;
     item->holders++;

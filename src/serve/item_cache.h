@@ -25,6 +25,11 @@ enum { ITEM_FRESH_MS = 1000, TABLES_AT_ONCE = 10, ITEM_TEXT_MAX = 2 << 20 };
 // and so would be refreshed more often if it were made of old states.
 uint64_t item_age_max(const struct serve *serve, bool first);
 
+// Of a hash table by reference: that is a keyed hash already.
+static inline unsigned hash_of_ref(ref_t ref) {
+    return (unsigned)(ref >> 20);
+}
+
 struct recent_item {
     struct lru_entry lru; // first
     UT_hash_handle hh;

@@ -258,8 +258,12 @@ static void show_page(struct list *list) {
     list->placed_count = shown;
 }
 
+// Most lists are placed in their order.
 void list_sort(struct list *list, size_t first) {
-    if (list->placed_count > first)
+    size_t sorted = first + 1;
+    while (sorted < list->placed_count && by_place(&list->placed[sorted - 1], &list->placed[sorted]) <= 0)
+        sorted++;
+    if (sorted < list->placed_count)
         qsort(list->placed + first, list->placed_count - first, sizeof *list->placed, by_place);
 }
 

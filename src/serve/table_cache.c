@@ -28,7 +28,7 @@ static void leave_cache(struct lru_entry *entry) {
 
 static struct recent_table *find(struct serve *serve, ref_t item) {
     struct recent_table *cached;
-    HASH_FIND(hh, serve->tables_cached, &item, sizeof item, cached);
+    HASH_FIND_BYHASHVALUE(hh, serve->tables_cached, &item, sizeof item, hash_of_ref(item), cached);
     return cached;
 }
 
@@ -53,7 +53,7 @@ static void keep(const struct tables_read *read, ref_t item, const struct neighb
     cached->read_ms = read->began_ms;
     cached->generation = store_generation(serve->store);
     copy(&cached->table, table);
-    HASH_ADD(hh, serve->tables_cached, item, sizeof cached->item, cached);
+    HASH_ADD_BYHASHVALUE(hh, serve->tables_cached, item, sizeof cached->item, hash_of_ref(item), cached);
     if (HASH_HAS_TAKEN(cached))
         lru_add(&serve->items, &cached->lru, size);
     else
