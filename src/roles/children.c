@@ -290,6 +290,9 @@ void children_stop(struct children *children, void (*on_stopped)(void *context),
     children->stopping = true;
     children->on_stopped = on_stopped;
     children->stopped_context = context;
+    launch_let_go(children->launch);
+    if (children->next_launch)
+        launch_let_go(children->next_launch);
     children_retire(children, NULL);
     if (children->next_launch)
         children_hand_on(children, children->next_launch, children->launch);

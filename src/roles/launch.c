@@ -223,6 +223,15 @@ void launch_withdraw(const struct launch *launch, unsigned worker) {
             shutdown(launch->sockets[worker].listen[i], SHUT_RDWR);
 }
 
+void launch_let_go(struct launch *launch) {
+    for (int i = 0; i < LISTENERS; i++)
+        for (unsigned worker = 0; !is_unix(launch->address[i]) && worker < launch->workers; worker++) {
+            if (launch->sockets[worker].listen[i] >= 0)
+                close(launch->sockets[worker].listen[i]);
+            launch->sockets[worker].listen[i] = -1;
+        }
+}
+
 // ---- Arguments
 
 static bool add_arguments(struct launch *launch, const struct settings *settings, int argc, char **argv) {

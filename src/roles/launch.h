@@ -51,6 +51,9 @@ struct launch *launch_new(const struct settings *settings, const char *directory
                           int argc, char **argv, const struct launch *before, char *ret_error, size_t error_size);
 // Stops a worker's TCP sockets from listening for a while, because nobody accepts there: new clients reach the others.
 void launch_withdraw(const struct launch *launch, unsigned worker);
+// Before the end: closes our copies of the TCP sockets. A worker that drains accepts who waits and closes the last
+// copy, so new clients are refused at once. Else the kernel would go on taking clients whom nobody accepts.
+void launch_let_go(struct launch *launch);
 // The launch has taken over: the files of its Unix sockets get its listen_mode.
 void launch_settle(const struct launch *launch);
 // Removes the files of Unix sockets that `heir` (may be NULL) has not taken over.

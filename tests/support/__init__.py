@@ -13,6 +13,7 @@ place.py          what `engaged check` and a start say of a configuration
 service.py        the service as it is delivered, and its client (fixture `own` in conftest.py makes them)
 machine.py        one of several machines on a Redis, which can be frozen, killed and restarted
 fault_service.py  workers and projectors without a supervisor, to be killed one by one; fault_calls.py calls them
+machines.py       three machines of the service on one Redis behind nginx, and readers who go on calling
 redis_server.py   a redis-server for one test; scripted_redis.py is a proxy before one that answers by rules
 certificates.py   an authority and what it signs, a proxy that speaks TLS
 redis_cluster.py  a Redis Cluster of real nodes, and what happens to it; slot_move.py moves a slot key by key, tcp_proxy.py

@@ -75,3 +75,10 @@ class Machine(Service):
             self.configure(configuration)
         self.settings.update(settings)
         self.start()
+
+    def reload(self, configuration):
+        """Takes another file by SIGHUP, with new processes."""
+        before = self.pids()[1:]
+        self.configure(configuration)
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not any(map(alive, before)) and self.is_ready(), 30, self.log)

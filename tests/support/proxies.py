@@ -22,20 +22,32 @@ def answers(fetch, port):
 
 
 @contextlib.contextmanager
-def nginx(folder, http, server, fetch):
-    """`http` and `server` are the directives of these two blocks. Yields the port."""
-    port, user = free_port(), "user root;" if os.geteuid() == 0 else ""
+def nginx_of(folder, configuration, is_up):
+    """The text of a whole configuration, that of a file of deploy/ too: only where it runs and what it writes is the test's."""
+    os.chmod(folder, 0o755)
+    user = "user root;" if os.geteuid() == 0 else ""
     temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    text = configuration.replace("http {", f"http {{ {temporary} ", 1)
     with open(f"{folder}/conf", "w", encoding="utf-8") as file:
-        file.write(f"""daemon off; pid {folder}/pid; error_log {folder}/error warn; worker_processes 1; {user} events {{}}
-            http {{ access_log off; {temporary} {http}
-            server {{ listen 127.0.0.1:{port}; root {folder}; default_type text/html; {server} }} }}""")
-    process = subprocess.Popen(["/usr/sbin/nginx", "-c", f"{folder}/conf", "-p", str(folder)], stderr=subprocess.DEVNULL)
+        file.write(f"daemon off; pid {folder}/pid; error_log {folder}/error warn; worker_processes 1; {user}\n{text}")
+    with open(f"{folder}/said", "wb") as said:
+        process = subprocess.Popen(["/usr/sbin/nginx", "-c", f"{folder}/conf", "-p", str(folder)], stderr=said)
     try:
-        wait_until(lambda: answers(fetch, port), 20, "nginx")
-        yield port
+        wait_until(lambda: process.poll() is not None or is_up(), 20, "nginx")
+        assert process.poll() is None, open(f"{folder}/said", encoding="utf-8").read()
+        yield process
     finally:
         ended(process)
+
+
+@contextlib.contextmanager
+def nginx(folder, http, server, fetch):
+    """`http` and `server` are the directives of these two blocks. Yields the port."""
+    port = free_port()
+    text = f"""events {{}} http {{ access_log off; {http}
+        server {{ listen 127.0.0.1:{port}; root {folder}; default_type text/html; {server} }} }}"""
+    with nginx_of(folder, text, lambda: answers(fetch, port)):
+        yield port
 
 
 @contextlib.contextmanager
