@@ -5,6 +5,7 @@
 #include "base/netaddr.h"
 #include "http/http.h"
 #include "model/token.h"
+#include "ops/rate_limits.h"
 #include "serve/serve.h"
 #include "store/store.h"
 
@@ -17,7 +18,8 @@ struct api {
     struct store *store;
     struct serve *serve;
     struct assets assets;
-    struct netranges trusted; // the setting trusted_proxies
+    struct netranges trusted;         // the setting trusted_proxies
+    struct limits_share limits_share; // the setting
     struct known_items *known;
     uint8_t site_numbers[SITES_MAX]; // of the configuration's sites, in the metrics
     bool draining;                   // set on SIGTERM: /readyz says so

@@ -11,7 +11,8 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-static struct rate_limit rate_limit_named(const struct settings *settings, enum limit limit, int64_t factor) {
+static struct rate_limit rate_limit_named(const struct api *api, enum limit limit, int64_t factor) {
+    const struct settings *settings = api->settings;
     const struct {
         int64_t per_minute, burst;
     } limits[LIMIT_COUNT] = {
@@ -19,7 +20,8 @@ static struct rate_limit rate_limit_named(const struct settings *settings, enum 
 #include "api/limits.def"
 #undef LIMIT
     };
-    return rate_limit_of(limits[limit].per_minute * factor, limits[limit].burst * factor);
+    return rate_limit_share(rate_limit_of(limits[limit].per_minute * factor, limits[limit].burst * factor),
+                            api->limits_share);
 }
 
 static const struct {
@@ -92,7 +94,7 @@ static struct bytes bytes_of_who(const struct who *who) {
 // The bucket is `factor` times as large as the settings say.
 static enum outcome charge_by(struct call *call, enum limit limit, char class, struct bytes who, int64_t factor) {
     uint64_t key = rate_limit_key(class, who, clock_now_ms());
-    uint64_t wait_ns = rate_limit_take(rate_limit_named(call->api->settings, limit, factor), key, clock_mono_ns());
+    uint64_t wait_ns = rate_limit_take(rate_limit_named(call->api, limit, factor), key, clock_mono_ns());
     if (wait_ns == 0)
         return OK;
     metric_add(kinds[limit].refused, 1);
@@ -250,7 +252,8 @@ static bool take_lesson(char class, const struct who *who, int64_t max) {
 // A visitor that this call creates has read nothing before, so it adds no co-views.
 bool limit_teaches(const struct call *call, ref_t item) {
     const struct settings *settings = call->api->settings;
-    int64_t max = settings->network_item_coviews_per_hour, factor = settings->wide_network_factor;
+    int64_t max = limits_share_of(settings->network_item_coviews_per_hour, call->api->limits_share);
+    int64_t factor = settings->wide_network_factor;
     if (max == 0 || call->visitor.fresh || !has_rate_limits(call))
         return true;
     struct who who = {network(call), item}, wide = {wide_network_of(who.network), item};

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GROUPS = 1 << 15, GROUP = 8, TRIES = 4, LESSONS = 1 << 24, PAGE = 4096 };
+enum { GROUPS = 1 << 15, GROUP = 8, TRIES = 4, LESSONS = 1 << 24, PAGE = 4096, SHARES_MAX = 1000 };
 #define MINUTE_NS UINT64_C(60000000000)
 #define HOUR_NS (60 * MINUTE_NS)
 #define DAY_MS INT64_C(86400000)
@@ -30,6 +30,32 @@ struct rate_limit rate_limit_of(int64_t per_minute, int64_t burst) {
         return (struct rate_limit){0, 0};
     uint64_t each_ns = MINUTE_NS / (uint64_t)per_minute;
     return (struct rate_limit){each_ns, each_ns * (uint64_t)(burst > 0 ? burst : per_minute)};
+}
+
+// ---- A machine's part
+
+bool limits_share_parse(struct bytes text, struct limits_share *ret_share) {
+    const char *slash = memchr(text.at, '/', text.len);
+    size_t before = slash ? (size_t)(slash - text.at) : text.len;
+    struct bytes below = slash ? (struct bytes){slash + 1, text.len - before - 1} : BYTES("1");
+    unsigned long long part, whole;
+    if (!bytes_to_u64((struct bytes){text.at, before}, SHARES_MAX, &part) || !bytes_to_u64(below, SHARES_MAX, &whole) ||
+        part == 0 || part > whole)
+        return false;
+    *ret_share = (struct limits_share){(uint32_t)part, (uint32_t)whole};
+    return true;
+}
+
+struct rate_limit rate_limit_share(struct rate_limit rate_limit, struct limits_share share) {
+    rate_limit.each_ns = rate_limit.each_ns * share.whole / share.part; // the bucket stays, and holds fewer of them
+    if (rate_limit.whole_ns < rate_limit.each_ns)
+        rate_limit.whole_ns = rate_limit.each_ns;
+    return rate_limit;
+}
+
+int64_t limits_share_of(int64_t number, struct limits_share share) {
+    int64_t part = number * share.part / share.whole;
+    return number > 0 && part == 0 ? 1 : part;
 }
 
 // ---- Memory

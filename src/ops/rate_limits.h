@@ -21,6 +21,18 @@ struct rate_limit {
 // `per_minute` on average (0: no limit), `burst` at once (0: the number per minute).
 struct rate_limit rate_limit_of(int64_t per_minute, int64_t burst);
 
+// The part of each limit that this machine allows: the setting limits_share.
+struct limits_share {
+    uint32_t part, whole;
+};
+
+// "1", or a fraction such as "1/3" that is above 0 and at most 1.
+bool limits_share_parse(struct bytes text, struct limits_share *ret_share);
+// The average is exactly the part. At once it is the part rounded down, but at least one: else nothing would pass.
+struct rate_limit rate_limit_share(struct rate_limit rate_limit, struct limits_share share);
+// The part of a whole number: rounded down, but at least one; 0 stays 0.
+int64_t limits_share_of(int64_t number, struct limits_share share);
+
 // An fd of a memfd, or -1. Called before fork and exec.
 int rate_limits_create(void);
 // Maps the table. With -1 or a table of another form the process has a table of its own. False without memory.

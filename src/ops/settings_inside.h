@@ -26,6 +26,7 @@ enum text_form {
     KINDS,
     ZONE,
     PROXIES,
+    SHARE,
     SECRET_FILE,
     KEY_FILE,
     CERTIFICATES_FILE,

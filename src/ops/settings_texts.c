@@ -2,6 +2,7 @@
 // The forms of settings that are texts: what each may hold, and whether it is secret.
 #include "base/calendar.h"
 #include "base/netaddr.h"
+#include "ops/rate_limits.h"
 #include "ops/settings.h"
 #include "ops/settings_inside.h"
 #include <stdio.h>
@@ -87,6 +88,11 @@ static bool is_zone(const char *text) {
     return calendar_zone_known(text, &why);
 }
 
+static bool is_share(const char *text) {
+    struct limits_share share;
+    return limits_share_parse(bytes_of(text), &share);
+}
+
 static const struct {
     bool (*fits)(const char *text); // NULL: settings_split_kinds checks it
     void (*fold)(char *text);       // changes it to the one spelling that is compared; NULL: there is only one
@@ -108,6 +114,7 @@ static const struct {
     [ZONE] = {is_zone, .form = "a time zone that this machine knows (package tzdata), such as Europe/Berlin"},
     [PROXIES] = {is_proxy_list,
                  .form = "auto, or a list of at most 64 addresses, ranges such as 10.0.0.0/8, unix or auto"},
+    [SHARE] = {is_share, .form = "1 or a fraction such as 1/3, at most 1, with at most 1000 below the line"},
     [SECRET_FILE] = {.fits = NULL}, // settings_secrets.c reads them
     [KEY_FILE] = {.fits = NULL},
     [CERTIFICATES_FILE] = {.fits = NULL},

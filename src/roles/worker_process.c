@@ -172,8 +172,9 @@ static bool start(struct worker_process *process, const struct role *role) {
     }
     api_name_sites(&process->api);
     process->api.known = known_items_new();
-    if (!process->api.known || !netranges_parse(bytes_of(settings->trusted_proxies), &process->api.trusted)) {
-        log_error("a worker does not start: no memory, or trusted_proxies is not valid");
+    if (!process->api.known || !netranges_parse(bytes_of(settings->trusted_proxies), &process->api.trusted) ||
+        !limits_share_parse(bytes_of(settings->limits_share), &process->api.limits_share)) {
+        log_error("a worker does not start: no memory, or trusted_proxies or limits_share is not valid");
         return false;
     }
     process->api.store = store_start(&process->loop, settings, &role->hash_key, on_refused, process);

@@ -71,6 +71,8 @@ TEXTS = {
               ["x" * 63, " ".join(f"k{i}" for i in range(8))]),
     "time_zone": (["", "utc", "Nowhere/City", "Europe", "CET-1CEST", "/etc/localtime", "../zoneinfo/UTC", "localtime", "right/UTC",
                    "zone.tab", "europe/berlin", ":UTC"], ["UTC", "Europe/Berlin", "America/Argentina/ComodRivadavia", "Etc/GMT+12"]),
+    "limits_share": (["", "0", "2", "0/3", "4/3", "1/0", "1/", "/3", "-1/3", "1/-3", "1 / 3", "0.33", "33%", "1/3/4", "1/1001", "a/3", "+1/3",
+                      "1/99999999999999999999"], ["1", "1/1", "1/3", "2/3", "2/6", "1000/1000", "1/1000"]),
     "trusted_proxies": (["10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "::/129", "10.0.0", "proxy.example", "autom", "10.0.0.1;10.0.0.2",
                          "010.0.0.1", "[::1]", "10.0.0.1:80"], ["", "auto", "10.0.0.0/8 ::1/128 unix auto"]),
     "public_url": (NOT_AN_ORIGIN, ["", "https://a.example", "http://[::1]:8080"]),

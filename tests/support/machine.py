@@ -20,7 +20,7 @@ class Machine(Service):
     frozen = ()  # the processes that a test has stopped
 
     def __init__(self, redis_url, configuration="", **settings):
-        super().__init__(redis=redis_url, configuration=configuration, **settings)
+        super().__init__(**{"redis": redis_url, "configuration": configuration, **settings})
 
     def __repr__(self):
         return f"the machine at port {self.port}"

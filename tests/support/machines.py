@@ -26,10 +26,11 @@ NGINX_CONF = os.path.join(ROOT, "deploy/machines/nginx.conf")
 
 
 class Machines:
-    """`settings` are those of all machines; `edit` takes the text of nginx.conf and gives another one."""
+    """`settings` are those of all machines; `edit` takes the text of nginx.conf and gives another one. With a `store`, an address,
+    there is no Redis of the test."""
 
-    def __init__(self, count=3, configuration="", edit=lambda text: text, **settings):
-        self.count, self.configuration, self.edit, self.settings = count, configuration, edit, settings
+    def __init__(self, count=3, configuration="", edit=lambda text: text, store=None, **settings):
+        self.store, self.count, self.configuration, self.edit, self.settings = store, count, configuration, edit, settings
         self.machines, self.port = [], free_port()
 
     def __iter__(self):
@@ -40,9 +41,9 @@ class Machines:
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            self.redis = stack.enter_context(RedisServer())
+            self.redis = None if self.store else stack.enter_context(RedisServer())
             for _ in range(self.count):
-                self.machines.append(Machine(self.redis.url, self.configuration, **self.settings))
+                self.machines.append(Machine(self.store or self.redis.url, self.configuration, **self.settings))
                 stack.push(self.machines[-1].conclude)
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="engaged-nginx-"))
             self.nginx = stack.enter_context(nginx_of(folder, self.nginx_conf(folder), lambda: status_at(self.port) == 200))

@@ -11,7 +11,9 @@ with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as _makefile:
 
 
 def options_of(settings):
-    return [part for name, value in settings.items() for part in ("--" + name.replace("_", "-"), str(value))]
+    """None: not given, so that the file of settings has it."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    return [part for name, value in given.items() for part in ("--" + name.replace("_", "-"), str(value))]
 
 
 def script_text(name):

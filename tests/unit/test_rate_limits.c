@@ -61,6 +61,36 @@ static void test_forms(void **state) {
     assert_int_equal(taken_of(rate_limit_of(1000000, 1000000), new_key(), START_NS, 1000), 1000);
 }
 
+static struct limits_share share_of(const char *text) {
+    struct limits_share share = {0, 0};
+    assert_true(limits_share_parse(bytes_of(text), &share));
+    return share;
+}
+
+// At once the part of the burst, rounded down but not to none; then the part of the rate.
+static void test_a_machines_part(void **state) {
+    (void)state;
+    static const struct {
+        const char *share;
+        int burst, taken;
+    } rows[] = {{"1", 30, 30},       {"1/3", 30, 10},   {"1/3", 31, 10},    {"1/3", 32, 10},
+                {"2/3", 3, 2},       {"2/3", 30, 20},   {"1/3", 2, 1},      {"1/3", 1, 1},
+                {"1/1000", 3000, 3}, {"1/1000", 10, 1}, {"999/1000", 1, 1}, {"5/7", 7, 5}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rate_limit rate_limit = rate_limit_share(rate_limit_of(60, rows[i].burst), share_of(rows[i].share));
+        assert_int_equal(taken_of(rate_limit, new_key(), START_NS, 100), rows[i].taken);
+    }
+    uint64_t key = new_key();
+    struct rate_limit third = rate_limit_share(rate_limit_of(60, 1), share_of("1/3"));
+    assert_int_equal(rate_limit_take(third, key, START_NS), 0);
+    assert_int_equal(rate_limit_take(third, key, START_NS), 3 * SECOND_NS); // one a second by three machines
+    assert_int_equal(taken_of(rate_limit_share(rate_limit_of(0, 0), share_of("1/3")), new_key(), START_NS, 1000), 1000);
+    assert_int_equal(limits_share_of(10, share_of("1/3")), 3);
+    assert_int_equal(limits_share_of(2, share_of("1/3")), 1);
+    assert_int_equal(limits_share_of(0, share_of("1/3")), 0);
+    assert_int_equal(limits_share_of(1000000, share_of("1")), 1000000);
+}
+
 static void test_keys(void **state) {
     (void)state;
     struct bytes who = BYTES("192.0.2.1");
@@ -176,6 +206,7 @@ int main(void) {
         cmocka_unit_test(test_burst_then_rate),
         cmocka_unit_test(test_long_run),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_a_machines_part),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_a_full_table),
         cmocka_unit_test(test_many_processes),
