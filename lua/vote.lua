@@ -30,7 +30,7 @@ local UNCHANGED, STORED, RETRY, CLASH, BROKEN, NO_CARD, CHANGED = 0, 1, 2, 3, 4,
 local FORMAT, NO_KIND = STORED, 255 -- a record begins with its format
 local HEAD, COUNT, VOTER, ENTRY = 15, 4, 8, 13 -- bytes of a head without counts, a count, a voter, a voter with the vote
 local NO_TEXTS = '\0\0\0' -- no base, no groups
-local byte, sub, find, pack, call = string.byte, string.sub, string.find, struct.pack, redis.call
+local byte, char, sub, find, pack, call = string.byte, string.char, string.sub, string.find, struct.pack, redis.call
 
 local keys, arguments = KEYS, ARGV
 local control = {byte(arguments[1], 1, -1)}
@@ -154,7 +154,7 @@ if #keys > item_count + group_count then
 end
 
 local results, number, told, stored_format = {}, 0, nil, 'c' .. head_size -- told: by number the results that are no beginning of a record
-local new_heads, grown = {}, {} -- by kind, and length of the name: heads of new records; by kind: the form of one with a vote more
+local new_heads = {} -- by kind, and length of the name: heads of new records
 local set, set_at, set_count = {}, 0, 0
 local item_at, name_at, log_at, bucket_at, only_at = 0, 1, 0, item_count + group_count, 1 + name_count + group_count
 local entries, at, log, pieces, log_is_bad, name = {} -- entries: of each group, whole or in pieces; `at`: where the record begins
@@ -178,7 +178,7 @@ for place = 8, #control, 3 do
         bucket = keys[bucket_at]
     end
     at = at + record_size
-    local entry = sub(log, at + before_entry, at + before_entry + ENTRY - 1)
+    local voter_at = at + before_entry
     local old, new, fresh = records[item_at]
     local plain = flags % 64 < 4 and not log_is_bad
 
@@ -189,24 +189,26 @@ for place = 8, #control, 3 do
             and (size - first) % ENTRY == 0 and find(old, name, head_size + 1, true) == head_size + 1 then
             local absent
             if not bucket then
-                absent = size == first or not find(old, sub(entry, 1, VOTER), first + 1, true)
+                absent = size == first or not find(old, sub(log, voter_at, voter_at + VOTER - 1), first + 1, true)
             elseif not leaving then
-                fresh = redis.pcall('HSETNX', bucket, sub(entry, 1, VOTER), sub(entry, VOTER + 1))
+                fresh = redis.pcall('HSETNX', bucket, sub(log, voter_at, voter_at + VOTER - 1),
+                    sub(log, voter_at + VOTER, voter_at + ENTRY - 1))
                 absent = fresh == 1
             end
             if absent then
-                local kind = kinds > 1 and byte(entry, VOTER + 1) or 0
-                local count, form = HEAD + COUNT * kind, grown[kind]
+                local kind = kinds > 1 and byte(log, voter_at + VOTER) or 0
+                local count = HEAD + COUNT * kind
                 if kind > 0 then a, b, c, d = byte(old, count + 1, count + COUNT) end
-                if not form then
-                    form = '<c' .. count .. 'I4c0c0'
-                    grown[kind] = form
+                local more = a < 255 and char(a + 1, b, c, d) or pack('<I4', 1 + a + 256 * b + 65536 * c + 16777216 * d)
+                if bucket then
+                    new = sub(old, 1, count) .. more .. sub(old, count + COUNT + 1)
+                else
+                    new = sub(old, 1, count) .. more .. sub(old, count + COUNT + 1) .. sub(log, voter_at, voter_at + ENTRY - 1)
                 end
-                new = pack(form, old, 1 + a + 256 * b + 65536 * c + 16777216 * d, sub(old, count + COUNT + 1), bucket and '' or entry)
             end
         end
     elseif plain and old == nil and not bucket then
-        local kind = kinds > 1 and byte(entry, VOTER + 1) or 0
+        local kind = kinds > 1 and byte(log, voter_at + VOTER) or 0
         local length = #name * 256 + kind
         local head = new_heads[length]
         if not head then
@@ -214,7 +216,7 @@ for place = 8, #control, 3 do
                 .. string.rep('\0', COUNT * kind) .. '\1\0\0\0' .. string.rep('\0', COUNT * (kinds - kind - 1))
             new_heads[length] = head
         end
-        new = head .. name .. NO_TEXTS .. entry
+        new = head .. name .. NO_TEXTS .. sub(log, voter_at, voter_at + ENTRY - 1)
     end
 
     number = number + 1
@@ -230,6 +232,7 @@ for place = 8, #control, 3 do
         if log_is_bad then
             results[number] = tell(BROKEN, NO_KIND)
         else
+            local entry = sub(log, voter_at, voter_at + ENTRY - 1)
             results[number], new, held = decide(old, name, entry, flags, buckets, bucket, only, fresh)
         end
         told = told or {}
