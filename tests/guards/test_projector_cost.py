@@ -15,7 +15,7 @@ from support.service import Service
 from support.wait import wait_until
 
 VOTES, ITEMS = 24000, 20000
-INSTRUCTIONS_MOST = 25500  # 22,100 when it was written; it varies by 1,000
+INSTRUCTIONS_MOST = 30000  # 22,100 when it was written, up to 25,100 on a busy machine, which has more rounds
 BYTES_MOST = 600  # 440
 
 
