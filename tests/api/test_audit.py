@@ -182,6 +182,10 @@ def test_it_is_bounded_and_counts_push_no_entry_out(own):
     assert [entry["item"] for entry in ended(service, "s")] == ["i2", "i1", "i0"]
     service.keyed("PUT", "/v1/s/items/i3", {"title": "t"})
     assert [entry["item"] for entry in ended(service, "s")] == ["i3", "i2", "i1"]
+    for number in (4, 5):  # refused at once, so each is written once
+        assert service.keyed("PUT", f"/v1/s/items/i{number}?planted=1", {"title": "t"}).status == 400
+        wait_until(lambda: [entry["item"] for entry in ended(service, "s")][0] == f"i{number}", 20)
+    assert [entry["item"] for entry in ended(service, "s")] == ["i5", "i4", "i3"]
 
 
 def test_without_a_log_nothing_is_written(own):

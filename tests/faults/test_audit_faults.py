@@ -10,7 +10,7 @@ import pytest
 from support.fault_calls import TIMEOUT_MS, OneWorker, call, is_refused_in_time, serving
 from support.program import script_text
 from support.redis_server import RedisServer
-from support.scripted_redis import be_silent
+from support.scripted_redis import answer, be_silent
 from support.wait import wait_until
 
 RULE = '{"boost":2}'
@@ -66,16 +66,17 @@ def test_killed_after_the_change_the_entry_is_there_without_a_status(bench, meth
     assert json.loads(call(service, "GET", "/v1/s/audit")[2])["entries"][0]["status"] is None
 
 
-def test_an_entry_that_is_not_acknowledged_in_time_is_a_503_and_no_change(bench):
+def hold(client, ask):
+    ask()
+    time.sleep(TIMEOUT_MS / 1000 + 0.2)
+
+
+@pytest.mark.parametrize("fault", [hold, answer(b"-OOM command not allowed when used memory > 'maxmemory'.\r\n")], ids=["late", "refused"])
+def test_an_entry_that_cannot_be_written_is_a_503_and_no_change(bench, fault):
     redis, service = bench
-
-    def hold(client, ask):
-        ask()
-        time.sleep(TIMEOUT_MS / 1000 + 0.2)
-
-    redis.rule("audit", hold, times=1)
+    redis.rule("audit", fault, times=1)
     assert is_refused_in_time(call(service, "PUT", "/v1/s/items/a/editorial", RULE))
-    assert not redis.client().keys("{e*}e*")
+    assert not redis.client().keys("{e*}e*") and "editorial" not in redis.counts
     wait_until(lambda: call(service, "PUT", "/v1/s/items/a/editorial", RULE)[0] == 200, 10, "it goes on")
 
 
