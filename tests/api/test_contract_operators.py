@@ -61,7 +61,7 @@ def test_what_each_listener_has(service, three):
                     assert running.request("POST", path, port=port).headers.get("allow") == "GET, HEAD, OPTIONS", path
     text = three.request("GET", "/metrics", port=three.ops_port).body.decode()
     for line in text.splitlines():
-        assert re.fullmatch(r'# (HELP|TYPE) engaged_\w+ .+|engaged_\w+(\{[a-z]+="\w+"\})? (\d+(\.\d+)?([eE][+-]?\d+)?|NaN)', line), line
+        assert re.fullmatch(r'# (HELP|TYPE) engaged_\w+ .+|engaged_\w+(\{[a-z]+="[^"\\]+"(,[a-z]+="[^"\\]+")*\})? (\d+(\.\d+)?([eE][+-]?\d+)?|NaN)', line), line
 
 
 @contract("Addresses", "On every listener: /healthz", "On every listener: /readyz")
