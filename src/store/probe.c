@@ -67,7 +67,7 @@ enum probed probe_answers(const struct probe *probe, const struct address *at, s
     enum probed probed = look_at_answers(probe, at, context, info, role);
     freeReplyObject(info);
     freeReplyObject(role);
-    return probed;
+    return probed == FITS ? probe_meta(probe, at, context) : probed;
 }
 
 // `cluster` is NULL if it is none.

@@ -23,7 +23,9 @@ void probe_warn_line(const struct probe *probe, const char *line);
 // NULL, with the reason in probe->error: it cannot be reached, or refuses the login (probe_is_refusal).
 struct blocking *probe_connect(const struct probe *probe, const struct address *at);
 bool probe_is_refusal(const struct probe *probe);
-enum probed probe_answers(const struct probe *probe, const struct address *at, struct blocking *context); // mode, role
+enum probed probe_answers(const struct probe *probe, const struct address *at,
+                          struct blocking *context); // mode, role, data
+enum probed probe_meta(const struct probe *probe, const struct address *at, struct blocking *context);
 
 struct probed_cluster;
 struct probed_cluster *probed_cluster_new(void); // freed with free()

@@ -59,6 +59,44 @@ def at(*servers):
     return ",".join(f"127.0.0.1:{server.port}" for server in servers)
 
 
+def data_of(server, **more):
+    service = WaitingService(redis=server.url, kinds="up down", **more)
+    service.wait_taken()
+    service.stop()
+    server.ask("CONFIG", "RESETSTAT")
+
+
+@pytest.mark.parametrize("setting,value,words", [
+    ("hash_key", "33" * 32, "hash_key: not the key that the data was made with"),
+    ("partitions", "8", "partitions: the data has 16, the setting says 8"),
+    ("kinds", "up", 'kinds: the data has "up down", new ones may only be added behind these'),
+    ("kinds", "up downward", 'kinds: the data has "up down", new ones may only be added behind these'),
+    ("time_zone", "Europe/Berlin", "time_zone: the days of the data are those of UTC, the setting says Europe/Berlin"),
+    ("format", "99", "the data has format 99 of a newer program")])
+def test_settings_that_do_not_fit_the_data_are_named_by_check(setting, value, words):
+    with RedisServer() as server:
+        data_of(server)
+        fitting = {"kinds": "up down", "partitions": 16}
+        assert check(server.url, **fitting)[0] == check(server.url, **{**fitting, "kinds": "up down more"})[0] == 0
+        if setting == "format":
+            server.ask("HSET", "engaged:meta", "format", value)
+        else:
+            fitting[setting] = value
+        server.ask("CONFIG", "RESETSTAT")
+        code, said = check(server.url, **fitting)
+        assert code == 1 and said.endswith(f": {words}\n"), said
+        assert_untouched(server)
+
+
+def test_a_key_of_another_program_at_the_place_of_the_data_is_named_by_check():
+    with RedisServer() as server:
+        server.ask("SET", "engaged:meta", "x")
+        server.ask("CONFIG", "RESETSTAT")
+        code, said = check(server.url)
+        assert code == 1 and "another program" in said
+        assert_untouched(server)
+
+
 def test_a_stand_alone_redis_behind_cluster(ending, alone):
     assert_named(ending, f"cluster://{at(alone)}", "is no node of a Cluster", alone)
 

@@ -124,3 +124,16 @@ def test_a_machine_can_be_frozen_killed_and_restarted_with_other_settings(machin
     assert "max-age=7" in one.get(f"{S}/rankings/hot").headers["cache-control"]
     one.reload("")
     assert "max-age=7" not in one.get(f"{S}/rankings/hot").headers["cache-control"]
+
+
+def test_a_visitor_token_holds_at_all_machines_with_the_same_secret_and_is_refused_with_another(machines):
+    visitor = machines[0].post(f"{S}/visitors").json["visitor"]
+    other = machines[2]
+    assert {machine.post(f"{S}/items/token/votes", Engaged_Visitor=visitor).status for machine in machines} == {200}
+    other.restart(secret="33" * 32)
+    refused = other.post(f"{S}/items/token/votes", Engaged_Visitor=visitor)
+    assert (refused.status, refused.json["code"]) == (401, "bad_visitor")
+    other.restart(secret="33" * 32, secret_old="11" * 32)  # a rotation, machine by machine
+    assert other.post(f"{S}/items/token/votes", Engaged_Visitor=visitor).json["votes"]["up"] == 1
+    other.restart(secret="11" * 32, secret_old="")
+    assert other.post(f"{S}/items/token/votes", Engaged_Visitor=visitor).json["votes"]["up"] == 1
