@@ -5,15 +5,20 @@
 -- projected. When it was, is kept for each plan as long as a machine has it, and PLAN_KEPT longer: so a machine with an
 -- old plan that starts again does not bring the old plan back. Among the living with that plan a projection
 -- is worked by the one with the highest hash of both names (rendezvous hashing): who comes or goes moves nothing else.
+-- One that has lately not got through, because a part of the store is away for it alone, comes after all others.
+-- A plan that follows another one waits until each living machine with another plan has been told of it, as its record
+-- says: so the two are not at work at once.
 --
 -- engaged:meta has a claim for programs that know no machines: they wait while one with another plan renews it, and are
 -- waited for. So is a projector without a service (ARGV 6 is ""), which works everything and is in no list.
 --
--- KEYS   engaged:meta, the machines: instance → "<when> <generation> <plan> <kinds> <version> <name>", "plan <plan>" →
---        "<defined> <when it was there>"
+-- KEYS   engaged:meta, the machines: instance → "<when> <generation> <plan> <plan that it was told> <kinds> <well>
+--        <version> <name>", "plan <plan>" → "<defined> <when it was there>"
 -- ARGV   1 instance, 2 generation of its processes, 3 fingerprint of its plan, 4 now (ms), 5 how many kinds of vote it
---        knows, 6 its version and name, 7 "release" to leave the list, then the names of the projections
--- Reply  array: for how many ms a program that knows no machines still projects another plan; instance and name of one that
+--        knows, 6 its version and name, 7 "release" to leave the list, 8 1 or 0: it has lately not got through, then the
+--        names of the projections
+-- Reply  array: for how many ms a program that knows no machines still projects another plan, 1 while machines are still to
+--        be told of the caller's plan; instance and name of one that
 --        has the plan that is projected, "" when that is the caller's; how many are alive; then for each projection the
 --        instance and name of the machine that works it
 
@@ -25,11 +30,12 @@ local function age(at) return math.abs(now - at) end -- a clock that is far ahea
 
 for i = 1, #held, 2 do
     local its_plan, first, seen = string.match(held[i] .. ' ' .. held[i + 1], '^plan (%x+) (%d+) (%d+)$')
-    local at, its_generation, of, its_name = string.match(held[i + 1], '^(%d+) (%d+) (%x+) %d+ %S+ (.*)$')
+    local at, its_generation, of, told, well, its_name =
+        string.match(held[i + 1], '^(%d+) (%d+) (%x+) (%x+) %d+ ([01]) %S+ (.*)$')
     if its_plan and age(seen) < PLAN_KEPT then
         defined[its_plan] = math.min(tonumber(first), now)
     elseif not its_plan and at and age(at) < KEPT then
-        members[held[i]] = {at = at, generation = its_generation, plan = of, name = its_name}
+        members[held[i]] = {at = at, generation = its_generation, plan = of, told = told, well = well, name = its_name}
     elseif #gone < GONE_MAX then
         gone[#gone + 1] = held[i]
     end
@@ -69,15 +75,12 @@ redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a s
 local at_work = {}
 if name == '' then
     if waits == 0 then hold(instance, generation, ARGV[4]) end
-    for i = 8, #ARGV do at_work[#at_work + 1], at_work[#at_work + 2] = instance, '' end
+    for i = 9, #ARGV do at_work[#at_work + 1], at_work[#at_work + 2] = instance, '' end
     return {waits, '', '', 0, unpack(at_work)}
 end
 
-members[instance] = {at = now, generation = generation, plan = plan, name = string.match(name, ' (.*)') or name}
+members[instance] = {at = now, plan = plan, well = ARGV[8], name = string.match(name, ' (.*)') or name}
 defined[plan] = defined[plan] or now
-redis.call('HSET', KEYS[2], instance, table.concat({ARGV[4], generation, plan, ARGV[5], name}, ' '),
-    'plan ' .. plan, string.format('%.0f %s', defined[plan], ARGV[4]))
-if #gone > 0 then redis.call('HDEL', KEYS[2], unpack(gone)) end
 
 local newest, of, count = plan, instance, 0
 for other, member in pairs(members) do
@@ -90,10 +93,19 @@ for other, member in pairs(members) do
     end
 end
 
-for i = 8, #ARGV do
+redis.call('HSET', KEYS[2], instance, table.concat({ARGV[4], generation, plan, newest, ARGV[5], ARGV[8], name}, ' '),
+    'plan ' .. plan, string.format('%.0f %s', defined[plan], ARGV[4]))
+if #gone > 0 then redis.call('HDEL', KEYS[2], unpack(gone)) end
+
+if newest == plan then
+    for _, member in pairs(members) do
+        if member.plan ~= plan and member.told ~= plan then waits = math.max(waits, 1) end
+    end
+end
+for i = 9, #ARGV do
     local best, best_hash = '', ''
     for other, member in pairs(members) do
-        local hash = redis.sha1hex(ARGV[i] .. other)
+        local hash = member.well .. redis.sha1hex(ARGV[i] .. other)
         if member.plan == newest and hash > best_hash then best, best_hash = other, hash end
     end
     at_work[#at_work + 1], at_work[#at_work + 2] = best, members[best].name

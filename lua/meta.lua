@@ -22,11 +22,11 @@ local FIELDS = {'format', 'partitions', 'hash-key', 'kinds', 'time-zone', 'era',
 -- Whether a machine that is there knows so many kinds.
 local function is_known(count)
     for i, record in ipairs(redis.call('HGETALL', KEYS[3])) do
-        local at, kinds = string.match(record, '^(%d+) %d+ %x+ (%d+) ')
+        local at, kinds = string.match(record, '^(%d+) %d+ %x+ %x+ (%d+) ')
         if at and tonumber(kinds) >= count and math.abs(tonumber(ARGV[14]) - at) < 60000 then return true end
     end
     local own = redis.call('HGET', KEYS[3], ARGV[13]) or ''
-    return string.match(own, '^%d+ %d+ %x+ (%d+) ') == ARGV[12]
+    return string.match(own, '^%d+ %d+ %x+ %x+ (%d+) ') == ARGV[12]
 end
 
 local kinds, more = ARGV[4], ''

@@ -12,6 +12,7 @@ enum {
     ASK_MS = 50,        // while this generation is not in charge, or Redis is unreachable
     ASK_AGAIN_MS = 250, // while another program is waited for
     BEAT_MS = 1000,
+    WELL_AGAIN_MS = 60000,
     SURE_MS = 3500, // an answer holds for this long after it was asked for: less than others take us to be alive
 };
 
@@ -53,7 +54,7 @@ static void say_who_works(const struct membership *membership, size_t i) {
 
 static void say_plan(struct membership *membership) {
     const struct machines *told = &membership->told;
-    bool waits = told->wait_ms || told->newest.instance;
+    bool waits = told->wait_ms > MACHINES_UNTOLD || told->newest.instance;
     if (waits && !membership->waits)
         log_warn("%s projects other [ranking] sections on the same Redis%s: this one serves and does not project",
                  told->newest.instance ? told->newest.name : "a service of an older version",
@@ -76,7 +77,7 @@ static void note(const struct membership *membership) {
         snprintf(text, sizeof text,
                  "its lists are not: %s projects other [ranking] sections on the same Redis, which were defined later",
                  told->newest.name);
-    else if (told->wait_ms)
+    else if (told->wait_ms > MACHINES_UNTOLD)
         snprintf(
             text, sizeof text,
             "its lists are not: a service of an older version projects other [ranking] sections on the same Redis");
@@ -176,6 +177,7 @@ static void ask(struct membership *membership) {
     }
     membership->busy = true;
     membership->sent_ms = now_of(membership);
+    membership->own.unwell = membership->unwell_ms && membership->sent_ms - membership->unwell_ms < WELL_AGAIN_MS;
     membership->call = (struct read_call){.on_done = on_answered, .context = membership};
     store_beat(membership->store, &membership->call, &membership->own, &membership->told);
 }
@@ -200,6 +202,10 @@ void membership_start(struct membership *membership, uv_loop_t *loop, struct sto
     uv_timer_init(loop, &membership->timer);
     membership->timer.data = membership;
     uv_timer_start(&membership->timer, on_timer, 0, 0);
+}
+
+void membership_unwell(struct membership *membership) {
+    membership->unwell_ms = now_of(membership);
 }
 
 void membership_ask_now(struct membership *membership) {

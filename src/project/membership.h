@@ -21,8 +21,9 @@ struct membership {
     struct read_call call;
     struct machines told, said; // the answer; what was told to the operator last
     bool works[PROJECTION_COUNT];
-    uint64_t sent_ms;  // when it was asked for last, by the loop's clock
-    uint64_t until_ms; // the answer holds until then; 0: there is none
+    uint64_t sent_ms;   // when it was asked for last, by the loop's clock
+    uint64_t unwell_ms; // when it did not get through; 0: never
+    uint64_t until_ms;  // the answer holds until then; 0: there is none
     bool busy, waits, stopping;
     void (*on_stopped)(void *context);
     void *stopped_context;
@@ -33,6 +34,8 @@ void membership_start(struct membership *membership, uv_loop_t *loop, struct sto
 bool membership_works(const struct membership *membership, enum projection projection);
 // Whether another machine works it, as far as is known.
 bool membership_leaves(const struct membership *membership, enum projection projection);
+// What this machine works does not get through. Another one gets its turn, as it may reach what this one does not.
+void membership_unwell(struct membership *membership);
 // Another projector was met: who works may have changed since the last beat.
 void membership_ask_now(struct membership *membership);
 // Leaves the list, so that the others need not wait. Call it when nothing is projected any more.

@@ -18,8 +18,9 @@
 
 enum {
     NOT_NOW_MS = 20,
-    ASLEEP_MS = 100, // an engine that sleeps asks so often whether it is to wake,
-    LOOK_MS = 1000,  // and looks at the offsets of the one at work so often
+    ASLEEP_MS = 100,  // an engine that sleeps asks so often whether it is to wake,
+    UNWELL_MS = 3000, // so long a partition may be left behind before another machine gets its turn
+    LOOK_MS = 1000,   // and looks at the offsets of the one at work so often
     RETRY_FIRST_MS = 50,
     RETRY_MAX_MS = 1000,
     STAND_BACK_FIRST_MS =
@@ -291,8 +292,17 @@ static uint64_t interval_of(const struct pace *pace) {
     return sums->asleep && projector->settings->neighbour_interval_ms == 0 ? sums->interval_ms : pace->interval_ms;
 }
 
+static void note_trouble(struct pace *pace) {
+    struct projector *projector = pace->projector;
+    double since_ms = behind_since_ms(&projector->behind);
+    bool misses = since_ms > 0 && (double)clock_now_ms() - since_ms > UNWELL_MS;
+    if (!pace->asleep && (misses || pace->retry_ms >= RETRY_MAX_MS))
+        membership_unwell(&projector->membership);
+}
+
 static void on_end(struct engine *engine, enum step end) {
     struct pace *pace = engine->context;
+    note_trouble(pace);
     if (end == ROUND_DONE && !pace->asleep)
         note_both(pace);
     if (pace->projector->stopping) {

@@ -56,6 +56,7 @@ static void begin(struct store *store, const struct machine_record *own, bool le
     command_add_int(&store->command, store->settings->kind_count);
     command_add_text(&store->command, own->name);
     command_add_text(&store->command, leaves ? "release" : "");
+    command_add_text(&store->command, own->unwell ? "0" : "1");
     for (size_t i = 0; i < PROJECTION_COUNT; i++)
         command_add_text(&store->command, names[i]);
 }

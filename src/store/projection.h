@@ -70,10 +70,11 @@ void store_ask_partition(struct store *store, struct read_call *call, uint32_t p
 
 // ---- Who projects
 
-enum { MACHINE_NAME_SIZE = 96 };
+enum { MACHINE_NAME_SIZE = 96, MACHINES_UNTOLD = 1 };
 struct machine_record {
     uint64_t instance, generation; // of this start of the service, of its processes
     struct bytes plan;             // its fingerprint
+    bool unwell;                   // others that are not come first
     char name[MACHINE_NAME_SIZE];  // "<version> <host> (<instance>)"; empty: a projector without a service, which is in
                                    // no list
 };
@@ -82,7 +83,9 @@ struct machine {
     char name[MACHINE_NAME_SIZE];
 };
 struct machines {
-    uint64_t wait_ms;      // for so long a program that knows no machines projects another plan
+    // For so long a program that knows no machines projects another plan. MACHINES_UNTOLD: some machines with another
+    // plan are still to be told that ours follows it.
+    uint64_t wait_ms;
     struct machine newest; // one with the plan that is projected, if that is another than ours
     uint32_t count;        // how many are alive
     struct machine at_work[PROJECTION_COUNT];

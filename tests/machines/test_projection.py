@@ -11,6 +11,7 @@ import pytest
 
 from support.machine import Machine
 from support.redis_server import RedisServer
+from support.scripted_redis import ScriptedRedis, answer
 from support.wait import wait_until
 
 S = "/v1/s"
@@ -209,3 +210,17 @@ def test_a_kind_and_a_ranking_are_added_machine_by_machine():
             machine.end()
         with pytest.raises(AssertionError, match="new ones may only be added"):
             third.restart(old)
+
+
+def test_a_machine_that_does_not_get_through_gives_its_turn_to_one_that_does():
+    with ScriptedRedis() as redis, contextlib.ExitStack() as stack:
+        sick, well = [Machine(f"redis://127.0.0.1:{port}", workers=1, partitions=1) for port in (redis.port, redis.redis.port)]
+        [stack.push(machine.conclude) for machine in (sick, well)]
+        for _ in range(40):
+            if wait_calm([sick, well])[0] is sick:
+                break
+            well.restart()
+        redis.rule("commit", answer(b"-ERR not for you\r\n"))
+        view(well, "v", "through")
+        wait_until(lambda: views(well, "through") == 1, 15, sick.log)
+        assert is_active(well, "sums") and not is_active(sick, "sums")

@@ -30,9 +30,9 @@ def client(server):
 def call(client):
     script = client.register_script(script_text("machines"))
 
-    def beat(instance, now, plan=OLD, release=False, generation=1, name=None):
+    def beat(instance, now, plan=OLD, release=False, generation=1, name=None, well=1):
         told = script([META, LIST], [instance, generation, plan, BEGIN + now, 1, f"0.2 host{instance[0]}" if name is None else name,
-                                     "release" if release else "", "sums", "neighbours"])
+                                     "release" if release else "", well, "sums", "neighbours"])
         return {"wait": told[0], "newest": told[1], "count": told[3], "sums": told[4] if told[4:] else "",
                 "neighbours": told[6] if told[6:] else "", "names": told[5::2]}
 
@@ -82,8 +82,9 @@ def test_who_ends_leaves_the_list_but_not_for_the_next_generation(call, client):
 def test_the_plan_that_was_defined_last_is_projected_while_somebody_has_it(call, client):
     call(ONE, 0)
     told = call(OTHER, 100, plan=NEW)
-    assert (told["newest"], told["sums"], told["wait"]) == ("", OTHER, 0)
-    assert call(ONE, 1000)["newest"] == OTHER and client.hget(META, "plan") == NEW
+    assert (told["newest"], told["sums"], told["wait"]) == ("", OTHER, 1) and client.hget(META, "plan") == OLD
+    assert call(ONE, 1000)["newest"] == OTHER and client.hget(META, "plan") == OLD
+    assert call(OTHER, 1050, plan=NEW)["wait"] == 0 and client.hget(META, "plan") == NEW
     call(THIRD, 1100)  # starts with the old plan, which is known
     assert call(THIRD, 1200)["newest"] == OTHER and call(OTHER, 1300, plan=NEW)["sums"] == OTHER
     told = call(ONE, 5300)
@@ -92,6 +93,23 @@ def test_the_plan_that_was_defined_last_is_projected_while_somebody_has_it(call,
     assert call(ONE, 6100)["newest"] == OTHER, "it is back"
     call(OTHER, 6200, plan=NEW, release=True)
     assert call(ONE, 6300)["newest"] == ""
+
+
+def test_a_plan_follows_another_when_all_that_live_have_been_told(call):
+    call(ONE, 0), call(OTHER, 10)
+    assert call(THIRD, 100, plan=NEW)["wait"] == 1
+    call(ONE, 1000)
+    assert call(THIRD, 1100, plan=NEW)["wait"] == 1, "the other one may be at work"
+    assert call(THIRD, 4009, plan=NEW)["wait"] == 1 and call(THIRD, 4010, plan=NEW)["wait"] == 0, "it is silent"
+
+
+def test_one_that_does_not_get_through_comes_after_the_others(call):
+    worker = highest("sums", ONE, OTHER)
+    rest = {ONE: OTHER, OTHER: ONE}[worker]
+    call(rest, 0)
+    assert call(worker, 100)["sums"] == worker
+    assert call(worker, 1000, well=0)["sums"] == rest and call(rest, 1100)["sums"] == rest
+    assert call(rest, 1200, well=0)["sums"] == worker, "if none does, as if all did"
 
 
 def test_a_plan_that_nobody_had_for_long_is_a_new_one(call):
