@@ -23,7 +23,7 @@ static uint32_t entries_each(const struct engine *engine) {
 
 bool engine_init(struct engine *engine) {
     uint32_t n = engine->partitions;
-    engine->chunk_items = CHUNK_ITEMS;
+    engine->chunk_items = engine->type->chunk_items;
     engine->offset = calloc(n, sizeof(*engine->offset));
     engine->stored = calloc(n, sizeof(*engine->stored));
     engine->scratch = calloc(n, sizeof(*engine->scratch));
@@ -380,7 +380,7 @@ enum step begin_write_offsets(struct engine *engine) {
 enum step end_write_offsets(struct engine *engine) {
     if (!engine_wants_more(engine)) // else the logs have more, which is no older than this batch
         engine->pending_since_ms = behind_since_ms(engine->left_behind);
-    if (engine->chunk_items * 2 <= CHUNK_ITEMS)
+    if (engine->chunk_items * 2 <= engine->type->chunk_items)
         engine->chunk_items *= 2;
     return STEP_TRIM_LOGS;
 }

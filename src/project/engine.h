@@ -27,8 +27,6 @@
 #include "project/state_cache.h"
 #include "store/period_sets.h"
 
-enum { CHUNK_ITEMS = 100 }; // a commit of 100 items makes votes wait for half a millisecond
-
 struct engine;
 
 enum step {

@@ -136,6 +136,7 @@ const struct projection_type neighbours_projection = {
     .events = METRIC_NEIGHBOUR_EVENTS,
     .commits = METRIC_NEIGHBOUR_COMMITS,
     .done_to = METRIC_NEIGHBOURS_DONE_TO,
+    .chunk_items = 100,
     .batch_bytes = 4 << 20,
     .make_deltas = make_deltas,
     .work_new = work_new,

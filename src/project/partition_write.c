@@ -51,18 +51,27 @@ static bool same_entry(const struct delta *a, const struct delta *b) {
     return a->entry != NO_ENTRY && a->entry == b->entry;
 }
 
+// A card, an import or a repair may write all sets of an item; a vote or a view writes those in which it moves.
+enum { TIMES_AN_ITEM = 3 };
+
+static uint32_t more_than_an_item(const struct delta *delta) {
+    bool light = delta->type == DELTA_VOTE || delta->type == DELTA_VIEW || delta->type == DELTA_COVIEW;
+    return light ? 0 : TIMES_AN_ITEM - 1;
+}
+
 // Chooses the next chunk: whole entries, until there are enough items. Collects its items and sites.
 static bool cut_chunk(struct engine *engine) {
     struct partition_write *part = &engine->write;
     const struct delta_list *list = deltas(engine);
     ref_index_clear(&part->items);
     ref_index_clear(&part->sites);
-    uint32_t at = part->chunk;
+    uint32_t at = part->chunk, more = 0;
     for (; at < list->count; at++) {
         const struct delta *delta = &list->at[at];
         bool may_end = at > part->chunk && !same_entry(delta, delta - 1);
-        if (may_end && part->items.count >= part->chunk_items)
+        if (may_end && part->items.count + more >= part->chunk_items)
             break;
+        more += more_than_an_item(delta);
         ref_t site;
         if (ref_index_add(&part->items, delta->item) == NO_INDEX)
             return false;

@@ -14,7 +14,8 @@ struct projection_type {
     enum projection projection;
     const char *name;
     enum metric events, commits, done_to;
-    size_t batch_bytes; // of the entries of one batch
+    size_t batch_bytes;   // of the entries of one batch
+    uint32_t chunk_items; // at most, of votes and views; what may write all sets of an item counts threefold
     delta_maker *make_deltas;
     // The site whose total the delta may change; false: none. NULL: this projection has no totals.
     bool (*delta_site)(const struct secret_key *hash_key, const struct delta *delta, ref_t *ret_site);

@@ -340,6 +340,7 @@ const struct projection_type sums_projection = {
     .commits = METRIC_SUMS_COMMITS,
     .done_to = METRIC_SUMS_DONE_TO,
     .batch_bytes = 2 << 20,
+    .chunk_items = 250, // a busy item is written once a commit; one of 250 makes votes wait for a millisecond
     .make_deltas = sums_deltas,
     .delta_site = delta_site,
     .work_new = work_new,

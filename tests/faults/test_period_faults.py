@@ -71,10 +71,16 @@ def test_a_period_that_ends_while_the_projector_is_away_and_one_that_dies_before
         tag, site = ledger.tag_of("i000").decode(), ledger.site()
         the_set = f"{tag}r{site}:d@{period_of('day', noon)}:no-card"
         service.projectors.pop().kill()
-        ledger.client.zadd(f"{tag}periods", {the_set: 0})  # as if it had gone before that day was over
-        later(ledger, [(item, noon + 1, f"{item}v{n}") for number, item in enumerate(items) for n in range(1 + number % 3)])
+        rows = [[(item, noon + 1, f"{item}v{n}") for number, item in enumerate(some) for n in range(1 + number % 3)]
+                for some in (items[:100], items[100:])]  # of more in one commit only the best would be sent
+        later(ledger, rows[0])
         for failpoint in ("commit-chunk-before:1", "commit-chunk-after:2", "find-due-after:1", "end-periods-before:1"):
-            assert service.start_projector(failpoint).wait(30) < 0, failpoint
+            projector = service.start_projector(failpoint)
+            if failpoint == "commit-chunk-after:2":
+                wait_until(lambda: ledger.client.zcard(the_set) >= 100, 20, service.log)
+                later(ledger, rows[1])
+            assert projector.wait(30) < 0, failpoint
+            ledger.client.zadd(f"{tag}periods", {the_set: 0})  # as if they had gone before that day was over
         assert ledger.client.zcard(the_set) == len(items), "it is not cut yet"
         service.start_projector()
         wait_until(lambda: ledger.client.zcard(the_set) == bound(1), 20, service.log)

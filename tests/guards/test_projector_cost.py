@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What projecting a vote costs the projector: instructions by callgrind, and memory of the states that it remembers.
+"""What projecting a vote costs: instructions of the projector by callgrind, memory of the states that it remembers, and commits.
 
 The votes are spread over so many items that a table which is searched through, or which grows faster than its items, shows.
 """
@@ -7,6 +7,7 @@ import random
 import shutil
 
 import pytest
+import redis
 
 from support.counted import QUIET
 from support.launch import end
@@ -16,6 +17,7 @@ from support.wait import wait_until
 
 VOTES, ITEMS = 24000, 20000
 INSTRUCTIONS_MOST = 30000  # 22,100 when it was written, up to 25,100 on a busy machine, which has more rounds
+SCRIPTS_MOST = 200  # 153: commits of 250 items, and at the start and the end some for each partition; 286 with commits of 100
 BYTES_MOST = 600  # 440
 
 
@@ -64,10 +66,18 @@ def test_a_projected_vote_costs_as_many_instructions_as_it_did(apart, tmp_path):
     assert each <= INSTRUCTIONS_MOST, f"{each:,.0f} instructions of the projector a vote"
 
 
-def test_what_it_remembers_of_an_item_takes_few_bytes(apart):
+def scripts_run(store):
+    with redis.Redis(unix_socket_path=store.removeprefix("unix:")) as client:
+        return client.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+
+def test_what_it_remembers_of_an_item_takes_few_bytes_and_a_commit_has_many_items(apart, store):
     rng = random.Random(1)
     small = apart.project(resident_bytes)
     apart.vote(rng, "i")
+    before = scripts_run(store)
     each = (apart.project(resident_bytes) - small) / ITEMS
+    scripts = scripts_run(store) - before
+    assert scripts <= SCRIPTS_MOST, f"{scripts} scripts for {VOTES} votes"
     print(f"{each:,.0f} bytes of the projector an item")
     assert each <= BYTES_MOST, f"{each:,.0f} bytes of the projector an item"
