@@ -21,7 +21,7 @@ void command_clear(struct command *command) {
     buffer_clear(&command->ends);
     command->script = NO_SCRIPT;
     command->place = NO_PLACE;
-    command->write = command->needs_open = command->no_redirect = command->divisible = false;
+    command->write = command->tracked = command->needs_open = command->no_redirect = command->divisible = false;
 }
 
 void command_end_argument(struct command *command) {

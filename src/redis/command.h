@@ -15,6 +15,7 @@ struct command {
     int script;          // index into script_sources when it calls one, else NO_SCRIPT
     uint32_t place;      // of its keys (model/keys.h): the router sends it to the node that owns it. NO_PLACE: no keys
     bool write;          // of a caller: refused while redis_refuse_writes says so
+    bool tracked;        // Redis tells when one of its keys changes (store/tracking.h)
     // In a Cluster:
     bool needs_open;  // it is held until the log of its partition is open on that connection (store/open.c)
     bool no_redirect; // MOVED, ASK, TRYAGAIN and the like end the call: UNAVAILABLE, and the reply has the text

@@ -42,6 +42,10 @@ bool redis_is_ready(const struct redis_connection *redis) {
     return redis->state == REDIS_STATE_READY;
 }
 
+uint32_t redis_number(const struct redis_connection *redis) {
+    return redis_is_ready(redis) ? redis->changes : 0;
+}
+
 static int connections_ready; // of this process, without those that only listen
 
 void redis_set_state(struct redis_connection *redis, enum redis_state state) {
@@ -51,6 +55,7 @@ void redis_set_state(struct redis_connection *redis, enum redis_state state) {
         metric_set(METRIC_REDIS_UP, (uint64_t)connections_ready);
     }
     redis->state = state;
+    redis->changes += changes;
     if (changes && redis->hooks.on_state)
         redis->hooks.on_state(redis->hooks.context);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One connection to one Redis. Commands are pipelined: they are sent in order, and replies come in the same order. The
-// store (store/store.c) has one connection, and a projector has a second one that only listens (store/wake.c).
+// store (store/store.c) has one connection, and a second one that only listens: a projector for calls to wake up
+// (store/wake.c), a worker for keys that change (store/tracking.h).
 //
 // A call ends exactly once, never before redis_send has returned: with a reply, or with an outcome when Redis is
 // unreachable or the deadline has passed. Redis gives its replies no numbers, so the queue (pending.c) matches them by
@@ -43,8 +44,8 @@ struct redis_hooks {
     void (*on_writes_connected)(void *context);
     // Redis refuses a command to this user, whatever its arguments (redis_is_refusal). May be NULL.
     void (*on_refusal)(void *context, const char *text);
-    // A message came on a channel. A connection with this hook only listens, and it logs nothing.
-    void (*on_message)(void *context);
+    // A message came on a channel: its third part. A connection with this hook only listens, and it logs nothing.
+    void (*on_message)(void *context, const redisReply *content);
     // For a node of a Cluster; NULL: a Redis that stands alone. Redis has refused a call that it has not executed, and
     // says why. True: the hook has taken `held` and its call. `held` is NULL if the bytes of the call were not kept.
     bool (*on_refused)(void *context, struct held *held, const char *error);
@@ -86,6 +87,8 @@ void redis_drop(struct redis_connection *redis, const char *why);
 // Makes the next attempt to connect at once, and those after it after the shortest back-off.
 void redis_hurry(struct redis_connection *redis);
 bool redis_is_ready(const struct redis_connection *redis);
+// A number that no other connection to this Redis had before; 0: it is not ready.
+uint32_t redis_number(const struct redis_connection *redis);
 bool redis_is_trying(const struct redis_connection *redis); // it connects, and has not failed to since it was ready
 bool redis_is_idle(const struct redis_connection *redis);   // no call is under way
 // Sends a call whose bytes were kept. False: not now (it is not ready, or has no room); `held` is still the caller's.

@@ -29,6 +29,7 @@ struct pending {
     struct held *kept; // its bytes: of an EVALSHA, in case Redis lacks the script; in a Cluster of each call. Or NULL
     int script;
     bool read, write; // it counts as a read; it is a caller's write (struct command)
+    bool before;      // it only says something of the next one
     bool moved;       // it was refused before: its deadline may be before that of the one before it
 };
 
@@ -37,6 +38,7 @@ struct redis_connection {
     struct address address;
     struct redis_hooks hooks;
     enum redis_state state;
+    uint32_t changes; // of its being ready
     union {
         uv_stream_t stream;
         uv_tcp_t tcp;
@@ -108,12 +110,14 @@ void pending_take_replies(struct redis_connection *redis);
 // Ends the calls that have timed out. True while the oldest command has passed its deadline.
 bool pending_expire(struct redis_connection *redis, uint64_t now_ms);
 void pending_fail_all(struct redis_connection *redis);
-void pending_tell_failed(struct redis_connection *redis);
 void pending_send_held(struct redis_connection *redis); // as many as have room
 
 redisReader *bounded_reader_new(void); // bounded_reader.c. NULL without memory
 bool pending_add(struct redis_connection *redis, struct redis_call *call, const struct command *command);
+
+// failed_calls.c
 void pending_fail_later(struct redis_connection *redis, struct redis_call *call, enum outcome outcome);
+void pending_tell_failed(struct redis_connection *redis);
 
 // confirm.c, for the second connection.
 void confirm_init(struct redis_connection *redis);

@@ -15,6 +15,7 @@ struct held {
     int script;
     bool read, write; // it counts as a read; it is a caller's write (struct command)
     bool needs_open, no_redirect, divisible;
+    bool tracked; // struct command
     bool asks;    // ASKING goes before it
     uint8_t hops; // how often another node was named
     void *to;     // the router's: the node that ASK has named; NULL: the owner of the place

@@ -12,6 +12,7 @@ struct held *held_copy(struct redis_call *call, uint64_t deadline_ms, const stru
                           .deadline_ms = deadline_ms,
                           .place = command->place,
                           .script = command->script,
+                          .tracked = command->tracked,
                           .write = command->write,
                           .needs_open = command->needs_open,
                           .no_redirect = command->no_redirect,

@@ -12,6 +12,7 @@
 #include "ops/metrics.h"
 #include "redis/connection_inside.h"
 #include "redis/redirect.h"
+#include "redis/reply_parts.h"
 #include "redis/scripts_table.h"
 #include <stdlib.h>
 
@@ -40,25 +41,6 @@ static struct pending *pending_at(struct redis_connection *redis, uint32_t index
 }
 
 // ---- Calls that end without a reply
-
-void pending_fail_later(struct redis_connection *redis, struct redis_call *call, enum outcome outcome) {
-    call->outcome = outcome;
-    call->reply = NULL;
-    call->next = NULL;
-    *redis->failed_end = call;
-    redis->failed_end = &call->next;
-}
-
-void pending_tell_failed(struct redis_connection *redis) {
-    struct redis_call *call = redis->failed;
-    redis->failed = NULL;
-    redis->failed_end = &redis->failed;
-    while (call) {
-        struct redis_call *next = call->next; // on_reply may free the call
-        call->on_reply(call);
-        call = next;
-    }
-}
 
 static void forget(struct pending *pending) {
     free(pending->kept);
@@ -162,7 +144,26 @@ static bool add_written(struct redis_connection *redis, size_t begin, struct pen
     return true;
 }
 
+// What goes before a command and has a reply of its own, which nobody waits for.
+#define ASKING "*1\r\n$6\r\nASKING\r\n"
+#define CACHING "*3\r\n$6\r\nCLIENT\r\n$7\r\nCACHING\r\n$3\r\nYES\r\n"
+
+// Also makes room for `len` bytes more. False without memory: nothing was appended.
+static bool add_before(struct redis_connection *redis, const char *text, uint64_t deadline_ms, size_t len) {
+    size_t before = strlen(text);
+    if (!buffer_reserve(&redis->out, before + len)) {
+        redis->out.failed = false;
+        return false;
+    }
+    buffer_add(&redis->out, text, before);
+    if (before)
+        remember(redis, (struct pending){.deadline_ms = deadline_ms, .script = NO_SCRIPT, .before = true});
+    return true;
+}
+
 static bool write_call(struct redis_connection *redis, struct pending pending, const struct command *command) {
+    if (command->tracked && !add_before(redis, CACHING, pending.deadline_ms, 0))
+        return false;
     size_t begin = redis->out.len;
     return command_write(command, &redis->out) && add_written(redis, begin, pending, command);
 }
@@ -243,18 +244,11 @@ void redis_send_patient(struct redis_connection *redis, struct redis_call *call,
         redis_send(redis, call, command);
 }
 
-// The bytes, and ASKING before them. False without memory: nothing was appended.
+// The bytes, and what goes before them. False without memory: nothing was appended.
 static bool append_held(struct redis_connection *redis, const struct held *held) {
-    static const char asking[] = "*1\r\n$6\r\nASKING\r\n";
-    size_t before = held->asks ? sizeof asking - 1 : 0;
-    if (!buffer_reserve(&redis->out, before + held->len)) {
-        redis->out.failed = false;
+    const char *before = held->asks ? ASKING : held->tracked ? CACHING : "";
+    if (!add_before(redis, before, held->deadline_ms, held->len))
         return false;
-    }
-    if (held->asks) {
-        buffer_add(&redis->out, asking, before);
-        remember(redis, (struct pending){.deadline_ms = held->deadline_ms, .script = NO_SCRIPT});
-    }
     buffer_add(&redis->out, held->bytes, held->len);
     return true;
 }
@@ -345,6 +339,8 @@ static void answer(struct redis_connection *redis, struct pending pending, redis
         redis_drop(redis, reply->str);
     struct redis_call *call = pending.call;
     forget(&pending);
+    if (error && pending.before)
+        redis->changes += 2; // what Redis has promised to this connection holds no more (redis_number)
     if (!call) {
         freeReplyObject(reply);
         return;
@@ -357,20 +353,14 @@ static void answer(struct redis_connection *redis, struct pending pending, redis
         call->on_reply(call);
 }
 
-// ["message", channel, text]: it answers no command.
-static bool is_message(const redisReply *reply) {
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 && reply->element[0]->type == REDIS_REPLY_STRING &&
-           strcmp(reply->element[0]->str, "message") == 0;
-}
-
 void pending_take_replies(struct redis_connection *redis) {
     uint64_t now_ns = 0; // what was read at once has come at once
     while (redis->reader) {
         void *reply = NULL;
         bool good = redisReaderGetReply(redis->reader, &reply) == REDIS_OK;
-        if (good && reply && redis->hooks.on_message && is_message(reply)) {
+        if (good && reply && redis->hooks.on_message && reply_is_message(reply)) {
+            redis->hooks.on_message(redis->hooks.context, reply_at(reply, 2));
             freeReplyObject(reply);
-            redis->hooks.on_message(redis->hooks.context);
             continue;
         }
         if (!good || (reply && redis->count == 0)) {

@@ -24,6 +24,10 @@ const redisReply *reply_member(const redisReply *reply, const char *name) {
     return NULL;
 }
 
+bool reply_is_message(const redisReply *reply) {
+    return reply_at(reply, 2) && reply->elements == 3 && bytes_eq(reply_text_at(reply, 0), BYTES("message"));
+}
+
 int64_t reply_int(const redisReply *reply) {
     if (reply && reply->type == REDIS_REPLY_INTEGER)
         return reply->integer;

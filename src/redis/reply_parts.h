@@ -7,6 +7,8 @@
 // The text of a reply that is a string, else NO_BYTES; the same of an element of an array.
 struct bytes reply_text(const redisReply *reply);
 struct bytes reply_text_at(const redisReply *reply, size_t index);
+// ["message", channel, content]: it came on a channel, and answers no command.
+bool reply_is_message(const redisReply *reply);
 // An integer reply, or a string that holds a number; 0 for anything else.
 int64_t reply_int(const redisReply *reply);
 double reply_double(const redisReply *reply);

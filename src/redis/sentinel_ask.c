@@ -121,8 +121,8 @@ static void on_connected(void *context) {
     redis_send_early(sentinel->redis, &sentinel->login, &watch->command);
 }
 
-static void on_no_message(void *context) {
-    (void)context; // a connection with this hook logs nothing: the watch does
+static void on_no_message(void *context, const redisReply *content) {
+    (void)context, (void)content; // a connection with this hook logs nothing: the watch does
 }
 
 bool sentinel_connect(struct sentinel *sentinel) {

@@ -155,6 +155,7 @@ static int spawn_server(struct embedded *embedded) {
         "--maxmemory", embedded->memory_limit,
         "--maxmemory-policy", "noeviction",
         "--repl-diskless-sync-delay", "0",
+        "--tracking-table-max-keys", "300000",
         "--hash-max-listpack-entries", "512",
         "--hash-max-listpack-value", "2048",
         NULL,

@@ -13,6 +13,19 @@ uint64_t item_age_max(const struct serve *serve, bool first) {
     return first ? max : max / 4;
 }
 
+// What is kept stays for TURNOVER_MS: less is trimmed in that time than there is room for.
+static bool is_kept_long(struct serve *serve) {
+    struct turnover *turnover = &serve->turnover;
+    uint64_t now = uv_now(serve->loop);
+    if (now - turnover->since_ms >= TURNOVER_MS)
+        *turnover = (struct turnover){now, serve->items.trimmed - turnover->until, serve->items.trimmed};
+    return turnover->last < serve->items.bytes_max && serve->items.trimmed - turnover->until < serve->items.bytes_max;
+}
+
+struct track track_known(struct serve *serve, ref_t item, enum track_kind kind) {
+    return is_kept_long(serve) ? track_begin(serve->store, item, kind) : (struct track){.session = 0};
+}
+
 // ---- One item
 
 void recent_item_release(struct recent_item *item) {
@@ -136,22 +149,34 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
         *place = made;
     }
     (*place)->read_ms = read->began_ms;
+    (*place)->track = read->tracks[index];
     (*place)->generation = store_generation(serve->store);
     if (!stays && state->outcome == OK && item_age_max(serve, true))
         keep(*place);
 }
 
-static bool is_fresh(const struct items_read *read, const struct recent_item *item) {
-    return item && read->began_ms - item->read_ms < read->age_max_ms;
+// Counts its age in.
+static bool is_fresh(struct items_read *read, const struct recent_item *item) {
+    if (!item)
+        return false;
+    uint64_t as_of = track_as_of(read->serve->store, &item->track, item->read_ms);
+    if (read->began_ms - as_of >= read->age_max_ms)
+        return false;
+    if (read->began_ms - item->read_ms >= read->age_max_ms)
+        metric_add(METRIC_TRACKED_HITS, 1);
+    read->oldest_ms = as_of < read->oldest_ms ? as_of : read->oldest_ms;
+    return true;
 }
 
 // One block of memory for what the read needs.
 static bool make_room(struct items_read *read, size_t count) {
-    size_t each = sizeof *read->items + sizeof *read->wanted + sizeof *read->known + sizeof *read->places;
+    size_t each =
+        sizeof *read->items + sizeof *read->wanted + sizeof *read->known + sizeof *read->tracks + sizeof *read->places;
     read->items = calloc(count ? count : 1, each);
     read->wanted = (ref_t *)(void *)(read->items + count);
     read->known = (const struct item_state **)(void *)(read->wanted + count);
-    read->places = (uint32_t *)(void *)(read->known + count);
+    read->tracks = (struct track *)(void *)(read->known + count);
+    read->places = (uint32_t *)(void *)(read->tracks + count);
     read->count = read->items ? count : 0;
     read->missing = 0;
     read->lacking = !read->items;
@@ -165,12 +190,12 @@ static void look(struct items_read *read, ref_t item, size_t place) {
         found->holders++;
         lru_use(&read->serve->items, &found->lru);
     }
-    if (is_fresh(read, found)) {
-        read->oldest_ms = found->read_ms < read->oldest_ms ? found->read_ms : read->oldest_ms;
+    if (is_fresh(read, found))
         return;
-    }
     read->wanted[read->missing] = item;
     read->known[read->missing] = found ? &found->state : NULL;
+    if (found)
+        read->tracks[read->missing] = track_known(read->serve, item, TRACK_ITEM);
     read->places[read->missing++] = (uint32_t)place;
 }
 
@@ -181,7 +206,8 @@ void items_read_start(struct items_read *read, const ref_t *items, size_t count)
             look(read, items[i], i);
     metric_add(METRIC_ITEM_HITS, read->count - read->missing);
     read->call = (struct read_call){.on_done = on_read, .context = read};
-    store_reread_items(read->serve->store, &read->call, read->wanted, read->known, read->missing, on_state);
+    store_reread_items(read->serve->store, &read->call, read->wanted, read->known, read->tracks, read->missing,
+                       on_state);
 }
 
 // ---- What answers show

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
-// What lists were made of a moment ago: the states of items and their tables of neighbours. Most entries of a page
-// stand on other pages too, and a page of the long tail is not in memory itself. So what one page has read serves the
-// others for at most ITEM_FRESH_MS, never longer than refresh_interval. With refresh_interval 0 nothing is kept.
+// What lists were made of: the states of items and their tables of neighbours. Most entries of a page stand on other
+// pages too, and a page of the long tail is not in memory itself. So what one page has read serves the others for at
+// most ITEM_FRESH_MS, never longer than refresh_interval; and for as long as Redis says that it has not changed
+// (store/tracking.h). With refresh_interval 0 nothing is kept.
+//
+// Watching costs Redis memory and as much as the read. So it is asked to watch what is read for the second time, and
+// while what is kept stays for TURNOVER_MS at least: what is trimmed sooner than it is wanted again is not worth it. A
+// change takes only the promise away: the state serves on while its own read is young, so an item that is voted a
+// thousand times a second is read once a second.
 //
 // A body is as old as the oldest state in it (`oldest_ms`), so no body gets older than without the cache. What is too
 // old is read again, and still saves work: a card with the same bytes is not checked again, and the visitors of the
@@ -15,11 +21,11 @@
 #include "base/json_out.h"
 #include "model/windows.h"
 #include "serve/lru.h"
-#include "store/store.h"
+#include "store/tracking.h"
 
 struct serve;
 
-enum { ITEM_FRESH_MS = 1000, TABLES_AT_ONCE = 10, ITEM_TEXT_MAX = 2 << 20 };
+enum { ITEM_FRESH_MS = 1000, TURNOVER_MS = 10000, TABLES_AT_ONCE = 10, ITEM_TEXT_MAX = 2 << 20 };
 
 // How old a state may be: for a body that is made for the first time, and for one that is asked for again and again,
 // and so would be refreshed more often if it were made of old states.
@@ -30,6 +36,14 @@ static inline unsigned hash_of_ref(ref_t ref) {
     return (unsigned)(ref >> 20);
 }
 
+// How much of the cache was trimmed in the TURNOVER_MS before `since_ms`, and how much had been until then.
+struct turnover {
+    uint64_t since_ms;
+    size_t last, until;
+};
+// Before a read of what is known: the promise under which it is read.
+struct track track_known(struct serve *serve, ref_t item, enum track_kind kind);
+
 struct recent_item {
     struct lru_entry lru; // first
     UT_hash_handle hh;
@@ -38,6 +52,7 @@ struct recent_item {
     uint32_t holders;        // the cache, reads, and entries of lists
     uint64_t read_ms;        // uv_now when it was asked for
     uint64_t generation;     // store_generation then
+    struct track track;      // under which promise it was read
     struct item_state state; // its bytes are views of `text`; it has no series
     struct bytes members;    // as answers show them, without windows; empty: nobody has seen the item
     uint64_t digest;         // of the members; the same on all machines
@@ -59,6 +74,7 @@ struct items_read {
     size_t count, missing;
     ref_t *wanted; // those that are missing
     const struct item_state **known;
+    struct track *tracks;
     uint32_t *places;
     uint64_t began_ms;
     bool lacking;
@@ -87,6 +103,7 @@ struct tables_read {
     // Its own.
     struct read_call call;
     ref_t missing[TABLES_AT_ONCE];
+    struct track tracks[TABLES_AT_ONCE]; // of the missing ones
     size_t places[TABLES_AT_ONCE];
     uint64_t began_ms;
 };

@@ -50,8 +50,10 @@ void lru_trim(struct lru *lru) {
     struct lru_entry *entry = lru->oldest;
     while (entry && lru->bytes > lru->bytes_max) {
         struct lru_entry *newer = entry->newer;
-        if (!entry->busy)
+        if (!entry->busy) {
+            lru->trimmed += entry->bytes;
             lru_drop(lru, entry);
+        }
         entry = newer;
     }
 }

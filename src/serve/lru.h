@@ -17,8 +17,8 @@ struct lru_entry {
 };
 struct lru {
     struct lru_entry *newest, *oldest;
-    size_t bytes, bytes_max;
-    enum metric metric; // a gauge of its bytes
+    size_t bytes, bytes_max, trimmed; // trimmed: all bytes of which lru_trim has dropped the entries
+    enum metric metric;               // a gauge of its bytes
 };
 void lru_add(struct lru *lru, struct lru_entry *entry, size_t bytes);
 void lru_use(struct lru *lru, struct lru_entry *entry);

@@ -52,6 +52,7 @@ struct serve *serve_start(void *loop, const struct settings *settings, const str
     serve->author_unread = (struct ranking){.name = BYTES(UNREAD_NAME), .kind = RANK_TOTAL};
     serve->category_filling = filling_of_categories(plan);
     add_fields(serve);
+    store_track(store);
     uv_timer_init(loop, &serve->sweep);
     serve->sweep.data = serve;
     uv_timer_start(&serve->sweep, on_sweep, SWEEP_MS, SWEEP_MS);

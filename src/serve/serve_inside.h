@@ -20,7 +20,7 @@
 //   card_text.c        the texts of a plain card
 //   personal.c       the list for one visitor           feed.h, feed.c     what the forms of a list share
 //   rss.c            a list as RSS                      by_time.c          windows of an item, series
-//   item_cache.c     states of items, for a second      table_cache.c      tables of neighbours, likewise
+//   item_cache.c     states of items                    table_cache.c      tables of neighbours
 #pragma once
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -64,7 +64,8 @@ struct serve {
     struct snapshot *snapshots;
     struct site_rules *rules_cached;
     struct lru lru;
-    struct lru items; // of item_cache.h, with the next three
+    struct lru items; // of item_cache.h, with the next four
+    struct turnover turnover;
     struct recent_item *items_cached;
     struct recent_table *tables_cached;
     struct buffer item_text;

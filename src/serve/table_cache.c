@@ -9,6 +9,7 @@ struct recent_table {
     struct serve *serve;
     ref_t item;
     uint64_t read_ms, generation;
+    struct track track;
     struct neighbours table; // as far as it is filled
 };
 
@@ -39,7 +40,8 @@ static void forget(struct serve *serve, ref_t item) {
 }
 
 // Without memory it is not kept.
-static void keep(const struct tables_read *read, ref_t item, const struct neighbours *table) {
+static void keep(const struct tables_read *read, size_t index, const struct neighbours *table) {
+    ref_t item = read->missing[index];
     struct serve *serve = read->serve;
     size_t size = offsetof(struct recent_table, table) + size_of(table);
     forget(serve, item);
@@ -51,6 +53,7 @@ static void keep(const struct tables_read *read, ref_t item, const struct neighb
     cached->serve = serve;
     cached->item = item;
     cached->read_ms = read->began_ms;
+    cached->track = read->tracks[index];
     cached->generation = store_generation(serve->store);
     copy(&cached->table, table);
     HASH_ADD_BYHASHVALUE(hh, serve->tables_cached, item, sizeof cached->item, hash_of_ref(item), cached);
@@ -64,7 +67,7 @@ static void on_table(struct read_call *call, size_t index, const struct neighbou
     struct tables_read *read = call->context;
     copy(&read->at[read->places[index]], table); // one that can't be read is empty: popular items fill the list
     if (usable && item_age_max(read->serve, true))
-        keep(read, read->missing[index], table);
+        keep(read, index, table);
 }
 
 static void on_read(struct read_call *call, enum outcome outcome) {
@@ -73,15 +76,27 @@ static void on_read(struct read_call *call, enum outcome outcome) {
     read->on_done(read, outcome);
 }
 
-static bool look(struct tables_read *read, ref_t item, size_t place) {
+static bool is_fresh(struct tables_read *read, const struct recent_table *cached) {
+    uint64_t as_of = track_as_of(read->serve->store, &cached->track, cached->read_ms);
+    if (read->began_ms - as_of >= read->age_max_ms)
+        return false;
+    if (read->began_ms - cached->read_ms >= read->age_max_ms)
+        metric_add(METRIC_TRACKED_HITS, 1);
+    read->oldest_ms = as_of < read->oldest_ms ? as_of : read->oldest_ms;
+    return true;
+}
+
+// Copies it if it is young enough, else begins its read.
+static bool look(struct tables_read *read, ref_t item, size_t place, struct track *ret_track) {
     struct serve *serve = read->serve;
     struct recent_table *cached = find(serve, item);
-    if (!cached || cached->generation != store_generation(serve->store) ||
-        read->began_ms - cached->read_ms >= read->age_max_ms)
+    bool usable = cached && cached->generation == store_generation(serve->store);
+    if (!usable || !is_fresh(read, cached)) {
+        *ret_track = usable ? track_known(serve, item, TRACK_TABLE) : (struct track){.session = 0};
         return false;
+    }
     lru_use(&serve->items, &cached->lru);
     copy(&read->at[place], &cached->table);
-    read->oldest_ms = cached->read_ms < read->oldest_ms ? cached->read_ms : read->oldest_ms;
     return true;
 }
 
@@ -89,10 +104,10 @@ void tables_read_start(struct tables_read *read, const ref_t *items, size_t coun
     size_t missing = 0;
     read->began_ms = read->oldest_ms = uv_now(read->serve->loop);
     for (size_t i = 0; i < count; i++)
-        if (!look(read, items[i], i)) {
+        if (!look(read, items[i], i, &read->tracks[missing])) {
             read->missing[missing] = items[i];
             read->places[missing++] = i;
         }
     read->call = (struct read_call){.on_done = on_read, .context = read};
-    store_read_neighbours(read->serve->store, &read->call, read->missing, missing, on_table);
+    store_read_neighbours(read->serve->store, &read->call, read->missing, read->tracks, missing, on_table);
 }

@@ -6,125 +6,35 @@
 // and a Cluster that moves a slot refuses it (TRYAGAIN). So a second round asks for single keys: those that were not
 // found though they may be there, and those of a refused MGET.
 //
+// Of those that Redis is to watch (store/tracking.h) it watches two keys, record and sums, as it pays for each:
+// whatever writes a card writes the record, too, and the visitors count with the sums. These two are read before the
+// others, so what is written between changes a key that is watched. Nothing is promised of what a second round finds.
+//
 // Whoever has read an item before passes what was read (`known`): a card that has the same bytes is not checked again,
 // and the visitors of the same sums are not counted again.
-#include "model/first_event.h"
 #include "model/item.h"
-#include "model/sketch.h"
-#include "model/sums.h"
-#include "ops/json_in.h"
 #include "ops/metrics.h"
 #include "redis/redirect.h"
-#include "store/reads.h"
+#include "store/item_take.h"
+#include "store/tracking.h"
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { AT_RECORD, AT_CARD, AT_SUMS, AT_VISITORS, KEYS_PER_ITEM };
 enum { TEXTS_MAX = 1 << 20 };
-
-struct one {
-    ref_t item;
-    uint32_t index; // among the items of the call
-    const struct item_state *known;
-    bool bad;                            // a key of it can't be read
-    uint64_t visitors;                   // by its sketch; 0: it has none
-    bool asked[KEYS_PER_ITEM];           // in the second round
-    const redisReply *at[KEYS_PER_ITEM]; // NULL: not asked, or no answer
-};
 
 struct items_state {
     struct read_state read; // first
     void (*on_item)(struct read_call *call, size_t index, const struct item_state *item);
     struct pipeline *first; // while the second round is under way
+    struct track *tracks;   // NULL: none is tracked
     bool urgent;
     size_t count;
-    struct one items[]; // those of one command stand together
+    struct item_read items[]; // those of one command stand together
 };
 
-// Adds the base, "views votes votes …" as lua/put.lua stores it.
-void add_base(struct bytes base, struct item_state *item) {
-    const char *at = base.at;
-    char *end;
-    if (base.len == 0)
-        return;
-    item->views += strtoull(at, &end, 10);
-    for (size_t i = 0; i < KINDS_MAX && end != at; i++) {
-        at = end;
-        item->votes[i] += strtoull(at, &end, 10);
-    }
-}
-
-// ---- One item
-
-static bool is_text(const redisReply *reply) {
-    return reply && reply->type == REDIS_REPLY_STRING;
-}
-
-// INTERNAL when the record is not usable, UNAVAILABLE without memory for the check.
-static enum outcome take_record(const struct one *one, struct arena *texts, struct item_state *item) {
-    struct item record;
-    item->known = is_text(one->at[AT_RECORD]);
-    if (!item->known)
-        return OK;
-    if (!item_unpack(reply_text(one->at[AT_RECORD]), &record))
-        return INTERNAL;
-    item->id = record.id;
-    item->site = record.site;
-    struct groups groups = groups_split(record.groups);
-    item->categories = groups.categories;
-    item->author = groups.author;
-    item->published_ms = record.published_ms;
-    item->has_card = record.has_card && is_text(one->at[AT_CARD]);
-    item->card = item->has_card ? reply_text(one->at[AT_CARD]) : NO_BYTES;
-    memcpy(item->votes, record.votes, sizeof item->votes);
-    add_base(record.base, item);
-    bool checked = one->known && bytes_eq(one->known->card, item->card);
-    enum outcome outcome = checked ? OK : json_check_members(item->card); // invalid JSON would break every list with it
-    if (outcome == OK && !groups.has_author)
-        outcome = card_author(item->card, texts, &item->author);
-    return outcome == OK || outcome == UNAVAILABLE ? outcome : INTERNAL;
-}
-
-static bool same_sums(const struct one *one) {
-    return one->known && one->known->known && bytes_eq(one->known->sums, reply_text(one->at[AT_SUMS]));
-}
-
-static uint64_t visitors_of(const struct one *one, const struct sums *sums) {
-    return same_sums(one) ? one->known->visitors : one->visitors ? one->visitors : sums->early.count;
-}
-
-static bool take_sums(const struct store *store, const struct one *one, struct sums *sums, struct item_state *item) {
-    item->sums = reply_text(one->at[AT_SUMS]);
-    if (!sums_unpack(item->sums, &store->plan.lives, sums))
-        return false;
-    item->views += sums->signals[SIGNAL_VIEWS].count;
-    item->visitors = visitors_of(one, sums);
-    item->series = &sums->series;
-    if (item->published_ms == 0) // else nobody asks
-        item->first_ms = first_event_ms(&sums->series);
-    return true;
-}
-
-static void take_item(const struct store *store, const struct one *one, struct arena *texts, struct sums *sums,
-                      struct item_state *item) {
-    *item = (struct item_state){.outcome = OK};
-    item->outcome = one->bad ? INTERNAL : take_record(one, texts, item);
-    if (item->outcome == OK && item->known && !take_sums(store, one, sums, item))
-        item->outcome = INTERNAL;
-    if (item->outcome == INTERNAL)
-        metric_add(METRIC_BAD_STATES, 1);
-}
-
-// Counts the visitors of the sketch, unless they were counted already.
-static void take_sketch(struct one *one) {
-    if (is_text(one->at[AT_VISITORS]) && !same_sums(one) &&
-        !sketch_count(reply_text(one->at[AT_VISITORS]), &one->visitors))
-        one->bad = true;
-}
-
 static int by_index(const void *a, const void *b) {
-    const struct one *left = a, *right = b;
+    const struct item_read *left = a, *right = b;
     return (left->index > right->index) - (left->index < right->index);
 }
 
@@ -137,8 +47,8 @@ static void end(struct pipeline *last, enum outcome outcome) {
     for (size_t i = 0; outcome == OK && i < state->count; i++) {
         struct item_state item;
         struct sums sums;
-        take_sketch(&state->items[i]);
-        take_item(state->read.store, &state->items[i], &texts, &sums, &item);
+        item_take_sketch(&state->items[i]);
+        item_take(state->read.store, &state->items[i], &texts, &sums, &item);
         if (item.outcome == UNAVAILABLE)
             outcome = UNAVAILABLE;
         else
@@ -152,10 +62,25 @@ static void end(struct pipeline *last, enum outcome outcome) {
 
 // ---- The second round
 
-static void key_of(const struct one *one, int which, struct key *key) {
+static void key_of(const struct item_read *one, int which, struct key *key) {
     static void (*const keys[KEYS_PER_ITEM])(struct key *, ref_t) = {
         [AT_RECORD] = key_item, [AT_CARD] = key_card, [AT_SUMS] = key_sums, [AT_VISITORS] = key_uniques};
     keys[which](key, one->item);
+}
+
+static void promise_nothing(const struct items_state *state, const struct item_read *one) {
+    if (one->tracked)
+        state->tracks[one->index].session = 0;
+}
+
+// What was not there when it was watched, and is not there now, is as Redis has promised.
+static void take_again(const struct items_state *state, struct item_read *one, int which,
+                       const struct pipelined *answer) {
+    bool good = answer->outcome == OK;
+    one->bad |= !good;
+    one->at[which] = good ? answer->reply : NULL;
+    if (!good || answer->reply->type != REDIS_REPLY_NIL)
+        promise_nothing(state, one);
 }
 
 static void on_second(struct pipeline *pipeline) {
@@ -163,16 +88,13 @@ static void on_second(struct pipeline *pipeline) {
     uint32_t next = 0;
     for (size_t i = 0; i < state->count; i++)
         for (int which = 0; which < KEYS_PER_ITEM; which++)
-            if (state->items[i].asked[which]) {
-                const struct pipelined *answer = &pipeline->at[next++];
-                state->items[i].bad |= answer->outcome != OK;
-                state->items[i].at[which] = answer->outcome == OK ? answer->reply : NULL;
-            }
+            if (state->items[i].asked[which])
+                take_again(state, &state->items[i], which, &pipeline->at[next++]);
     end(pipeline, read_outcome(pipeline));
 }
 
 // Decides what is still to be asked of an item. Returns how much.
-static uint32_t look_again(struct one *one) {
+static uint32_t look_again(struct item_read *one) {
     const redisReply *found = one->at[AT_RECORD];
     struct item record;
     if (!found) { // its MGET was refused
@@ -182,8 +104,9 @@ static uint32_t look_again(struct one *one) {
     bool usable = is_text(found) && item_unpack(reply_text(found), &record);
     one->asked[AT_RECORD] = !is_text(found);
     one->asked[AT_CARD] = usable && record.has_card && !is_text(one->at[AT_CARD]);
-    one->asked[AT_SUMS] = usable && !is_text(one->at[AT_SUMS]) && !same_sums(one);
-    bool told = is_text(one->at[AT_VISITORS]) || same_sums(one) || sums_tell_visitors(reply_text(one->at[AT_SUMS]));
+    one->asked[AT_SUMS] = usable && !is_text(one->at[AT_SUMS]) && !item_same_sums(one);
+    bool told =
+        is_text(one->at[AT_VISITORS]) || item_same_sums(one) || sums_tell_visitors(reply_text(one->at[AT_SUMS]));
     one->asked[AT_VISITORS] = !is_text(one->at[AT_VISITORS]) && (one->asked[AT_SUMS] || (usable && !told));
     uint32_t count = 0;
     for (int which = 0; which < KEYS_PER_ITEM; which++)
@@ -221,7 +144,7 @@ static bool is_divided(const struct pipelined *answer) {
 
 // Where the items of one command end that begin at `begin`.
 static size_t end_of_run(const struct items_state *state, size_t begin) {
-    const struct one *items = state->items;
+    const struct item_read *items = state->items;
     if (!store_cuts_by_partition(state->read.store))
         return state->count;
     uint32_t partition = partition_of(items[begin].item, keys_partitions());
@@ -231,14 +154,32 @@ static size_t end_of_run(const struct items_state *state, size_t begin) {
     return end;
 }
 
-static void take_run(struct items_state *state, size_t begin, size_t end, const struct pipelined *answer) {
-    for (size_t i = begin; i < end; i++) {
-        struct one *one = &state->items[i];
+// Whether a key of the item is in the command of those that are watched, or in the other one.
+static bool is_in(const struct item_read *one, int which, bool watched) {
+    return (one->tracked && which < KEYS_WATCHED) == watched;
+}
+
+// Returns how many keys of the answer were there to be taken.
+static size_t take_keys(struct items_state *state, size_t begin, size_t end, bool watched,
+                        const struct pipelined *answer) {
+    size_t taken = 0;
+    for (size_t i = begin; i < end; i++)
         for (int which = 0; which < KEYS_PER_ITEM; which++)
-            one->at[which] =
-                answer->outcome == OK ? reply_at(answer->reply, (i - begin) * KEYS_PER_ITEM + (size_t)which) : NULL;
-        one->bad = !one->at[AT_SUMS] && !is_divided(answer);
-    }
+            if (is_in(&state->items[i], which, watched)) {
+                const redisReply *reply = answer->outcome == OK ? reply_at(answer->reply, taken) : NULL;
+                state->items[i].at[which] = reply;
+                state->items[i].bad |= !reply && !is_divided(answer);
+                taken++;
+            }
+    return taken;
+}
+
+// Returns the next answer.
+static const struct pipelined *take_run(struct items_state *state, size_t begin, size_t end,
+                                        const struct pipelined *answer) {
+    answer += take_keys(state, begin, end, true, answer) > 0;
+    take_keys(state, begin, end, false, answer);
+    return answer + 1;
 }
 
 // OK when each MGET was answered, or refused because its keys are on two nodes.
@@ -255,12 +196,16 @@ static void on_first(struct pipeline *pipeline) {
     struct items_state *state = pipeline->context;
     enum outcome outcome = first_outcome(pipeline);
     uint32_t more = 0;
-    size_t begin = 0;
-    for (uint32_t i = 0; outcome == OK && i < pipeline->count; i++) {
+    const struct pipelined *answer = pipeline->at;
+    for (size_t begin = 0; outcome == OK && begin < state->count;) {
         size_t end = end_of_run(state, begin);
-        take_run(state, begin, end, &pipeline->at[i]);
-        for (; begin < end; begin++)
-            more += state->items[begin].bad ? 0 : look_again(&state->items[begin]);
+        answer = take_run(state, begin, end, answer);
+        for (; begin < end; begin++) {
+            struct item_read *one = &state->items[begin];
+            if (one->bad || !one->at[AT_RECORD])
+                promise_nothing(state, one);
+            more += one->bad ? 0 : look_again(one);
+        }
     }
     struct pipeline *second = outcome == OK && more ? begin_second(state, pipeline, more) : NULL;
     if (second)
@@ -269,33 +214,43 @@ static void on_first(struct pipeline *pipeline) {
         end(pipeline, more && outcome == OK ? UNAVAILABLE : outcome);
 }
 
-static void ask_run(struct pipeline *pipeline, const struct one *items, size_t count) {
+static void ask_keys(struct pipeline *pipeline, const struct item_read *items, size_t count, bool watched) {
     struct store *store = ((struct read_state *)pipeline->context)->store;
     begin_command(store, "MGET");
     for (size_t i = 0; i < count; i++)
-        for (int which = 0; which < KEYS_PER_ITEM; which++) {
-            struct key key;
-            key_of(&items[i], which, &key);
-            add_key(store, &key);
-        }
+        for (int which = 0; which < KEYS_PER_ITEM; which++)
+            if (is_in(&items[i], which, watched)) {
+                struct key key;
+                key_of(&items[i], which, &key);
+                add_key(store, &key);
+            }
     store->command.divisible = true;
-    read_add(pipeline);
+    store->command.tracked = watched;
+    if (command_count(&store->command) > 1)
+        read_add(pipeline);
+}
+
+static void ask_run(struct pipeline *pipeline, const struct item_read *items, size_t count) {
+    ask_keys(pipeline, items, count, true);
+    ask_keys(pipeline, items, count, false);
 }
 
 static int by_partition(const void *a, const void *b) {
-    const struct one *left = a, *right = b;
+    const struct item_read *left = a, *right = b;
     uint32_t one = partition_of(left->item, keys_partitions()), other = partition_of(right->item, keys_partitions());
     return one != other ? (one > other) - (one < other) : by_index(a, b);
 }
 
 static struct items_state *state_new(struct store *store, struct read_call *call, const ref_t *items,
-                                     const struct item_state *const *known, size_t count) {
+                                     const struct item_state *const *known, struct track *tracks, size_t count) {
     struct items_state *state = calloc(1, sizeof *state + count * sizeof state->items[0]);
     if (!state)
         return NULL;
     state->read = (struct read_state){store, call};
     state->count = count;
+    state->tracks = tracks;
     for (size_t i = 0; i < count; i++) {
+        state->items[i].tracked = tracks && tracks[i].session;
         state->items[i].item = items[i];
         state->items[i].index = (uint32_t)i;
         state->items[i].known = known ? known[i] : NULL;
@@ -305,11 +260,17 @@ static struct items_state *state_new(struct store *store, struct read_call *call
     return state;
 }
 
-static uint32_t count_runs(const struct items_state *state) {
-    uint32_t runs = 0;
-    for (size_t i = 0; i < state->count; i = end_of_run(state, i))
-        runs++;
-    return runs;
+// Two for a run of which some are tracked.
+static uint32_t count_commands(const struct items_state *state) {
+    uint32_t commands = 0;
+    for (size_t begin = 0, run_end; begin < state->count; begin = run_end, commands++) {
+        run_end = end_of_run(state, begin);
+        bool watched = false;
+        for (size_t i = begin; i < run_end; i++)
+            watched |= state->items[i].tracked;
+        commands += watched;
+    }
+    return commands;
 }
 
 static void read_items(struct items_state *state, struct pipeline *pipeline) {
@@ -321,10 +282,10 @@ static void read_items(struct items_state *state, struct pipeline *pipeline) {
 }
 
 static void begin(struct store *store, struct read_call *call, const ref_t *items,
-                  const struct item_state *const *known, size_t count, bool urgent,
+                  const struct item_state *const *known, struct track *tracks, size_t count, bool urgent,
                   void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    struct items_state *state = count ? state_new(store, call, items, known, count) : NULL;
-    struct pipeline *pipeline = state ? pipeline_new(count_runs(state), on_first, state) : NULL;
+    struct items_state *state = count ? state_new(store, call, items, known, tracks, count) : NULL;
+    struct pipeline *pipeline = state ? pipeline_new(count_commands(state), on_first, state) : NULL;
     metric_add(METRIC_ITEM_READS, count);
     if (!pipeline) {
         free(state);
@@ -338,16 +299,16 @@ static void begin(struct store *store, struct read_call *call, const ref_t *item
 
 void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                       void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    begin(store, call, items, NULL, count, false, on_item);
+    begin(store, call, items, NULL, NULL, count, false, on_item);
 }
 
 void store_reread_items(struct store *store, struct read_call *call, const ref_t *items,
-                        const struct item_state *const *known, size_t count,
+                        const struct item_state *const *known, struct track *tracks, size_t count,
                         void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    begin(store, call, items, known, count, false, on_item);
+    begin(store, call, items, known, tracks, count, false, on_item);
 }
 
 void store_look_item(struct store *store, struct read_call *call, const ref_t *item,
                      void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    begin(store, call, item, NULL, 1, true, on_item);
+    begin(store, call, item, NULL, NULL, 1, true, on_item);
 }

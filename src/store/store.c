@@ -158,6 +158,7 @@ static void on_part_closed(struct store *store) {
     free(store->partition_lives);
     free(store->cluster);
     free(store->waits);
+    free(store->tracking);
     address_release(&store->address);
     free(store);
     on_stopped(context);
@@ -175,7 +176,7 @@ static void on_redis_stopped(void *context) {
 void store_stop(struct store *store, void (*on_stopped)(void *context), void *context) {
     store->on_stopped = on_stopped;
     store->stopped_context = context;
-    store->open_parts = store->subscription ? 3 : 2;
+    store->open_parts = 2 + !!store->subscription + !!store->tracking;
     write_queue_fail(&store->votes);
     write_queue_fail(&store->views);
     laters_end(store);
@@ -183,6 +184,8 @@ void store_stop(struct store *store, void (*on_stopped)(void *context), void *co
     waits_stop(store->waits, on_part_closed);
     if (store->subscription)
         subscription_stop(store->subscription, on_part_closed);
+    if (store->tracking)
+        tracking_stop(store->tracking, on_part_closed);
     router_stop(store->router, on_redis_stopped, store);
 }
 

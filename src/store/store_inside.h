@@ -13,6 +13,7 @@ enum { SPLITS_MAX = 16, PARTITION_LIFE_SIZE = 72 };
 struct split;
 struct waits;        // waits.c
 struct subscription; // wake.c
+struct tracking;     // tracking.c
 struct later;
 struct cluster; // cluster.c
 
@@ -32,6 +33,7 @@ struct store {
     uv_timer_t heartbeat;
     struct waits *waits;
     struct subscription *subscription; // NULL: not in a projector
+    struct tracking *tracking;         // NULL: nothing is tracked
     int open_parts;                    // while stopping: parts that are not closed yet
     bool guards_logs, told_replicas;   // told_replicas: that min-replicas-to-write is not set
     char lives[PARTITION_LIFE_SIZE];   // digest of the lives of all logs, or the life of the only one
@@ -107,6 +109,8 @@ void waits_stop(struct waits *waits, void (*on_closed)(struct store *store));
 void wake_projectors(struct store *store);
 void subscription_beat(struct subscription *subscription);
 void subscription_stop(struct subscription *subscription, void (*on_closed)(struct store *store));
+// tracking.c (tracking.h). The memory is free() later.
+void tracking_stop(struct tracking *tracking, void (*on_closed)(struct store *store));
 // open.c: the value of "\nname:value\r" in a section of INFO; NO_BYTES when there is none.
 struct bytes info_value(struct bytes info, const char *name);
 // The master's life, and the opening of the logs under it.

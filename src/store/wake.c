@@ -77,8 +77,9 @@ struct subscription {
     void (*on_closed)(struct store *store);
 };
 
-static void on_message(void *context) {
+static void on_message(void *context, const redisReply *content) {
     struct subscription *subscription = context;
+    (void)content;
     if (subscription->on_wake)
         subscription->on_wake(subscription->context);
 }
@@ -103,7 +104,7 @@ static void on_subscribed(struct redis_call *call) {
     subscription->refused |= error;
     if (call->reply) {
         redis_ready(subscription->redis);
-        on_message(subscription);
+        on_message(subscription, NULL);
     }
     freeReplyObject(call->reply);
 }

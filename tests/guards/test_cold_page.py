@@ -47,7 +47,7 @@ def test_a_cold_page_asks_few_commands_and_one_whose_states_are_known_hardly_any
         time.sleep(1.05)  # nothing of the last page counts any more
         found.append(asked(service, lambda: page(number, number)))
     for counts in found:
-        assert counts["mget"] <= 5 and counts["get"] <= 1, found
+        assert counts["mget"] <= 10 and counts["get"] <= 1, found  # twice as many while Redis is asked to watch what is known
         assert counts["pfcount"] == 0, found  # it would write, too
     time.sleep(1.05)
     page(7, 100)
@@ -55,4 +55,9 @@ def test_a_cold_page_asks_few_commands_and_one_whose_states_are_known_hardly_any
     for number in range(8):  # the same states within a second, if the machine is not too slow: the best of eight
         again.append(asked(service, lambda: page(7, 101 + number)))
     assert min(sum(counts.values()) for counts in again) == 0, again
-    print("commands of cold pages:", found, "of those that know the states:", again)
+    kept = []
+    for number in range(5):  # longer than a second afterwards, as Redis says that they are the same; once they were read twice
+        time.sleep(1.05)
+        kept.append(asked(service, lambda: page(7, 200 + number)))
+    assert min(sum(counts.values()) for counts in kept) == 0, kept
+    print("commands of cold pages:", found, "of those that know the states:", again, "a second later:", kept)

@@ -19,6 +19,7 @@ certificates.py   an authority and what it signs, a proxy that speaks TLS
 redis_cluster.py  a Redis Cluster of real nodes, and what happens to it; slot_move.py moves a slot key by key, tcp_proxy.py
                   cuts nodes off
 cluster_load.py   a small load of votes and views, and whether all that was acknowledged counts
+links.py          between a service and its Redis: holds back what Redis says of changed keys
 scripted_cluster.py  nodes of a Cluster that answer by rules
 sentinels.py      three sentinels, a master and its replica; scripted_sentinel.py is one that says what a test wants
 log_writer.py     a projector alone, whose entries the test writes; packed.py reads what it has written
