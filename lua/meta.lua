@@ -8,17 +8,18 @@
 -- KEYS   engaged:meta, its copy, the machines (lua/machines.lua)
 -- ARGV   1 format, 2 partitions, 3 fingerprint of the hash key, 4 kinds of vote (new ones may only be added at the end),
 --        5 time zone, 6 "record" or "", 7 "accept" (another time zone) or "", 8 the time in s, 9 to 11 era, since and days-since
---        that the caller knows, or "", 12 how many kinds it knows, 13 the machine's instance, 14 the time in ms
+--        that the caller knows, or "", 12 how many kinds it knows, 13 the machine's instance, 14 the time in ms,
+--        15 fingerprint of its secret, 16 of the secret before, or ""
 -- Reply  array: "", era (how often another time zone was accepted), since (from when on the data has series, in s), days-since
 --        (from when on it has those of days, in s), the data's kinds if the caller
---        knows fewer; or one line that says what differs
+--        knows fewer, "secret" if another one signed the tokens so far; or one line that says what differs
 
 may('HSET', KEYS[2], '', '')
 
 -- The oldest format that this program still reads. It writes the present format only.
 local OLDEST = 2
 
-local FIELDS = {'format', 'partitions', 'hash-key', 'kinds', 'time-zone', 'era', 'since', 'days-since'}
+local FIELDS = {'format', 'partitions', 'hash-key', 'kinds', 'time-zone', 'era', 'since', 'days-since', 'secret'}
 -- Whether a machine that is there knows so many kinds.
 local function is_known(count)
     for i, record in ipairs(redis.call('HGETALL', KEYS[3])) do
@@ -66,9 +67,10 @@ if held[5] and held[5] ~= zone then
 end
 if ARGV[6] ~= '' then
     redis.call('HDEL', KEYS[1], '') -- removes nothing; after a write Redis lets a script continue at the memory limit
-    for _, key in ipairs(KEYS) do
-        redis.call('HSET', key, 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', kinds,
-            'time-zone', zone, 'era', era, 'since', since, 'days-since', days_since)
+    for i = 1, 2 do
+        redis.call('HSET', KEYS[i], 'format', ARGV[1], 'partitions', ARGV[2], 'hash-key', ARGV[3], 'kinds', kinds,
+            'time-zone', zone, 'era', era, 'since', since, 'days-since', days_since, 'secret', ARGV[15])
     end
 end
-return {'', era, since, tonumber(days_since), more}
+local other = held[9] and held[9] ~= ARGV[15] and held[9] ~= ARGV[16]
+return {'', era, since, tonumber(days_since), more, other and 'secret' or ''}

@@ -45,6 +45,14 @@ static void add_known(struct command *command) {
             command_add_text(command, "");
 }
 
+static void add_fingerprint(struct command *command, const char *secret) {
+    struct secret_key key;
+    char text[17] = "";
+    if (secret_key_parse(bytes_of(secret), &key))
+        snprintf(text, sizeof text, "%016" PRIx64, keyed_hash64(&key, 'f', NULL, 0));
+    command_add_text(command, text);
+}
+
 static void begin(struct command *command, const struct settings *settings, const struct secret_key *hash_key,
                   bool accepts) {
     struct key key;
@@ -74,6 +82,8 @@ static void begin(struct command *command, const struct settings *settings, cons
     snprintf(text, sizeof text, "%016" PRIx64, generation_instance());
     command_add_text(command, text);
     command_add_int(command, clock_now_ms());
+    add_fingerprint(command, settings->secret);
+    add_fingerprint(command, settings->secret_old);
 }
 
 void meta_begin_plain(struct command *command, const struct settings *settings, const struct secret_key *hash_key) {
@@ -112,8 +122,17 @@ static void tell_more_kinds(struct bytes kinds) {
     told = kinds.len != 0;
 }
 
+// By the first process that records it: then it is that of the data. After a rotation secret_old is no other one.
+static void tell_other_secret(bool other) {
+    if (other)
+        log_warn(
+            "secret: another machine, or the start before, signed visitor tokens with another one. Those tokens are "
+            "refused here, and ours there: all machines need the same secret");
+}
+
 static void follow(struct store *store, const redisReply *reply) {
     tell_more_kinds(reply_text_at(reply, 4));
+    tell_other_secret(reply_text_at(reply, 5).len != 0);
     struct series_beginning told = {(uint8_t)reply_int(reply_at(reply, 1)), (uint32_t)reply_int(reply_at(reply, 2)),
                                     (uint32_t)reply_int(reply_at(reply, 3))};
     store->zone_recorded |= store->recorded;
@@ -123,7 +142,7 @@ static void follow(struct store *store, const redisReply *reply) {
 }
 
 static bool agrees(const redisReply *reply) {
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 5 && reply_text_at(reply, 0).len == 0;
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 6 && reply_text_at(reply, 0).len == 0;
 }
 
 const char *meta_take(struct store *store, const redisReply *reply) {

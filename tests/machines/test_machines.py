@@ -137,3 +137,15 @@ def test_a_visitor_token_holds_at_all_machines_with_the_same_secret_and_is_refus
     assert other.post(f"{S}/items/token/votes", Engaged_Visitor=visitor).json["votes"]["up"] == 1
     other.restart(secret="11" * 32, secret_old="")
     assert other.post(f"{S}/items/token/votes", Engaged_Visitor=visitor).json["votes"]["up"] == 1
+
+
+def test_a_machine_with_another_secret_is_warned_of(machines):
+    other, words = machines[2], "secret: another machine"
+    before = other.log().count(words)
+    for settings, warned in (({"secret": "33" * 32}, 1), ({"secret": "33" * 32}, 1), ({"secret": "44" * 32, "secret_old": "33" * 32}, 1),
+                             ({"secret": "11" * 32, "secret_old": ""}, 2)):
+        other.restart(**settings)
+        assert other.log().count(words) == before + warned, other.log()
+    assert words not in machines[0].log()
+    assert all(set(machines.redis.client().hgetall(key)) >= {b"secret"} for key in ("engaged:meta", "engaged:copy{engaged:meta}"))
+    assert b"secret" not in machines.redis.client().hgetall("engaged:machines{engaged:meta}")
