@@ -23,7 +23,7 @@ def fill(service, items=ITEMS, url="/"):
 
 @pytest.fixture(scope="module")
 def service():
-    running = Service(refresh_interval="1s", rate_limits="off")
+    running = Service(refresh_interval="1s", rate_limits="off", redis_tracking="off")  # else faults/test_tracking.py
     fill(running)
     yield running
     running.stop()
