@@ -41,6 +41,7 @@ struct call {
     uint32_t retry_after_s; // of a 429
     struct bytes site, item, name;
     const struct site_setting *site_setting; // NULL: the site has no section
+    bool for_operators;                      // it came by ops_listen
     bool keyed;                              // a key was given and is right
     const char *key_name;                    // its name; NULL: none was given that is right
     struct bytes granted_origin;             // named in CORS headers, refused or not; at == NULL: none

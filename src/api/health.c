@@ -15,7 +15,7 @@ void health_start(struct call *call) {
 static void tell_ready(struct call *call) {
     const char *partly = store_partly(call->api->store), *lacking = store_lacks(call->api->store);
     const char *complaint = partly ? partly : store_complaint(call->api->store);
-    const char *machines = metrics_noted();
+    const char *machines = call->for_operators ? metrics_noted()->named : metrics_noted()->unnamed;
     const char *note = complaint ? complaint : metric_total(METRIC_PROJECTOR_WAITS) || !lacking ? machines : lacking;
     char text[NOTE_SIZE] = "ready\n";
     uint32_t unserved = store_unserved(call->api->store);

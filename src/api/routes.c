@@ -200,6 +200,7 @@ struct call *call_prepare(struct http_request *request, enum listener listener) 
     request->state = call;
     call->api = request->app;
     call->request = request;
+    call->for_operators = listener == LISTENER_OPS;
     call->params.plain = true;
     call->refusal = split(request, &segments);
     if (call->refusal == OK)

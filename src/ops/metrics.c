@@ -111,18 +111,19 @@ uint64_t *metrics_instance(void) {
     return metrics_shared ? &metrics_shared->instance : &own_instance;
 }
 
-void metrics_note(const char *text) {
+void metrics_note(const struct metrics_note *note) {
     struct metric_memory *shared = metrics_shared;
     uint64_t next = shared ? !shared->note : 0;
-    if (!shared || strcmp(shared->notes[!next], text) == 0)
+    if (!shared || strcmp(shared->notes[!next].named, note->named) == 0)
         return;
-    snprintf(shared->notes[next], sizeof shared->notes[next], "%s", text);
+    shared->notes[next] = *note;
     __atomic_store_n(&shared->note, next, __ATOMIC_RELEASE);
 }
 
-const char *metrics_noted(void) {
+const struct metrics_note *metrics_noted(void) {
+    static const struct metrics_note none;
     struct metric_memory *shared = metrics_shared;
-    return shared ? shared->notes[__atomic_load_n(&shared->note, __ATOMIC_ACQUIRE) & 1] : "";
+    return shared ? &shared->notes[__atomic_load_n(&shared->note, __ATOMIC_ACQUIRE) & 1] : &none;
 }
 
 uint64_t *metric_cell(enum metric metric) {

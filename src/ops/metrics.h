@@ -41,8 +41,11 @@ uint64_t *metrics_generation(void);       // the shared cell for generation_shar
 uint64_t *metrics_instance(void);         // … and for the number that the supervisor draws at its start
 // What the projector says of the machines, for /readyz. One process writes it, seldom; all may read it.
 enum { METRICS_NOTE_SIZE = 320 };
-void metrics_note(const char *text);
-const char *metrics_noted(void);
+struct metrics_note {
+    char named[METRICS_NOTE_SIZE], unnamed[METRICS_NOTE_SIZE]; // the latter is for readers: it names no machine
+};
+void metrics_note(const struct metrics_note *note);
+const struct metrics_note *metrics_noted(void);
 uint64_t *metric_cell(enum metric metric); // this process's cell
 static inline void metric_add(enum metric metric, uint64_t by) {
     *metric_cell(metric) += by;

@@ -65,26 +65,32 @@ static void say_plan(struct membership *membership) {
     metric_set(METRIC_PROJECTOR_WAITS, waits);
 }
 
-static const char *who(const struct membership *membership, size_t i) {
-    const struct machine *one = &membership->told.at_work[i];
-    return one->instance == membership->own.instance ? "this machine" : one->name;
+static const char *who(const struct membership *membership, const struct machine *one, bool named) {
+    return one->instance == membership->own.instance ? "this machine" : named ? one->name : "another";
+}
+
+static void word(const struct membership *membership, bool named, char text[METRICS_NOTE_SIZE]) {
+    const struct machines *told = &membership->told;
+    const struct machine *at_work = told->at_work;
+    if (told->newest.instance)
+        snprintf(text, METRICS_NOTE_SIZE,
+                 "its lists are not: %s projects other [ranking] sections on the same Redis, which were defined later",
+                 who(membership, &told->newest, named));
+    else if (told->wait_ms > MACHINES_UNTOLD)
+        snprintf(
+            text, METRICS_NOTE_SIZE,
+            "its lists are not: a service of an older version projects other [ranking] sections on the same Redis");
+    else if (!is_alone(told))
+        snprintf(text, METRICS_NOTE_SIZE, "of %u machines %s projects sums, %s neighbours", told->count,
+                 who(membership, &at_work[PROJECTION_SUMS], named),
+                 who(membership, &at_work[PROJECTION_NEIGHBOURS], named));
 }
 
 static void note(const struct membership *membership) {
-    char text[METRICS_NOTE_SIZE] = "";
-    const struct machines *told = &membership->told;
-    if (told->newest.instance)
-        snprintf(text, sizeof text,
-                 "its lists are not: %s projects other [ranking] sections on the same Redis, which were defined later",
-                 told->newest.name);
-    else if (told->wait_ms > MACHINES_UNTOLD)
-        snprintf(
-            text, sizeof text,
-            "its lists are not: a service of an older version projects other [ranking] sections on the same Redis");
-    else if (!is_alone(told))
-        snprintf(text, sizeof text, "of %u machines %s projects sums, %s neighbours", told->count,
-                 who(membership, PROJECTION_SUMS), who(membership, PROJECTION_NEIGHBOURS));
-    metrics_note(text);
+    struct metrics_note note = {0};
+    word(membership, true, note.named);
+    word(membership, false, note.unnamed);
+    metrics_note(&note);
 }
 
 static void say(struct membership *membership) {

@@ -102,6 +102,8 @@ def test_one_machine_works_a_projection_and_logs_are_trimmed_though_two_share_th
         assert [is_active(idle, projection) for projection in PROJECTIONS] == [False, False]
         assert b"of 3 machines this machine projects sums, " in sums.get("/readyz").body
         assert b" this machine neighbours" in neighbours.get("/readyz").body
+        assert idle.get("/readyz").body == b"ready; of 3 machines another projects sums, another neighbours\n", "readers see no name"
+        assert idle.get("/readyz", port=idle.ops_port).body.count(f"{os.uname().nodename} (".encode()) == 2
         sums.end()
         ended = time.monotonic()
         rest = [machine for machine in machines if machine is not sums]
