@@ -142,6 +142,10 @@ uint64_t rate_limit_take(struct rate_limit rate_limit, uint64_t key, uint64_t no
         return 0;
     for (struct slot *slot = slot_of(key, now_ns);;) {
         uint64_t due_ns = load(&slot->due_ns), begin_ns = due_ns > now_ns ? due_ns : now_ns;
+        if (begin_ns - now_ns > rate_limit.whole_ns) { // a lower limit, before a reload, has filled it
+            exchange(&slot->due_ns, due_ns, now_ns + rate_limit.whole_ns);
+            return rate_limit.each_ns;
+        }
         uint64_t end_ns = begin_ns + rate_limit.each_ns;
         if (end_ns - now_ns > rate_limit.whole_ns)
             return end_ns - now_ns - rate_limit.whole_ns;

@@ -15,6 +15,7 @@ import pytest
 from support.ports import free_port
 from support.program import PROGRAM
 from support.service import Service
+from support.wait import wait_until
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 HEADLESS = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/126.0.0.0 Safari/537.36"
@@ -215,6 +216,16 @@ def test_a_rate_limit_outlives_its_worker_and_a_reload(start):
     service.process.send_signal(signal.SIGHUP)
     time.sleep(1)
     check_refusal(patiently(lambda: vote(service)))
+
+
+def test_a_reload_with_a_higher_limit_lets_those_in_that_the_lower_one_kept_out(start):
+    service = start(configuration="votes_per_minute = 1\nvotes_burst = 1\nlimits_share = 1/100\n")
+    tokens = [token(service) for _ in range(2)]
+    assert vote(service, Engaged_Visitor=tokens[0]).status == 200
+    assert check_refusal(vote(service, item="b", Engaged_Visitor=tokens[1])) > 5900
+    service.configure("votes_per_minute = 60\nvotes_burst = 1\n")
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: patiently(lambda: vote(service, item="b", Engaged_Visitor=tokens[1])).status == 200, 20, service.log)
 
 
 def patiently(call):

@@ -27,6 +27,17 @@ static int taken_of(struct rate_limit rate_limit, uint64_t key, uint64_t now_ns,
     return taken;
 }
 
+static void test_a_bucket_is_never_fuller_than_the_present_limit(void **state) {
+    (void)state;
+    struct rate_limit low = rate_limit_of(1, 10), high = rate_limit_of(60, 10);
+    uint64_t key = new_key();
+    assert_int_equal(taken_of(low, key, START_NS, 20), 10);
+    assert_int_equal(rate_limit_take(high, key, START_NS), SECOND_NS);
+    assert_int_equal(rate_limit_take(high, key, START_NS), SECOND_NS);
+    assert_int_equal(taken_of(high, key, START_NS + 3 * SECOND_NS, 20), 3);
+    assert_int_equal(taken_of(low, key, START_NS + 3 * SECOND_NS, 20), 9);
+}
+
 static void test_burst_then_rate(void **state) {
     (void)state;
     struct rate_limit rate_limit = rate_limit_of(60, 10);
@@ -204,6 +215,7 @@ static int set_up(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_burst_then_rate),
+        cmocka_unit_test(test_a_bucket_is_never_fuller_than_the_present_limit),
         cmocka_unit_test(test_long_run),
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_a_machines_part),
