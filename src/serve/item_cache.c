@@ -84,11 +84,11 @@ static struct recent_item *item_new(struct serve *serve, ref_t ref, const struct
 
 static bool is_same(const struct item_state *one, const struct item_state *other) {
     return one->known == other->known && one->outcome == other->outcome && one->has_card == other->has_card &&
-           one->views == other->views && one->visitors == other->visitors && one->published_ms == other->published_ms &&
-           one->first_ms == other->first_ms && memcmp(one->votes, other->votes, sizeof one->votes) == 0 &&
-           bytes_eq(one->card, other->card) && bytes_eq(one->sums, other->sums) && bytes_eq(one->id, other->id) &&
-           bytes_eq(one->site, other->site) && bytes_eq(one->categories, other->categories) &&
-           bytes_eq(one->author, other->author);
+           one->views == other->views && one->visitors == other->visitors && one->sketch == other->sketch &&
+           one->published_ms == other->published_ms && one->first_ms == other->first_ms &&
+           memcmp(one->votes, other->votes, sizeof one->votes) == 0 && bytes_eq(one->card, other->card) &&
+           bytes_eq(one->sums, other->sums) && bytes_eq(one->id, other->id) && bytes_eq(one->site, other->site) &&
+           bytes_eq(one->categories, other->categories) && bytes_eq(one->author, other->author);
 }
 
 // ---- The cache

@@ -11,7 +11,7 @@
 // others, so what is written between changes a key that is watched. Nothing is promised of what a second round finds.
 //
 // Whoever has read an item before passes what was read (`known`): a card that has the same bytes is not checked again,
-// and the visitors of the same sums are not counted again.
+// and the visitors of the same sums and the same sketch are not counted again.
 #include "model/item.h"
 #include "ops/metrics.h"
 #include "redis/redirect.h"
@@ -47,7 +47,7 @@ static void end(struct pipeline *last, enum outcome outcome) {
     for (size_t i = 0; outcome == OK && i < state->count; i++) {
         struct item_state item;
         struct sums sums;
-        item_take_sketch(&state->items[i]);
+        item_take_sketch(state->read.store, &state->items[i]);
         item_take(state->read.store, &state->items[i], &texts, &sums, &item);
         if (item.outcome == UNAVAILABLE)
             outcome = UNAVAILABLE;
@@ -105,8 +105,8 @@ static uint32_t look_again(struct item_read *one) {
     one->asked[AT_RECORD] = !is_text(found);
     one->asked[AT_CARD] = usable && record.has_card && !is_text(one->at[AT_CARD]);
     one->asked[AT_SUMS] = usable && !is_text(one->at[AT_SUMS]) && !item_same_sums(one);
-    bool told =
-        is_text(one->at[AT_VISITORS]) || item_same_sums(one) || sums_tell_visitors(reply_text(one->at[AT_SUMS]));
+    bool told = is_text(one->at[AT_VISITORS]) || (item_same_sums(one) && !one->known->sketch) ||
+                sums_tell_visitors(reply_text(one->at[AT_SUMS]));
     one->asked[AT_VISITORS] = !is_text(one->at[AT_VISITORS]) && (one->asked[AT_SUMS] || (usable && !told));
     uint32_t count = 0;
     for (int which = 0; which < KEYS_PER_ITEM; which++)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Makes the state of an item from its keys (item_take.h).
 #include "store/item_take.h"
+#include "base/keyed.h"
 #include "model/first_event.h"
 #include "model/item.h"
 #include "model/sketch.h"
@@ -52,8 +53,13 @@ bool item_same_sums(const struct item_read *one) {
     return one->known && one->known->known && bytes_eq(one->known->sums, reply_text(one->at[AT_SUMS]));
 }
 
+// An import may set the sketch alone.
+static bool has_same_visitors(const struct item_read *one) {
+    return item_same_sums(one) && one->known->sketch == one->sketch;
+}
+
 static uint64_t visitors_of(const struct item_read *one, const struct sums *sums) {
-    return item_same_sums(one) ? one->known->visitors : one->visitors ? one->visitors : sums->early.count;
+    return has_same_visitors(one) ? one->known->visitors : one->visitors ? one->visitors : sums->early.count;
 }
 
 static bool take_sums(const struct store *store, const struct item_read *one, struct sums *sums,
@@ -63,6 +69,7 @@ static bool take_sums(const struct store *store, const struct item_read *one, st
         return false;
     item->views += sums->signals[SIGNAL_VIEWS].count;
     item->visitors = visitors_of(one, sums);
+    item->sketch = one->sketch;
     item->series = &sums->series;
     if (item->published_ms == 0) // else nobody asks
         item->first_ms = first_event_ms(&sums->series);
@@ -79,8 +86,11 @@ void item_take(const struct store *store, const struct item_read *one, struct ar
         metric_add(METRIC_BAD_STATES, 1);
 }
 
-void item_take_sketch(struct item_read *one) {
-    if (is_text(one->at[AT_VISITORS]) && !item_same_sums(one) &&
-        !sketch_count(reply_text(one->at[AT_VISITORS]), &one->visitors))
+void item_take_sketch(const struct store *store, struct item_read *one) {
+    if (!is_text(one->at[AT_VISITORS]))
+        return;
+    struct bytes sketch = reply_text(one->at[AT_VISITORS]);
+    one->sketch = keyed_hash64(store->hash_key, 'k', &sketch, 1) | 1;
+    if (!has_same_visitors(one) && !sketch_count(sketch, &one->visitors))
         one->bad = true;
 }

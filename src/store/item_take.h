@@ -12,6 +12,7 @@ struct item_read {
     bool tracked;
     bool bad;                            // a key of it can't be read
     uint64_t visitors;                   // by its sketch; 0: it has none
+    uint64_t sketch;                     // its hash; 0: it has none
     bool asked[KEYS_PER_ITEM];           // in the second round
     const redisReply *at[KEYS_PER_ITEM]; // NULL: not asked, or no answer
 };
@@ -22,7 +23,7 @@ static inline bool is_text(const redisReply *reply) {
 // The sums are those from which `known` was made.
 bool item_same_sums(const struct item_read *one);
 // Counts the visitors of the sketch, unless they were counted already. Before item_take.
-void item_take_sketch(struct item_read *one);
+void item_take_sketch(const struct store *store, struct item_read *one);
 // The state. `texts` and `sums` are what its views are of. Its outcome is UNAVAILABLE without memory.
 void item_take(const struct store *store, const struct item_read *one, struct arena *texts, struct sums *sums,
                struct item_state *item);

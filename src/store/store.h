@@ -180,6 +180,7 @@ struct item_state {
     uint64_t votes[KINDS_MAX]; // with base
     uint64_t views;            // with base
     uint64_t visitors;
+    uint64_t sketch;             // hash of that of its visitors; 0: it has none
     struct bytes sums;           // packed (model/sums.h), as stored
     const struct series *series; // counts by time, valid in on_item only; NULL: nothing was counted
 };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """States of items that one page has read serve the others for a second: what that saves, and what it must not change."""
 import datetime
+import json
 import time
 
 import pytest
@@ -93,6 +94,19 @@ def test_visitors_are_counted_again_when_something_was_counted(service):
     views = [{"type": "view", "item": "i9", "visitor": f"new{n}"} for n in range(2)]
     assert service.lines(f"{SITE}/events?wait=true", views).json["rejected"] == []
     wait_until(lambda: service.get(f"{SITE}/items/i9").json["visitors"] == 5, 20, "two more visitors")
+
+
+def test_an_import_that_changes_the_visitors_alone_is_seen(service):
+    """Of the same sums, in a state that was read before."""
+    views = [{"type": "view", "item": "many", "visitor": f"one{n}"} for n in range(9)]
+    assert service.lines(f"{SITE}/events?wait=true", views).json["rejected"] == []
+    lines = [json.loads(line) for line in service.keyed("GET", f"{SITE}/export").body.splitlines()]
+    many, few = (next(line for line in lines if line.get("item") == item) for item in ("many", "i8"))
+    wait_until(lambda: service.get(f"{SITE}/items/i8").json["visitors"] == 3, 20, "the item has a state in memory")
+    for sketch, visitors in ((many["visitor_sketch"], 9), (few["visitor_sketch"], 3)):
+        answer = service.lines(f"{SITE}/import?wait=true", [{**few, "visitor_sketch": sketch}, {"type": "end", "items": 1}])
+        assert answer.json["rejected"] == [], answer.body
+        wait_until(lambda: service.get(f"{SITE}/items/i8").json["visitors"] == visitors, 10, lambda: service.get(f"{SITE}/items/i8").body)
 
 
 def up(service, path):
