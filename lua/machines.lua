@@ -24,7 +24,16 @@
 
 local LIVES, KEPT, PLAN_KEPT, CLAIM_HOLDS, GONE_MAX = 4000, 60000, 30 * 86400000, 5000, 100
 local instance, generation, plan, now, name = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[6]
-local held, members, defined, gone = redis.call('HGETALL', KEYS[2]), {}, {}, {}
+local held, members, defined, gone, latest = redis.pcall('HGETALL', KEYS[2]), {}, {}, {}, 0
+
+may('HSET', KEYS[1], '', '')
+may('HDEL', KEYS[1], '')
+if held.err then
+    if not string.find(held.err, 'WRONGTYPE', 1, true) then return held end
+    may('DEL', KEYS[2])
+    redis.call('DEL', KEYS[2]) -- within a second it has all that live
+    held = {}
+end
 
 local function age(at) return math.abs(now - at) end -- a clock that is far ahead makes nobody live longer
 
@@ -32,8 +41,9 @@ for i = 1, #held, 2 do
     local its_plan, first, seen = string.match(held[i] .. ' ' .. held[i + 1], '^plan (%x+) (%d+) (%d+)$')
     local at, its_generation, of, told, well, its_name =
         string.match(held[i + 1], '^(%d+) (%d+) (%x+) (%x+) %d+ ([01]) %S+ (.*)$')
-    if its_plan and age(seen) < PLAN_KEPT then
-        defined[its_plan] = math.min(tonumber(first), now)
+    if its_plan and age(seen) < PLAN_KEPT and #first < 16 then
+        defined[its_plan] = tonumber(first)
+        latest = math.max(latest, defined[its_plan])
     elseif not its_plan and at and age(at) < KEPT then
         members[held[i]] = {at = at, generation = its_generation, plan = of, told = told, well = well, name = its_name}
     elseif #gone < GONE_MAX then
@@ -41,8 +51,6 @@ for i = 1, #held, 2 do
     end
 end
 
-may('HSET', KEYS[1], '', '')
-may('HDEL', KEYS[1], '')
 local claim = redis.call('HMGET', KEYS[1], 'plan', 'projector', 'projector-at')
 local holder, holders_generation = string.match(claim[2] or '', '^(%x+):(%d+)$')
 
@@ -80,7 +88,7 @@ if name == '' then
 end
 
 members[instance] = {at = now, plan = plan, well = ARGV[8], name = string.match(name, ' (.*)') or name}
-defined[plan] = defined[plan] or now
+defined[plan] = defined[plan] or math.max(now, latest + 1) -- the order stays when the clock goes back
 
 local newest, of, count = plan, instance, 0
 for other, member in pairs(members) do

@@ -226,3 +226,22 @@ def test_a_machine_that_does_not_get_through_gives_its_turn_to_one_that_does():
         view(well, "v", "through")
         wait_until(lambda: views(well, "through") == 1, 15, sick.log)
         assert is_active(well, "sums") and not is_active(sick, "sums")
+
+
+def test_the_rankings_that_were_defined_last_stay_so_when_the_clock_of_redis_goes_back():
+    """As after a failover to a machine whose clock is hours behind: both were defined in the future."""
+    with machines_of(FAST) as (server, machines):
+        old, new, third = machines
+        third.end()
+        new.restart(FAST + SLOW)
+        wait_until(lambda: old.metrics()["engaged_projectors_waiting"] == 1, 15, old.log)
+        client, key = server.client(), "engaged:machines{engaged:meta}"
+
+        def plans():
+            return {row: list(map(int, value.split())) for row, value in client.hgetall(key).items() if row.startswith(b"plan ")}
+
+        begun = plans()
+        client.hset(key, mapping={row: f"{defined + 3600_000} {seen}" for row, (defined, seen) in begun.items()})
+        wait_until(lambda: all(seen > begun[row][1] + 1500 for row, (_, seen) in plans().items()), 15, plans)
+        assert len(begun) == 2 and old.metrics()["engaged_projectors_waiting"] == 1
+        assert workers_of(machines[:2], "sums") == [new] and "sections of this machine are projected" not in old.log()

@@ -140,3 +140,12 @@ def test_what_else_is_in_the_list_is_removed_little_by_little(call, client):
     for second in range(3):
         assert call(ONE, 1000 * second)["sums"] == ONE
     assert set(client.hgetall(LIST)) == {ONE, "plan " + OLD}
+
+
+def test_a_list_of_another_type_is_begun_anew(call, client):
+    client.set(LIST, "x")
+    assert call(ONE, 0)["sums"] == ONE and call(OTHER, 100)["count"] == 2
+    client.set(LIST, "x")
+    call(ONE, 200, release=True)
+    assert client.hget(META, "projector") == OTHER + ":1"
+    assert call(OTHER, 300)["sums"] == OTHER and OTHER in client.hgetall(LIST)
