@@ -43,10 +43,12 @@ static bool is_hex_key(const char *text) {
     return *text == '\0' || (strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64);
 }
 
-// A key, or its hash. A client sends the key in a header field, so it has no blanks and only ASCII.
+// A key, or its hash. A client sends the key in a header field, so it has no blanks and only ASCII. SHA256: would make
+// a key of what is no secret.
 bool bearer_valid(const char *text) {
-    if (strncmp(text, "sha256:", 7) == 0)
-        return strlen(text) == 7 + 64 && strspn(text + 7, "0123456789abcdefABCDEF") == 64;
+    if (strncasecmp(text, "sha256:", 7) == 0)
+        return strncmp(text, "sha256:", 7) == 0 && strlen(text) == 7 + 64 &&
+               strspn(text + 7, "0123456789abcdefABCDEF") == 64;
     for (; *text; text++)
         if (*text <= ' ' || *text > '~')
             return false;

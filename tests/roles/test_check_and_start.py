@@ -65,7 +65,8 @@ TEXTS = {
     "secret": (NOT_A_KEY, ["AB" * 32]),
     "secret_old": (NOT_A_KEY, ["", HEX]),
     "hash_key": (NOT_A_KEY, ["AB" * 32]),
-    "secret_key": (["two words", "a\tb", "\u00fc", "sha256:", "sha256:" + HEX[:-1], "sha256:" + HEX + "0", "sha256:" + "x" * 64],
+    "secret_key": (["two words", "a\tb", "\u00fc", "sha256:", "sha256:" + HEX[:-1], "sha256:" + HEX + "0", "sha256:" + "x" * 64,
+                    "SHA256:" + HEX],
                    ["", "k", "!~", "sha256:" + HEX]),
     "kinds": (["", "up up", "up/down", ".up", "\u00fcp", "up,down", "up\tdown", "x" * 64, " ".join(f"k{i}" for i in range(9))],
               ["x" * 63, " ".join(f"k{i}" for i in range(8))]),
@@ -105,7 +106,8 @@ FILES = [
     # Keys of sections
     (b"[site a]\nworkers = 1\n", 2), (b"[site a]\ntype = total\n", 2), (b"[site a]\nsecret_key = a b\n", 2), (b"[site a]\nsecret_key = a\nsecret_key = a\n", 3),
     *[(b"[site a]\n" + line + b"\n", 2) for line in (
-        b"key = x", b"key. = x", b"key.a =", b"key.a = b c", b"key.a = sha256:", b"key.a = sha256:" + HEX[1:].encode(), b"key.a b = x", b"key.a/b = x",
+        b"key = x", b"key. = x", b"key.a =", b"key.a = b c", b"key.a = sha256:", b"key.a = sha256:" + HEX[1:].encode(), b"key.a = Sha256:" + HEX.encode(),
+        b"key.a b = x", b"key.a/b = x",
         "key.\u00fc = x".encode(), b"key..a = x", b"key.-a = x", b"key." + b"a" * 32 + b" = x", b"key.secret_key = x", b"key.Secret_Key = x", b"key.a = " + b"x" * 256,
         b"key.a_file = /nowhere/at all")],
     (b"[site a]\nkey.a = x\nkey.a = y\n", 3), (b"[site a]\nkey.a = x\nkey.A = y\n", 3), (b"[ranking a]\nkey.a = x\n", 2), (b"key.a = x\n", 1),
