@@ -189,7 +189,7 @@ static void ask(struct membership *membership) {
 }
 
 static void name_own(struct machine_record *own) {
-    char host[64];
+    char host[UV_MAXHOSTNAMESIZE];
     size_t size = sizeof host;
     own->instance = generation_instance();
     own->generation = generation_own();
@@ -199,7 +199,7 @@ static void name_own(struct machine_record *own) {
     }
     if (uv_os_gethostname(host, &size) != 0)
         snprintf(host, sizeof host, "an unknown host");
-    snprintf(own->name, sizeof own->name, "%s %.63s (%08x)", VERSION, host, (unsigned)(own->instance >> 32));
+    snprintf(own->name, sizeof own->name, "%s %.64s (%08x)", VERSION, host, (unsigned)(own->instance >> 32));
 }
 
 void membership_start(struct membership *membership, uv_loop_t *loop, struct store *store, struct bytes plan) {

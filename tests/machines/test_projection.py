@@ -4,6 +4,7 @@ and kinds of vote are added machine by machine."""
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -245,3 +246,20 @@ def test_the_rankings_that_were_defined_last_stay_so_when_the_clock_of_redis_goe
         wait_until(lambda: all(seen > begun[row][1] + 1500 for row, (_, seen) in plans().items()), 15, plans)
         assert len(begun) == 2 and old.metrics()["engaged_projectors_waiting"] == 1
         assert workers_of(machines[:2], "sums") == [new] and "sections of this machine are projected" not in old.log()
+
+
+def test_the_longest_host_name_is_told():
+    name = "h" * 64
+    wrapper = ["unshare", "--uts", "sh", "-c", 'echo "$0" >/proc/sys/kernel/hostname && exec "$@"', name]
+    if subprocess.run([*wrapper, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("a host name of one's own is not allowed here")
+
+    class Named(Machine):
+        pass
+
+    Named.wrapper = wrapper
+    with RedisServer() as server, contextlib.ExitStack() as stack:
+        stack.push(Named(server.url, workers=1).conclude)
+        client = server.client()
+        wait_until(lambda: any(f" {name} (".encode() in row for row in client.hvals("engaged:machines{engaged:meta}")), 10,
+                   lambda: client.hgetall("engaged:machines{engaged:meta}"))
