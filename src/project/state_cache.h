@@ -7,14 +7,13 @@
 // new generation, and stale entries are dropped when they are found or are the oldest. Only known items are kept,
 // because every script that changes a known item changes the version.
 #pragma once
+#include "model/ref_table.h"
 #include "store/projection.h"
 
 struct cached_item;
-struct cache_slot;
 
 struct cache {
-    struct cache_slot *slots; // a hash table with linear probing
-    uint32_t slot_count, count;
+    struct ref_table table;              // of cached items
     struct cached_item *oldest, *newest; // by their last use
     size_t bytes, max_bytes;
     uint32_t partitions;

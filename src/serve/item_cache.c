@@ -35,7 +35,7 @@ void recent_item_release(struct recent_item *item) {
 
 static void leave_cache(struct lru_entry *entry) {
     struct recent_item *item = (struct recent_item *)entry;
-    HASH_DEL(item->serve->items_cached, item);
+    ref_table_drop(&item->serve->items_cached, item->item);
     recent_item_release(item);
 }
 
@@ -75,7 +75,7 @@ static struct recent_item *item_new(struct serve *serve, ref_t ref, const struct
     struct bytes text = buffer_bytes(members);
     *item = (struct recent_item){.serve = serve, .item = ref, .holders = 1, .state = *state};
     item->lru.free = leave_cache;
-    item->lru.bytes = sizeof *item + size;
+    item->lru.bytes = sizeof *item + 2 * sizeof(struct ref_slot) + size;
     item->state.series = NULL;
     item->digest = keyed_hash64(serve->hash_key, 'm', &text, 1);
     take_texts(item, state, text, card_at);
@@ -94,14 +94,12 @@ static bool is_same(const struct item_state *one, const struct item_state *other
 // ---- The cache
 
 static struct recent_item *find(struct serve *serve, ref_t ref) {
-    struct recent_item *item;
-    HASH_FIND_BYHASHVALUE(hh, serve->items_cached, &ref, sizeof ref, hash_of_ref(ref), item);
+    struct recent_item *item = ref_table_find(&serve->items_cached, ref);
     return item && item->generation == store_generation(serve->store) ? item : NULL;
 }
 
 void serve_forget_item(struct serve *serve, ref_t ref) {
-    struct recent_item *item;
-    HASH_FIND_BYHASHVALUE(hh, serve->items_cached, &ref, sizeof ref, hash_of_ref(ref), item);
+    struct recent_item *item = ref_table_find(&serve->items_cached, ref);
     if (item)
         lru_drop(&serve->items, &item->lru);
 }
@@ -109,8 +107,7 @@ void serve_forget_item(struct serve *serve, ref_t ref) {
 static void keep(struct recent_item *item) {
     struct serve *serve = item->serve;
     serve_forget_item(serve, item->item);
-    HASH_ADD_BYHASHVALUE(hh, serve->items_cached, item, sizeof item->item, hash_of_ref(item->item), item);
-    if (!HASH_HAS_TAKEN(item))
+    if (!ref_table_put(&serve->items_cached, item->item, item))
         return;
     item->holders++;
     lru_add(&serve->items, &item->lru, item->lru.bytes);

@@ -17,8 +17,8 @@
 // takes no room from bodies, and what every page shows stays. To keep another kind: a struct that begins with struct
 // lru_entry, a table, and a file like item_cache.c (items) or table_cache.c (tables).
 #pragma once
-#include "base/hash.h"
 #include "base/json_out.h"
+#include "model/ref_table.h"
 #include "model/windows.h"
 #include "serve/lru.h"
 #include "store/tracking.h"
@@ -31,11 +31,6 @@ enum { ITEM_FRESH_MS = 1000, TURNOVER_MS = 10000, TABLES_AT_ONCE = 10, ITEM_TEXT
 // and so would be refreshed more often if it were made of old states.
 uint64_t item_age_max(const struct serve *serve, bool first);
 
-// Of a hash table by reference: that is a keyed hash already.
-static inline unsigned hash_of_ref(ref_t ref) {
-    return (unsigned)(ref >> 20);
-}
-
 // How much of the cache was trimmed in the TURNOVER_MS before `since_ms`, and how much had been until then.
 struct turnover {
     uint64_t since_ms;
@@ -46,7 +41,6 @@ struct track track_known(struct serve *serve, ref_t item, enum track_kind kind);
 
 struct recent_item {
     struct lru_entry lru; // first
-    UT_hash_handle hh;
     struct serve *serve;
     ref_t item;
     uint32_t holders;        // the cache, reads, and entries of lists

@@ -72,6 +72,8 @@ static void on_closed(uv_handle_t *handle) {
     void *context = serve->stopped_context;
     lru_drop_all(&serve->lru);
     lru_drop_all(&serve->items);
+    ref_table_release(&serve->items_cached);
+    ref_table_release(&serve->tables_cached);
     buffer_release(&serve->item_text);
     buffer_release(&serve->fields);
     free(serve);

@@ -66,8 +66,7 @@ struct serve {
     struct lru lru;
     struct lru items; // of item_cache.h, with the next four
     struct turnover turnover;
-    struct recent_item *items_cached;
-    struct recent_table *tables_cached;
+    struct ref_table items_cached, tables_cached; // of recent items and tables
     struct buffer item_text;
     struct turns turns;
     uint64_t failed_ms;                           // when the last refresh failed, or a wait for it ran out; 0: neither

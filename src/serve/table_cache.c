@@ -5,7 +5,6 @@
 
 struct recent_table {
     struct lru_entry lru; // first
-    UT_hash_handle hh;
     struct serve *serve;
     ref_t item;
     uint64_t read_ms, generation;
@@ -23,18 +22,12 @@ static void copy(struct neighbours *to, const struct neighbours *from) {
 
 static void leave_cache(struct lru_entry *entry) {
     struct recent_table *cached = (struct recent_table *)entry;
-    HASH_DEL(cached->serve->tables_cached, cached);
+    ref_table_drop(&cached->serve->tables_cached, cached->item);
     free(cached);
 }
 
-static struct recent_table *find(struct serve *serve, ref_t item) {
-    struct recent_table *cached;
-    HASH_FIND_BYHASHVALUE(hh, serve->tables_cached, &item, sizeof item, hash_of_ref(item), cached);
-    return cached;
-}
-
 static void forget(struct serve *serve, ref_t item) {
-    struct recent_table *cached = find(serve, item);
+    struct recent_table *cached = ref_table_find(&serve->tables_cached, item);
     if (cached)
         lru_drop(&serve->items, &cached->lru);
 }
@@ -56,9 +49,8 @@ static void keep(const struct tables_read *read, size_t index, const struct neig
     cached->track = read->tracks[index];
     cached->generation = store_generation(serve->store);
     copy(&cached->table, table);
-    HASH_ADD_BYHASHVALUE(hh, serve->tables_cached, item, sizeof cached->item, hash_of_ref(item), cached);
-    if (HASH_HAS_TAKEN(cached))
-        lru_add(&serve->items, &cached->lru, size);
+    if (ref_table_put(&serve->tables_cached, item, cached))
+        lru_add(&serve->items, &cached->lru, size + 2 * sizeof(struct ref_slot));
     else
         free(cached);
 }
@@ -89,7 +81,7 @@ static bool is_fresh(struct tables_read *read, const struct recent_table *cached
 // Copies it if it is young enough, else begins its read.
 static bool look(struct tables_read *read, ref_t item, size_t place, struct track *ret_track) {
     struct serve *serve = read->serve;
-    struct recent_table *cached = find(serve, item);
+    struct recent_table *cached = ref_table_find(&serve->tables_cached, item);
     bool usable = cached && cached->generation == store_generation(serve->store);
     if (!usable || !is_fresh(read, cached)) {
         *ret_track = usable ? track_known(serve, item, TRACK_TABLE) : (struct track){.session = 0};

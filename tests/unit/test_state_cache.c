@@ -64,7 +64,7 @@ static void it_has_what_was_put_and_not_dropped(void **state) {
         assert_int_equal(found(number), expected[number]);
         count += expected[number] != 0;
     }
-    assert_int_equal(cache.count, count);
+    assert_int_equal(cache.table.count, count);
 }
 
 static void it_has_at_most_four_slots_for_the_most_entries(void **state) {
@@ -73,8 +73,8 @@ static void it_has_at_most_four_slots_for_the_most_entries(void **state) {
     for (uint32_t round = 0; round < 20; round++)
         for (uint32_t number = 0; number < ITEMS; number++)
             put(number, round + 1);
-    assert_int_equal(cache.count, ITEMS);
-    assert_true(cache.slot_count >= 2 * ITEMS && cache.slot_count < 4 * ITEMS);
+    assert_int_equal(cache.table.count, ITEMS);
+    assert_true(cache.table.slot_count >= 2 * ITEMS && cache.table.slot_count < 4 * ITEMS);
 }
 
 static void what_was_not_used_for_the_longest_time_goes_first(void **state) {
@@ -108,7 +108,7 @@ static void a_version_of_another_makes_the_partition_stale(void **state) {
     cache_set_version(&cache, 0, 7, false);
     assert_int_equal(found(1), 0);
     assert_int_equal(found(other), 2);
-    assert_int_equal(cache.count, 1);
+    assert_int_equal(cache.table.count, 1);
     cache_forget_all(&cache);
     assert_int_equal(found(other), 0);
 }
