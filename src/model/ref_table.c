@@ -2,7 +2,7 @@
 #include "model/ref_table.h"
 #include <stdlib.h>
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, CACHE_LINE = 64 };
 
 // A reference is a keyed hash, and its remainder is the partition.
 static uint32_t home_of(const struct ref_table *table, ref_t item) {
@@ -19,6 +19,16 @@ static uint32_t slot_of(const struct ref_table *table, ref_t item) {
 
 void *ref_table_find(const struct ref_table *table, ref_t item) {
     return table->slot_count ? table->slots[slot_of(table, item)].held : NULL;
+}
+
+void ref_table_expect(const struct ref_table *table, const ref_t *items, size_t count, size_t bytes) {
+    for (size_t i = 0; i < count && table->slot_count; i++)
+        __builtin_prefetch(&table->slots[home_of(table, items[i])]);
+    for (size_t i = 0; i < count; i++) {
+        const char *held = ref_table_find(table, items[i]);
+        for (size_t line = 0; held && line < bytes; line += CACHE_LINE)
+            __builtin_prefetch(held + line);
+    }
 }
 
 // Twice as many slots. False without memory.

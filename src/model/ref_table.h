@@ -21,6 +21,9 @@ struct ref_table {
 };
 
 void *ref_table_find(const struct ref_table *table, ref_t item); // NULL: not there
+// A hint to the processor: these items will be looked for next, and the first `bytes` of what is held will be read. So it
+// waits for memory once, and not for one item after the other.
+void ref_table_expect(const struct ref_table *table, const ref_t *items, size_t count, size_t bytes);
 // Replaces what is there. `held` stays the caller's, as long as it is in the table. False without memory.
 bool ref_table_put(struct ref_table *table, ref_t item, void *held);
 void ref_table_drop(struct ref_table *table, ref_t item); // also if it is not there

@@ -198,6 +198,7 @@ static void look(struct items_read *read, ref_t item, size_t place) {
 
 void items_read_start(struct items_read *read, const ref_t *items, size_t count) {
     read->began_ms = read->oldest_ms = uv_now(read->serve->loop);
+    ref_table_expect(&read->serve->items_cached, items, count, sizeof(struct recent_item));
     if (make_room(read, count))
         for (size_t i = 0; i < count; i++)
             look(read, items[i], i);

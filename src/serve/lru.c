@@ -4,9 +4,12 @@
 static void unlink_entry(struct lru *lru, struct lru_entry *entry) {
     *(entry->newer ? &entry->newer->older : &lru->newest) = entry->older;
     *(entry->older ? &entry->older->newer : &lru->oldest) = entry->newer;
+    lru->count--;
 }
 
 static void link_newest(struct lru *lru, struct lru_entry *entry) {
+    lru->count++;
+    entry->moved = ++lru->moves;
     entry->newer = NULL;
     entry->older = lru->newest;
     *(lru->newest ? &lru->newest->newer : &lru->oldest) = entry;
@@ -14,6 +17,7 @@ static void link_newest(struct lru *lru, struct lru_entry *entry) {
 }
 
 static void link_oldest(struct lru *lru, struct lru_entry *entry) {
+    lru->count++;
     entry->older = NULL;
     entry->newer = lru->oldest;
     *(lru->oldest ? &lru->oldest->older : &lru->newest) = entry;
@@ -27,7 +31,7 @@ void lru_add(struct lru *lru, struct lru_entry *entry, size_t bytes) {
 }
 
 void lru_use(struct lru *lru, struct lru_entry *entry) {
-    if (lru->newest == entry || entry->last)
+    if (entry->last || lru->moves - entry->moved <= lru->count / 4)
         return;
     unlink_entry(lru, entry);
     link_newest(lru, entry);

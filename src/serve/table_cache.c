@@ -3,6 +3,8 @@
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 
+enum { EXPECTED_BYTES = 512 }; // of a table; the processor sees by itself how it goes on
+
 struct recent_table {
     struct lru_entry lru; // first
     struct serve *serve;
@@ -95,6 +97,7 @@ static bool look(struct tables_read *read, ref_t item, size_t place, struct trac
 void tables_read_start(struct tables_read *read, const ref_t *items, size_t count) {
     size_t missing = 0;
     read->began_ms = read->oldest_ms = uv_now(read->serve->loop);
+    ref_table_expect(&read->serve->tables_cached, items, count, EXPECTED_BYTES);
     for (size_t i = 0; i < count; i++)
         if (!look(read, items[i], i, &read->tracks[missing])) {
             read->missing[missing] = items[i];
