@@ -61,6 +61,8 @@ PAIRED = [
              {"bare responder": 0.6}, seed="reads"),
     Scenario("tail-page", "a page of 8 + 8 + 8 entries of the long tail", {**TAIL, "TARGET": tail.PAGE}, STATIC[:1], {"nginx static": 0.2},
              seed="tail", items=tail.ITEMS, limits={"worker": 50, "redis": 12, "p99 ms": 20}),
+    Scenario("tail-page-second", "the same, states kept for a second at most", {**TAIL, "TARGET": tail.PAGE}, STATIC[:1], seed="tail",
+             items=tail.ITEMS, settings={"redis_tracking": "off"}),
     Scenario("tail-related", "8 Related of the long tail", {**TAIL, "TARGET": tail.RELATED}, STATIC[:1], {"nginx static": 0.3},
              seed="tail", items=tail.ITEMS),
     Scenario("tail-fragment", "the same as HTML", {**TAIL, "TARGET": tail.FRAGMENT}, STATIC[:1], {"nginx static": 0.3},
