@@ -24,7 +24,8 @@ from support.wait import wait_until
 TAG = "{e0}"  # of the only partition
 # What makes a key that is not there, so that a script that names it begins. An item can't be made up.
 FILLED = ((r"\}(v\w+:|e|floor|pos|sums|near)", "HSET", b"8 bytes.", b"5byte"), (r"\}(r|dead|gone|periods)", "ZADD", 0, b"8 bytes."),
-          (r"\}log", "XADD", "0-1", "1", b"\0" * 8 + b"F"), (r"\}u", "PFADD", "x"), (r"\}[cnhast]", "SET", ""))
+          (r"\}log", "XADD", "0-1", "1", b"\0" * 8 + b"F"), (r"\}u", "PFADD", "x"), (r"\}[cnhast]", "SET", ""),
+          (r"^engaged:machines", "HSET", b"0123456789abcdef", b"1 1 1 1 1 1 0.2.0 gone"))
 # Which of the keys that a call names, and that exist, have moved to the other node.
 PLACES = {"all there": lambda keys: [], "half there": lambda keys: keys[1::2], "the other half there": lambda keys: keys[::2],
           "none there": lambda keys: keys}

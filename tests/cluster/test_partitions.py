@@ -83,7 +83,8 @@ def test_of_one_redis_it_is_the_owner_of_all(own):
     assert float(total["votes"]) == float(total["views"]) == 0
     held = subprocess.run([PROGRAM, "memory", *options_of(service.settings)], stdout=subprocess.PIPE, text=True, check=True).stdout
     keys, size = map(int, re.search(r"all keys +(\d+) +(\d+)", held).groups())
-    assert keys - 2 <= int(total["keys"]) <= keys and 0.95 * size < int(total["bytes"]) < 1.05 * size
+    # engaged:meta, its copy and the list of machines lie in no partition.
+    assert keys - 3 <= int(total["keys"]) <= keys and 0.95 * size < int(total["bytes"]) < 1.05 * size
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "x", "3601"])
