@@ -63,7 +63,7 @@ static void read_items(struct refresh *refresh, const ref_t *items, size_t count
                        void (*on_item)(struct items_read *read, size_t index, struct recent_item *item),
                        void (*on_done)(struct items_read *read, enum outcome outcome)) {
     refresh->items = (struct items_read){.serve = refresh->cached->serve,
-                                         .age_max_ms = refresh->age_max_ms,
+                                         .age.max_ms = refresh->age_max_ms,
                                          .on_item = on_item,
                                          .on_done = on_done,
                                          .context = refresh};
@@ -201,7 +201,7 @@ static void on_page_item(struct items_read *read, size_t index, struct recent_it
 
 static void on_page_item_read(struct items_read *read, enum outcome outcome) {
     struct refresh *refresh = read->context;
-    count_age(refresh, read->oldest_ms);
+    count_age(refresh, read->age.oldest_ms);
     outcome = outcome == OK ? refresh->outcome : outcome;
     buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     if (outcome == OK)
@@ -246,7 +246,7 @@ static void on_item(struct items_read *read, size_t index, struct recent_item *i
 
 static void on_item_read(struct items_read *read, enum outcome outcome) {
     struct refresh *refresh = read->context;
-    count_age(refresh, read->oldest_ms);
+    count_age(refresh, read->age.oldest_ms);
     buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     refresh_end(refresh, outcome == OK ? refresh->outcome : outcome);
 }

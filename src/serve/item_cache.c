@@ -13,6 +13,20 @@ uint64_t item_age_max(const struct serve *serve, bool first) {
     return first ? max : max / 4;
 }
 
+void read_age_begin(struct read_age *age, const struct serve *serve) {
+    age->began_ms = age->oldest_ms = uv_now(serve->loop);
+}
+
+bool read_age_takes(struct read_age *age, const struct serve *serve, const struct track *track, uint64_t read_ms) {
+    uint64_t as_of = track_as_of(serve->store, track, read_ms);
+    if (age->began_ms - as_of >= age->max_ms)
+        return false;
+    if (age->began_ms - read_ms >= age->max_ms)
+        metric_add(METRIC_TRACKED_HITS, 1);
+    age->oldest_ms = as_of < age->oldest_ms ? as_of : age->oldest_ms;
+    return true;
+}
+
 // What is kept stays for TURNOVER_MS: less is trimmed in that time than there is room for.
 static bool is_kept_long(struct serve *serve) {
     struct turnover *turnover = &serve->turnover;
@@ -145,24 +159,11 @@ static void on_state(struct read_call *call, size_t index, const struct item_sta
         recent_item_release(*place);
         *place = made;
     }
-    (*place)->read_ms = read->began_ms;
+    (*place)->read_ms = read->age.began_ms;
     (*place)->track = read->tracks[index];
     (*place)->generation = store_generation(serve->store);
     if (!stays && state->outcome == OK && item_age_max(serve, true))
         keep(*place);
-}
-
-// Counts its age in.
-static bool is_fresh(struct items_read *read, const struct recent_item *item) {
-    if (!item)
-        return false;
-    uint64_t as_of = track_as_of(read->serve->store, &item->track, item->read_ms);
-    if (read->began_ms - as_of >= read->age_max_ms)
-        return false;
-    if (read->began_ms - item->read_ms >= read->age_max_ms)
-        metric_add(METRIC_TRACKED_HITS, 1);
-    read->oldest_ms = as_of < read->oldest_ms ? as_of : read->oldest_ms;
-    return true;
 }
 
 // One block of memory for what the read needs.
@@ -187,7 +188,7 @@ static void look(struct items_read *read, ref_t item, size_t place) {
         found->holders++;
         lru_use(&read->serve->items, &found->lru);
     }
-    if (is_fresh(read, found))
+    if (found && read_age_takes(&read->age, read->serve, &found->track, found->read_ms))
         return;
     read->wanted[read->missing] = item;
     read->known[read->missing] = found ? &found->state : NULL;
@@ -197,7 +198,7 @@ static void look(struct items_read *read, ref_t item, size_t place) {
 }
 
 void items_read_start(struct items_read *read, const ref_t *items, size_t count) {
-    read->began_ms = read->oldest_ms = uv_now(read->serve->loop);
+    read_age_begin(&read->age, read->serve);
     ref_table_expect(&read->serve->items_cached, items, count, sizeof(struct recent_item));
     if (make_room(read, count))
         for (size_t i = 0; i < count; i++)

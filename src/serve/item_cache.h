@@ -53,15 +53,22 @@ struct recent_item {
     char text[];
 };
 
+// How old what a read takes from memory may be (by uv_now), and when the oldest that it took was read.
+struct read_age {
+    uint64_t max_ms, began_ms, oldest_ms;
+};
+void read_age_begin(struct read_age *age, const struct serve *serve);
+// Whether it is young enough; then its age is counted in.
+bool read_age_takes(struct read_age *age, const struct serve *serve, const struct track *track, uint64_t read_ms);
+
 // A read of items, from memory or from Redis.
 struct items_read {
     struct serve *serve;
-    uint64_t age_max_ms;
+    struct read_age age; // the caller sets max_ms
     // Once per item, in order; then on_done once. Both come later, also if all is in memory.
     void (*on_item)(struct items_read *read, size_t index, struct recent_item *item);
     void (*on_done)(struct items_read *read, enum outcome outcome);
     void *context;
-    uint64_t oldest_ms; // when the oldest was read
     // Its own.
     struct read_call call;
     struct recent_item **items; // of the read: those that are there, and those that are known and too old
@@ -70,7 +77,6 @@ struct items_read {
     const struct item_state **known;
     struct track *tracks;
     uint32_t *places;
-    uint64_t began_ms;
     bool lacking;
 };
 void items_read_start(struct items_read *read, const ref_t *items, size_t count);
@@ -89,16 +95,14 @@ void recent_item_render(struct json_out *json, const struct recent_item *item, s
 // table_cache.c: a read of tables, the same way. `at` has room for all of them; one that can't be read is empty.
 struct tables_read {
     struct serve *serve;
-    uint64_t age_max_ms;
+    struct read_age age;
     void (*on_done)(struct tables_read *read, enum outcome outcome);
     void *context;
     struct neighbours *at;
-    uint64_t oldest_ms;
     // Its own.
     struct read_call call;
     ref_t missing[TABLES_AT_ONCE];
     struct track tracks[TABLES_AT_ONCE]; // of the missing ones
     size_t places[TABLES_AT_ONCE];
-    uint64_t began_ms;
 };
 void tables_read_start(struct tables_read *read, const ref_t *items, size_t count); // at most TABLES_AT_ONCE

@@ -94,7 +94,7 @@ void list_read_items(struct list *list, const ref_t *items, size_t count,
                      void (*on_item)(struct items_read *read, size_t index, struct recent_item *item),
                      void (*on_done)(struct items_read *read, enum outcome outcome)) {
     list->items = (struct items_read){
-        .serve = list->serve, .age_max_ms = list->age_max_ms, .on_item = on_item, .on_done = on_done, .context = list};
+        .serve = list->serve, .age.max_ms = list->age_max_ms, .on_item = on_item, .on_done = on_done, .context = list};
     items_read_start(&list->items, items, count);
 }
 
@@ -196,7 +196,7 @@ static void on_state(struct items_read *read, size_t index, struct recent_item *
 
 static void on_states(struct items_read *read, enum outcome outcome) {
     struct list *list = read->context;
-    list->oldest_ms = read->oldest_ms < list->oldest_ms ? read->oldest_ms : list->oldest_ms;
+    list->oldest_ms = read->age.oldest_ms < list->oldest_ms ? read->age.oldest_ms : list->oldest_ms;
     list->candidate_next += list->batch;
     if (outcome == OK && !list->texts.failed && !list_spread(list))
         outcome = UNAVAILABLE;

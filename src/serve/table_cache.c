@@ -47,7 +47,7 @@ static void keep(const struct tables_read *read, size_t index, const struct neig
     cached->lru.free = leave_cache;
     cached->serve = serve;
     cached->item = item;
-    cached->read_ms = read->began_ms;
+    cached->read_ms = read->age.began_ms;
     cached->track = read->tracks[index];
     cached->generation = store_generation(serve->store);
     copy(&cached->table, table);
@@ -70,22 +70,12 @@ static void on_read(struct read_call *call, enum outcome outcome) {
     read->on_done(read, outcome);
 }
 
-static bool is_fresh(struct tables_read *read, const struct recent_table *cached) {
-    uint64_t as_of = track_as_of(read->serve->store, &cached->track, cached->read_ms);
-    if (read->began_ms - as_of >= read->age_max_ms)
-        return false;
-    if (read->began_ms - cached->read_ms >= read->age_max_ms)
-        metric_add(METRIC_TRACKED_HITS, 1);
-    read->oldest_ms = as_of < read->oldest_ms ? as_of : read->oldest_ms;
-    return true;
-}
-
 // Copies it if it is young enough, else begins its read.
 static bool look(struct tables_read *read, ref_t item, size_t place, struct track *ret_track) {
     struct serve *serve = read->serve;
     struct recent_table *cached = ref_table_find(&serve->tables_cached, item);
     bool usable = cached && cached->generation == store_generation(serve->store);
-    if (!usable || !is_fresh(read, cached)) {
+    if (!usable || !read_age_takes(&read->age, serve, &cached->track, cached->read_ms)) {
         *ret_track = usable ? track_known(serve, item, TRACK_TABLE) : (struct track){.session = 0};
         return false;
     }
@@ -96,7 +86,7 @@ static bool look(struct tables_read *read, ref_t item, size_t place, struct trac
 
 void tables_read_start(struct tables_read *read, const ref_t *items, size_t count) {
     size_t missing = 0;
-    read->began_ms = read->oldest_ms = uv_now(read->serve->loop);
+    read_age_begin(&read->age, read->serve);
     ref_table_expect(&read->serve->tables_cached, items, count, EXPECTED_BYTES);
     for (size_t i = 0; i < count; i++)
         if (!look(read, items[i], i, &read->tracks[missing])) {
