@@ -4,10 +4,18 @@
 #include "ops/metrics.h"
 #include <stdio.h>
 
-enum { NOTE_SIZE = 512 };
+enum { NOTE_SIZE = 640 };
 
 void health_start(struct call *call) {
     answer_text(call, "text/plain; charset=utf-8", BYTES("ok\n"));
+}
+
+// What the projector says of the machines; "": nothing that matters.
+static const char *said_of_machines(const struct call *call) {
+    const struct metrics_note *note = metrics_noted();
+    if (!note)
+        return "this machine has no projector at work";
+    return call->for_operators ? note->named : note->unnamed;
 }
 
 // A process that is not in charge is ready too: it takes votes and views. If it were not, neither of two processes that
@@ -15,8 +23,8 @@ void health_start(struct call *call) {
 static void tell_ready(struct call *call) {
     const char *partly = store_partly(call->api->store), *lacking = store_lacks(call->api->store);
     const char *complaint = partly ? partly : store_complaint(call->api->store);
-    const char *machines = call->for_operators ? metrics_noted()->named : metrics_noted()->unnamed;
-    const char *note = complaint ? complaint : metric_total(METRIC_PROJECTOR_WAITS) || !lacking ? machines : lacking;
+    bool waits = metrics_noted() && metric_total(METRIC_PROJECTOR_WAITS);
+    const char *note = complaint ? complaint : lacking && !waits ? lacking : said_of_machines(call);
     char text[NOTE_SIZE] = "ready\n";
     uint32_t unserved = store_unserved(call->api->store);
     if (unserved)

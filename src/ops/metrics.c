@@ -114,16 +114,23 @@ uint64_t *metrics_instance(void) {
 void metrics_note(const struct metrics_note *note) {
     struct metric_memory *shared = metrics_shared;
     uint64_t next = shared ? !shared->note : 0;
-    if (!shared || strcmp(shared->notes[!next].named, note->named) == 0)
+    if (!shared)
         return;
-    shared->notes[next] = *note;
-    __atomic_store_n(&shared->note, next, __ATOMIC_RELEASE);
+    if (strcmp(shared->notes[!next].named, note->named) != 0) {
+        shared->notes[next] = *note;
+        __atomic_store_n(&shared->note, next, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&shared->noted_ns, clock_mono_ns(), __ATOMIC_RELEASE);
 }
 
+// A worker alone has no projector that it could miss.
 const struct metrics_note *metrics_noted(void) {
     static const struct metrics_note none;
     struct metric_memory *shared = metrics_shared;
-    return shared ? &shared->notes[__atomic_load_n(&shared->note, __ATOMIC_ACQUIRE) & 1] : &none;
+    uint64_t noted_ns = shared ? __atomic_load_n(&shared->noted_ns, __ATOMIC_ACQUIRE) : 0, now_ns = clock_mono_ns();
+    if (noted_ns && (now_ns < noted_ns || now_ns - noted_ns < METRICS_NOTE_MS * UINT64_C(1000000)))
+        return &shared->notes[__atomic_load_n(&shared->note, __ATOMIC_ACQUIRE) & 1];
+    return *metrics_instance() ? NULL : &none;
 }
 
 uint64_t *metric_cell(enum metric metric) {

@@ -39,14 +39,15 @@ int64_t *metrics_clock_offset(void);      // the shared cell for clock_share
 int64_t *metrics_rule_ms(void);           // when the last editorial rule was set
 uint64_t *metrics_generation(void);       // the shared cell for generation_share …
 uint64_t *metrics_instance(void);         // … and for the number that the supervisor draws at its start
-// What the projector says of the machines, for /readyz. One process writes it, seldom; all may read it.
-enum { METRICS_NOTE_SIZE = 320 };
+// What the projector says of the machines, for /readyz. One process writes it, once a second; all may read it. It holds
+// for METRICS_NOTE_MS.
+enum { METRICS_NOTE_SIZE = 512, METRICS_NOTE_MS = 5000 };
 struct metrics_note {
     char named[METRICS_NOTE_SIZE], unnamed[METRICS_NOTE_SIZE]; // the latter is for readers: it names no machine
 };
 void metrics_note(const struct metrics_note *note);
-const struct metrics_note *metrics_noted(void);
-uint64_t *metric_cell(enum metric metric); // this process's cell
+const struct metrics_note *metrics_noted(void); // NULL: nothing that still holds, so no projector is at work
+uint64_t *metric_cell(enum metric metric);      // this process's cell
 static inline void metric_add(enum metric metric, uint64_t by) {
     *metric_cell(metric) += by;
 }

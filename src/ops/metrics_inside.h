@@ -55,6 +55,7 @@ struct metric_memory {
     int64_t rule_ms;
     uint64_t rows_used; // one more than the number of the last row that a process had
     uint64_t note;      // which of the two is current: the other one is written, so that a reader has a whole one
+    uint64_t noted_ns;  // when it was said last
     struct metrics_note notes[2];
     struct metric_site sites[METRIC_SITES_MAX];
     struct metric_row rows[METRICS_ROWS];

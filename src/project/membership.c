@@ -7,13 +7,15 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include <stdio.h>
+#include <string.h>
 
 enum {
     ASK_MS = 50,        // while this generation is not in charge, or Redis is unreachable
     ASK_AGAIN_MS = 250, // while another program is waited for
     BEAT_MS = 1000,
     WELL_AGAIN_MS = 60000,
-    SURE_MS = 3500, // an answer holds for this long after it was asked for: less than others take us to be alive
+    UNTOLD_MS = 10000, // who was not told of our plan is waited for so long
+    SURE_MS = 3500,    // an answer holds for this long after it was asked for: less than others take us to be alive
 };
 
 static const char *const names[PROJECTION_COUNT] = {[PROJECTION_SUMS] = "sums", [PROJECTION_NEIGHBOURS] = "neighbours"};
@@ -65,13 +67,37 @@ static void say_plan(struct membership *membership) {
     metric_set(METRIC_PROJECTOR_WAITS, waits);
 }
 
+static bool is_passed_over(const struct machines *told) {
+    return told->untold && !told->wait_ms;
+}
+
+static void say_untold(const struct membership *membership) {
+    const struct machines *told = &membership->told, *said = &membership->said;
+    if (is_passed_over(told) && !(is_passed_over(said) && strcmp(told->untold_name, said->untold_name) == 0))
+        log_warn("the [ranking] sections of this machine are projected without waiting longer for %s, which has others "
+                 "and was not told of it (%u such in the list of machines)",
+                 told->untold_name, told->untold);
+    metric_set(METRIC_MACHINES_UNTOLD, told->untold);
+}
+
 static const char *who(const struct membership *membership, const struct machine *one, bool named) {
     return one->instance == membership->own.instance ? "this machine" : named ? one->name : "another";
 }
 
-static void word(const struct membership *membership, bool named, char text[METRICS_NOTE_SIZE]) {
+// Of those at work, and of who was not waited for.
+static void word_usual(const struct membership *membership, bool named, char text[METRICS_NOTE_SIZE]) {
     const struct machines *told = &membership->told;
     const struct machine *at_work = told->at_work;
+    int len = snprintf(text, METRICS_NOTE_SIZE, "of %u machines %s projects sums, %s neighbours", told->count,
+                       who(membership, &at_work[PROJECTION_SUMS], named),
+                       who(membership, &at_work[PROJECTION_NEIGHBOURS], named));
+    if (is_passed_over(told))
+        snprintf(text + len, METRICS_NOTE_SIZE - (size_t)len, "; %s was not waited for",
+                 named ? told->untold_name : "another");
+}
+
+static void word(const struct membership *membership, bool named, char text[METRICS_NOTE_SIZE]) {
+    const struct machines *told = &membership->told;
     if (told->newest.instance)
         snprintf(text, METRICS_NOTE_SIZE,
                  "its lists are not: %s projects other [ranking] sections on the same Redis, which were defined later",
@@ -80,10 +106,12 @@ static void word(const struct membership *membership, bool named, char text[METR
         snprintf(
             text, METRICS_NOTE_SIZE,
             "its lists are not: a service of an older version projects other [ranking] sections on the same Redis");
+    else if (told->wait_ms)
+        snprintf(text, METRICS_NOTE_SIZE,
+                 "its lists are not yet: %s is still to be told of the [ranking] sections of this machine",
+                 named ? told->untold_name : "another machine");
     else if (!is_alone(told))
-        snprintf(text, METRICS_NOTE_SIZE, "of %u machines %s projects sums, %s neighbours", told->count,
-                 who(membership, &at_work[PROJECTION_SUMS], named),
-                 who(membership, &at_work[PROJECTION_NEIGHBOURS], named));
+        word_usual(membership, named, text);
 }
 
 static void note(const struct membership *membership) {
@@ -95,6 +123,7 @@ static void note(const struct membership *membership) {
 
 static void say(struct membership *membership) {
     say_plan(membership);
+    say_untold(membership);
     for (size_t i = 0; i < PROJECTION_COUNT; i++) {
         say_who_works(membership, i);
         metric_set(active[i], membership->works[i]);
@@ -104,10 +133,11 @@ static void say(struct membership *membership) {
     membership->said = membership->told;
 }
 
-// Of the two generations of a reload one counts.
+// Of the two generations of a reload one counts. What was told long ago is no longer so.
 static void say_nothing(void) {
     metric_set(METRIC_PROJECTOR_WAITS, 0);
     metric_set(METRIC_MACHINES, 0);
+    metric_set(METRIC_MACHINES_UNTOLD, 0);
     for (size_t i = 0; i < PROJECTION_COUNT; i++)
         metric_set(active[i], 0);
 }
@@ -149,6 +179,11 @@ static void leave(struct membership *membership) {
 static void take(struct membership *membership) {
     const struct machines *told = &membership->told;
     membership->until_ms = membership->sent_ms + SURE_MS;
+    if (!told->untold)
+        membership->untold_ms = 0;
+    else if (!membership->untold_ms)
+        membership->untold_ms = membership->sent_ms;
+    memcpy(membership->own.plans, told->plans, sizeof told->plans);
     for (size_t i = 0; i < PROJECTION_COUNT; i++)
         membership->works[i] =
             !told->wait_ms && !told->newest.instance && told->at_work[i].instance == membership->own.instance;
@@ -156,13 +191,20 @@ static void take(struct membership *membership) {
         say(membership);
 }
 
+// Nobody else can read the list either.
+static void keep(struct membership *membership) {
+    membership->until_ms = now_of(membership) + SURE_MS;
+    if (generation_is_current())
+        note(membership);
+}
+
 static void on_answered(struct read_call *call, enum outcome outcome) {
     struct membership *membership = call->context;
     membership->busy = false;
     if (outcome == OK)
         take(membership);
-    else if (membership->until_ms > membership->sent_ms) // nobody else can read it either
-        membership->until_ms = now_of(membership) + SURE_MS;
+    else if (membership->until_ms > membership->sent_ms)
+        keep(membership);
     if (membership->stopping)
         leave(membership);
     else
@@ -175,7 +217,7 @@ static void on_answered(struct read_call *call, enum outcome outcome) {
 
 static void ask(struct membership *membership) {
     bool current = generation_is_current();
-    if (!current)
+    if (!is_told(membership))
         say_nothing();
     if (!current || !store_ready(membership->store, NULL)) {
         uv_timer_start(&membership->timer, on_timer, ASK_MS, 0);
@@ -183,6 +225,7 @@ static void ask(struct membership *membership) {
     }
     membership->busy = true;
     membership->sent_ms = now_of(membership);
+    membership->own.waits_no_more = membership->untold_ms && membership->sent_ms - membership->untold_ms >= UNTOLD_MS;
     membership->own.unwell = membership->unwell_ms && membership->sent_ms - membership->unwell_ms < WELL_AGAIN_MS;
     membership->call = (struct read_call){.on_done = on_answered, .context = membership};
     store_beat(membership->store, &membership->call, &membership->own, &membership->told);

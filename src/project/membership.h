@@ -6,7 +6,11 @@
 //
 // No safety comes from it. Two that both work a projection are kept apart by each partition's version, and by the plan
 // of its rebuild (partition_write.c); the one that loses pauses. While the list can't be read and others can, because
-// in a Cluster the master that has it is away, everybody keeps what was told last.
+// in a Cluster the master that has it is away, everybody keeps what was told last. So rankings that follow others wait
+// for machines that were not told of them for UNTOLD_MS and no longer.
+//
+// The list may be lost, or be of an older snapshot of Redis. Therefore each machine remembers the plans that it was
+// told last and sends them along: so their order is known again, unless all machines were ended before.
 //
 // The projector asks membership_works before each round, the corrector and the sweeper before each page. To add a
 // projection: its name in store/machines.c.
@@ -23,6 +27,7 @@ struct membership {
     bool works[PROJECTION_COUNT];
     uint64_t sent_ms;   // when it was asked for last, by the loop's clock
     uint64_t unwell_ms; // when it did not get through; 0: never
+    uint64_t untold_ms; // since when machines were not told of our plan; 0: all are
     uint64_t until_ms;  // the answer holds until then; 0: there is none
     bool busy, waits, stopping;
     void (*on_stopped)(void *context);

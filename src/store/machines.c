@@ -13,16 +13,21 @@ struct beat_state {
 };
 
 // In the order of the reply.
-enum { AT_WAIT, AT_NEWEST, AT_NEWEST_NAME, AT_COUNT, AT_MACHINES };
+enum { AT_WAIT, AT_NEWEST, AT_NEWEST_NAME, AT_COUNT, AT_UNTOLD, AT_UNTOLD_NAME, AT_PLANS, AT_MACHINES };
+
+static void read_text(const redisReply *reply, size_t at, char *ret_text, size_t size) {
+    struct bytes text = reply_text_at(reply, at);
+    int len = text.len < size ? (int)text.len : (int)size - 1;
+    snprintf(ret_text, size, "%.*s", len, len ? text.at : "");
+}
 
 static void read_machine(const redisReply *reply, size_t at, struct machine *ret_machine) {
-    struct bytes instance = reply_text_at(reply, at), name = reply_text_at(reply, at + 1);
-    int len = name.len < sizeof ret_machine->name ? (int)name.len : (int)sizeof ret_machine->name - 1;
+    struct bytes instance = reply_text_at(reply, at);
     uint64_t id = 0;
     if (instance.len)
         id = strtoull(instance.at, NULL, 16);
     *ret_machine = (struct machine){.instance = id};
-    snprintf(ret_machine->name, sizeof ret_machine->name, "%.*s", len, len ? name.at : "");
+    read_text(reply, at + 1, ret_machine->name, sizeof ret_machine->name);
 }
 
 static void on_told(struct pipeline *pipeline) {
@@ -33,6 +38,9 @@ static void on_told(struct pipeline *pipeline) {
     if (outcome == OK && told) {
         told->wait_ms = (uint64_t)reply_int(reply_at(reply, AT_WAIT));
         told->count = (uint32_t)reply_int(reply_at(reply, AT_COUNT));
+        told->untold = (uint32_t)reply_int(reply_at(reply, AT_UNTOLD));
+        read_text(reply, AT_UNTOLD_NAME, told->untold_name, sizeof told->untold_name);
+        read_text(reply, AT_PLANS, told->plans, sizeof told->plans);
         read_machine(reply, AT_NEWEST, &told->newest);
         for (size_t i = 0; i < PROJECTION_COUNT; i++)
             read_machine(reply, AT_MACHINES + 2 * i, &told->at_work[i]);
@@ -57,6 +65,8 @@ static void begin(struct store *store, const struct machine_record *own, bool le
     command_add_text(&store->command, own->name);
     command_add_text(&store->command, leaves ? "release" : "");
     command_add_text(&store->command, own->unwell ? "0" : "1");
+    command_add_text(&store->command, own->plans);
+    command_add_text(&store->command, own->waits_no_more ? "" : "1");
     for (size_t i = 0; i < PROJECTION_COUNT; i++)
         command_add_text(&store->command, names[i]);
 }

@@ -70,13 +70,15 @@ void store_ask_partition(struct store *store, struct read_call *call, uint32_t p
 
 // ---- Who projects
 
-enum { MACHINE_NAME_SIZE = 96, MACHINES_UNTOLD = 1 };
+enum { MACHINE_NAME_SIZE = 96, MACHINES_UNTOLD = 1, MACHINE_PLANS_SIZE = 1024 };
 struct machine_record {
-    uint64_t instance, generation; // of this start of the service, of its processes
-    struct bytes plan;             // its fingerprint
-    bool unwell;                   // others that are not come first
-    char name[MACHINE_NAME_SIZE];  // "<version> <host> (<instance>)"; empty: a projector without a service, which is in
-                                   // no list
+    uint64_t instance, generation;  // of this start of the service, of its processes
+    struct bytes plan;              // its fingerprint
+    bool unwell;                    // others that are not come first
+    bool waits_no_more;             // for machines that were not told of this plan
+    char plans[MACHINE_PLANS_SIZE]; // those that it was told last: the list may be of an older snapshot of Redis
+    char name[MACHINE_NAME_SIZE]; // "<version> <host> (<instance>)"; empty: a projector without a service, which is in
+                                  // no list
 };
 struct machine {
     uint64_t instance; // 0: nobody
@@ -88,6 +90,9 @@ struct machines {
     uint64_t wait_ms;
     struct machine newest; // one with the plan that is projected, if that is another than ours
     uint32_t count;        // how many are alive
+    uint32_t untold;       // how many of them have other plans, which ours follows, and were not told of it
+    char untold_name[MACHINE_NAME_SIZE]; // one of these
+    char plans[MACHINE_PLANS_SIZE];      // for the next call
     struct machine at_work[PROJECTION_COUNT];
 };
 // Writes our record into the list of machines and reads the others. `ret_told` must live until on_done, and is filled

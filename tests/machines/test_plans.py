@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Two services on one Redis whose rankings differ: those that were defined last are projected, the other service says so, and no
 sum is ever wrong."""
+import contextlib
 import os
 import signal
+import threading
 import time
 
 import pytest
 from support.fault_calls import OneWorker, call, serving
-from support.redis_server import RedisServer
+from support.redis_server import Keeper, RedisServer
 from support.service import Service
 from support.wait import wait_until
 
 KEYS = {"secret": "11" * 32, "hash_key": "22" * 32, "secret_key": "k"}
 FAST, SLOW = "[ranking fast]\nhalf_life = 100d\nviews = 0\n", "[ranking slow]\nhalf_life = 3650d\nviews = 0\n"
 WAITS = "projects other [ranking] sections on the same Redis"
+LIST = "engaged:machines{engaged:meta}"
 
 
 @pytest.fixture
@@ -46,6 +49,10 @@ def wait_for_score(service, ranking, score, item="a", seconds=12):
                lambda: f"{scores(service, ranking)}, not {score}\n{service.log()}")
 
 
+def plans(server):
+    return {field for field in server.client().hgetall(LIST) if field.startswith(b"plan ")}
+
+
 def waits(service):
     return WAITS.encode() in service.get("/readyz").body
 
@@ -69,6 +76,72 @@ def test_the_rankings_that_were_defined_last_are_projected_until_their_service_e
     assert not waits(first) and "the [ranking] sections of this machine are projected" in first.log()
     vote(first, 2, begin=30)
     wait_for_score(first, "fast", 32)
+
+
+@contextlib.contextmanager
+def stray(server, plan="aa" * 8):
+    """A record in the list of machines that stays fresh, of whoever never asks what the others have."""
+    def write():
+        while not over.wait(0.5):
+            now, micros = client.time()
+            client.hset(LIST, "f" * 16, f"{now * 1000 + micros // 1000} 1 {plan} {plan} 1 1 0.1.0 stray (ffffffff)")
+
+    client, over = server.client(), threading.Event()
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_record_that_is_never_told_keeps_new_rankings_back_for_ten_seconds(own, server):
+    with stray(server):
+        wait_until(lambda: server.client().hget(LIST, "f" * 16), 5, "it is there")
+        begun = time.monotonic()
+        service = own(FAST)
+        vote(service, 10)
+        wait_until(lambda: b"stray (ffffffff) is still to be told" in service.get("/readyz", port=service.ops_port).body, 5, service.log)
+        assert service.metrics()["engaged_machines_untold"] == 1
+        wait_for_score(service, "fast", 10, seconds=18)
+        assert 9 < time.monotonic() - begun < 18
+        assert b"; stray (ffffffff) was not waited for\n" in service.get("/readyz", port=service.ops_port).body
+        assert b"stray" not in service.get("/readyz").body and b"; another was not waited for\n" in service.get("/readyz").body
+        assert "without waiting longer for stray (ffffffff)" in service.log()
+        begun = time.monotonic()
+        second = own(FAST)
+        wait_for_score(second, "fast", 10)
+        vote(second, 5, begin=10)
+        wait_for_score(second, "fast", 15)
+        assert time.monotonic() - begun < 6, "they are projected already"
+    wait_until(lambda: service.metrics()["engaged_machines_untold"] == 0, 10, service.log)
+    assert b"not waited for" not in service.get("/readyz").body
+
+
+def test_rankings_that_all_had_replaced_stay_so_when_an_older_redis_comes_back(ending):
+    with Keeper() as server:
+        def start(configuration):
+            return ending(Service(configuration=configuration, redis=server.url, **KEYS))
+
+        first = start(FAST)
+        vote(first, 10)
+        wait_for_score(first, "fast", 10)
+        server.keep()
+        for configuration, ranking in ((SLOW, "slow"), (SLOW + FAST, "fast")):
+            first.configure(configuration)
+            first.process.send_signal(signal.SIGHUP)
+            wait_for_score(first, ranking, 10, seconds=20)
+            wait_until(lambda: first.metrics()["engaged_machines"] == 1, 5, first.log)
+        assert len(plans(server)) == 3
+        server.start_again()
+        wait_until(lambda: len(plans(server)) == 3, 15, lambda: f"{plans(server)}\n{first.log()}")
+        second = start(SLOW)
+        wait_until(lambda: waits(second), 5, lambda: second.get("/readyz").body)
+        vote(second, 5, begin=20)
+        wait_for_score(first, "slow", 15)
+        wait_for_score(first, "fast", 15)
+        assert not waits(first) and WAITS not in first.log()
 
 
 def test_one_that_stands_still_and_goes_on_later_spoils_nothing(own):
@@ -119,7 +192,7 @@ def test_a_clean_end_leaves_no_claim_and_the_same_rankings_wait_for_nobody(own, 
     vote(second, 10, begin=10)
     wait_for_score(second, "fast", 20)
     second.stop()
-    assert not any(len(field) == 16 for field in server.client().hgetall("engaged:machines{engaged:meta}"))
+    assert not any(len(field) == 16 for field in server.client().hgetall(LIST))
     assert not {b"plan", b"projector", b"projector-at"} & set(server.client().hgetall("engaged:meta"))
 
 

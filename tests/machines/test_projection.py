@@ -114,6 +114,22 @@ def test_one_machine_works_a_projection_and_logs_are_trimmed_though_two_share_th
         assert wait_calm(rest)[0] in rest
 
 
+def test_readyz_says_when_a_machine_has_no_projector_at_work():
+    with machines_of("", hang_timeout="0") as (_, machines):
+        sums, _ = wait_calm(machines)
+        rest = [machine for machine in machines if machine is not sums]
+        frozen, = sums.children("projector")
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            wait_until(lambda: sums.get("/readyz").body == b"ready; this machine has no projector at work\n", 10, lambda: sums.get("/readyz").body)
+            for machine in rest:
+                wait_until(lambda machine=machine: b"of 2 machines" in machine.get("/readyz").body, 10, lambda: machine.get("/readyz").body)
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        for machine in machines:
+            wait_until(lambda machine=machine: b"of 3 machines" in machine.get("/readyz").body, 10, lambda: machine.get("/readyz").body)
+
+
 class Load:
     """Views of one item by ever new visitors at machines that live, and when its count, which is projected, has moved."""
 

@@ -8,7 +8,7 @@ from support.program import script_text
 from support.redis_server import RedisServer
 
 ONE, OTHER, THIRD = "1" * 16, "2" * 16, "3" * 16
-OLD, NEW = "aa" * 8, "bb" * 8
+OLD, NEW, LAST = "aa" * 8, "bb" * 8, "cc" * 8
 META, LIST = "engaged:meta", "engaged:machines{engaged:meta}"
 DAY = 86400000
 BEGIN = 1700000000000
@@ -30,11 +30,13 @@ def client(server):
 def call(client):
     script = client.register_script(script_text("machines"))
 
-    def beat(instance, now, plan=OLD, release=False, generation=1, name=None, well=1):
+    def beat(instance, now, plan=OLD, release=False, generation=1, name=None, well=1, known="", waits="1"):
         told = script([META, LIST], [instance, generation, plan, BEGIN + now, 1, f"0.2 host{instance[0]}" if name is None else name,
-                                     "release" if release else "", well, "sums", "neighbours"])
-        return {"wait": told[0], "newest": told[1], "count": told[3], "sums": told[4] if told[4:] else "",
-                "neighbours": told[6] if told[6:] else "", "names": told[5::2]}
+                                     "release" if release else "", well, known, waits, "sums", "neighbours"])
+        if release:
+            return None
+        return {"wait": told[0], "newest": told[1], "count": told[3], "untold": told[4], "untold_name": told[5], "known": told[6],
+                "sums": told[7], "neighbours": told[9], "names": told[8::2]}
 
     return beat
 
@@ -101,6 +103,62 @@ def test_a_plan_follows_another_when_all_that_live_have_been_told(call):
     call(ONE, 1000)
     assert call(THIRD, 1100, plan=NEW)["wait"] == 1, "the other one may be at work"
     assert call(THIRD, 4009, plan=NEW)["wait"] == 1 and call(THIRD, 4010, plan=NEW)["wait"] == 0, "it is silent"
+
+
+def stray(client, now, plan=OLD):
+    """A record that is fresh, of whoever never asks what the others have."""
+    client.hset(LIST, "f" * 16, f"{BEGIN + now} 1 {plan} {plan} 1 1 0.1 stray")
+
+
+def test_one_that_is_never_told_is_waited_for_as_long_as_the_caller_wants(call, client):
+    stray(client, 0)
+    told = call(ONE, 100, plan=NEW)
+    assert (told["wait"], told["untold"], told["untold_name"]) == (1, 1, "stray") and not client.hget(META, "plan")
+    told = call(ONE, 200, plan=NEW, waits="")
+    assert (told["wait"], told["untold"], told["untold_name"]) == (0, 1, "stray") and client.hget(META, "plan") == NEW
+    stray(client, 4000)
+    assert call(OTHER, 4100, plan=NEW)["wait"] == 0, "the plan has begun, so nobody waits any more"
+    call(ONE, 4200, plan=NEW, release=True), call(OTHER, 4300, plan=NEW, release=True)
+    stray(client, 4400)
+    assert call(ONE, 4500, plan=NEW)["wait"] == 1, "in between others may have worked the old one"
+
+
+def test_of_several_that_are_not_told_one_is_named_always_the_same(call, client):
+    call(OTHER, 0), call(ONE, 10), stray(client, 20)
+    assert [(told["untold"], told["untold_name"]) for told in (call(THIRD, now, plan=NEW) for now in (100, 200))] == [(3, "host1")] * 2
+    assert call(ONE, 300)["untold"] == 0, "its own plan is not the last one"
+
+
+def test_a_list_of_before_learns_the_order_of_plans_from_who_remembers(call, client):
+    """A Redis that was restored from an older snapshot, or emptied, in all orders in which machines may come back."""
+    call(ONE, 0)
+    snapshot = client.dump(LIST)
+    call(OTHER, 1000, plan=NEW)
+    known = call(OTHER, 2000, plan=LAST)["known"]
+    assert known == f"{LAST} {BEGIN + 2000} {BEGIN + 2000},{NEW} {BEGIN + 1000} {BEGIN + 1000},{OLD} {BEGIN} {BEGIN},"
+    for before in (snapshot, None):
+        for first, second in ((OLD, LAST), (LAST, OLD), (NEW, LAST), (LAST, NEW)):
+            client.flushall()
+            if before:
+                client.restore(LIST, 0, before)
+            call(ONE, 5000, plan=first, known=known), call(OTHER, 5100, plan=second, known=known)
+            has_last, other = (ONE, OTHER) if first == LAST else (OTHER, ONE)
+            assert call(has_last, 6000, plan=LAST)["newest"] == "" and call(other, 6100, plan=min(first, second))["newest"] == has_last
+            for replaced in (OLD, NEW):
+                assert call(THIRD, 6200, plan=replaced)["newest"] == has_last, "it remembers nothing, as it has just started"
+            assert call(THIRD, 6300, plan="dd" * 8)["newest"] == "", "what nobody knows is new"
+
+
+def test_what_a_machine_remembers_brings_back_nothing_that_is_forgotten_or_wrong(call, client):
+    call(ONE, 40 * DAY, known=f"{NEW} {BEGIN} {BEGIN + 9 * DAY},nonsense,{'cc' * 8} 99999999999999999 {BEGIN},zz 1 2,")
+    assert [field for field in client.hgetall(LIST) if field.startswith("plan")] == ["plan " + OLD]
+    assert call(ONE, 40 * DAY, known=f"{OLD} {BEGIN} {BEGIN + 40 * DAY},")["known"].startswith(f"{OLD} {BEGIN + 40 * DAY} "), "the later one is right"
+
+
+def test_of_many_plans_the_last_ones_are_told(call):
+    for number in range(20):
+        told = call(ONE, number, plan=f"{number:016x}")
+    assert [row.split()[0] for row in told["known"].split(",")[:-1]] == [f"{number:016x}" for number in range(19, 3, -1)]
 
 
 def test_one_that_does_not_get_through_comes_after_the_others(call):
