@@ -131,7 +131,8 @@ static bool add_pins(struct list *list) {
         if (!there && !append(list, &pinned))
             return false;
         there = there ? there : find(list, rule->item);
-        there->group = rule->pin <= list->wanted ? GROUP_PINNED : GROUP_PINNED_BEHIND;
+        bool counts = rule->pin <= list->wanted || rules_spread(&list->filter);
+        there->group = counts ? GROUP_PINNED : GROUP_PINNED_BEHIND;
         there->value = -(double)rule->pin;
         there->reason = "pinned";
         there->left_out = false;

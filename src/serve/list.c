@@ -188,8 +188,10 @@ static void on_state(struct items_read *read, size_t index, struct recent_item *
     struct placed *placed = &list->placed[list->placed_count++];
     *placed = (struct placed){.candidate = *candidate, .item = item, .digest = item->digest};
     item->holders++;
-    if (candidate_is_pinned(candidate))
+    if (candidate_is_pinned(candidate)) {
         placed->pin = rules_find(list->rules, candidate->item);
+        list->pin_count++;
+    }
     if (list->spans.count)
         add_with_windows(list, placed);
 }
@@ -305,9 +307,30 @@ static size_t batch_size(const struct list *list, size_t left, size_t wanted) {
     return wanted;
 }
 
+// How many of the wanted places are filled. A pin fills its slot or the next free one, also behind them.
+static size_t count_filled(const struct list *list) {
+    uint32_t pins[LIST_LIMIT_MAX + 1] = {0};
+    size_t filled = 0, place = 0;
+    if (list->pin_count == 0)
+        return list->placed_count;
+    for (size_t i = 0; i < list->placed_count; i++) {
+        const struct rule *pin = list->placed[i].candidate.group == GROUP_PINNED ? list->placed[i].pin : NULL;
+        if (pin)
+            pins[pin->pin < LIST_LIMIT_MAX ? pin->pin : LIST_LIMIT_MAX]++;
+        else
+            filled++;
+    }
+    for (size_t slot = 1; slot <= LIST_LIMIT_MAX; slot++)
+        for (; pins[slot]; pins[slot]--) {
+            place = place < slot ? slot : place + 1;
+            filled += place <= list->wanted;
+        }
+    return filled;
+}
+
 // Batches grow while many candidates are skipped.
 static size_t wanted_size(const struct list *list) {
-    size_t wanted = list->wanted - list->placed_count + SLACK, twice = 2 * list->batch;
+    size_t wanted = list->wanted - count_filled(list) + SLACK, twice = 2 * list->batch;
     return wanted > twice ? wanted : twice < BATCH_MAX ? twice : BATCH_MAX;
 }
 
@@ -353,7 +376,7 @@ size_t list_count_ready(const struct list *list) {
 }
 
 void list_place(struct list *list) {
-    if (list->placed_count >= list->wanted) {
+    if (count_filled(list) >= list->wanted) {
         finish(list);
         return;
     }

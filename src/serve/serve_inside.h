@@ -166,6 +166,7 @@ const struct rule *rules_find(const struct rules *rules, ref_t item);           
 
 // A list shows its groups in this order. Buried items come after all others.
 // A pin to a place behind the last one that the list needs comes last: it is shown only in a list that is too short.
+// But where a pin counts for the spread, all come first: they leave the same room whatever the list needs.
 enum { GROUP_PINNED, GROUP_SOURCE, GROUP_POPULAR, GROUP_FILLING, GROUP_BURIED = 10000, GROUP_PINNED_BEHIND = 20000 };
 
 struct candidate {
@@ -250,7 +251,7 @@ struct list {
     ref_t *refs;                  // what is read of the batch
     uint32_t *numbers, ref_count; // of each: its number in the batch; how many
     struct placed *placed;
-    size_t placed_count, spread_count;
+    size_t placed_count, spread_count, pin_count;
     size_t wanted;         // places to be computed: those before the offset, those that are shown, and one more
     double least;          // what its source has read so far is complete down to this value, before boosts
     bool sources_end;      // nothing is left to read but what comes last

@@ -15,6 +15,12 @@ RANKINGS = """
 type = total
 votes = 1
 views = 0
+
+[ranking spread]
+type = total
+votes = 1
+views = 0
+per_author = 1
 """
 SITE = "/v1/paged.example"
 EVERYWHERE = ["ranking", "related", "recommendation"]
@@ -58,15 +64,15 @@ def page(service, path, reader, query=""):
     return answer.json
 
 
-def walk(service, path, reader, limits, query=""):
-    """All pages, each of the next of these limits; follows next_offset to its end."""
+def walk(service, path, reader, limits, query="", least=500):
+    """All pages, each of the next of these limits; follows next_offset to its end, or until there are so many places."""
     offset, found, ranks = 0, [], []
     for limit in itertools.cycle(limits):
         limit = min(limit, 500 - offset)
         box = page(service, path, reader, f"limit={limit}&offset={offset}&{query}")
         found += [entry["item"] for entry in box["items"]]
         ranks += [entry["rank"] for entry in box["items"]]
-        if "next_offset" not in box:
+        if "next_offset" not in box or len(found) >= least:
             assert ranks == list(range(1, len(ranks) + 1))
             return found
         assert len(box["items"]) == limit and box["next_offset"] == offset + limit
@@ -112,6 +118,48 @@ def test_editors_rules_keep_their_places_on_every_page(paged, reader, path):
     finally:
         for item in rules:
             assert paged.keyed("DELETE", f"{SITE}/items/{item}/editorial").status == 204
+
+
+@contract("PUT /v1/{site}/items/{item}/editorial", "A pin holds its place in a list of any length", "Of two pins on a slot the later goes first")
+@pytest.mark.parametrize("path", LISTS)
+def test_pins_that_share_a_slot_do_not_stand_before_it(paged, reader, path):
+    """Three pins to place 4 take the places 4 to 6, also where the list that is asked for ends before them."""
+    names = numbered(520)
+    pins = [(names[390], 4), (names[100], 4), (names[300], 4), (names[200], 11), (names[210], 11), (names[220], 10)]
+    for item, slot in pins:
+        hand(paged, item, pin=slot)
+    try:
+        whole = walk(paged, path, reader, [100])
+        assert whole[3:6] == [names[300], names[100], names[390]] and whole[9:12] == [names[220], names[210], names[200]]
+        for limits in ([1], [2], [3, 1], [4, 5], [10]):
+            assert walk(paged, path, reader, limits, least=15)[:15] == whole[:15], limits
+        kind = {"/rankings/plain": "ranking", "/items/hub/related": "related"}.get(path, "recommendation")
+        for count in (3, 4, 5, 9, 10, 11):
+            counts = {other: 0 for other in EVERYWHERE} | {kind: count}
+            box = page(paged, "/items/hub/page", reader, "name=plain&" + "&".join(f"{name}={n}" for name, n in counts.items()))[kind]
+            found = [entry["item"] for entry in box["items"]]
+            assert [found.index(item) + 1 for item, _ in pins if item in found] == [
+                place for place in (6, 5, 4, 12, 11, 10) if place <= count], (count, found)
+    finally:
+        for item, _ in pins:
+            assert paged.keyed("DELETE", f"{SITE}/items/{item}/editorial").status == 204
+
+
+@contract("Lists", "Pages fit together")
+def test_pages_fit_together_where_a_pin_counts_for_its_author(paged, reader):
+    """A pin of a later page takes the room of its author on the pages before."""
+    rows = [{"item": f"s{n:02}", "title": f"T {n}", "author": f"A{n % 9}"} for n in range(30)]
+    assert paged.lines(f"{SITE}/items", rows).json["rejected"] == []
+    load(paged, SITE, [{"type": "vote", "item": f"s{n:02}", "visitor": f"v{k}"} for n in range(30) for k in range(40 - n)])
+    hand(paged, "s20", pin=7)  # of A2, as s02, which leads otherwise
+    try:
+        whole = walk(paged, "/rankings/spread", reader, [100])
+        assert whole[:9] == ["s00", "s01", "s03", "s04", "s05", "s06", "s20", "s07", "s08"]
+        for limits in ([1], [2], [3, 1], [5], [6, 2]):
+            assert walk(paged, "/rankings/spread", reader, limits, least=9)[:9] == whole[:9], limits
+    finally:
+        assert paged.keyed("DELETE", f"{SITE}/items/s20/editorial").status == 204
+        load(paged, SITE, [{"type": "unvote", "item": f"s{n:02}", "visitor": f"v{k}"} for n in range(30) for k in range(40 - n)])
 
 
 @contract("Lists", "offset is 0 to 499, and with limit at most 500")
