@@ -140,6 +140,17 @@ static bool wants_fragment(const struct http_request *request, const struct call
     return false;
 }
 
+// Without memory for them the answer has none: then no page reads it, and no cache keeps it.
+struct bytes api_error_fields(struct http_request *request) {
+    char *capacity = arena_take(request->arena, FIELDS_MAX);
+    if (!capacity)
+        return BYTES("Cache-Control: no-store\r\n");
+    struct buffer fields = buffer_over(capacity, FIELDS_MAX);
+    buffer_add_bytes(&fields, BYTES("Cache-Control: no-store\r\n"));
+    add_cors(call_of(request), &fields);
+    return fields.failed ? BYTES("Cache-Control: no-store\r\n") : buffer_bytes(&fields);
+}
+
 static const char *render_answer(const struct http_request *request, const struct call *call, enum outcome outcome,
                                  const char *detail, struct buffer *body) {
     if (!wants_fragment(request, call))

@@ -82,6 +82,8 @@ void api_on_counted(const struct http_count *counts, unsigned count, uint64_t en
 
 // answer.c: the body of an error; returns its media type.
 const char *api_render_error(enum outcome outcome, const char *detail, struct buffer *body);
+// The header lines of an error of the HTTP room in a call that is known.
+struct bytes api_error_fields(struct http_request *request);
 // Endings. Each answers the request; the call is gone afterwards.
 void answer_error(struct call *call, enum outcome outcome, const char *detail);
 // For private calls and the publisher's calls: never cached; with CORS, and with the token of a new visitor.

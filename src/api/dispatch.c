@@ -136,6 +136,7 @@ static const char server_error_fields[] = "Cache-Control: no-store\r\nAccess-Con
         .on_counted = api_on_counted,                                                                                  \
         .render_error = api_render_error,                                                                              \
         .error_fields = {server_error_fields, sizeof server_error_fields - 1},                                         \
+        .error_fields_of = api_error_fields,                                                                           \
     }
 CALLBACKS(public, LISTENER_PUBLIC);
 CALLBACKS(ops, LISTENER_OPS);

@@ -91,6 +91,8 @@ struct http_callbacks {
     // whole body into `body` and returns its media type. Called with only outcome and detail known.
     const char *(*render_error)(enum outcome outcome, const char *detail, struct buffer *body);
     struct bytes error_fields; // further header lines of such an answer, each ended by CR LF
+    // NULL, or the same of a request with a state, whose body is at fault: they live as long as it does.
+    struct bytes (*error_fields_of)(struct http_request *request);
     // NULL, or told once of every answer when it has been written, or was cut off. `request` NULL: the server's own
     // error, for a head that could not be read.
     void (*on_answered)(const struct http_request *request, const struct http_answered *answered);

@@ -191,6 +191,12 @@ static void note_error(struct conn *conn, struct exchange *exchange, int status,
         conn->server->callbacks.on_answered(NULL, &answered);
 }
 
+static struct bytes error_fields(const struct http_server *server, struct exchange *exchange) {
+    if (exchange && exchange->request.state && server->callbacks.error_fields_of)
+        return server->callbacks.error_fields_of(&exchange->request);
+    return server->callbacks.error_fields;
+}
+
 void reply_error(struct conn *conn, struct exchange *exchange, enum outcome outcome, const char *detail) {
     char capacity[ERROR_BODY_MAX];
     struct buffer body = buffer_over(capacity, sizeof capacity), *out = output_open(conn);
@@ -201,7 +207,7 @@ void reply_error(struct conn *conn, struct exchange *exchange, enum outcome outc
     buffer_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, body.failed ? 0 : body.len);
     if (outcome_status(outcome) == 503)
         buffer_add_bytes(out, BYTES("Retry-After: 1\r\n"));
-    buffer_add_bytes(out, conn->server->callbacks.error_fields);
+    buffer_add_bytes(out, error_fields(conn->server, exchange));
     buffer_add_bytes(out, tail(conn->server, TAIL_CLOSE));
     bool has_body = !body.failed && !(exchange && exchange->head.is_head);
     if (has_body)

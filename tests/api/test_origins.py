@@ -228,11 +228,38 @@ def test_errors_can_be_read_by_a_page(service, method, path, status, origin):
     assert {"engaged-visitor", "engaged-checked-at", "retry-after", "etag"} <= set(exposed)
 
 
-@pytest.mark.parametrize("body,headers,status", [(b"x" * 17000, {}, 413), (b"", {"X-Long": "x" * 40000}, 431)])
 @pytest.mark.contract("Errors", "Errors have CORS headers too")
-def test_errors_of_the_server_itself_too(service, body, headers, status):
-    answer = service.post("/v1/listed/items/a/votes", body, Origin="https://news.example", **headers)
-    assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, "*")
+@pytest.mark.contract("CORS", "On everything but shared reads the one allowed origin is named")
+@pytest.mark.parametrize("body", [b"x" * 17000, [b"x" * 17000]], ids=["announced", "chunked"])
+@pytest.mark.parametrize("path", ["/visitors", "/items/a/votes", "/items/a/views", "/me"])
+def test_a_body_that_is_too_large_is_refused_in_words_that_the_page_can_read(service, path, body):
+    def post(**headers):
+        return service.post("/v1/listed" + path, body if isinstance(body, bytes) else iter(body), **headers)
+
+    answer = post(Origin="https://news.example")
+    assert (answer.status, answer.json["code"], answer.headers["cache-control"]) == (413, "too_large", "no-store")
+    assert answer.headers["access-control-allow-origin"] == "https://news.example" and answer.headers["vary"] == "Origin"
+    assert answer.headers["access-control-allow-credentials"] == "true" and "set-cookie" not in answer.headers
+    assert "access-control-allow-origin" not in post().headers
+    assert post(Origin="https://evil.example").json["code"] == "bad_origin"
+
+
+@pytest.mark.contract("Errors", "Errors have CORS headers too")
+@pytest.mark.contract("CORS", "On everything but shared reads the one allowed origin is named")
+def test_a_body_that_is_malformed_is_refused_in_words_that_the_page_can_read(service):
+    head = "POST /v1/listed/visitors HTTP/1.1\r\nHost: x\r\nOrigin: https://news.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
+        client.sendall(head.encode() + b"zz\r\n")
+        with client.makefile("rb") as file:
+            answer = file.read().decode()
+    assert answer.startswith("HTTP/1.1 400 ") and '"bad_request"' in answer
+    assert "\r\nAccess-Control-Allow-Origin: https://news.example\r\n" in answer
+
+
+@pytest.mark.contract("Errors", "Errors have CORS headers too")
+def test_errors_of_the_head_are_for_everybody(service):
+    answer = service.post("/v1/listed/items/a/votes", b"", Origin="https://news.example", X_Long="x" * 40000)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (431, "*")
     assert answer.headers["cache-control"] == "no-store"
 
 
