@@ -189,7 +189,9 @@ programs: $(BUILD)/engaged $(UNIT_TESTS) $(RESPONDER) $(GUARDS) $(FAILING_MALLOC
 install: all $(MANUALS) ## install the program, a configuration (one that is there stays), the unit, its user and the manuals
 	install -D -m 755 $(BUILD)/engaged $(DESTDIR)$(PREFIX)/bin/engaged
 	install -D -m 644 deploy/engaged.conf $(DESTDIR)$(PREFIX)/share/doc/engaged/examples/engaged.conf
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/engaged/examples deploy/prometheus/*.yml deploy/grafana/engaged.json
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/engaged/examples deploy/redis.conf deploy/prometheus/*.yml deploy/grafana/engaged.json
+	for folder in cluster container machines sentinel; do \
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/engaged/examples/$$folder deploy/$$folder/*.conf || exit 1; done
 	[ -e $(DESTDIR)/etc/engaged.conf ] || install -D -m 644 $(BUILD)/gen/engaged.conf $(DESTDIR)/etc/engaged.conf
 	install -D -m 644 deploy/engaged.service $(DESTDIR)$(UNIT_FOLDER)/engaged.service
 	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(UNIT_FOLDER)/engaged.service

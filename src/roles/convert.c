@@ -27,6 +27,16 @@ static const struct conversion_form *form_of(const char *name) {
     return NULL;
 }
 
+static const char *options_of(const struct conversion_form *form) {
+    static char text[128];
+    int len = snprintf(text, sizeof text, "there is no such option; it has ");
+    for (int option = 0; option < OPTIONS; option++)
+        if (form->options & 1U << option)
+            len += snprintf(text + len, sizeof text - (size_t)len, "%s, ", option_names[option]);
+    text[len - 2] = '\0';
+    return text;
+}
+
 static const char *take_options(struct conversion *conversion, const struct conversion_form *form, int argc,
                                 char **argv) {
     for (int at = 2; at < argc; at += 2) {
@@ -34,7 +44,7 @@ static const char *take_options(struct conversion *conversion, const struct conv
         while (option < OPTIONS && strcmp(argv[at], option_names[option]) != 0)
             option++;
         if (option == OPTIONS || !(form->options & 1U << option))
-            return "there is no such option for this form";
+            return options_of(form);
         if (at + 1 == argc)
             return "the last option has no value";
         conversion->options[option] = argv[at + 1];
@@ -97,7 +107,9 @@ static void take_line(struct conversion *conversion, const struct conversion_for
     if (line.len && line.at[line.len - 1] == '\r')
         line.len--;
     conversion->line++;
-    const char *why = too_long                          ? "it is longer than 64 KiB"
+    bool packed = conversion->line == 1 && bytes_starts(line, BYTES("\x1f\x8b"));
+    const char *why = packed                            ? "it is compressed: zcat -f"
+                      : too_long                        ? "it is longer than 64 KiB"
                       : memchr(line.at, '\0', line.len) ? "it has a NUL"
                       : line.len == 0                   ? NULL
                                                         : form->take(conversion, line);

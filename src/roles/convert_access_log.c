@@ -3,8 +3,8 @@
 //
 //   192.0.2.1 - user [26/Nov/2026:18:00:00 +0100] "GET /a?b HTTP/1.1" 200 1234 "referer" "agent"
 //
-// The item is the first group of --item-pattern in the path, without its query and decoded. The visitor is a keyed hash
-// of address and agent, so the output holds neither.
+// The name of a host may come before it. The item is the first group of --item-pattern in the path, without its query
+// and decoded. The visitor is a keyed hash of address and agent, so the output holds neither.
 #include "base/hex.h"
 #include "base/netaddr.h"
 #include "base/times.h"
@@ -46,6 +46,16 @@ static struct bytes take_word(struct bytes *rest) {
     return word;
 }
 
+// A log of several hosts begins with the host, with or without a port; then the address is the second word.
+static struct bytes take_address(struct bytes *rest) {
+    struct netaddr address;
+    struct bytes first = take_word(rest), after = *rest, second = take_word(&after);
+    if (netaddr_parse(first, &address) || !netaddr_parse(second, &address))
+        return first;
+    *rest = after;
+    return second;
+}
+
 // Up to a quote that no backslash escapes and that ends the part; some servers escape none.
 static bool take_quoted(struct bytes *rest, struct bytes *ret_text) {
     if (!rest->len || rest->at[0] != '"')
@@ -79,7 +89,7 @@ static bool take_time(struct bytes *rest, struct bytes *ret_time) {
 
 static const char *read_line(struct bytes line, struct log_line *ret_line) {
     struct bytes rest = line, referer;
-    ret_line->address = take_word(&rest);
+    ret_line->address = take_address(&rest);
     if (!ret_line->address.len || !take_time(&rest, &ret_line->time))
         return "it has no time, such as [26/Nov/2026:18:00:00 +0100]";
     if (!take_quoted(&rest, &ret_line->request))

@@ -24,8 +24,11 @@ struct table {
 
 static const char *begin(struct conversion *conversion) {
     const char *why, *zone = conversion->options[OPTION_TIME_ZONE];
-    if (!calendar_open(zone ? zone : "UTC", &why))
-        return why;
+    static char text[128];
+    if (!calendar_open(zone ? zone : "UTC", &why)) {
+        snprintf(text, sizeof text, "--time-zone %s", why);
+        return text;
+    }
     conversion->form_data = calloc(1, sizeof(struct table));
     return conversion->form_data ? NULL : "no memory is left";
 }
@@ -66,6 +69,12 @@ static int split(struct conversion *conversion, struct bytes line, char separato
     return -1;
 }
 
+static const char *without_columns(const struct table *table) {
+    return table->at[COLUMN_POST] >= 0 && table->at[COLUMN_VIEWS] >= 0
+               ? NULL
+               : "the first line does not name the columns postid and pageviews";
+}
+
 static const char *take_names(struct conversion *conversion, struct table *table, struct bytes line) {
     static const char separators[] = "\t;,";
     struct bytes fields[COLUMNS_MAX];
@@ -82,7 +91,7 @@ static const char *take_names(struct conversion *conversion, struct table *table
                 table->at[column] = i;
     }
     table->separator = *used;
-    return NULL;
+    return without_columns(table);
 }
 
 // ---- Times of the publisher's zone
@@ -176,9 +185,8 @@ static const char *take(struct conversion *conversion, struct bytes line) {
     struct table *table = conversion->form_data;
     if (!table->separator)
         return take_names(conversion, table, line);
-    if (table->at[COLUMN_POST] < 0 || table->at[COLUMN_VIEWS] < 0)
-        return "the first line does not name the columns postid and pageviews";
-    return take_row(conversion, table, line);
+    const char *why = without_columns(table);
+    return why ? why : take_row(conversion, table, line);
 }
 
 const struct conversion_form popular_posts_form = {.name = "popular-posts",

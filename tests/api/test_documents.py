@@ -125,7 +125,7 @@ def test_varnish_and_nginx_of_the_widgets_document(filled, tmp_path):
     vcl = f'vcl 4.1;\nbackend pages {{ .host = "127.0.0.1"; .port = "{pages.server_port}"; }}\n' + widget_block("vcl", "backend").replace(
         '"8080"', f'"{filled.port}"')
     text = widget_block("nginx", "internal;").replace("127.0.0.1:8080", f"127.0.0.1:{filled.port}").replace(
-        "/var/cache/nginx/engaged", f"{tmp_path}/cache")
+        "/var/cache/engaged", f"{tmp_path}/cache")
     outer, inner = re.fullmatch(r"(proxy_cache_path [^\n]*\n)(.*)", text, re.S).groups()
     (tmp_path / "article.html").write_text("<h1>My article</h1>" + widget_block("html", "include virtual"))
     tmp_path.chmod(0o755)

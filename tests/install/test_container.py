@@ -3,6 +3,7 @@
 config` reads the compose file, and the same processes are started with the same environment, addresses and names."""
 import json
 import os
+import re
 
 import pytest
 
@@ -98,6 +99,20 @@ def running(image, composed):
     started[-1].wait_ready(machine, "http://127.0.0.1:80/healthz")
     yield machine, services["engaged"]["environment"], started
     assert [one.stop() for one in reversed(started)] == [0, 0, 0], started[1].log()
+
+
+def test_nginx_of_debian_takes_the_file_for_three_machines(image, composed):
+    """As it is, with the folders that Debian's package makes; `composed` has installed nginx."""
+    with open(os.path.join(ROOT, "deploy/machines/nginx.conf"), "rb") as source, open(image.machine.path("/etc/nginx/machines.conf"), "wb") as copy:
+        copy.write(source.read())
+    assert "test is successful" in image.machine.run("nginx -t -c /etc/nginx/machines.conf")
+
+
+def test_the_service_keeps_its_address_when_it_is_made_again(composed):
+    """nginx asks for the address of a name at its start only."""
+    with open(os.path.join(FOLDER, "nginx.conf"), encoding="utf-8") as file:
+        (name,) = re.findall(r"server (\w+):8080;", file.read())
+    assert set(composed["services"][name]["networks"]["front"]) == {"ipv4_address"}
 
 
 def visitor(machine, reader):

@@ -107,6 +107,20 @@ def test_a_visitor_is_a_hash_of_address_and_agent(tmp_path):
     assert kept == [line["visitor"] for line in from_log(text, "--visitor-key", key)[0]] != visitors
 
 
+@pytest.mark.parametrize("host", ["www.e.example:443", "www.e.example", "e.example:80", "[2001:db8::9]:443"])
+@pytest.mark.parametrize("first, second", [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")])
+def test_a_log_of_several_hosts_has_the_address_second(host, first, second):
+    """As Debian sets up Apache: readers with one browser are not one reader."""
+    lines, said, code = from_log("".join(f"{host} " + entry(address=address) for address in (first, second, first)), "--bots", "count")
+    visitors = [line["visitor"] for line in lines]
+    assert code == 0 and visitors[0] == visitors[2] != visitors[1], said
+
+
+def test_a_log_that_is_still_compressed_is_named():
+    lines, said, code = from_log(gzip.compress(entry().encode() * 50))
+    assert lines == [] and code == 1 and "line 1: it is compressed: zcat -f" in said, said
+
+
 BROKEN = {
     "no time": b"broken\n", "no quotes": b"192.0.2.1 - - [26/Nov/2026:18:00:00 +0100] GET\n",
     "no agent": entry().rsplit(' "', 1)[0].encode() + b"\n", "half a line": entry()[:90].encode() + b"\n",
@@ -149,10 +163,11 @@ def test_random_bytes_are_bad_lines_and_no_more():
 @pytest.mark.parametrize("options, why", [
     ((), "popular-posts is needed"), (("gopher",), "popular-posts is needed"), (("access-log",), "--item-pattern is needed"),
     (("access-log", "--item-pattern", "("), "no extended regular expression"), (("access-log", "--item-pattern", "a"), "no group"),
-    (("access-log", "--item-pattern"), "no value"), (("access-log", "--time-zone", "UTC"), "no such option"),
+    (("access-log", "--item-pattern"), "no value"), (("access-log", "--time-zone", "UTC"), "access-log: there is no such option; it has --item-pattern, --visitor-key, --bots"),
     (("access-log", "--item-pattern", "(.)", "--bots", "all"), "drop, strict or count"),
     (("access-log", "--item-pattern", "(.)", "--visitor-key", "/nowhere"), "can't be read"),
-    (("popular-posts", "--time-zone", "Mars/Base"), "popular-posts: "),
+    (("popular-posts", "--help"), "popular-posts: there is no such option; it has --item-prefix, --time-zone"),
+    (("popular-posts", "--time-zone", "Mars/Base"), "popular-posts: --time-zone is not a time zone"),
 ])
 def test_wrong_options_are_refused_by_name(options, why):
     done = subprocess.run([PROGRAM, "convert", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -225,6 +240,8 @@ def test_a_bad_row_is_named_and_stops_nothing(row, why):
 def test_a_table_without_its_columns_is_a_failure():
     lines, said, code = convert("popular-posts", "1,147,2\n2,148,1\n")
     assert lines == [] and code == 1 and "does not name the columns" in said
+    lines, said, code = convert("popular-posts", "INSERT INTO `wp_popularpostsdata` VALUES (1,'2025-01-01 00:00:00','2025-02-01 00:00:00',5);\n")
+    assert lines == [] and code == 1 and "line 1: the first line does not name the columns" in said and report(said.rpartition("\n")[0].rpartition("\n")[0])[-1] == 1, said
 
 
 def test_totals_are_shown_also_after_the_cards_and_days_are_ranked(service):

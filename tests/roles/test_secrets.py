@@ -8,6 +8,7 @@ import stat
 import subprocess
 
 import pytest
+from support.documents import blocks, text_of
 from support.launch import status_at
 from support.ports import free_port
 from support.processes import redis_pid
@@ -123,8 +124,28 @@ def test_make_install_leaves_a_unit_that_starts_and_keeps_a_configuration_that_i
     install(tmp_path)
     assert (tmp_path / "etc/engaged.conf").read_text() == "max_age = 7\n"
     assert "max_age = 1" in (tmp_path / "usr/local/share/doc/engaged/examples/engaged.conf").read_text()
+    examples = tmp_path / "usr/local/share/doc/engaged/examples"
+    named = {path for name in ("operating", "cluster") for path in re.findall(r"\]\(\.\./deploy/([\w/.-]+\.(?:conf|yml|json))\)", text_of(f"docs/{name}.md"))}
+    assert len(named) > 9 and not [path for path in named if not (examples / path).exists() and not (examples / os.path.basename(path)).exists()]
     assert "B engaged check" in (tmp_path / "usr/local/share/man/man8/engaged.8").read_text()
     assert "B max_age\n" in (tmp_path / "usr/local/share/man/man5/engaged.conf.5").read_text()
+
+
+def test_the_secrets_of_the_compose_file_stay_where_they_are(tmp_path):
+    """Nobody else reads them, a second call keeps them, and neither git nor the image takes them along."""
+    command = next(text for text in blocks("docs/operating.md", "sh") if "docker compose" in text)
+    (tmp_path / "deploy/container").mkdir(parents=True)
+    made = tmp_path / "deploy/container/.env"
+    texts = []
+    for _ in range(2):
+        subprocess.run(["sh", "-ec", "docker() { :; }\n" + command], cwd=tmp_path, check=True, umask=0o022)
+        assert stat.S_IMODE(made.stat().st_mode) == 0o600
+        texts.append(made.read_text())
+    assert texts[0] == texts[1] and len(re.findall(r"^ENGAGED_\w+=[0-9a-f]{64}$", texts[0], re.M)) == 3
+    with open(os.path.join(ROOT, "deploy/container/Dockerfile.dockerignore"), encoding="utf-8") as file:
+        assert "**/.env\n" in file.readlines()
+    if os.path.exists(os.path.join(ROOT, ".git")):
+        assert subprocess.run(["git", "check-ignore", "-q", "deploy/container/.env"], cwd=ROOT).returncode == 0
 
 
 def test_make_run_beside_one_that_runs_says_so_and_starts_nothing(own):

@@ -61,7 +61,7 @@ class Machines:
             text = replaced(text, f"10.0.0.1{number + 1}:8080", f"127.0.0.1:{machine.port}")
         text = replaced(text, "listen 80;", f"listen 127.0.0.1:{self.port};")
         text = replaced(text, "add_header X-Cache", "add_header X-Upstream $upstream_addr always; add_header X-Cache")
-        return self.edit(replaced(text, "/var/cache/nginx/engaged", f"{folder}/cache"))
+        return self.edit(replaced(text, "/var/cache/engaged", f"{folder}/cache"))
 
     def ask(self, method, path, body=None, source="127.0.0.2", **headers):
         """Through nginx, on a connection of its own."""

@@ -25,11 +25,12 @@ def answers(fetch, port):
 def nginx_of(folder, configuration, is_up):
     """The text of a whole configuration, that of a file of deploy/ too: only where it runs and what it writes is the test's."""
     os.chmod(folder, 0o755)
+    processes = "" if "worker_processes" in configuration else "worker_processes 1; "
     user = "user root;" if os.geteuid() == 0 else ""
     temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     text = configuration.replace("http {", f"http {{ {temporary} ", 1)
     with open(f"{folder}/conf", "w", encoding="utf-8") as file:
-        file.write(f"daemon off; pid {folder}/pid; error_log {folder}/error warn; worker_processes 1; {user}\n{text}")
+        file.write(f"daemon off; pid {folder}/pid; error_log {folder}/error warn; {processes}{user}\n{text}")
     with open(f"{folder}/said", "wb") as said:
         process = subprocess.Popen(["/usr/sbin/nginx", "-c", f"{folder}/conf", "-p", str(folder)], stderr=said)
     try:
