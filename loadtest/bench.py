@@ -31,15 +31,21 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-# As the embedded Redis is set (deploy/redis.conf), but for fsync; it never rewrites its log while it is measured.
-AS_EMBEDDED = {"appendonly": "yes", "maxmemory_policy": "noeviction", "hash_max_listpack_entries": "512",
-               "hash_max_listpack_value": "2048", "auto_aof_rewrite_percentage": "0", "maxclients": "4000"}
+def as_embedded(tree):
+    """The settings of a revision's embedded Redis; but it never rewrites its log while it is measured."""
+    with open(f"{tree}/deploy/redis.conf", encoding="utf-8") as file:
+        lines = [line.split(None, 1) for line in file if line.strip() and not line.startswith("#")]
+    return {**{name.replace("-", "_"): "" if value.strip() == '""' else value.strip() for name, value in lines},
+            "auto_aof_rewrite_percentage": "0", "maxclients": "4000"}
+
+
+AS_EMBEDDED = as_embedded(ROOT)
 
 
 class Redis(RedisServer):
-    def __init__(self, fsync="everysec", data=None, **more):
-        """`data`: a folder with the log of another one, whose data it begins with."""
-        super().__init__(unix=True, **{**AS_EMBEDDED, "appendfsync": fsync, **more})
+    def __init__(self, fsync="everysec", data=None, tree=ROOT, **more):
+        """`data`: a folder with the log of another one, whose data it begins with. `tree`: whose settings it has."""
+        super().__init__(unix=True, **{**as_embedded(tree), "appendfsync": fsync, **more})
         if data:
             shutil.copytree(data, f"{self.directory}/appendonlydir")
         self.start()

@@ -3,6 +3,7 @@
 
 To add one: a line in PAIRED. Its aims are ratios of rates, the service's over the peer's.
 """
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -125,7 +126,8 @@ STORED = {"tail": tail.stored}  # what Redis holds from the start
 def open_service(scenario, plan):
     """The service with the data of the scenario."""
     stored = STORED.get(scenario.seed)
-    redis = Redis(scenario.fsync, stored(plan.program)) if stored else None
+    tree = os.path.dirname(os.path.dirname(plan.program))
+    redis = Redis(scenario.fsync, stored and stored(plan.program), tree)
     target = Engaged(scenario.fsync, plan.program, redis, **scenario.settings)
     try:
         SEEDS[scenario.seed](target, plan)

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 
+import redis
+
 from support.ports import free_port
 from support.service import PROGRAM, Service
 from support.wait import wait_until
@@ -117,3 +119,33 @@ def test_a_redis_server_that_may_not_be_run_is_named_and_not_the_folder(tmp_path
     done = subprocess.run([PROGRAM, "--redis", f"embedded:{tmp_path}/d", "--listen", f"127.0.0.1:{free_port()}", "--ops-listen",
                            f"127.0.0.1:{free_port()}"], env={"PATH": str(tmp_path)}, stderr=subprocess.PIPE, text=True, timeout=30)
     assert done.returncode != 0 and "redis-server: permission denied" in done.stderr, done.stderr
+
+
+def test_the_embedded_redis_has_the_settings_that_are_named_for_one_of_your_own():
+    with open(os.path.join(os.path.dirname(PROGRAM), "..", "deploy", "redis.conf"), encoding="utf-8") as file:
+        wanted = dict(line.split(None, 1) for line in file.read().splitlines() if line and not line.startswith("#"))
+    service = Service()
+    try:
+        client = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+        assert wanted["appendfsync"] == "always"
+        assert {name: client.config_get(name)[name] for name in wanted} == {name: value.strip('"') for name, value in wanted.items()}
+    finally:
+        service.stop()
+
+
+def test_a_rankings_set_is_compact_only_while_it_is_small():
+    """A commit would read a long compact set from its beginning for each place, every score from text."""
+    service = Service(partitions=1, rate_limits="off")
+    try:
+        client = redis.Redis(unix_socket_path=os.path.join(service.folder, "d", "redis.sock"))
+
+        def encoding(items):
+            done = service.lines("/v1/s/events?wait=true", [{"type": "vote", "item": f"i{n}", "visitor": f"v{n}"} for n in range(items)])
+            assert done.json["accepted"] == items
+            sets = list(client.scan_iter("*:hot:no-card", count=1000))
+            assert [client.zcard(key) for key in sets] == [items]
+            return client.object("encoding", sets[0])
+
+        assert (encoding(20), encoding(60)) == (b"listpack", b"skiplist")
+    finally:
+        service.stop()
