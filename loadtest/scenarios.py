@@ -74,6 +74,7 @@ PAIRED = [
              cheaper={"nginx+Lua": 2.2}),
     Scenario("votes-zipf", "votes by a zipf law", ZIPF, VOTING, {"nginx+Lua": 2.5, "webdis": 2.5}, limits={"redis": 8},
              cheaper={"nginx+Lua": 2.0}),
+    Scenario("votes-cards", "the same on 10,000 articles with cards, in 20 categories", ZIPF, seed="cards", items=10000),
     Scenario("votes-always", "votes spread evenly", SPREAD, VOTING[:2], {"nginx+Lua": 2, "webdis": 2}, "always",
              limits={"redis": 14}),
     Scenario("votes-always-1024", "votes spread evenly", SPREAD, VOTING[:2], {"nginx+Lua": 2, "webdis": 2}, "always", 1024,
@@ -101,6 +102,13 @@ def add_reads(target):
         for reader in range(200) for step in range(6) for kind in ("view", "vote")])
 
 
+def add_cards(target):
+    """10,000 articles with a category each."""
+    for begin in range(0, 10000, 5000):
+        target.client().lines("/v1/load/items", [{"item": f"i{n}", "title": f"Article {n}", "url": f"/articles/{n}", "categories": [f"c{n % 20}"]}
+                                                 for n in range(begin, begin + 5000)])
+
+
 def add_windows(target):
     """Two days with 20,000 items each: the sets of both are full in every partition."""
     client, now = target.client(), int(time.time())
@@ -119,7 +127,7 @@ def add_readers(target, plan):
 
 
 SEEDS = {"": lambda target, plan: None, "reads": lambda target, plan: add_reads(target), "readers": add_readers,
-         "windows": lambda target, plan: add_windows(target), "tail": lambda target, plan: None}
+         "windows": lambda target, plan: add_windows(target), "cards": lambda target, plan: add_cards(target), "tail": lambda target, plan: None}
 STORED = {"tail": tail.stored}  # what Redis holds from the start
 
 
