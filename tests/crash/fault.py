@@ -35,12 +35,16 @@ def shoot(role, number):
     return do
 
 
-def thaw(role):
+def shoot_all(role, number):
     def do(service, _):
         for pid in service.pids(role):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+                os.kill(pid, number)
     return do
+
+
+def thaw(role):
+    return shoot_all(role, signal.SIGCONT)
 
 
 def ask(*command):

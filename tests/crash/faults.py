@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import redis
 
+from edits import edit_unprojected
 from fault import Fault, ask, nothing, shoot, thaw
 from faults_distributed import CLUSTER, SENTINEL
 from history import now
@@ -179,6 +180,7 @@ FAULTS = [
     Fault("busy-script", start_busy_script, ask("SCRIPT", "KILL"), (0.5, 3)),
     Fault("reload-wrong", reload_wrong, configure_right, (0.5, 3)),
     Fault("reload-kinds", reload_with_another_kind),
+    Fault("edit-unprojected", edit_unprojected),
     Fault("flood", begin_flood, end_flood, (2, 4)),
     # A step that lasts for ten seconds is believed.
     Fault("clock", shift_clock, unshift_clock, (0.3, 4), stretch=1),
@@ -187,7 +189,7 @@ FAULTS = [
 BY_NAME = {fault.name: fault for fault in FAULTS}
 # Those of processes and connections strike before any Redis.
 ANYWHERE = ("kill-worker", "kill-projector", "kill-in-step", "kill-supervisor", "freeze-worker", "freeze-projector",
-            "freeze-supervisor", "terminate", "reload", "reload-wrong", "reload-kinds", "drop-links", "flush-scripts", "flood")
+            "freeze-supervisor", "terminate", "reload", "reload-wrong", "reload-kinds", "drop-links", "flush-scripts", "edit-unprojected", "flood")
 TABLES = {"all": FAULTS, "cluster": CLUSTER + [BY_NAME[name] for name in ANYWHERE],
           "sentinel": SENTINEL + [BY_NAME[name] for name in ANYWHERE]}
 # What may strike while another fault holds.

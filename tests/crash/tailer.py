@@ -186,9 +186,13 @@ class Tailer:
     def missed(self):
         return sum(log.missed for log in self.logs)
 
+    def is_undone(self, seen):
+        """Perhaps, by a restore: the log that is served then may have been trimmed since."""
+        return any(begin <= seen.when and (end is None or seen.when <= end) for begin, _, _, end in self.voids)
+
     def is_lost(self, seen):
-        """Gone, or perhaps undone by a restore: the log that is served then may have been trimmed since."""
-        return seen.lost or any(begin <= seen.when and (end is None or seen.when <= end) for begin, _, _, end in self.voids)
+        """Gone by a failover, or undone."""
+        return seen.lost or self.is_undone(seen)
 
     def lost(self):
         """(log, entry) of each that is."""
