@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A test can kill the process before or after a step of a round (steps.def): ENGAGED_FAILPOINT=commit-chunk-after:3
-// raises SIGKILL the third time. Without the variable a point costs one comparison.
+// A test can kill or stop the process before or after a step of a round (steps.def):
+// ENGAGED_FAILPOINT=commit-chunk-after:3 raises SIGKILL the third time; commit-chunk-after:3:stop raises SIGSTOP.
+// Without the variable a point costs one comparison.
 #pragma once
 
 enum moment { BEFORE, AFTER };

@@ -83,10 +83,11 @@ ANSWERS = {
 
 
 class Caller:
-    """One connection. Every call is recorded, whatever becomes of it."""
+    """One connection. Every call is recorded, whatever becomes of it. `port`, a number or a function, says where to."""
 
     def __init__(self, port, number, calls):
-        self.port, self.number, self.calls = port, number, calls
+        self.port = port if callable(port) else lambda: port
+        self.number, self.calls = number, calls
         self.connection = None
 
     def close(self):
@@ -112,13 +113,14 @@ class Caller:
         self.calls.append(call)
 
     def connect(self, call):
-        if self.connection and select.select([self.connection.sock], [], [], 0)[0]:
+        port = self.port()
+        if self.connection and (select.select([self.connection.sock], [], [], 0)[0] or self.connection.port != port):
             self.close()  # the service has closed it meanwhile: a browser sees that too, before it sends
         if self.connection:
             self.connection.sock.settimeout(call.patience)
             return
         call.outcome = REFUSED  # until there is a connection
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=call.patience)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=call.patience)
         connection.connect()
         self.connection, call.outcome = connection, UNKNOWN
 
@@ -151,12 +153,12 @@ class Caller:
 class Client(threading.Thread):
     """Its visitors are its own: what each has done last is known here alone."""
 
-    def __init__(self, port, number, seed, over):
+    def __init__(self, service, number, seed, over):
         super().__init__(daemon=True)
         self.number, self.over = number, over
         self.dice = random.Random(f"{seed} {number}")
         self.calls = []
-        self.caller = Caller(port, number, self.calls)
+        self.caller = Caller(lambda: service.port_for(number), number, self.calls)
         self.names = itertools.count()
         self.visitors = []
         self.tastes = {}
@@ -174,6 +176,9 @@ class Client(threading.Thread):
             raise
         finally:
             self.caller.close()
+
+    def last_call(self):
+        return self.calls[-1].line(self.calls[-1].begin) if self.calls else f"client {self.number} has called nothing"
 
     def visitor(self):
         """Mostly one that has voted before; new ones push the oldest out."""
@@ -228,14 +233,18 @@ def send_card(caller, site, item, fields):
     return call.outcome == OK
 
 
-def send_votes(caller, site, votes):
-    """By bulk, repeated until all are in; the call that brought them in."""
+def all_in(bulk):
+    return bulk.outcome == OK and not json.loads(bulk.answer)["rejected"]
+
+
+def send_votes(caller, site, votes, tries=100, wait="true"):
+    """By bulk, repeated until all are in, and projected; the call that brought them in."""
     rows = [{"type": "vote", "item": item, "visitor": visitor, "kind": kind} for visitor, item, kind in votes]
     body = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    for _ in range(100):
+    for _ in range(tries):
         bulk = Call("-", "seed", patience=PATIENCE_S)
-        caller.send(bulk, "POST", f"/v1/{site}/events?wait=true", body, "application/x-ndjson")
-        if bulk.outcome == OK and not json.loads(bulk.answer)["rejected"]:
+        caller.send(bulk, "POST", f"/v1/{site}/events?wait={wait}", body, "application/x-ndjson")
+        if all_in(bulk):
             break
         time.sleep(0.1)
     return bulk

@@ -16,11 +16,14 @@ LAG_S = 1.0  # what was acknowledged longer before the end of a master is with i
 
 class Distributed(CrashService):
     whole_s = 40
-    presets = {**CrashService.presets, "partitions": PARTITIONS, "secret": "5e" * 32, "hash_key": "a7" * 32}
+    presets = {**CrashService.presets, "partitions": PARTITIONS}
 
     def __init__(self, program, **settings):
         self.redis = None  # nobody may take it for one Redis
         super().__init__(program, **settings)
+
+    def store_address(self):
+        return self.settings["redis"]
 
     def begin_loss(self, partitions):
         """From here on what this master acknowledges may be lost."""
@@ -31,6 +34,9 @@ class Distributed(CrashService):
             return self.nodes_missing()
         except redis.RedisError as error:
             return f"an answer of Redis ({error})"
+
+    def all_pids(self):
+        return super().all_pids() + [node.process.pid for node in self.group.nodes if node.process]
 
     def remove(self):
         self.group.__exit__()

@@ -18,6 +18,7 @@ import redis
 from edits import edit_unprojected
 from fault import Fault, ask, nothing, shoot, thaw
 from faults_distributed import CLUSTER, SENTINEL
+from faults_machines import MACHINES
 from history import now
 from probes import start_flood
 from support.wait import comes_true
@@ -185,6 +186,7 @@ FAULTS = [
     # A step that lasts for ten seconds is believed.
     Fault("clock", shift_clock, unshift_clock, (0.3, 4), stretch=1),
     Fault("restore", freeze_and_backup, restore, (0.3, 2)),
+    *MACHINES,
 ]
 BY_NAME = {fault.name: fault for fault in FAULTS}
 # Those of processes and connections strike before any Redis.
@@ -221,7 +223,8 @@ class Strike:
     name: str
     begin: float
     healed: float = 0.0  # all was whole again
-    recovered: float = 0.0  # every client has had a write of after that acknowledged; 0: not within its time
+    recovered: float = 0.0  # every client has had a write of after that acknowledged
+    unserved: str = ""  # what a client waited for that was not, within its time
     skipped: bool = False
     freezes: bool = False  # a worker, or the supervisor while one is dead: what it holds waits as long
     ended: float = 0.0  # the fault itself
@@ -229,9 +232,10 @@ class Strike:
 
 
 class Nemesis:
-    def __init__(self, service, clients, faults, seed):
-        self.service, self.clients, self.faults = service, clients, faults
-        self.dice = random.Random(f"{seed} nemesis")
+    def __init__(self, service, clients, options):
+        self.service, self.clients, self.margin = service, clients, options.margin
+        self.faults = chosen(options.faults, options.leave_out.split(","))[1]
+        self.dice = random.Random(f"{options.seed} nemesis")
         self.deck, self.strikes, self.complaints = [], [], []
 
     def draw(self):
@@ -246,7 +250,7 @@ class Nemesis:
             self.strike(self.draw(), until)
 
     def strike(self, fault, until):
-        strike = Strike(fault.name, now(), freezes=fault.name == "freeze-worker", down=fault.down)
+        strike = Strike(fault.name, now(), freezes=fault.name in ("freeze-worker", "freeze-machine"), down=fault.down)
         self.strikes.append(strike)
         self.service.hit = None
         try:
@@ -260,9 +264,11 @@ class Nemesis:
             self.complaints.append(f"{fault.name}: {self.service.missing()} is missing after {self.service.whole_s} s")
         strike.healed = now()
         self.service.end_losses()
-        comes_true(lambda: self.all_served_since(strike.healed), 2 * RECOVER_S)
-        # The clients tell when; what came later than twice the limit is not waited for.
-        strike.recovered = now() if self.all_served_since(strike.healed) else 0.0
+        served = self.service.yardstick.comes_true(lambda: not self.unserved_since(strike.healed), self.margin, RECOVER_S)
+        strike.recovered = now()
+        if not served:
+            seconds = strike.recovered - strike.healed
+            strike.unserved = f"after {seconds:.1f} s not served: {'; '.join(self.unserved_since(strike.healed))}"
 
     def hold(self, fault, until):
         """Sometimes another fault strikes meanwhile."""
@@ -282,5 +288,6 @@ class Nemesis:
             seconds /= 2
         time.sleep(seconds)
 
-    def all_served_since(self, instant):
-        return all(client.acknowledged > instant or not client.is_alive() for client in self.clients)
+    def unserved_since(self, instant):
+        """The last call of each client that has had no write acknowledged."""
+        return [client.last_call() for client in self.clients if client.acknowledged <= instant and client.is_alive()]

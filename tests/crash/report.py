@@ -68,6 +68,10 @@ def page(history, outcome, options, tailer):
           f"{outcome.settled:.2f} s after the last call; {len(history.states)} registers, " \
           f"{sum(len(states[-1][1]) > 1 for states in history.states.values())} of them left unknown and settled by reading"
     yield logs_line(tailer)
+    yield f"the machine was {history.slower(history.zero, history.calls[-1].end):.1f} times slower than alone"
+    if history.takeovers:
+        took = [end - begin for begin, end, _ in history.takeovers]
+        yield f"{len(took)} times a machine went, and another one had projected after {percentile(took, 0.5):.1f} s, {max(took):.1f} s at most"
     if history.losses:
         yield losses_line(history, outcome.final)
     yield f"{len(outcome.violations)} violations"

@@ -8,6 +8,7 @@ Ends with a page, and with 1 when a rule was broken; then the log and the histor
 kept in --keep. The same seed draws the same faults and calls, though not the same instants.
 """
 import argparse
+import contextlib
 import os
 import sys
 import threading
@@ -65,22 +66,32 @@ class NeverAnswered(Exception):
     """A call, when all is whole again."""
 
 
-def until_answered(caller, *arguments, **options):
-    begin = now()
-    while now() < begin + ANSWERED_S:
-        call = caller.do(*arguments, **options)
-        if call.outcome == OK:
-            return call
-        time.sleep(0.1)
-    raise NeverAnswered(f"{arguments} {options} is not answered in {ANSWERED_S:g} s when all is over: {call.status} {call.answer}")
+class LastCaller(Caller):
+    """For the calls when all is over: each is repeated until it is answered."""
+
+    def __init__(self, service, calls):
+        super().__init__(service.port, "end", calls)
+        self.yardstick = service.yardstick
+
+    def until_answered(self, *arguments, **options):
+        calls = []
+
+        def answered():
+            calls.append(self.do(*arguments, **options))
+            return calls[-1].outcome == OK
+
+        if not self.yardstick.comes_true(answered, ANSWERED_S, pause=0.1):
+            raise NeverAnswered(f"{arguments} {options} is not answered in {ANSWERED_S:g} s when all is over: "
+                                f"{calls[-1].status} {calls[-1].answer}")
+        return calls[-1]
 
 
-def share_out(work, port, calls, do):
+def share_out(work, service, calls, do):
     """The same for many visitors, by some threads."""
     never = []
 
     def run(part):
-        caller = Caller(port, "end", calls)
+        caller = LastCaller(service, calls)
         try:
             for one in part:
                 do(caller, one)
@@ -97,7 +108,7 @@ def share_out(work, port, calls, do):
         raise never[0]
 
 
-def settle_views(port, calls, settled):
+def settle_views(service, calls, settled):
     """A view whose every answer was lost is asked for again: after that it counts once, whatever had become of it."""
     pairs = {}
     for call in calls:
@@ -105,48 +116,50 @@ def settle_views(port, calls, settled):
             known = call.outcome == OK and not call.may_be_lost
             pairs[call.visitor, call.item] = pairs.get((call.visitor, call.item), False) or known
     lost = [pair for pair, known in pairs.items() if not known]
-    share_out(lost, port, settled, lambda caller, pair: until_answered(caller, "view", pair[0], pair[1]))
+    share_out(lost, service, settled, lambda caller, pair: caller.until_answered("view", pair[0], pair[1]))
 
 
-def settle_lives(port, calls, settled):
+def settle_lives(service, calls, settled):
     """An item of which a deletion's end is unknown is deleted once more: then nothing of it is left, and one view counts."""
     def settle(caller, item):
-        until_answered(caller, "delete", item=item)
-        until_answered(caller, "life-view", f"end {item}", item)
+        caller.until_answered("delete", item=item)
+        caller.until_answered("life-view", f"end {item}", item)
 
-    share_out(in_doubt(calls), port, settled, settle)
+    share_out(in_doubt(calls), service, settled, settle)
 
 
-def read_final(port, calls):
+def read_final(service, calls):
     final = Final()
     visitors = sorted({call.visitor for call in calls if call.what in ("vote", "unvote")})
 
     def read(caller, visitor):
-        final.own[visitor] = until_answered(caller, "me", visitor).answer[0]
+        final.own[visitor] = caller.until_answered("me", visitor).answer[0]
 
-    share_out(visitors, port, calls, read)
+    share_out(visitors, service, calls, read)
     return final
 
 
 def read_shown(caller, final, lives):
-    final.counts = until_answered(caller, "me", "nobody").answer[1]
-    final.items = {item: until_answered(caller, "item", item=item).answer for item in ITEMS}
-    top = until_answered(caller, "top").answer
+    final.counts = caller.until_answered("me", "nobody").answer[1]
+    final.items = {item: caller.until_answered("item", item=item).answer for item in ITEMS}
+    top = caller.until_answered("top").answer
     final.top = {item: top.get(item, NO_ROW) for item in ITEMS}
-    final.lives = {item: until_answered(caller, "life", item=item).answer for item in lives}
-    final.lives_top = until_answered(caller, "life-top").answer
+    final.lives = {item: caller.until_answered("life", item=item).answer for item in lives}
+    final.lives_top = caller.until_answered("life-top").answer
 
 
-def wait_for_final(port, calls, history, options):
+def wait_for_final(service, calls, history, options):
     """What is shown must become right, once all was quiet; until it is, it is asked again."""
-    final, caller, began = read_final(port, calls), Caller(port, "end", calls), now()
-    while True:
+    final, began, wrong = read_final(service, calls), now(), []
+
+    def right():
         read_shown(caller, final, history.lives)
-        wrong = violations(rules(AFTER, options), history, final)
-        if not wrong or now() - began > options.settle:
-            caller.close()
-            return Outcome(wrong, now() - began, final)
-        time.sleep(0.1)
+        wrong[:] = violations(rules(AFTER, options), history, final)
+        return not wrong
+
+    with contextlib.closing(LastCaller(service, calls)) as caller:
+        comes_true(right, options.settle, pause=0.1)
+    return Outcome(wrong, now() - began, final)
 
 
 def run_clients(service, options):
@@ -159,10 +172,10 @@ def run_clients(service, options):
     erasures = Erasures(service.port, options.seed, over)
     erasures.start()
     alive = start_probers(service.port, over)
-    clients = [Client(service.port, number, options.seed, over) for number in range(options.clients)]
+    clients = [Client(service, number, options.seed, over) for number in range(options.clients)]
     for client in clients:
         client.start()
-    nemesis = Nemesis(service, clients, chosen(options.faults, options.leave_out.split(","))[1], options.seed)
+    nemesis = Nemesis(service, clients, options)
     end = now() + options.seconds
     nemesis.torment(end)
     time.sleep(max(0.0, end - now()))
@@ -179,8 +192,8 @@ def run_clients(service, options):
 def check_run(service, options):
     calls, nemesis, alive, erasures = run_clients(service, options)
     patience = 1 if nemesis.complaints else 15
-    history, outcome = History(calls, nemesis.strikes, options.margin, service.voids, alive, service.losses), Outcome([])
-    if not service.wait_whole(patience) or not comes_true(service.is_ready, patience):
+    history, outcome = History(calls, nemesis.strikes, options.margin, service.voids, alive, service.losses, service.yardstick.slower, service.takeovers), Outcome([])
+    if not service.wait_whole(patience) or not service.yardstick.comes_true(service.is_ready, patience):
         outcome.violations = [("back", None, f"the service does not come back: {service.missing() or 'its readiness'}")]
     else:
         try:
@@ -196,13 +209,15 @@ def check_run(service, options):
 
 def judge_stored(service, options):
     """What Redis holds must become right, as the last of it is projected."""
-    began = now()
-    while True:
+    wrong = []
+
+    def right():
         service.tailer.reread()
-        wrong = violations(rules(STORED, options), read_parts(service), service.tailer)
-        if not wrong or now() - began > options.settle:
-            return wrong + [("tailer", None, complaint) for complaint in service.tailer.complaints()]
-        time.sleep(0.1)
+        wrong[:] = violations(rules(STORED, options), read_parts(service), service.tailer)
+        return not wrong
+
+    comes_true(right, options.settle, pause=0.1)
+    return wrong + [("tailer", None, complaint) for complaint in service.tailer.complaints()]
 
 
 def vote_partition(call, partitions):
@@ -217,11 +232,11 @@ def check_end(service, options, calls, nemesis, alive):
         note_losses(calls, service.losses, lambda call: vote_partition(call, partitions))
     done = still_true(sorted(calls, key=lambda call: call.begin), service.voids)
     settled = []
-    settle_views(service.port, done, settled)
-    settle_lives(service.port, done, settled)
+    settle_views(service, done, settled)
+    settle_lives(service, done, settled)
     calls += settled
-    history = History(calls, nemesis.strikes, options.margin, service.voids, alive, service.losses)
-    return history, wait_for_final(service.port, list(calls), history, options)
+    history = History(calls, nemesis.strikes, options.margin, service.voids, alive, service.losses, service.yardstick.slower, service.takeovers)
+    return history, wait_for_final(service, list(calls), history, options)
 
 
 def tell(service, history, outcome, options):
@@ -239,8 +254,9 @@ def run(options):
     service = SERVICES[chosen(options.faults)[0]](options.program)
     try:
         service.prepare()
+        service.yardstick.start()
         service.start()
-        if not comes_true(service.is_ready, 20):
+        if not service.yardstick.comes_true(service.is_ready, 20):
             raise AssertionError("not ready:\n" + service.log())
         service.tailer.start()
         history, outcome = check_run(service, options)
@@ -263,7 +279,7 @@ def read_options(arguments=None):
     parser.add_argument("--leave-out", default="", help="names of faults and rules")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--margin", type=float, default=1.5, help="seconds beyond a deadline, for a busy machine")
+    parser.add_argument("--margin", type=float, default=1.5, help="seconds beyond a deadline; a busy machine gets as many times more as it is slower")
     parser.add_argument("--settle", type=float, default=20.0, help="seconds until the final state must be right")
     parser.add_argument("--program", default=PROGRAM)
     parser.add_argument("--keep", default=os.path.join(ROOT, "tests", "artifacts", "crash"))

@@ -14,8 +14,8 @@ from support import processes
 from support.launch import Launch
 from support.program import BUILD, ROOT, options_of
 from support.reports import reports_in
-from support.wait import comes_true
 from tailer import Tailer
+from yardstick import Yardstick
 
 SECRET_KEY = "publisher"
 KINDS = ("up", "down", "odd")
@@ -28,7 +28,8 @@ class CrashService(Launch):
     presets = {"workers": WORKERS, "secret_key": SECRET_KEY, "rate_limits": "off",
                "redis_timeout": f"{REDIS_TIMEOUT_S:g}s", "projection_interval": "10ms", "neighbour_interval": "200ms",
                "refresh_interval": "200ms", "log_level": "info",
-               "corrections_kept": 100000}  # a run of ten minutes makes more than the preset keeps
+               "corrections_kept": 100000,  # a run of ten minutes makes more than the preset keeps
+               "secret": "5e" * 32, "hash_key": "a7" * 32}  # a second machine needs them
 
     name = "all"  # of the table of faults (faults.py)
     by_log = False  # whether the logs are on several Redis
@@ -41,10 +42,14 @@ class CrashService(Launch):
         self.directory = os.path.join(self.folder, "d")
         self.losses = []  # [begin, end, partitions]: what these acknowledged meanwhile may be lost
         self.hit = None  # what the present fault has struck
+        self.second = None  # another machine on the same store, for a while (faults_machines.py)
+        self.away = ()  # the ports of machines that a balancer would leave out
+        self.takeovers = []  # [begin, end, done]: how long nothing was projected after a machine had gone
         self.voids = []  # what was in place at the first of (begin, end, begin, end) is so again after the last
         self.clock_path = os.path.join(self.folder, "clock")
         self.shift_clock(0)
         self.over = threading.Event()
+        self.yardstick = Yardstick(self.all_pids, self.over)
         self.tailer = Tailer(PARTITIONS, self.serving, self.by_log, self.over, self.voids)
 
     def configuration(self, kinds=None, more=""):
@@ -54,6 +59,15 @@ class CrashService(Launch):
         """Of Redis alone (shifted_clock.c)."""
         with open(self.clock_path, "r+b" if os.path.exists(self.clock_path) else "wb") as file:
             file.write(struct.pack("<q", seconds))
+
+    def store_address(self):
+        """Of what both machines have."""
+        return f"unix:{self.directory}/redis.sock"
+
+    def port_for(self, number):
+        """Of the machine to which a balancer sends this client."""
+        ports = [machine.port for machine in (self, self.second) if machine and machine.port not in self.away]
+        return ports[number % len(ports)] if ports else self.port
 
     # ---- Life
 
@@ -88,6 +102,9 @@ class CrashService(Launch):
 
     def kill_all(self):
         """Only by pid, and Redis too: it outlives its supervisor."""
+        if self.second:
+            self.second.kill()
+            self.second.remove()
         victims = [*self.children("worker"), *self.children("projector"), self.redis_pid()]
         if self.process and self.process.poll() is None:
             victims.insert(0, self.process.pid)
@@ -111,6 +128,10 @@ class CrashService(Launch):
         if role == "redis":
             return [pid for pid in [self.redis_pid()] if pid]
         return self.children(role)
+
+    def all_pids(self):
+        second = self.second  # the nemesis takes it away
+        return [pid for role in ("supervisor", "worker", "projector", "redis") for pid in self.pids(role)] + (second.pids() if second else [])
 
     # ---- Redis
 
@@ -149,4 +170,4 @@ class CrashService(Launch):
         return self.missing() is None
 
     def wait_whole(self, seconds):
-        return comes_true(self.is_whole, seconds)
+        return self.yardstick.comes_true(self.is_whole, seconds)

@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: MIT
 """What a history allows: the judge accepts each possible state and refuses each impossible one."""
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
 import judge
 from clients import ITEMS
 from faults import Strike, chosen
-from history import OK, REFUSED, UNKNOWN, Bounds, Call, note_losses, still_true, vote_states
+from history import OK, REFUSED, UNKNOWN, Bounds, Call, note_losses, now, still_true, vote_states
 from lives import END, Life, in_doubt
+from yardstick import Yardstick
 
 
 def call(want, begin, end, outcome=OK):
@@ -82,14 +91,56 @@ def test_a_restore_undoes_what_came_after_its_backup():
     assert [(one.begin, one.outcome) for one in kept] == [(1, OK), (9.5, UNKNOWN), (19.5, UNKNOWN), (30, OK), (13, UNKNOWN)]
 
 
-def judged(rule, calls=(), strikes=(), alive=()):
-    return list(rule(judge.History([call("up", 0, 1), *calls], list(strikes), 1.5, alive=alive)))
+def judged(rule, calls=(), strikes=(), alive=(), slower=1):
+    calls = [call("up", 0, 1), *calls]
+    return list(rule(judge.History(calls, list(strikes), 1.5, alive=alive, slower=lambda begin, end: slower)))
 
 
 def test_somebody_must_answer_but_when_nobody_is_left():
     assert not judged(judge.check_alive, alive=[0, 1.9, 3.8]) and judged(judge.check_alive, alive=[0, 1.9, 4.2])
     assert not judged(judge.check_alive, alive=[0, 4], strikes=[Strike("terminate", 1, 3, down=True)])
     assert judged(judge.check_alive, alive=[0, 4], strikes=[Strike("reload-wrong", 1, 3)])
+
+
+@pytest.mark.parametrize("slower, within", [(1, True), (1, False), (4, True), (4, False)])
+def test_a_slower_machine_moves_each_deadline_by_its_margin_alone(slower, within):
+    more = 1.5 * slower + (-0.1 if within else 0.1)
+    late, old = call("up", 10, 10 + judge.REDIS_TIMEOUT_S + more), call("up", 49, 50)
+    old.what, old.checked = "item", 50 - judge.UNREAD_S - judge.FRESH_S - judge.REDIS_TIMEOUT_S - more
+    strike = Strike("kill-redis", 60, 61, recovered=61 + judge.RECOVER_S + more)
+    assert bool(judged(judge.check_deadlines, [late], slower=slower)) != within
+    assert bool(judged(judge.check_staleness, [old], slower=slower)) != within
+    assert bool(judged(judge.check_recovery, strikes=[strike], slower=slower)) != within
+    alive = [0, max(judge.ALIVE_S, 1.5 * slower) + (-0.1 if within else 0.1)]
+    assert bool(judged(judge.check_alive, alive=alive, slower=slower)) != within
+
+
+def test_two_processes_on_one_processor_are_measured_as_slower():
+    """And one that sleeps does not wait."""
+    processor = min(os.sched_getaffinity(0))
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    sleeper = subprocess.Popen(["sleep", "100"])
+    try:
+        for process in busy:
+            os.sched_setaffinity(process.pid, {processor})
+        time.sleep(0.3)  # they have begun
+        half, none = (Yardstick(lambda pids=pids: pids, threading.Event(), own=()) for pids in ([one.pid for one in busy], [sleeper.pid]))
+        begin = now()
+        for _ in range(4):
+            half.measure()
+            none.measure()
+            time.sleep(0.2)
+        assert half.slower(begin, now()) > 1.6 and none.waited < half.waited / 4
+    finally:
+        for process in (*busy, sleeper):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("took, done, wrong", [(6.4, True, False), (6.6, True, True), (3, False, True)])
+def test_a_machine_that_has_gone_is_replaced_in_time(took, done, wrong):
+    history = judge.History([call("up", 0, 1)], [], 1.5, takeovers=[[10, 10 + took, done]])
+    assert bool(list(judge.check_takeover(history))) == wrong
 
 
 def test_a_flood_of_reads_may_cost_two_writes_of_a_hundred():

@@ -118,19 +118,21 @@ class Load:
         """Counts are what was acknowledged, and the list agrees with them. With `views_twice` a view that was refused, whose
         master was lost after it was projected, may count again when it is repeated (docs/cluster.md). Prints how many votes
         are lost: at most `lost_most`."""
-        wait_until(lambda: self.agrees(views_twice, lost_most), seconds,
-                   lambda: f"{self.differences()}\n{self.service.log()[-3000:]}", pause=0.1)
-        print(f"{len(self.answered)} calls were acknowledged, {len(self.refused)} refused, {self.lost(self.states())} votes are lost")
+        states = wait_until(lambda: self.agreeing(views_twice, lost_most), seconds,
+                            lambda: f"{self.differences()}\n{self.service.log()[-3000:]}", pause=0.1)
+        print(f"{len(self.answered)} calls were acknowledged, {len(self.refused)} refused, {self.lost(states)} votes are lost")
 
     def lost(self, states):
         return sum(abs(states[item][0] - votes) for item, (votes, _) in self.expected().items())
 
-    def agrees(self, views_twice, lost_most):
+    def agreeing(self, views_twice, lost_most):
+        """The states, if they are right."""
         states = self.states()
         again = collections.Counter(item for _, item, kind in self.refused if kind == "view" and views_twice)
-        return (states is not None and self.list_agrees(states) and self.lost(states) <= lost_most
-                and all(abs(states[item][1] - views) <= lost_most + again[item] and (states[item][1] >= views or lost_most)
-                        for item, (_, views) in self.expected().items()))
+        right = (states is not None and self.list_agrees(states) and self.lost(states) <= lost_most
+                 and all(abs(states[item][1] - views) <= lost_most + again[item] and (states[item][1] >= views or lost_most)
+                         for item, (_, views) in self.expected().items()))
+        return states if right else None
 
     def list_agrees(self, states):
         ranked = self.ranked()
