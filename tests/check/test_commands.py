@@ -12,7 +12,7 @@ from support.documents import NAMES, all_blocks, text_of
 from support.program import PROGRAM, ROOT
 
 
-IN_SENTENCES = ("docs/operating.md", "docs/upgrading.md")  # their commands in sentences have rows, too
+IN_SENTENCES = ("docs/operating.md", "docs/upgrading.md", "docs/cluster.md")  # their commands in sentences have rows, too
 COMMANDS = ("apt-get", "build/engaged", "curl", "docker", "engaged", "install", "make", "openssl", "redis-cli", "redis-server", "systemctl")
 
 
