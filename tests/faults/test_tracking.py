@@ -3,6 +3,7 @@
 connections, to Redis or to its rights: what has changed is seen, and no answer is older than it says.
 
 Each answer here is made anew, of what the worker has: the address has an id that nobody has asked for."""
+import contextlib
 import datetime
 import http.client
 import itertools
@@ -10,8 +11,10 @@ import threading
 import time
 
 import pytest
+import redis
 from support.links import LISTENER, READER, Links
-from support.redis_server import RedisServer
+from support.redis_server import Keeper, RedisServer
+from support.sentinels import Sentinels
 from support.service import Service
 from support.wait import wait_until
 
@@ -129,9 +132,9 @@ def test_while_the_messages_are_held_back_states_are_read_again(kept):
     kept.wait_seen(kept.vote())
 
 
-def write_card(kept, title):
+def write_card(server, title):
     """As another worker would: record and card at once, and here nobody knows."""
-    client = kept.server.client()
+    client = server.client()
     (record,) = client.scan_iter("{e*}i*")
     client.mset({record: client.get(record), record.replace(b"}i", b"}c"): f'"title":"{title}","url":"/a"'.encode()})
 
@@ -152,7 +155,7 @@ def test_a_message_that_comes_before_the_reply_of_its_read_counts(kept):
     reader.start()
     wait_until(lambda: watched() > keys, SECONDS, "it is not read")
     before = kept.metric(named)
-    write_card(kept, "third")
+    write_card(kept.server, "third")
     wait_until(lambda: kept.metric(named) > before, SECONDS, "Redis has told nothing")
     kept.links.let_go(READER)
     reader.join()
@@ -165,7 +168,7 @@ def test_a_connection_that_redis_has_ended_proves_nothing_though_the_listener_he
     for row in kept.server.client().client_list():
         if row["sub"] == "0" and not row["cmd"].startswith("client"):
             kept.server.client().client_kill_filter(_id=row["id"])
-    write_card(kept, "third")
+    write_card(kept.server, "third")
     time.sleep(0.5)  # longer than the interval
     connection = http.client.HTTPConnection("127.0.0.1", kept.port, timeout=1)
     try:
@@ -218,6 +221,88 @@ def test_redis_restarts(kept):
     kept.wait_seen(wait_until(lambda: kept.keyed("POST", "/v1/s/items/a/votes", Engaged_Visitor="r").status == 200 and kept.vote(), 20))
     kept.wait_kept()
     kept.wait_seen(kept.vote())
+
+
+def titles_until(service, title, seconds=30):
+    """What is answered until the title is: each title with the instant from which the answer says it is. Answers that fail are none."""
+    found = []
+
+    def is_there():
+        with contextlib.suppress(AssertionError, OSError, http.client.HTTPException):
+            asked = time.time()
+            item, age = service.look()
+            found.append((item.get("title"), asked - age))
+        return found and found[-1][0] == title
+
+    wait_until(is_there, seconds, lambda: f"{found[-5:]}\n{service.log()}")
+    return found
+
+
+def kill(group, old):
+    old.kill()
+    return group.wait_switch(old)
+
+
+def freeze(group, old):
+    old.freeze()
+    return group.wait_switch(old)
+
+
+def plan(group, old):
+    def has_left():
+        with contextlib.suppress(redis.RedisError):  # it ends connections as it becomes a replica
+            return not old.is_master()
+
+    new = group.failover()
+    wait_until(has_left, 30, "it is a master still")
+    return new
+
+
+@pytest.mark.parametrize("fail_over", [kill, freeze, plan])
+def test_of_a_master_that_sentinels_replace_nothing_is_remembered(ending, fail_over):
+    with Sentinels() as group:
+        service = ending(Tracked(redis=group.url, redis_timeout="2s"))
+        wait_until(lambda: service.get("/readyz").status == 200, 20, service.log)
+        service.put("of the old master")
+        (replica,) = group.replicas()
+        wait_until(lambda: list(replica.client().scan_iter("{e*}c*")), 20, "it is replicated")
+        service.wait_kept()
+        replica.client().config_set("replica-read-only", "no")
+        write_card(replica, "of the new master")  # which the old one does not know
+        old = group.master()
+        assert service.look()[0]["title"] == "of the old master"
+        gone = time.time() if fail_over in (kill, freeze) else None
+        assert fail_over(group, old) is replica
+        gone = gone or time.time()
+        late = [told for told in titles_until(service, "of the new master") if told[0] == "of the old master" and told[1] > gone + 0.05]
+        assert not late, (late, gone)
+        if old.is_frozen:
+            old.thaw()
+        wait_until(lambda: service.get("/readyz").status == 200, 20, service.log)
+        service.wait_kept()
+        write_card(replica, "changed there")
+        changed = time.time()
+        late = [told for told in titles_until(service, "changed there") if told[0] != "changed there" and told[1] > changed + 0.05]
+        assert not late and time.time() - changed < 2, (late, changed)
+        service.wait_seen(wait_until(service.vote, 20))
+
+
+@pytest.mark.parametrize("come_back", [Keeper.start_again, Keeper.replace], ids=["restarted", "replaced"])
+def test_a_redis_that_comes_back_with_older_data(ending, come_back):
+    with Keeper() as server:
+        service = ending(Tracked(redis=server.url))
+        service.put("older")
+        server.keep()
+        service.put("newer")
+        service.wait_kept()
+        assert service.look()[0]["title"] == "newer"
+        come_back(server)
+        back = time.time()
+        late = [told for told in titles_until(service, "older") if told[0] == "newer" and told[1] > back]
+        assert not late, (late, back)
+        service.wait_kept()
+        write_card(server, "changed there")
+        titles_until(service, "changed there", 3)
 
 
 def user(server, *rights):
