@@ -2,6 +2,7 @@
 """The secret key is compared byte by byte; limits at their edges; lines of bulk calls, wherever the bytes are cut."""
 import hashlib
 import json
+import math
 import socket
 import time
 
@@ -69,16 +70,29 @@ def start():
         running.stop()
 
 
+def refused_vote(service, each):
+    """The answer to the second of two votes, and how long both took. If that is as long as a vote has to wait, the second
+    one was rightly taken: then again."""
+    while True:
+        began = time.monotonic()
+        answers = [service.post(f"{S}/items/a/votes", X_Forwarded_For="192.0.2.1") for _ in range(2)]
+        took = time.monotonic() - began
+        if took < each:
+            assert [answer.status for answer in answers] == [200, 429]
+            return answers[1], took
+        time.sleep(each)
+
+
 @pytest.mark.parametrize("per_minute,seconds", [(40, 2), (60, 1), (25, 3), (600, 1), (1, 60)])
 @pytest.mark.contract("405, 429 and 503", "A 429 has Retry-After")
 def test_retry_after_is_rounded_up(start, per_minute, seconds):
     """Who waits that long gets through: never a second less."""
     service = start(votes_per_minute=per_minute, votes_burst=1)
-    answers = [service.post(f"{S}/items/a/votes", X_Forwarded_For="192.0.2.1") for _ in range(2)]
-    assert [answer.status for answer in answers] == [200, 429]
-    assert int(answers[1].headers["retry-after"]) == seconds
+    answer, took = refused_vote(service, 60 / per_minute)
+    said = int(answer.headers["retry-after"])
+    assert math.ceil(60 / per_minute - took) <= said <= seconds == math.ceil(60 / per_minute)
     if seconds <= 3:
-        time.sleep(seconds)
+        time.sleep(said)
         assert service.post(f"{S}/items/a/votes", X_Forwarded_For="192.0.2.1").status == 200
 
 

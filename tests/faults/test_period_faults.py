@@ -106,8 +106,9 @@ def test_a_restore_takes_sets_and_counts_back_together():
         ledger.events.update(kept)
         del ledger.cards["i1"]
         ledger.cuts.clear()
+        service.wait_all_ready()
         moment = day(0, 60)
-        wait_until(lambda: service.client().events("s", [{"type": "vote", "item": "i2", "visitor": "after", "time": moment}]), 20, service.log)
+        ledger.post("events", [{"type": "vote", "item": "i2", "visitor": "after", "time": moment}])
         ledger.events["i2"].append(("up", moment, "after"))
         ledger.add(("i3", "up", moment, "behind it"))
         ledger.check()

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from support.fault_calls import OneWorker, call, send_vote, serving, ups, vote
-from support.processes import cpu_seconds, resident_bytes
+from support.processes import cpu_seconds, descriptors, resident_bytes
 from support.redis_server import RedisServer
 from support.scripted_redis import ScriptedRedis, after
 from support.wait import wait_until
@@ -36,33 +36,47 @@ def ended_by(client, seconds):
     return text
 
 
+def is_answered(client):
+    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    return client.recv(4096).startswith(b"HTTP/1.1 200")
+
+
 def test_row_19_without_descriptors_it_serves_who_is_there_and_takes_others_when_some_are_free():
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (128, before[1]))
-        redis = ScriptedRedis()
-        redis.__enter__()
-        service = OneWorker(redis)
-        service.__enter__()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    try:
-        held = connect(service)
-        held.sendall(GET)
-        assert held.recv(4096).startswith(b"HTTP/1.1 200")
+    with serving(OneWorker) as (_, service):
+        held, worker = connect(service), service.workers[0].pid
+        assert is_answered(held)
+        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        most = len(descriptors(worker)) + 20
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (most, before[1]))
         crowd = [connect(service) for _ in range(200)]
-        held.sendall(GET)
-        worker = service.workers[0].pid
+        wait_until(lambda: len(descriptors(worker)) == most, 10, lambda: f"{descriptors(worker)} of {most}")
         spent = cpu_seconds(worker)
         time.sleep(1)
-        assert cpu_seconds(worker) - spent < 0.5, "it does not spin"
+        assert cpu_seconds(worker) - spent < 0.5, "it spins"
+        assert len(descriptors(worker)) == most and is_answered(held)
         for client in crowd:
             client.close()
         wait_until(lambda: call(service, "GET", "/healthz")[0] == 200, 5, "new ones again")
+        assert is_answered(held)
         held.close()
-    finally:
-        service.__exit__()
-        redis.__exit__()
+
+
+class FewFiles(OneWorker):
+    wrapper = ("prlimit", "--nofile=128:")
+
+
+def test_a_limit_of_descriptors_at_the_start_leaves_some_for_redis_and_files():
+    with serving(FewFiles) as (redis, service):
+        worker = service.workers[0].pid
+        crowd = [connect(service) for _ in range(200)]
+        assert all(is_answered(client) for client in crowd[-90:]), "of too many idle ones the oldest go"
+        assert len(descriptors(worker)) <= 120
+        redis.go_away()
+        wait_until(lambda: not service.is_ready(), 5, "Redis is away")
+        redis.listen()
+        wait_until(service.is_ready, 10, "it connects to Redis again")
+        for client in crowd:
+            client.close()
 
 
 def test_row_21_clients_that_reset_while_their_answer_is_due_harm_nobody():

@@ -40,8 +40,7 @@ class FaultService(Launch):
         try:
             self.workers = [self.spawn("worker") for _ in range(self.worker_count)]
             wait_until(lambda: all(self.listens(worker) for worker in self.workers), 20, "a worker does not listen")
-            for _ in range(8 * self.worker_count):  # by chance this one, by chance that one
-                wait_until(self.is_ready, 20, "the service does not get ready")
+            self.wait_all_ready()
         except BaseException:
             self.__exit__(True)
             raise
@@ -64,6 +63,11 @@ class FaultService(Launch):
             rows = [line.split() for line in file]
         inodes = {row[9] for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "0A"}
         return bool(inodes & {name[8:-1] for name in descriptors(process.pid) if name.startswith("socket:[")})
+
+    def wait_all_ready(self):
+        """Each worker has a connection to Redis of its own, and a call reaches by chance this one or that one."""
+        for _ in range(8 * self.worker_count):
+            wait_until(self.is_ready, 20, "the service does not get ready")
 
     def start_projector(self, failpoint=None):
         environment = {"ENGAGED_FAILPOINT": failpoint} if failpoint else {}

@@ -122,7 +122,7 @@ class ScriptedRedis:
         self.listener.close()
 
     def __exit__(self, *_):
-        self.listener.close()
+        self.go_away()
         self.redis.stop()
 
     def client(self):
