@@ -93,7 +93,7 @@ static void end_round(struct engine *engine, enum step end) {
     if (end != ROUND_DONE)
         engine_forget(engine);
     else if (engine->known && engine->applied && !engine->looks)
-        rollback_note(&engine->rollback, clock_mono_ns(), engine->applied, engine->life);
+        rollback_note(&engine->rollback, clock_mono_ns(), engine->applied, engine->life, engine->behind);
     engine->on_end(engine, end);
 }
 

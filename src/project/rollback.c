@@ -11,7 +11,8 @@ bool rollback_init(struct rollback *rollback, uint32_t partitions, int64_t kept_
     *rollback = (struct rollback){.partitions = partitions, .kept_ns = (uint64_t)kept_ms * MS_NS};
     uint64_t share = rollback->kept_ns / (ROLLBACK_COPIES - 2);
     rollback->pause_ns = share > SECOND_NS ? share : SECOND_NS;
-    bool fits = true;
+    rollback->said = calloc(partitions, sizeof(*rollback->said));
+    bool fits = rollback->said != NULL;
     for (int i = 0; i < ROLLBACK_COPIES; i++) {
         struct rollback_copy *copy = &rollback->copies[i];
         copy->applied = calloc((size_t)partitions * partitions, sizeof(*copy->applied));
@@ -26,21 +27,32 @@ void rollback_release(struct rollback *rollback) {
         free(rollback->copies[i].applied);
         free(rollback->copies[i].life);
     }
+    free(rollback->said);
 }
 
 static const struct rollback_copy *newest(const struct rollback *rollback) {
     return &rollback->copies[(rollback->next + ROLLBACK_COPIES - 1) % ROLLBACK_COPIES];
 }
 
-void rollback_note(struct rollback *rollback, uint64_t now_ns, const struct log_id *applied, const struct life *life) {
+static void note_target(struct rollback_copy *copy, uint32_t target, uint32_t partitions, const struct log_id *applied,
+                        const struct life *life) {
+    size_t at = (size_t)target * partitions;
+    memcpy(&copy->applied[at], &applied[at], partitions * sizeof(*applied));
+    copy->life[target] = life[target];
+}
+
+void rollback_note(struct rollback *rollback, uint64_t now_ns, const struct log_id *applied, const struct life *life,
+                   const bool *behind) {
     const struct rollback_copy *last = newest(rollback);
     if (last->at_ns && now_ns - last->at_ns < rollback->pause_ns)
         return;
     struct rollback_copy *copy = &rollback->copies[rollback->next];
-    size_t n = rollback->partitions;
     copy->at_ns = now_ns;
-    memcpy(copy->applied, applied, n * n * sizeof(*applied));
-    memcpy(copy->life, life, n * sizeof(*life));
+    for (uint32_t i = 0; i < rollback->partitions; i++)
+        if (behind[i]) // what it had before it was away
+            note_target(copy, i, rollback->partitions, last->applied, last->life);
+        else
+            note_target(copy, i, rollback->partitions, applied, life);
     rollback->next = (rollback->next + 1) % ROLLBACK_COPIES;
 }
 
@@ -68,11 +80,14 @@ uint32_t rollback_look(struct rollback *rollback, uint64_t now_ns, const struct 
     uint32_t n = rollback->partitions, count = 0;
     memset(lost, false, n);
     for (uint32_t target = 0; old && target < n; target++) {
-        if (behind[target] || life_eq(&old->life[target], &life[target]))
+        if (behind[target] || life_eq(&old->life[target], &life[target]) ||
+            life_eq(&rollback->said[target], &life[target]))
             continue;
         for (uint32_t source = 0; source < n; source++)
             if (!behind[source] && life_eq(&old->life[source], &life[source]))
                 lost[target] |= is_lost(old->applied[target * n + source], applied[target * n + source], first[source]);
+        if (lost[target])
+            rollback->said[target] = life[target];
         count += lost[target];
     }
     return count;

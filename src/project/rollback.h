@@ -29,13 +29,15 @@ struct rollback {
         struct log_id *applied; // per partition and source
         struct life *life;      // per partition
     } copies[ROLLBACK_COPIES];
-    uint32_t next; // the copy that is made next: the oldest
+    uint32_t next;     // the copy that is made next: the oldest
+    struct life *said; // per partition: the life with which it came back when its loss was said last
 };
 
 bool rollback_init(struct rollback *rollback, uint32_t partitions, int64_t kept_ms);
 void rollback_release(struct rollback *rollback);
-// Makes a copy, if the last one is old enough.
-void rollback_note(struct rollback *rollback, uint64_t now_ns, const struct log_id *applied, const struct life *life);
+// Makes a copy, if the last one is old enough. Of partitions that are `behind` it has what the last one has.
+void rollback_note(struct rollback *rollback, uint64_t now_ns, const struct log_id *applied, const struct life *life,
+                   const bool *behind);
 // After the applied ids were read again: sets lost[partition] for each partition that has lost something, and returns
 // how many. `first`: the oldest entry of each log. `behind`: partitions that were not read.
 uint32_t rollback_look(struct rollback *rollback, uint64_t now_ns, const struct log_id *applied,

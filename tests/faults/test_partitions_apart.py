@@ -135,22 +135,47 @@ def test_a_projector_that_ends_with_the_target_that_forgets():
         world.settled()
 
 
+def lost_further_than_logs_reach(store, world):
+    """The second server is to come back without what was projected more than log_kept ago."""
+    world.write(100)
+    world.settled()
+    store.keep()
+    world.write(200)
+    world.settled()
+    wait_until(lambda: not any(map(world.log_length, others(*MOVED))), 20, "the logs of the others are trimmed")
+    time.sleep(4)  # so that the last copy of the applied ids is older than log_kept
+
+
+def said(service):
+    """How often the loss of each partition was said."""
+    return [service.log().count(f"sums: partition {number} came back") for number in range(PARTITIONS)]
+
+
+EACH_ONCE = [int(number in MOVED) for number in range(PARTITIONS)]
+
+
 def test_what_is_lost_because_it_was_rolled_back_further_than_logs_reach_is_said():
     with projecting(MOVED, log_kept="2s") as (store, service, world):
-        world.write(100)
-        world.settled()
-        store.keep()
-        world.write(200)
-        world.settled()
-        wait_until(lambda: not any(map(world.log_length, others(*MOVED))), 20, "the logs of the others are trimmed")
-        time.sleep(4)  # so that the last copy of the applied ids is older than log_kept
+        lost_further_than_logs_reach(store, world)
         store.roll_back()
-        wait_until(lambda: "partition 1 came back" in service.log(), 20, "said so")
-        assert all(f"sums: partition {number} came back" in service.log() for number in MOVED)
-        assert not any(f"partition {number} came back" in service.log() for number in others(*MOVED))
+        wait_until(lambda: all(said(service)[number] for number in MOVED), 20, lambda: said(service))
         before = world.counted()
         world.write(50)
         wait_until(lambda: world.counted() != before, 10, "it goes on")
+        assert said(service) == EACH_ONCE
+
+
+def test_it_is_said_too_of_one_that_was_away_for_longer_than_log_kept():
+    """It comes back later than the others, after which all is read again."""
+    with projecting(MOVED, log_kept="2s") as (store, service, world):
+        lost_further_than_logs_reach(store, world)
+        store.fail(4)
+        store.roll_back()
+        wait_until(lambda: said(service)[1] and said(service)[6], 20, lambda: said(service))
+        time.sleep(4)
+        store.answer(4)
+        wait_until(lambda: said(service)[4], 20, lambda: said(service))
+        assert said(service) == EACH_ONCE
 
 
 def test_logs_are_kept_for_log_kept_after_they_were_projected():

@@ -145,6 +145,8 @@ class ShardedRedis:
         homes = {self.home(number) for number in touched}
         if len(homes) > 1:
             return b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+        if name in ("open", "trim") and len(self.servers) > 1:
+            raw = command(*self.in_own_life(name, arguments, *homes))
         return servers.ask(homes.pop() if homes else 0, raw)
 
     def both_lives(self, servers, raw):
@@ -168,6 +170,13 @@ class ShardedRedis:
         following = 2 * int(text) + number if int(text) else 0 if number else 1
         return b"*2\r\n" + bulk(b"%d" % following) + rest if length else reply
 
+    def in_own_life(self, name, arguments, server):
+        """These scripts name the life that INFO told, which is made of both servers'. Each knows its own only."""
+        at = 3 + int(arguments[2])
+        life, second = arguments[at:at + 2]
+        named = [self.lives.get(server, life), second] if name == "open" else [life, b""]
+        return arguments[:at] + named + arguments[at + 2:]
+
     def in_parts(self, servers, name, arguments):
         """A script whose keys are pairs, a pair per partition, with two arguments and perhaps one more for each pair: a call
         per partition. One that does not answer keeps the life that is known of it."""
@@ -178,11 +187,10 @@ class ShardedRedis:
             partition, = partitions_in([keys[2 * at]])
             if partition in self.errors:
                 continue
-            first = rest[:2]
+            part = [*arguments[:2], b"2", *keys[2 * at:2 * at + 2], *rest[:2], *rest[2 + at:3 + at]]
             if len(self.servers) > 1:
-                first = [self.lives[self.home(partition)], rest[1]] if name == "open" else [rest[0], b""]
-            reply = servers.ask(self.home(partition),
-                                command(*arguments[:2], b"2", *keys[2 * at:2 * at + 2], *first, *rest[2 + at:3 + at]))
+                part = self.in_own_life(name, part, self.home(partition))
+            reply = servers.ask(self.home(partition), command(*part))
             if reply[:1] == b"-" and reply != CLUSTERDOWN:
                 return reply
             numbers = [int(one) for one in re.findall(rb":(\d+)", reply)]
