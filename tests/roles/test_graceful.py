@@ -87,6 +87,7 @@ def test_ten_reloads_under_load_refuse_and_reset_nobody(service):
             service.process.send_signal(signal.SIGHUP)
             wait_until(lambda: service.log().count("have taken over") == number, 15, "reload")
             time.sleep(0.2)
+            wait_until(lambda: load.calls > 100 * number, 15, lambda: f"{load.calls} calls in {number} reloads")
     assert not load.faults, load.faults[:10]
     assert load.calls > 1000 and votes(service) == len(load.acknowledged)
 
