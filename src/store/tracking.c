@@ -1,44 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The connection that listens for keys that have changed, and what is known by it (tracking.h).
-//
-// It subscribes to a channel of Redis, and its number (CLIENT ID) is told to Redis on the connection that reads: of
-// what is read there after CLIENT CACHING YES (command.tracked), changes are sent here. Both must be connections to one
-// process of Redis, else nothing would ever be said: its run_id is compared. If Redis refuses, or is a Cluster, states
-// are read again after a second, as without it.
+// Counts what Redis says of keys that have changed, and judges states by it (tracking.h). If Redis refuses, or is a
+// Cluster, there is no session, and states are read again after a second.
 #include "store/tracking.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "redis/reply_parts.h"
-#include "store/store_inside.h"
-#include <stddef.h>
-#include <stdio.h>
+#include "store/tracking_inside.h"
 #include <stdlib.h>
 
-#define CHANNEL "__redis__:invalidate"
-enum { SLOTS = 1 << 17, QUEUE_MAX = 16, RUN_ID_SIZE = 48 };
-enum { LIVES_LEAST_MS = 20, LIVES_MOST_MS = 100 }; // between two questions for a sign of life
-enum { UNASKED_MS = 10000 };                       // nobody wants a state: no such questions
-enum { HELD_MOST_MS = 600000 };                    // then a state is read again, whatever Redis says
-
-struct tracking {
-    struct store *store;
-    struct redis_connection *listener, *reader;
-    uv_timer_t timer;
-    int open_parts;                                     // while stopping
-    struct redis_call login, server, number, subscribe; // the listener's handshake
-    struct redis_call track, caching, same;             // on the reader, for a session
-    struct redis_call sign, readers_sign;               // of life
-    uint32_t waiting, signs;                            // answers that are due: for a session, of signs
-    uint32_t read_by;           // the number of the reader's connection to whose Redis the listener has connected
-    uint32_t heard_by;          // that of the listener's connection to which Redis is to send
-    char run_id[RUN_ID_SIZE];   // of the listener's Redis
-    int64_t id;                 // of the listener, there
-    bool refused, told;         // by the Redis of this connection; it was logged
-    uint32_t session, sessions; // 0: there is none; how many there were
-    uint64_t asked_ms, sign_ms, proven_ms;
-    void (*on_closed)(struct store *store);
-    uint32_t counts[SLOTS];
-};
+enum { QUEUE_MAX = 16 };                          // calls of the listener
+enum { SIGNS_LEAST_MS = 20, SIGNS_MAX_MS = 100 }; // between two questions for a sign of life
+enum { UNWANTED_MS = 10000 };                     // nobody asks about states any more: no such questions
+enum { HELD_MAX_MS = 600000 };                    // then a state is read again, whatever Redis says
 
 // ---- Sessions
 
@@ -54,13 +27,12 @@ static void end_session(struct tracking *tracking) {
     tracking->session = 0;
 }
 
-static void begin_session(struct tracking *tracking) {
+void tracking_begin_session(struct tracking *tracking) {
     tracking->session = ++tracking->sessions;
     metric_set(METRIC_TRACKING_UP, 1);
 }
 
-// Says it once, and asks again when the listener has connected anew.
-static void refuse(struct tracking *tracking, const char *why) {
+void tracking_refuse(struct tracking *tracking, const char *why) {
     tracking->refused = true;
     if (!tracking->told)
         log_warn("redis: %s: states of items are read again after a second (redis_tracking)", why);
@@ -70,7 +42,7 @@ static void refuse(struct tracking *tracking, const char *why) {
 // ---- What Redis says
 
 static uint32_t slot_of(ref_t item, enum track_kind kind) {
-    return (uint32_t)(item ^ (kind == TRACK_TABLE)) % SLOTS;
+    return (uint32_t)(item ^ (kind == TRACK_TABLE)) % TRACKING_SLOTS;
 }
 
 static bool slot_of_key(struct bytes key, uint32_t *ret_slot) {
@@ -103,145 +75,13 @@ static void on_message(void *context, const redisReply *content) {
     if (known || !tracking->session)
         return;
     end_session(tracking);
-    begin_session(tracking);
-}
-
-// ---- The listener's handshake
-
-static struct tracking *of_call(struct redis_call *call, size_t offset) {
-    return (struct tracking *)(void *)((char *)call - offset);
-}
-#define OF(call, member) of_call(call, offsetof(struct tracking, member))
-
-static bool is_error(const struct redis_call *call) {
-    return call->reply && call->reply->type == REDIS_REPLY_ERROR;
-}
-
-static void on_login(struct redis_call *call) {
-    if (is_error(call))
-        redis_drop(OF(call, login)->listener, call->reply->str);
-    freeReplyObject(call->reply);
-}
-
-static void on_server(struct redis_call *call) {
-    struct tracking *tracking = OF(call, server);
-    struct bytes run_id = info_value(reply_text(call->reply), "\nrun_id:");
-    if (run_id.len && run_id.len < sizeof tracking->run_id)
-        snprintf(tracking->run_id, sizeof tracking->run_id, "%.*s", (int)run_id.len, run_id.at);
-    else if (call->reply)
-        refuse(tracking, is_error(call) ? call->reply->str : "INFO names no run_id");
-    freeReplyObject(call->reply);
-}
-
-static void on_number(struct redis_call *call) {
-    struct tracking *tracking = OF(call, number);
-    tracking->id = reply_int(call->reply);
-    if (is_error(call))
-        refuse(tracking, call->reply->str);
-    freeReplyObject(call->reply);
-}
-
-static void on_subscribed(struct redis_call *call) {
-    struct tracking *tracking = OF(call, subscribe);
-    if (is_error(call))
-        refuse(tracking, call->reply->str);
-    if (call->reply)
-        redis_ready(tracking->listener);
-    freeReplyObject(call->reply);
-}
-
-static void ask_early(struct tracking *tracking, struct redis_call *call, void (*on_reply)(struct redis_call *)) {
-    *call = (struct redis_call){.on_reply = on_reply};
-    redis_send_early(tracking->listener, call, &tracking->store->command);
-}
-
-static void on_connected(void *context) {
-    struct tracking *tracking = context;
-    struct store *store = tracking->store;
-    tracking->refused = false;
-    tracking->run_id[0] = '\0';
-    if (store->address.password[0]) {
-        begin_login(store);
-        ask_early(tracking, &tracking->login, on_login);
-    }
-    command_add_text(begin_command(store, "INFO"), "server");
-    ask_early(tracking, &tracking->server, on_server);
-    command_add_text(begin_command(store, "CLIENT"), "ID");
-    ask_early(tracking, &tracking->number, on_number);
-    command_add_text(begin_command(store, "SUBSCRIBE"), CHANNEL);
-    ask_early(tracking, &tracking->subscribe, on_subscribed);
-}
-
-// It listens to the Redis that is read, so it waits until that one is ready.
-static const char *on_connecting(void *context, struct address *address) {
-    struct tracking *tracking = context;
-    tracking->read_by = redis_number(tracking->reader);
-    if (!tracking->read_by)
-        return "no node is ready";
-    *address = router_node_of(tracking->store->router, 0)->address;
-    return NULL;
+    tracking_begin_session(tracking);
 }
 
 static void on_state(void *context) {
     struct tracking *tracking = context;
     if (!redis_is_ready(tracking->listener))
         end_session(tracking);
-}
-
-// ---- What is asked on the connection that reads
-
-static bool is_same_pair(const struct tracking *tracking) {
-    return redis_number(tracking->reader) == tracking->read_by && tracking->heard_by &&
-           redis_number(tracking->listener) == tracking->heard_by;
-}
-
-// The last of the answers begins the session, if all are good. One that is missing is asked for again.
-static void take(struct tracking *tracking, const struct redis_call *call) {
-    if (!call->reply)
-        tracking->heard_by = 0;
-    if (is_error(call) && is_same_pair(tracking))
-        refuse(tracking, call->reply->str);
-    if (--tracking->waiting == 0 && is_same_pair(tracking) && !tracking->refused)
-        begin_session(tracking);
-    freeReplyObject(call->reply);
-}
-
-static void on_tracked(struct redis_call *call) {
-    take(OF(call, track), call);
-}
-
-static void on_caching(struct redis_call *call) {
-    take(OF(call, caching), call);
-}
-
-static void on_same(struct redis_call *call) {
-    struct tracking *tracking = OF(call, same);
-    struct bytes run_id = info_value(reply_text(call->reply), "\nrun_id:");
-    if (call->outcome == OK && is_same_pair(tracking) && !bytes_eq(run_id, bytes_of(tracking->run_id)))
-        refuse(tracking, "two connections reach two servers");
-    take(tracking, call);
-}
-
-static void ask_reader(struct tracking *tracking, struct redis_call *call, void (*on_reply)(struct redis_call *)) {
-    *call = (struct redis_call){.on_reply = on_reply};
-    redis_send(tracking->reader, call, &tracking->store->command);
-}
-
-static void ask_to_track(struct tracking *tracking) {
-    struct command *command = begin_command(tracking->store, "CLIENT");
-    tracking->waiting = 3;
-    tracking->heard_by = redis_number(tracking->listener);
-    command_add_text(command, "TRACKING");
-    command_add_text(command, "ON");
-    command_add_text(command, "REDIRECT");
-    command_add_int(command, tracking->id);
-    command_add_text(command, "OPTIN");
-    ask_reader(tracking, &tracking->track, on_tracked);
-    command_add_text(begin_command(tracking->store, "CLIENT"), "CACHING");
-    command_add_text(&tracking->store->command, "YES");
-    ask_reader(tracking, &tracking->caching, on_caching);
-    command_add_text(begin_command(tracking->store, "INFO"), "server");
-    ask_reader(tracking, &tracking->same, on_same);
 }
 
 // ---- Signs of life
@@ -256,13 +96,13 @@ static void note_sign(struct tracking *tracking, bool good) {
 static void refuse_sign(struct tracking *tracking, const struct redis_call *call) {
     if (!is_error(call) || !redis_is_refusal(call->reply->str))
         return;
-    refuse(tracking, call->reply->str);
+    tracking_refuse(tracking, call->reply->str);
     end_session(tracking);
 }
 
 // To one that listens the answer is an array.
 static void on_sign(struct redis_call *call) {
-    struct tracking *tracking = OF(call, sign);
+    struct tracking *tracking = TRACKING_OF(call, sign);
     bool good = bytes_eq(reply_text_at(call->reply, 0), BYTES("pong"));
     refuse_sign(tracking, call);
     if (call->reply && !good && !tracking->refused)
@@ -272,22 +112,30 @@ static void on_sign(struct redis_call *call) {
 }
 
 static void on_readers_sign(struct redis_call *call) {
-    struct tracking *tracking = OF(call, readers_sign);
+    struct tracking *tracking = TRACKING_OF(call, readers_sign);
     refuse_sign(tracking, call);
     note_sign(tracking, call->outcome == OK);
     freeReplyObject(call->reply);
 }
 
 static void ask_for_signs(struct tracking *tracking) {
+    struct command *ping = begin_command(tracking->store, "PING");
     tracking->signs = 2;
     tracking->sign_ms = uv_now(tracking->store->loop);
-    begin_command(tracking->store, "PING");
-    ask_reader(tracking, &tracking->readers_sign, on_readers_sign);
+    tracking->readers_sign = (struct redis_call){.on_reply = on_readers_sign};
+    redis_send(tracking->reader, &tracking->readers_sign, ping);
     tracking->sign = (struct redis_call){.on_reply = on_sign};
-    redis_send(tracking->listener, &tracking->sign, &tracking->store->command);
+    redis_send(tracking->listener, &tracking->sign, ping);
 }
 
-static void look(struct tracking *tracking) {
+// ---- The beat
+
+static bool is_wanted(const struct tracking *tracking) {
+    return uv_now(tracking->store->loop) - tracking->wanted_ms < UNWANTED_MS;
+}
+
+// Does what is due: the listener follows the reader, a session begins, or signs of life are asked for.
+static void beat(struct tracking *tracking) {
     uint32_t reader = redis_number(tracking->reader);
     if (reader != tracking->read_by)
         end_session(tracking);
@@ -296,8 +144,8 @@ static void look(struct tracking *tracking) {
     if (reader != tracking->read_by)
         redis_drop(tracking->listener, "left behind");
     else if (!tracking->session && !tracking->refused && !tracking->waiting)
-        ask_to_track(tracking);
-    else if (tracking->session && !tracking->signs && uv_now(tracking->store->loop) - tracking->asked_ms < UNASKED_MS)
+        tracking_ask(tracking);
+    else if (tracking->session && !tracking->signs && is_wanted(tracking))
         ask_for_signs(tracking);
 }
 
@@ -305,7 +153,7 @@ static void look(struct tracking *tracking) {
 static void on_timer(uv_timer_t *timer) {
     struct tracking *tracking = timer->data;
     redis_begin_turn(tracking->listener);
-    look(tracking);
+    beat(tracking);
     redis_end_turn(tracking->listener);
 }
 
@@ -313,7 +161,25 @@ static void on_timer(uv_timer_t *timer) {
 
 static uint64_t time_between_signs(const struct settings *settings) {
     uint64_t ms = (uint64_t)settings->refresh_interval_ms / 10;
-    return ms < LIVES_LEAST_MS ? LIVES_LEAST_MS : ms > LIVES_MOST_MS ? LIVES_MOST_MS : ms;
+    return ms < SIGNS_LEAST_MS ? SIGNS_LEAST_MS : ms > SIGNS_MAX_MS ? SIGNS_MAX_MS : ms;
+}
+
+static struct redis_connection *start_listener(struct tracking *tracking) {
+    struct store *store = tracking->store;
+    struct redis_hooks hooks = {.on_connecting = tracking_on_connecting,
+                                .on_connected = tracking_on_connected,
+                                .on_message = on_message,
+                                .on_state = on_state,
+                                .context = tracking,
+                                .driven = true};
+    return redis_start(store->loop, &store->address, (uint32_t)store->settings->redis_timeout_ms, QUEUE_MAX, &hooks);
+}
+
+static void start_timer(struct tracking *tracking) {
+    uint64_t ms = time_between_signs(tracking->store->settings);
+    uv_timer_init(tracking->store->loop, &tracking->timer);
+    tracking->timer.data = tracking;
+    uv_timer_start(&tracking->timer, on_timer, ms, ms);
 }
 
 void store_track(struct store *store) {
@@ -325,23 +191,13 @@ void store_track(struct store *store) {
         return;
     tracking->store = store;
     tracking->reader = router_node_of(store->router, 0)->redis;
-    struct redis_hooks hooks = {.on_connecting = on_connecting,
-                                .on_connected = on_connected,
-                                .on_message = on_message,
-                                .on_state = on_state,
-                                .context = tracking,
-                                .driven = true};
-    tracking->listener =
-        redis_start(store->loop, &store->address, (uint32_t)settings->redis_timeout_ms, QUEUE_MAX, &hooks);
+    tracking->listener = start_listener(tracking);
     if (!tracking->listener) {
         free(tracking);
         return;
     }
+    start_timer(tracking);
     store->tracking = tracking;
-    uint64_t ms = time_between_signs(settings);
-    uv_timer_init(store->loop, &tracking->timer);
-    tracking->timer.data = tracking;
-    uv_timer_start(&tracking->timer, on_timer, ms, ms);
 }
 
 // The store frees the memory, when the calls on the reader have ended as well.
@@ -379,8 +235,8 @@ uint64_t track_as_of(struct store *store, const struct track *track, uint64_t re
     struct tracking *tracking = store->tracking;
     if (!has_session(tracking))
         return read_ms;
-    tracking->asked_ms = uv_now(store->loop);
+    tracking->wanted_ms = uv_now(store->loop);
     bool holds = track->session == tracking->session && track->count == tracking->counts[track->slot] &&
-                 tracking->asked_ms - read_ms < HELD_MOST_MS;
+                 tracking->wanted_ms - read_ms < HELD_MAX_MS;
     return holds && tracking->proven_ms > read_ms ? tracking->proven_ms : read_ms;
 }
