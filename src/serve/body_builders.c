@@ -27,8 +27,7 @@ void refresh_start(struct cached_body *cached) {
         return;
     }
     refresh->cached = cached;
-    refresh->began_ms = refresh->oldest_ms = uv_now(cached->serve->loop);
-    refresh->age_max_ms = item_age_max(cached->serve, !cached->body);
+    refresh->age = made_age_begin(cached->serve, item_age_max(cached->serve, !cached->body));
     refresh->now_ms = clock_now_ms();
     refresh->spans = window_set_at(cached->asked.windows, refresh->now_ms);
     buffer_init(&refresh->out, OUT_MAX);
@@ -63,20 +62,16 @@ static void read_items(struct refresh *refresh, const ref_t *items, size_t count
                        void (*on_item)(struct items_read *read, size_t index, struct recent_item *item),
                        void (*on_done)(struct items_read *read, enum outcome outcome)) {
     refresh->items = (struct items_read){.serve = refresh->cached->serve,
-                                         .age.max_ms = refresh->age_max_ms,
+                                         .age.max_ms = refresh->age.max_ms,
                                          .on_item = on_item,
                                          .on_done = on_done,
                                          .context = refresh};
     items_read_start(&refresh->items, items, count);
 }
 
-static void count_age(struct refresh *refresh, uint64_t oldest_ms) {
-    refresh->oldest_ms = oldest_ms < refresh->oldest_ms ? oldest_ms : refresh->oldest_ms;
-}
-
 static void on_only_list(struct list *list, enum outcome outcome) {
     struct refresh *refresh = list->context;
-    count_age(refresh, list->oldest_ms);
+    made_age_join(&refresh->age, &list->age);
     if (outcome == OK) {
         list_render(list, refresh->cached->asked.format, &refresh->out);
         list_fingerprint(list, &refresh->fingerprint, &refresh->values);
@@ -107,7 +102,7 @@ static struct list *begin_list(struct refresh *refresh, enum list_kind kind,
                           .excluded_count = asked->id_count,
                           .filled = kind != LIST_RANKING,
                           .windows = asked->windows,
-                          .age_max_ms = refresh->age_max_ms,
+                          .age.max_ms = refresh->age.max_ms,
                           .on_done = on_done,
                           .context = refresh};
     list_init(list);
@@ -159,7 +154,7 @@ static void on_page_list(struct list *list, enum outcome outcome) {
         refresh_end(refresh, outcome);
         return;
     }
-    count_age(refresh, list->oldest_ms);
+    made_age_join(&refresh->age, &list->age);
     buffer_add_bytes(&refresh->out, BYTES(",\""));
     buffer_add_bytes(&refresh->out, bytes_of(list_kind_name(list->kind)));
     buffer_add_bytes(&refresh->out, BYTES("\":"));
@@ -201,7 +196,7 @@ static void on_page_item(struct items_read *read, size_t index, struct recent_it
 
 static void on_page_item_read(struct items_read *read, enum outcome outcome) {
     struct refresh *refresh = read->context;
-    count_age(refresh, read->age.oldest_ms);
+    made_age_join(&refresh->age, &read->age);
     outcome = outcome == OK ? refresh->outcome : outcome;
     buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     if (outcome == OK)
@@ -246,7 +241,7 @@ static void on_item(struct items_read *read, size_t index, struct recent_item *i
 
 static void on_item_read(struct items_read *read, enum outcome outcome) {
     struct refresh *refresh = read->context;
-    count_age(refresh, read->age.oldest_ms);
+    made_age_join(&refresh->age, &read->age);
     buffer_add_bytes(&refresh->fingerprint, buffer_bytes(&refresh->out));
     refresh_end(refresh, outcome == OK ? refresh->outcome : outcome);
 }

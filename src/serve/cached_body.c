@@ -166,8 +166,8 @@ static bool put_up(struct cached_body *cached, struct refresh *refresh) {
         cached->digest = digest;
         lru_resize(&cached->serve->lru, &cached->lru, cached->lru.bytes + body_size(made));
     }
-    cached->made_ms = refresh->oldest_ms;
-    body_checked(cached->body, refresh->now_ms - (int64_t)(refresh->began_ms - refresh->oldest_ms));
+    cached->made_ms = refresh->age.oldest_ms;
+    body_checked(cached->body, refresh->now_ms - made_age_ms(&refresh->age));
     return true;
 }
 

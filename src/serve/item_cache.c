@@ -13,11 +13,12 @@ uint64_t item_age_max(const struct serve *serve, bool first) {
     return first ? max : max / 4;
 }
 
-void read_age_begin(struct read_age *age, const struct serve *serve) {
-    age->began_ms = age->oldest_ms = uv_now(serve->loop);
+struct made_age made_age_begin(const struct serve *serve, uint64_t max_ms) {
+    uint64_t now_ms = uv_now(serve->loop);
+    return (struct made_age){.max_ms = max_ms, .began_ms = now_ms, .oldest_ms = now_ms};
 }
 
-bool read_age_takes(struct read_age *age, const struct serve *serve, const struct track *track, uint64_t read_ms) {
+bool made_age_takes(struct made_age *age, const struct serve *serve, const struct track *track, uint64_t read_ms) {
     uint64_t as_of = track_as_of(serve->store, track, read_ms);
     if (age->began_ms - as_of >= age->max_ms)
         return false;
@@ -149,32 +150,31 @@ static void on_read(struct read_call *call, enum outcome outcome) {
 static void on_state(struct read_call *call, size_t index, const struct item_state *state) {
     struct items_read *read = call->context;
     struct serve *serve = read->serve;
-    struct recent_item **place = &read->items[read->places[index]], *made;
+    const struct item_again *again = &read->again[index];
+    struct recent_item **place = &read->items[read->places[index]];
     bool stays = *place && (*place)->generation == store_generation(serve->store) && is_same(&(*place)->state, state);
-    if (!stays) {
-        if (!(made = item_new(serve, read->wanted[index], state))) {
-            read->lacking = true;
-            return;
-        }
-        recent_item_release(*place);
-        *place = made;
+    struct recent_item *item = stays ? *place : item_new(serve, again->item, state);
+    if (!item) {
+        read->lacking = true;
+        return;
     }
-    (*place)->read_ms = read->age.began_ms;
-    (*place)->track = read->tracks[index];
-    (*place)->generation = store_generation(serve->store);
+    if (!stays) {
+        recent_item_release(*place);
+        *place = item;
+    }
+    item->read_ms = read->age.began_ms;
+    item->track = again->track;
+    item->generation = store_generation(serve->store);
     if (!stays && state->outcome == OK && item_age_max(serve, true))
-        keep(*place);
+        keep(item);
 }
 
 // One block of memory for what the read needs.
 static bool make_room(struct items_read *read, size_t count) {
-    size_t each =
-        sizeof *read->items + sizeof *read->wanted + sizeof *read->known + sizeof *read->tracks + sizeof *read->places;
+    size_t each = sizeof *read->items + sizeof *read->again + sizeof *read->places;
     read->items = calloc(count ? count : 1, each);
-    read->wanted = (ref_t *)(void *)(read->items + count);
-    read->known = (const struct item_state **)(void *)(read->wanted + count);
-    read->tracks = (struct track *)(void *)(read->known + count);
-    read->places = (uint32_t *)(void *)(read->tracks + count);
+    read->again = (struct item_again *)(void *)(read->items + count);
+    read->places = (uint32_t *)(void *)(read->again + count);
     read->count = read->items ? count : 0;
     read->missing = 0;
     read->lacking = !read->items;
@@ -188,25 +188,24 @@ static void look(struct items_read *read, ref_t item, size_t place) {
         found->holders++;
         lru_use(&read->serve->items, &found->lru);
     }
-    if (found && read_age_takes(&read->age, read->serve, &found->track, found->read_ms))
+    if (found && made_age_takes(&read->age, read->serve, &found->track, found->read_ms))
         return;
-    read->wanted[read->missing] = item;
-    read->known[read->missing] = found ? &found->state : NULL;
+    struct item_again *again = &read->again[read->missing];
+    *again = (struct item_again){.item = item, .known = found ? &found->state : NULL};
     if (found)
-        read->tracks[read->missing] = track_known(read->serve, item, TRACK_ITEM);
+        again->track = track_known(read->serve, item, TRACK_ITEM);
     read->places[read->missing++] = (uint32_t)place;
 }
 
 void items_read_start(struct items_read *read, const ref_t *items, size_t count) {
-    read_age_begin(&read->age, read->serve);
+    read->age = made_age_begin(read->serve, read->age.max_ms);
     ref_table_expect(&read->serve->items_cached, items, count, sizeof(struct recent_item));
     if (make_room(read, count))
         for (size_t i = 0; i < count; i++)
             look(read, items[i], i);
     metric_add(METRIC_ITEM_HITS, read->count - read->missing);
     read->call = (struct read_call){.on_done = on_read, .context = read};
-    store_reread_items(read->serve->store, &read->call, read->wanted, read->known, read->tracks, read->missing,
-                       on_state);
+    store_reread_items(read->serve->store, &read->call, read->again, read->missing, on_state);
 }
 
 // ---- What answers show

@@ -53,18 +53,28 @@ struct recent_item {
     char text[];
 };
 
-// How old what a read takes from memory may be (by uv_now), and when the oldest that it took was read.
-struct read_age {
-    uint64_t max_ms, began_ms, oldest_ms;
+// How old something is: a read, a list that is made of reads, a body that is made of lists. All by uv_now.
+struct made_age {
+    uint64_t max_ms;    // what is taken from memory for it may be so old
+    uint64_t began_ms;  // when it was begun
+    uint64_t oldest_ms; // when the oldest that it was made of was read
 };
-void read_age_begin(struct read_age *age, const struct serve *serve);
-// Whether it is young enough; then its age is counted in.
-bool read_age_takes(struct read_age *age, const struct serve *serve, const struct track *track, uint64_t read_ms);
+struct made_age made_age_begin(const struct serve *serve, uint64_t max_ms);
+// Whether a state that was read then is young enough. If so, its age is counted in.
+bool made_age_takes(struct made_age *age, const struct serve *serve, const struct track *track, uint64_t read_ms);
+// The whole is at least as old as a part of it.
+static inline void made_age_join(struct made_age *whole, const struct made_age *part) {
+    whole->oldest_ms = part->oldest_ms < whole->oldest_ms ? part->oldest_ms : whole->oldest_ms;
+}
+// How old it was when it was begun.
+static inline int64_t made_age_ms(const struct made_age *age) {
+    return (int64_t)(age->began_ms - age->oldest_ms);
+}
 
 // A read of items, from memory or from Redis.
 struct items_read {
     struct serve *serve;
-    struct read_age age; // the caller sets max_ms
+    struct made_age age; // of the caller: how old what is in memory may be
     // Once per item, in order; then on_done once. Both come later, also if all is in memory.
     void (*on_item)(struct items_read *read, size_t index, struct recent_item *item);
     void (*on_done)(struct items_read *read, enum outcome outcome);
@@ -73,11 +83,9 @@ struct items_read {
     struct read_call call;
     struct recent_item **items; // of the read: those that are there, and those that are known and too old
     size_t count, missing;
-    ref_t *wanted; // those that are missing
-    const struct item_state **known;
-    struct track *tracks;
-    uint32_t *places;
-    bool lacking;
+    struct item_again *again; // those that are missing
+    uint32_t *places;         // of each of these: its index in `items`
+    bool lacking;             // there was no memory
 };
 void items_read_start(struct items_read *read, const ref_t *items, size_t count);
 // Whoever has counted himself among the holders keeps it beyond on_item.
@@ -95,7 +103,7 @@ void recent_item_render(struct json_out *json, const struct recent_item *item, s
 // table_cache.c: a read of tables, the same way. `at` has room for all of them; one that can't be read is empty.
 struct tables_read {
     struct serve *serve;
-    struct read_age age;
+    struct made_age age; // the same
     void (*on_done)(struct tables_read *read, enum outcome outcome);
     void *context;
     struct neighbours *at;

@@ -31,7 +31,7 @@ enum {
 void list_init(struct list *list) {
     list->now_ms = clock_now_ms();
     list->least = -INFINITY;
-    list->began_ms = list->oldest_ms = uv_now(list->serve->loop);
+    list->age = made_age_begin(list->serve, list->age.max_ms);
     list->wanted = list->offset + list->limit + list->paged;
     if (list->wanted > PLACES_MAX)
         list->wanted = PLACES_MAX;
@@ -94,7 +94,7 @@ void list_read_items(struct list *list, const ref_t *items, size_t count,
                      void (*on_item)(struct items_read *read, size_t index, struct recent_item *item),
                      void (*on_done)(struct items_read *read, enum outcome outcome)) {
     list->items = (struct items_read){
-        .serve = list->serve, .age.max_ms = list->age_max_ms, .on_item = on_item, .on_done = on_done, .context = list};
+        .serve = list->serve, .age.max_ms = list->age.max_ms, .on_item = on_item, .on_done = on_done, .context = list};
     items_read_start(&list->items, items, count);
 }
 
@@ -198,7 +198,7 @@ static void on_state(struct items_read *read, size_t index, struct recent_item *
 
 static void on_states(struct items_read *read, enum outcome outcome) {
     struct list *list = read->context;
-    list->oldest_ms = read->age.oldest_ms < list->oldest_ms ? read->age.oldest_ms : list->oldest_ms;
+    made_age_join(&list->age, &read->age);
     list->candidate_next += list->batch;
     if (outcome == OK && !list->texts.failed && !list_spread(list))
         outcome = UNAVAILABLE;

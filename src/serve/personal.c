@@ -77,7 +77,7 @@ void serve_personal(struct serve *serve, const struct http_request *request, str
         .paged = true,
         .filled = true,
         .windows = windows_shown(query),
-        .age_max_ms = item_age_max(serve, true),
+        .age.max_ms = item_age_max(serve, true),
         .on_done = on_done,
         .context = personal};
     if (visitor)

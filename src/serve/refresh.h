@@ -7,10 +7,9 @@ struct refresh {
     struct cached_body *cached;
     struct read_call call;
     struct items_read items;
-    uint64_t age_max_ms, oldest_ms; // of what it is made of: how old it may be, and when the oldest was read
+    struct made_age age;
     struct shared_wait rules_wait;
-    int64_t now_ms; // clock time of its start
-    uint64_t began_ms;
+    int64_t now_ms;          // clock time of its start
     struct window_set spans; // of the question's windows, at its start
     struct list lists[LIST_KINDS];
     uint32_t lists_begun;

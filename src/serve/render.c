@@ -125,8 +125,7 @@ static void render_json(const struct list *list, struct buffer *out) {
     json_key(&json, BYTES("name"));
     json_text(&json, name_of(list));
     json_key(&json, BYTES("computed_at"));
-    json_time(&json,
-              list->has_window ? list->window.now_ms : list->now_ms - (int64_t)(list->began_ms - list->oldest_ms));
+    json_time(&json, list->has_window ? list->window.now_ms : list->now_ms - made_age_ms(&list->age));
     if (list->kind == LIST_RANKING && list->ranking->half_life_ms) {
         json_key(&json, BYTES("half_life"));
         json_number(&json, (double)list->ranking->half_life_ms / 1000);

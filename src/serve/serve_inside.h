@@ -230,8 +230,7 @@ struct list {
     struct read_call call; // of the history
     struct items_read items;
     struct tables_read tables_read;
-    uint64_t age_max_ms, oldest_ms; // of what it is made of: how old it may be, and when the oldest was read
-    uint64_t began_ms;              // at now_ms
+    struct made_age age; // began at now_ms; its first part has max_ms
     struct supply supply;
     struct candidate *candidates;
     uint16_t *slots; // hash table of the candidates by item: index plus 1; 0: free

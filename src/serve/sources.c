@@ -121,7 +121,7 @@ static void ask_popular(struct list *list) {
 // ---- Tables of neighbours
 
 static void take_tables(struct list *list, const struct tables_read *read, size_t count) {
-    list->oldest_ms = read->age.oldest_ms < list->oldest_ms ? read->age.oldest_ms : list->oldest_ms;
+    made_age_join(&list->age, &read->age);
     while (list->table_count < count)
         neighbours_keep(&list->tables[list->table_count++], list->filter.floor);
 }
@@ -136,7 +136,7 @@ static void ask_tables(struct list *list, const ref_t *items, size_t count,
     }
     list->tables_asked = list->table_count + count;
     list->tables_read = (struct tables_read){.serve = list->serve,
-                                             .age.max_ms = list->age_max_ms,
+                                             .age.max_ms = list->age.max_ms,
                                              .on_done = on_done,
                                              .context = list,
                                              .at = list->tables + list->table_count};
@@ -193,7 +193,7 @@ static void on_own_item(struct items_read *read, size_t index, struct recent_ite
 
 static void on_own_item_read(struct items_read *read, enum outcome outcome) {
     struct list *list = read->context;
-    list->oldest_ms = read->age.oldest_ms < list->oldest_ms ? read->age.oldest_ms : list->oldest_ms;
+    made_age_join(&list->age, &read->age);
     if (outcome == OK)
         ask_item_tables(list);
     else

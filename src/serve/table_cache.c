@@ -75,7 +75,7 @@ static bool look(struct tables_read *read, ref_t item, size_t place, struct trac
     struct serve *serve = read->serve;
     struct recent_table *cached = ref_table_find(&serve->tables_cached, item);
     bool usable = cached && cached->generation == store_generation(serve->store);
-    if (!usable || !read_age_takes(&read->age, serve, &cached->track, cached->read_ms)) {
+    if (!usable || !made_age_takes(&read->age, serve, &cached->track, cached->read_ms)) {
         *ret_track = usable ? track_known(serve, item, TRACK_TABLE) : (struct track){.session = 0};
         return false;
     }
@@ -86,7 +86,7 @@ static bool look(struct tables_read *read, ref_t item, size_t place, struct trac
 
 void tables_read_start(struct tables_read *read, const ref_t *items, size_t count) {
     size_t missing = 0;
-    read_age_begin(&read->age, read->serve);
+    read->age = made_age_begin(read->serve, read->age.max_ms);
     ref_table_expect(&read->serve->tables_cached, items, count, EXPECTED_BYTES);
     for (size_t i = 0; i < count; i++)
         if (!look(read, items[i], i, &read->tracks[missing])) {

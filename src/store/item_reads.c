@@ -16,7 +16,6 @@
 #include "ops/metrics.h"
 #include "redis/redirect.h"
 #include "store/item_take.h"
-#include "store/tracking.h"
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +26,7 @@ struct items_state {
     struct read_state read; // first
     void (*on_item)(struct read_call *call, size_t index, const struct item_state *item);
     struct pipeline *first; // while the second round is under way
-    struct track *tracks;   // NULL: none is tracked
-    bool urgent;
+    bool urgent;            // it is not held with the reads when the queue is full
     size_t count;
     struct item_read items[]; // those of one command stand together
 };
@@ -68,19 +66,18 @@ static void key_of(const struct item_read *one, int which, struct key *key) {
     keys[which](key, one->item);
 }
 
-static void promise_nothing(const struct items_state *state, const struct item_read *one) {
-    if (one->tracked)
-        state->tracks[one->index].session = 0;
+static void promise_nothing(const struct item_read *one) {
+    if (one->track)
+        one->track->session = 0;
 }
 
 // What was not there when it was watched, and is not there now, is as Redis has promised.
-static void take_again(const struct items_state *state, struct item_read *one, int which,
-                       const struct pipelined *answer) {
+static void take_again(struct item_read *one, int which, const struct pipelined *answer) {
     bool good = answer->outcome == OK;
     one->bad |= !good;
     one->at[which] = good ? answer->reply : NULL;
     if (!good || answer->reply->type != REDIS_REPLY_NIL)
-        promise_nothing(state, one);
+        promise_nothing(one);
 }
 
 static void on_second(struct pipeline *pipeline) {
@@ -89,7 +86,7 @@ static void on_second(struct pipeline *pipeline) {
     for (size_t i = 0; i < state->count; i++)
         for (int which = 0; which < KEYS_PER_ITEM; which++)
             if (state->items[i].asked[which])
-                take_again(state, &state->items[i], which, &pipeline->at[next++]);
+                take_again(&state->items[i], which, &pipeline->at[next++]);
     end(pipeline, read_outcome(pipeline));
 }
 
@@ -156,7 +153,7 @@ static size_t end_of_run(const struct items_state *state, size_t begin) {
 
 // Whether a key of the item is in the command of those that are watched, or in the other one.
 static bool is_in(const struct item_read *one, int which, bool watched) {
-    return (one->tracked && which < KEYS_WATCHED) == watched;
+    return (one->track && which < KEYS_WATCHED) == watched;
 }
 
 // Returns how many keys of the answer were there to be taken.
@@ -203,7 +200,7 @@ static void on_first(struct pipeline *pipeline) {
         for (; begin < end; begin++) {
             struct item_read *one = &state->items[begin];
             if (one->bad || !one->at[AT_RECORD])
-                promise_nothing(state, one);
+                promise_nothing(one);
             more += one->bad ? 0 : look_again(one);
         }
     }
@@ -241,22 +238,21 @@ static int by_partition(const void *a, const void *b) {
     return one != other ? (one > other) - (one < other) : by_index(a, b);
 }
 
-static struct items_state *state_new(struct store *store, struct read_call *call, const ref_t *items,
-                                     const struct item_state *const *known, struct track *tracks, size_t count) {
-    struct items_state *state = calloc(1, sizeof *state + count * sizeof state->items[0]);
-    if (!state)
+// NULL: there is nothing to read, or no memory; then the call ends without it.
+static struct items_state *state_new(struct store *store, struct read_call *call, size_t count,
+                                     void (*on_item)(struct read_call *call, size_t index,
+                                                     const struct item_state *item)) {
+    struct items_state *state = count ? calloc(1, sizeof *state + count * sizeof state->items[0]) : NULL;
+    metric_add(METRIC_ITEM_READS, count);
+    if (!state) {
+        count ? read_fail(store, call) : read_nothing(store, call);
         return NULL;
-    state->read = (struct read_state){store, call};
-    state->count = count;
-    state->tracks = tracks;
-    for (size_t i = 0; i < count; i++) {
-        state->items[i].tracked = tracks && tracks[i].session;
-        state->items[i].item = items[i];
-        state->items[i].index = (uint32_t)i;
-        state->items[i].known = known ? known[i] : NULL;
     }
-    if (store_cuts_by_partition(store))
-        qsort(state->items, count, sizeof state->items[0], by_partition);
+    state->read = (struct read_state){store, call};
+    state->on_item = on_item;
+    state->count = count;
+    for (size_t i = 0; i < count; i++)
+        state->items[i].index = (uint32_t)i;
     return state;
 }
 
@@ -267,48 +263,59 @@ static uint32_t count_commands(const struct items_state *state) {
         run_end = end_of_run(state, begin);
         bool watched = false;
         for (size_t i = begin; i < run_end; i++)
-            watched |= state->items[i].tracked;
+            watched |= state->items[i].track != NULL;
         commands += watched;
     }
     return commands;
 }
 
-static void read_items(struct items_state *state, struct pipeline *pipeline) {
+static void begin(struct items_state *state) {
+    struct store *store = state->read.store;
+    if (store_cuts_by_partition(store))
+        qsort(state->items, state->count, sizeof state->items[0], by_partition);
+    struct pipeline *pipeline = pipeline_new(count_commands(state), on_first, state);
+    if (!pipeline) {
+        read_fail(store, state->read.call);
+        free(state);
+        return;
+    }
     pipeline->urgent = state->urgent;
-    for (size_t begin = 0, run_end; begin < state->count; begin = run_end) {
-        run_end = end_of_run(state, begin);
-        ask_run(pipeline, state->items + begin, run_end - begin);
+    for (size_t at = 0, run_end; at < state->count; at = run_end) {
+        run_end = end_of_run(state, at);
+        ask_run(pipeline, state->items + at, run_end - at);
     }
 }
 
-static void begin(struct store *store, struct read_call *call, const ref_t *items,
-                  const struct item_state *const *known, struct track *tracks, size_t count, bool urgent,
-                  void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    struct items_state *state = count ? state_new(store, call, items, known, tracks, count) : NULL;
-    struct pipeline *pipeline = state ? pipeline_new(count_commands(state), on_first, state) : NULL;
-    metric_add(METRIC_ITEM_READS, count);
-    if (!pipeline) {
-        free(state);
-        count ? read_fail(store, call) : read_nothing(store, call);
+static void read_refs(struct store *store, struct read_call *call, const ref_t *items, size_t count, bool urgent,
+                      void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
+    struct items_state *state = state_new(store, call, count, on_item);
+    if (!state)
         return;
-    }
-    state->on_item = on_item;
     state->urgent = urgent;
-    read_items(state, pipeline);
+    for (size_t i = 0; i < count; i++)
+        state->items[i].item = items[i];
+    begin(state);
 }
 
 void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                       void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    begin(store, call, items, NULL, NULL, count, false, on_item);
-}
-
-void store_reread_items(struct store *store, struct read_call *call, const ref_t *items,
-                        const struct item_state *const *known, struct track *tracks, size_t count,
-                        void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    begin(store, call, items, known, tracks, count, false, on_item);
+    read_refs(store, call, items, count, false, on_item);
 }
 
 void store_look_item(struct store *store, struct read_call *call, const ref_t *item,
                      void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
-    begin(store, call, item, NULL, NULL, 1, true, on_item);
+    read_refs(store, call, item, 1, true, on_item);
+}
+
+void store_reread_items(struct store *store, struct read_call *call, struct item_again *items, size_t count,
+                        void (*on_item)(struct read_call *call, size_t index, const struct item_state *item)) {
+    struct items_state *state = state_new(store, call, count, on_item);
+    if (!state)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        state->items[i].item = items[i].item;
+        state->items[i].known = items[i].known;
+        state->items[i].track = items[i].track.session ? &items[i].track : NULL;
+    }
+    begin(state);
 }

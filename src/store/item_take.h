@@ -9,7 +9,7 @@ struct item_read {
     ref_t item;
     uint32_t index; // among the items of the call
     const struct item_state *known;
-    bool tracked;
+    struct track *track;                 // NULL: Redis is not to watch it
     bool bad;                            // a key of it can't be read
     uint64_t visitors;                   // by its sketch; 0: it has none
     uint64_t sketch;                     // its hash; 0: it has none

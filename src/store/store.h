@@ -187,12 +187,17 @@ struct item_state {
 // Calls `on_item` once per reference, in order, before on_done.
 void store_read_items(struct store *store, struct read_call *call, const ref_t *items, size_t count,
                       void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
-// The same for items of which some were read before: `known` has their states of then, or NULL. What they say of bytes
-// that are still the same is not found out again. `tracks`: of each, under which promise it is read (store/tracking.h);
-// it is taken back from those of which a key had to be read by itself.
-struct track;
-void store_reread_items(struct store *store, struct read_call *call, const ref_t *items,
-                        const struct item_state *const *known, struct track *tracks, size_t count,
+// What Redis has promised of a state when it was read (store/tracking.h).
+struct track {
+    uint32_t session, slot, count; // session 0: nothing
+};
+struct item_again {
+    ref_t item;
+    const struct item_state *known; // as it was read before; NULL: it was not
+    struct track track;             // its session becomes 0 if a key has to be read by itself
+};
+// The same. What is known of bytes that are still the same is not found out again. `items` must live until on_done.
+void store_reread_items(struct store *store, struct read_call *call, struct item_again *items, size_t count,
                         void (*on_item)(struct read_call *call, size_t index, const struct item_state *item));
 // Reads one item for a write that waits for it: it is not held with the reads when the queue is full.
 void store_look_item(struct store *store, struct read_call *call, const ref_t *item,
@@ -243,8 +248,7 @@ void store_count_cards(struct store *store, struct read_call *call, ref_t site,
 // completion.
 void store_log_card_again(struct store *store, ref_t item);
 
-// Reads the neighbours of items. An item without neighbours has an empty table. `usable`: its data can be read.
-// `tracks`: as of store_reread_items.
+// Reads the neighbours of items; who has none has an empty table. `usable`: it can be read. `tracks`: one of each.
 void store_read_neighbours(struct store *store, struct read_call *call, const ref_t *items, const struct track *tracks,
                            size_t count,
                            void (*on_table)(struct read_call *call, size_t index, const struct neighbours *table,

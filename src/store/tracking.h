@@ -20,11 +20,6 @@
 
 enum track_kind { TRACK_ITEM, TRACK_TABLE };
 
-struct track {
-    uint32_t session; // 0: nothing is promised
-    uint32_t slot, count;
-};
-
 // Begins to listen, in a process that keeps states. Without memory nothing is tracked.
 void store_track(struct store *store);
 // Before a read is sent. Its session is 0 while Redis does not tell what changes.
