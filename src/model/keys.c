@@ -204,6 +204,11 @@ void key_log(struct key *key, uint32_t partition) {
     begin(key, partition, "log");
 }
 
+const char *projection_name(enum projection projection) {
+    static const char *const names[] = {[PROJECTION_SUMS] = "sums", [PROJECTION_NEIGHBOURS] = "neighbours"};
+    return names[projection];
+}
+
 void key_applied(struct key *key, uint32_t partition, enum projection projection) {
     begin(key, partition, projection == PROJECTION_SUMS ? "sums" : "near");
 }

@@ -94,6 +94,7 @@ void key_dead(struct key *key, uint32_t partition);
 void key_gone(struct key *key, uint32_t partition);
 void key_log(struct key *key, uint32_t partition);
 enum projection { PROJECTION_SUMS, PROJECTION_NEIGHBOURS, PROJECTION_COUNT };
+const char *projection_name(enum projection projection); // in fields of Redis and in the log
 void key_applied(struct key *key, uint32_t partition, enum projection projection);
 void key_offsets(struct key *key, uint32_t partition);
 enum { GAP_FIELD_SIZE = 20 };

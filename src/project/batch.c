@@ -109,11 +109,12 @@ static uint32_t add_entry(struct batch *batch, const struct log_entry *entry) {
     return batch->entry_count++;
 }
 
-void bad_state(const char *projection, ref_t item) {
+void bad_state(enum projection projection, ref_t item) {
     static uint64_t logged_ns;
     metric_add(METRIC_BAD_STATES, 1);
     if (log_is_due(&logged_ns))
-        log_error("%s: the state of %016" PRIx64 " cannot be read; it is left alone", projection, item);
+        log_error("%s: the state of %016" PRIx64 " cannot be read; it is left alone", projection_name(projection),
+                  item);
 }
 
 static void set_aside(const struct log_entry *entry, const char *what) {

@@ -104,4 +104,4 @@ void batch_leave(struct batch *batch, uint32_t partition, uint32_t first);
 // For each log of which there are any: the last entry that was taken before the first one that a partition misses.
 void batch_whole(const struct batch *batch, struct log_id *whole);
 // Counts a packed state that cannot be read, and logs it at most once in ten seconds.
-void bad_state(const char *projection, ref_t item);
+void bad_state(enum projection projection, ref_t item);

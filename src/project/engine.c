@@ -115,7 +115,7 @@ static bool any_answers(const struct engine *engine) {
 
 void engine_leave(struct engine *engine, uint32_t partition, uint32_t first) {
     if (!engine->behind[partition])
-        behind_leave(engine->left_behind, partition, engine->type->name);
+        behind_leave(engine->left_behind, partition, projection_name(engine->type->projection));
     engine->behind[partition] = true;
     batch_leave(&engine->batch, partition, first);
     rebuild_leave(engine, partition);
@@ -320,12 +320,12 @@ static void look_for_rollbacks(struct engine *engine) {
         if (lost[i])
             log_error(
                 "%s: partition %u came back without what was projected to it longer ago than log_kept: that is lost",
-                engine->type->name, i);
+                projection_name(engine->type->projection), i);
 }
 
 enum step end_read_logs(struct engine *engine) {
     if (engine->batch.failed) {
-        log_error("%s: no memory for a batch", engine->type->name);
+        log_error("%s: no memory for a batch", projection_name(engine->type->projection));
         return ROUND_FAILED;
     }
     if (engine->reread && engine->applied)

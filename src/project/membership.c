@@ -18,7 +18,6 @@ enum {
     SURE_MS = 3500,    // an answer holds for this long after it was asked for: less than others take us to be alive
 };
 
-static const char *const names[PROJECTION_COUNT] = {[PROJECTION_SUMS] = "sums", [PROJECTION_NEIGHBOURS] = "neighbours"};
 static const enum metric active[PROJECTION_COUNT] = {
     [PROJECTION_SUMS] = METRIC_SUMS_ACTIVE, [PROJECTION_NEIGHBOURS] = METRIC_NEIGHBOURS_ACTIVE};
 
@@ -49,9 +48,9 @@ static void say_who_works(const struct membership *membership, size_t i) {
     if (now->instance == membership->said.at_work[i].instance || is_alone(&membership->told))
         return;
     if (now->instance == membership->own.instance)
-        log_info("%s: this machine projects them from now on", names[i]);
+        log_info("%s: this machine projects them from now on", projection_name((enum projection)i));
     else
-        log_info("%s: %s projects them from now on", names[i], now->name);
+        log_info("%s: %s projects them from now on", projection_name((enum projection)i), now->name);
 }
 
 static void say_plan(struct membership *membership) {

@@ -13,7 +13,7 @@
 // told last and sends them along: so their order is known again, unless all machines were ended before.
 //
 // The projector asks membership_works before each round, the corrector and the sweeper before each page. To add a
-// projection: its name in store/machines.c.
+// projection: its name in model/keys.c.
 #pragma once
 #include "store/projection.h"
 #include <uv.h>

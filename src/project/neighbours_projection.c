@@ -60,7 +60,7 @@ static bool load(void *context, uint32_t index, const struct partition_item *ite
     struct neighbours_item *one = &work->items[index];
     one->usable = !item->corrupt && neighbours_unpack(item->state, &one->table);
     if (!one->usable)
-        bad_state(neighbours_projection.name, one->item);
+        bad_state(PROJECTION_NEIGHBOURS, one->item);
     one->deleted_ms = item->deleted_ms;
     return true;
 }
@@ -132,7 +132,6 @@ static void make_deltas(struct batch *batch, uint32_t entry, const struct entry_
 
 const struct projection_type neighbours_projection = {
     .projection = PROJECTION_NEIGHBOURS,
-    .name = "neighbours",
     .events = METRIC_NEIGHBOUR_EVENTS,
     .commits = METRIC_NEIGHBOUR_COMMITS,
     .done_to = METRIC_NEIGHBOURS_DONE_TO,

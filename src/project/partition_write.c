@@ -235,7 +235,7 @@ enum step begin_read_chunk(struct engine *engine) {
     part->failed = false;
     if (!cut_chunk(engine) || !find_missing(engine) ||
         !type->begin(part->work, part->items.refs, part->items.count, part->sites.refs, part->sites.count)) {
-        log_error("%s: no memory for a chunk", type->name);
+        log_error("%s: no memory for a chunk", projection_name(type->projection));
         return ROUND_FAILED;
     }
     uint32_t period_count;

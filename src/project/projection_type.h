@@ -12,7 +12,6 @@
 
 struct projection_type {
     enum projection projection;
-    const char *name;
     enum metric events, commits, done_to;
     size_t batch_bytes;   // of the entries of one batch
     uint32_t chunk_items; // at most, of votes and views; what may write all sets of an item counts threefold

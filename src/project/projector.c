@@ -254,14 +254,15 @@ static void stand_back(struct pace *pace) {
     if (pace->stand_back_ms > STAND_BACK_MAX_MS)
         pace->stand_back_ms = STAND_BACK_MAX_MS;
     pace->overtaken_ms = now_ms;
-    log_info("%s: another projector is at work, standing back", pace->engine.type->name);
+    log_info("%s: another projector is at work, standing back", projection_name(pace->engine.type->projection));
     membership_ask_now(&pace->projector->membership);
     wait_for(pace, pace->stand_back_ms + random_below(pace->stand_back_ms), false);
 }
 
 static void retry(struct pace *pace) {
     if (pace->retry_ms == 0)
-        log_warn("%s: the store does not answer as it should, trying again", pace->engine.type->name);
+        log_warn("%s: the store does not answer as it should, trying again",
+                 projection_name(pace->engine.type->projection));
     pace->retry_ms = pace->retry_ms == 0 ? RETRY_FIRST_MS : 2 * pace->retry_ms;
     if (pace->retry_ms > RETRY_MAX_MS)
         pace->retry_ms = RETRY_MAX_MS;
@@ -318,7 +319,7 @@ static void on_end(struct engine *engine, enum step end) {
         return;
     }
     if (pace->retry_ms != 0)
-        log_info("%s: the store answers again", engine->type->name);
+        log_info("%s: the store answers again", projection_name(engine->type->projection));
     pace->retry_ms = 0;
     behind_well(&pace->projector->behind);
     wait_for(pace, engine_wants_more(engine) || pace->poked ? 0 : interval_of(pace), true);

@@ -118,7 +118,7 @@ static bool load(void *context, uint32_t index, const struct partition_item *ite
     struct subject *subject = &work->subjects[index];
     subject->usable = !item->corrupt && sums_unpack(item->state, &work->plan->lives, subject->sums);
     if (!subject->usable) {
-        bad_state(sums_projection.name, subject->item);
+        bad_state(PROJECTION_SUMS, subject->item);
         return true;
     }
     subject->deleted_ms = item->deleted_ms;
@@ -142,7 +142,7 @@ static void load_total(void *context, uint32_t index, struct bytes packed) {
     struct sums_work *work = context;
     struct total *total = &work->totals[index];
     if (!sums_unpack(packed, &work->plan->lives, &total->sums)) {
-        bad_state(sums_projection.name, total->site);
+        bad_state(PROJECTION_SUMS, total->site);
         sums_clear(&total->sums);
     }
 }
@@ -335,7 +335,6 @@ static bool delta_site(const struct secret_key *hash_key, const struct delta *de
 
 const struct projection_type sums_projection = {
     .projection = PROJECTION_SUMS,
-    .name = "sums",
     .events = METRIC_SUMS_EVENTS,
     .commits = METRIC_SUMS_COMMITS,
     .done_to = METRIC_SUMS_DONE_TO,

@@ -8,10 +8,6 @@
 
 enum { LIVES_TEXT = 18 }; // a space, 16 hex digits
 
-const char *offset_field(enum projection projection) {
-    return projection == PROJECTION_SUMS ? "sums" : "neighbours";
-}
-
 static void add_offsets_key(struct store *store, uint32_t partition) {
     struct key key;
     key_offsets(&key, partition);
@@ -111,7 +107,7 @@ void store_read_offsets(struct store *store, struct read_call *call, enum projec
             continue;
         begin_command(store, "HMGET");
         add_offsets_key(store, i);
-        command_add_text(&store->command, offset_field(projection));
+        command_add_text(&store->command, projection_name(projection));
         command_add_text(&store->command, "plan");
         command_add_text(&store->command, "rankings");
         command_add_text(&store->command, "life");
@@ -156,7 +152,7 @@ void store_write_offsets(struct store *store, struct read_call *call, enum proje
             continue;
         script_begin(&store->command, SCRIPT_KEEP, 1);
         add_offsets_key(store, i);
-        command_add_text(&store->command, offset_field(projection));
+        command_add_text(&store->command, projection_name(projection));
         add_offset(store, offsets[i], lives);
         pipeline_add(pipeline, store->router, &store->command);
     }

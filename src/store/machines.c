@@ -5,8 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char *const names[PROJECTION_COUNT] = {[PROJECTION_SUMS] = "sums", [PROJECTION_NEIGHBOURS] = "neighbours"};
-
 struct beat_state {
     struct read_state read;
     struct machines *told;
@@ -68,7 +66,7 @@ static void begin(struct store *store, const struct machine_record *own, bool le
     command_add_text(&store->command, own->plans);
     command_add_text(&store->command, own->waits_no_more ? "" : "1");
     for (size_t i = 0; i < PROJECTION_COUNT; i++)
-        command_add_text(&store->command, names[i]);
+        command_add_text(&store->command, projection_name((enum projection)i));
 }
 
 static void send_beat(struct store *store, struct read_call *call, const struct machine_record *own,

@@ -94,8 +94,7 @@ void eviction_look(struct store_node *at);
 bool eviction_refuses(const struct store_node *at);
 void node_close_or_open(struct store_node *at); // refuses or accepts writes by these two
 
-// logs.c: the field of a partition's hash of offsets, and its value: "<id> <hash of the lives of all logs>".
-const char *offset_field(enum projection projection);
+// logs.c: the hash of a partition's offsets. A projection's field is "<id> <hash of the lives of all logs>".
 void life_heard(struct store *store, uint32_t partition, struct bytes life); // the field "life" of the partition
 uint64_t hash_of_lives(const struct store *store);          // of all partitions, as they were heard last
 struct log_id offset_in(struct bytes text, uint64_t lives); // {0,0} when it is not valid in these lives

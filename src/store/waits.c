@@ -208,8 +208,8 @@ static void ask_offsets(struct pipeline *pipeline, struct store *store, uint32_t
     key_offsets(&key, partition);
     begin_command(store, "HMGET");
     add_key(store, &key);
-    command_add_text(&store->command, offset_field(PROJECTION_SUMS));
-    command_add_text(&store->command, offset_field(PROJECTION_NEIGHBOURS));
+    command_add_text(&store->command, projection_name(PROJECTION_SUMS));
+    command_add_text(&store->command, projection_name(PROJECTION_NEIGHBOURS));
     command_add_text(&store->command, "life");
     read_add(pipeline);
 }
