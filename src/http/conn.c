@@ -161,6 +161,12 @@ static void on_body_whole(struct conn *conn) {
     dispatch_request(conn);
 }
 
+// The body of an answered request is not worth its end.
+static void end_early(struct conn *conn) {
+    conn->sends_body = true;
+    conn_set_state(conn, CONN_LAST);
+}
+
 static bool take_body(struct conn *conn, struct bytes *input) {
     struct exchange *exchange = conn->exchange;
     if (exchange->paused || (input->len == 0 && !exchange->resumed))
@@ -180,7 +186,7 @@ static bool take_body(struct conn *conn, struct bytes *input) {
     else if (conn->state == CONN_BODY && exchange->answered)
         conn_answered(conn);
     else if (state == PARSE_BAD)
-        conn_set_state(conn, CONN_LAST);
+        end_early(conn);
     else if (conn->state == CONN_BODY)
         note_progress(conn);
     return true;
@@ -324,12 +330,6 @@ void conn_run(struct conn *conn, struct bytes fresh) {
         reply_tell_counts(server);
 }
 
-static void on_dropped(struct conn *conn, size_t count) {
-    conn->dropped += (uint32_t)count;
-    if (conn->dropped > DISCARD_MAX)
-        conn_close(conn);
-}
-
 static void on_end(struct conn *conn) {
     conn->reading = false;
     conn->ended = true;
@@ -348,7 +348,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *chunk) {
     else if (count < 0)
         conn_close(conn);
     else if (conn->state == CONN_LINGER)
-        on_dropped(conn, (size_t)count);
+        conn_drop(conn, (size_t)count);
     else if (count > 0)
         conn_run(conn, (struct bytes){chunk->base, (size_t)count});
 }
@@ -371,6 +371,7 @@ void conn_answered(struct conn *conn) {
     if (exchange->parsing) // take_body goes on from here
         return;
     exchange->paused = false;
+    conn->sends_body = exchange->closes && !exchange->whole;
     if (exchange->closes)
         conn_set_state(conn, CONN_LAST);
     else if (!exchange->whole)

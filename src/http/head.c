@@ -352,7 +352,8 @@ enum head_state head_scan(struct head *head, struct bytes raw, const struct http
     return check_unfinished(head, raw, limits) ? HEAD_MORE : HEAD_BAD;
 }
 
-// Walks the field lines of a head that passed the scan and calls for each value of `field`.
+// Walks the field lines of a head that passed the scan and joins the values of `field`. Some proxies pass on the
+// cookies of HTTP/2, which come one by one, as they are.
 static size_t join_into(struct bytes raw, enum http_field field, char *to) {
     size_t len = 0;
     const char *at = memchr(raw.at, '\n', raw.len);
@@ -361,7 +362,7 @@ static size_t join_into(struct bytes raw, enum http_field field, char *to) {
         struct bytes name, value;
         if (split_field((struct bytes){at, (size_t)(lf - 1 - at)}, &name, &value) && find_name(name) == (int)field) {
             if (len && to)
-                memcpy(to + len, ", ", 2);
+                memcpy(to + len, field == HTTP_COOKIE ? "; " : ", ", 2);
             len += len ? 2 : 0;
             if (to)
                 memcpy(to + len, value.at, value.len);

@@ -41,7 +41,7 @@ struct http_request {
     struct bytes path;   // the target up to '?', still escaped
     struct bytes query;  // behind the '?', still escaped; at == NULL when there is no '?'
     struct bytes host;   // Host, or the host of an absolute-form target, which wins
-    // Trimmed; at == NULL when absent. The values of a repeated field are joined by ", ".
+    // Trimmed; at == NULL when absent. The values of a repeated field are joined by ", ", cookies by "; ".
     struct bytes fields[HTTP_FIELD_COUNT];
     struct bytes body; // all of it for HTTP_BODY_WHOLE, empty for HTTP_BODY_STREAM
     struct http_peer peer;

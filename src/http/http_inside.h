@@ -25,6 +25,8 @@ enum {
     BODY_SLACK = 16 << 10,  // bytes that chunk heads, extensions and trailers may add to a body
     DISCARD_MAX = 64 << 10, // bytes read and dropped of a refused body, and after the last answer
     LINGER_MS = 1000,
+    LINGER_MAX_MS = 10000, // with the next: where the client still sends its body
+    LINGER_MAX = 64 << 20,
     EMPTY_LINES_MAX = 4, // before a request line
     REPLY_MAX = 16 << 20,
     OUTPUT_KEPT = 128 << 10, // a larger output buffer is freed after use
@@ -104,10 +106,12 @@ struct conn {
     uint64_t deadline;      // of the state, in uv_now; 0: none
     uint64_t send_deadline; // of the write under way
     uint64_t progress;      // bytes of a streamed body at which its deadline was set
+    uint64_t linger_end;    // in uv_now: whatever comes
     struct http_peer peer;
     enum conn_state state;
     uint32_t requests;
     uint32_t dropped; // bytes in LINGER
+    bool sends_body;  // a body that nobody reads
     uint8_t empty_lines;
     bool ended; // the client sends no more
     bool reading;
@@ -185,6 +189,7 @@ void conn_answered(struct conn *conn);
 // Answers with the outcome's error and closes; the request under way ends here.
 void conn_fail(struct conn *conn, enum outcome outcome, const char *detail);
 void conn_linger(struct conn *conn);
+void conn_drop(struct conn *conn, size_t count); // so many bytes came in LINGER
 void conn_close(struct conn *conn);
 void conn_on_deadline(struct conn *conn);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // How a connection ends: the answer to an error, the last answer, a wait until the client has read it, closing. The
 // kernel resets a socket that is closed with unread input, and a reset may destroy the answer on its way. So the write
-// side is shut first, and input is dropped for a second or up to 64 KiB.
+// side is shut first, and input is dropped for a second or up to 64 KiB. A client that still sends its body reads only
+// when all is sent, so such a body is dropped while it comes, for some seconds.
 #include "http/http_inside.h"
 #include <utlist.h>
 
@@ -9,6 +10,7 @@ void conn_fail(struct conn *conn, enum outcome outcome, const char *detail) {
     struct exchange *exchange = conn->exchange;
     ++*(outcome == REQUEST_TIMEOUT ? conn->server->counters.timeouts : conn->server->counters.bad_requests);
     conn_set_state(conn, CONN_LAST);
+    conn->sends_body = exchange && exchange->request.path.at && !exchange->whole;
     conn->exchange = NULL;
     reply_error(conn, exchange, outcome, detail);
     if (exchange)
@@ -26,6 +28,16 @@ void conn_linger(struct conn *conn) {
         return;
     }
     conn_set_state(conn, CONN_LINGER);
+    conn->linger_end = uv_now(conn->server->loop) + LINGER_MAX_MS;
+}
+
+void conn_drop(struct conn *conn, size_t count) {
+    uint64_t now = uv_now(conn->server->loop), next = now + LINGER_MS;
+    conn->dropped += (uint32_t)count;
+    if (conn->sends_body && !conn->server->stopping)
+        conn->deadline = next < conn->linger_end ? next : conn->linger_end;
+    if (conn->dropped > (conn->sends_body ? LINGER_MAX : DISCARD_MAX) || now >= conn->linger_end)
+        conn_close(conn);
 }
 
 static void on_closed(uv_handle_t *handle) {

@@ -201,3 +201,17 @@ def test_a_body_that_is_cut_off_counts_its_whole_lines_and_is_an_error(service):
         client.shutdown(socket.SHUT_WR)
         assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
     assert "title" in service.get("/v1/plain/items/cut1").json and "title" not in service.get("/v1/plain/items/cut2").json
+
+
+@pytest.mark.contract("Secret key", "Without a key where one is needed", "With a wrong key it is 403")
+@pytest.mark.contract("Bodies", "Any other type is 415")
+def test_a_long_bulk_call_that_is_refused_reads_why(service):
+    """The client sends all before it reads. A connection that is reset would take the answer from it."""
+    body = (line(60) + b"\n") * 20000
+    right, ndjson = {"Authorization": f"Bearer {KEY}"}, {"Content_Type": "application/x-ndjson"}
+    for headers, refused in (({}, (401, "key_required")), ({"Authorization": "Bearer x"}, (403, "bad_key")),
+                             ({**right, "Content_Type": "text/csv"}, (415, "unsupported_type"))):
+        for path in ("/v1/plain/items", "/v1/plain/events", "/v1/plain/import"):
+            answer = service.post(path, body, **{**ndjson, **headers})
+            assert (answer.status, answer.json["code"]) == refused, path
+    assert service.post("/v1/plain/items/a/votes", body).json["code"] == "too_large"

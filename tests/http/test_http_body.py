@@ -236,6 +236,39 @@ def test_row_35_the_body_of_a_refused_expect_is_never_run(server):
     assert server.stats()["requests"] == before + 2
 
 
+# ---- A refused body is read while it comes: else its sender is reset, and never reads why
+
+@pytest.mark.parametrize("length", [65537, 100_000, 1_000_000, 20_000_000])
+@pytest.mark.parametrize("target,status", [("/echo", 413), ("/nowhere", 404)])
+def test_who_sends_all_before_reading_gets_the_answer(server, target, status, length):
+    for _ in range(5):
+        with server.connect() as wire:
+            wire.send(request(target, "POST", fields=("Host: x", f"Content-Length: {length}")) + b"x" * length)
+            assert [answer.status for answer in wire.answers()] == [status]
+
+
+def test_who_sends_slowly_before_reading_gets_the_answer(server):
+    with server.connect() as wire:
+        wire.send(request("/echo", "POST", fields=("Host: x", "Content-Length: 500000")))
+        for _ in range(6):
+            wire.send(b"x" * 50_000)
+            time.sleep(0.5)
+        wire.send(b"x" * 200_000)
+        assert [answer.status for answer in wire.answers()] == [413]
+
+
+@pytest.mark.parametrize("pause,least,most", [(0.2, 8, 14), (0.005, 8, 14), (1.6, 1.5, 5)])
+def test_nobody_is_listened_to_for_long_after_the_last_answer(server, pause, least, most):
+    """Whoever sends on is cut off after ten seconds, whoever is silent after one."""
+    begin = time.monotonic()
+    with server.connect() as wire, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        wire.send(request("/echo", "POST", fields=("Host: x", "Content-Length: 100000000")))
+        while time.monotonic() - begin < most + 5:
+            wire.send(b"x")
+            time.sleep(pause)
+    assert least < time.monotonic() - begin < most
+
+
 # ---- Uploads: streams of any length
 
 def test_uploads_of_any_length(server):

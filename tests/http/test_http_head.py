@@ -306,9 +306,9 @@ def test_options_asterisk_reaches_the_application(server):
 
 def test_fields_reach_the_application_trimmed_and_joined(server):
     with server.connect() as wire:
-        wire.send(lines(G, H, "cookie: a=1", "COOKIE:   b=2\t", "X-Other: y", "Cookie: c=3", "DNT: 1"))
+        wire.send(lines(G, H, "cookie: a=1", "COOKIE:   b=2\t", "X-Other: y", "Cookie: c=3", "DNT: 1", "If-None-Match: x", "if-none-match:y"))
         text = wire.answer().text
-    assert "cookie: a=1, b=2, c=3\n" in text and "dnt: 1\n" in text and "x-other" not in text.lower()
+    assert "cookie: a=1; b=2; c=3\n" in text and "if-none-match: x, y\n" in text and "dnt: 1\n" in text and "x-other" not in text.lower()
 
 
 def test_many_repeated_fields_are_joined_within_the_bound(server):
