@@ -14,9 +14,11 @@ from support.service import Service
 LONGEST = (
     "faults/test_allocations.py", "faults/test_ranking_bounds.py", "faults/test_projection_kill.py", "faults/test_innocent.py",
     "faults/test_clock.py", "faults/test_rows_redis.py", "faults/test_read_flood.py", "faults/test_attack.py",
-    "operator/test_redis_table.py", "operator/test_redis_rights.py", "operator/test_folders.py",
-    "roles/test_backup.py", "roles/test_reload.py", "roles/test_erasures.py", "roles/test_handshake.py",
-    "api/test_freshness.py", "api/test_corrections.py", "api/test_deletion.py", "api/test_export_is_whole.py",
+    "operator/test_redis_table.py", "operator/test_redis_tls.py", "operator/test_redis_rights.py", "operator/test_folders.py",
+    "roles/test_erasures.py", "roles/test_check_and_start.py", "roles/test_reload.py", "roles/test_log.py", "roles/test_time_zone.py",
+    "roles/test_backup.py", "roles/test_handshake.py",
+    "api/test_openapi_statuses.py", "api/test_lists.py", "api/test_rate_limits.py", "api/test_deletion.py", "api/test_freshness.py",
+    "api/test_corrections.py", "api/test_export_is_whole.py", "api/test_offset.py", "api/test_counts_as_time_passes.py",
     "browser/test_dashboard_in_place.py", "browser/test_demo.py", "browser/test_widget_page.py",
 )
 
@@ -69,3 +71,11 @@ def pytest_runtest_logreport(report):
     if noted and report.failed:
         with open(noted, "a", encoding="utf-8") as file:
             file.write(report.nodeid + "\n")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown():
+    """For tests/run.py: of the processes that run files beside each other, one has nothing more to do."""
+    pipe = os.environ.get("IDLE_PIPE")
+    if pipe:
+        os.write(int(pipe), b".")

@@ -104,30 +104,41 @@ CHANGED = [
 ]
 
 
-def faults_of(tmp_path, rule, path, change):
-    """What a rule of make check says of a copy of the tree in which one file is changed."""
-    tree = tmp_path / "tree"
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the tree. Each test changes one file of it, and puts it back."""
+    copied = tmp_path_factory.mktemp("copy") / "tree"
     for folder in ("src", "lua", "deploy", "docs", "tests", "loadtest"):
-        shutil.copytree(os.path.join(ROOT, folder), tree / folder, ignore=shutil.ignore_patterns("__pycache__", "artefacts"))
+        shutil.copytree(os.path.join(ROOT, folder), copied / folder, ignore=shutil.ignore_patterns("__pycache__", "artefacts"))
     for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".clang-format", "Makefile"):
-        shutil.copy(os.path.join(ROOT, name), tree / name)
-    before = (tree / path).read_text(encoding="utf-8") if (tree / path).exists() else ""
+        shutil.copy(os.path.join(ROOT, name), copied / name)
+    return copied
+
+
+def faults_of(tree, rule, path, change):
+    """What a rule of make check says of the tree while one file is changed."""
+    file, is_there = tree / path, (tree / path).exists()
+    before = file.read_text(encoding="utf-8") if is_there else ""
     after = change(before)
     assert after != before
-    (tree / path).write_text(after, encoding="utf-8")
+    file.write_text(after, encoding="utf-8")
     done = subprocess.run([sys.executable, os.path.join(ROOT, "tests/check/check.py"), str(tree), rule],
                           stdout=subprocess.PIPE, text=True)
+    if is_there:
+        file.write_text(before, encoding="utf-8")
+    else:
+        file.unlink()
     assert done.returncode == 1
     return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("rule,path,text", PLANTED, ids=[f"{p[0]}-{p[1]}" for p in PLANTED])
-def test_a_planted_violation_is_found(tmp_path, rule, path, text):
-    faults = faults_of(tmp_path, rule, path, lambda before: before + text)
+def test_a_planted_violation_is_found(tree, rule, path, text):
+    faults = faults_of(tree, rule, path, lambda before: before + text)
     assert any(line.startswith(rule + ":") for line in faults), faults
 
 
 @pytest.mark.parametrize("rule,path,old,new,fault", CHANGED, ids=[f"{c[0]}-{c[4]}" for c in CHANGED])
-def test_a_change_that_is_one_is_found(tmp_path, rule, path, old, new, fault):
-    faults = faults_of(tmp_path, rule, path, lambda before: before.replace(old, new, 1))
+def test_a_change_that_is_one_is_found(tree, rule, path, old, new, fault):
+    faults = faults_of(tree, rule, path, lambda before: before.replace(old, new, 1))
     assert any(line.startswith(rule + ":") and fault in line for line in faults), faults
