@@ -8,11 +8,11 @@ import random
 import signal
 import statistics
 import struct
-import threading
 import time
 
 import pytest
 import redis
+from support.beside import Beside
 from support.packed import unpack_sums
 from support.service import Service
 from support.wait import wait_until
@@ -143,12 +143,8 @@ def test_views_beside_it_count_once_or_not_at_all_and_the_others_exactly(preset)
             delete(preset, name)
             deletions[name].append((began, time.monotonic()))
 
-    threads = [threading.Thread(target=read) for _ in range(8)]
-    threads += [threading.Thread(target=erase, args=(name,)) for name in names for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with Beside(*[read] * 8, *(lambda name=name: erase(name) for name in 2 * names)):
+        pass
     settle(preset)
     for name in names:
         least = sum(all(began > end for _, end in deletions[name]) for began, _ in views[name])
@@ -166,12 +162,8 @@ def test_two_deletions_at_once_with_a_view_between(preset):
     for number in range(10):
         name = f"twice-{number}"
         view(preset, name)
-        threads = [threading.Thread(target=delete, args=(preset, name)) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        view(preset, name)
-        for thread in threads:
-            thread.join()
+        with Beside(*2 * [lambda name=name: delete(preset, name)]):
+            view(preset, name)
         settle(preset)
         assert counts(preset, name) in ((0, 0, 0), (1, 1, 0))
         view(preset, name)
@@ -347,12 +339,10 @@ def test_a_worker_that_dies_in_the_middle_leaves_views_and_votes_exact(fresh):
         except OSError as error:
             failed.append(error)
 
-    thread = threading.Thread(target=try_to_delete)
-    thread.start()
-    wait_until(lambda: store(service).keys("*}i*") == [])  # hidden
-    os.kill(worker, signal.SIGKILL)
-    os.kill(projector, signal.SIGCONT)
-    thread.join()
+    with Beside(try_to_delete):
+        wait_until(lambda: store(service).keys("*}i*") == [])  # hidden
+        os.kill(worker, signal.SIGKILL)
+        os.kill(projector, signal.SIGCONT)
     assert failed and failed != [204]
     wait_until(lambda: service.children("worker") not in ([], [worker]))
     wait_until(service.is_ready)
@@ -492,21 +482,18 @@ def test_an_import_under_views_and_votes_counts_each_once_or_not_at_all(fresh):
     settle(service)
     lines = [line for line in export(service) if '"item":"u' in line]
     counted = {name: 0 for name in names}
-    ending = threading.Event()
 
     def read():
-        while not ending.is_set():
+        while not readers.over.is_set():
             name = random.choice(names)
             view(service, name)
             vote(service, name)
             counted[name] += 1
 
-    thread = threading.Thread(target=read)
-    thread.start()
-    for _ in range(5):
-        take(service, lines, "")
-    ending.set()
-    thread.join()
+    readers = Beside(read)
+    with readers:
+        for _ in range(5):
+            take(service, lines, "")
     settle(service)
     for name in names:
         views, visitors, votes = counts(service, name)

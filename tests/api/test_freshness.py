@@ -3,12 +3,12 @@
 import gzip
 import os
 import signal
-import threading
 import time
 
 import pytest
 import redis
 
+from support.beside import Beside
 from support.scripted_redis import ScriptedRedis, after
 from support.service import Service
 from support.wait import wait_until
@@ -149,14 +149,11 @@ def test_with_refresh_interval_0_a_read_sees_what_was_acknowledged_before_it():
                 time.sleep(0.6)
                 client.sendall(reply)
             scripted.rule("mget", late, times=1)  # record, card and sums of an item
-            got = []
-            early = threading.Thread(target=lambda: got.append(ups(slow.get(path))))
-            early.start()
-            time.sleep(0.2)
-            assert direct.post(f"{SITE}/items/a/votes").status == 200
-            assert ups(slow.get(path)) == 2
-            early.join()
-            assert got == [1]
+            with Beside(lambda: ups(slow.get(path))) as early:
+                time.sleep(0.2)
+                assert direct.post(f"{SITE}/items/a/votes").status == 200
+                assert ups(slow.get(path)) == 2
+            assert early.results == [1]
         finally:
             for service in (direct, slow):
                 service.stop()

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import redis
+from support.beside import Beside
 from support.redis_server import RedisServer
 from support.service import Service
 from support.wait import wait_until
@@ -121,17 +122,9 @@ def test_a_user_of_redis_who_may_not_listen_waits_for_the_interval(own):
 
 
 def test_many_wait_at_once(slow):
-    answers = []
-
-    def post(number):
-        answers.append(slow.lines(f"{SITE}/events?wait=true", [view(number)]).status)
-
-    threads = [threading.Thread(target=post, args=(number,)) for number in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == [200] * 40
+    with Beside(*(lambda number=number: slow.lines(f"{SITE}/events?wait=true", [view(number)]).status for number in range(40))) as all_wait:
+        pass
+    assert all_wait.results == [200] * 40
     assert sum(slow.get(f"{SITE}/items/i{at}").json["views"] for at in range(3)) == 40
 
 
@@ -144,14 +137,10 @@ def test_a_service_that_is_ended_while_somebody_waits_ends_cleanly(slow):
         with contextlib.suppress(OSError, http.client.HTTPException):
             slow.lines(f"{SITE}/events?wait=true", [view(number)])
 
-    threads = [threading.Thread(target=post, args=(number,)) for number in range(5)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.3)
-    threading.Timer(1.4, os.kill, (projector, signal.SIGCONT)).start()
-    slow.stop()
-    for thread in threads:
-        thread.join()
+    with Beside(*(lambda number=number: post(number) for number in range(5))):
+        time.sleep(0.3)
+        threading.Timer(1.4, os.kill, (projector, signal.SIGCONT)).start()
+        slow.stop()
 
 
 # ---- When Redis does not answer
@@ -178,11 +167,9 @@ def test_what_was_not_taken_is_not_called_accepted(frozen, path, row):
 @pytest.mark.parametrize("rejected, words", [(0, "the lines are accepted, but"), (1, "some of the lines are accepted, but")])
 def test_a_wait_that_fails_says_what_was_accepted(frozen, rejected, words):
     os.kill(frozen.children("projector")[0], signal.SIGSTOP)
-    answers = []
     rows = [view(0)] + [{**view(1), "item": "-"}] * rejected
-    waiting = threading.Thread(target=lambda: answers.append(frozen.lines(f"{SITE}/events?wait=true", rows)))
-    waiting.start()
-    wait_until(lambda: frozen.metrics()['engaged_views_total{result="counted"}'] == 1, 20, frozen.log)
-    os.kill(frozen.redis_pid(), signal.SIGSTOP)
-    waiting.join(40)
-    assert answers[0].status == 503 and answers[0].json["detail"].startswith(words), answers[0].body
+    with Beside(lambda: frozen.lines(f"{SITE}/events?wait=true", rows)) as waiting:
+        wait_until(lambda: frozen.metrics()['engaged_views_total{result="counted"}'] == 1, 20, frozen.log)
+        os.kill(frozen.redis_pid(), signal.SIGSTOP)
+    (answer,) = waiting.results
+    assert answer.status == 503 and answer.json["detail"].startswith(words), answer.body

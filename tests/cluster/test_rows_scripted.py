@@ -6,11 +6,11 @@ Two nodes own half of the slots each. `near` is an item of the first one, `far` 
 import contextlib
 import itertools
 import json
-import threading
 import time
 
 import pytest
 
+from support.beside import Beside
 from support.fault_calls import TIMEOUT_MS, OneWorker, call, vote
 from support.fault_service import item_id
 from support.launch import end
@@ -268,14 +268,9 @@ def test_noscript_behind_asking_is_asked_again_with_asking(stage):
 def test_a_partition_that_rests_without_end_is_503_in_time_and_others_go_on(stage, text):
     stage.first.rule("vote", refuse(text), when=in_slot(stage.near_slot))
     before = stage.first.counts["vote"]
-    replies, callers = [], []
-    for _ in range(30):
-        callers.append(threading.Thread(target=lambda: replies.append(stage.vote(stage.near))))
-        callers[-1].start()
-    assert stage.vote(stage.far)[0] == 200
-    for caller in callers:
-        caller.join()
-    assert len(replies) == 30 and all(is_refused_in_time(reply) for reply in replies)
+    with Beside(*30 * [lambda: stage.vote(stage.near)]) as callers:
+        assert stage.vote(stage.far)[0] == 200
+    assert len(callers.results) == 30 and all(is_refused_in_time(reply) for reply in callers.results)
     assert stage.first.counts["vote"] - before <= 16 * 20, "probes, no storm"
     stage.first.obey_redis()
     stage.wait_voted(stage.near)
@@ -469,14 +464,12 @@ def test_the_service_ends_in_the_middle_of_a_redirect(real, text):
     with ScriptedCluster(real) as cluster, staged(real, cluster, redis_timeout="2s") as stage:
         stage.first.rule("vote", refuse(text.format(port=stage.second.port)))
         stage.second.rule(None, be_silent)
-        refused, replies = stage.first.counts["vote"], []
-        caller = threading.Thread(target=lambda: replies.append(stage.vote(stage.near)[0]))
-        caller.start()
-        wait_until(lambda: stage.first.counts["vote"] > refused, 10, "the call is redirected")
-        codes = end(*stage.service.workers)
-        stage.service.workers = []
-        caller.join()
-        assert codes == [0] and replies == [503], (codes, replies)
+        refused = stage.first.counts["vote"]
+        with Beside(lambda: stage.vote(stage.near)[0]) as caller:
+            wait_until(lambda: stage.first.counts["vote"] > refused, 10, "the call is redirected")
+            codes = end(*stage.service.workers)
+            stage.service.workers = []
+        assert codes == [0] and caller.results == [503], (codes, caller.results)
 
 
 def test_a_cluster_that_nobody_has_reached_is_not_served(ending):

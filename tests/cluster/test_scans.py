@@ -10,6 +10,7 @@ import threading
 import pytest
 import redis
 
+from support.beside import Beside
 from support.processes import children
 from support.redis_cluster import Cluster, slot_of
 from support.service import Service
@@ -132,10 +133,8 @@ def test_a_move_that_is_stopped_keeps_the_scan_waiting(service, cluster):
     target = next(node for node in cluster.masters() if node is not source)
     move = SlotMove(cluster, slot_of(PARTITION), target).begin()
     assert move.some(100) == 100
-    asked = threading.Thread(target=lambda: service.keyed("POST", f"{SITE}/corrections", {"visitor": "bad"}))
-    asked.start()
-    wait_until(lambda: "moved while their keys were read" in service.log(), 60, service.log)
-    asked.join()
+    with Beside(lambda: service.keyed("POST", f"{SITE}/corrections", {"visitor": "bad"})):
+        wait_until(lambda: "moved while their keys were read" in service.log(), 60, service.log)
     before = taken(service)
     wait_until(lambda: (rows(service) or [{"scanned": 0}])[0]["scanned"] > 1.5 * ITEMS / 3, 60, lambda: str(rows(service)))
     assert not is_done(service), (before, rows(service))

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from support.beside import Beside
 from support.fault_service import FaultService
 from support.scripted_redis import ScriptedRedis
 from support.wait import wait_until
@@ -41,15 +42,13 @@ def test_a_vote_that_is_given_anew_during_a_correction_stays(voters, body):
             wait_until(lambda: any(b":" in key for key in redis.client().keys("{e*}v*")), 10, "no bucket")
         time.sleep(1)  # the new vote has another time, too
         redis.rule("vote", hold, times=1)  # the correction's taking back, after it has read the votes
-        asked = threading.Thread(target=lambda: service.client().call("POST", f"{SITE}/corrections", json.dumps(body)))
-        asked.start()
-        assert held.wait(20)
-        for n, kind in ((0, "down"), (1, "up")):
-            assert client.unvote("s.example", "a", f"v{n}")
-            assert client.vote("s.example", "a", f"v{n}", kind)["vote"] == kind
-        assert client.vote("s.example", "a", "v2", "down")["vote"] == "down"
-        go_on.set()
-        asked.join()
+        with Beside(lambda: service.client().call("POST", f"{SITE}/corrections", json.dumps(body))):
+            assert held.wait(20)
+            for n, kind in ((0, "down"), (1, "up")):
+                assert client.unvote("s.example", "a", f"v{n}")
+                assert client.vote("s.example", "a", f"v{n}", kind)["vote"] == kind
+            assert client.vote("s.example", "a", "v2", "down")["vote"] == "down"
+            go_on.set()
         wait_until(lambda: is_done(client), 20, "the correction does not end")
         counts = own_vote(client, "v0")["counts"]["a"]
         assert own_vote(client, "v0")["votes"] == {"a": "down"} and own_vote(client, "v1")["votes"] == {"a": "up"}

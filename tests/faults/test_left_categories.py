@@ -3,10 +3,10 @@
 import os
 import signal
 import struct
-import threading
 
 import redis
 
+from support.beside import Beside
 from support.wait import wait_until
 
 BATCH = 5000  # entries of one log: more than the projector reads at once
@@ -30,14 +30,12 @@ def test_an_item_that_is_deleted_right_after_it_left_a_category_leaves_its_ranki
         for _ in range(BATCH):
             flushes.xadd(partition + b"log", {"1": struct.pack("<d", 1) + b"F"})
         flushes.execute()
-        answers = []
-        deletion = threading.Thread(target=lambda: answers.append(service.keyed("DELETE", "/v1/s/items/a").status))
-        deletion.start()
-        wait_until(lambda: not list(store.scan_iter("{e*}c????????????????", 1000)), 10)
+        with Beside(lambda: service.keyed("DELETE", "/v1/s/items/a").status) as deletion:
+            wait_until(lambda: not list(store.scan_iter("{e*}c????????????????", 1000)), 10)
+            os.kill(projector, signal.SIGCONT)
     finally:
         os.kill(projector, signal.SIGCONT)
-    deletion.join()
-    if answers != [204]:
+    if deletion.results != [204]:
         wait_until(lambda: service.keyed("DELETE", "/v1/s/items/a").status in (204, 404), 20)
     service.lines("/v1/s/items", [old_card])
     service.lines("/v1/s/events?wait=true", [{"type": "view", "item": "b", "visitor": "v"}])

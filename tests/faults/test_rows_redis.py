@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from support.beside import Beside
 from support.fault_calls import TIMEOUT_MS, OneWorker, call, is_refused_in_time, read_status, send_vote, serving, ups, vote
 from support.fault_service import FaultService
 from support.launch import end
@@ -60,13 +61,9 @@ def test_row_04_a_connection_that_is_silent_or_reset_is_made_anew_and_nobody_han
         assert vote(service, "a", "v0")[0] == 200
         connects = redis.connects
         redis.rule(None, fault)
-        replies = []
-        callers = [threading.Thread(target=lambda n=n: replies.append(vote(service, f"i{n}", "v"))) for n in range(8)]
-        for caller in callers:
-            caller.start()
-        for caller in callers:
-            caller.join()
-        assert len(replies) == 8 and all(is_refused_in_time(reply) for reply in replies), replies
+        with Beside(*(lambda n=n: vote(service, f"i{n}", "v") for n in range(8))) as callers:
+            pass
+        assert len(callers.results) == 8 and all(is_refused_in_time(reply) for reply in callers.results), callers.results
         time.sleep(1)
         redis.obey_redis()
         wait_until(service.is_ready, 5, "again within 5 s")

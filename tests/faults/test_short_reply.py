@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A reply that ends in the middle of a batch's results: each write of the batch is answered once, none is sent again."""
 import struct
-import threading
 import time
 
 import pytest
 
+from support.beside import Beside
 from support.fault_calls import OneWorker, serving, vote
 from support.scripted_redis import after, answer
 
@@ -25,14 +25,9 @@ def test_a_retry_in_a_reply_that_is_not_whole_is_not_sent_again(missing):
         sent = redis.counts["vote"]
         redis.rule("vote", after(0.3), times=1)  # the two behind it become one batch
         redis.rule("vote", answer(b"*2\r\n" + bulk(short) + bulk(b"  ")), times=1)
-        replies = []
-        callers = [threading.Thread(target=lambda n=n: replies.append(vote(service, "a", f"w{n}"))) for n in range(3)]
-        for caller in callers:
-            caller.start()
-            time.sleep(0.08)
-        for caller in callers:
-            caller.join()
-        assert sorted(reply[0] for reply in replies) == [200, 500, 500]
+        with Beside(*(lambda n=n: vote(service, "a", f"w{n}") for n in range(3)), pause=0.08) as callers:
+            pass
+        assert sorted(reply[0] for reply in callers.results) == [200, 500, 500]
         time.sleep(0.3)
         assert redis.counts["vote"] == sent + 2
         for n in range(3):

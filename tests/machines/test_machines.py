@@ -2,10 +2,10 @@
 """Three machines on one Redis behind nginx: what readers see of them is one service."""
 import contextlib
 import re
-import threading
 
 import pytest
 
+from support.beside import Beside
 from support.launch import status_at
 from support.machines import Load
 from support.wait import wait_until
@@ -60,8 +60,8 @@ def test_votes_and_views_of_many_at_all_machines_at_once_count_exactly(machines)
             statuses.append(machine.post(f"{S}/items/many/votes", Engaged_Visitor=visitor).status)
             statuses.append(machine.post(f"{S}/items/many/views", Engaged_Visitor=visitor).status)
 
-    threads = [threading.Thread(target=at, args=(machine,)) for machine in machines]
-    [thread.start() for thread in threads], [thread.join() for thread in threads]
+    with Beside(*(lambda machine=machine: at(machine) for machine in machines)):
+        pass
     assert len(statuses) == 120 and set(statuses) == {200, 202}
     wait_all(machines, f"{S}/items/many", lambda item: (item["votes"]["up"], item["views"]) == (20, 20))
 

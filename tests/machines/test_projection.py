@@ -5,11 +5,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
 
+from support.beside import Beside
 from support.machine import Machine
 from support.redis_server import RedisServer
 from support.scripted_redis import ScriptedRedis, answer
@@ -130,21 +130,13 @@ def test_readyz_says_when_a_machine_has_no_projector_at_work():
             wait_until(lambda machine=machine: b"of 3 machines" in machine.get("/readyz").body, 10, lambda: machine.get("/readyz").body)
 
 
-class Load:
+class Load(Beside):
     """Views of one item by ever new visitors at machines that live, and when its count, which is projected, has moved."""
 
     def __init__(self, machines):
-        self.machines, self.over, self.wrong = machines, threading.Event(), []
+        super().__init__(self.run)
+        self.machines, self.wrong = machines, []
         self.taken, self.moved = 0, [time.monotonic()]
-        self.thread = threading.Thread(target=self.run)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
 
     def run(self):
         seen = 0

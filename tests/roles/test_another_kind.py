@@ -2,8 +2,8 @@
 """A reload that adds a kind of vote, while votes come: for a moment workers with and without it write the same items."""
 import itertools
 import signal
-import threading
 
+from support.beside import Beside
 from support.service import Service
 from support.wait import wait_until
 
@@ -12,11 +12,11 @@ ITEMS = 3
 
 def test_a_reload_that_adds_a_kind_refuses_no_vote_and_counts_all(ending):
     service = ending(Service(configuration="kinds = up down\n", workers=2))
-    kept, wrong, over = [0] * ITEMS, [], threading.Event()
+    kept, wrong = [0] * ITEMS, []
 
     def vote(item):
         for count in itertools.count():
-            if over.is_set():
+            if voters.over.is_set():
                 return
             answer = service.keyed("POST", f"/v1/s/items/i{item}/votes", {"kind": "up"}, Engaged_Visitor=f"v{count}")
             if answer.status == 200 and answer.json["vote"] == "up":
@@ -24,18 +24,12 @@ def test_a_reload_that_adds_a_kind_refuses_no_vote_and_counts_all(ending):
             else:
                 wrong.append((answer.status, answer.body))
 
-    voters = [threading.Thread(target=vote, args=[item]) for item in range(ITEMS)]
-    for voter in voters:
-        voter.start()
-    try:
+    voters = Beside(*(lambda item=item: vote(item) for item in range(ITEMS)))
+    with voters:
         for more in range(1, 6):
             service.configure("kinds = up down" + "".join(f" more{n}" for n in range(more)) + "\n")
             service.process.send_signal(signal.SIGHUP)
-            wait_until(lambda more=more: service.log().count("have taken over") == more, 15, "reloaded")
-    finally:
-        over.set()
-        for voter in voters:
-            voter.join()
+            wait_until(lambda more=more: service.log().count("have taken over") == more, 60, "reloaded")
     assert not wrong, wrong[:3]
     counts = [service.get(f"/v1/s/items/i{item}").json["votes"] for item in range(ITEMS)]
     assert [votes["up"] for votes in counts] == kept and min(kept) > 0

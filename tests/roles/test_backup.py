@@ -4,12 +4,12 @@ file, and nothing acknowledged afterwards is lost, even when Redis is killed rig
 import os
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
 import redis
 
+from support.beside import Beside
 from support.processes import redis_pid
 from support.program import PROGRAM, options_of
 from support.service import Service
@@ -138,13 +138,13 @@ def test_a_restore_brings_back_what_the_backup_holds_and_the_service_goes_on(ser
 
 def test_what_is_acknowledged_after_a_restore_under_load_stays(service, tmp_path):
     bulk(service, "vote", range(20))
-    file, done = tmp_path / "backup.rdb", threading.Event()
+    file = tmp_path / "backup.rdb"
     assert run_tool(service, "backup", file).returncode == 0
     acknowledged = []
 
     def go_on():
         for n in range(10000, 100000):
-            if done.is_set():
+            if writer.over.is_set():
                 return
             began = time.time()
             try:
@@ -153,14 +153,12 @@ def test_what_is_acknowledged_after_a_restore_under_load_stays(service, tmp_path
             except OSError:
                 pass
 
-    writer = threading.Thread(target=go_on)
-    writer.start()
-    time.sleep(0.5)
-    assert run_tool(service, "restore", file).returncode == 0
-    restored = time.time()
-    time.sleep(1.5)
-    done.set()
-    writer.join()
+    writer = Beside(go_on)
+    with writer:
+        time.sleep(0.5)
+        assert run_tool(service, "restore", file).returncode == 0
+        restored = time.time()
+        time.sleep(1.5)
     later = [visitor for began, visitor in acknowledged if began > restored]
     assert later, "none was acknowledged after the restore"
     before = vote(service, "late", "a witness").json["votes"]["up"]

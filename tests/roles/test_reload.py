@@ -7,11 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 import redis
+from support.beside import Beside
 from support.launch import status_at
 from support.ports import free_port
 from support.redis_server import RedisServer
@@ -80,15 +80,15 @@ def redis_pid(service):
     return int((service.directory / "redis.pid").read_text())
 
 
-class Callers:
+class Callers(Beside):
     """Two who ask /healthz on a new connection each time. `refused` holds what went wrong, `longest` the worst wait."""
 
     def __init__(self, port):
-        self.port, self.done, self.calls, self.refused, self.longest = port, threading.Event(), 0, [], 0.0
-        self.threads = [threading.Thread(target=self.ask) for _ in range(2)]
+        super().__init__(self.ask, self.ask)
+        self.port, self.calls, self.refused, self.longest = port, 0, [], 0.0
 
     def ask(self):
-        while not self.done.is_set():
+        while not self.over.is_set():
             begun, connection = time.monotonic(), http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
             try:
                 connection.request("GET", "/healthz")
@@ -101,19 +101,12 @@ class Callers:
             self.calls += 1
             self.longest = max(self.longest, time.monotonic() - begun)
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
     def __exit__(self, *failure):
         try:
             if not failure[0]:  # they go on for a while after what they are beside, also on a slow machine
                 wait_until(lambda: self.calls > 100, 30, lambda: f"{self.calls} calls")
         finally:
-            self.done.set()
-            for thread in self.threads:
-                thread.join()
+            super().__exit__(*failure)
 
     def assert_unharmed(self):
         assert self.calls > 100 and not self.refused and self.longest < 2, (self.calls, self.refused[:5], self.longest)

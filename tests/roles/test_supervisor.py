@@ -4,11 +4,11 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
+from support.beside import Beside
 from support.launch import status_at
 from support.ports import free_port
 from support.processes import alive, redis_pid
@@ -86,28 +86,22 @@ def test_workers_share_a_unix_socket_and_remove_it_at_the_end(own, tmp_path):
 
 def test_a_reload_refuses_nobody(own):
     service = own(workers=2)
-    faults, done = [], threading.Event()
+    faults = []
 
     def ask():
-        while not done.is_set():
+        while not askers.over.is_set():
             try:
                 if service.get("/healthz").status != 200:
                     faults.append("status")
             except OSError as error:
                 faults.append(repr(error))
 
-    askers = [threading.Thread(target=ask) for _ in range(2)]
-    for asker in askers:
-        asker.start()
-    try:
+    askers = Beside(ask, ask)
+    with askers:
         for number in range(1, 4):
             service.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: service.log().count("have taken over") == number, 15, "reload")
+            wait_until(lambda: service.log().count("have taken over") == number, 60, "reload")
             time.sleep(0.3)
-    finally:
-        done.set()
-        for asker in askers:
-            asker.join()
     assert not faults
 
 

@@ -5,7 +5,7 @@ program.py        where the program is, and its settings as options
 documents.py      the fenced blocks of the documents
 ports.py          free ports
 proxies.py        nginx and Varnish with the configuration of a test
-wait.py           waiting for a condition
+wait.py           waiting for a condition; beside.py goes on with calls in threads meanwhile
 processes.py      children, memory and descriptors, by /proc
 reports.py        what a process must never write: sanitizer reports, failed assertions, open handles
 launch.py         the base of every launcher: folder, ports, settings, log, verdict
