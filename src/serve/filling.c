@@ -75,8 +75,8 @@ static void on_filling(struct shared_wait *wait, struct shared_value *read) {
         list_end(list, UNAVAILABLE);
         return;
     }
-    uint32_t group = GROUP_FILLING + 2 * list->next_filling + list->fills_deep;
-    bool fits = supply_entries(list, step.ranking, entries, group, step.reason);
+    struct origin origin = {step.ranking, GROUP_FILLING + 2 * list->next_filling + list->fills_deep, step.reason};
+    bool fits = supply_entries(list, &origin, entries);
     list->fills_deep = !list->fills_deep && !entries->whole;
     list->next_filling += !list->fills_deep;
     if (fits)

@@ -58,14 +58,19 @@ static uint32_t best_of(struct snapshot_entries *const *sets, const size_t *next
     return best;
 }
 
+static struct origin own_origin(const struct list *list) {
+    return (struct origin){list->ranking, GROUP_SOURCE, "ranked"};
+}
+
 // Adds the entries of all snapshots of the list from the number `first` on, until there is no room. What has none is
 // worth no more than what has some. Those of a single one are its supply.
 static bool add_own(struct list *list, uint32_t first) {
     struct snapshot_entries *const *sets = list->snapshots + first;
     uint32_t count = list->snapshot_count - first, best;
     size_t next[SETS_MAX] = {0};
+    struct origin origin = own_origin(list);
     if (count == 1)
-        return supply_entries(list, list->ranking, sets[0], GROUP_SOURCE, "ranked");
+        return supply_entries(list, &origin, sets[0]);
     while ((best = best_of(sets, next, count)) < count) {
         struct snapshot_entry *entry = &sets[best]->at[next[best]++];
         if (candidates_are_full(list)) {
@@ -73,7 +78,7 @@ static bool add_own(struct list *list, uint32_t first) {
             list->window.left_out = fmax(list->window.left_out, entry->value);
             return true;
         }
-        if (!list_add_entry(list, list->ranking, entry, GROUP_SOURCE, "ranked"))
+        if (!list_add_entry(list, &origin, entry))
             return false;
     }
     return true;
@@ -99,10 +104,11 @@ static bool find_cut(struct list *list) {
 static void on_lifted(struct shared_wait *wait, struct shared_value *read) {
     struct list *list = list_of_wait(wait);
     struct snapshot_entries *entries = list_keep_entries(list, read);
+    struct origin origin = own_origin(list);
     bool fits = entries != NULL;
     for (size_t i = 0; fits && i < entries->count; i++)
         if (rule_lifts(list, rules_find(list->rules, entries->at[i].item)))
-            fits = list_add_entry(list, list->ranking, &entries->at[i], GROUP_SOURCE, "ranked");
+            fits = list_add_entry(list, &origin, &entries->at[i]);
     list->own_next++;
     if (!fits)
         list_end(list, UNAVAILABLE);

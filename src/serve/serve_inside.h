@@ -6,21 +6,20 @@
 // What bodies are made of is on another one (item_cache.h). A refresh (refresh.h) runs a body's builder once: it
 // computes lists (struct list), renders them, and replaces the body.
 //
-//   serve.c          entry points, start and stop       body_cache.c       canonical keys and aliases of bodies
-//   cached_body.c    freshness of a body, its waiters   lru.c              the LRU list, its bound of bytes
-//   flight.c         single flight                      turns.c            how many reads at once, and whose
-//   snapshot.c       the top of a ranking               editorial_rules.c  a site's editorial rules
-//   window_snapshot.c  the same by window, by period   window_exact.c     whether such a list lacks anything
-//   body_builders.c  what each kind of body holds       sources.c          where candidates come from
-//   ranking_source.c of a ranking: from several sets    candidates.c       a list's candidates, with rules
-//   supply.c           what becomes candidates as it is needed
-//   list.c             from candidates to placed entries
-//   list_rules.c     the rules of the settings          filling.c          what fills up a short list
-//   render.c         an item and a list as JSON         fragment.c         a list as HTML and as JSON Feed
-//   card_text.c        the texts of a plain card
-//   personal.c       the list for one visitor           feed.h, feed.c     what the forms of a list share
-//   rss.c            a list as RSS                      by_time.c          windows of an item, series
-//   item_cache.c     states of items                    table_cache.c      tables of neighbours
+//   serve.c           entry points, start and stop         body_cache.c      canonical keys and aliases of bodies
+//   cached_body.c     freshness of a body, its waiters     lru.c             the LRU list, its bound of bytes
+//   flight.c          single flight                        turns.c           how many reads at once, and whose
+//   snapshot.c        the top of a ranking                 editorial_rules.c a site's editorial rules
+//   window_snapshot.c the same by window, by period        author_snapshot.c the same for an author
+//   window_exact.c    whether such a list lacks anything   card_text.c       the texts of a plain card
+//   item_cache.c      states of items                      table_cache.c     tables of neighbours
+//   body_builders.c   what each kind of body holds         personal.c        the list for one visitor
+//   sources.c         where candidates come from           ranking_source.c  of a ranking: from several sets
+//   supply.c          what becomes candidates when needed  candidates.c      a list's candidates, with rules
+//   list.c            from candidates to placed entries    list_rules.c      the rules of the settings
+//   filling.c         what fills up a short list           by_time.c         windows of an item, series
+//   render.c          an item and a list as JSON           fragment.c        a list as HTML and as JSON Feed
+//   rss.c             a list as RSS                        feed.h, feed.c    what the forms of a list share
 #pragma once
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -44,8 +43,6 @@ enum {
     RETRY_MAX_MS = 1000,
     CARDS_ENOUGH = 20 // a site with so many cards lists only items that have one
 };
-
-void asks_sweep(struct serve *serve);
 
 struct serve {
     uv_loop_t *loop;
@@ -179,16 +176,20 @@ struct candidate {
     bool left_out;                // by the rules, as is known without reading it; it counts as read
 };
 
+// Where entries come from: their ranking, the group that they are in, and the reason that readers are told.
+struct origin {
+    const struct ranking *ranking;
+    uint32_t group;
+    const char *reason;
+};
 // What its source has found and what is no candidate yet: suggestions, a heap that the list owns, then the entries of a
 // snapshot (supply.c).
 struct supply {
     struct suggestion *suggestions;
     size_t suggestion_count;
     struct snapshot_entry *next, *end;
-    const struct ranking *ranking; // of the entries, with the next two
-    uint32_t group;
-    const char *reason;
-    double last; // the value of the last that became a candidate
+    struct origin origin; // of the entries
+    double last;          // the value of the last that became a candidate
 };
 
 struct placed {
@@ -300,13 +301,12 @@ void ranking_source_start(struct list *list);
 bool source_read_on(struct list *list); // false: its ranking has been read to the end
 // The list holds the entries until it ends; NULL: they could not be read, or there is no memory.
 struct snapshot_entries *list_keep_entries(struct list *list, struct shared_value *read);
-bool list_add_entry(struct list *list, const struct ranking *ranking, struct snapshot_entry *entry, uint32_t group,
-                    const char *reason); // false without memory
+bool list_add_entry(struct list *list, const struct origin *origin,
+                    struct snapshot_entry *entry); // false without memory
 
 // supply.c: what is to become candidates, in the order of its worth. False without memory.
 bool supply_suggestions(struct list *list, struct suggestion *suggestions, size_t count); // the list frees them
-bool supply_entries(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries, uint32_t group,
-                    const char *reason);
+bool supply_entries(struct list *list, const struct origin *origin, struct snapshot_entries *entries);
 bool supply_take(struct list *list, size_t wanted); // until so many are ready to be placed, and sorts them
 size_t list_count_ready(const struct list *list);   // list.c: how many candidates may be placed now
 
@@ -394,6 +394,7 @@ struct cached_body {
 // Answers from the cached body, now or once it is fresh.
 void cached_body_answer(struct cached_body *cached, struct http_request *request);
 void cached_body_sweep(struct serve *serve);
+void asks_sweep(struct serve *serve); // turns.c
 // Finds or makes it; NULL without memory.
 struct cached_body *cached_body_get(struct serve *serve, const struct question *question);
 void cached_body_remember_target(struct cached_body *cached, const struct http_request *request);

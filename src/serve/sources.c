@@ -36,10 +36,10 @@ static bool is_logarithmic(const struct ranking *ranking) {
     return ranking->kind == RANK_DECAYED || ranking->kind == RANK_RISING;
 }
 
-bool list_add_entry(struct list *list, const struct ranking *ranking, struct snapshot_entry *entry, uint32_t group,
-                    const char *reason) {
-    double score = group == GROUP_SOURCE ? ranking_score(ranking, entry->value, list->now_ms) : 0;
-    struct candidate candidate = {entry->item, entry->value, score, group, reason, entry, false};
+bool list_add_entry(struct list *list, const struct origin *origin, struct snapshot_entry *entry) {
+    const struct ranking *ranking = origin->ranking;
+    double score = origin->group == GROUP_SOURCE ? ranking_score(ranking, entry->value, list->now_ms) : 0;
+    struct candidate candidate = {entry->item, entry->value, score, origin->group, origin->reason, entry, false};
     candidate.left_out = entry->facts && !rules_allow(&list->filter, &entry->facts->facts, list->now_ms);
     list->left_short |= candidate.left_out || (entry->unfit && ranking->oldest_age_ms);
     return entry->unfit || candidate_add(list, candidate, is_logarithmic(ranking));
@@ -100,8 +100,8 @@ static bool add_suggestions(struct list *list, struct snapshot_entries *snapshot
     bool fills_by_site = list->filter.fill == FILL_SITE || fills_as_site(list);
     if (!fills_by_site)
         count = drop_last_popular(suggestions, count, list->filter.fill == FILL_NONE);
-    return supply_suggestions(list, suggestions, count) &&
-           (!fills_by_site || supply_entries(list, &plan->rankings[plan->popular], snapshot, GROUP_POPULAR, "popular"));
+    struct origin popular = {&plan->rankings[plan->popular], GROUP_POPULAR, "popular"};
+    return supply_suggestions(list, suggestions, count) && (!fills_by_site || supply_entries(list, &popular, snapshot));
 }
 
 static void on_popular(struct shared_wait *wait, struct shared_value *read) {

@@ -28,7 +28,7 @@ static bool add_suggestion(struct list *list) {
 static bool add_entry(struct list *list) {
     struct supply *supply = &list->supply;
     supply->last = supply->next->value;
-    return list_add_entry(list, supply->ranking, supply->next++, supply->group, supply->reason);
+    return list_add_entry(list, &supply->origin, supply->next++);
 }
 
 static bool next_is_equal(const struct supply *supply) {
@@ -39,7 +39,7 @@ static bool next_is_equal(const struct supply *supply) {
 // There is no room for more candidates. What is left is worth no more than they.
 static void leave_rest(struct list *list) {
     struct supply *supply = &list->supply;
-    bool own = supply->next < supply->end && supply->group == GROUP_SOURCE;
+    bool own = supply->next < supply->end && supply->origin.group == GROUP_SOURCE;
     list->own_cut |= own;
     if (own)
         list->window.left_out = fmax(list->window.left_out, supply->next->value);
@@ -75,14 +75,11 @@ bool supply_suggestions(struct list *list, struct suggestion *suggestions, size_
     return add_all_if_one_moves(list);
 }
 
-bool supply_entries(struct list *list, const struct ranking *ranking, struct snapshot_entries *entries, uint32_t group,
-                    const char *reason) {
+bool supply_entries(struct list *list, const struct origin *origin, struct snapshot_entries *entries) {
     struct supply *supply = &list->supply;
-    supply->ranking = ranking;
+    supply->origin = *origin;
     supply->next = entries->at;
     supply->end = entries->at + entries->count;
-    supply->group = group;
-    supply->reason = reason;
     return add_all_if_one_moves(list);
 }
 
