@@ -39,13 +39,13 @@ static enum audit_kind kind_of(const struct call *call) {
     return AUDIT_ENTRY;
 }
 
-struct bytes audit_name(const struct route *route, char capacity[static AUDIT_NAME_MAX]) {
+struct bytes audit_name(const struct route *route, char text[static AUDIT_NAME_MAX]) {
     static const char *const methods[] = {[HTTP_METHOD_GET] = "GET",
                                           [HTTP_METHOD_POST] = "POST",
                                           [HTTP_METHOD_PUT] = "PUT",
                                           [HTTP_METHOD_DELETE] = "DELETE"};
-    snprintf(capacity, AUDIT_NAME_MAX, "%s %s", methods[route->method], route->pattern);
-    return bytes_of(capacity);
+    snprintf(text, AUDIT_NAME_MAX, "%s %s", methods[route->method], route->pattern);
+    return bytes_of(text);
 }
 
 // Members without braces: GET adds the id. Status 0: not known yet.

@@ -15,7 +15,7 @@
 
 enum { AUDIT_NAME_MAX = 128 };
 struct bytes audit_name(const struct route *route,
-                        char capacity[static AUDIT_NAME_MAX]); // "PUT /v1/{site}/items/{item}"
+                        char text[static AUDIT_NAME_MAX]); // "PUT /v1/{site}/items/{item}"
 
 // Before the body of a bulk call. UNAVAILABLE without memory.
 enum outcome audit_body(struct call *call) MUST_CHECK;

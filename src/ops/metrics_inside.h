@@ -4,7 +4,6 @@
 #include "ops/metrics.h"
 #include <stdbool.h>
 
-// How many values each label of metric_labels.def may have.
 enum metric_bucket {
 #define BUCKET(ns, text) METRIC_BUCKET_##ns,
 #include "ops/metric_labels.def"
@@ -18,6 +17,7 @@ enum metric_status {
 #undef STATUS
     STATUS_COUNT
 };
+// How many values a label may have, by its name in FAMILY (metrics.def).
 enum {
     ONE_COUNT = 1,
     ROUTE_COUNT = METRIC_ROUTES_MAX,

@@ -17,18 +17,19 @@
 #include <uv.h>
 
 enum {
-    NOT_NOW_MS = 20,
-    ASLEEP_MS = 100,  // an engine that sleeps asks so often whether it is to wake,
-    UNWELL_MS = 3000, // so long a partition may be left behind before another machine gets its turn
-    LOOK_MS = 1000,   // and looks at the offsets of the one at work so often
-    RETRY_FIRST_MS = 50,
+    NOT_NOW_MS = 20,     // while the store is not ready
+    ASLEEP_MS = 100,     // an engine that sleeps asks so often whether it is to wake,
+    LOOK_MS = 1000,      // and looks at the offsets of the one at work so often
+    UNWELL_MS = 3000,    // so long a partition may be left behind before another machine gets its turn
+    RETRY_FIRST_MS = 50, // after a failure; doubled each time
     RETRY_MAX_MS = 1000,
-    STAND_BACK_FIRST_MS =
-        200, // doubled each time; it begins short, because two projectors may have overtaken each other
+    // The pause of one that was overtaken, doubled each time. It begins short, because two projectors may have
+    // overtaken each other.
+    STAND_BACK_FIRST_MS = 200,
     STAND_BACK_MAX_MS = 3200,
     STAND_BACK_OVER_MS = 30000, // after this long without being overtaken, the pause is short again
-    SUMS_LEAST_MS = 1,
-    IDLE_MS = 1000, // an engine that waits for a poke looks by itself this often
+    SUMS_LEAST_MS = 1,          // between two rounds, with projection_interval 0
+    IDLE_MS = 1000,             // an engine that waits for a poke looks by itself this often
 };
 
 struct pace {

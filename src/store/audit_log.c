@@ -44,8 +44,8 @@ static void on_summed(struct pipeline *pipeline) {
 }
 
 static void add_field(struct store *store, const struct audit_sum *sum) {
-    char capacity[256];
-    struct buffer field = buffer_over(capacity, sizeof capacity);
+    char text[256];
+    struct buffer field = buffer_over(text, sizeof text);
     buffer_add_bytes(&field, sum->key);
     buffer_add_char(&field, ' ');
     buffer_add_bytes(&field, sum->call);
