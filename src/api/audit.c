@@ -3,6 +3,7 @@
 #include "api/audit.h"
 #include "base/clock.h"
 #include "model/keys.h"
+#include "model/names.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "store/audit_log.h"
@@ -59,7 +60,7 @@ static void render(struct audit *audit, const struct call *call, int status) {
     json_text(&json, bytes_of(call->key_name));
     json_key(&json, BYTES("call"));
     json_text(&json, audit_name(call->route, name));
-    if (call->item.at && !bytes_eq(call->item, BYTES("-"))) {
+    if (call->item.at && !bytes_eq(call->item, BYTES("-")) && item_id_valid(call->item)) {
         json_key(&json, BYTES("item"));
         json_text(&json, call->item);
     }
@@ -187,15 +188,21 @@ void audit_start(struct call *call) {
 
 // ---- After it
 
+// It was refused before it began.
+static struct audit *take_refused(struct call *call) {
+    enum audit_kind kind = kind_of(call);
+    struct audit *audit = kind == AUDIT_ENTRY ? audit_new(call) : NULL;
+    if (kind == AUDIT_COUNTED)
+        audit_count(call);
+    else if (kind == AUDIT_ENTRY && !audit)
+        tell_lost(call->route, call->key_name);
+    return audit;
+}
+
 void audit_answered(struct call *call, int status) {
     if (!call || !call->keyed)
         return;
-    struct audit *audit = call->audit;
-    if (!audit && !call->audited && kind_of(call) == AUDIT_ENTRY) { // it was refused before it began
-        audit = audit_new(call);
-        if (!audit)
-            tell_lost(call->route, call->key_name);
-    }
+    struct audit *audit = call->audit ? call->audit : call->audited ? NULL : take_refused(call);
     call->audited = true;
     call->audit = NULL;
     if (!audit)

@@ -42,19 +42,25 @@ static const char *key_name(const struct call *call, struct bytes given) {
     return name;
 }
 
+// Looks who calls. False: no key is given.
+static bool take_key(struct call *call) {
+    static const struct bytes scheme = {"Bearer ", 7};
+    struct bytes field = call->request->fields[HTTP_AUTHORIZATION];
+    if (!field.at || field.len < scheme.len || !bytes_eq_nocase((struct bytes){field.at, scheme.len}, scheme))
+        return false;
+    call->key_name = key_name(call, bytes_trim((struct bytes){field.at + scheme.len, field.len - scheme.len}));
+    call->keyed = call->key_name != NULL;
+    return true;
+}
+
 // A call that needs no key is OK without one, and with a wrong one: it may be a key of the page itself. A path without
 // a site has no key. The compare takes the same time wherever the keys differ.
 static enum outcome check_key(struct call *call) {
-    struct bytes field = call->request->fields[HTTP_AUTHORIZATION];
     bool needed = call->route && call->route->kind == ROUTE_PUBLISHER;
-    static const struct bytes scheme = {"Bearer ", 7};
     if (!call->site.at)
         return OK;
-    if (!field.at || field.len < scheme.len || !bytes_eq_nocase((struct bytes){field.at, scheme.len}, scheme))
+    if (!take_key(call))
         return needed ? KEY_REQUIRED : OK;
-    struct bytes given = bytes_trim((struct bytes){field.at + scheme.len, field.len - scheme.len});
-    call->key_name = key_name(call, given);
-    call->keyed = call->key_name != NULL;
     if (call->keyed || !needed)
         return OK;
     enum outcome outcome = limit_wrong_key(call);
@@ -72,13 +78,20 @@ static enum outcome check_origin(struct call *call) {
     return OK;
 }
 
+// The audit log wants to know who was refused, where there is a site that has one.
+static enum outcome refuse(struct call *call, enum outcome outcome) {
+    if (call->route && call->site.at && (outcome == BAD_ITEM || outcome == BAD_ORIGIN))
+        take_key(call);
+    return outcome;
+}
+
 enum outcome auth_check(struct call *call) {
     if (call->refusal != OK) { // the answer names the origin
         origin_grant(call);
-        return call->refusal;
+        return refuse(call, call->refusal);
     }
     enum outcome outcome = check_origin(call);
-    return outcome == OK ? check_key(call) : outcome;
+    return outcome == OK ? check_key(call) : refuse(call, outcome);
 }
 
 // ---- Visitor

@@ -116,6 +116,11 @@ static void on_request(struct http_request *request, enum listener listener) {
         api_answer_error(request, UNAVAILABLE, "no memory for the request");
 }
 
+// The HTTP room answers by itself: the body is too long, malformed, late or cut off.
+static void on_refused(struct http_request *request, int status) {
+    audit_answered(call_of(request), status);
+}
+
 // An error that the HTTP room finds before the call is known is the same for everybody.
 static const char server_error_fields[] = "Cache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n"
                                           "Access-Control-Expose-Headers: Retry-After\r\n";
@@ -135,6 +140,7 @@ static const char server_error_fields[] = "Cache-Control: no-store\r\nAccess-Con
         .on_cut = lines_cut,                                                                                           \
         .on_counted = api_on_counted,                                                                                  \
         .render_error = api_render_error,                                                                              \
+        .on_refused = on_refused,                                                                                      \
         .error_fields = {server_error_fields, sizeof server_error_fields - 1},                                         \
         .error_fields_of = api_error_fields,                                                                           \
     }

@@ -90,6 +90,8 @@ struct http_callbacks {
     // The body of an error answer that the server itself gives (400, 408, 413, 414, 431, 501, 505, 503): writes the
     // whole body into `body` and returns its media type. Called with only outcome and detail known.
     const char *(*render_error)(enum outcome outcome, const char *detail, struct buffer *body);
+    // NULL, or told before such an answer to a request with a state for which nothing but on_head was called.
+    void (*on_refused)(struct http_request *request, int status);
     struct bytes error_fields; // further header lines of such an answer, each ended by CR LF
     // NULL, or the same of a request with a state, whose body is at fault: they live as long as it does.
     struct bytes (*error_fields_of)(struct http_request *request);

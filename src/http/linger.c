@@ -12,6 +12,8 @@ void conn_fail(struct conn *conn, enum outcome outcome, const char *detail) {
     conn_set_state(conn, CONN_LAST);
     conn->sends_body = exchange && exchange->request.path.at && !exchange->whole;
     conn->exchange = NULL;
+    if (exchange && exchange->request.state && !exchange->dispatched && conn->server->callbacks.on_refused)
+        conn->server->callbacks.on_refused(&exchange->request, outcome_status(outcome));
     reply_error(conn, exchange, outcome, detail);
     if (exchange)
         exchange_abandon(exchange);

@@ -47,12 +47,14 @@ enum { RULED_RELATED, RULED_RECOMMENDATION, RULED_LISTS };
 struct site_key {
     char name[SITE_KEY_NAME_SIZE];
     char sha256[KEY_DIGEST_SIZE]; // in lower-case hex
+    bool like_hash;               // it was written as 64 hex digits, without sha256:
 };
 
 // A [site NAME] section.
 struct site_setting {
     char name[NAME_SIZE];
     char secret_key[256];                // empty: the site uses the general key
+    bool like_hash;                      // secret_key was written so in the file of settings
     struct site_key keys[SITE_KEYS_MAX]; // besides it
     uint32_t key_count;
     char origins[ORIGINS_MAX][256]; // exact origins
@@ -88,6 +90,7 @@ struct settings {
     struct site_setting *site_list; // sorted by name
     uint32_t site_count;
     struct given_file *files; // the content of the files that settings name
+    bool like_hash;           // secret_key was written as 64 hex digits in the file of settings
     bool accept_time_zone;    // --accept-time-zone: a start may change time_zone
     const char *config_file;  // the path as it was given, part of argv or the environment; NULL: there is none
 };
@@ -104,5 +107,7 @@ bool settings_use_tls(const struct settings *settings); // with Redis: rediss://
 // "https://host[:port]" of a site_url.
 struct bytes site_url_origin(const char *site_url);
 bool site_key_name_valid(const char *name);
+// A line for each key of the file that looks like a hash without its sha256:, and is the key itself.
+void site_keys_warn(const struct settings *settings, void (*on_warning)(const char *line));
 // The section of a site; NULL: it has none.
 const struct site_setting *settings_site(const struct settings *settings, struct bytes name);

@@ -96,6 +96,8 @@ static int on_value(void *context, const char *section, const char *key, const c
     (void)section;
     if (reading->wrong_line || reading->in_section != (reading->half == FILE_SECTIONS))
         return 1;
+    if (reading->half == FILE_VALUES && strcmp(key, UNNAMED_KEY) == 0)
+        reading->settings->like_hash = key_like_hash(text);
     if (!note_key(reading, key, why) || (reading->half == FILE_VALUES ? !value_set(reading->settings, key, text, why)
                                                                       : !set_in_section(reading, key, text, why)))
         complain(reading, why);

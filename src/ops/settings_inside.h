@@ -67,6 +67,7 @@ bool list_set(struct settings *settings, const char *key, const char *text, char
 bool site_open(struct settings *settings, const char *name, char why[static WHY_SIZE]);
 bool site_set(struct settings *settings, const char *key, const char *text, char why[static WHY_SIZE]);
 // Takes the line key.NAME of a site. settings_keys.c
+bool key_like_hash(const char *text); // 64 hex digits
 bool site_key_set(struct site_setting *site, const char *name, const char *text, char why[static WHY_SIZE]);
 // Checks that no key has two names at one site. Called after all sources were read.
 bool site_keys_finish(const struct settings *settings, char why[static WHY_SIZE]);

@@ -21,6 +21,36 @@ static void digest_of(const char *key, char sha256[static KEY_DIGEST_SIZE]) {
         sha256_hex(bytes_of(key), sha256);
 }
 
+bool key_like_hash(const char *text) {
+    return strlen(text) == KEY_DIGEST_SIZE - 1 && strspn(text, "0123456789abcdefABCDEF") == KEY_DIGEST_SIZE - 1;
+}
+
+static void warn_of(void (*on_warning)(const char *line), const char *place, const char *name) {
+    char line[WHY_SIZE];
+    snprintf(
+        line, sizeof line,
+        "%.80s%.60s: 64 hex digits without sha256: are taken as the key itself; if they are its hash, write sha256: "
+        "before them",
+        place, name);
+    on_warning(line);
+}
+
+void site_keys_warn(const struct settings *settings, void (*on_warning)(const char *line)) {
+    if (settings->like_hash && key_like_hash(settings->secret_key))
+        warn_of(on_warning, "", UNNAMED_KEY);
+    for (uint32_t i = 0; i < settings->site_count; i++) {
+        const struct site_setting *site = &settings->site_list[i];
+        char place[NAME_SIZE + 16];
+        snprintf(place, sizeof place, "[site %.63s] ", site->name);
+        if (site->like_hash)
+            warn_of(on_warning, place, UNNAMED_KEY);
+        snprintf(place, sizeof place, "[site %.63s] key.", site->name);
+        for (uint32_t j = 0; j < site->key_count; j++)
+            if (site->keys[j].like_hash)
+                warn_of(on_warning, place, site->keys[j].name);
+    }
+}
+
 bool site_key_name_valid(const char *name) {
     size_t len = strlen(name);
     return len && len < SITE_KEY_NAME_SIZE && name[0] != '.' && name[0] != '-' &&
@@ -42,6 +72,7 @@ bool site_key_set(struct site_setting *site, const char *name, const char *text,
         return fail(why, name, "a site has at most 16 named keys");
     struct site_key *added = &site->keys[site->key_count++];
     snprintf(added->name, sizeof added->name, "%s", name);
+    added->like_hash = key_like_hash(text);
     snprintf(key, sizeof key, "%s", text);
     bearer_fold(key);
     digest_of(key, added->sha256);

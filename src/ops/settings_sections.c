@@ -130,8 +130,10 @@ bool site_set(struct settings *settings, const char *key, const char *text, char
         return set_origins(site, text, why);
     if (strcmp(key, "site_url") == 0)
         return set_site_url(site, text, why);
-    if (strcmp(key, "secret_key") == 0)
+    if (strcmp(key, "secret_key") == 0) {
+        site->like_hash = key_like_hash(text);
         return set_key(site, text, why);
+    }
     if (strcmp(key, "secret_key_file") == 0)
         return secret_from_file(settings, text, secret, why) && set_key(site, secret, why);
     if (strncmp(key, "key.", 4) == 0)

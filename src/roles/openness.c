@@ -43,7 +43,12 @@ static void say_of_rate_limits(const struct settings *settings) {
                  settings->listen);
 }
 
+static void warn(const char *line) {
+    log_warn("%s", line);
+}
+
 void say_who_may_write(const struct settings *settings) {
     say_of_origins(settings);
     say_of_rate_limits(settings);
+    site_keys_warn(settings, warn);
 }

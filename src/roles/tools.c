@@ -109,8 +109,10 @@ static int run_check(int argc, char **argv) {
     connects &= strncmp(settings.redis, "embedded:", 9) != 0;
     bool right =
         role_check(&settings, error, sizeof error) && (!connects || probe_redis(&settings, warn, error, sizeof error));
-    if (right)
+    if (right) {
+        site_keys_warn(&settings, warn);
         tell_keys(&settings);
+    }
     settings_release(&settings);
     if (!right)
         return fail(error);

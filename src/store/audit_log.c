@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: MIT
 // Writes and reads the audit log of a site: audit_log.h has its form.
 #include "store/audit_log.h"
+#include "base/clock.h"
 #include "store/reads.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+// From when on entries are kept; 0: all are.
+static int64_t kept_from(const struct store *store) {
+    int64_t kept = store->settings->audit_kept_for_ms, now = clock_now_ms();
+    return kept && now > kept ? now - kept : 0;
+}
+
+static void add_age(struct store *store) {
+    command_add_int(&store->command, kept_from(store));
+    command_add_int(&store->command, store->settings->audit_kept_for_ms);
+}
 
 // ---- Entries
 
@@ -34,6 +46,7 @@ void store_add_audit(struct store *store, struct read_call *call, ref_t site, st
     command_add_int(&store->command, store->settings->audit_entries);
     command_add(&store->command, replaced);
     command_add(&store->command, json);
+    add_age(store);
     write_add(pipeline);
 }
 
@@ -62,6 +75,7 @@ void store_add_audit_sums(struct store *store, struct read_call *call, ref_t sit
     key_audit_sums(&key, site);
     add_key(store, &key);
     command_add_int(&store->command, AUDIT_SUMS_MAX);
+    add_age(store);
     for (size_t i = 0; i < count; i++) {
         add_field(store, &sums[i]);
         command_add_int(&store->command, (int64_t)sums[i].count);
@@ -92,7 +106,8 @@ static void give_sum(const struct audit_state *state, struct bytes field, struct
     struct audit_sum sum;
     const char *space = field.len ? memchr(field.at, ' ', field.len) : NULL;
     if (!space || !value.len ||
-        sscanf(value.at, "%" SCNu64 " %" SCNd64 " %" SCNd64, &sum.count, &sum.first_ms, &sum.last_ms) != 3)
+        sscanf(value.at, "%" SCNu64 " %" SCNd64 " %" SCNd64, &sum.count, &sum.first_ms, &sum.last_ms) != 3 ||
+        sum.last_ms < kept_from(state->read.store))
         return;
     sum.key = (struct bytes){field.at, (size_t)(space - field.at)};
     sum.call = (struct bytes){space + 1, field.len - sum.key.len - 1};
@@ -124,14 +139,15 @@ static void id_before(struct log_id id, char text[static LOG_ID_TEXT]) {
 
 static void ask_entries(struct pipeline *pipeline, struct store *store, ref_t site, struct log_id before,
                         uint32_t most) {
-    char last[LOG_ID_TEXT];
+    char last[LOG_ID_TEXT], first[LOG_ID_TEXT];
+    log_id_format((struct log_id){(uint64_t)kept_from(store), 0}, first);
     struct key key;
     id_before(before, last);
     key_audit(&key, site);
     begin_command(store, "XREVRANGE");
     add_key(store, &key);
     command_add_text(&store->command, last);
-    command_add_text(&store->command, "-");
+    command_add_text(&store->command, first);
     command_add_text(&store->command, "COUNT");
     command_add_int(&store->command, most);
     read_add(pipeline);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The audit log of a site in Redis: who did what with a key.
 //
-// A stream, in the partition of the site's reference, holds the newest `audit_entries` entries; each is JSON members
-// that are ready to be sent. An entry is added before its call does anything and replaced when the call has been
-// answered, so a call has one entry and a process that dies leaves it without a status. A hash beside it counts the
-// calls that would push the others out: reads, votes and views with a key, events. A field is "key METHOD pattern", its
-// value "count first last". api/audit.c decides which calls are which, and calls this.
+// A stream, in the partition of the site's reference, holds the newest `audit_entries` entries that are no older
+// than `audit_kept_for` (the older ones go with the next entry, and with the whole key, which expires); each is JSON
+// members that are ready to be sent. An entry is added before its call does anything and replaced when the call has
+// been answered, so a call has one entry and a process that dies leaves it without a status. A hash beside it counts
+// the calls that would push the others out: reads, votes and views with a key, events. A field is "key METHOD pattern",
+// its value "count first last". api/audit.c decides which calls are which, and calls this.
 #pragma once
 #include "store/store.h"
 

@@ -3,11 +3,13 @@
 import concurrent.futures
 import hashlib
 import re
+import socket
 
 import pytest
 
 from support.calls import CALLS, PUBLISHER, SHARED
 from support.program import ROOT
+from support.redis_server import RedisServer
 from support.service import Service
 from support.wait import wait_until
 
@@ -36,7 +38,7 @@ def has_entry(method, pattern, kind):
 @pytest.fixture(scope="module")
 def keyed():
     lines = "".join(f"key.{name} = sha256:{hashlib.sha256(key.encode()).hexdigest()}\n" for name, key in KEYS.items())
-    running = Service(configuration="".join(f"[site {name}]\n{lines}" for name in ("all", "wrong", "odd", "refused", "other", "outsider")),
+    running = Service(configuration="".join(f"[site {name}]\n{lines}" for name in ("all", "wrong", "odd", "refused", "other", "outsider", "early", "strict.example")),
                       kinds="up down")
     yield running
     running.stop()
@@ -123,6 +125,53 @@ def test_what_a_key_asked_in_vain_is_in_it_once_with_its_status(keyed):
         assert len(entries) == number + 1 and entries[0]["status"] == status, entries
 
 
+def raw(service, head, *pieces):
+    """The status of a request that is sent piece by piece, by a client that sends no more then."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as client:
+        client.sendall(f"{head} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEYS['cms']}\r\nContent-Type: application/json\r\n".encode())
+        for piece in pieces:
+            client.sendall(piece)
+        client.shutdown(socket.SHUT_WR)
+        return int(client.makefile("rb").readline().split()[1])
+
+
+TOO_LONG = 1 << 20
+EARLY = {
+    "413 by its length": ("a", f"Content-Length: {TOO_LONG}\r\n\r\n".encode(), 413),
+    "413 by a chunk": ("b", b"Transfer-Encoding: chunked\r\n\r\n" + f"{TOO_LONG:x}\r\n".encode(), 413),
+    "400 a chunk that is none": ("c", b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
+    "400 cut off": ("d", b"Content-Length: 100\r\n\r\n{", 400),
+    "415 of a coding": ("e", b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 415),
+    "400 a wrong id": ("x" * 600, b"Content-Length: 2\r\n\r\n{}", 400),
+}
+
+
+@pytest.mark.contract("GET /v1/{site}/audit", "So has one that is refused")
+def test_what_is_refused_before_its_body_is_read_is_in_it_once(keyed):
+    for number, (item, rest, status) in enumerate(EARLY.values()):
+        assert raw(keyed, f"PUT /v1/early/items/{item}", rest) == status, item
+        entries = ended(keyed, "early")
+        assert len(entries) == number + 1 and entries[0]["status"] == status, entries
+        assert entries[0].get("item") == (item if len(item) < 600 else None) and entries[0]["key"] == "cms", entries
+    assert raw(keyed, "PUT /v1/early/items/g", b"no field\r\n\r\n") == 400, "of a head that cannot be read nobody knows who asked"
+    assert raw(keyed, "PUT /v1/early/items/f", b"Content-Length: 2\r\n\r\n{}") == 200
+    assert [entry.get("item") for entry in ended(keyed, "early")] == ["f", None, "e", "d", "c", "b", "a"]
+
+
+@pytest.mark.contract("GET /v1/{site}/audit", "So has one that is refused")
+def test_from_a_page_that_may_not_write_it_is_in_it_too(keyed):
+    answer = keyed.request("PUT", "/v1/strict.example/items/a", {"title": "t"}, Origin="https://other.example", **bearer("desk"))
+    assert (answer.status, answer.json["code"]) == (403, "bad_origin")
+    keyed.request("PUT", "/v1/strict.example/items/a", {"title": "t"}, Origin="https://other.example", Authorization="Bearer wrong")
+    found = [(one["key"], one["call"], one["status"], one["item"]) for one in ended(keyed, "strict.example")]
+    assert found == [("desk", "PUT /v1/{site}/items/{item}", 403, "a")]
+
+
+def test_a_counted_call_that_is_refused_is_counted(keyed):
+    assert keyed.request("GET", "/v1/early/editorial?planted=1", **bearer("desk")).status == 400
+    wait_until(lambda: sums(keyed, "early").get(("desk", "GET /v1/{site}/editorial")) == 1, 20, lambda: str(sums(keyed, "early")))
+
+
 @pytest.mark.contract("GET /v1/{site}/audit", "The key of the setting")
 def test_names_of_keys_lines_and_corrected_items(keyed):
     rows = '{"item":"a"}\nnonsense\n{"item":"b"}\n'
@@ -186,6 +235,41 @@ def test_it_is_bounded_and_counts_push_no_entry_out(own):
         assert service.keyed("PUT", f"/v1/s/items/i{number}?planted=1", {"title": "t"}).status == 400
         wait_until(lambda: [entry["item"] for entry in ended(service, "s")][0] == f"i{number}", 20)
     assert [entry["item"] for entry in ended(service, "s")] == ["i5", "i4", "i3"]
+
+
+@pytest.mark.contract("GET /v1/{site}/audit", "The newest audit_entries")
+def test_nothing_is_shown_or_kept_that_is_older_than_the_setting(own):
+    hour = 3600_000
+    with RedisServer() as redis:
+        service, client = own(audit_kept_for="1h", redis=redis.url, secret="11" * 32, hash_key="22" * 32), redis.client()
+        service.keyed("PUT", "/v1/s/items/a", {"title": "t"})
+        service.keyed("GET", "/v1/s/editorial")
+        wait_until(lambda: sums(service, "s").get(("secret_key", "GET /v1/{site}/editorial")) == 1, 20)
+        ended(service, "s")
+        entries, counts = sorted(client.keys("{e*}k*"), key=len)
+        now = client.time()[0] * 1000
+        client.delete(entries)
+        for item, age in (("older", hour + 5000), ("younger", hour - 60_000)):
+            client.xadd(entries, {"j": f'"item":"{item}","status":200'}, id=f"{now - age}-0")
+        client.hset(counts, mapping={"gone GET /v1/{site}/editorial": f"3 {now - 9 * hour} {now - hour - 5000}",
+                                     "there GET /v1/{site}/editorial": f"4 {now - 9 * hour} {now - hour + 60_000}"})
+        shown = log(service, "s")
+        assert [one["item"] for one in shown["entries"]] == ["younger"] and {one["key"] for one in shown["sums"]} == {"secret_key", "there"}
+        assert client.xlen(entries) == 2
+        service.keyed("PUT", "/v1/s/items/b", {"title": "t"})
+        assert [one["item"] for one in ended(service, "s")] == ["b", "younger"] and client.xlen(entries) == 2
+        wait_until(lambda: b"gone GET /v1/{site}/editorial" not in client.hgetall(counts), 20, "with the next count it goes")
+        for key in (entries, counts):
+            assert hour - 60_000 < client.pttl(key) <= hour, "a site that is called no more has no log then"
+        service.stop()
+        service = own(audit_kept_for="0", redis=redis.url, secret="11" * 32, hash_key="22" * 32)
+        service.keyed("PUT", "/v1/s/items/c", {"title": "t"})
+        ended(service, "s")
+        assert client.pttl(entries) == -1, "0: no age is too old"
+        client.delete(entries)
+        client.xadd(entries, {"j": '"item":"old","status":200'}, id="1-1")
+        service.keyed("PUT", "/v1/s/items/d", {"title": "t"})
+        assert [one["item"] for one in ended(service, "s")] == ["d", "old"]
 
 
 def test_without_a_log_nothing_is_written(own):

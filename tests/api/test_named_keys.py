@@ -55,6 +55,27 @@ def test_a_made_key_has_its_line_and_opens_the_site(own):
         assert (code, said) == (1, "") and error.startswith("engaged: key: "), (wrong, said, error)
 
 
+def test_a_hash_that_lacks_its_prefix_is_warned_of(own, tmp_path):
+    """It is taken as the key itself."""
+    path, digest = tmp_path / "engaged.conf", hashlib.sha256(b"k").hexdigest()
+    path.write_text(f"secret_key = {digest}\n[site a]\nkey.one = {digest[::-1].upper()}\nkey.two = sha256:{digest[1:]}0\nkey.three = {digest}0\n"
+                    f"[site b]\nsecret_key = {digest[:62]}00\n")
+    code, said, error = run("check", "--config", str(path))
+    assert code == 0 and digest not in said + error
+    assert [line.partition(": 64 hex digits without sha256: are taken as the key itself")[0] for line in error.splitlines()] == [
+        f"engaged: warning: {where}" for where in ("secret_key", "[site a] key.one", "[site b] secret_key")], error
+    service = own(config=str(path))
+    for where in ("[site a] key.one", "[site b] secret_key"):
+        assert service.log().count(f"warn: {where}: 64 hex digits") == 1, service.log()
+    assert "warn: secret_key" not in service.log(), "the command line has another one"
+    assert digest not in service.log()
+    path.write_text("secret_key = k\n")
+    (tmp_path / "key").write_text(digest)
+    (tmp_path / "key").chmod(0o600)
+    path.write_text(f"secret_key_file = {tmp_path}/key\n")
+    assert run("check", "--config", str(path))[2] == "", "a file holds what openssl rand -hex 32 has made"
+
+
 def test_check_names_the_keys_and_shows_none(tmp_path):
     path = tmp_path / "engaged.conf"
     path.write_text("secret_key = general\n[site a]\nkey.one = first\nkey.two = second\n[site b]\nsecret_key = bs\n[site c]\nkey.one = first\n")

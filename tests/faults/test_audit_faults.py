@@ -136,7 +136,7 @@ def test_of_the_counts_the_latest_are_kept():
         script = client.script_load(script_text("audit_sums"))
 
         def add(*sums, most=3):
-            client.execute_command("EVALSHA", script, 1, "k", most, *(word for one in sums for word in one))
+            client.execute_command("EVALSHA", script, 1, "k", most, 0, 0, *(word for one in sums for word in one))
 
         add(("a", 2, 10, 30), ("b", 1, 20, 20))
         add(("a", 5, 25, 26), ("c", 1, 15, 15))
