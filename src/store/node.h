@@ -44,7 +44,7 @@ struct store_node {
     char eviction[TROUBLE_SIZE];       // what an eviction would cost; empty: nothing
     struct {
         struct handshake_call call;
-        bool lacks_scan;
+        bool lacks_scan, lacks_tracking;
         bool asking, named;  // named: Redis has named the commands; they are not guessed from a refusal
         uint64_t refused_ms; // when a command was refused last; 0: never
         char road[TROUBLE_SIZE],

@@ -67,7 +67,9 @@ enum probed probe_answers(const struct probe *probe, const struct address *at, s
     enum probed probed = look_at_answers(probe, at, context, info, role);
     freeReplyObject(info);
     freeReplyObject(role);
-    return probed == FITS ? probe_meta(probe, at, context) : probed;
+    if (probed == FITS)
+        probed = probe_meta(probe, at, context);
+    return probed == FITS ? probe_rights(probe, at, context) : probed; // which loads a script
 }
 
 // `cluster` is NULL if it is none.

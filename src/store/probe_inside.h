@@ -24,7 +24,8 @@ void probe_warn_line(const struct probe *probe, const char *line);
 struct blocking *probe_connect(const struct probe *probe, const struct address *at);
 bool probe_is_refusal(const struct probe *probe);
 enum probed probe_answers(const struct probe *probe, const struct address *at,
-                          struct blocking *context); // mode, role, data
+                          struct blocking *context); // mode, role, data, rights
+enum probed probe_rights(const struct probe *probe, const struct address *at, struct blocking *context);
 enum probed probe_meta(const struct probe *probe, const struct address *at, struct blocking *context);
 
 struct probed_cluster;

@@ -83,9 +83,14 @@ void cluster_open_again(struct store_node *at, bool close); // what the node own
 void cluster_hear_time(struct store_node *at, int64_t least_ms, int64_t most_ms);
 
 // rights.c and eviction.c: two more reasons to refuse writes, asked for in the handshake and every few seconds.
+void rights_compose(struct command *command);
 void rights_ask(struct store *store); // begins the command
 const char *rights_check(struct store_node *at, const redisReply *reply);
 void rights_look(struct store_node *at);
+// What the reply means, of channels too, a line for each kind of command. False: nothing could be written; the last
+// line says why.
+bool rights_told(const struct settings *settings, bool cluster, const redisReply *reply,
+                 void (*on_line)(void *context, const char *line), void *context);
 bool rights_lack(const struct store_node *at);
 void rights_refused(void *store, struct node *node, const char *error);
 void eviction_ask(struct store *store);
@@ -109,6 +114,7 @@ void wake_projectors(struct store *store);
 void subscription_beat(struct subscription *subscription);
 void subscription_stop(struct subscription *subscription, void (*on_closed)(struct store *store));
 // tracking.c (tracking.h). The memory is free() later.
+void tracking_again(struct tracking *tracking); // after a refusal; NULL: there is none
 void tracking_stop(struct tracking *tracking, void (*on_closed)(struct store *store));
 // open.c: the value of "\nname:value\r" in a section of INFO; NO_BYTES when there is none.
 struct bytes info_value(struct bytes info, const char *name);

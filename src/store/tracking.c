@@ -182,9 +182,13 @@ static void start_timer(struct tracking *tracking) {
     uv_timer_start(&tracking->timer, on_timer, ms, ms);
 }
 
+bool store_may_track(const struct settings *settings) {
+    return settings->redis_tracking && settings->refresh_interval_ms && settings->cross_slot;
+}
+
 void store_track(struct store *store) {
     const struct settings *settings = store->settings;
-    if (!settings->redis_tracking || !settings->refresh_interval_ms || store->cluster || !settings->cross_slot)
+    if (!store_may_track(settings) || store->cluster)
         return;
     struct tracking *tracking = calloc(1, sizeof *tracking);
     if (!tracking)
@@ -198,6 +202,11 @@ void store_track(struct store *store) {
     }
     start_timer(tracking);
     store->tracking = tracking;
+}
+
+void tracking_again(struct tracking *tracking) {
+    if (tracking && tracking->refused)
+        redis_drop(tracking->listener, "Redis refuses no command any more");
 }
 
 // The store frees the memory, when the calls on the reader have ended as well.

@@ -22,6 +22,7 @@ enum track_kind { TRACK_ITEM, TRACK_TABLE };
 
 // Begins to listen, in a process that keeps states. Without memory nothing is tracked.
 void store_track(struct store *store);
+bool store_may_track(const struct settings *settings); // a Redis that is no Cluster
 // Before a read is sent. Its session is 0 while Redis does not tell what changes.
 struct track track_begin(const struct store *store, ref_t item, enum track_kind kind);
 // From when the state is that was read at `read_ms`; it may be later than that.

@@ -2,9 +2,12 @@
 """Rights that the service's user of Redis lacks or loses while it works (ACL): the log names them, calls are 503 at worst,
 nothing is half written, and the service recovers when they are given."""
 import json
+import re
+import subprocess
 
 import pytest
 from support.fault_service import FaultService
+from support.program import PROGRAM, ROOT
 from support.redis_server import RedisServer
 from support.scripted_redis import ScriptedRedis, answer
 from support.service import WaitingService
@@ -174,6 +177,73 @@ def test_without_the_right_of_the_audit_log_alone_calls_go_on(ending, server):
     wait_until(lambda: service.trouble() == (200, "ready\n"), SECONDS, service.trouble)
     service.keyed("PUT", "/v1/s/items/b", {"title": "t"})
     wait_until(lambda: [(one["item"], one["status"]) for one in service.keyed("GET", "/v1/s/audit").json["entries"]] == [("b", 200), ("a", None)], SECONDS)
+
+
+def check(url):
+    """What `engaged check --connect` says of this Redis: its exit status and its text."""
+    done = subprocess.run([PROGRAM, "check", "--connect", "--redis", url, "--secret", "11" * 32, "--hash-key", "22" * 32],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("command", ["id", "tracking", "caching"])
+def test_without_the_right_to_track_workers_read_again_and_it_is_named_until_it_is_given(ending, server, command):
+    user = User(server, f"-client|{command}")
+    service = ending(WaitingService(redis=user.url, refresh_interval="200ms"))
+    service.wait_taken()
+    named = f"Redis refuses CLIENT {command.upper()} to this user, or has it renamed: without it no memory of unchanged states"
+    wait_until(lambda: service.trouble() == (200, f"ready; {named}\n"), SECONDS, lambda: f"{service.trouble()}\n{service.log()}")
+    assert service.metrics()["engaged_tracking_up"] == 0 and service.log().count(f"error: {named}") == 1, service.log()
+    code, said = check(user.url)
+    assert code == 0 and f"warning: redis: 127.0.0.1:{server.port}: {named}\n" in said
+    user.set(f"+client|{command}")
+    wait_until(lambda: service.trouble() == (200, "ready\n") and service.metrics()["engaged_tracking_up"] == 1, SECONDS, service.log)
+    assert check(user.url)[1].startswith("The configuration is right")
+
+
+def test_nobody_misses_the_right_to_track_who_tracks_nothing(ending, server):
+    user = User(server, "-client")
+    service = ending(WaitingService(redis=user.url, redis_tracking="off"))
+    service.wait_taken()
+    assert service.trouble() == (200, "ready\n") and "CLIENT" not in service.log()
+
+
+def test_check_names_what_a_user_lacks_and_what_is_lost_by_it(server):
+    """All that docs/operating.md says that a user needs, less some of it."""
+    user = User(server, "reset", "on", ">p", *enough())
+    assert check(user.url) == (0, "The configuration is right, and so is the Redis that answers.\n")
+    user.set("-xadd", "-scan")
+    code, said = check(user.url)
+    assert code == 1 and "Redis refuses XADD to this user" in said, said
+    user.set("+xadd", "-xdel", "resetchannels")
+    code, said = check(user.url)
+    assert code == 0, said
+    for words in ("Redis refuses SCAN to this user, or has it renamed: without it no erasure", "Redis refuses XDEL",
+                  "Redis refuses PUBLISH engaged:wake, SUBSCRIBE engaged:wake to this user", "Redis refuses SUBSCRIBE __redis__:invalidate to this user"):
+        assert f"engaged: warning: redis: 127.0.0.1:{server.port}: {words}" in said, said
+    user.set("-script")
+    assert check(user.url)[0] == 1
+
+
+def enough():
+    """The rights that docs/operating.md and src/store/rights.def name."""
+    with open(f"{ROOT}/src/store/rights.def", encoding="utf-8") as file:
+        commands = re.findall(r'^RIGHT\("(\w+)(?: (\w+))?', file.read(), re.M)
+    named = {f"+{name}|{second}" if name in ("CLIENT", "CLUSTER") else f"+{name}" for name, second in commands}
+    return ["~{e*", "~engaged:*", "&engaged:wake", "&__redis__:invalidate", "+evalsha", "+script|load", "+info", "+ping", "+auth", *sorted(named)]
+
+
+def test_a_user_with_what_the_document_names_has_enough(ending, server):
+    with open(f"{ROOT}/docs/operating.md", encoding="utf-8") as file:
+        text = " ".join(file.read().split())
+    for words in ("the keys `{e*` and `engaged:*`", "`src/store/rights.def`", "`EVALSHA`, `SCRIPT LOAD`, `INFO`", "`&engaged:wake &__redis__:invalidate`",
+                  "`CLIENT ID`, `CLIENT TRACKING`, `CLIENT CACHING`"):
+        assert words in text, words
+    user = User(server, "reset", "on", ">p", *enough())
+    service = ending(WaitingService(redis=user.url, refresh_interval="200ms"))
+    service.wait_taken()
+    wait_until(lambda: service.trouble() == (200, "ready\n") and service.metrics()["engaged_tracking_up"] == 1, SECONDS, service.log)
+    assert "Redis refuses" not in service.log() and "NOPERM" not in service.log()
 
 
 @pytest.mark.parametrize("command", ["XADD", "SCAN"])
