@@ -9,6 +9,7 @@ import time
 import pytest
 
 from support.service import Service
+from support.wait import wait_until
 
 S = "/v1/s"
 NOW = int(time.time()) - 10
@@ -138,3 +139,15 @@ def test_the_same_lines_again_change_nothing(service):
     after = service.metrics()
     changed = 'engaged_votes_total{result="changed"}'
     assert stands(service, items) == votes and after[changed] == before[changed]
+
+
+@pytest.mark.contract("POST /v1/{site}/events", "An item without a card and with fewer than three events")
+def test_events_of_long_ago_stay_with_items_that_have_a_card_or_three_events(own):
+    """An hour between two walks over all items is a second where items are kept for some minutes."""
+    service = own(unknown_items_kept="10m")
+    service.keyed("PUT", S + "/items/card", {"title": "t"})
+    rows = [{"type": "vote", "item": item, "visitor": visitor, "time": NOW - 400 * 86400}
+            for item, visitors in (("card", "a"), ("three", "abc"), ("two", "ab")) for visitor in visitors]
+    assert service.lines(S + "/events?wait=true", rows).json["accepted"] == 6
+    wait_until(lambda: service.metrics()["engaged_forgotten_items_total"], 20, "an item is removed")
+    assert {item: service.get(f"{S}/items/{item}").json["votes"]["up"] for item in ("card", "three", "two")} == {"card": 1, "three": 3, "two": 0}
