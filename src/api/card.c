@@ -38,10 +38,16 @@ static void add_text(struct json_out *json, const char *name, struct bytes text)
     json_text(json, text);
 }
 
+// An empty address is none: publishing systems send it for an image that is not there.
+static void add_address(struct json_out *json, const char *name, struct bytes url) {
+    if (url.len)
+        add_text(json, name, url);
+}
+
 static void add_members(struct json_out *json, const struct card_body *body) {
     add_text(json, "title", body->title);
-    add_text(json, "url", body->url);
-    add_text(json, "image", body->image);
+    add_address(json, "url", body->url);
+    add_address(json, "image", body->image);
     if (body->categories.given) {
         json_key(json, BYTES("categories"));
         json_open(json, '[');

@@ -171,3 +171,15 @@ def test_the_readmes_card(service, site):
     assert answer.status == 200 and set(card) == {"title", "url", "image", "categories", "author", "published_at"}
     assert {name: answer.json[name] for name in ("title", "url", "image", "categories", "author")} == {
         name: card[name] for name in ("title", "url", "image", "categories", "author")}
+
+
+@pytest.mark.contract("PUT /v1/{site}/items/{item}", "A card's addresses are http")
+@pytest.mark.contract("Item", "Card fields that the publisher never gave are left out")
+def test_an_empty_address_is_none(service, site):
+    for url, image in (("", ""), (None, ""), ("", "/i.png")):
+        shown = service.keyed("PUT", f"{site}/items/a", {"title": "t", "url": url, "image": image}).json
+        assert ("url" in shown, shown.get("image")) == (False, image or None)
+        assert service.lines(f"{site}/items", [{"item": "b", "title": "t", "url": url, "image": image}]).json["accepted"] == 1
+        for item in "ab":
+            shown = service.get(f"{site}/items/{item}").json
+            assert ("url" in shown, shown.get("image")) == (False, image or None)
