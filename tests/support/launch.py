@@ -75,7 +75,7 @@ class Launch:
     def is_ready(self):
         return status_at(self.port) == 200
 
-    def wait_ready(self, processes, seconds=20):
+    def wait_ready(self, processes, seconds=60):
         """Until it is, or one of its processes has ended."""
         def there():
             return any(process.poll() is not None for process in processes) or self.is_ready()

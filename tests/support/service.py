@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 
 from support.launch import Launch, end, status_at
 from support.ports import free_port
@@ -133,6 +134,7 @@ class BareService(Service):
         self.wait_ready(self.processes)
 
     def stop(self):
-        codes = end(*self.processes, seconds=60)
+        worker, projector = end(*self.processes, seconds=60)
+        codes = [worker, 0 if projector == -signal.SIGTERM else projector]  # it may only have begun
         self.redis.stop()
         self.judge(codes)
