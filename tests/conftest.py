@@ -12,14 +12,17 @@ from support.service import Service
 # The files that take longest, each folder's longest first. They begin before the others: else one of them would run alone
 # at the end of its folder.
 LONGEST = (
-    "faults/test_allocations.py", "faults/test_ranking_bounds.py", "faults/test_projection_kill.py", "faults/test_innocent.py",
-    "faults/test_clock.py", "faults/test_rows_redis.py", "faults/test_read_flood.py", "faults/test_attack.py",
+    "faults/test_allocations.py", "faults/test_innocent.py", "faults/test_projection_kill.py", "faults/test_clock.py",
+    "faults/test_attack.py", "faults/test_rows_redis.py", "faults/test_lag.py", "faults/test_period_sets.py",
+    "faults/test_partitions_apart.py", "faults/test_read_flood.py", "faults/test_ranking_bounds.py", "faults/test_rows_clients.py",
+    "cluster/test_rows_scripted.py", "cluster/test_rows.py", "cluster/test_projection.py", "cluster/test_sentinel.py", "cluster/test_harness.py",
     "operator/test_redis_table.py", "operator/test_redis_tls.py", "operator/test_redis_rights.py", "operator/test_folders.py",
     "roles/test_erasures.py", "roles/test_check_and_start.py", "roles/test_reload.py", "roles/test_log.py", "roles/test_time_zone.py",
     "roles/test_backup.py", "roles/test_handshake.py",
     "api/test_openapi_statuses.py", "api/test_lists.py", "api/test_rate_limits.py", "api/test_deletion.py", "api/test_freshness.py",
     "api/test_corrections.py", "api/test_export_is_whole.py", "api/test_offset.py", "api/test_counts_as_time_passes.py",
-    "browser/test_dashboard_in_place.py", "browser/test_demo.py", "browser/test_widget_page.py",
+    "browser/test_demo.py", "browser/test_widget_page.py", "browser/test_widget_firefox.py", "browser/test_dashboard_in_place.py",
+    "browser/test_dashboard_states.py", "browser/test_widget_states.py",
 )
 
 
