@@ -34,11 +34,10 @@ def test_one_port_of_two_addresses_is_right():
 
 def test_a_port_that_is_taken_is_refused_and_taken_when_it_is_free(own):
     service = own()
-    moved = free_port()
+    moved, taken = free_port(), free_port()
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", taken))
         other.listen()
-        taken = other.getsockname()[1]
         done = subprocess.run([PROGRAM, "--redis", f"embedded:{service.folder}/other", "--listen", f"127.0.0.1:{taken}",
                                "--ops-listen", f"127.0.0.1:{moved}"], stderr=subprocess.PIPE, text=True, timeout=60)
         assert done.returncode == 1 and f"127.0.0.1:{taken}" in done.stderr, done.stderr

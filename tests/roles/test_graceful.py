@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from support.ports import free_port
 from support.processes import redis_pid
 from support.program import PROGRAM
 from support.service import Service
@@ -144,8 +145,9 @@ def test_a_port_that_is_taken_refuses_to_start_with_one_line(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        options = ["--listen", f"127.0.0.1:{other.getsockname()[1]}", "--redis", f"embedded:{tmp_path}/d"]
-        done = subprocess.run([PROGRAM, *options], stderr=subprocess.PIPE, text=True, timeout=20)
+        options = ["--listen", f"127.0.0.1:{other.getsockname()[1]}", "--ops-listen", f"127.0.0.1:{free_port()}",
+                   "--redis", f"embedded:{tmp_path}/d"]
+        done = subprocess.run([PROGRAM, *options], stderr=subprocess.PIPE, text=True, timeout=60)
     errors = [line for line in done.stderr.splitlines() if " error: " in line]
     assert done.returncode == 1 and len(errors) == 1 and "in use" in errors[0], done.stderr
     assert not os.path.exists(tmp_path / "d" / "redis.sock")

@@ -3,8 +3,14 @@
 somebody listens there and while a test lets it rest: a socket with the port's number in its name is held."""
 import collections
 import contextlib
+import random
 import socket
 
+with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as _range:
+    _FIRST = int(_range.read().split()[0])
+# Below those that the kernel may give to any connection at any moment, also between two starts of a service.
+PORTS = range(10000, _FIRST) if _FIRST > 12000 else range(10000, 65536)
+DICE = random.SystemRandom()
 HELD = collections.deque(maxlen=200)  # older ones are of tests that have ended
 
 
@@ -20,8 +26,8 @@ def held(port):
 
 def free_port():
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if held(port):
-            return port
+        port = DICE.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if held(port):
+                return port

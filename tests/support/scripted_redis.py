@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 
+from support.ports import free_port
 from support.program import ROOT, script_text
 from support.redis_server import RedisServer
 
@@ -105,13 +106,12 @@ class ScriptedRedis:
         self.rules, self.counts, self.connects, self.clients = [], {}, 0, set()
         self.seen = []  # each command: number of its connection, name, words
         self.lock = threading.Lock()
-        self.host, self.port = host, 0
+        self.host, self.port = host, free_port()
         self.listen()
 
     def listen(self):
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self.listener = socket.create_server((self.host, self.port), family=family)
-        self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
     def go_away(self):
