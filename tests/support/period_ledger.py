@@ -130,8 +130,10 @@ class Ledger:
 
 
 def day(back, second=DAY // 2):
-    """A second of the day so many days ago (UTC)."""
-    return int(time.time()) // DAY * DAY - back * DAY + second
+    """A second of the day so many days ago (UTC), of today's at most the present one."""
+    now = int(time.time())
+    at = now // DAY * DAY - back * DAY + second
+    return at if back else min(now, at)
 
 
 def sets_of(client, item):
