@@ -277,9 +277,10 @@ void children_renew(struct children *children, struct launch *launch) {
     children->next_launch = launch;
     children->spoilt = NULL;
     children->ends = 0;
-    children->give_up_at_ms = uv_now(children->loop) + launch->reload_timeout_ms;
     launch->generation = ++children->generations;
     add_generation(children, launch);
+    uv_update_time(children->loop); // what starting them took is none of their time
+    children->give_up_at_ms = uv_now(children->loop) + launch->reload_timeout_ms;
 }
 
 const struct launch *children_launch(const struct children *children) {

@@ -180,11 +180,11 @@ def test_a_reload_that_redis_does_not_answer_in_time_is_given_up_and_the_next_on
             begun = time.monotonic()
             reload(service, "max_age = 9\nreload_timeout = 1s\n")
             wait_for_log(service, "do not get ready; those before stay")
-            assert 0.9 < time.monotonic() - begun < 2
+            assert 0.9 < time.monotonic() - begun < 5
         wait_until(lambda: len(children_of(service)) == 1, what="one generation")
     callers.assert_unharmed()
     assert_serves(service, 7)
-    reload(service)
+    reload(service, "max_age = 9\n")
     wait_for_log(service, "have taken over")
     assert_serves(service, 9)
 
@@ -308,7 +308,7 @@ def test_a_reload_that_was_given_up_records_no_kind(own):
         wait_for_log(service, KEPT)
     wait_until(lambda: len(children_of(service)) == 1, what="one generation")
     assert redis_of(service).hget("engaged:meta", "kinds") == "up"
-    reload(service)
+    reload(service, "kinds = up down\n")
     wait_for_log(service, "have taken over")
     wait_until(lambda: redis_of(service).hget("engaged:meta", "kinds") == "up down", what="the new kind is recorded")
     voted = service.keyed("POST", "/v1/s/items/a/votes", {"kind": "down"}, Engaged_Visitor="v")

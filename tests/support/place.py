@@ -25,7 +25,7 @@ class Place:
         process = subprocess.Popen([PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                    cwd=self.folder, env={**kept, **environment})
         try:
-            said = process.communicate(timeout=20)[1]
+            said = process.communicate(timeout=100)[1]
         except subprocess.TimeoutExpired:  # it was not refused: the service goes on
             process.terminate()
             said = process.communicate()[1]
