@@ -26,6 +26,7 @@ PATIENCE_S, IMPATIENCE_S = 12.0, 0.25
 WORK = {"vote": 45, "unvote": 14, "view": 21, "me": 7, "item": 6, "top": 4, "card": 1, "lives": 2}
 STATUSES = {"vote": 200, "unvote": 200, "view": 202, "me": 200, "item": 200, "top": 200, "card": 200, "seed": 200,
             "life-view": 202, "life-vote": 200, "delete": 204, "life": 200, "life-top": 200}
+HIDDEN = "the item is hidden"
 WRITES = ("vote", "unvote", "view", "life-view", "life-vote", "delete")
 
 
@@ -162,7 +163,8 @@ class Client(threading.Thread):
         self.names = itertools.count()
         self.visitors = []
         self.tastes = {}
-        self.acknowledged = 0.0  # the begin of the last write that was
+        self.acknowledged = 0.0  # the begin of the last write that was,
+        self.hidden = 0.0  # and of the last deletion that has hidden its item and could not wait for the projector
         self.broken = None
         self.lives = lives.Lives(number, self.dice, self.live)
 
@@ -221,6 +223,8 @@ class Client(threading.Thread):
             tries -= 1
             time.sleep(self.dice.uniform(0.02, 0.15))
             call = self.caller.do(call.what, call.visitor, call.item, call.want)
+            if call.what == "delete" and HIDDEN in str(call.answer):
+                self.hidden = call.begin
         if call.what in WRITES and call.outcome == OK:
             self.acknowledged = call.begin
         return call

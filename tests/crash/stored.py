@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from packed import VOTE, Sums, read_item, read_sums
 from tailer import id_of, tag_of
 
-AT_ONCE = 1000
+AT_ONCE, SCANNED_AT_ONCE = 1000, 5000
 PROJECTIONS = ("sums", "near")
 
 
@@ -37,11 +37,19 @@ def offset_of(text):
     return id_of(text.split()[0]) if text else (0, 0)
 
 
-def read_part(client, number, partitions):
+def scan(client):
+    """All names of keys by their tag. SCAN may give one twice."""
+    names = defaultdict(set)
+    for key in client.scan_iter("{e*", count=SCANNED_AT_ONCE):
+        tag, brace, name = key.decode().partition("}")
+        names[tag + brace].add(name)
+    return names
+
+
+def read_part(client, names, number, partitions):
     part, tag = Part(number), tag_of(number, partitions)
-    keys = defaultdict(set)  # SCAN may give one twice
-    for key in client.scan_iter(tag + "*", count=AT_ONCE):
-        name = key.decode()[len(tag):]
+    keys = defaultdict(set)
+    for name in names[tag]:
         keys[name[0] if len(name) > 16 else name].add(name)
     read_strings(client, part, tag, keys)
     for name in keys["v"]:
@@ -50,7 +58,7 @@ def read_part(client, number, partitions):
     for name in keys["r"]:
         part.rankings[name] = {member.decode(): score for member, score in client.zrange(tag + name, 0, -1, withscores=True)}
     part.cutoffs = {name.decode(): float(value) for name, value in client.hgetall(tag + "floor").items()}
-    for name in [key.decode()[len(tag):] for key in client.scan_iter(tag + "floor@*", count=AT_ONCE)]:
+    for name in (name for name in names[tag] if name.startswith("floor@")):
         part.period_cutoffs[name[6:]] = {field.decode(): float(value) for field, value in client.hgetall(tag + name).items()}
     part.applied = {name: numbers(client.hgetall(tag + name)) for name in PROJECTIONS}
     positions = client.hgetall(tag + "pos")
@@ -76,9 +84,11 @@ def sums_of(part, item):
 
 
 def read_parts(service):
-    """Of each partition, from the Redis that serves it."""
-    parts = []
+    """Of each partition, from the Redis that serves it. Each Redis is looked through once."""
+    parts, scanned = [], {}
     for log in service.tailer.logs:
         with contextlib.closing(service.serving(log.key)) as client:
-            parts.append(read_part(client, log.partition, service.tailer.partitions))
+            address = str(client.connection_pool.connection_kwargs)
+            scanned[address] = scanned.get(address) or scan(client)
+            parts.append(read_part(client, scanned[address], log.partition, service.tailer.partitions))
     return parts

@@ -17,6 +17,7 @@ VOTE_WEIGHT, VIEW_WEIGHT, RISING_FLOOR = 1.0, 0.1, 3  # of the preset rankings
 VIEW_WEIGHT_LOG2 = math.log2(VIEW_WEIGHT)
 SAME = 1e-8  # values are rounded to 1e-9
 KINDS_MOST = 8
+AHEAD_LEAST_MS = 30000  # a minute (store/open.c), but for the time until it was seen
 
 
 def name_of(item):
@@ -239,6 +240,15 @@ def check_tail_ids(_, tailer):
                     break
 
 
+def check_tail_lives(parts, tailer):
+    """The first id of a master's life is ahead of the clock, so that the life before, which may still go on elsewhere, does not give
+    it too. Of one Redis there is one life, and its clock may have been set back."""
+    for part, log in zip(parts, tailer.logs) if tailer.of_several else ():
+        first = log.entries.get(part.began)
+        if first and part.began[0] < 1000 * first.when + AHEAD_LEAST_MS:
+            yield None, f"log {part.number}: the first id of its life, {part.began[0]}, came at {1000 * first.when:.0f}"
+
+
 def last_touching(tailer, projection):
     """By source: the last entry that is not lost and touches each partition, and all that are lost."""
     count = len(tailer.logs)
@@ -269,4 +279,4 @@ def check_tail_applied(parts, tailer):
                                  f"the last entry that touches it is {wanted}")
 
 
-STORED = [check_stored_counts, check_stored_totals, check_stored_rankings, check_stored_periods, check_stored_groups, check_tail_views, check_tail_ids, check_tail_applied]
+STORED = [check_stored_counts, check_stored_totals, check_stored_rankings, check_stored_periods, check_stored_groups, check_tail_views, check_tail_ids, check_tail_lives, check_tail_applied]

@@ -163,6 +163,7 @@ class Tailer:
     def __init__(self, partitions, find, by_log, over, voids=()):
         self.partitions, self.find, self.over, self.voids = partitions, find, over, voids
         self.logs = [Log(number, tag_of(number, partitions) + "log") for number in range(partitions)]
+        self.of_several = by_log
         parts = [[log] for log in self.logs] if by_log else [self.logs]
         self.tails = [Tail(part, find, over) for part in parts]
 

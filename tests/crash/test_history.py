@@ -5,12 +5,13 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 import judge
 from clients import ITEMS
-from faults import Strike, chosen
+from faults import Nemesis, Strike, chosen
 from history import OK, REFUSED, UNKNOWN, Bounds, Call, note_losses, now, still_true, vote_states
 from lives import END, Life, in_doubt
 from yardstick import Yardstick
@@ -141,6 +142,14 @@ def test_two_processes_on_one_processor_are_measured_as_slower():
 def test_a_machine_that_has_gone_is_replaced_in_time(took, done, wrong):
     history = judge.History([call("up", 0, 1)], [], 1.5, takeovers=[[10, 10 + took, done]])
     assert bool(list(judge.check_takeover(history))) == wrong
+
+
+@pytest.mark.parametrize("slower, acknowledged, hidden, served", [(1, 11, 0, True), (1, 9, 11, False), (9, 9, 11, True), (9, 9, 9, False)])
+def test_a_deletion_that_waits_for_the_projector_is_served_only_by_a_slow_machine(slower, acknowledged, hidden, served):
+    client = SimpleNamespace(acknowledged=acknowledged, hidden=hidden, is_alive=lambda: True, last_call=lambda: "delete")
+    service = SimpleNamespace(yardstick=SimpleNamespace(slower=lambda begin, end: slower))
+    nemesis = Nemesis(service, [client], SimpleNamespace(margin=1, faults="none", leave_out="", seed=1))
+    assert (nemesis.unserved_since(10) == []) == served
 
 
 def test_a_flood_of_reads_may_cost_two_writes_of_a_hundred():

@@ -33,7 +33,7 @@ def vote(item, kind):
 class Tailer:
     """Two logs: a vote and a view of an item of partition 0, then a view of another one by the same reader."""
 
-    undone = ()
+    undone, of_several = (), True
 
     def __init__(self):
         self.logs = [Log(0, "{e0}log"), Log(1, "{e1}log")]
@@ -187,6 +187,11 @@ def offset_behind(parts, _):
     parts[0].offsets["near"] = (1, 0)
 
 
+def begun_at_the_clock(parts, tailer):
+    seen = tailer.logs[1].entries[1, 0]
+    parts[1].began, seen.when = (1, 0), 0.0
+
+
 @pytest.mark.parametrize("spoil, rules", [
     (count_wrong, {"stored_counts"}), (voter_gone, {"stored_counts"}), (sums_alone, {"stored_counts"}), (total_wrong, {"stored_totals"}),
     (place_gone, {"stored_rankings"}), (place_too_many, {"stored_rankings"}), (place_wrong, {"stored_rankings"}),
@@ -194,7 +199,7 @@ def offset_behind(parts, _):
     (author_of_another, {"stored_groups"}), (unread_left, {"stored_groups"}), (gone_item_in_a_set, {"stored_groups"}),
     (day_gone, {"stored_periods"}), (day_wrong, {"stored_periods"}), (day_cut, {"stored_periods"}),
     (counted_twice, {"tail_views"}), (not_counted, {"tail_views", "tail_applied"}), (id_twice, {"tail_ids"}), (id_falls, {"tail_ids"}),
-    (passed_over, {"tail_applied"}), (ahead, {"tail_applied"}), (offset_behind, {"tail_applied"})], ids=lambda value: getattr(value, "__name__", ""))
+    (passed_over, {"tail_applied"}), (ahead, {"tail_applied"}), (offset_behind, {"tail_applied"}), (begun_at_the_clock, {"tail_lives"})], ids=lambda value: getattr(value, "__name__", ""))
 def test_rule_finds(spoil, rules):
     parts, tailer = deepcopy(stored()), Tailer()
     spoil(parts, tailer)
