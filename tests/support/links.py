@@ -6,7 +6,7 @@ import socket
 import threading
 
 LISTENER, READER = "listener", "reader"
-CHANNEL = b"__redis__:invalidate"
+SUBSCRIBES = b"SUBSCRIBE\r\n$20\r\n__redis__:invalidate"
 
 
 class Link:
@@ -17,7 +17,7 @@ class Link:
 
     @property
     def kind(self):
-        return LISTENER if CHANNEL in self.asked else READER
+        return LISTENER if SUBSCRIBES in self.asked else READER
 
     def cut(self):
         for sock in (self.client, self.server):
