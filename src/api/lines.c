@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Cuts a streamed body into lines and counts the lines under way.
+// Cuts a streamed body into lines, and has as many of them under way as Redis answers well within redis_timeout.
 #include "api/lines.h"
+#include "api/line_pace.h"
 #include "base/clock.h"
 #include <stdlib.h>
 
 #define GATE_OPEN_NS UINT64_C(1000000000)
-enum { LINE_ARENA_MAX = 256 << 10, ANSWER_MAX = 256 << 10, WAIT_MS = 30000 };
+enum { LINE_ARENA_MAX = 256 << 10, ANSWER_MAX = 256 << 10, REST_MAX = 256 << 10, WAIT_MS = 30000 };
 
 struct rejected {
     unsigned long line;
@@ -22,9 +23,13 @@ struct lines {
     struct read_call wait;
     line_starter *start_line;
     struct buffer partial; // the beginning of a line that a piece cut
+    struct buffer rest;    // of a piece, from rest_used on: lines that have to wait
+    size_t rest_used;
+    struct line_pace pace;
     unsigned long number, accepted, rejected_count;
     uint32_t in_flight;
-    bool paused, ended, cut;
+    bool taking, pausing, paused, ended, cut;
+    struct read_call pause;
     bool too_long; // the partial line
     void (*on_end)(struct call *call);
     struct log_id *entries; // per partition, the latest
@@ -47,6 +52,8 @@ bool lines_prepare(struct call *call) {
     lines->call = call;
     lines->start_line = starter_of(call);
     lines->entries = entries;
+    line_pace_begin(&lines->pace, (uint32_t)call->api->settings->redis_timeout_ms);
+    buffer_init(&lines->rest, REST_MAX);
     buffer_init(&lines->partial, (size_t)call->api->settings->line_limit + 1); // "\r" belongs to its end
     call->state = lines;
     return true;
@@ -67,10 +74,33 @@ const struct log_id *lines_entries(const struct call *call) {
 
 // ---- Lines
 
+static void on_paused(struct read_call *pause, enum outcome outcome);
+static void set_paused(struct lines *lines, bool paused);
+
+// Redis was away for a line, as in a failover: the next ones wait, so that not all of them are lost with it.
+static void take_none_for_a_while(struct lines *lines) {
+    if (lines->pausing || lines->ended || lines->cut || lines->gate == GATE_FAILED)
+        return;
+    uint32_t ms = line_pace_pause(&lines->pace);
+    if (!ms)
+        return;
+    set_paused(lines, true);
+    lines->pausing = true;
+    lines->pause = (struct read_call){.on_done = on_paused, .context = lines};
+    store_wait_ms(lines->call->api->store, &lines->pause, ms);
+}
+
+static void accept(struct lines *lines) {
+    lines->accepted++;
+    line_pace_accepted(&lines->pace);
+}
+
 static void reject(struct lines *lines, unsigned long number, enum outcome outcome) {
     if (lines->rejected_count < REJECTED_LISTED)
         lines->rejected[lines->rejected_count] = (struct rejected){number, outcome};
     lines->rejected_count++;
+    if (outcome == UNAVAILABLE)
+        take_none_for_a_while(lines);
 }
 
 static void free_line(struct line *line) {
@@ -93,7 +123,7 @@ static void start_line(struct lines *lines, struct bytes text) {
         reject(lines, lines->number, UNAVAILABLE);
         return;
     }
-    *line = (struct line){.lines = lines, .number = lines->number};
+    *line = (struct line){.lines = lines, .number = lines->number, .began_ns = clock_mono_ns()};
     arena_init(&line->arena, LINE_ARENA_MAX);
     lines->in_flight++;
     enum outcome outcome = lines->start_line(line, text);
@@ -103,7 +133,7 @@ static void start_line(struct lines *lines, struct bytes text) {
         return;
     lines->in_flight--;
     if (outcome == OK)
-        lines->accepted++;
+        accept(lines);
     else
         reject(lines, line->number, outcome);
     free_line(line);
@@ -143,26 +173,60 @@ static void set_paused(struct lines *lines, bool paused) {
         http_resume(lines->call->request);
 }
 
-void lines_take(struct http_request *request, struct bytes piece) {
-    struct lines *lines = call_of(request)->state;
+// As many lines as have room, and the beginning of the next one. Returns what is left.
+static struct bytes take_some(struct lines *lines, struct bytes piece, bool all) {
     const char *newline;
-    while (piece.len && (newline = memchr(piece.at, '\n', piece.len))) {
+    lines->taking = true;
+    while (piece.len && (all || (lines->in_flight < lines->pace.window && !lines->pausing)) &&
+           (newline = memchr(piece.at, '\n', piece.len))) {
         size_t len = (size_t)(newline - piece.at);
         take_until(lines, (struct bytes){piece.at, len});
         piece.at += len + 1;
         piece.len -= len + 1;
     }
-    add_part(lines, piece);
-    set_paused(lines, lines->in_flight >= LINES_IN_FLIGHT);
+    lines->taking = false;
+    if (!memchr(piece.at, '\n', piece.len)) {
+        add_part(lines, piece);
+        piece.len = 0;
+    }
+    return piece;
+}
+
+// The parser stops after a piece while the call is paused, so there is one rest at a time.
+void lines_take(struct http_request *request, struct bytes piece) {
+    struct lines *lines = call_of(request)->state;
+    struct bytes rest = take_some(lines, piece, false);
+    if (rest.len)
+        buffer_add_bytes(&lines->rest, rest);
+    if (lines->rest.failed) { // without memory they do not wait
+        buffer_clear(&lines->rest);
+        rest = take_some(lines, rest, true);
+    }
+    set_paused(lines, rest.len || lines->pausing || lines->in_flight >= lines->pace.window);
+}
+
+static void take_rest(struct lines *lines) {
+    if (lines->rest.len) {
+        struct bytes rest = {lines->rest.at + lines->rest_used, lines->rest.len - lines->rest_used};
+        rest = take_some(lines, rest, false);
+        lines->rest_used = lines->rest.len - rest.len;
+        if (rest.len)
+            return;
+        buffer_clear(&lines->rest);
+        lines->rest_used = 0;
+    }
+    if (lines->in_flight < lines->pace.window && !lines->pausing)
+        set_paused(lines, false);
 }
 
 // ---- The end
 
 static void end_if_done(struct lines *lines) {
-    if (lines->in_flight || !(lines->ended || lines->cut))
+    if (lines->in_flight || lines->pausing || !(lines->ended || lines->cut))
         return;
     struct call *call = lines->call;
     buffer_release(&lines->partial);
+    buffer_release(&lines->rest);
     if (lines->cut)
         answer_error(call, BAD_REQUEST, "the body was cut off");
     else
@@ -171,14 +235,24 @@ static void end_if_done(struct lines *lines) {
 
 void line_done(struct line *line, enum outcome outcome) {
     struct lines *lines = line->lines;
+    line_pace_learn(&lines->pace, clock_mono_ns() - line->began_ns, line->number, lines->number, lines->in_flight);
     if (outcome == OK)
-        lines->accepted++;
+        accept(lines);
     else
         reject(lines, line->number, outcome);
     free_line(line);
     lines->in_flight--;
-    if (lines->in_flight < LINES_IN_FLIGHT / 2)
-        set_paused(lines, false);
+    if (!lines->taking && !lines->pausing && !lines->cut && lines->in_flight <= lines->pace.window / 2)
+        take_rest(lines);
+    end_if_done(lines);
+}
+
+static void on_paused(struct read_call *pause, enum outcome outcome) {
+    struct lines *lines = pause->context;
+    (void)outcome;
+    lines->pausing = false;
+    if (!lines->cut)
+        take_rest(lines);
     end_if_done(lines);
 }
 
@@ -248,6 +322,7 @@ static void on_gate(struct read_call *wait, enum outcome outcome) {
     lines->waiting = NULL;
     while (line) {
         struct line *next = line->next;
+        line->began_ns = clock_mono_ns();
         if (outcome == OK)
             line->go(line);
         else

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // NDJSON calls: each line starts one call of the store, and the answer counts and names the results.
 //
-// At most LINES_IN_FLIGHT lines are under way; the client waits when there are more. A wrong line is counted and named
-// by its number, and never stops the rest. The start function of an endpoint calls lines_finish.
+// As many lines are under way as Redis is fast enough for (line_pace.h); the client waits meanwhile. A wrong line is
+// counted and named by its number, and never stops the rest. The start function of an endpoint calls lines_finish.
 #pragma once
 #include "api/call.h"
 
-enum { LINES_IN_FLIGHT = 1024, REJECTED_LISTED = 1000 };
+enum { REJECTED_LISTED = 1000 };
 
 struct lines;
 
@@ -15,6 +15,7 @@ struct line {
     struct lines *lines;
     unsigned long number;
     bool skipped;
+    uint64_t began_ns;
     struct arena arena;
     void *work;                    // the endpoint's
     struct line *next;             // the next line that waits for the projections …
