@@ -11,8 +11,8 @@ bool rollback_init(struct rollback *rollback, uint32_t partitions, int64_t kept_
     *rollback = (struct rollback){.partitions = partitions, .kept_ns = (uint64_t)kept_ms * MS_NS};
     uint64_t share = rollback->kept_ns / (ROLLBACK_COPIES - 2);
     rollback->pause_ns = share > SECOND_NS ? share : SECOND_NS;
-    rollback->said = calloc(partitions, sizeof(*rollback->said));
-    bool fits = rollback->said != NULL;
+    rollback->said_ns = calloc(partitions, sizeof(*rollback->said_ns));
+    bool fits = rollback->said_ns != NULL;
     for (int i = 0; i < ROLLBACK_COPIES; i++) {
         struct rollback_copy *copy = &rollback->copies[i];
         copy->applied = calloc((size_t)partitions * partitions, sizeof(*copy->applied));
@@ -27,7 +27,7 @@ void rollback_release(struct rollback *rollback) {
         free(rollback->copies[i].applied);
         free(rollback->copies[i].life);
     }
-    free(rollback->said);
+    free(rollback->said_ns);
 }
 
 static const struct rollback_copy *newest(const struct rollback *rollback) {
@@ -80,14 +80,13 @@ uint32_t rollback_look(struct rollback *rollback, uint64_t now_ns, const struct 
     uint32_t n = rollback->partitions, count = 0;
     memset(lost, false, n);
     for (uint32_t target = 0; old && target < n; target++) {
-        if (behind[target] || life_eq(&old->life[target], &life[target]) ||
-            life_eq(&rollback->said[target], &life[target]))
+        if (behind[target] || life_eq(&old->life[target], &life[target]) || old->at_ns < rollback->said_ns[target])
             continue;
         for (uint32_t source = 0; source < n; source++)
             if (!behind[source] && life_eq(&old->life[source], &life[source]))
                 lost[target] |= is_lost(old->applied[target * n + source], applied[target * n + source], first[source]);
         if (lost[target])
-            rollback->said[target] = life[target];
+            rollback->said_ns[target] = now_ns;
         count += lost[target];
     }
     return count;

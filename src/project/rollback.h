@@ -30,7 +30,7 @@ struct rollback {
         struct life *life;      // per partition
     } copies[ROLLBACK_COPIES];
     uint32_t next;     // the copy that is made next: the oldest
-    struct life *said; // per partition: the life with which it came back when its loss was said last
+    uint64_t *said_ns; // per partition: when its loss was said. What copies of before have is not said again
 };
 
 bool rollback_init(struct rollback *rollback, uint32_t partitions, int64_t kept_ms);
