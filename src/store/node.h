@@ -32,13 +32,13 @@ struct store_node {
     struct handshake_call look; // the question for the life of the master: open.c
     bool looking;
     char life_found[LIFE_SIZE],
-        life[LIFE_SIZE];      // the life that Redis named last; the one in which the logs were opened
-    uint32_t opening, opened; // open.c: the partition that is being opened; how many logs were opened
-    uint64_t digests;         // of their lives
-    uint32_t replicas;        // replicas.c: how many a write waits for,
-    bool knows_replicas;      // once INFO has told,
-    uint64_t replicas_seen_ms;
-    char replicas_life[LIFE_SIZE];     // and when, and in which life of the master, so many were there last
+        life[LIFE_SIZE];               // the life that Redis named last; the one in which the logs were opened
+    uint32_t opening, opened;          // open.c: the partition that is being opened; how many logs were opened
+    uint64_t digests;                  // of their lives
+    uint32_t replicas;                 // replicas.c: how many a write waits for,
+    bool knows_replicas;               // once INFO has told,
+    uint64_t replicas_missed_ms;       // since when fewer are there; 0: they are there
+    char replicas_life[LIFE_SIZE];     // the life of the master that told
     struct handshake_call policy;      // the question for the memory policy: eviction.c
     bool asking_policy, evicts, blind; // blind: INFO is refused, and that is logged
     char eviction[TROUBLE_SIZE];       // what an eviction would cost; empty: nothing

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // How many replicas must have a write before it is acknowledged (redis/confirm.c): as many as wait_replicas says, but
 // no more than are there. A replica is there while its master has heard from it within LAG_MAX_S. When its connection
-// ends it counts for GONE_MS more: it may have ended, but it may also have been promoted, and then what this master
-// takes alone is lost until we hear of the new one. A master that has had no replica in its present life waits for
-// none. When a replica is silent, writes are refused until it is known to be away. With wait_replicas_strict the number
-// never falls.
+// has ended it counts for GONE_MS more: it may have ended, but it may also have been promoted, and then what this
+// master takes alone is lost until we hear of the new one. A master that has had no replica in its present life waits
+// for none. When a replica is silent, writes are refused until it is known to be away. With wait_replicas_strict the
+// number never falls.
 #include "base/bytes.h"
 #include "ops/log.h"
 #include "redis/pipeline.h"
@@ -49,14 +49,17 @@ static void tell(struct store_node *at, uint32_t wanted) {
         log_info("redis %s: the replicas are there again", at->node->name);
 }
 
-// Whether it is too early to do without a replica that was there in this life.
+// Whether it is too early to do without a replica that was there in this life. The time counts from when it is first
+// found missing, not from when it was last seen: a master that was frozen between the two takes writes as soon as it
+// wakes.
 static bool may_be_promoted(struct store_node *at, struct bytes life, uint32_t there) {
     uint64_t now = uv_now(at->store->loop);
     bool same_life = bytes_eq(life, bytes_of(at->replicas_life));
-    if (!at->knows_replicas || !same_life || there >= at->replicas)
-        at->replicas_seen_ms = now;
+    bool missing = at->knows_replicas && same_life && there < at->replicas;
+    if (!missing || !at->replicas_missed_ms)
+        at->replicas_missed_ms = missing ? now : 0;
     snprintf(at->replicas_life, sizeof at->replicas_life, "%.*s", (int)life.len, life.len ? life.at : "");
-    return at->knows_replicas && same_life && there < at->replicas && now - at->replicas_seen_ms < GONE_MS;
+    return missing && now - at->replicas_missed_ms < GONE_MS;
 }
 
 void replicas_note(struct store_node *at, const redisReply *info) {

@@ -136,6 +136,20 @@ def test_a_dead_replica_is_away_after_five_seconds(one):
     wait_until(lambda: strict.vote("dead").status == 200, 20, "and waited for")
 
 
+def test_a_master_that_was_frozen_while_its_replica_went_away_counts_from_when_it_wakes(one):
+    """A Sentinel may have promoted the replica meanwhile."""
+    master, replica, service, _ = one
+    wait_until(lambda: waits(service), 20, "the replica is there")
+    with frozen(master):
+        replica.kill()
+        time.sleep(6)
+    began = time.monotonic()
+    wait_until(lambda: service.vote("woken").status == 200, 30, "votes are taken")
+    assert time.monotonic() - began > 3.5
+    replica.start()
+    wait_until(lambda: are_there(master, 1), 20, "it is back")
+
+
 def waits(service):
     """Whether a vote that is acknowledged has waited for the replica."""
     before = service.metrics()[UNREPLICATED]
