@@ -202,7 +202,7 @@ def test_many_moved_in_one_turn_ask_for_the_map_once(stage):
     status, _, text, _ = call(stage.service, "POST", "/v1/s/items", rows)
     assert status == 200 and json.loads(text)["accepted"] == 400, text[-300:]
     moved = sum(name == "put" for _, name, _ in stage.first.seen)
-    assert len(slots) > 1 and moved >= 100, "many met MOVED"
+    assert len(slots) > 1 and moved >= 20, "many of the 64 lines with which a bulk call begins met MOVED"
     assert stage.cluster.asked_for_maps() - maps <= 4
 
 

@@ -80,8 +80,8 @@ def test_no_vote_is_refused_while_one_network_reads_all_it_can(service, flood):
     network = f"198.51.100.{10 + list(FLOODS).index(flood)}"
     statuses = {}
     with Flood(service, connections, path_of, "203.0.113.1") as running:
-        end, number = time.monotonic() + 3, 0
-        while time.monotonic() < end and number < 600:  # under the network's limits
+        began, number = time.monotonic(), 0
+        while number < 600 and time.monotonic() < began + (3 if number > 20 else 30):  # under the network's limits
             item = f"i{number % 300:03}" if number % 2 else f"new-{connections}-{number}"
             answer = service.post(f"{SITE}/items/{item}/votes", X_Forwarded_For=network)
             statuses[answer.status] = statuses.get(answer.status, 0) + 1
