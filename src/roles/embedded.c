@@ -158,7 +158,7 @@ static int spawn_server(struct embedded *embedded) {
         "--tracking-table-max-keys", "300000",
         "--hash-max-listpack-entries", "512",
         "--hash-max-listpack-value", "2048",
-        "--zset-max-listpack-entries", "32",
+        "--zset-max-listpack-entries", "64",
         NULL,
         // clang-format on
     };

@@ -205,7 +205,8 @@ def test_nobody_misses_the_right_to_track_who_tracks_nothing(ending, server):
     user = User(server, "-client")
     service = ending(WaitingService(redis=user.url, redis_tracking="off"))
     service.wait_taken()
-    assert service.trouble() == (200, "ready\n") and "CLIENT" not in service.log()
+    wait_until(lambda: service.trouble() == (200, "ready\n"), what=service.trouble)
+    assert "CLIENT" not in service.log()
 
 
 def test_check_names_what_a_user_lacks_and_what_is_lost_by_it(server):

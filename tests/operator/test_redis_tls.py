@@ -158,10 +158,10 @@ def test_a_server_that_breaks_off_in_a_record_is_left(ending, authority):
 
 # ---- Bytes
 
-def load(service, lines, body):
+def load(service, numbers, body):
     """Cards of some size, many at a time."""
     rows = [{"item": f"i{number}", "title": "t", "url": f"https://s.example/{number}", "image": f"https://s.example/{number}?" + body}
-            for number in range(lines)]
+            for number in numbers]
     answer = service.lines("/v1/s/items", rows)
     assert answer.status == 200, answer.body[:300]
     return answer.json
@@ -175,12 +175,12 @@ def test_large_commands_and_replies_come_through_whole(ending, authority, right)
                                         redis_queue=100000, rate_limits="off"))
         service.wait_taken()
         server.freeze()
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            cards = pool.submit(load, service, 6000, body)
+        with concurrent.futures.ThreadPoolExecutor(34) as pool:
+            cards = [pool.submit(load, service, range(first, first + 200), body) for first in range(0, 6000, 200)]
             votes = [pool.submit(service.vote, f"v{number}", f"i{number % 50}") for number in range(100)]
             wait_until(lambda: waits_to_send(server.port), 30, "the socket is full")
             server.thaw()
-            assert cards.result()["accepted"] == 6000
+            assert sum(call.result()["accepted"] for call in cards) == 6000
             assert all(vote.result().status == 200 for vote in votes)
         exported = service.keyed("GET", "/v1/s/export").body.decode().splitlines()
         found = {row["item"]: row for row in map(json.loads, exported) if "image" in json.dumps(row) and "item" in row}

@@ -146,6 +146,6 @@ def test_a_rankings_set_is_compact_only_while_it_is_small():
             assert [client.zcard(key) for key in sets] == [items]
             return client.object("encoding", sets[0])
 
-        assert (encoding(20), encoding(60)) == (b"listpack", b"skiplist")
+        assert (encoding(60), encoding(100)) == (b"listpack", b"skiplist")
     finally:
         service.stop()
