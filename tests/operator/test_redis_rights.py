@@ -162,7 +162,7 @@ def test_a_user_without_dangerous_commands_but_role_and_info_is_served(ending, s
     user = User(server, "-@dangerous", "+info", "+role")
     service = ending(WaitingService(redis=user.url))
     service.wait_taken()
-    assert service.trouble() == (200, "ready\n"), service.log()
+    wait_until(lambda: service.trouble() == (200, "ready\n"), what=service.log)
 
 
 def test_without_the_right_of_the_audit_log_alone_calls_go_on(ending, server):
