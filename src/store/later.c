@@ -6,7 +6,6 @@
 struct later {
     struct later *next, **place; // in the store's list
     struct read_call *call;
-    enum outcome outcome;
     uv_timer_t timer;
 };
 
@@ -16,19 +15,17 @@ static void on_failed(struct deferred *deferred) {
 }
 
 static void on_closed(uv_handle_t *handle) {
-    struct later *later = handle->data;
-    struct read_call *call = later->call;
-    enum outcome outcome = later->outcome;
-    free(later);
-    call->on_done(call, outcome);
+    free(handle->data);
 }
 
+// The call ends at once: when the store stops, what it still sends needs the connections, which are stopped next.
 static void later_end(struct later *later, enum outcome outcome) {
+    struct read_call *call = later->call;
     *later->place = later->next;
     if (later->next)
         later->next->place = later->place;
-    later->outcome = outcome;
     uv_close((uv_handle_t *)&later->timer, on_closed);
+    call->on_done(call, outcome);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -36,6 +33,10 @@ static void on_timer(uv_timer_t *timer) {
 }
 
 void store_wait_ms(struct store *store, struct read_call *call, uint32_t ms) {
+    if (store->on_stopped) { // it stops: a timer would outlive it
+        call->on_done(call, UNAVAILABLE);
+        return;
+    }
     struct later *later = calloc(1, sizeof *later);
     if (!later) {
         store_defer(store, &call->deferred, on_failed);

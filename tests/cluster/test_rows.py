@@ -44,9 +44,18 @@ def make_whole(cluster):
     cluster.wait_ok()
 
 
+def waits_for_replicas(cluster, service):
+    """Whether the service has heard that each master has its replica again. Until then it acknowledges without one, and a
+    master that dies takes that with it (docs/cluster.md)."""
+    log = service.log()
+    return all(log.count(f"redis {master}: 0 of 1 replicas") == log.count(f"redis {master}: the replicas are there again")
+               for master in cluster.masters())
+
+
 @pytest.fixture
 def load(cluster, service):
     cluster.wait_ok()
+    wait_until(lambda: waits_for_replicas(cluster, service), what=lambda: f"the service hears of the replicas\n{service.log()}")
     yield Load(service, f"s{next(SITES)}")
     make_whole(cluster)
 

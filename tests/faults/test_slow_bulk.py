@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A bulk call before a Redis that is slow: it takes longer, and no line is lost because others lie before it in the queue."""
+import time
+
 import pytest
 
+from support.beside import Beside
+from support.redis_server import RedisServer
 from support.scripted_redis import ScriptedRedis, after
 from support.wait import wait_until
 
@@ -38,3 +42,22 @@ def test_a_pause_of_redis_costs_only_what_was_under_way_and_then_it_goes_on(own)
         answer = service.lines("/v1/s/items", [card(number) for number in range(3 * CARDS)]).json
         lost = [row["line"] for row in answer["rejected"]]
         assert answer["accepted"] + len(lost) == 3 * CARDS and 0 < len(lost) < CARDS and lost[-1] < 3 * CARDS, answer
+
+
+def test_a_service_that_ends_while_a_bulk_call_waits_for_redis_ends_well(own):
+    """The call has an entry of the audit log, which Redis cannot take either."""
+    with RedisServer() as server:
+        service = own(redis=server.url, secret="11" * 32, hash_key="22" * 32, redis_timeout="500ms", drain_timeout="200ms")
+
+        def send():
+            try:
+                service.lines("/v1/s/items", [card(number) for number in range(100 * CARDS)])
+            except OSError:
+                pass  # cut off
+
+        with Beside(send):
+            time.sleep(0.3)
+            server.kill()
+            time.sleep(3)
+            service.process.terminate()
+            assert service.process.wait(30) == 0, service.log()
