@@ -140,7 +140,7 @@ loadtest: deps-browser ## figures beside the peers: make loadtest QUICK=1 ONLY=v
 		$(if $(INTO),--into $(INTO))
 
 bench-compare: deps-test ## two revisions side by side: make bench-compare A=main B=. TURNS=9 ONLY=votes-zipf
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory all $(LOAD_PROGRAMS)
 	$(Q)$(PYTHON) loadtest/compare.py $(if $(QUICK),--quick) $(if $(TURNS),--turns $(TURNS)) $(if $(ONLY),--only $(ONLY)) $(or $(A),HEAD) $(or $(B),.)
 
 guards-record: deps-test ## record the instructions a request of this tree (tests/guards)
