@@ -387,7 +387,7 @@ void store_read_site_total(struct store *store, struct read_call *call, ref_t si
 void store_read_site_series(struct store *store, struct read_call *call, ref_t site,
                             void (*on_series)(struct read_call *call, const struct series *series));
 
-// Completes OK after `ms`.
+// Completes OK after `ms`; UNAVAILABLE, perhaps at once, when the store stops.
 void store_wait_ms(struct store *store, struct read_call *call, uint32_t ms);
 
 // Completes OK when both projections have passed these entries (one per partition; {0,0}: none), UNAVAILABLE after
