@@ -13,18 +13,26 @@
 enum { QUIET_NS = 1000000000 };
 enum audit_kind { AUDIT_NONE, AUDIT_COUNTED, AUDIT_ENTRY };
 
-// It outlives the call, which ends with its answer.
+enum entry_state {
+    AUDIT_UNWRITTEN, // nothing is on its way to Redis yet; a call that is refused has only the entry with a status
+    AUDIT_BEGINS,    // the entry without a status is on its way
+    AUDIT_ANSWERED,  // so it is, and the call was answered meanwhile: the status follows
+    AUDIT_RUNS,      // that entry is in Redis, or could not be written, and the call runs
+    AUDIT_ENDS       // the entry with the status is on its way
+};
+
+// The entry of one call. It outlives the call, which ends with its answer.
 struct audit {
+    enum entry_state state;
     struct read_call write;
     struct api *api;
-    struct call *waiting; // for the first entry; NULL: nobody waits
+    struct call *waiting; // AUDIT_BEGINS: the call that starts when the entry is written; NULL: a bulk call, which runs
     const struct route *route;
     const char *key_name;
     ref_t site;
     int64_t began_ms;
     char id[AUDIT_ID_SIZE]; // of the entry that is in Redis; empty: none
     struct buffer entry;
-    bool writing, answered;
 };
 
 static enum audit_kind kind_of(const struct call *call) {
@@ -100,9 +108,10 @@ static void on_id(struct read_call *read, struct bytes id) {
     snprintf(audit->id, sizeof audit->id, "%.*s", (int)id.len, id.at ? id.at : "");
 }
 
-static void write_entry(struct audit *audit, void (*on_done)(struct read_call *read, enum outcome outcome)) {
+static void write_entry(struct audit *audit, enum entry_state state,
+                        void (*on_done)(struct read_call *read, enum outcome outcome)) {
+    audit->state = state;
     audit->write = (struct read_call){.on_done = on_done, .context = audit};
-    audit->writing = true;
     audit_write_begins();
     store_add_audit(audit->api->store, &audit->write, audit->site, bytes_of(audit->id), buffer_bytes(&audit->entry),
                     on_id);
@@ -136,17 +145,24 @@ static bool may_go_on(const struct audit *audit, enum outcome outcome) {
            !store_serves(audit->api->store, partition_of(audit->site, keys_partitions()));
 }
 
-static void on_begun(struct read_call *read, enum outcome outcome) {
-    struct audit *audit = read->context;
+// Starts the call that waits, or refuses it.
+static void start_waiting(struct audit *audit, enum outcome outcome) {
     struct call *call = audit->waiting;
-    audit->writing = false;
     audit->waiting = NULL;
-    if (audit->answered)
-        write_entry(audit, on_finished);
-    else if (call && may_go_on(audit, outcome))
+    if (call && may_go_on(audit, outcome))
         call->route->start(call);
     else if (call)
         answer_error(call, outcome, NULL);
+}
+
+static void on_begun(struct read_call *read, enum outcome outcome) {
+    struct audit *audit = read->context;
+    if (audit->state == AUDIT_ANSWERED) {
+        write_entry(audit, AUDIT_ENDS, on_finished);
+    } else {
+        audit->state = AUDIT_RUNS; // before the call does anything: it may be answered at once
+        start_waiting(audit, outcome);
+    }
     audit_write_ends();
 }
 
@@ -161,7 +177,7 @@ static enum outcome begin(struct call *call, bool waits) {
     }
     audit->waiting = waits ? call : NULL;
     call->audit = audit;
-    write_entry(audit, on_begun);
+    write_entry(audit, AUDIT_BEGINS, on_begun);
     return OK;
 }
 
@@ -169,7 +185,7 @@ enum outcome audit_body(struct call *call) {
     enum audit_kind kind = kind_of(call);
     call->audited = true;
     if (kind == AUDIT_COUNTED)
-        audit_count(call);
+        audit_count_call(call);
     return kind == AUDIT_ENTRY ? begin(call, false) : OK;
 }
 
@@ -182,7 +198,7 @@ void audit_start(struct call *call) {
         return;
     }
     if (kind == AUDIT_COUNTED)
-        audit_count(call);
+        audit_count_call(call);
     call->route->start(call);
 }
 
@@ -193,7 +209,7 @@ static struct audit *take_refused(struct call *call) {
     enum audit_kind kind = kind_of(call);
     struct audit *audit = kind == AUDIT_ENTRY ? audit_new(call) : NULL;
     if (kind == AUDIT_COUNTED)
-        audit_count(call);
+        audit_count_call(call);
     else if (kind == AUDIT_ENTRY && !audit)
         tell_lost(call->route, call->key_name);
     return audit;
@@ -208,7 +224,8 @@ void audit_answered(struct call *call, int status) {
     if (!audit)
         return;
     render(audit, call, status);
-    audit->answered = true;
-    if (!audit->writing)
-        write_entry(audit, on_finished);
+    if (audit->state == AUDIT_BEGINS)
+        audit->state = AUDIT_ANSWERED;
+    else
+        write_entry(audit, AUDIT_ENDS, on_finished);
 }

@@ -8,8 +8,8 @@ enum { ANSWER_MAX = 2 << 20 };
 struct audit_list {
     struct call *call;
     struct read_call read;
-    struct buffer entries, sums;
-    struct json_out entries_out, sums_out;
+    struct buffer entries, counts;
+    struct json_out entries_out, counts_out;
     char last[AUDIT_ID_SIZE]; // the id of the last entry of the page
     uint32_t count;
 };
@@ -30,19 +30,19 @@ static void on_entry(struct read_call *read, struct bytes id, struct bytes json)
     buffer_add_char(&last, '\0');
 }
 
-static void on_sum(struct read_call *read, const struct audit_sum *sum) {
-    struct json_out *json = &((struct audit_list *)read->context)->sums_out;
+static void on_count(struct read_call *read, const struct audit_count *count) {
+    struct json_out *json = &((struct audit_list *)read->context)->counts_out;
     json_open(json, '{');
     json_key(json, BYTES("key"));
-    json_text(json, sum->key);
+    json_text(json, count->key);
     json_key(json, BYTES("call"));
-    json_text(json, sum->call);
+    json_text(json, count->call);
     json_key(json, BYTES("count"));
-    json_int(json, (int64_t)sum->count);
+    json_int(json, (int64_t)count->calls);
     json_key(json, BYTES("first_at"));
-    json_time(json, sum->first_ms);
+    json_time(json, count->first_ms);
     json_key(json, BYTES("last_at"));
-    json_time(json, sum->last_ms);
+    json_time(json, count->last_ms);
     json_close(json, '}');
 }
 
@@ -60,11 +60,11 @@ static void render(const struct audit_list *list, struct buffer *body) {
     if (!list->call->params.before.ms) {
         json_key(&json, BYTES("sums"));
         json_open(&json, '[');
-        json_raw(&json, buffer_bytes(&list->sums));
+        json_raw(&json, buffer_bytes(&list->counts));
         json_close(&json, ']');
     }
     json_close(&json, '}');
-    body->failed |= list->entries.failed || list->sums.failed;
+    body->failed |= list->entries.failed || list->counts.failed;
 }
 
 static void on_read(struct read_call *read, enum outcome outcome) {
@@ -74,7 +74,7 @@ static void on_read(struct read_call *read, enum outcome outcome) {
     if (outcome == OK)
         render(list, &body);
     buffer_release(&list->entries);
-    buffer_release(&list->sums);
+    buffer_release(&list->counts);
     if (outcome == OK)
         answer_json(list->call, 200, &body);
     else
@@ -90,9 +90,9 @@ void audit_list_start(struct call *call) {
     }
     *list = (struct audit_list){.call = call, .read = {.on_done = on_read, .context = list}};
     buffer_init(&list->entries, ANSWER_MAX);
-    buffer_init(&list->sums, ANSWER_MAX);
+    buffer_init(&list->counts, ANSWER_MAX);
     list->entries_out = json_out_to(&list->entries);
-    list->sums_out = json_out_to(&list->sums);
+    list->counts_out = json_out_to(&list->counts);
     store_read_audit(call->api->store, &list->read, site_ref(call->api->hash_key, call->site), call->params.before,
-                     call->params.limit + 1, on_entry, call->params.before.ms ? NULL : on_sum);
+                     call->params.limit + 1, on_entry, call->params.before.ms ? NULL : on_count);
 }

@@ -187,7 +187,7 @@ void key_audit(struct key *key, ref_t site) {
     begin_ref(key, "k", site);
 }
 
-void key_audit_sums(struct key *key, ref_t site) {
+void key_audit_counts(struct key *key, ref_t site) {
     key_audit(key, site);
     add(key, ":sums", 5);
 }

@@ -89,7 +89,7 @@ void key_ranking_no_card(struct key *key, uint32_t partition, ref_t site, struct
 void key_site_total(struct key *key, uint32_t partition, ref_t site);
 void key_editorial(struct key *key, ref_t site); // in the partition of the site's reference
 void key_audit(struct key *key, ref_t site);     // likewise
-void key_audit_sums(struct key *key, ref_t site);
+void key_audit_counts(struct key *key, ref_t site);
 void key_dead(struct key *key, uint32_t partition);
 void key_gone(struct key *key, uint32_t partition);
 void key_log(struct key *key, uint32_t partition);

@@ -52,47 +52,47 @@ void store_add_audit(struct store *store, struct read_call *call, ref_t site, st
 
 // ---- Counts
 
-static void on_summed(struct pipeline *pipeline) {
+static void on_counted(struct pipeline *pipeline) {
     read_end(pipeline, pipeline->at[0].outcome);
 }
 
-static void add_field(struct store *store, const struct audit_sum *sum) {
+static void add_field(struct store *store, const struct audit_count *count) {
     char text[256];
     struct buffer field = buffer_over(text, sizeof text);
-    buffer_add_bytes(&field, sum->key);
+    buffer_add_bytes(&field, count->key);
     buffer_add_char(&field, ' ');
-    buffer_add_bytes(&field, sum->call);
+    buffer_add_bytes(&field, count->call);
     command_add(&store->command, buffer_bytes(&field));
 }
 
-void store_add_audit_sums(struct store *store, struct read_call *call, ref_t site, const struct audit_sum *sums,
-                          size_t count) {
-    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_summed);
+void store_add_audit_counts(struct store *store, struct read_call *call, ref_t site, const struct audit_count *counts,
+                            size_t count) {
+    struct pipeline *pipeline = read_begin(store, call, 1, sizeof(struct read_state), on_counted);
     struct key key;
     if (!pipeline)
         return;
-    script_begin(&store->command, SCRIPT_AUDIT_SUMS, 1);
-    key_audit_sums(&key, site);
+    script_begin(&store->command, SCRIPT_AUDIT_COUNTS, 1);
+    key_audit_counts(&key, site);
     add_key(store, &key);
-    command_add_int(&store->command, AUDIT_SUMS_MAX);
+    command_add_int(&store->command, AUDIT_COUNTS_MAX);
     add_age(store);
     for (size_t i = 0; i < count; i++) {
-        add_field(store, &sums[i]);
-        command_add_int(&store->command, (int64_t)sums[i].count);
-        command_add_int(&store->command, sums[i].first_ms);
-        command_add_int(&store->command, sums[i].last_ms);
+        add_field(store, &counts[i]);
+        command_add_int(&store->command, (int64_t)counts[i].calls);
+        command_add_int(&store->command, counts[i].first_ms);
+        command_add_int(&store->command, counts[i].last_ms);
     }
     write_add(pipeline);
 }
 
 // ---- Reading
 
-enum { AT_ENTRIES, AT_SUMS };
+enum { AT_ENTRIES, AT_COUNTS };
 
 struct audit_state {
     struct read_state read;
     void (*on_entry)(struct read_call *call, struct bytes id, struct bytes json);
-    void (*on_sum)(struct read_call *call, const struct audit_sum *sum);
+    void (*on_count)(struct read_call *call, const struct audit_count *count);
 };
 
 static void give_entry(const struct audit_state *state, const redisReply *entry) {
@@ -102,28 +102,28 @@ static void give_entry(const struct audit_state *state, const redisReply *entry)
 }
 
 // What is not of our form is passed over. hiredis ends every string with a NUL.
-static void give_sum(const struct audit_state *state, struct bytes field, struct bytes value) {
-    struct audit_sum sum;
+static void give_count(const struct audit_state *state, struct bytes field, struct bytes value) {
+    struct audit_count count;
     const char *space = field.len ? memchr(field.at, ' ', field.len) : NULL;
     if (!space || !value.len ||
-        sscanf(value.at, "%" SCNu64 " %" SCNd64 " %" SCNd64, &sum.count, &sum.first_ms, &sum.last_ms) != 3 ||
-        sum.last_ms < kept_from(state->read.store))
+        sscanf(value.at, "%" SCNu64 " %" SCNd64 " %" SCNd64, &count.calls, &count.first_ms, &count.last_ms) != 3 ||
+        count.last_ms < kept_from(state->read.store))
         return;
-    sum.key = (struct bytes){field.at, (size_t)(space - field.at)};
-    sum.call = (struct bytes){space + 1, field.len - sum.key.len - 1};
-    state->on_sum(state->read.call, &sum);
+    count.key = (struct bytes){field.at, (size_t)(space - field.at)};
+    count.call = (struct bytes){space + 1, field.len - count.key.len - 1};
+    state->on_count(state->read.call, &count);
 }
 
 static void on_audit(struct pipeline *pipeline) {
     struct audit_state *state = pipeline->context;
     enum outcome outcome = read_outcome(pipeline);
     const redisReply *entries = pipeline->at[AT_ENTRIES].outcome == OK ? pipeline->at[AT_ENTRIES].reply : NULL;
-    const redisReply *sums =
-        pipeline->count > AT_SUMS && pipeline->at[AT_SUMS].outcome == OK ? pipeline->at[AT_SUMS].reply : NULL;
+    const redisReply *counts =
+        pipeline->count > AT_COUNTS && pipeline->at[AT_COUNTS].outcome == OK ? pipeline->at[AT_COUNTS].reply : NULL;
     for (size_t i = 0; outcome == OK && entries && i < entries->elements; i++)
         give_entry(state, entries->element[i]);
-    for (size_t i = 0; outcome == OK && sums && i + 1 < sums->elements; i += 2)
-        give_sum(state, reply_text_at(sums, i), reply_text_at(sums, i + 1));
+    for (size_t i = 0; outcome == OK && counts && i + 1 < counts->elements; i += 2)
+        give_count(state, reply_text_at(counts, i), reply_text_at(counts, i + 1));
     read_end(pipeline, outcome);
 }
 
@@ -155,16 +155,16 @@ static void ask_entries(struct pipeline *pipeline, struct store *store, ref_t si
 
 void store_read_audit(struct store *store, struct read_call *call, ref_t site, struct log_id before, uint32_t most,
                       void (*on_entry)(struct read_call *call, struct bytes id, struct bytes json),
-                      void (*on_sum)(struct read_call *call, const struct audit_sum *sum)) {
-    struct pipeline *pipeline = read_begin(store, call, on_sum ? 2 : 1, sizeof(struct audit_state), on_audit);
+                      void (*on_count)(struct read_call *call, const struct audit_count *count)) {
+    struct pipeline *pipeline = read_begin(store, call, on_count ? 2 : 1, sizeof(struct audit_state), on_audit);
     struct key key;
     if (!pipeline)
         return;
     struct audit_state *state = pipeline->context;
     state->on_entry = on_entry;
-    state->on_sum = on_sum;
+    state->on_count = on_count;
     ask_entries(pipeline, store, site, before, most);
-    key_audit_sums(&key, site);
-    if (on_sum)
+    key_audit_counts(&key, site);
+    if (on_count)
         read_ask(pipeline, "HGETALL", &key);
 }

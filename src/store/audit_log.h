@@ -10,23 +10,23 @@
 #pragma once
 #include "store/store.h"
 
-enum { AUDIT_ENTRY_MAX = 4096, AUDIT_SUMS_MAX = 500, AUDIT_ID_SIZE = 48 };
+enum { AUDIT_ENTRY_MAX = 4096, AUDIT_COUNTS_MAX = 500, AUDIT_ID_SIZE = 48 };
 
 // Adds an entry, in place of the one of this id (empty: of none). Calls `on_id` before on_done, if the outcome is OK.
 void store_add_audit(struct store *store, struct read_call *call, ref_t site, struct bytes replaced, struct bytes json,
                      void (*on_id)(struct read_call *call, struct bytes id));
 
-struct audit_sum {
+struct audit_count {
     struct bytes key, call; // the key's name; method and pattern
-    uint64_t count;
+    uint64_t calls;
     int64_t first_ms, last_ms;
 };
-// Adds to the counts of a site, of which the AUDIT_SUMS_MAX latest are kept. `sums` are copied.
-void store_add_audit_sums(struct store *store, struct read_call *call, ref_t site, const struct audit_sum *sums,
-                          size_t count);
+// Adds to the counts of a site, of which the AUDIT_COUNTS_MAX latest are kept. `counts` are copied.
+void store_add_audit_counts(struct store *store, struct read_call *call, ref_t site, const struct audit_count *counts,
+                            size_t count);
 
-// Reads the newest `most` entries that come before `before` ({0,0}: of all), newest first, and with `on_sum` all
+// Reads the newest `most` entries that come before `before` ({0,0}: of all), newest first, and with `on_count` all
 // counts, in no order. An entry that is not of our form is empty.
 void store_read_audit(struct store *store, struct read_call *call, ref_t site, struct log_id before, uint32_t most,
                       void (*on_entry)(struct read_call *call, struct bytes id, struct bytes json),
-                      void (*on_sum)(struct read_call *call, const struct audit_sum *sum));
+                      void (*on_count)(struct read_call *call, const struct audit_count *count));

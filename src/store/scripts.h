@@ -7,7 +7,7 @@
 // One line per script, sorted by name as scripts_table.h is.
 #define SCRIPTS(X)                                                                                                     \
     X(AUDIT, "audit")                                                                                                  \
-    X(AUDIT_SUMS, "audit_sums")                                                                                        \
+    X(AUDIT_COUNTS, "audit_counts")                                                                                    \
     X(COMMIT, "commit")                                                                                                \
     X(CORRECT, "correct")                                                                                              \
     X(DELETE, "delete")                                                                                                \

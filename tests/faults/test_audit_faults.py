@@ -133,7 +133,7 @@ def test_at_the_memory_limit_what_may_be_done_has_its_entry(bench):
 def test_of_the_counts_the_latest_are_kept():
     with RedisServer() as server:
         client = server.client()
-        script = client.script_load(script_text("audit_sums"))
+        script = client.script_load(script_text("audit_counts"))
 
         def add(*sums, most=3):
             client.execute_command("EVALSHA", script, 1, "k", most, 0, 0, *(word for one in sums for word in one))
