@@ -26,7 +26,7 @@ static bool type_fits(struct call *call) {
         call->detail = "a body with a Content-Encoding is not taken";
         return false;
     }
-    if (!type.at || call->request->method == HTTP_METHOD_DELETE)
+    if (!type.len || call->request->method == HTTP_METHOD_DELETE)
         return true;
     bool lines = call->route->body == ROUTE_BODY_LINES;
     bool fits = lines ? type_is(type, "application/x-ndjson")

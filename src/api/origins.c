@@ -90,16 +90,24 @@ static bool can_be_named(struct bytes origin) {
     for (size_t i = 0; i < origin.len; i++)
         if (origin.at[i] <= ' ' || origin.at[i] > '~')
             return false;
-    return true;
+    return !bytes_eq(origin, BYTES("*")); // in an answer it would mean everybody
 }
 
 // ---- What an origin may do
+
+// An origin never names the port that its scheme has anyway. Some proxies do ("Host: $host:$server_port").
+static struct bytes without_usual_port(struct bytes authority, struct bytes origin) {
+    struct bytes port = bytes_starts(origin, BYTES("https:")) ? BYTES(":443") : BYTES(":80");
+    bool named = authority.len > port.len && memcmp(authority.at + authority.len - port.len, port.at, port.len) == 0;
+    return (struct bytes){authority.at, authority.len - (named ? port.len : 0)};
+}
 
 static bool is_own(const struct call *call, struct bytes origin) {
     struct bytes public_url = bytes_of(call->api->settings->public_url), authority = authority_of(origin);
     if (public_url.len && bytes_eq(origin, public_url))
         return true;
-    return host_of(origin).len && bytes_eq_nocase(authority, call->request->host);
+    return host_of(origin).len &&
+           bytes_eq_nocase(without_usual_port(authority, origin), without_usual_port(call->request->host, origin));
 }
 
 static bool is_listed(const struct site_setting *site, struct bytes origin) {

@@ -310,7 +310,8 @@ static enum outcome with_root(struct bytes text, size_t flags, enum outcome (*re
         return UNAVAILABLE;
     json_set_alloc_funcs(take, give_back);
     json_error_t error;
-    json_t *root = json_loadb(text.at, text.len, flags | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+    json_t *root =
+        json_loadb(text.at, text.len, flags | JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
     enum outcome outcome = pool.lacked ? UNAVAILABLE : root ? BAD_FIELD : outcome_of(&error);
     if (json_is_object(root) && !pool.lacked)
         outcome = read(context, root);

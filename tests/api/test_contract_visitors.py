@@ -254,10 +254,10 @@ def test_a_wrong_key_where_none_is_needed(service, site, call):
     ("application/json", True), ("Application/JSON", True), ("application/json; charset=utf-8", True), ("application/json;charset=UTF-8", True),
     ("application/json ;x=1", True), ("text/plain", True), ("text/plain;charset=UTF-8", True), ("TEXT/PLAIN", True), (None, True),
     ("application/x-ndjson", False), ("application/jsonx", False), ("application/json+x", False), ("application/ld+json", False), ("text/html", False),
-    ("text/plainx", False), ("multipart/form-data; boundary=x", False), ("application/x-www-form-urlencoded", False), ("application/octet-stream", False),
+    ("", True), ("text/plainx", False), ("multipart/form-data; boundary=x", False), ("application/x-www-form-urlencoded", False), ("application/octet-stream", False),
     ("json", False), ("application", False), ("*/*", False)])
 def test_types_of_a_body(service, site, kind, ok):
-    headers = {"Content_Type": kind} if kind else {}
+    headers = {} if kind is None else {"Content_Type": kind}
     for path, status in (("/visitors", 201), (VOTES, 200), ("/items/a/views", 202)):
         answer = service.post(site + path, "{}", **headers)
         assert answer.status == (status if ok else 415), path
@@ -272,7 +272,7 @@ def test_types_of_a_body(service, site, kind, ok):
 @pytest.mark.parametrize("path", ["/items", "/events", "/import"])
 def test_types_of_lines(service, site, path):
     for kind, ok in ((NDJSON, True), ("Application/X-NDJSON; charset=utf-8", True), ("application/json", False), ("text/plain", False), ("x", False),
-                     ("application/ndjson", False)):
+                     ("", True), ("application/ndjson", False)):
         answer = service.keyed("POST", site + path, b"\n", Content_Type=kind)
         assert answer.status == (200 if ok else 415), kind
     assert service.keyed("POST", site + path, b"\n").status == 200
@@ -353,6 +353,19 @@ def test_bodies_that_are_not_right(service, site, body, code):
         if not ('"x"' in body and headers):
             assert answer.json["code"] == (code or answer.json["code"])
     assert body == " " or count(service, site) == 0
+
+
+@contract("Query and fields", "Without it an unknown parameter or field is ignored")
+@contract("Numbers and times", "Numbers are JSON numbers")
+@pytest.mark.parametrize("number", ["18446744073709551615", "123456789012345678901234567890", "-9223372036854775809"])
+def test_a_number_of_more_than_64_bits(service, site, number):
+    """It is JSON all the same: passed over in a field that is not known, and too much for one that is."""
+    assert service.post(site + VOTES, f'{{"id":{number}}}', Content_Type="application/json").json["vote"] == "up"
+    for path, field, code in (("/items/a/editorial", "pin", "bad_field"), ("/items/a", "published_at", "bad_time")):
+        answer = service.keyed("PUT", site + path, f'{{"{field}":{number}}}', Content_Type="application/json")
+        assert (answer.status, answer.json["code"]) == (400, code)
+    answer = service.keyed("PUT", site + "/items/a", f'{{"base":{{"views":{number}}}}}', Content_Type="application/json")
+    assert (answer.status, answer.json["code"]) == (400, "bad_field")
 
 
 @contract("Visitors", "A forged, foreign or expired token in header or body is 401")

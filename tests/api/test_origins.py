@@ -308,3 +308,23 @@ def test_the_services_own_origin_is_its_whole_host(service, origin, status):
     answer = service.post("/v1/news.example/items/own/votes", Host="service.example", Origin=origin)
     assert answer.status == status
     assert answer.headers.get("access-control-allow-credentials") == ("true" if status == 200 else None)
+
+
+@pytest.mark.parametrize("host, origin, status", [
+    ("service.example:443", "https://service.example", 200), ("service.example:80", "http://service.example", 200), ("[::1]:80", "http://[::1]", 200),
+    ("service.example", "https://service.example:443", 200), ("service.example:443", "http://service.example", 403),
+    ("service.example:80", "https://service.example", 403), ("service.example:8443", "https://service.example", 403), (":443", "https://", 403),
+    ("service.example:443", "https://service.example.evil:443", 403), ("service.example:4443", "https://service.example:4", 403)])
+def test_the_usual_port_of_a_scheme_may_be_named_or_not(service, host, origin, status):
+    """Browsers leave it out. A proxy may name it ("Host: $host:$server_port")."""
+    answer = service.post("/v1/news.example/items/own/votes", Host=host, Origin=origin)
+    assert answer.status == (400 if host == ":443" else status)
+    assert answer.headers.get("access-control-allow-credentials") == ("true" if status == 200 else None)
+
+
+@pytest.mark.parametrize("site", ["open", "news.example"])
+def test_an_origin_that_is_a_star_allows_nobody(service, site):
+    for method in ("POST", "OPTIONS"):
+        answer = service.request(method, f"/v1/{site}/items/star/votes", Origin="*")
+        assert answer.status == (403 if method == "POST" else 204)
+        assert "access-control-allow-origin" not in answer.headers
