@@ -12,9 +12,8 @@ const call = async (method, target, body) => {
     if (answer.ok) throw fault;
     return {};
   });
-  if (!answer.ok) {
-    throw Object.assign(new Error(value.code), value, { status: answer.status, wait: 1000 * answer.headers.get('Retry-After') });
-  }
+  const wait = 1000 * answer.headers.get('Retry-After');
+  if (!answer.ok) throw Object.assign(new Error(value.code), value, { status: answer.status, wait });
   const token = answer.headers.get('Engaged-Visitor') || value.visitor;
   if (token && !waiting && !load('visitor')) {
     keep('visitor', token);
@@ -59,7 +58,7 @@ const later = wait => {
     until = now + pause * (1 + Math.random() / 4);
   }
   troubled = now;
-  until = Math.max(until, now + (wait || 0));
+  until = Math.max(until, now + (wait | 0)); // what does not fit into a browser's timer (24 days) is as good as nothing
   clearTimeout(timer);
   timer = setTimeout(wake, until - now);
 };

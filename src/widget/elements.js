@@ -2,7 +2,7 @@
 // Part 6: the three elements: vote button, view counter, list. They only draw what the store has.
 
 // A list takes the room of `limit` rows before the answer and after, so that the page does not move.
-const style = `:host{display:inline-block}:host(engaged-list){display:block}
+const style = `:host{display:inline-block}:host(engaged-list){display:block;overflow-wrap:anywhere}
   button{font:inherit;color:var(--engaged-color,inherit);background:var(--engaged-background,transparent);
     border:1px solid var(--engaged-border,currentColor);border-radius:var(--engaged-radius,.4em);
     padding:.35em .8em;cursor:pointer}
@@ -118,9 +118,8 @@ class List extends Element {
   }
   row(row, entry, show) {
     const safe = url => /^(https?:\/\/|\/(?![/\\]))/.test(url) && url, href = safe(entry.url), at = entry.published_at;
-    if (show.includes('image') && safe(entry.image)) {
+    if (show.includes('image') && safe(entry.image))
       make(row, 'img', 'image', '', { loading: 'lazy', width: 96, height: 64, src: entry.image }).alt = '';
-    }
     make(row, href ? 'a' : 'span', 'link', entry.title || entry.item, { dir: 'auto', href, rel: href && this.get('rel') });
     const about = {
       author: entry.author,

@@ -41,8 +41,8 @@ const tell = (where, name, detail) => where.dispatchEvent(
 
 const why = fault => {
   const { status, code, detail, title } = fault;
-  return !status ? 'no answer from ' + base + ': away, or not allowed by CORS or CSP (' + fault + ')'
-    : status + ' ' + code + ': ' + (code === 'bad_origin' ? location.origin + ' is no origin of the site ' + site : detail || title);
+  return status ? status + ' ' + code + ': ' + (code === 'bad_origin' ? location.origin + ' is no origin of the site ' + site : detail || title)
+    : 'no answer from ' + base + ': away, or not allowed by CORS or CSP (' + fault + ')';
 };
 
 // ---- Texts: an element's attribute, else data-texts, else these

@@ -71,7 +71,7 @@ let begin, begun;
 const hold = () => { begun = new Promise(done => { begin = done; }); };
 hold();
 const look = () => {
-  if (document.visibilityState !== 'visible' || document.prerendering) return;
+  if (document.hidden || document.prerendering) return;
   if (!waiting) begin();
   if (timer) wake();
 };

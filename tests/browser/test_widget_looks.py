@@ -56,6 +56,22 @@ def test_a_list_is_indented_on_the_side_where_its_numbers_are(service, publisher
     assert box <= page <= browser.run("return innerWidth")
 
 
+def test_a_word_that_is_wider_than_the_screen_is_broken(service, publisher, browser):
+    """320 CSS pixels are what is left of 1,280 at a zoom of 400 % (WCAG 1.4.10)."""
+    word = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+    service.keyed("PUT", "/v1/words/items/a", {"title": word, "url": "/a", "author": word, "image": "/a.png"})
+    publisher.pages["/words"] = f"""<!doctype html><html lang="de"><meta name="viewport" content="width=device-width"><title>x</title>
+        <link rel="icon" href="data:,"><script src="http://127.0.0.1:{service.port}/widget.js" data-site="words" data-item="page" async></script>
+        <engaged-list limit="1" heading="{word}" show="image author"></engaged-list>"""
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 320, "height": 512, "deviceScaleFactor": 1, "mobile": False})
+    try:
+        browser.open(publisher.url("/words"))
+        browser.until(f"return {TITLES}.length === 1")
+        assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [320, 320]
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
 def test_each_title_runs_its_own_way(service, publisher, browser, direction):
     """So a question mark is at the end of its own sentence, whatever the page's language is."""

@@ -176,3 +176,16 @@ def test_a_clock_that_is_set_back_delays_nothing(stage):
     wait_until(lambda: len([call for call in stage.gate.calls if call.target.endswith('/votes')]) >= 2, 10)
     stage.gate.away = False
     wait_until(lambda: stage.count("a2") == before + 1, 30)
+
+
+def test_a_pause_that_is_too_long_for_a_timer_is_no_storm(stage):
+    """A browser's timer of more than 2,147,483,647 ms ends at once; a firewall may say "Retry-After: 2592000" (30 days)."""
+    stage.open("<engaged-vote></engaged-vote><engaged-list></engaged-list>", head="""<script>
+        window.asked = 0;
+        const passed = fetch;
+        window.fetch = (address, options) => /v1/.test(address) && ++asked
+            ? Promise.resolve(new Response('{}', { status: 503, headers: { 'Retry-After': '2592000' } })) : passed(address, options);
+        </script><script src='GATE/widget.js' data-site=site data-item=a0 async></script>""")
+    stage.browser.until("return asked >= 2")
+    stage.browser.driver.execute_async_script("setTimeout(arguments[0], 1500)")
+    assert stage.browser.run("return asked") < 20
