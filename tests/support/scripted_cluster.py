@@ -45,12 +45,18 @@ class ScriptedNode(ScriptedRedis):
 
     def own_answer(self, words):
         if [word.lower() for word in words[:2]] == [b"cluster", b"slots"]:
-            return encode(self.cluster.map_by(self))
+            return self.cluster.map_told_by(self)
         return None
 
     def names(self, *wanted):
         """The commands that it has got, in order; of those names."""
         return [name for _, name, _ in self.seen if name in wanted]
+
+
+def named(owner):
+    """Endpoint, port, id and what else is told of a node."""
+    endpoint, port, name = (*owner.address(), owner.id) if isinstance(owner, ScriptedNode) else owner
+    return [endpoint, port, name, []]
 
 
 class ScriptedCluster:
@@ -62,6 +68,7 @@ class ScriptedCluster:
         self.nodes = [ScriptedNode(self, number, host) for number, host in enumerate(hosts)]
         self.ranges = [(0, HALF - 1, self.nodes[0]), (HALF, SLOTS - 1, self.nodes[1])]
         self.views = {}
+        self.told = (None, b"")  # the ranges that were asked for last, and the answer: one of many ranges takes long to make
 
     def __enter__(self):
         return self
@@ -74,10 +81,13 @@ class ScriptedCluster:
         self.nodes.append(ScriptedNode(self, len(self.nodes), host))
         return self.nodes[-1]
 
-    def map_by(self, viewer):
-        return [[first, last, [*(owner.address() if isinstance(owner, ScriptedNode) else owner[:2]),
-                               owner.id if isinstance(owner, ScriptedNode) else owner[2], []]]
-                for first, last, owner in self.views.get(viewer, self.ranges)]
+    def map_told_by(self, viewer):
+        ranges = self.views.get(viewer, self.ranges)
+        of, answer = self.told
+        if of is not ranges:
+            answer = encode([[first, last, named(owner)] for first, last, owner in ranges])
+            self.told = (ranges, answer)
+        return answer
 
     def give_all_to(self, node):
         self.ranges = [(0, SLOTS - 1, node)]
