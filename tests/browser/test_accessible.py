@@ -35,11 +35,9 @@ def votes(service):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_no_violation_on_a_page(service, shared_browser, name):
-    browser, origin = shared_browser, f"http://127.0.0.1:{service.port}"
+def test_axe_finds_no_violation_on_a_page(service, browser, name):
     emulate(browser, forced_colors="active" if name == "forced-colours" else "none")
-    browser.driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "local_storage"})
-    browser.open(f"{origin}/?item=river-bath{PAGES[name]}")
+    browser.open(f"http://127.0.0.1:{service.port}/?item=river-bath{PAGES[name]}")
     browser.until(FILLED)
     before = votes(service)
     browser.run(f"{BUTTON}.click()")
@@ -56,19 +54,17 @@ def test_axe_finds_no_violation_on_a_page(service, shared_browser, name):
     wait_until(lambda: votes(service) == before, 25, "the vote is taken back before the next page is opened")
 
 
-def test_axe_finds_no_violation_on_the_dashboard(service, shared_browser):
-    browser = shared_browser
-    emulate(browser, forced_colors="none")
+def test_axe_finds_no_violation_on_the_dashboard(service, browser):
     browser.open(f"http://127.0.0.1:{service.ops_port}/dashboard")
     browser.until("return document.querySelector('h1, form, input')")
     assert violations(browser) == []
 
 
 @pytest.mark.parametrize("features", [{}, {"prefers_color_scheme": "dark"}, {"forced_colors": "active"}], ids=["light", "dark", "forced-colours"])
-def test_axe_finds_no_violation_on_the_dashboard_at_work(service, tab, features):
-    emulate(tab, **{"forced_colors": "none", "prefers_color_scheme": "light", **features})
+def test_axe_finds_no_violation_on_the_dashboard_at_work(service, browser, features):
+    emulate(browser, **features)
     service.keyed("PUT", "/v1/sample/items/plum-cake/editorial", {"boost": 1.5, "note": "for the tests"})
-    open_page(tab, service)
-    tab.until("return document.querySelector('#editorial tr')")
-    assert violations(tab) == []
+    open_page(browser, service)
+    browser.until("return document.querySelector('#editorial tr')")
+    assert violations(browser) == []
     service.keyed("DELETE", "/v1/sample/items/plum-cake/editorial")

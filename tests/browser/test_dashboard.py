@@ -17,11 +17,6 @@ def hot(service):
 
 
 @pytest.fixture
-def browser(tab):
-    return tab
-
-
-@pytest.fixture
 def no_marks(service):
     yield
     for mark in service.keyed("GET", "/v1/sample/editorial").json["editorial"]:
@@ -82,7 +77,7 @@ def test_the_key_stays_in_this_tab(own, browser):
     assert browser.run("return JSON.stringify(localStorage) + document.cookie + location.href").count("a-long-secret") == 0
     browser.driver.refresh()
     browser.until("return !document.getElementById('main').hidden")
-    browser.driver.switch_to.new_window("tab")
+    browser.new_tab()
     browser.open(url(other))
     browser.until("return document.activeElement.id === 'key'")
     assert browser.run(MAIN_HIDDEN) and browser.run("return document.getElementById('key').value") == ""

@@ -41,8 +41,7 @@ def wait_rows(browser, panel, *wanted):
     assert shown(browser.run(ROWS, panel)) == [list(row) for row in wanted]
 
 
-def test_changes_and_counts_by_key(one_browser, audited):
-    browser = one_browser
+def test_changes_and_counts_by_key(browser, audited):
     watch(browser)
     browser.open(url(audited))
     enter(browser)

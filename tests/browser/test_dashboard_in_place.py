@@ -15,11 +15,6 @@ ARTICLE = "return document.getElementById('hand').elements.article.value"
 
 
 @pytest.fixture
-def browser(tab):
-    return tab
-
-
-@pytest.fixture
 def marked(service):
     """An editorial rule in force, and none afterwards."""
     service.keyed("PUT", "/v1/sample/items/plum-cake/editorial", {"boost": 1.5, "note": "for the tests"})

@@ -52,11 +52,6 @@ class Values:
         return self.fixed.get(family, self.first(name) + (self.more(name) if self.asked > 1 else 0))
 
 
-@pytest.fixture
-def browser(tab):
-    return tab
-
-
 def shown(browser, service, values):
     with strict_proxy(service.ops_port, {"/metrics": values.answer}) as port:
         open_page(browser, types.SimpleNamespace(ops_port=port))

@@ -22,11 +22,6 @@ def hours(**changed):
     return {"step": "hour", "time_zone": "UTC", "from": FROM.isoformat() + ".000Z", "views": VIEWS, "votes": {"up": UP, "down": DOWN}, **changed}
 
 
-@pytest.fixture
-def browser(tab):
-    return tab
-
-
 class Behind:
     """The page through a proxy that scripts the series."""
 

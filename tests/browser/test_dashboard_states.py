@@ -15,11 +15,6 @@ STATE = "return document.getElementById('state').textContent"
 WELL = STATE + " === 'All is well.'"
 
 
-@pytest.fixture
-def browser(tab):
-    return tab
-
-
 @pytest.fixture(scope="module")
 def fragile():
     """A service for this file, which it breaks; it is whole again after each test."""

@@ -21,11 +21,6 @@ def publisher(service):
     pages.stop()
 
 
-@pytest.fixture
-def browser(tab):
-    return tab
-
-
 def features(browser, **media):
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
         "features": [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]})

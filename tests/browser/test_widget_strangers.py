@@ -137,31 +137,29 @@ def test_a_page_out_of_the_back_forward_cache_knows_the_votes_since(stage):
 
 
 def test_clicks_in_two_tabs_end_alike(stage):
-    driver = stage.browser.driver
+    browser = stage.browser
     stage.open("<engaged-vote></engaged-vote>", script="data-item=a4")
-    stage.browser.until(NUMBER)
+    browser.until(NUMBER)
     stage.quiet()
-    first, address = driver.current_window_handle, driver.current_url
-    driver.switch_to.new_window("tab")
+    first, address = browser.tab, browser.driver.current_url
+    second = browser.new_tab()
     try:
-        stage.browser.open(address)
-        stage.browser.until(NUMBER)
+        browser.open(address)
+        browser.until(NUMBER)
         stage.quiet()
-        second = driver.current_window_handle
         stage.gate.delays = [("/votes", 1)]
-        stage.browser.run(f"{BUTTON}.click()")
-        driver.switch_to.window(first)
-        stage.browser.run(f"{BUTTON}.click()")
-        for window in (first, second):
-            driver.switch_to.window(window)
-            stage.browser.until(f"return {SAID}.textContent")
+        browser.run(f"{BUTTON}.click()")
+        browser.show(first)
+        browser.run(f"{BUTTON}.click()")
+        for tab in (first, second):
+            browser.show(tab)
+            browser.until(f"return {SAID}.textContent")
             end = stage.count("a4")
-            stage.browser.until(f"return {BUTTON}.textContent === 'veryGood! ({end})' && {SAID}.textContent === 'Vote taken back: {end}.'")
+            browser.until(f"return {BUTTON}.textContent === 'veryGood! ({end})' && {SAID}.textContent === 'Vote taken back: {end}.'")
     finally:
-        if driver.current_window_handle == first:
-            driver.switch_to.window(second)
-        driver.close()
-        driver.switch_to.window(first)
+        browser.show(second)
+        browser.driver.close()
+        browser.show(first)
 
 
 def test_a_clock_that_is_set_back_delays_nothing(stage):
