@@ -140,6 +140,18 @@ def test_nothing_stays_of_made_up_items_and_sites(start):
     assert came < 600 * (made_up + 50) and left < came / 20
 
 
+def test_an_item_whose_sums_are_of_another_type_stays_and_holds_up_no_other(start):
+    service = start()
+    send(service, [view("broken", 50 * DAY)])
+    (sums,) = keys(service, "s")
+    (broken,) = keys(service, "i")
+    send(service, [view(f"old-{n}", 50 * DAY) for n in range(5)])
+    store_of(service).delete(sums)
+    store_of(service).rpush(sums, "foreign")
+    walk(service, 5)
+    assert keys(service, "i") == [broken] and store_of(service).lrange(sums, 0, -1) == [b"foreign"]
+
+
 def test_never_where_that_is_said(start):
     service = start()
     send(service, [view("old", 400 * DAY)])
