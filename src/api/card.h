@@ -3,7 +3,7 @@
 #pragma once
 #include "ops/json_in.h"
 #include "ops/settings.h"
-#include "store/store.h"
+#include "store/writes.h"
 
 // In characters, of at most four bytes each.
 enum { CARD_TITLE_MAX = 500, CARD_URL_MAX = 2000, CARD_AUTHOR_MAX = 200, CARD_CATEGORY_MAX = 64 };

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "ops/json_in.h"
 #include "project/correction_list.h"
+#include "store/correction_records.h"
+#include "store/visitor_reads.h"
 
 struct correction_body {
     struct bytes visitor, item, note;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "ops/json_in.h"
 #include "ops/metrics.h"
+#include "store/rules.h"
 
 enum { NOTE_MAX = 500 };
 #define BOOST_LEAST 0.001

@@ -9,6 +9,7 @@
 #include "base/times.h"
 #include "model/keys.h"
 #include "ops/json_in.h"
+#include "store/writes.h"
 
 struct event_body {
     struct bytes type, item, visitor, kind;

@@ -7,6 +7,9 @@
 // another Redis, or for the same Redis after a restart. Then the export ends with an error line.
 #include "api/call.h"
 #include "base/hex.h"
+#include "store/correction_records.h"
+#include "store/rules.h"
+#include "store/transfer.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #include "base/times.h"
 #include "model/keys.h"
 #include "model/sketch.h"
+#include "store/transfer.h"
 #include <stdlib.h>
 
 struct import_body {

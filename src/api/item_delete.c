@@ -2,6 +2,8 @@
 // DELETE of an item: it leaves every list at the next refresh, and its counts and votes are erased. A repetition is
 // fine.
 #include "api/call.h"
+#include "store/rules.h"
+#include "store/writes.h"
 
 struct deletion {
     struct call *call;

@@ -3,6 +3,7 @@
 // after the call.
 #include "api/call.h"
 #include "api/card.h"
+#include "store/item_states.h"
 
 struct put {
     struct call *call;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A table with one place for each hash. Of two items that share a place the later one stays.
 #include "api/known.h"
+#include "store/item_states.h"
 #include <stddef.h>
 #include <stdlib.h>
 

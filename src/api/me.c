@@ -3,6 +3,7 @@
 // of them; POST asks for both, and Redis gets both at the same time. A read counts nothing and never gives a token.
 #include "api/call.h"
 #include "ops/json_in.h"
+#include "store/visitor_reads.h"
 
 enum { LIST_MAX = 4 << 20, BODY_MAX = LIST_MAX + (1 << 20) };
 

@@ -4,6 +4,7 @@
 #include "api/limits.h"
 #include "base/clock.h"
 #include "ops/metrics.h"
+#include "store/writes.h"
 
 enum { BODY_MAX = 16 << 10 };
 

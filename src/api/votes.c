@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "ops/json_in.h"
 #include "ops/metrics.h"
+#include "store/writes.h"
 
 enum { BODY_MAX = 16 << 10 };
 

@@ -2,6 +2,7 @@
 // Writes an item's place in the set of its author, and takes it out of those of earlier authors.
 #include "project/author_places.h"
 #include "model/item.h"
+#include "store/list_reads.h"
 
 static uint32_t bound(void) {
     return ranking_bound(AUTHOR_DEPTH, keys_partitions());

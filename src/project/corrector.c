@@ -7,6 +7,7 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "project/corrector_inside.h"
+#include "store/correction_records.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -12,7 +12,7 @@
 #pragma once
 #include "project/correction_list.h"
 #include "project/projector.h"
-#include "store/store.h"
+#include "store/writes.h"
 #include <uv.h>
 
 enum { PASS_PAUSE_MS = 2, IDLE_MS = 500, RETRY_MS = 1000, BUCKETS_AT_ONCE = 16 };

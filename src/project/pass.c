@@ -9,6 +9,8 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "project/corrector_inside.h"
+#include "store/correction_records.h"
+#include "store/visitor_reads.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

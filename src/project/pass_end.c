@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "ops/log.h"
 #include "project/corrector_inside.h"
+#include "store/correction_records.h"
 #include <inttypes.h>
 
 #define TELL_NS (UINT64_C(1000) * 1000 * 1000)

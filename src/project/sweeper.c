@@ -8,7 +8,9 @@
 #include "model/forget.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
+#include "store/correction_records.h"
 #include "store/plan.h"
+#include "store/writes.h"
 #include <stdlib.h>
 #include <uv.h>
 

@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "project/corrector_inside.h"
+#include "store/correction_records.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,6 +2,7 @@
 // Scans all keys once, adds up their bytes by kind, and prints the sum beside Redis's own figure, of all masters.
 #include "roles/memory.h"
 #include "model/keys.h"
+#include "store/operator_reads.h"
 #include "store/store.h"
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include "roles/partitions.h"
 #include "model/keys.h"
 #include "roles/partition_moves.h"
+#include "store/operator_reads.h"
 #include "store/store.h"
 #include <inttypes.h>
 #include <stdio.h>

@@ -7,6 +7,7 @@
 #include "project/projector.h"
 #include "project/sweeper.h"
 #include "roles/roles.h"
+#include "store/operator_reads.h"
 #include <signal.h>
 #include <uv.h>
 

@@ -6,6 +6,7 @@
 #include "model/keys.h"
 #include "model/window_list.h"
 #include "serve/serve_inside.h"
+#include "store/list_reads.h"
 #include <math.h>
 #include <stdlib.h>
 

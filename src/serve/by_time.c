@@ -5,6 +5,7 @@
 #include "model/series.h"
 #include "serve/refresh.h"
 #include "serve/serve_inside.h"
+#include "store/list_reads.h"
 #include <stdlib.h>
 
 // ---- What is known

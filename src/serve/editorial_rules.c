@@ -10,6 +10,8 @@
 // candidates.c, and the check of the request in src/api/editorial.c.
 #include "ops/json_in.h"
 #include "serve/serve_inside.h"
+#include "store/list_reads.h"
+#include "store/rules.h"
 #include <stdlib.h>
 
 enum { RULE_ARENA_MAX = 64 << 10 };

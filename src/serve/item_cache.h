@@ -21,6 +21,7 @@
 #include "model/ref_table.h"
 #include "model/windows.h"
 #include "serve/lru.h"
+#include "store/item_states.h"
 #include "store/tracking.h"
 
 struct serve;

@@ -14,6 +14,7 @@
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "serve/serve_inside.h"
+#include "store/list_reads.h"
 #include <stdlib.h>
 
 enum {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "serve/refresh.h"
 #include "serve/serve_inside.h"
+#include "store/list_reads.h"
 #include <stdlib.h>
 
 enum { FIELDS_MAX = 512 };

@@ -14,8 +14,8 @@
 #include "base/json_out.h"
 #include "http/body.h"
 #include "model/windows.h"
+#include "store/item_states.h"
 #include "store/plan.h"
-#include "store/store.h"
 
 struct serve;
 

@@ -4,6 +4,7 @@
 // cached separately.
 #include "base/clock.h"
 #include "serve/serve_inside.h"
+#include "store/list_reads.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

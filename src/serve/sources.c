@@ -4,6 +4,7 @@
 // filling.c fills up a list that is still too short.
 #include "ops/metrics.h"
 #include "serve/serve_inside.h"
+#include "store/visitor_reads.h"
 #include <math.h>
 #include <stdlib.h>
 

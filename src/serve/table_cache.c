@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tables of neighbours (item_cache.h). A list copies the tables that it needs, so nobody holds a cached one.
 #include "serve/serve_inside.h"
+#include "store/list_reads.h"
 #include <stdlib.h>
 
 enum { EXPECTED_BYTES = 512 }; // of a table; the processor sees by itself how it goes on

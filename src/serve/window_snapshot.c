@@ -9,6 +9,7 @@
 #include "model/keys.h"
 #include "model/window_list.h"
 #include "serve/serve_inside.h"
+#include "store/list_reads.h"
 #include <stdlib.h>
 
 enum { TEXTS_MAX = 8 << 20, MEMBERS_MAX = 8 << 20 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The records of corrections in Redis, and the reads of their scans: items by a cursor, an item's voters by bucket.
+#include "store/correction_records.h"
 #include "model/item.h"
 #include "model/voters.h"
 #include "store/scan_walk.h"

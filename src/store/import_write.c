@@ -6,6 +6,7 @@
 #include "model/sums.h"
 #include "redis/pipeline.h"
 #include "store/items.h"
+#include "store/transfer.h"
 
 enum { TRIES_MAX = 16 };
 enum { IMPORT_DONE, IMPORT_RETRY = 2 };

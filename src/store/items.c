@@ -5,6 +5,7 @@
 #include "base/keyed.h"
 #include "model/item.h"
 #include "redis/pipeline.h"
+#include "store/list_reads.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>

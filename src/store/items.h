@@ -3,6 +3,7 @@
 // that their scripts have in common.
 #pragma once
 #include "store/store_inside.h"
+#include "store/writes.h"
 
 struct item_write {
     struct redis_call call; // first: the connection's view of it

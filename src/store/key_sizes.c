@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The size of each key of Redis: one SCAN for a page of keys, then MEMORY USAGE of each in one pipeline, of the node
 // that has it.
+#include "store/operator_reads.h"
 #include "store/scan_walk.h"
 
 enum { PAGE_KEYS = 512 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The logs: reading them, the offsets of the projections in them, and trimming.
+#include "store/operator_reads.h"
 #include "store/reads.h"
 #include <inttypes.h>
 #include <stdio.h>

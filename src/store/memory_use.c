@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How much memory Redis uses: of a Cluster each master is asked, and the fullest is told.
+#include "store/operator_reads.h"
 #include "store/reads.h"
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a tool asks about each partition: which node has it, and how many votes and views its log gets.
 #include "model/entry.h"
+#include "store/operator_reads.h"
 #include "store/reads.h"
 #include <stdio.h>
 

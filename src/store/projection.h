@@ -10,6 +10,7 @@
 #include "model/early.h"
 #include "model/keys.h"
 #include "model/period_ranking.h"
+#include "store/scan.h"
 #include "store/store.h"
 
 // ---- The logs

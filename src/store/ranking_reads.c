@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "model/sums.h"
 #include "ops/metrics.h"
+#include "store/list_reads.h"
 #include "store/reads.h"
 #include <stdlib.h>
 

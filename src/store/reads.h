@@ -21,6 +21,5 @@ enum outcome read_outcome(const struct pipeline *pipeline);
 // each other one. OVERLOADED when a command was not sent, because then our queue is at fault, not Redis.
 enum outcome read_apart(const struct pipeline *pipeline, void (*on_away)(struct read_call *call, uint32_t partition));
 void read_end(struct pipeline *pipeline, enum outcome outcome);
-void add_base(struct bytes base, struct item_state *item);      // to the item's counts
 void read_fail(struct store *store, struct read_call *call);    // UNAVAILABLE at the end of the turn
 void read_nothing(struct store *store, struct read_call *call); // OK at the end of the turn

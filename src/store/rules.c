@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The editorial rules of a site: one small hash per site, written by lua/editorial.lua and read whole.
+#include "store/rules.h"
 #include "base/clock.h"
 #include "store/reads.h"
 #include <inttypes.h>

@@ -9,8 +9,8 @@
 // end of the walk. So every key that exists from the beginning to the end of the scan comes at least once. A key may
 // come twice.
 //
-// A struct scan that is all zero begins. The verbs with a scan (store/store.h, store/projection.h) read a page. When a
-// page fails it stays the next one.
+// A struct scan that is all zero begins. The verbs with a scan (correction_records.h, operator_reads.h, projection.h)
+// read a page. When a page fails it stays the next one.
 #pragma once
 #include "base/buffer.h"
 
@@ -36,3 +36,5 @@ void scan_write(const struct store *store, const struct scan *scan, struct buffe
 // False when the text has no place; the scan then begins. A partition with another life than in the text is walked
 // again.
 bool scan_read(const struct store *store, struct scan *scan, struct bytes text);
+// Whether that place says in which lives it holds: true in a Cluster.
+bool store_scan_knows_lives(const struct store *store);

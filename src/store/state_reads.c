@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads packed items, for the sweeper that looks for items to forget. Record and sums of an item are one command. A key
 // of a wrong type is taken for one that is not there; the removal finds it (lua/delete.lua).
+#include "store/correction_records.h"
 #include "store/reads.h"
 
 struct packed_state {

@@ -16,6 +16,7 @@
 // serve/item_cache.c and serve/table_cache.c keep such states. To track another kind: a letter in slot_of_key()
 // (tracking.c), track_begin before its read, and command.tracked in it.
 #pragma once
+#include "store/item_states.h"
 #include "store/store.h"
 
 enum track_kind { TRACK_ITEM, TRACK_TABLE };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The parts of an item that only an export reads. import_write.c writes them back.
+#include "store/transfer.h"
 #include "base/clock.h"
 #include "model/item.h"
 #include "model/sums.h"

@@ -5,6 +5,7 @@
 #include "model/item.h"
 #include "ops/metrics.h"
 #include "store/store_inside.h"
+#include "store/writes.h"
 #include <stddef.h>
 
 #define HISTORY_KEPT_MS (INT64_C(30) * 86400 * 1000)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Reads of one visitor: the own votes on some items, and the items read last; and forgetting the latter.
+#include "store/visitor_reads.h"
 #include "base/reader.h"
 #include "model/item.h"
 #include "store/bucket_cache.h"
+#include "store/item_take.h"
 #include "store/reads.h"
 #include <math.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #include "redis/pipeline.h"
 #include "store/bucket_cache.h"
 #include "store/store_inside.h"
+#include "store/writes.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>

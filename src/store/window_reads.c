@@ -2,6 +2,7 @@
 // Reads for rankings of the type window: the sets of a few periods with what was left out of them, and the sums of many
 // items. Both are one pipeline. The sums of a partition are one command.
 #include "model/period_ranking.h"
+#include "store/list_reads.h"
 #include "store/reads.h"
 #include <stdlib.h>
 

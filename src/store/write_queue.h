@@ -20,6 +20,7 @@
 #include "base/reader.h"
 #include "redis/connection.h"
 #include "store/store.h"
+#include "store/writes.h"
 
 enum { BATCH_MAX = 128 };
 
