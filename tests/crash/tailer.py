@@ -4,12 +4,19 @@
 An entry is `lost` while the log that is served does not have it, though that log still has an earlier one: a failover or
 a restore has undone it. What lies before a log's first entry was trimmed, and its state stays as it was.
 
-The tailer waits in XREAD, so it has an entry as soon as it is written. Whenever a connection ends, and once in REREAD_S,
-it reads the whole log: another node may serve it, or another life has begun.
+The tailer waits in XREAD, so it has an entry as soon as it is written. Whenever it has a new connection, when a life of
+the log begins, and once in REREAD_S, it reads the whole log: another node may serve it.
+
+Ids may come again. A life's first id is ahead of the clock and above the log's last id. When the last id is itself far ahead,
+as the clock was once, the first id of the next life is that of the next millisecond. So what was written after a backup and
+what is written after its restore have the same ids. Therefore XREAD reads on from the last id that the log says it has, never
+from the highest one that was ever seen. What another history had under such ids is lost (Log.begin).
 """
 import bisect
 import contextlib
+import itertools
 import threading
+from dataclasses import dataclass
 
 import redis
 from redis.crc import key_slot
@@ -18,6 +25,7 @@ from history import now
 from packed import read_entry
 
 BLOCK_MS, REREAD_S, PAUSE_S = 500, 2.0, 0.02
+LIFE_BEGINS = bytes(8) + b"F"  # the entry that lua/open.lua writes
 SLOTS, LETTERS = 16384, 26
 
 
@@ -60,22 +68,31 @@ class Seen:
         return self._entry
 
 
+@dataclass
+class Whole:
+    """A log at one instant."""
+
+    rows: list
+    added: int  # entries that it ever had
+    last: tuple  # the id of the last one, which may be trimmed
+    life: bytes = b""
+    began: tuple = (0, 0)  # the first id of this life
+
+
 class Log:
     """All that was seen of one log."""
 
     def __init__(self, partition, key):
         self.partition, self.key = partition, key
-        self.entries, self.order = {}, []  # by id; ids as they came, which must rise
+        self.entries, self.order = {}, []  # by id; the ids, sorted
         self.replaced = []  # entries whose id another one has now
         self.fallen = []  # (id, the entries with a higher one that were there before it)
         self.missed = 0  # entries that were trimmed before they were seen
+        self.position, self.lives = (0, 0), set()  # where XREAD reads on; the lives that were read
         self.lock = threading.Lock()
 
     def all(self):
         return [*self.entries.values(), *self.replaced]
-
-    def last(self):
-        return self.order[-1] if self.order else (0, 0)
 
     def take(self, ident, value):
         known = self.entries.get(ident)
@@ -83,6 +100,7 @@ class Log:
             known.lost = False
             return
         if known:
+            known.lost = True
             self.replaced.append(known)
             self.entries[ident] = Seen(ident, value)
             return
@@ -98,23 +116,87 @@ class Log:
         with self.lock:
             for ident, value in rows:
                 self.take(ident, value)
+            self.position = rows[-1][0]
 
-    def take_whole(self, rows, added):
-        """The whole log, and how many entries were ever added to it."""
+    def since(self, ident):
+        return self.order[bisect.bisect_left(self.order, ident):]
+
+    def begin(self, whole):
+        """Before the first reading of a connection. All ids of the present life are from its first one on. If the life is a new
+        one, what was seen of them before is of another history: the ids have come again, or will. A life that was there before
+        is that of older data: its ids up to the last one are what they were."""
         with self.lock:
-            first = rows[0][0] if rows else None
-            there = {ident for ident, _ in rows}
-            for ident in self.order[bisect.bisect_left(self.order, first):] if rows else []:
+            for ident in self.since(whole.began) if whole.life not in self.lives else ():
+                self.entries[ident].lost = True
+
+    def take_whole(self, whole):
+        with self.lock:
+            first = whole.rows[0][0] if whole.rows else (whole.last[0], whole.last[1] + 1)
+            there = {ident for ident, _ in whole.rows}
+            for ident in self.since(first):
                 self.entries[ident].lost = ident not in there
-            for ident, value in rows:
+            for ident, value in whole.rows:
                 self.take(ident, value)
-            before = self.order[:bisect.bisect_left(self.order, first)] if rows else self.order
+            before = self.order[:bisect.bisect_left(self.order, first)]
             trimmed = sum(not self.entries[ident].lost for ident in before)
-            self.missed = max(0, added - len(rows) - trimmed)
+            self.missed = max(0, whole.added - len(whole.rows) - trimmed)
+            self.position = whole.last
+            self.lives.add(whole.life)
 
 
 def rows_of(reply):
-    return [(id_of(ident), fields.get(b"1", b"")) for ident, fields in reply or [] if fields is not None]
+    return [(id_of(entry[0]), entry[1][1] if entry[1][0] == b"1" else b"") for entry in reply or [] if entry[1]]
+
+
+class Link:
+    """One connection, which is never made again by itself: all that comes by it is of one history, because a restore ends all
+    connections before it takes the data away."""
+
+    def __init__(self, client):
+        self.connection = client.connection_pool.make_connection()
+
+    def close(self):
+        self.connection.disconnect()
+
+    def ask(self, *commands):
+        """The replies, of which one may be an error."""
+        self.connection.send_packed_command(self.connection.pack_commands(commands))
+        return [self.connection.read_response() for _ in commands]
+
+    def is_settled(self):
+        """Not while a master's data is still to come."""
+        role = self.ask(("ROLE",))[0]
+        return role[0] == b"master" or role[3] == b"connected"
+
+    def read_whole(self, logs):
+        """Each log as it is, all at one instant."""
+        parts = [(("XRANGE", log.key, "-", "+"), ("XINFO", "STREAM", log.key), ("HGET", log.key[:-len("log")] + "pos", "life"))
+                 for log in logs]
+        replies = self.ask(("MULTI",), *itertools.chain(*parts), ("EXEC",))[-1]
+        return [whole_of(*replies[at:at + 3]) for at in range(0, len(replies), 3)]
+
+    def read_on(self, logs):
+        """What comes in BLOCK_MS: (log, rows)."""
+        by_key = {log.key: log for log in logs}
+        after = ["%d-%d" % log.position for log in logs]
+        reply = self.ask(("XREAD", "COUNT", 1000, "BLOCK", BLOCK_MS, "STREAMS", *by_key, *after))[0]
+        return [(by_key[key.decode()], rows_of(entries)) for key, entries in reply or []]
+
+
+def whole_of(entries, about, life):
+    if isinstance(about, redis.ResponseError):
+        if "no such key" not in str(about):
+            raise about
+        about = []
+    about = dict(zip(about[::2], about[1::2]))
+    began = int((life or b"").rpartition(b":")[2] or 0)
+    return Whole(rows_of(entries), about.get(b"entries-added", 0), id_of(about.get(b"last-generated-id", b"0-0")), life or b"", (began, 0))
+
+
+def read_first(link, logs):
+    for log, whole in zip(logs, link.read_whole(logs)):
+        log.begin(whole)
+        log.take_whole(whole)
 
 
 class Tail(threading.Thread):
@@ -136,25 +218,22 @@ class Tail(threading.Thread):
             raise
 
     def follow(self):
-        with contextlib.closing(self.find(self.logs[0].key)) as client:
-            read_whole(client, self.logs)
-            end = now() + REREAD_S
-            while now() < end and not self.over.is_set():
-                after = {log.key: "%d-%d" % log.last() for log in self.logs}
-                by_key = {log.key: log for log in self.logs}
-                for key, entries in client.xread(after, count=1000, block=BLOCK_MS) or []:
-                    by_key[key.decode()].take_some(rows_of(entries))
+        with contextlib.closing(Link(self.find(self.logs[0].key))) as link:
+            if not link.is_settled():
+                return
+            read_first(link, self.logs)
+            while not self.over.is_set():
+                self.read_on(link)
+                for log, whole in zip(self.logs, link.read_whole(self.logs)):
+                    log.take_whole(whole)
 
-
-def read_whole(client, logs):
-    """Each log in one transaction: entries and how many there ever were."""
-    for log in logs:
-        with client.pipeline(transaction=True) as pipeline:
-            pipeline.xrange(log.key)
-            pipeline.exists(log.key)
-            rows, exists = pipeline.execute()
-            added = client.xinfo_stream(log.key).get("entries-added", 0) if exists else 0
-        log.take_whole(rows_of(rows), added)
+    def read_on(self, link):
+        """Until it is time to read the whole logs again."""
+        end, begins = now() + REREAD_S, False
+        while now() < end and not begins and not self.over.is_set():
+            for log, rows in link.read_on(self.logs):
+                log.take_some(rows)
+                begins |= any(value == LIFE_BEGINS for _, value in rows)
 
 
 class Tailer:
@@ -181,8 +260,8 @@ class Tailer:
     def reread(self):
         """When all is quiet: what is lost now is lost for good."""
         for tail in self.tails:
-            with contextlib.closing(self.find(tail.logs[0].key)) as client:
-                read_whole(client, tail.logs)
+            with contextlib.closing(Link(self.find(tail.logs[0].key))) as link:
+                read_first(link, tail.logs)
 
     def missed(self):
         return sum(log.missed for log in self.logs)

@@ -22,19 +22,9 @@ def crash(*options):
     return done
 
 
-MACHINES = "kill-machine,freeze-machine,restart-machine"
-MARGIN = ["--margin", "4"] if SHORT else []  # sanitizers are slow
-
-
 def test_all_faults():
-    """Of one machine. A second machine beside `clock` and `restore` still breaks tail_applied and tail_views in some runs (make crash
-    FAULTS=all): whether the service or the reading of logs whose ids come again is wrong is not known yet."""
-    done = crash("--seconds", "30", "--leave-out", MACHINES, *MARGIN)
-    assert done.returncode == 0, done.stdout
-
-
-def test_a_second_machine():
-    done = crash("--seconds", "12", "--faults", MACHINES, *MARGIN)
+    margin = ["--margin", "4"] if SHORT else []  # sanitizers are slow
+    done = crash("--seconds", "30", *margin)
     assert done.returncode == 0, done.stdout
 
 

@@ -10,7 +10,7 @@ import pytest
 from packed import VIEWS, Item, Sums, read_entry
 from stored import Part
 from stored_rules import STORED, check_tail_ids
-from tailer import Log
+from tailer import Log, Whole
 
 SITE, HOUR_MS = b"crash.example", 3600000
 ITEM, OTHER = 0x20, 0x21  # of partitions 0 and 1
@@ -30,6 +30,10 @@ def vote(item, kind):
     return struct.pack("<d", 1e12) + b"B" + struct.pack("<QQQBiBi", item, 5, READER, kind, 0, 255, 0)
 
 
+def whole(rows, added):
+    return Whole(rows, added, rows[-1][0])
+
+
 class Tailer:
     """Two logs: a vote and a view of an item of partition 0, then a view of another one by the same reader."""
 
@@ -37,8 +41,8 @@ class Tailer:
 
     def __init__(self):
         self.logs = [Log(0, "{e0}log"), Log(1, "{e1}log")]
-        self.logs[0].take_whole([((1, 0), vote(ITEM, 0)), ((2, 0), view(ITEM, b"a"))], 2)
-        self.logs[1].take_whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1)
+        self.logs[0].take_whole(whole([((1, 0), vote(ITEM, 0)), ((2, 0), view(ITEM, b"a"))], 2))
+        self.logs[1].take_whole(whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1))
 
     def is_undone(self, seen):
         return seen in self.undone
@@ -210,7 +214,7 @@ def test_lost_entry_may_be_counted_or_not():
     for views in (1, 2):
         parts, tailer = stored(), Tailer()
         tailer.logs[1].take_some([((2, 0), view(ITEM, b"a"))])
-        tailer.logs[1].take_whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1)
+        tailer.logs[1].take_whole(whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1))
         parts[0].sums[ITEM].counts[VIEWS] = parts[0].totals[5].counts[VIEWS] = views
         rank(parts[0], {**top_of("a", 1 + views / 10), **({"rising": {"a": 0.0}} if views == 2 else {})})
         if views == 2:
@@ -223,7 +227,7 @@ def test_lost_entry_may_be_counted_or_not():
 def test_only_what_a_restore_has_undone_may_leave_ids_to_others(taken, undone):
     tailer = Tailer()
     tailer.logs[1].take_some([(taken, view(ITEM, b"a"))])
-    tailer.logs[1].take_whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1)
+    tailer.logs[1].take_whole(whole([((1, 0), view(OTHER, b"b", [ITEM]))], 1))
     seen = tailer.logs[1].entries[taken]
     tailer.undone = [seen] if undone else []
     tailer.logs[1].take_some([((2, 0), vote(ITEM, 255))])
@@ -232,10 +236,10 @@ def test_only_what_a_restore_has_undone_may_leave_ids_to_others(taken, undone):
 
 def test_what_was_trimmed_is_not_lost():
     tailer = Tailer()
-    tailer.logs[0].take_whole([((2, 0), view(ITEM, b"a"))], 2)
+    tailer.logs[0].take_whole(whole([((2, 0), view(ITEM, b"a"))], 2))
     assert not broken_rules(stored(), tailer)
     assert tailer.missed() == 0
-    tailer.logs[0].take_whole([((4, 0), struct.pack("<d", 1e12) + b"F")], 4)
+    tailer.logs[0].take_whole(whole([((4, 0), struct.pack("<d", 1e12) + b"F")], 4))
     assert tailer.missed() == 1
 
 
