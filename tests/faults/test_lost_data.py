@@ -11,6 +11,7 @@ import time
 import pytest
 
 from support.fault_service import FaultService
+from support.processes import stat_fields
 from support.redis_server import Keeper
 from support.wait import wait_until
 
@@ -186,3 +187,29 @@ def test_a_projector_that_slept_through_a_restore_projects_what_came_back():
                    lambda: f"b: {views(service, 'b')} of 100, c: {views(service, 'c')} of 60")
         events(service, [view("c", "last")], wait=True)
         assert (views(service, "b"), views(service, "c"), views(service, "lost7")) == (100, 61, 0)
+
+
+def versions(client):
+    return {key: client.hget(key, "version") for key in client.scan_iter("{*}sums")}
+
+
+def test_a_projector_that_slept_before_a_commit_through_a_restore_writes_nothing_of_what_was_undone():
+    """The version that it has read is there again, in another life."""
+    with serving(neighbour_interval="1h") as (server, service):
+        client = server.client()
+        events(service, [view("a", "first")], wait=True)
+        service.projectors[-1].terminate()
+        service.projectors[-1].wait()
+        server.keep()
+        kept = versions(client)
+        projector = service.start_projector("commit-chunk-before:1:stop")
+        events(service, [view("a", "undone")])
+        wait_until(lambda: stat_fields(projector.pid)[:1] == [b"T"], 10, "it has not come to the commit")
+        assert versions(client) == kept
+        lives = {key: held[b"life"] for key, held in positions(client).items()}
+        server.replace()
+        wait_until(lambda: all(held[b"life"] != lives[key] for key, held in positions(client).items()), 10, "the logs are not opened")
+        assert versions(client) == kept, "nobody has written meanwhile"
+        projector.send_signal(signal.SIGCONT)
+        events(service, [view("b", "second")], wait=True)
+        assert (views(service, "a"), views(service, "b")) == (1, 1)
