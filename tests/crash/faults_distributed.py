@@ -5,7 +5,9 @@ what the present fault has struck.
 A fault that may lose what was acknowledged says so by `service.begin_loss`: from a moment before it until all is whole again,
 the partitions of that master may lose writes, and nothing else may.
 """
+import contextlib
 import signal
+import threading
 
 import redis
 
@@ -17,6 +19,7 @@ SHIFTS_S = (-120, 120, -30)
 KEYS_AT_ONCE = 20
 RESHARD_MOST = 2000  # slots
 KEY_PAUSE_S = 0.0005
+WATCH_S, QUIET_MS = 0.005, 800  # shorter than after what sentinels call a node down
 
 
 def nodes_of(service, role, dice):
@@ -236,9 +239,32 @@ def sentinels(group):
     return group.sentinels
 
 
+@contextlib.contextmanager
+def late_to_speak(nodes):
+    """Each of them that becomes a master answers nobody for a while. So a sentinel learns of it late, and two masters take writes."""
+    over, quiet = threading.Event(), set()
+
+    def watch():
+        while not over.wait(WATCH_S):
+            for node in nodes:
+                with contextlib.suppress(redis.RedisError):
+                    if node not in quiet and node.is_master():
+                        quiet.add(node)
+                        node.ask("CLIENT", "PAUSE", QUIET_MS)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def switch(service, _):
     """A planned one; what the master has acknowledged is with its replica."""
-    service.sentinels.failover()
+    with late_to_speak(service.sentinels.replicas()):
+        service.sentinels.failover()
 
 
 SENTINEL = [
