@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "model/keys.h"
 #include "model/window_list.h"
-#include "serve/serve_inside.h"
+#include "serve/snapshot.h"
 #include "store/list_reads.h"
 #include <math.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 // answers of the two calls `…/series`. What began to count before its series did is null where it is not known, not 0.
 #include "base/clock.h"
 #include "model/series.h"
+#include "serve/item_json.h"
 #include "serve/refresh.h"
 #include "serve/serve_inside.h"
 #include "store/list_reads.h"

@@ -8,7 +8,7 @@
 //
 // Candidates are sorted by group, value and id. The id is known here only for those of a snapshot; for the others
 // list.c reads it with the item's state and settles ties then.
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 #include <math.h>
 #include <stdlib.h>
 

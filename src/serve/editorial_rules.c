@@ -8,8 +8,8 @@
 //
 // To add a kind of rule: a member of struct rule and of struct rule_body, a row of `fields`, its effect in
 // candidates.c, and the check of the request in src/api/editorial.c.
+#include "serve/editorial_rules.h"
 #include "ops/json_in.h"
-#include "serve/serve_inside.h"
 #include "store/list_reads.h"
 #include "store/rules.h"
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 // nothing where there is nothing to say. A parameter that makes another list belongs in feed_title and feed_address.
 #pragma once
 #include "ops/json_in.h"
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 
 enum { CARD_ARENA_MAX = 64 << 10, URL_MAX = 32 << 10 };
 enum { FEED_TITLE_MAX = 4096, FEED_ADDRESS_MAX = 256 << 10 };

@@ -3,7 +3,7 @@
 // far as it is kept before the next one begins. `fill` of the list's rules decides which steps there are.
 //
 // To add a step: a case in step_at, which numbers the steps of a list, and a reason in docs/api.md.
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 #include <math.h>
 
 // Popularity is not kept by category. The ranking that is nearest to it stands for it there: views count in it, little

@@ -4,6 +4,7 @@
 #include "base/keyed.h"
 #include "model/sums.h"
 #include "ops/metrics.h"
+#include "serve/item_json.h"
 #include "serve/serve_inside.h"
 #include <stdlib.h>
 

@@ -10,10 +10,10 @@
 //    `on_done` runs. An entry's place does not depend on offset and limit, so that pages of a list fit together.
 //
 // body_builders.c and personal.c make lists. A new kind of list is a case in source_start and a name in render.c.
+#include "serve/list.h"
 #include "base/clock.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
-#include "serve/serve_inside.h"
 #include "store/list_reads.h"
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 //
 // A pinned item passes all rules, but it counts for the spread. The rules per_category and per_author depend on the
 // items before, so they are applied to a batch of candidates when it is complete and sorted.
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 
 static struct list_rules rules_of_section(const struct list *list) {
     const struct settings *settings = list->serve->settings;

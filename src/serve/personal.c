@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The list for one visitor: computed like all lists, sent once, not cached.
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 #include <stdlib.h>
 
 enum { OUT_MAX = 4 << 20, NAMES_MAX = 2 << 10 };

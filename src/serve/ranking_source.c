@@ -3,7 +3,7 @@
 // for. They become candidates together, best first, because a list has room for so many only (candidates.c): if one set
 // after the other filled it, the best of the last would be missing.
 #include "ops/metrics.h"
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 #include <math.h>
 
 static struct list *list_of_wait(struct shared_wait *wait) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A refresh runs the builder of a body once. body_builders.c and by_time.c make bodies; cached_body.c starts refreshes.
 #pragma once
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 
 struct refresh {
     struct cached_body *cached;
@@ -19,13 +19,6 @@ struct refresh {
     enum outcome outcome;  // of the items that were read
     struct points *points; // of a series
 };
-struct body_builder {
-    char letter; // in canonical keys
-    void (*start)(struct refresh *refresh);
-};
-extern const struct body_builder builder_ranking, builder_related, builder_page, builder_item, builder_items,
-    builder_rankings, builder_series;
-
 void refresh_start(struct cached_body *cached);
 // Ends the refresh: `out` is the body, unless `outcome` says that it failed. `fingerprint` and `values`:
 // list_fingerprint.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // An item and a list as docs/api.md shows them: the card as the publisher gave it, the counts, the reason.
-#include "serve/serve_inside.h"
+#include "serve/item_json.h"
+#include "serve/list.h"
 
 const char *list_kind_name(enum list_kind kind) {
     static const char *const names[LIST_KINDS] = {

@@ -2,7 +2,6 @@
 // The room's entry points. A read whose raw target is known costs one lookup. Any other read becomes a question; its
 // cached body is found or made, and answers.
 #include "base/clock.h"
-#include "serve/refresh.h"
 #include "serve/serve_inside.h"
 #include "store/list_reads.h"
 #include <stdlib.h>

@@ -2,8 +2,9 @@
 // Ranking snapshots: the top of a ranking, merged from all partitions, read at most once per refresh_interval. The
 // first SNAPSHOT_DEPTH entries fill most lists. A list that they do not fill asks for the deep snapshot, which is
 // cached separately.
+#include "serve/snapshot.h"
 #include "base/clock.h"
-#include "serve/serve_inside.h"
+#include "model/related.h"
 #include "store/list_reads.h"
 #include <inttypes.h>
 #include <math.h>

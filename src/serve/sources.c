@@ -3,7 +3,7 @@
 // Recommendation take them from tables of neighbours and from the popular items, by the formulas of model/related.h.
 // filling.c fills up a list that is still too short.
 #include "ops/metrics.h"
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 #include "store/visitor_reads.h"
 #include <math.h>
 #include <stdlib.h>

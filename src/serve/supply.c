@@ -8,7 +8,7 @@
 // ranking of several sets has no supply: ranking_source.c merges them.
 //
 // sources.c, ranking_source.c and filling.c set the supply; list_place (list.c) takes from it.
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 #include <math.h>
 #include <stdlib.h>
 

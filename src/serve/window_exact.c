@@ -2,7 +2,7 @@
 // Whether anything may be missing in the list of a window ranking: what is in none of its sets is worth at most
 // `left_out` (model/period_ranking.h), but a rule may have left the list short, or may lift what is missing.
 #include "model/window_list.h"
-#include "serve/serve_inside.h"
+#include "serve/list.h"
 #include <math.h>
 
 // Of several sets the one that says least.

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "model/keys.h"
 #include "model/window_list.h"
-#include "serve/serve_inside.h"
+#include "serve/snapshot.h"
 #include "store/list_reads.h"
 #include <stdlib.h>
 

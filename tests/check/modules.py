@@ -52,6 +52,6 @@ STAY = {
     ("redis/router", "redis/router_inside"): INSIDE,
     ("redis/sentinel_watch", "redis/sentinel_watch_inside"): INSIDE,
     ("roles/children", "roles/children_inside"): INSIDE,
-    ("serve/flight", "serve/item_cache", "serve/refresh", "serve/serve", "serve/serve_inside", "serve/turns"): INSIDE,
+    ("serve/flight", "serve/item_cache", "serve/serve", "serve/serve_inside", "serve/turns"): INSIDE,
     ("store/projection", "store/store", "store/store_inside", "store/write_queue", "store/writes"): INSIDE,
 }
