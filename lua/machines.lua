@@ -7,6 +7,9 @@
 -- projection is worked by the one with the highest hash of both names (rendezvous hashing): who comes or goes moves nothing
 -- else. A machine that has lately not got through comes after all others, because a part of the store is away for it alone.
 --
+-- A machine that has a turn and does not ask for LIVES is passed over until it asks: somebody else writes its record. A
+-- record of the future is written anew, so it lives no longer than others when the clock of Redis has gone back.
+--
 -- A plan that follows another one waits until each living machine with another plan has been told of it, as its record
 -- says: so the two are not at work at once. It waits only while the caller wants to (ARGV 10), and no more once it has
 -- begun: then somebody has the claim for it.
@@ -18,7 +21,8 @@
 -- waited for. So is a projector without a service (ARGV 6 is ""), which works everything and is in no list.
 --
 -- KEYS   engaged:meta, the machines: instance → "<when> <generation> <plan> <plan that it was told> <kinds> <well>
---        <version> <name>", "plan <plan>" → "<defined> <when it was there>"
+--        <version> <name>", "plan <plan>" → "<defined> <when it was there>", "turn <projection>" → "<instance> <when it
+--        asked last, or got the turn>", "passed <instance>" → "<when it was passed over last>"
 -- ARGV   1 instance, 2 generation of its processes, 3 fingerprint of its plan, 4 now (ms), 5 how many kinds of vote it
 --        knows, 6 its version and name, 7 "release" to leave the list, 8 1 or 0: it has lately not got through, 9 the plans
 --        that it was told last, each "<plan> <defined> <when it was there>,", 10 1: it waits for who was not told, then
@@ -26,9 +30,10 @@
 -- Reply  array: for how many ms a program that knows no machines still projects another plan, 1 while machines are still to
 --        be told of the caller's plan; instance and name of one that has the plan that is projected, "" when that is the
 --        caller's; how many are alive; how many of them were not told of the caller's plan, which is projected, and the
---        name of one; the plans; then for each projection the instance and name of the machine that works it
+--        name of one; the plans; how many were passed over, and the name of one; then for each projection the instance
+--        and name of the machine that works it
 
-local LIVES, KEPT, PLAN_KEPT, CLAIM_HOLDS = 4000, 60000, 30 * 86400000, 5000 -- ms
+local LIVES, KEPT, PLAN_KEPT, CLAIM_HOLDS, AHEAD_MAX = 4000, 60000, 30 * 86400000, 5000, 1000 -- ms
 local GONE_MAX, PLANS_TOLD, PROJECTIONS_AT = 100, 16, 11
 local META, LIST = KEYS[1], KEYS[2]
 local instance, generation, plan, now_text, kinds, name, leaving, well, remembered, waits_for_untold = unpack(ARGV, 1, 10)
@@ -38,6 +43,8 @@ local members = {} -- instance → its record
 local defined, seen_at = {}, {} -- plan → when it was defined, when a machine last had it
 local latest = 0 -- the greatest of `defined`
 local stored = {} -- plan → `defined` as the list has it
+local turns = {} -- projection → instance, and since when it did not ask
+local passed = {} -- instance → when it was passed over last
 local gone = {} -- fields of the list that are to be removed
 local claim -- plan, instance, generation, at; all but the last are nil or false when nobody has it
 
@@ -63,15 +70,37 @@ local function know(its_plan, first, seen)
     return true
 end
 
+local function of_now(field, record, at)
+    if at - now <= AHEAD_MAX then return at end
+    local is = string.format('%.0f', at - now < LIVES and now or now - LIVES)
+    redis.call('HSET', LIST, field, (string.gsub(record, '^%d+', is)))
+    return is
+end
+
+local function take_turn(row)
+    local projection, its_instance, since = string.match(row, '^turn (%l+) (%x+) (%d+)$')
+    local idle, at = string.match(row, '^passed (%x+) (%d+)$')
+    if projection then
+        turns[projection] = {instance = its_instance, since = since}
+    elseif idle and age(at) < KEPT then
+        passed[idle] = at
+    else
+        return false
+    end
+    return true
+end
+
 local function take_field(field, value)
-    local its_plan, first, seen = string.match(field .. ' ' .. value, '^plan (%x+) (%d+) (%d+)$')
+    local row = field .. ' ' .. value
+    local its_plan, first, seen = string.match(row, '^plan (%x+) (%d+) (%d+)$')
     local at, its_generation, of, told, its_well, its_name =
         string.match(value, '^(%d+) (%d+) (%x+) (%x+) %d+ ([01]) %S+ (.*)$')
     if know(its_plan, first, seen) then
         stored[its_plan] = first
     elseif not its_plan and at and age(at) < KEPT then
-        members[field] = {at = at, generation = its_generation, plan = of, told = told, well = its_well, name = its_name}
-    elseif #gone < GONE_MAX then
+        members[field] = {at = of_now(field, value, at), generation = its_generation, plan = of, told = told,
+                          well = its_well, name = its_name}
+    elseif not take_turn(row) and #gone < GONE_MAX then
         gone[#gone + 1] = field
     end
 end
@@ -126,7 +155,7 @@ local function work_alone(wait)
     if wait == 0 then take_claim(instance, generation, now_text) end
     local at_work = {}
     for _ = PROJECTIONS_AT, #ARGV do at_work[#at_work + 1], at_work[#at_work + 2] = instance, '' end
-    return {wait, '', '', 0, 0, '', '', unpack(at_work)}
+    return {wait, '', '', 0, 0, '', '', 0, '', unpack(at_work)}
 end
 
 -- ---- A machine is alive
@@ -136,19 +165,30 @@ local function join()
     for row in string.gmatch(remembered, '[^,]+') do know(string.match(row, '^(%x+) (%d+) (%d+)$')) end
     defined[plan] = defined[plan] or math.max(now, latest + 1) -- the order stays when the clock goes back
     seen_at[plan] = now
+    if passed[instance] then redis.call('HDEL', LIST, 'passed ' .. instance) end
+    passed[instance] = nil
 end
 
--- Forgets the others. Returns how many live.
+local function pass_over_the_idle()
+    for _, turn in pairs(turns) do
+        if turn.instance ~= instance and age(turn.since) >= LIVES then passed[turn.instance] = turn.since end
+    end
+end
+
+-- Forgets the others. Returns how many live, how many of the others were passed over, and the name of one of these.
 local function keep_the_living()
-    local count = 0
+    local count, idle, idle_name = 0, 0, ''
     for other, member in pairs(members) do
         if age(member.at) >= LIVES then
             members[other] = nil
+        elseif passed[other] then
+            members[other], idle, idle_name = nil, idle + 1, member.name
+            redis.call('HSET', LIST, 'passed ' .. other, now_text)
         else
             count = count + 1
         end
     end
-    return count
+    return count, idle, idle_name
 end
 
 local function follows(one, other)
@@ -213,23 +253,27 @@ local function share_out(newest)
     for i = PROJECTIONS_AT, #ARGV do
         local worker = worker_of(ARGV[i], newest)
         at_work[#at_work + 1], at_work[#at_work + 2] = worker, members[worker].name
+        if worker == instance or worker ~= (turns[ARGV[i]] or {}).instance then
+            redis.call('HSET', LIST, 'turn ' .. ARGV[i], worker .. ' ' .. now_text)
+        end
     end
     return at_work
 end
 
 local function beat(wait)
     join()
-    local count = keep_the_living()
+    pass_over_the_idle()
+    local count, idle, idle_name = keep_the_living()
     local newest, of = find_newest()
     write_list(newest)
     if newest ~= plan then
-        return {wait, of, members[of].name, count, 0, '', last_plans(), unpack(share_out(newest))}
+        return {wait, of, members[of].name, count, 0, '', last_plans(), idle, idle_name, unpack(share_out(newest))}
     end
     local untold, untold_name = count_untold()
     local begun = claim.plan == plan and claim_holds()
     if untold > 0 and waits_for_untold == '1' and not begun then wait = math.max(wait, 1) end
     if wait == 0 then take_claim(instance, generation, now_text) end
-    return {wait, '', '', count, untold, untold_name, last_plans(), unpack(share_out(newest))}
+    return {wait, '', '', count, untold, untold_name, last_plans(), idle, idle_name, unpack(share_out(newest))}
 end
 
 may('HSET', META, '', '')

@@ -73,7 +73,8 @@ static int run_child(const struct role *role, const char *name) {
     }
     if (fd)
         clock_share(metrics_clock_offset());
-    generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0, *metrics_instance());
+    generation_share(metrics_generation(), generation ? strtoull(generation, NULL, 10) : 0, *metrics_instance(),
+                     generation && strstr(generation, GENERATION_AGAIN));
     if (!calendar_open(role->settings->time_zone, &why))
         return fail(why);
     if (!rate_limits_attach(rate_limits_fd ? atoi(rate_limits_fd) : -1))

@@ -40,7 +40,7 @@ bool membership_leaves(const struct membership *membership, enum projection proj
 // ---- What is said
 
 static bool is_alone(const struct machines *told) {
-    return told->count <= 1 && !told->newest.instance;
+    return told->count <= 1 && !told->newest.instance && !told->idle;
 }
 
 static void say_who_works(const struct membership *membership, size_t i) {
@@ -70,29 +70,43 @@ static bool is_passed_over(const struct machines *told) {
     return told->untold && !told->wait_ms;
 }
 
+static void say_idle(const struct machines *told, const struct machines *said) {
+    if (told->idle && !(said->idle && strcmp(told->idle_name, said->idle_name) == 0))
+        log_warn("%s was passed over: its record in the list of machines is fresh, and it does not ask for its turn "
+                 "(%u such)",
+                 told->idle_name, told->idle);
+}
+
 static void say_untold(const struct membership *membership) {
     const struct machines *told = &membership->told, *said = &membership->said;
+    say_idle(told, said);
     if (is_passed_over(told) && !(is_passed_over(said) && strcmp(told->untold_name, said->untold_name) == 0))
         log_warn("the [ranking] sections of this machine are projected without waiting longer for %s, which has others "
                  "and was not told of it (%u such in the list of machines)",
                  told->untold_name, told->untold);
-    metric_set(METRIC_MACHINES_UNTOLD, told->untold);
+    metric_set(METRIC_MACHINES_UNTOLD, told->untold + told->idle);
 }
 
 static const char *who(const struct membership *membership, const struct machine *one, bool named) {
     return one->instance == membership->own.instance ? "this machine" : named ? one->name : "another";
 }
 
-// Of those at work, and of who was not waited for.
+static void word_more(char text[METRICS_NOTE_SIZE], const char *name, const char *what) {
+    size_t len = strlen(text);
+    snprintf(text + len, METRICS_NOTE_SIZE - len, "; %s %s", name, what);
+}
+
+// Of those at work, and of who was not waited for or passed over.
 static void word_usual(const struct membership *membership, bool named, char text[METRICS_NOTE_SIZE]) {
     const struct machines *told = &membership->told;
     const struct machine *at_work = told->at_work;
-    int len = snprintf(text, METRICS_NOTE_SIZE, "of %u machines %s projects sums, %s neighbours", told->count,
-                       who(membership, &at_work[PROJECTION_SUMS], named),
-                       who(membership, &at_work[PROJECTION_NEIGHBOURS], named));
+    snprintf(text, METRICS_NOTE_SIZE, "of %u machines %s projects sums, %s neighbours", told->count,
+             who(membership, &at_work[PROJECTION_SUMS], named),
+             who(membership, &at_work[PROJECTION_NEIGHBOURS], named));
     if (is_passed_over(told))
-        snprintf(text + len, METRICS_NOTE_SIZE - (size_t)len, "; %s was not waited for",
-                 named ? told->untold_name : "another");
+        word_more(text, named ? told->untold_name : "another", "was not waited for");
+    if (told->idle)
+        word_more(text, named ? told->idle_name : "another", "was passed over");
 }
 
 static void word(const struct membership *membership, bool named, char text[METRICS_NOTE_SIZE]) {
@@ -248,6 +262,8 @@ void membership_start(struct membership *membership, uv_loop_t *loop, struct sto
     *membership = (struct membership){.store = store, .own = {.plan = plan}};
     name_own(&membership->own);
     uv_timer_init(loop, &membership->timer);
+    if (generation_follows_crash())
+        membership->unwell_ms = uv_now(loop);
     membership->timer.data = membership;
     uv_timer_start(&membership->timer, on_timer, 0, 0);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A list of children, each with its process and the time of its next start. One timer serves all of them. renewal.c has
 // the reload.
+#include "ops/generation.h"
 #include "ops/log.h"
 #include "ops/metrics.h"
 #include "roles/children_inside.h"
@@ -87,7 +88,8 @@ static char **child_environment(const struct child *child, char variables[VARIAB
     snprintf(variables[1], VARIABLE_SIZE, "ENGAGED_ROW=%u", child->row);
     snprintf(variables[2], VARIABLE_SIZE, "ENGAGED_METRICS_FD=%d", STANDARD_FILES);
     snprintf(variables[3], VARIABLE_SIZE, "ENGAGED_CEILINGS_FD=%d", STANDARD_FILES + 1);
-    snprintf(variables[4], VARIABLE_SIZE, "ENGAGED_GENERATION=%llu", (unsigned long long)child->launch->generation);
+    snprintf(variables[4], VARIABLE_SIZE, "ENGAGED_GENERATION=%llu%s", (unsigned long long)child->launch->generation,
+             child->crashes ? GENERATION_AGAIN : "");
     snprintf(variables[5], VARIABLE_SIZE, "ENGAGED_SUPERVISOR=%d", (int)getpid());
     snprintf(variables[6], VARIABLE_SIZE, "ENGAGED_FILES_FD=%d", FILES - 1);
     for (int i = 0; i < VARIABLES - (child->launch->files.given < 0); i++)

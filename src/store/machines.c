@@ -11,12 +11,25 @@ struct beat_state {
 };
 
 // In the order of the reply.
-enum { AT_WAIT, AT_NEWEST, AT_NEWEST_NAME, AT_COUNT, AT_UNTOLD, AT_UNTOLD_NAME, AT_PLANS, AT_MACHINES };
+enum {
+    AT_WAIT,
+    AT_NEWEST,
+    AT_NEWEST_NAME,
+    AT_COUNT,
+    AT_UNTOLD,
+    AT_UNTOLD_NAME,
+    AT_PLANS,
+    AT_IDLE,
+    AT_IDLE_NAME,
+    AT_MACHINES
+};
 
 static void read_text(const redisReply *reply, size_t at, char *ret_text, size_t size) {
     struct bytes text = reply_text_at(reply, at);
-    int len = text.len < size ? (int)text.len : (int)size - 1;
-    snprintf(ret_text, size, "%.*s", len, len ? text.at : "");
+    size_t len = text.len < size ? text.len : size - 1;
+    for (size_t i = 0; i < len; i++)
+        ret_text[i] = (char)(text.at[i] >= ' ' && text.at[i] <= '~' ? text.at[i] : '?');
+    ret_text[len] = 0;
 }
 
 static void read_machine(const redisReply *reply, size_t at, struct machine *ret_machine) {
@@ -39,6 +52,8 @@ static void on_told(struct pipeline *pipeline) {
         told->untold = (uint32_t)reply_int(reply_at(reply, AT_UNTOLD));
         read_text(reply, AT_UNTOLD_NAME, told->untold_name, sizeof told->untold_name);
         read_text(reply, AT_PLANS, told->plans, sizeof told->plans);
+        told->idle = (uint32_t)reply_int(reply_at(reply, AT_IDLE));
+        read_text(reply, AT_IDLE_NAME, told->idle_name, sizeof told->idle_name);
         read_machine(reply, AT_NEWEST, &told->newest);
         for (size_t i = 0; i < PROJECTION_COUNT; i++)
             read_machine(reply, AT_MACHINES + 2 * i, &told->at_work[i]);

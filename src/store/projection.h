@@ -81,6 +81,7 @@ struct machine_record {
     char name[MACHINE_NAME_SIZE]; // "<version> <host> (<instance>)"; empty: a projector without a service, which is in
                                   // no list
 };
+// Names of others may be anything: they are shown with `?` for what is no printable ASCII, and cut.
 struct machine {
     uint64_t instance; // 0: nobody
     char name[MACHINE_NAME_SIZE];
@@ -94,6 +95,8 @@ struct machines {
     uint32_t untold;       // how many of them have other plans, which ours follows, and were not told of it
     char untold_name[MACHINE_NAME_SIZE]; // one of these
     char plans[MACHINE_PLANS_SIZE];      // for the next call
+    uint32_t idle;                       // how many had a turn and do not ask
+    char idle_name[MACHINE_NAME_SIZE];   // one of these
     struct machine at_work[PROJECTION_COUNT];
 };
 // Writes our record into the list of machines and reads the others. `ret_told` must live until on_done, and is filled

@@ -10,6 +10,7 @@ from support.redis_server import RedisServer
 ONE, OTHER, THIRD = "1" * 16, "2" * 16, "3" * 16
 OLD, NEW, LAST = "aa" * 8, "bb" * 8, "cc" * 8
 META, LIST = "engaged:meta", "engaged:machines{engaged:meta}"
+TURNS = {"turn sums", "turn neighbours"}
 DAY = 86400000
 BEGIN = 1700000000000
 
@@ -36,7 +37,7 @@ def call(client):
         if release:
             return None
         return {"wait": told[0], "newest": told[1], "count": told[3], "untold": told[4], "untold_name": told[5], "known": told[6],
-                "sums": told[7], "neighbours": told[9], "names": told[8::2]}
+                "idle": told[7], "idle_name": told[8], "sums": told[9], "neighbours": told[11], "names": told[10::2]}
 
     return beat
 
@@ -78,7 +79,7 @@ def test_who_ends_leaves_the_list_but_not_for_the_next_generation(call, client):
     call(ONE, 40, release=True, generation=2)
     assert call(OTHER, 50)["sums"] == OTHER and client.hget(META, "projector") == OTHER + ":1"
     call(OTHER, 60, release=True)
-    assert client.hgetall(META) == {} and set(client.hgetall(LIST)) == {"plan " + OLD}
+    assert client.hgetall(META) == {} and set(client.hgetall(LIST)) == {"plan " + OLD, *TURNS}
 
 
 def test_the_plan_that_was_defined_last_is_projected_while_somebody_has_it(call, client):
@@ -105,9 +106,9 @@ def test_a_plan_follows_another_when_all_that_live_have_been_told(call):
     assert call(THIRD, 4009, plan=NEW)["wait"] == 1 and call(THIRD, 4010, plan=NEW)["wait"] == 0, "it is silent"
 
 
-def stray(client, now, plan=OLD):
+def stray(client, now, plan=OLD, instance="f" * 16):
     """A record that is fresh, of whoever never asks what the others have."""
-    client.hset(LIST, "f" * 16, f"{BEGIN + now} 1 {plan} {plan} 1 1 0.1 stray")
+    client.hset(LIST, instance, f"{BEGIN + now} 1 {plan} {plan} 1 1 0.1 stray")
 
 
 def test_one_that_is_never_told_is_waited_for_as_long_as_the_caller_wants(call, client):
@@ -170,6 +171,41 @@ def test_one_that_does_not_get_through_comes_after_the_others(call):
     assert call(rest, 1200, well=0)["sums"] == worker, "if none does, as if all did"
 
 
+@pytest.mark.parametrize("plan", [OLD, NEW])
+def test_one_that_has_its_turn_and_does_not_ask_is_passed_over_until_it_does(call, client, plan):
+    idle = highest("sums", ONE, OTHER, THIRD)
+    rest = [one for one in (ONE, OTHER, THIRD) if one != idle]
+    if plan == NEW:
+        call(rest[0], -1000)
+        client.hset(LIST, f"plan {NEW}", f"{BEGIN - 100} {BEGIN - 100}")
+    for now in range(0, 80000, 500):
+        stray(client, now, plan, idle)
+        told = call(rest[now // 500 % 2], now + 10)
+        at_work = (told["sums"], told["count"], told["idle"], told["idle_name"])
+        if now < 4000:
+            assert at_work == (idle, min(2 + (now > 0), 3), 0, ""), now
+        else:
+            assert at_work == (highest("sums", *rest), 2, 1, "stray"), now
+    assert call(idle, 80100, plan)["sums"] == idle and call(rest[0], 80200)["sums"] == idle
+    assert call(rest[0], 80300)["idle"] == 0 and not [field for field in client.hgetall(LIST) if field.startswith("passed")]
+
+
+def test_one_that_stands_still_with_the_store_is_not_passed_over(call):
+    call(ONE, 0), call(OTHER, 10)
+    assert call(ONE, 9000)["idle"] == 0 and call(OTHER, 9010)["idle"] == 0
+    assert call(ONE, 9020)["sums"] == highest("sums", ONE, OTHER)
+
+
+def test_a_record_of_the_future_lives_no_longer_than_others(call, client):
+    """Its machine died before the clock of Redis went back."""
+    worker = highest("sums", ONE, OTHER)
+    rest = {ONE: OTHER, OTHER: ONE}[worker]
+    call(worker, 3900)
+    assert call(rest, 0)["sums"] == worker and call(rest, 3900)["sums"] == worker and call(rest, 4000)["sums"] == rest
+    call(worker, 30000)
+    assert {call(rest, now)["sums"] for now in range(4100, 40000, 1000)} == {rest}
+
+
 def test_a_plan_that_nobody_had_for_long_is_a_new_one(call):
     call(ONE, 0), call(OTHER, DAY, plan=NEW)
     assert call(ONE, DAY)["newest"] == OTHER
@@ -197,7 +233,7 @@ def test_what_else_is_in_the_list_is_removed_little_by_little(call, client):
     client.hset(LIST, mapping={f"junk{number}": "x" * 100 for number in range(250)} | {"plan zz": "1 2", OTHER: "1 2 3"})
     for second in range(3):
         assert call(ONE, 1000 * second)["sums"] == ONE
-    assert set(client.hgetall(LIST)) == {ONE, "plan " + OLD}
+    assert set(client.hgetall(LIST)) == {ONE, "plan " + OLD, *TURNS}
 
 
 def test_a_list_of_another_type_is_begun_anew(call, client):

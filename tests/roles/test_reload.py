@@ -68,7 +68,7 @@ def children_of(service, role="worker"):
         except OSError:
             continue
         if parent == service.process.pid and environment.get("ENGAGED_ROLE") == role:
-            found.setdefault(int(environment.get("ENGAGED_GENERATION", 0)), []).append(int(pid))
+            found.setdefault(int(environment.get("ENGAGED_GENERATION", "0").split()[0]), []).append(int(pid))
     return found
 
 
