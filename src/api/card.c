@@ -23,10 +23,15 @@ const struct json_field card_line_fields[] = {{.name = "item",
                                               CARD_FIELDS,
                                               {.name = NULL}};
 
+// A scheme may have capital letters (RFC 3986, 3.1).
+static bool has_scheme(struct bytes url, struct bytes scheme) {
+    return url.len >= scheme.len && bytes_eq_nocase((struct bytes){url.at, scheme.len}, scheme);
+}
+
 // Only addresses that a page may link to, never a script. Browsers read a backslash as a slash, and two slashes begin a
 // host.
 static bool url_sound(struct bytes url) {
-    bool absolute = bytes_starts(url, BYTES("https://")) || bytes_starts(url, BYTES("http://"));
+    bool absolute = has_scheme(url, BYTES("https://")) || has_scheme(url, BYTES("http://"));
     bool rooted = url.len && url.at[0] == '/' && !(url.len > 1 && (url.at[1] == '/' || url.at[1] == '\\'));
     return url.len == 0 || absolute || rooted;
 }

@@ -61,6 +61,18 @@ def test_what_is_wrong_with_a_card(service, site, card, detail):
     assert "title" not in service.get(site + "/items/a").json
 
 
+@pytest.mark.parametrize("address", ["HTTPS://news.example/A", "Http://news.example/", "hTTp://x"])
+def test_the_scheme_of_an_address_may_have_capital_letters(service, site, address):
+    assert put(service, site, {"url": address, "image": address}).status == 200
+    shown = service.get(site + "/items/a").json
+    assert (shown["url"], shown["image"]) == (address, address)
+
+
+@pytest.mark.parametrize("address", ["HTTPS:/x", "https:", "JAVASCRIPT://x", "HTTPSX://x", "ſttps://x", " https://x"])
+def test_another_scheme_in_capital_letters_is_refused(service, site, address):
+    assert told(put(service, site, {"url": address})) == ("bad_field", "url: must begin with https://, http:// or one slash")
+
+
 @pytest.mark.parametrize("value", ["soon", True, [], {}, "2026-13-01T00:00:00Z", ""])
 def test_an_invalid_time(service, site, value):
     assert told(put(service, site, {"published_at": value})) == ("bad_time", "published_at: must be RFC 3339 or Unix seconds")
