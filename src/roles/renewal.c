@@ -59,6 +59,31 @@ static void give_up(struct children *all, const char *why) {
     all->hooks.on_renewed(all->hooks.context, why);
 }
 
+static bool any_misses_masters(const struct children *all, const struct launch *launch) {
+    for (const struct child *child = all->list; child; child = child->next)
+        if (child->launch == launch && metric_read(METRIC_PARTITIONS_UNSERVED, child->row) != 0)
+            return true;
+    return false;
+}
+
+// While masters of a Cluster are away the new processes can read no list, and those before have them in memory: they
+// stay in charge for two thirds of reload_timeout.
+static bool waits_for_masters(const struct children *all, uint64_t now) {
+    const struct launch *next = all->next_launch;
+    if (!any_misses_masters(all, next))
+        return false;
+    if (now + next->reload_timeout_ms / 3 < all->give_up_at_ms)
+        return true;
+    log_warn("reload: the new processes take over without waiting longer for masters that are away: lists that need "
+             "these are 503");
+    return false;
+}
+
+static bool may_take_charge(const struct children *all, uint64_t now) {
+    const struct launch *next = all->next_launch;
+    return !all->in_charge && linked_of(all, next) == count_of(all, next) && !waits_for_masters(all, now);
+}
+
 void children_look_after_renewal(struct children *all, uint64_t now) {
     if (!all->next_launch || all->stopping)
         return;
@@ -66,7 +91,7 @@ void children_look_after_renewal(struct children *all, uint64_t now) {
         give_up(all, all->spoilt);
     else if (now >= all->give_up_at_ms)
         give_up(all, "the new processes do not get ready");
-    else if (!all->in_charge && linked_of(all, all->next_launch) == count_of(all, all->next_launch))
+    else if (may_take_charge(all, now))
         children_put_in_charge(all, all->next_launch);
     else if (all->in_charge && children_all_ready(all, all->next_launch))
         take_over(all);
