@@ -7,6 +7,7 @@
 #include "http/uri.h"
 #include "model/names.h"
 #include "ops/metrics.h"
+#include <stdlib.h>
 
 enum { LIMIT_PRESET = 10, NAME_SHOWN = 64 };
 #define AGE_MAX_MS (INT64_C(36500) * 86400 * 1000)
@@ -130,11 +131,21 @@ static enum outcome take_step(struct params *params, struct bytes value) {
     return step_find(value, &params->step) ? OK : BAD_PARAMETER;
 }
 
-// Whole Unix seconds, else RFC 3339.
+// Digits, and a fraction behind them or none: no sign and no exponent.
+static bool take_seconds(struct bytes value, int64_t *ret_ms) {
+    char text[40] = "";
+    if (value.len == 0 || value.len >= sizeof text)
+        return false;
+    memcpy(text, value.at, value.len);
+    size_t whole = strspn(text, "0123456789"), behind = whole + (text[whole] == '.');
+    size_t fraction = strspn(text + behind, "0123456789");
+    bool right = whole && (behind == whole || fraction) && behind + fraction == value.len;
+    return right && time_from_seconds(strtod(text, NULL), ret_ms);
+}
+
+// Unix seconds, else RFC 3339.
 static enum outcome take_time(struct json_time *time, struct bytes value) {
-    unsigned long long seconds;
-    bool right = bytes_to_u64(value, TIME_LAST_MS / 1000, &seconds) ? time_from_seconds((double)seconds, &time->unix_ms)
-                                                                    : time_parse(value, &time->unix_ms);
+    bool right = take_seconds(value, &time->unix_ms) || time_parse(value, &time->unix_ms);
     time->given = right && time->unix_ms >= 0;
     return time->given ? OK : BAD_TIME;
 }

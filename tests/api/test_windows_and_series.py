@@ -192,6 +192,8 @@ def test_a_part_of_a_series(service, site):
             assert found["from"] == stamp(hour + HOUR * first) and len(found["views"]) == points, (first, last, found)
             assert found["views"] == whole["views"][47 + first:47 + first + points]
         assert part(service, site, f"from={unix(hour - HOUR)}").json["views"] == [1, 1]
+        assert part(service, site, f"from={unix(hour - HOUR)}.5&to={unix(hour)}.0009").json["views"] == [1]  # to the millisecond
+        assert part(service, site, f"from={unix(hour - HOUR)}.999&to={unix(hour)}.001").json["views"] == [1, 1]
         assert part(service, site, f"to={unix(hour)}").json["views"] == whole["views"][:-1]
         same = part(service, site, f"from={unix(hour) - 7}&to={unix(hour) - 7}").json
         assert same["views"] == [1] and same["from"] == stamp(hour - HOUR)
@@ -218,7 +220,8 @@ def test_what_is_no_longer_kept(service, site, step, first, beyond):
     ("from=1970-01-01T00:00:00Z", "bad_time", "at most 1000 points"), ("to=9999-12-31T23:59:59Z", "bad_time", "at most 1000 points"),
     ("to=0", "bad_time", "before what is kept"), ("from=4102444800", "bad_time", "lies ahead"), ("from=yesterday", "bad_time", "RFC 3339"),
     ("from=", "bad_time", "RFC 3339"), ("from=-1", "bad_time", "RFC 3339"), ("to=1969-12-31T23:59:59Z", "bad_time", "RFC 3339"),
-    ("from=1795000000.5.5", "bad_time", "RFC 3339"), ("to=253402300800", "bad_time", "RFC 3339"),
+    ("from=1795000000.5.5", "bad_time", "RFC 3339"), ("from=1795000000.", "bad_time", "RFC 3339"), ("from=.5", "bad_time", "RFC 3339"),
+    ("from=1e9", "bad_time", "RFC 3339"), ("from=1795000000.%00", "bad_time", "RFC 3339"), ("from=1." + "5" * 38, "bad_time", "RFC 3339"), ("to=253402300800", "bad_time", "RFC 3339"),
     ("step=week", "bad_parameter", "step: hour, day or month"), ("step=", "bad_parameter", "step:"), ("step=hour&step=hour", "repeated_parameter", "step"),
     ("from=1&from=1", "repeated_parameter", "from")])
 def test_a_span_that_cannot_be_had(service, site, query, code, detail):
