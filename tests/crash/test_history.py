@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import judge
-from clients import ITEMS
+from clients import HIDDEN, ITEMS
 from faults import Nemesis, Strike, chosen
 from history import OK, REFUSED, UNKNOWN, Bounds, Call, note_losses, now, still_true, vote_states
 from lives import END, Life, in_doubt
@@ -162,6 +162,10 @@ def test_a_flood_of_reads_may_cost_two_writes_of_a_hundred():
     flood = Strike("flood", 10, 14, ended=13)
     assert not judged(judge.check_flood, writes(2), [flood]) and judged(judge.check_flood, writes(3), [flood])
     assert not judged(judge.check_flood, writes(50), [flood, Strike("kill-redis (during)", 11, 12)])
+    hidden = writes(50)
+    for one in hidden[:50]:
+        one.what, one.answer = "delete", f"{HIDDEN}, but its counts are not erased yet"
+    assert not judged(judge.check_flood, hidden, [flood]), "they were written, and wait for the projection"
 
 
 def test_an_answer_dated_ahead_is_found():
