@@ -240,7 +240,7 @@ static void on_tick(uv_timer_t *timer) {
         uv_close((uv_handle_t *)timer, on_tick_closed);
         return;
     }
-    all->proven = all->proven || children_linked(all) != 0;
+    all->proven = all->proven || children_any_usable(all);
     children_look_after_renewal(all, now);
     if (!all->told_ready && !all->stopping && children_all_ready(all, all->launch)) {
         all->told_ready = true;

@@ -34,7 +34,7 @@ struct children {
     unsigned ends;          // how many of its processes have ended
     bool in_charge;         // the next generation is in charge, and the present one still serves
     bool stopping, refused, told_ready;
-    bool proven; // Redis has accepted a process of the present generation, so the settings are right
+    bool proven; // a process of the present generation could use Redis, so the settings agree with the data
     struct children_hooks hooks;
     void (*on_stopped)(void *context);
     void *stopped_context;
@@ -42,6 +42,8 @@ struct children {
 
 bool child_is_ready(const struct child *child);
 bool children_all_ready(const struct children *all, const struct launch *launch);
+// Whether one of the present generation can read and write at Redis, so that its settings agree with the data.
+bool children_any_usable(const struct children *all);
 // Makes the generation of this launch the one in charge (ops/generation.h).
 void children_put_in_charge(struct children *all, const struct launch *launch);
 // Sends SIGTERM to the children of one launch; NULL: to all. A child that has had it gets no second one.

@@ -22,7 +22,7 @@ static unsigned count_of(const struct children *all, const struct launch *launch
     return count;
 }
 
-// How many of them Redis has accepted with their settings.
+// How many of them have a connection to Redis. Before a Cluster the data may still refuse their settings.
 static unsigned linked_of(const struct children *all, const struct launch *launch) {
     unsigned count = 0;
     for (const struct child *child = all->list; child; child = child->next)
@@ -95,6 +95,13 @@ void children_look_after_renewal(struct children *all, uint64_t now) {
         children_put_in_charge(all, all->next_launch);
     else if (all->in_charge && children_all_ready(all, all->next_launch))
         take_over(all);
+}
+
+bool children_any_usable(const struct children *all) {
+    for (const struct child *child = all->list; child; child = child->next)
+        if (child->launch == all->launch && metric_read(METRIC_REDIS_USABLE, child->row) != 0)
+            return true;
+    return false;
 }
 
 unsigned children_linked(const struct children *children) {

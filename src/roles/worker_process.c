@@ -149,6 +149,7 @@ static void on_opening(uv_timer_t *timer) {
         return;
     uv_close((uv_handle_t *)timer, NULL);
     if (listen_on_all(process)) {
+        metric_set(METRIC_REDIS_USABLE, store_ready(process->api.store, NULL) && !store_trouble(process->api.store));
         metric_set(METRIC_WORKERS_READY, 1);
         return;
     }
