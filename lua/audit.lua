@@ -1,6 +1,6 @@
 -- include: may
--- Adds an entry to a site's audit log, in place of an earlier one of the same call if there is one (store/audit_log.c). The XTRIM
--- that makes room for it comes first; after a write Redis lets a script continue at the memory limit.
+-- Adds an entry to a site's audit log, in place of an earlier one of the same call if there is one (store/audit_log.c). The
+-- XTRIM that makes room for it comes first; after a write Redis lets a script continue at the memory limit.
 --
 -- KEYS   stream of the site
 -- ARGV   1 how many entries are kept, 2 id of the entry that goes ("": none), 3 the entry, 4 from when on entries are kept

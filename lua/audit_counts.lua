@@ -1,10 +1,10 @@
--- Adds to the counts of calls with a key that have no entries of their own (store/audit_log.c). When the hash is full, the count
--- that has not changed for the longest time goes. The HDEL below removes nothing; after a write Redis lets a script
+-- Adds to the counts of calls with a key that have no entries of their own (store/audit_log.c). When the hash is full, the
+-- count that has not changed for the longest time goes. The HDEL below removes nothing; after a write Redis lets a script
 -- continue at the memory limit.
 --
 -- KEYS   hash of the site
--- ARGV   1 how many counts are kept, 2 from when on they are (ms), 3 for how long (ms; 0: for ever); then for each: its field,
---        how many calls, the times of the first and the last in ms
+-- ARGV   1 how many counts are kept, 2 from when on they are (ms), 3 for how long (ms; 0: for ever); then for each: its
+--        field, how many calls, the times of the first and the last in ms
 -- Reply  1
 
 local key, most, from, kept = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

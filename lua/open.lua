@@ -4,10 +4,10 @@
 -- that was projected.
 --
 -- KEYS   per partition: log, offsets
--- ARGV   1 life (the master's replication id; with "?" at its end the caller's belief: a replica that has just been promoted
---        has another one, which counts if Redis tells it), 2 the least time of a life's first id, in ms; then nothing, or one per
---        partition: an id that its log must have passed ("": none), and then "+" if the log must not be empty, so that an
---        offset that is not valid has an entry to reach
+-- ARGV   1 life: the master's replication id. With "?" at its end it is the caller's belief, and the id that Redis tells
+--        counts: a replica that has just been promoted has another one. 2 the least time of a life's first id, in ms; then
+--        nothing, or one per partition: an id that its log must have passed ("": none), and then "+" if the log must not be
+--        empty, so that an offset that is not valid has an entry to reach
 -- Reply  array: how many logs were opened, how many of them because of that id, digest of all lives; of one log its life
 
 local FLUSH = string.rep('\0', 8) .. 'F' -- src/model/entry.h

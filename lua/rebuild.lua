@@ -1,6 +1,7 @@
 -- include: may
--- Begins the rebuild of a partition's rankings (store/rebuild_scan.c): its plan and its cutoffs, also those of open periods, go, and the version changes.
--- All or nothing: rankings without their cutoffs, but with a plan, would count as complete.
+-- Begins the rebuild of a partition's rankings (store/rebuild_scan.c): removes its plan and its cutoffs, also those of open
+-- periods, and changes the version. All or nothing: rankings without their cutoffs, but with a plan, would count as
+-- complete.
 --
 -- KEYS   offsets, cutoffs, applied ids of the sums, then the cutoffs of the open periods
 -- ARGV   1 names of the rankings that are kept up to date from now on, 2 next version, 3 fingerprint of the plan

@@ -15,7 +15,7 @@
 // The projector asks membership_works before each round, the corrector and the sweeper before each page. To add a
 // projection: its name in model/keys.c.
 #pragma once
-#include "store/projection.h"
+#include "store/machines.h"
 #include <uv.h>
 
 struct membership {

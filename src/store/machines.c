@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The list of the machines on this store, and who works which projection (lua/machines.lua).
+#include "store/machines.h"
 #include "base/clock.h"
 #include "store/reads.h"
 #include <inttypes.h>

@@ -6,7 +6,8 @@
 //   list_reads.h     rankings, windows, neighbours      rules.h               editorial rules
 //   visitor_reads.h  votes and history of a visitor     correction_records.h  corrections, scans of items and voters
 //   transfer.h       export and import                  operator_reads.h      memory, keys, nodes
-//   audit_log.h      the audit log                      projection.h          what the projector reads and writes
+//   audit_log.h      the audit log                      machines.h            the machines on this store
+//   projection.h     what the projector reads and writes
 //
 // Every verb takes a call struct in memory of the caller (often a request's arena). The struct must not move until its
 // completion has run. A completion fires exactly once, never before the verb has returned, on shutdown too
