@@ -10,9 +10,9 @@
 --        5 time zone, 6 "record" or "", 7 "accept" (another time zone) or "", 8 the time in s, 9 to 11 era, since and days-since
 --        that the caller knows, or "", 12 how many kinds it knows, 13 the machine's instance, 14 the time in ms,
 --        15 fingerprint of its secret, 16 of the secret before, or ""
--- Reply  array: "", era (how often another time zone was accepted), since (from when on the data has series, in s), days-since
---        (from when on it has those of days, in s), the data's kinds if the caller
---        knows fewer, "secret" if another one signed the tokens so far; or one line that says what differs
+-- Reply  array: "", era (how often another time zone was accepted), since (from when on the data has series, in s),
+--        days-since (from when on it has those of days, in s), the data's kinds if the caller knows fewer, "secret" if another
+--        one signed the tokens so far; or one line that says what differs
 
 may('HSET', KEYS[2], '', '')
 

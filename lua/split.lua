@@ -14,7 +14,8 @@ if not item or item.buckets ~= tonumber(ARGV[1]) then return item and item.bucke
 local modulus, target = tonumber(ARGV[2]), tonumber(ARGV[3])
 local moved, gone = {}, {}
 
--- Whether a voter moves to the new bucket. The modulus is a power of two, at most 65,536, so two bytes of the reference decide.
+-- Whether a voter moves to the new bucket. The modulus is a power of two, at most 65,536, so two bytes of the reference
+-- decide.
 local function moves(voter)
     local low, high = string.byte(voter, 1, 2)
     return (low + 256 * high) % modulus == target
