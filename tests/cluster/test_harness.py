@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The helpers of these tests do to real nodes what they say (support/redis_cluster.py, slot_move.py, sentinels.py)."""
 import contextlib
+import os
 import time
 
 import pytest
@@ -10,6 +11,9 @@ from support.redis_cluster import Cluster, slot_of
 from support.sentinels import Sentinels
 from support.slot_move import SlotMove, move_slot
 from support.wait import wait_until
+
+# What it tries is no C: under sanitizers it would be the same.
+pytestmark = pytest.mark.skipif(bool(os.environ.get("SHORT_TESTS")), reason="nothing of the program")
 
 
 @pytest.fixture(scope="module")

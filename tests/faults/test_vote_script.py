@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lua/vote.lua does the same as a model in Python, byte by byte: replies, records and log entries. Random batches use items
 with few and with many voters, with cards and base counts, with more and fewer kinds, corrupt ones and wrong types."""
+import os
 import random
 import struct
 
@@ -10,6 +11,9 @@ from support.program import script_text
 from support.redis_server import RedisServer
 from support.vote_calls import (BROKEN, CHANGED, CLASH, NO_CARD, NO_KIND, NO_VOTE, NOW, RETRY, SITE_REF, UNCHANGED, call_of, packed_name,
                                 results_of, vote_of)
+
+# What it tries is no C: under sanitizers it would be the same.
+pytestmark = pytest.mark.skipif(bool(os.environ.get("SHORT_TESTS")), reason="nothing of the program")
 
 
 class Item:
