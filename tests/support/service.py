@@ -55,7 +55,7 @@ class Service(Launch):
             return False
 
     def request(self, method, path, body=None, port=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=120)
         try:
             if isinstance(body, (dict, list)):
                 body = json.dumps(body)
