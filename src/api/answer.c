@@ -217,6 +217,13 @@ void answer_text(struct call *call, const char *media_type, struct bytes text) {
     reply(call->request, 200, media_type, &fields, text);
 }
 
+void answer_image(struct call *call, const char *media_type, struct bytes image) {
+    char capacity[FIELDS_MAX];
+    struct buffer fields = begin_fields(call, capacity);
+    buffer_add_bytes(&fields, BYTES("Cross-Origin-Resource-Policy: cross-origin\r\n"));
+    reply(call->request, 200, media_type, &fields, image);
+}
+
 bool begin_stream(struct call *call, const char *media_type) {
     char capacity[FIELDS_MAX];
     struct buffer fields = begin_fields(call, capacity);

@@ -90,6 +90,8 @@ void answer_error(struct call *call, enum outcome outcome, const char *detail);
 void answer_json(struct call *call, int status, const struct buffer *body);
 void answer_empty(struct call *call, int status);
 void answer_text(struct call *call, const char *media_type, struct bytes text);
+// The same, and pages of any other origin may show it.
+void answer_image(struct call *call, const char *media_type, struct bytes image);
 // The rest follows by http_stream_…; false without memory: nothing was answered.
 bool begin_stream(struct call *call, const char *media_type) MUST_CHECK;
 void answer_options(struct call *call);

@@ -97,7 +97,7 @@ static enum outcome begin(struct call *call, struct view_call **ret_view) {
 static const char gif[] = "GIF89a\1\0\1\0\200\0\0\0\0\0\377\377\377!\371\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;";
 
 static void answer_gif(struct call *call) {
-    answer_text(call, "image/gif", (struct bytes){gif, sizeof gif - 1});
+    answer_image(call, "image/gif", (struct bytes){gif, sizeof gif - 1});
 }
 
 static void look(struct call *call, struct view_call *view) {

@@ -184,7 +184,8 @@ IMAGES = ["/v1/{s}/items/-/view.gif", "/v1/{s}/items/-/view.gif?id=", "/v1/{s}/i
 
 
 def is_image(answer):
-    return (answer.status, answer.headers["content-type"], answer.headers["cache-control"], len(answer.body)) == (200, "image/gif", "no-store", 43)
+    return (answer.status, answer.headers["content-type"], answer.headers["cache-control"], len(answer.body),
+            answer.headers["cross-origin-resource-policy"]) == (200, "image/gif", "no-store", 43, "cross-origin")
 
 
 @pytest.mark.parametrize("path", IMAGES)

@@ -304,13 +304,15 @@ def test_reading_leaves_nothing(service, site, call):
     assert after['engaged_views_total{result="counted"}'] == metrics['engaged_views_total{result="counted"}']
 
 
-@contract("GET /v1/{site}/items/{item}/view.gif", "A 43-byte image", "It is the one read that counts a view")
+@contract("GET /v1/{site}/items/{item}/view.gif", "A 43-byte image",
+          "Pages with Cross-Origin-Embedder-Policy", "It is the one read that counts a view")
 def test_the_image_is_the_one_that_counts(service, site):
     token = service.post(site + "/visitors").json["visitor"]
     for number, headers in enumerate(({"Engaged_Visitor": token}, {"Engaged_Visitor": token}, {})):
         answer = service.get(f"{site}/items/a/view.gif", **headers)
         assert (answer.status, len(answer.body), answer.body[:6], answer.body[-1:]) == (200, 43, b"GIF89a", b";")
         assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("image/gif", "no-store")
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
         assert ("set-cookie" in answer.headers) == (number == 2)
     assert service.request("HEAD", f"{site}/items/a/view.gif").status == 200
     wait_until(lambda: service.get(f"{site}/items/a").json["views"] >= 2)

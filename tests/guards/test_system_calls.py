@@ -103,7 +103,7 @@ def script_calls(store, name):
 
 
 def has_come(wire):
-    """Whether all that was sent waits at the other end: a busy machine hands it over later than send() returns."""
+    """Whether all that was sent waits at the other end: on a busy machine it comes later than send() returns."""
     return struct.unpack("i", fcntl.ioctl(wire.socket, termios.TIOCOUTQ, bytes(4)))[0] == 0
 
 
