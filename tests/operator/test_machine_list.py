@@ -98,6 +98,12 @@ def test_the_plan_that_was_defined_last_is_projected_while_somebody_has_it(call,
     assert call(ONE, 6300)["newest"] == ""
 
 
+def test_a_plan_that_is_new_after_the_clock_went_back_is_the_last_one(call):
+    call(ONE, 10 * DAY)
+    call(OTHER, 0, plan=NEW)
+    assert call(ONE, 10)["newest"] == OTHER and call(OTHER, 20, plan=NEW)["newest"] == ""
+
+
 def test_a_plan_follows_another_when_all_that_live_have_been_told(call):
     call(ONE, 0), call(OTHER, 10)
     assert call(THIRD, 100, plan=NEW)["wait"] == 1
