@@ -4,11 +4,11 @@ sum is ever wrong."""
 import contextlib
 import os
 import signal
-import threading
 import time
 
 import pytest
 from support.fault_calls import OneWorker, call, serving
+from support.machine_list import LIST, kept_fresh
 from support.redis_server import Keeper, RedisServer
 from support.service import Service
 from support.wait import wait_until
@@ -16,7 +16,6 @@ from support.wait import wait_until
 KEYS = {"secret": "11" * 32, "hash_key": "22" * 32, "secret_key": "k"}
 FAST, SLOW = "[ranking fast]\nhalf_life = 100d\nviews = 0\n", "[ranking slow]\nhalf_life = 3650d\nviews = 0\n"
 WAITS = "projects other [ranking] sections on the same Redis"
-LIST = "engaged:machines{engaged:meta}"
 
 
 @pytest.fixture
@@ -78,22 +77,8 @@ def test_the_rankings_that_were_defined_last_are_projected_until_their_service_e
     wait_for_score(first, "fast", 32)
 
 
-@contextlib.contextmanager
 def stray(server, plan="aa" * 8):
-    """A record in the list of machines that stays fresh, of whoever never asks what the others have."""
-    def write():
-        while not over.wait(0.5):
-            now, micros = client.time()
-            client.hset(LIST, "f" * 16, f"{now * 1000 + micros // 1000} 1 {plan} {plan} 1 1 0.1.0 stray (ffffffff)")
-
-    client, over = server.client(), threading.Event()
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return kept_fresh(server.client(), "f" * 16, plan, name="stray (ffffffff)")
 
 
 def test_a_record_that_is_never_told_keeps_new_rankings_back_for_ten_seconds(own, server):

@@ -4,17 +4,16 @@ what is shown of them spoils no line."""
 import contextlib
 import hashlib
 import itertools
-import threading
 import time
 
 import pytest
 
 from support.machine import Machine
+from support.machine_list import LIST, kept_fresh, now_ms
 from support.redis_server import RedisServer
 from support.wait import wait_until
 
 S = "/v1/s"
-LIST = "engaged:machines{engaged:meta}"
 NEWEST = "aa" * 8
 PROJECTIONS = ("sums", "neighbours")
 WITHIN = 8
@@ -35,11 +34,6 @@ def machines(server):
         yield both
 
 
-def now_ms(client):
-    now, micros = client.time()
-    return now * 1000 + micros // 1000
-
-
 def instances(client):
     return [field.decode() for field in client.hgetall(LIST) if len(field) == 16]
 
@@ -58,33 +52,11 @@ def first_of_all(client):
                 if all(rank(projection, number) > max(rank(projection, other) for other in others) for projection in PROJECTIONS))
 
 
-def write(client, stray, plan, name="web9 (ffffffff)", ahead=0):
-    client.hset(LIST, stray, f"{now_ms(client) + ahead} 1 {plan} {plan} 1 1 0.2.0 {name}")
-
-
 @contextlib.contextmanager
 def concluded(machine):
     with contextlib.ExitStack() as stack:
         stack.push(machine.conclude)
         yield machine
-
-
-@contextlib.contextmanager
-def kept_fresh(client, stray, plan, **more):
-    """By a process that has Redis's password and is no machine of ours."""
-    def go_on():
-        while not over.wait(0.5):
-            write(client, stray, plan, **more)
-
-    write(client, stray, plan, **more)
-    over = threading.Event()
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def longest_wait(machine, seconds, until=lambda: False):
